@@ -1,0 +1,82 @@
+"""Design rows of one structure: neighbours, moments, values and derivatives of its columns."""
+
+import numpy as np
+
+from plip._kernels import Kernel
+from plip._neighbors import find_neighbors
+from plip._plan import build_plan
+
+__all__ = ["Design", "StructureDesign"]
+
+
+class Design:
+    """A table of terms made ready for the kernels.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        All columns, from `plip._terms.build_terms`.
+    species : sequence of str
+        Chemical symbols, sorted.
+    kernel : type, default=plip._kernels.Kernel
+        Build of the kernels.
+    """
+
+    def __init__(self, terms, species, kernel=Kernel):
+        self.species = tuple(species)
+        self.cutoff = max(term.cutoff for term in terms)
+        self.kernel = kernel(build_plan(terms, species))
+
+    def structure(self, atoms):
+        """Neighbours, moments and values of one checked structure whose species are all known."""
+        return StructureDesign(self, atoms)
+
+
+class StructureDesign:
+    """The columns of one structure.
+
+    Attributes
+    ----------
+    values : ndarray of float64, shape (n_terms,)
+        X_n of the whole structure.
+    counts : ndarray of float64, shape (n_species,)
+        Number of atoms of each species.
+    """
+
+    def __init__(self, design, atoms):
+        index = {symbol: s for s, symbol in enumerate(design.species)}
+        species_a = np.array([index[symbol] for symbol in atoms.symbols], np.int32)
+        self._kernel = design.kernel
+        self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
+        self._state = np.empty((len(atoms), self._kernel.state_size))
+        self.counts = np.bincount(species_a, minlength=len(design.species)).astype(np.float64)
+        self.values = np.zeros(self._kernel.n_terms)
+        near = self._neighbors
+        self._kernel.moments_and_values(
+            near.species_a, near.first_as, near.vector_pc, near.distance_p, self._state, self.values
+        )
+
+    def add_rows(self, first_atom, force_rows, virial_rows):
+        """Add the rows of the atoms from `first_atom` on.
+
+        Parameters
+        ----------
+        first_atom : int
+            The first atom.
+        force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
+            Gets -dX_n/dr of these atoms, x y z of each.
+        virial_rows : ndarray of float64, shape (6, at least n_terms), or None
+            Gets the share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy.
+        """
+        near = self._neighbors
+        self._kernel.derivative_rows(
+            near.species_a,
+            near.first_as,
+            near.neighbor_p,
+            near.vector_pc,
+            near.distance_p,
+            self._state,
+            first_atom,
+            force_rows,
+            np.empty((0, self._kernel.n_terms)) if virial_rows is None else virial_rows,
+        )

@@ -1,0 +1,513 @@
+# Moments of the neighbourhoods, energies of the columns, and their derivative rows.
+#
+# One source, built once per instruction set; plip/_kernels/__init__.py picks one at run
+# time. The equations and the layout of the tables are explained in plip/_plan.py.
+#
+# Index names: n atom whose rows are made, i centre or neighbour, s and t species,
+# f function set, g group of fields, a function, b field, x Cartesian component.
+
+from libc.math cimport M_PI, cos, exp, log, pow, sin
+from libc.stdlib cimport free, malloc
+from libc.string cimport memset
+
+cdef extern from "lanes.h" nogil:
+    enum:
+        LANES
+    void gaussians(int count, const double *p, const double *q, double r, double f, double df,
+                   double *value, double *derivative)
+    void product_sum(long rows, long columns, long length, const double *a, long stride_a,
+                     const double *b, long stride_b, double *c, long stride_c)
+    void fields(int degree, long width, int n_components, const double *of_neighbor, const double *of_atom,
+                double parity, const double *weight, int n_weights, const int *successor, const double *u,
+                double inverse_r, const double *own, double n_own, const double *arm, double *tensor,
+                double *by_derivative, double *by_value)
+    void add_diagonal(long width, int n_components, int angular, const double *value,
+                      const double *derivative, const double *by_derivative, const double *by_value,
+                      double *sum)
+
+# Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
+cdef enum:
+    FUNCTION_SET, DEGREE, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END, GROUP_WIDTH
+
+
+cdef inline long padded(long count) noexcept nogil:
+    return (count + 3) // 4 * 4
+
+
+cdef inline int first_monomial(int degree) noexcept nogil:
+    return degree * (degree + 1) * (degree + 2) // 6
+
+
+cdef inline int n_monomials(int degree) noexcept nogil:
+    return (degree + 1) * (degree + 2) // 2
+
+
+cdef void radial_function(int code, double p, double q, double r, double *value, double *derivative) noexcept nogil:
+    """phi(r) and its derivative; the families of plip/radial.py by their code."""
+    cdef double x, decay, u
+    value[0] = 0.0
+    derivative[0] = 0.0
+    if code == 0:
+        value[0] = exp(-p * (r - q) * (r - q))
+        derivative[0] = -2.0 * p * (r - q) * value[0]
+    elif code == 1:
+        decay = exp(-q * r)
+        value[0] = pow(r, p) * decay
+        derivative[0] = (p * pow(r, p - 1.0) - q * pow(r, p)) * decay
+    elif code == 2:
+        decay = exp(-q * r * r)
+        value[0] = pow(r, p) * decay
+        derivative[0] = (p * pow(r, p - 1.0) - 2.0 * q * pow(r, p + 1.0)) * decay
+    elif code == 3:
+        if r > q:
+            value[0] = exp(p / (r - q))
+            derivative[0] = -p * exp(p / (r - q) - 2.0 * log(r - q))
+    elif code == 4:
+        value[0] = pow(r, p)
+        derivative[0] = p * pow(r, p - 1.0)
+    elif code == 5:
+        x = r - p
+        value[0] = 1.0 / (pow(x, q) + 1.0)
+        derivative[0] = -q * pow(x, q - 1.0) * value[0] * value[0]
+    elif code == 6:
+        if r > p:
+            u = log((r - p) / q)
+            value[0] = exp(-u * u)
+            derivative[0] = -2.0 * u * exp(-u * u - log(r - p))
+    elif code == 7:
+        x = (p / r) * (p / r) * (p / r)
+        x = x * x
+        value[0] = 4.0 * (x * x - x)
+        derivative[0] = -24.0 * (2.0 * x * x - x) / r
+
+
+cdef inline double integer_power(double x, int power) noexcept nogil:
+    cdef double result = 1.0
+    cdef int k
+    for k in range(power):
+        result *= x
+    return result
+
+
+cdef struct Bucket:
+    # The neighbours of one species of one atom, and what the kernels compute of them. Neighbours
+    # are ordered by cutoff class, so that those of each function set come first.
+    long capacity
+    long *order
+    long *within       # [class] number of neighbours
+    double *direction  # [neighbour][3] unit vectors
+    double *monomial   # [neighbour][monomial]
+    double *radial     # [set] derivatives [neighbour][function], then values [neighbour][function]
+    double *factor     # [class][2] cutoff function and its derivative
+    double *buffer     # fields: by derivative [neighbour][x][field], then by value
+    double *tensor
+    double *sums       # [x][field][function]
+
+
+cdef class Kernel:
+    """The tables of `plip._plan.build_plan` and the loops that run over them."""
+
+    cdef readonly int n_terms, n_species, state_size
+    cdef int n_sets, n_classes, max_degree, n_components, n_halves, widest_field, widest_set, gaussians_only
+    cdef long n_values, n_own
+    cdef const int[::1] set_first, set_count, set_class, set_degree, set_gaussian, function_code
+    cdef const int[::1] group_first, moment_first, power_first, product_first, halves, parent, axis
+    cdef const int[:, ::1] groups, scatter, moments, powers, products, successor
+    cdef const long long[::1] value_first, own_first
+    cdef const double[::1] class_cutoff, function_p, function_q, product_weight, monomial_weight, switch_range
+    cdef const double[:, ::1] scatter_coefficient
+    cdef const double[:, :, ::1] set_switch
+
+    def __init__(self, plan):
+        self.n_terms = plan["n_terms"]
+        self.n_species = plan["n_species"]
+        self.state_size = plan["state_size"]
+        self.max_degree = plan["max_degree"]
+        self.n_halves = plan["n_halves"]
+        self.set_first = plan["set_first"]
+        self.set_count = plan["set_count"]
+        self.set_class = plan["set_class"]
+        self.set_degree = plan["set_degree"]
+        self.set_gaussian = plan["set_gaussian"]
+        self.set_switch = plan["set_switch"]
+        self.class_cutoff = plan["class_cutoff"]
+        self.switch_range = plan["switch_range"]
+        self.function_code = plan["function_code"]
+        self.function_p = plan["function_p"]
+        self.function_q = plan["function_q"]
+        self.groups = plan["groups"]
+        self.group_first = plan["group_first"]
+        self.value_first = plan["value_first"]
+        self.own_first = plan["own_first"]
+        self.scatter = plan["scatter"]
+        self.scatter_coefficient = plan["scatter_coefficient"]
+        self.moments = plan["moments"]
+        self.moment_first = plan["moment_first"]
+        self.powers = plan["powers"]
+        self.power_first = plan["power_first"]
+        self.products = plan["products"]
+        self.product_weight = plan["product_weight"]
+        self.product_first = plan["product_first"]
+        self.halves = plan["halves"]
+        self.parent = plan["monomial_parent"]
+        self.axis = plan["monomial_axis"]
+        self.monomial_weight = plan["monomial_weight"]
+        self.successor = plan["successor"]
+        self.n_sets = self.set_count.shape[0]
+        self.n_classes = self.class_cutoff.shape[0]
+        self.n_components = first_monomial(self.max_degree + 1)
+        self.n_values = self.value_first[self.value_first.shape[0] - 1]
+        self.n_own = plan["n_own"]
+        self.widest_field = 0
+        self.widest_set = 0
+        cdef int k
+        for k in range(self.groups.shape[0]):
+            self.widest_field = max(self.widest_field, padded(self.groups[k, COUNT]))
+        for k in range(self.n_sets):
+            self.widest_set = max(self.widest_set, self.set_first[k + 1] - self.set_first[k])
+
+    cdef int allocate(self, Bucket *bucket, const long long[::1] first_as, int n_outputs) except -1 nogil:
+        """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
+        cdef long k, capacity = 1
+        for k in range(first_as.shape[0] - 1):
+            capacity = max(capacity, first_as[k + 1] - first_as[k])
+        bucket.capacity = capacity
+        bucket.order = <long *>malloc(capacity * sizeof(long))
+        bucket.within = <long *>malloc(self.n_classes * sizeof(long))
+        bucket.direction = <double *>malloc(3 * capacity * sizeof(double))
+        bucket.monomial = <double *>malloc(capacity * self.n_components * sizeof(double))
+        bucket.radial = <double *>malloc(2 * capacity * self.set_first[self.n_sets] * sizeof(double))
+        bucket.factor = <double *>malloc(2 * self.n_classes * sizeof(double))
+        bucket.buffer = <double *>malloc(max(1, 2 * capacity * n_outputs * self.widest_field) * sizeof(double))
+        bucket.tensor = <double *>malloc(n_monomials(self.max_degree) * max(LANES, self.widest_field) * sizeof(double))
+        bucket.sums = <double *>malloc(max(1, n_outputs * self.widest_field * self.widest_set) * sizeof(double))
+        if (
+            bucket.order == NULL or bucket.within == NULL or bucket.direction == NULL or bucket.monomial == NULL
+            or bucket.radial == NULL or bucket.factor == NULL or bucket.buffer == NULL
+            or bucket.tensor == NULL or bucket.sums == NULL
+        ):
+            self.release(bucket)
+            with gil:
+                raise MemoryError("not enough memory for the neighbours of one atom")
+        return 0
+
+    cdef void release(self, Bucket *bucket) noexcept nogil:
+        free(bucket.order)
+        free(bucket.within)
+        free(bucket.direction)
+        free(bucket.monomial)
+        free(bucket.radial)
+        free(bucket.factor)
+        free(bucket.buffer)
+        free(bucket.tensor)
+        free(bucket.sums)
+
+    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint weighted, long begin, long end,
+                   const double[:, ::1] vector_pc, const double[::1] distance_p) noexcept nogil:
+        """Directions, monomials and radial functions of the pairs [begin, end) of species s and t."""
+        cdef long p, k, count = 0, m, width
+        cdef int c, f, a, x
+        cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
+        cdef double lower = 0.0
+        cdef double *mono
+        cdef double *value
+        cdef double *derivative
+        for c in range(self.n_classes):
+            for p in range(begin, end):
+                if lower <= distance_p[p] < self.class_cutoff[c]:
+                    bucket.order[count] = p
+                    count += 1
+            bucket.within[c] = count
+            lower = self.class_cutoff[c]
+        for k in range(count):
+            p = bucket.order[k]
+            r = distance_p[p]
+            for x in range(3):
+                bucket.direction[3 * k + x] = sign * vector_pc[p, x] / r
+            mono = bucket.monomial + k * self.n_components
+            mono[0] = 1.0
+            for a in range(1, self.n_components):
+                mono[a] = mono[self.parent[a]] * bucket.direction[3 * k + self.axis[a]]
+            if weighted:
+                for a in range(1, self.n_components):
+                    mono[a] *= self.monomial_weight[a]
+            for c in range(self.n_classes):
+                # (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff.
+                z = 0.5 * M_PI * (1.0 - r / self.class_cutoff[c])
+                bucket.factor[2 * c] = sin(z) * sin(z)
+                bucket.factor[2 * c + 1] = -M_PI / self.class_cutoff[c] * sin(z) * cos(z)
+            for f in range(self.n_sets):
+                m = bucket.within[self.set_class[f]]
+                if k >= m:
+                    continue
+                f_c = bucket.factor[2 * self.set_class[f]]
+                df_c = bucket.factor[2 * self.set_class[f] + 1]
+                if self.set_switch[f, s, t] > 0.0:
+                    low = self.switch_range[0] * self.set_switch[f, s, t]
+                    high = self.switch_range[1] * self.set_switch[f, s, t]
+                    u = min(max((r - low) / (high - low), 0.0), 1.0)
+                    switch = u * u * u * (6.0 * u * u - 15.0 * u + 10.0)
+                    d_switch = 30.0 * u * u * (u - 1.0) * (u - 1.0) / (high - low)
+                    df_c = df_c * switch + f_c * d_switch
+                    f_c = f_c * switch
+                width = self.set_first[f + 1] - self.set_first[f]
+                derivative = bucket.radial + 2 * bucket.capacity * self.set_first[f] + k * width
+                value = derivative + m * width
+                if self.set_gaussian[f]:
+                    gaussians(width, &self.function_p[self.set_first[f]], &self.function_q[self.set_first[f]],
+                              r, f_c, df_c, value, derivative)
+                else:
+                    for a in range(self.set_count[f]):
+                        x = self.set_first[f] + a
+                        radial_function(self.function_code[x], self.function_p[x], self.function_q[x], r,
+                                        &phi, &d_phi)
+                        value[a] = phi * f_c
+                        derivative[a] = d_phi * f_c + phi * df_c
+                for a in range(self.set_count[f], width):
+                    value[a] = 0.0
+                    derivative[a] = 0.0
+
+    def moments_and_values(
+        self,
+        const int[::1] species_a,
+        const long long[::1] first_as,
+        const double[:, ::1] vector_pc,
+        const double[::1] distance_p,
+        double[:, ::1] state,
+        double[::1] values,
+    ):
+        """Fill the state of every atom and add the values of the columns.
+
+        Parameters
+        ----------
+        species_a, first_as, vector_pc, distance_p : arrays
+            As in `plip._neighbors.Neighbors`.
+        state : ndarray of float64, shape (n_atoms, state_size)
+            Overwritten: moments and coefficients of the fields.
+        values : ndarray of float64, shape (n_terms,)
+            The value of every column is added.
+        """
+        cdef Bucket bucket
+        cdef double *value_sums
+        cdef double *own_sums
+        with nogil:
+            self.allocate(&bucket, first_as, 0)
+            value_sums = <double *>malloc(max(1, self.n_values) * sizeof(double))
+            own_sums = <double *>malloc(max(1, self.n_own) * sizeof(double))
+            if value_sums == NULL or own_sums == NULL:
+                self.release(&bucket)
+                free(value_sums)
+                free(own_sums)
+                with gil:
+                    raise MemoryError("not enough memory for the values of the columns")
+            self.add_values(&bucket, value_sums, own_sums, species_a, first_as, vector_pc, distance_p,
+                            state, values)
+            self.release(&bucket)
+            free(value_sums)
+            free(own_sums)
+
+    cdef void add_values(self, Bucket *bucket, double *value_sums, double *own_sums, const int[::1] species_a,
+                         const long long[::1] first_as, const double[:, ::1] vector_pc,
+                         const double[::1] distance_p, double[:, ::1] state, double[::1] values) noexcept nogil:
+        cdef long i, k, b, width, n_b, m, target
+        cdef int s, t, f, g, degree, e
+        cdef double *row
+        cdef double *radial
+        cdef double *tensor
+        cdef double *sums
+        cdef double *moment
+        cdef double total, own
+        memset(value_sums, 0, max(1, self.n_values) * sizeof(double))
+        memset(own_sums, 0, max(1, self.n_own) * sizeof(double))
+        for i in range(species_a.shape[0]):
+            s = species_a[i]
+            row = &state[i, 0]
+            memset(row, 0, self.state_size * sizeof(double))
+            for k in range(self.n_halves):
+                row[self.halves[s] + k] = 0.5
+            for t in range(self.n_species):
+                k = i * self.n_species + t
+                if first_as[k] == first_as[k + 1]:
+                    continue
+                self.fill(bucket, s, t, 1.0, False, first_as[k], first_as[k + 1], vector_pc, distance_p)
+                for e in range(self.moment_first[s], self.moment_first[s + 1]):
+                    if self.moments[e, 0] != t:
+                        continue
+                    f = self.moments[e, 1]
+                    m = bucket.within[self.set_class[f]]
+                    width = self.set_first[f + 1] - self.set_first[f]
+                    radial = bucket.radial + 2 * bucket.capacity * self.set_first[f] + m * width
+                    product_sum(first_monomial(self.set_degree[f] + 1), width, m, bucket.monomial,
+                                self.n_components, radial, width, row + self.moments[e, 2], width)
+                    k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
+                    if k >= 0:
+                        product_sum(width, width, m, radial, width, radial, width, own_sums + k, width)
+            for e in range(self.power_first[s], self.power_first[s + 1]):
+                for k in range(self.powers[e, 2]):
+                    row[self.powers[e, 1] + k] = self.powers[e, 3] * integer_power(
+                        row[self.powers[e, 0] + k], self.powers[e, 3] - 1
+                    )
+            for e in range(self.product_first[s], self.product_first[s + 1]):
+                row[self.products[e, 0]] += (
+                    self.product_weight[e] * row[self.products[e, 1]] * row[self.products[e, 2]]
+                )
+            for g in range(self.group_first[s * self.n_species], self.group_first[(s + 1) * self.n_species]):
+                f = self.groups[g, FUNCTION_SET]
+                degree = self.groups[g, DEGREE]
+                width = padded(self.groups[g, COUNT])
+                n_b = self.set_first[f + 1] - self.set_first[f]
+                moment = row + self.groups[g, MOMENT] + first_monomial(degree) * n_b
+                tensor = row + self.groups[g, STATE]
+                sums = value_sums + self.value_first[g]
+                if self.groups[g, OUTER]:
+                    for k in range(n_monomials(degree)):
+                        for b in range(width):
+                            bucket.tensor[k * width + b] = (
+                                self.monomial_weight[first_monomial(degree) + k] * tensor[k * width + b]
+                            )
+                    product_sum(width, n_b, n_monomials(degree), bucket.tensor, width, moment, n_b, sums, n_b)
+                else:
+                    for k in range(n_monomials(degree)):
+                        for b in range(width):
+                            sums[b] += (
+                                self.monomial_weight[first_monomial(degree) + k]
+                                * tensor[k * width + b] * moment[k * n_b + b]
+                            )
+        for s in range(self.n_species):
+            for t in range(self.n_species):
+                for g in range(self.group_first[s * self.n_species + t],
+                               self.group_first[s * self.n_species + t + 1]):
+                    f = self.groups[g, FUNCTION_SET]
+                    n_b = self.set_first[f + 1] - self.set_first[f]
+                    k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
+                    for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
+                        b = self.scatter[e, 1]
+                        target = b * n_b + self.scatter[e, 2]
+                        total = value_sums[self.value_first[g] + (target if self.groups[g, OUTER] else b)]
+                        own = own_sums[k + target] if self.groups[g, OWN] else 0.0
+                        values[self.scatter[e, 0]] += self.scatter_coefficient[e, 1] * (total - own)
+
+    def derivative_rows(
+        self,
+        const int[::1] species_a,
+        const long long[::1] first_as,
+        const int[::1] neighbor_p,
+        const double[:, ::1] vector_pc,
+        const double[::1] distance_p,
+        const double[:, ::1] state,
+        long first_atom,
+        double[:, ::1] force_rows,
+        double[:, ::1] virial_rows,
+    ):
+        """Derivatives of the columns with respect to some atoms and, on request, to the strain.
+
+        Parameters
+        ----------
+        species_a, first_as, neighbor_p, vector_pc, distance_p : arrays
+            As in `plip._neighbors.Neighbors`.
+        state : ndarray of float64, shape (n_atoms, state_size)
+            From `moments_and_values`.
+        first_atom : int
+            The first atom whose rows are made.
+        force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
+            -dX_n/dr of the atoms from `first_atom` on, x y z of each; added to what is there.
+        virial_rows : ndarray of float64, shape (6, at least n_terms), or (0, ...) for none
+            dX_n/d(strain) in the order xx yy zz yz xz xy; the share of these atoms is added.
+        """
+        cdef Bucket bucket
+        with nogil:
+            self.allocate(&bucket, first_as, 9 if virial_rows.shape[0] else 3)
+            self.add_rows(&bucket, species_a, first_as, neighbor_p, vector_pc, distance_p, state, first_atom,
+                          force_rows, virial_rows)
+            self.release(&bucket)
+
+    cdef void add_rows(self, Bucket *bucket, const int[::1] species_a, const long long[::1] first_as,
+                       const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
+                       const double[:, ::1] state, long first_atom, double[:, ::1] force_rows,
+                       double[:, ::1] virial_rows) noexcept nogil:
+        cdef long n, k, row
+        cdef int s, t
+        for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
+            s = species_a[n]
+            row = 3 * (n - first_atom)
+            for t in range(self.n_species):
+                k = n * self.n_species + t
+                if first_as[k] == first_as[k + 1]:
+                    continue
+                self.fill(bucket, s, t, -1.0, True, first_as[k], first_as[k + 1], vector_pc, distance_p)
+                # As a neighbour of species s of each centre of species t, and as a centre of
+                # species s. For s = t both use the same columns and are added up beforehand.
+                self.add_pass(bucket, t, s, n, True, s == t, neighbor_p, distance_p, state, row,
+                              force_rows, virial_rows)
+                if s != t:
+                    self.add_pass(bucket, s, t, n, False, True, neighbor_p, distance_p, state, row,
+                                  force_rows, virial_rows)
+
+    cdef void add_pass(self, Bucket *bucket, int centre, int arm, long n, bint neighbor_is_centre,
+                       bint atom_is_centre, const int[::1] neighbor_p, const double[::1] distance_p,
+                       const double[:, ::1] state, long row, double[:, ::1] force_rows,
+                       double[:, ::1] virial_rows) noexcept nogil:
+        """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
+        cdef int g, f, degree, x, e, n_weights
+        cdef int n_outputs = 9 if virial_rows.shape[0] else 3
+        cdef long k, m, width, n_b, step, target
+        cdef double parity, coefficient
+        cdef double[3] vector
+        cdef const double *of_neighbor
+        cdef const double *of_atom
+        cdef const double *own
+        cdef const double *weight
+        cdef const double *direction
+        cdef double *derivative
+        cdef double *value
+        cdef double *by_derivative
+        cdef double *by_value
+        for g in range(self.group_first[centre * self.n_species + arm],
+                       self.group_first[centre * self.n_species + arm + 1]):
+            f = self.groups[g, FUNCTION_SET]
+            m = bucket.within[self.set_class[f]]
+            if m == 0:
+                continue
+            degree = self.groups[g, DEGREE]
+            parity = -1.0 if degree % 2 else 1.0
+            n_weights = n_monomials(degree - 1) if degree else 0
+            width = padded(self.groups[g, COUNT])
+            n_b = self.set_first[f + 1] - self.set_first[f]
+            derivative = bucket.radial + 2 * bucket.capacity * self.set_first[f]
+            value = derivative + m * n_b
+            step = n_outputs * width
+            memset(bucket.sums, 0, step * (n_b if self.groups[g, OUTER] else 1) * sizeof(double))
+            for k in range(m):
+                of_neighbor = &state[neighbor_p[bucket.order[k]], self.groups[g, STATE]] if neighbor_is_centre else NULL
+                of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
+                own = value + k * n_b if self.groups[g, OWN] else NULL
+                direction = bucket.direction + 3 * k
+                weight = bucket.monomial + k * self.n_components + (first_monomial(degree - 1) if degree else 0)
+                for x in range(3):
+                    vector[x] = direction[x] * distance_p[bucket.order[k]]
+                by_derivative = bucket.buffer + (k * step if self.groups[g, OUTER] else 0)
+                by_value = by_derivative + (m * step if self.groups[g, OUTER] else step)
+                fields(degree, width, n_monomials(degree), of_neighbor, of_atom, parity, weight, n_weights,
+                       &self.successor[first_monomial(degree - 1) if degree else 0, 0], direction,
+                       1.0 / distance_p[bucket.order[k]], own,
+                       <double>neighbor_is_centre + <double>atom_is_centre,
+                       vector if n_outputs == 9 else NULL, bucket.tensor, by_derivative, by_value)
+                if not self.groups[g, OUTER]:
+                    add_diagonal(width, n_outputs, degree > 0, value + k * n_b, derivative + k * n_b,
+                                 by_derivative, by_value, bucket.sums)
+            if self.groups[g, OUTER]:
+                product_sum(step, n_b, 2 * m if degree else m, bucket.buffer, step, derivative, n_b,
+                            bucket.sums, n_b)
+            for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
+                coefficient = self.scatter_coefficient[e, 0]
+                target = self.scatter[e, 1]
+                if self.groups[g, OUTER]:
+                    target = target * n_b + self.scatter[e, 2]
+                    k = width * n_b
+                else:
+                    k = width
+                for x in range(3):
+                    force_rows[row + x, self.scatter[e, 0]] -= coefficient * bucket.sums[x * k + target]
+                # Every pair is met from both of its atoms.
+                for x in range(virial_rows.shape[0]):
+                    virial_rows[x, self.scatter[e, 0]] += 0.5 * coefficient * bucket.sums[(3 + x) * k + target]

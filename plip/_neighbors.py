@@ -1,0 +1,76 @@
+"""From Atoms to flat neighbour arrays."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from vesin import NeighborList
+
+__all__ = ["Neighbors", "find_neighbors"]
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Neighbours of every atom, sorted by centre and by the species of the neighbour.
+
+    Index suffixes: a atom, p (directed) pair, s species, c Cartesian.
+
+    Attributes
+    ----------
+    species_a : ndarray of int32, shape (n_atoms,)
+        Species of each atom, as an index.
+    first_as : ndarray of int64, shape (n_atoms * n_species + 1,)
+        Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are
+        the neighbours of species s of atom i.
+    neighbor_p : ndarray of int32, shape (n_pairs,)
+        Index j of the neighbour.
+    vector_pc : ndarray of float64, shape (n_pairs, 3)
+        Vectors r_j - r_i (image included) in Angstrom.
+    distance_p : ndarray of float64, shape (n_pairs,)
+        Their lengths in Angstrom.
+    """
+
+    species_a: np.ndarray
+    first_as: np.ndarray
+    neighbor_p: np.ndarray
+    vector_pc: np.ndarray
+    distance_p: np.ndarray
+
+
+def find_neighbors(atoms, species_a, n_species, cutoff):
+    """All neighbours within the cutoff, periodic images included.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Structure, checked by `plip._structures.check_structures`.
+    species_a : ndarray of int32, shape (n_atoms,)
+        Species of each atom, as an index below `n_species`.
+    n_species : int
+        Number of species.
+    cutoff : float
+        Cutoff in Angstrom.
+
+    Returns
+    -------
+    Neighbors
+    """
+    # One thread: the order of the pairs, and with it the last bits of the sums, must not vary.
+    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
+    i, j, vector_pc, distance_p = search.compute(
+        points=atoms.positions,
+        box=atoms.cell[:],
+        periodic=atoms.pbc,
+        quantities="ijDd",
+    )
+    bucket_p = i.astype(np.int64) * n_species + species_a[j]
+    if n_species > 1:
+        order = np.argsort(bucket_p, kind="stable")
+        bucket_p, j, vector_pc, distance_p = (x[order] for x in (bucket_p, j, vector_pc, distance_p))
+    counts = np.bincount(bucket_p, minlength=len(atoms) * n_species)
+    return Neighbors(
+        species_a=species_a,
+        first_as=np.concatenate([[0], np.cumsum(counts)]),
+        neighbor_p=np.ascontiguousarray(j, np.int32),
+        vector_pc=np.ascontiguousarray(vector_pc),
+        distance_p=np.ascontiguousarray(distance_p),
+    )

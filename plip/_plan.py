@@ -1,0 +1,412 @@
+"""From interactions to the flat arrays that the compiled kernels read.
+
+Every column is a polynomial in Cartesian moments of the neighbourhood of an atom i,
+
+    M_a^alpha(i) = sum_j g_a(r_ij) u_ij^alpha,   u^alpha = u_x^alpha_x u_y^alpha_y u_z^alpha_z,
+
+because cos^l(theta_jik) = sum_{|alpha| = l} l!/alpha! u_ij^alpha u_ik^alpha. Its
+derivative with respect to one neighbour n of a centre is a sum of products
+``g_a(r) p(u)``, one for each arm that n can be, where the *field* p is a homogeneous
+polynomial whose coefficients depend on the centre alone:
+
+| interaction | field of an arm | degree | arms k |
+| --- | --- | --- | --- |
+| two-body | 1/2 | 0 | 1 |
+| three-body | sum_alpha l!/alpha! M_b^alpha u^alpha, less the neighbour itself | l | 2 |
+| N-body | m M_a^(m - 1) | 0 | m |
+| four-body | the tensors of the other two arms contracted with u | p + t, p + q, q + t | 3 |
+
+Since a column is homogeneous of degree k in its arms, its value is 1/k times the sum
+over arms and neighbours of ``g_a(r) p(u)``: the same tables serve values and derivatives.
+
+The *state* of an atom holds its moments and the coefficients of its fields, as
+symmetric tensors. Blocks of the state have the function index last, padded to a
+multiple of `VECTOR_LENGTH` so that kernels run over whole vectors.
+"""
+
+import itertools
+import math
+
+import numpy as np
+
+from plip._terms import SWITCH_RANGE, arm_permutations
+from plip.radial import Gaussian
+
+__all__ = ["VECTOR_LENGTH", "build_plan"]
+
+VECTOR_LENGTH = 4
+
+# Columns of the integer table of groups; the kernel names them in the same order.
+GROUP_FIELDS = (
+    "function_set",
+    "degree",
+    "state",  # offset of the coefficients of the fields in the state of the centre
+    "count",  # number of fields
+    "outer",  # 1: every field with every function; 0: field b with function b
+    "own",  # 1: the field contains the neighbour itself, to be taken out
+    "moment",  # offset of the moments of the functions in the state of the centre
+    "scatter_begin",
+    "scatter_end",
+)
+
+
+def padded(count):
+    """The smallest multiple of `VECTOR_LENGTH` that holds `count`."""
+    return -(-count // VECTOR_LENGTH) * VECTOR_LENGTH
+
+
+def monomials(degree):
+    """Exponents (x, y, z) of the monomials of one degree, in the order of the kernels."""
+    return [
+        (x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)
+    ]
+
+
+def multinomial(alpha):
+    """|alpha|! / (alpha_x! alpha_y! alpha_z!)."""
+    value = math.factorial(sum(alpha))
+    for exponent in alpha:
+        value //= math.factorial(exponent)
+    return value
+
+
+def _first_monomial(degree):
+    """Number of monomials of lower degree."""
+    return degree * (degree + 1) * (degree + 2) // 6
+
+
+def _monomial_tables(max_degree):
+    """How each monomial follows from one of lower degree, and where its products with x, y, z are."""
+    parent, axis, weight = [0], [0], [1.0]
+    for degree in range(1, max_degree + 1):
+        lower = {alpha: k for k, alpha in enumerate(monomials(degree - 1))}
+        for alpha in monomials(degree):
+            k = next(k for k in range(3) if alpha[k])
+            smaller = tuple(exponent - (k == n) for n, exponent in enumerate(alpha))
+            parent.append(_first_monomial(degree - 1) + lower[smaller])
+            axis.append(k)
+            weight.append(float(multinomial(alpha)))
+    successor = []
+    for degree in range(max_degree + 1):
+        higher = {alpha: k for k, alpha in enumerate(monomials(degree + 1))}
+        for x, y, z in monomials(degree):
+            successor.append((higher[x + 1, y, z], higher[x, y + 1, z], higher[x, y, z + 1]))
+    return (
+        np.array(parent, np.int32),
+        np.array(axis, np.int32),
+        np.array(weight, np.float64),
+        np.array(successor, np.int32),
+    )
+
+
+def contraction(rank):
+    """The angular factor of a four-body term as a sum over monomials of its three arms.
+
+    Parameters
+    ----------
+    rank : tuple of int
+        Powers (p, q, t) of cos(jik), cos(kim), cos(mij).
+
+    Returns
+    -------
+    list of (tuple, tuple, tuple, float)
+        Exponents of the monomials of the arms j, k, m, and the weight.
+    """
+    p, q, t = rank
+    products = {}
+    for alpha, beta, gamma in itertools.product(monomials(p), monomials(q), monomials(t)):
+        key = tuple(
+            tuple(a + b for a, b in zip(*pair, strict=True))
+            for pair in ((alpha, gamma), (alpha, beta), (beta, gamma))
+        )
+        weight = multinomial(alpha) * multinomial(beta) * multinomial(gamma)
+        products[key] = products.get(key, 0.0) + weight
+    return [(*key, weight) for key, weight in products.items()]
+
+
+class _Builder:
+    """Collects the tables while interactions are added one after the other."""
+
+    def __init__(self, species, columns):
+        self.species = species
+        self.columns = columns
+        self.sets = []
+        self.groups = {(s, t): [] for s in range(len(species)) for t in range(len(species))}
+        self.scatter = []
+        self.power_operations = [[] for _ in species]
+        self.product_operations = [[] for _ in species]
+        self.moments = [[] for _ in species]  # per centre: (neighbour species, function set, offset)
+        self.state_size = [0] * len(species)
+        self.halves = []  # per centre: offset of the constant field of the two-body interaction
+        self.n_halves = 0
+
+    def allocate(self, centre, length):
+        offset = self.state_size[centre]
+        self.state_size[centre] += length
+        return offset
+
+    def add_set(self, functions, cutoff, max_degree, switches=None):
+        """A function set: the radial functions of one interaction, which share a cutoff."""
+        n_species = len(self.species)
+        switch = np.zeros((n_species, n_species))
+        for (s, t), value in (switches or {}).items():
+            switch[s, t] = switch[t, s] = value
+        self.sets.append((functions, cutoff, max_degree, switch))
+        return len(self.sets) - 1
+
+    def add_moments(self, centre, neighbour, index):
+        functions, _, max_degree, _ = self.sets[index]
+        offset = self.allocate(centre, _first_monomial(max_degree + 1) * padded(len(functions)))
+        self.moments[centre].append((neighbour, index, offset))
+        return offset
+
+    def add_group(self, centre, neighbour, index, degree, state, count, outer, own, moment, entries, arms):
+        """A group of fields of one degree; `entries` are (column, field, function, coefficient)."""
+        begin = len(self.scatter)
+        for column, field, function, coefficient in entries:
+            self.scatter.append((column, field, function, coefficient, coefficient / arms))
+        self.groups[centre, neighbour].append(
+            (index, degree, state, count, int(outer), int(own), moment, begin, len(self.scatter))
+        )
+
+    def add_two_body(self, functions, cutoff):
+        index = self.add_set(functions, cutoff, 0)
+        count = len(functions)
+        self.n_halves = padded(count)
+        self.halves = [self.allocate(s, self.n_halves) for s in range(len(self.species))]
+        for s, t in self.groups:
+            moment = self.add_moments(s, t, index)
+            pair = tuple(sorted((s, t)))
+            entries = [(self.columns["two-body", pair, (a,), None], a, a, 1.0) for a in range(count)]
+            self.add_group(s, t, index, 0, self.halves[s], count, False, False, moment, entries, 1)
+
+    def add_three_body(self, functions, cutoff, max_power, mixed):
+        index = self.add_set(functions, cutoff, max_power)
+        count = len(functions)
+        stride = padded(count)
+        n_species = range(len(self.species))
+        for s in n_species:
+            moments = [self.add_moments(s, t, index) for t in n_species]
+            for t, other in itertools.product(n_species, repeat=2):
+                for power in range(max_power + 1):
+                    entries = []
+                    for a, b in itertools.product(range(count), repeat=2):
+                        if not mixed and a != b:
+                            continue
+                        if t != other:
+                            arms = (a, b) if t < other else (b, a)
+                        else:
+                            arms = tuple(sorted((a, b)))
+                        key = "three-body", (s, *sorted((t, other))), arms, power
+                        entries.append((self.columns[key], b, a, 1.0))
+                    state = moments[other] + _first_monomial(power) * stride
+                    self.add_group(
+                        s, t, index, power, state, count, mixed, t == other, moments[t], entries, 2
+                    )
+
+    def add_n_body(self, functions, cutoff, powers, switches):
+        index = self.add_set(functions, cutoff, 0, switches)
+        count = len(functions)
+        for s, t in self.groups:
+            moment = self.add_moments(s, t, index)
+            for power in powers:
+                state = self.allocate(s, padded(count))
+                self.power_operations[s].append((moment, state, padded(count), power))
+                entries = [(self.columns["N-body", (s, t), (a,), power], a, a, 1.0) for a in range(count)]
+                self.add_group(s, t, index, 0, state, count, False, False, moment, entries, power)
+
+    def add_four_body(self, functions, cutoff, ranks):
+        max_degree = max(max(p + t, p + q, q + t) for p, q, t in ranks)
+        index = self.add_set(functions, cutoff, max_degree)
+        n_species = range(len(self.species))
+        terms = [key for key in self.columns if key[0] == "four-body"]
+        products = {rank: contraction(rank) for rank in ranks}
+        for s in n_species:
+            moments = [self.add_moments(s, t, index) for t in n_species]
+            fields = {}  # (rank, arms with a hole) -> number of the field within its degree
+            by_degree = {}
+            entries = {}  # (degree, species of the arm) -> {(column, field, function): coefficient}
+            for key in terms:
+                _, (centre, *symbols), radial, rank = key
+                if centre != s:
+                    continue
+                arms = tuple(zip(symbols, radial, strict=True))
+                for hole in range(3):
+                    rest = tuple(None if k == hole else arm for k, arm in enumerate(arms))
+                    rest = min(
+                        (tuple(rest[k] for k in order) for order in arm_permutations(rank)),
+                        key=lambda arms: tuple((-1, -1) if arm is None else arm for arm in arms),
+                    )
+                    place = rest.index(None)
+                    degree = (rank[0] + rank[2], rank[0] + rank[1], rank[1] + rank[2])[place]
+                    members = by_degree.setdefault(degree, [])
+                    if (rank, rest) not in fields:
+                        fields[rank, rest] = len(members)
+                        members.append((rank, rest, place))
+                    t, a = arms[hole]
+                    table = entries.setdefault((degree, t), {})
+                    entry = self.columns[key], fields[rank, rest], a
+                    table[entry] = table.get(entry, 0.0) + 1.0
+            stride = padded(len(functions))
+            for degree, members in sorted(by_degree.items()):
+                width = padded(len(members))
+                exponents = monomials(degree)
+                state = self.allocate(s, len(exponents) * width)
+                for number, (rank, rest, place) in enumerate(members):
+                    others = [k for k in range(3) if k != place]
+                    for product in products[rank]:
+                        alpha = product[place]
+                        sources = []
+                        for k in others:
+                            t, a = rest[k]
+                            first = _first_monomial(sum(product[k]))
+                            component = monomials(sum(product[k])).index(product[k])
+                            sources.append(moments[t] + (first + component) * stride + a)
+                        target = state + exponents.index(alpha) * width + number
+                        weight = product[3] / multinomial(alpha)
+                        self.product_operations[s].append((target, *sources, weight))
+                for t in n_species:
+                    listed = [(*entry, value) for entry, value in entries.get((degree, t), {}).items()]
+                    if listed:
+                        self.add_group(
+                            s, t, index, degree, state, len(members), True, False, moments[t], listed, 3
+                        )
+
+    def arrays(self, n_terms):
+        """The tables as the kernels take them."""
+        n_species = len(self.species)
+        set_first, parameters, codes = [0], [], []
+        for functions, _, _, _ in self.sets:
+            for function in functions:
+                codes.append(function.code)
+                parameters.append(function.kernel_parameters())
+            for _ in range(padded(len(functions)) - len(functions)):
+                codes.append(-1)
+                parameters.append((0.0, 0.0))
+            set_first.append(len(codes))
+        groups, group_first = [], [0]
+        value_first, n_own = [0], 0
+        own_first = np.full((n_species, n_species, len(self.sets)), -1, np.int64)
+        for s, t in itertools.product(range(n_species), repeat=2):
+            for group in self.groups[s, t]:
+                named = dict(zip(GROUP_FIELDS, group, strict=True))
+                width = padded(len(self.sets[named["function_set"]][0]))
+                value_first.append(value_first[-1] + padded(named["count"]) * (width if named["outer"] else 1))
+                if named["own"] and own_first[s, t, named["function_set"]] < 0:
+                    own_first[s, t, named["function_set"]] = n_own
+                    n_own += width * width
+            groups += self.groups[s, t]
+            group_first.append(len(groups))
+        cutoffs = sorted({cutoff for _, cutoff, _, _ in self.sets})
+        moments, moment_first = [], [0]
+        powers, power_first = [], [0]
+        products, product_first = [], [0]
+        for s in range(n_species):
+            for rows, first, mine in (
+                (moments, moment_first, self.moments[s]),
+                (powers, power_first, self.power_operations[s]),
+                (products, product_first, self.product_operations[s]),
+            ):
+                rows += mine
+                first.append(len(rows))
+        max_degree = max(max_degree for _, _, max_degree, _ in self.sets)
+        parent, axis, weight, successor = _monomial_tables(max_degree)
+
+        def table(rows, width):
+            return np.array(rows, np.int32).reshape(len(rows), width)
+
+        return {
+            "n_terms": n_terms,
+            "n_species": n_species,
+            "state_size": max(self.state_size),
+            "max_degree": max_degree,
+            "set_first": np.array(set_first, np.int32),
+            "set_count": np.array([len(functions) for functions, _, _, _ in self.sets], np.int32),
+            "class_cutoff": np.array(cutoffs, np.float64),
+            "set_class": np.array([cutoffs.index(cutoff) for _, cutoff, _, _ in self.sets], np.int32),
+            "set_gaussian": np.array(
+                [all(function.code == Gaussian.code for function in functions) for functions, _, _, _ in self.sets],
+                np.int32,
+            ),
+            "set_degree": np.array([degree for _, _, degree, _ in self.sets], np.int32),
+            "set_switch": np.array([switch for _, _, _, switch in self.sets], np.float64),
+            "switch_range": np.array(SWITCH_RANGE, np.float64),
+            "function_code": np.array(codes, np.int32),
+            "function_p": np.array([p for p, _ in parameters], np.float64),
+            "function_q": np.array([q for _, q in parameters], np.float64),
+            "groups": table(groups, len(GROUP_FIELDS)),
+            "group_first": np.array(group_first, np.int32),
+            "value_first": np.array(value_first, np.int64),
+            "own_first": own_first.ravel(),
+            "n_own": n_own,
+            "scatter": table([entry[:3] for entry in self.scatter], 3),
+            "scatter_coefficient": np.array([entry[3:] for entry in self.scatter], np.float64),
+            "moments": table(moments, 3),
+            "moment_first": np.array(moment_first, np.int32),
+            "powers": table(powers, 4),
+            "power_first": np.array(power_first, np.int32),
+            "products": table([row[:3] for row in products], 3),
+            "product_weight": np.array([row[3] for row in products], np.float64),
+            "product_first": np.array(product_first, np.int32),
+            "halves": np.array(self.halves or [0] * n_species, np.int32),
+            "n_halves": self.n_halves,
+            "monomial_parent": parent,
+            "monomial_axis": axis,
+            "monomial_weight": weight,
+            "successor": successor,
+        }
+
+
+def _kinds(terms, species):
+    """What the terms of each interaction share: functions, cutoff, powers, switches; and the columns."""
+    kinds, columns = {}, {}
+    for column, term in enumerate(terms):
+        kind = kinds.setdefault(
+            term.interaction, {"functions": [], "cutoff": term.cutoff, "powers": [], "switches": {}}
+        )
+        indices = []
+        for function in term.radial:
+            if function not in kind["functions"]:
+                kind["functions"].append(function)
+            indices.append(kind["functions"].index(function))
+        if term.power not in kind["powers"]:
+            kind["powers"].append(term.power)
+        numbers = tuple(species.index(symbol) for symbol in term.species)
+        if term.switch is not None:
+            kind["switches"][numbers] = term.switch
+        columns[term.interaction, numbers, tuple(indices), term.power] = column
+    return kinds, columns
+
+
+def build_plan(terms, species):
+    """Tables of the kernels for the full table of terms of `plip._terms.build_terms`.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        All columns, in order.
+    species : sequence of str
+        Chemical symbols, sorted.
+
+    Returns
+    -------
+    dict
+        Arrays and numbers by name, as the class `Kernel` of `plip._kernels` takes them.
+    """
+    species = list(species)
+    kinds, columns = _kinds(terms, species)
+    builder = _Builder(species, columns)
+    if "two-body" in kinds:
+        kind = kinds["two-body"]
+        builder.add_two_body(kind["functions"], kind["cutoff"])
+    if "three-body" in kinds:
+        kind = kinds["three-body"]
+        mixed = any(len(set(key[2])) > 1 for key in columns if key[0] == "three-body")
+        builder.add_three_body(kind["functions"], kind["cutoff"], max(kind["powers"]), mixed)
+    if "N-body" in kinds:
+        kind = kinds["N-body"]
+        builder.add_n_body(kind["functions"], kind["cutoff"], kind["powers"], kind["switches"])
+    if "four-body" in kinds:
+        kind = kinds["four-body"]
+        builder.add_four_body(kind["functions"], kind["cutoff"], kind["powers"])
+    return builder.arrays(len(terms))

@@ -1,0 +1,254 @@
+"""PLIPDescriptors: from structures to the energies of the interactions, as a scikit-learn transformer."""
+
+import math
+import numbers
+
+import numpy as np
+from ase.data import atomic_numbers
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from plip import interactions
+from plip._design import Design
+from plip._offer import automatic_interactions, shortest_distance
+from plip._parameters import Parameters
+from plip._structures import check_structures
+from plip._terms import Term, build_terms
+from plip.radial import FAMILIES
+
+__all__ = ["PLIPDescriptors"]
+
+_INTERACTIONS = ("two_body", "three_body", "n_body", "four_body")
+
+
+class PLIPDescriptors(TransformerMixin, BaseEstimator):
+    """Interactions of a set of atoms, one column per term.
+
+    A column holds X_n, the interaction summed over the structure, so that the energy is
+    ``sum_n w_n X_n`` plus the reference energies of the atoms.
+
+    Parameters
+    ----------
+    cutoff : float, default=5.0
+        Cutoff in Angstrom.
+    two_body : TwoBody, "auto" or None, default="auto"
+        Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
+    three_body : ThreeBody, "auto" or None, default="auto"
+        Angular interaction.
+    n_body : NBody, "auto" or None, default="auto"
+        Embedding interaction.
+    four_body : FourBody or None, default=None
+        Interaction of three arms.
+    species : sequence of str or None, default=None
+        Chemical symbols; None takes those of the structures seen in fit.
+    atom_counts : bool, default=False
+        Whether `transform` puts one column per species, its number of atoms, in front.
+
+    Attributes
+    ----------
+    terms_ : list of Term
+        What each column means, in order.
+    species_ : tuple of str
+        Chemical symbols in alphabetical order.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from plip import PLIPDescriptors
+    >>> from plip.interactions import TwoBody
+    >>> from plip.radial import Gaussian
+    >>> descriptors = PLIPDescriptors(
+    ...     two_body=TwoBody(Gaussian(eta=1.0, centers=[2.0, 3.0])), three_body=None, n_body=None
+    ... )
+    >>> descriptors.fit_transform([bulk("Si"), bulk("Si") * (2, 2, 2)]).shape
+    (2, 2)
+    """
+
+    def __init__(
+        self,
+        cutoff=5.0,
+        two_body="auto",
+        three_body="auto",
+        n_body="auto",
+        four_body=None,
+        species=None,
+        atom_counts=False,
+    ):
+        self.cutoff = cutoff
+        self.two_body = two_body
+        self.three_body = three_body
+        self.n_body = n_body
+        self.four_body = four_body
+        self.species = species
+        self.atom_counts = atom_counts
+
+    def fit(self, X, y=None):
+        """Fix the species and the table of terms.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures.
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a structure or a parameter is not valid; the message names it.
+        """
+        self._check_cutoff()
+        species = self._given_species()
+        structures = check_structures(X, species=species, cutoff=self.cutoff)
+        if species is None:
+            species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+        return self._fit_checked(structures, tuple(species))
+
+    def _check_cutoff(self):
+        value = self.cutoff
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise ValueError(f"cutoff must be a positive length in Angstrom, got {value!r}")
+
+    def _given_species(self):
+        """The parameter `species`, sorted and checked, or None."""
+        if self.species is None:
+            return None
+        if isinstance(self.species, str) or not all(symbol in atomic_numbers for symbol in self.species):
+            raise ValueError(f"species must be a sequence of chemical symbols, got {self.species!r}")
+        if len(self.species) == 0 or len(set(self.species)) < len(self.species):
+            raise ValueError(f"species must be different chemical symbols, at least one, got {self.species!r}")
+        return sorted(self.species)
+
+    def _fit_checked(self, structures, species):
+        chosen = {name: getattr(self, name) for name in _INTERACTIONS}
+        if "auto" in [value for value in chosen.values() if isinstance(value, str)]:
+            offer = automatic_interactions(
+                len(species), shortest_distance(structures, float(self.cutoff)), float(self.cutoff)
+            )
+            for name, value in chosen.items():
+                if isinstance(value, str) and value == "auto" and name in offer:
+                    chosen[name] = offer[name]
+        self.terms_ = build_terms(species, float(self.cutoff), **chosen)
+        self.species_ = species
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "terms_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        return tags
+
+    def _design(self):
+        """The terms, ready for the kernels."""
+        return Design(self.terms_, self.species_)
+
+    def transform(self, X):
+        """Interactions of each structure.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures with species seen in fit.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_structures, n_terms), or (n_structures, n_species + n_terms)
+            X_n of the whole structure; with `atom_counts` after the numbers of atoms.
+        """
+        check_is_fitted(self)
+        structures = check_structures(X, species=self.species_, cutoff=self.cutoff)
+        design = self._design()
+        n_counts = len(self.species_) if self.atom_counts else 0
+        columns = np.empty((len(structures), n_counts + len(self.terms_)))
+        for row, atoms in zip(columns, structures, strict=True):
+            structure = design.structure(atoms)
+            row[:n_counts] = structure.counts[:n_counts]
+            row[n_counts:] = structure.values
+        return columns
+
+    def design_rows(self, atoms, forces=True, virial=True):
+        """Values and derivatives of all terms for one structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Structure with species seen in fit.
+        forces, virial : bool, default=True
+            Whether to compute these rows.
+
+        Returns
+        -------
+        energy_row : ndarray of float64, shape (n_terms,)
+            X_n.
+        force_rows : ndarray of float64, shape (3 * n_atoms, n_terms), or None
+            -dX_n/dr in 1/Angstrom, x y z of each atom.
+        virial_rows : ndarray of float64, shape (6, n_terms), or None
+            dX_n/d(strain), order xx yy zz yz xz xy; the volume times the stress of X_n.
+        """
+        check_is_fitted(self)
+        (atoms,) = check_structures([atoms], species=self.species_, cutoff=self.cutoff)
+        structure = self._design().structure(atoms)
+        n_rows = 3 * len(atoms) if forces or virial else 0
+        force_rows = np.zeros((n_rows, len(self.terms_)))
+        virial_rows = np.zeros((6, len(self.terms_))) if virial else None
+        structure.add_rows(0, force_rows, virial_rows)
+        return structure.values, force_rows if forces else None, virial_rows
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns.
+
+        Parameters
+        ----------
+        input_features : ignored
+
+        Returns
+        -------
+        ndarray of object, shape (n_columns,)
+        """
+        check_is_fitted(self)
+        counts = [f"atoms {symbol}" for symbol in self.species_] if self.atom_counts else []
+        return np.array(counts + [term.name for term in self.terms_], dtype=object)
+
+
+def descriptors_to_dict(descriptors):
+    """Fitted descriptors as plain data for JSON; `descriptors_from_dict` is the inverse."""
+    return {
+        "parameters": {name: _to_plain(value) for name, value in descriptors.get_params(deep=False).items()},
+        "species": list(descriptors.species_),
+        "terms": [term.to_dict() for term in descriptors.terms_],
+    }
+
+
+def descriptors_from_dict(data):
+    """Fitted descriptors from plain data."""
+    descriptors = PLIPDescriptors(**{name: _from_plain(value) for name, value in data["parameters"].items()})
+    descriptors.species_ = tuple(data["species"])
+    descriptors.terms_ = [Term.from_dict(term) for term in data["terms"]]
+    return descriptors
+
+
+def _to_plain(value):
+    if isinstance(value, Parameters):
+        parameters = {name: _to_plain(item) for name, item in value.get_params(deep=False).items()}
+        return {"class": type(value).__name__, "parameters": parameters}
+    if isinstance(value, dict):  # the switch of NBody
+        return {"pairs": [[*pair, _to_plain(distance)] for pair, distance in value.items()]}
+    if isinstance(value, (list, tuple, range, np.ndarray)):
+        return [_to_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _from_plain(value):
+    if isinstance(value, list):
+        return [_from_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "pairs" in value:
+        return {(first, second): distance for first, second, distance in value["pairs"]}
+    known = {**FAMILIES, **{name: getattr(interactions, name) for name in interactions.__all__}}
+    return known[value["class"]](**{name: _from_plain(item) for name, item in value["parameters"].items()})

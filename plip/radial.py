@@ -1,0 +1,453 @@
+"""Radial families phi(r), the cutoff function, and the grids of parameters that users give.
+
+Every radial function of a descriptor is ``g(r) = phi(r) f_c(r)``. This module knows
+phi and f_c; the cutoff function is never part of a family.
+
+References
+----------
+Radial families: M. Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020);
+cutoff function: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
+"""
+
+import numbers
+
+import numpy as np
+
+from plip._parameters import Parameters
+
+__all__ = [
+    "FAMILIES",
+    "Gaussian",
+    "GaussianType",
+    "LennardJones",
+    "LogNormal",
+    "Lorentzian",
+    "Power",
+    "RadialFamily",
+    "Slater",
+    "StillingerWeber",
+    "cutoff_function",
+]
+
+
+def cutoff_function(r, cutoff):
+    """Cosine cutoff ``f_c(r) = (1 + cos(pi r / r_c)) / 2`` for ``r < r_c``, else 0.
+
+    Parameters
+    ----------
+    r : array_like, float64
+        Distances in Angstrom, any shape.
+    cutoff : float
+        Cutoff r_c in Angstrom.
+
+    Returns
+    -------
+    value, derivative : ndarray, float64
+        f_c and d f_c / d r (1/Angstrom), of the shape of `r`.
+    """
+    r = np.asarray(r, dtype=np.float64)
+    inside = r < cutoff
+    x = np.pi * np.where(inside, r, cutoff) / cutoff
+    value = np.where(inside, 0.5 * (1.0 + np.cos(x)), 0.0)
+    derivative = np.where(inside, -0.5 * np.pi / cutoff * np.sin(x), 0.0)
+    return value, derivative
+
+
+def _is_count(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _values(family, name, value):
+    """One-dimensional finite float64 array of a grid parameter."""
+    try:
+        array = np.atleast_1d(np.asarray(value, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise ValueError(f"{family}: {name} must be a number or a list of numbers, got {value!r}") from None
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{family}: {name} must be a number or a non-empty list of numbers, got {value!r}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{family}: {name} must be finite, got {value!r}")
+    return array
+
+
+class RadialFamily(Parameters):
+    """Base of the radial families.
+
+    A family holds a grid of parameters as the user gave it; `grid` turns it into
+    *scalar instances*, families whose parameters are plain floats, each of them one
+    radial function. Only scalar instances can be evaluated.
+
+    Attributes
+    ----------
+    code : int
+        Number by which the compiled kernels know the family.
+    """
+
+    code = -1
+
+    def grid(self, cutoff):
+        """All combinations of the parameters, the first parameter outermost.
+
+        Parameters
+        ----------
+        cutoff : float
+            Cutoff in Angstrom of the interaction that uses the family; counts are
+            spaced up to it.
+
+        Returns
+        -------
+        list of RadialFamily
+            Scalar instances.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is not finite or outside its range.
+        """
+        first, second = self._parameter_names()
+        outer, inner = self._grid_values(cutoff)
+        return [
+            type(self)(**{first: float(a), second: float(b)}) for a in outer for b in inner
+        ]
+
+    def _grid_values(self, cutoff):
+        name = type(self).__name__
+        outer, inner = (_values(name, key, getattr(self, key)) for key in self._parameter_names())
+        self._check(outer, inner)
+        return outer, inner
+
+    def _check(self, *arrays):
+        """Raise ValueError for parameters outside the range of the family."""
+
+    def kernel_parameters(self):
+        """The two numbers (p, q) of a scalar instance, as the kernels take them."""
+        return tuple(float(getattr(self, key)) for key in self._parameter_names())
+
+    def evaluate(self, r):
+        """phi(r) and its derivative, for a scalar instance and without the cutoff function.
+
+        Parameters
+        ----------
+        r : array_like, float64
+            Distances in Angstrom, positive, any shape.
+
+        Returns
+        -------
+        value, derivative : ndarray, float64
+            phi and d phi / d r, of the shape of `r`.
+        """
+        r = np.asarray(r, dtype=np.float64)
+        return self._evaluate(r, *self.kernel_parameters())
+
+    def formula(self, variable="r"):
+        """The function of a scalar instance as text, in Angstrom.
+
+        Parameters
+        ----------
+        variable : str
+            Name of the distance.
+
+        Returns
+        -------
+        str
+        """
+        return self._formula(variable, *(format(x, ".12g") for x in self.kernel_parameters()))
+
+    def label(self):
+        """Short text that names a scalar instance, such as ``Gaussian(eta=0.5, centers=2)``."""
+        values = (f"{key}={getattr(self, key):.12g}" for key in self._parameter_names())
+        return f"{type(self).__name__}({', '.join(values)})"
+
+
+class Gaussian(RadialFamily):
+    """Gaussian ``phi(r) = exp(-eta (r - center)^2)``.
+
+    Parameters
+    ----------
+    eta : float, array_like or None, default=None
+        Inverse squared widths in 1/Angstrom^2, positive. None takes
+        ``1 / (2 spacing^2)`` with the spacing of the centres.
+    centers : int, float or array_like, default=16
+        Positions in Angstrom; an int n is a count, which puts the centres at
+        ``k cutoff / n``, k = 1 ... n.
+    """
+
+    code = 0
+
+    def __init__(self, eta=None, centers=16):
+        self.eta = eta
+        self.centers = centers
+
+    def _grid_values(self, cutoff):
+        centers = _center_values("Gaussian", self.centers, cutoff)
+        if self.eta is not None:
+            eta = _values("Gaussian", "eta", self.eta)
+        elif centers.size > 1 and np.ptp(centers) > 0:
+            eta = np.array([0.5 / (np.ptp(centers) / (centers.size - 1)) ** 2])
+        elif _is_count(self.centers):
+            eta = np.array([0.5 / cutoff**2])
+        else:
+            raise ValueError("Gaussian: one centre has no spacing to take the width from; give eta as well")
+        if (eta <= 0).any():
+            raise ValueError(f"Gaussian: eta must be positive, got {self.eta!r}")
+        return eta, centers
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        value = np.exp(-p * (r - q) ** 2)
+        return value, -2.0 * p * (r - q) * value
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"exp(-{p} ({r} - {q})^2)"
+
+
+class Slater(RadialFamily):
+    """Slater orbital ``phi(r) = r^power exp(-zeta r)``.
+
+    Parameters
+    ----------
+    powers : float or array_like
+        Exponents of r.
+    zeta : float or array_like
+        Decay constants in 1/Angstrom, positive.
+    """
+
+    code = 1
+
+    def __init__(self, powers, zeta):
+        self.powers = powers
+        self.zeta = zeta
+
+    def _check(self, powers, zeta):
+        if (zeta <= 0).any():
+            raise ValueError(f"Slater: zeta must be positive, got {self.zeta!r}")
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        decay = np.exp(-q * r)
+        return r**p * decay, (p * r ** (p - 1.0) - q * r**p) * decay
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"{r}^{p} exp(-{q} {r})"
+
+
+class GaussianType(RadialFamily):
+    """Gaussian-type orbital ``phi(r) = r^power exp(-zeta r^2)``.
+
+    Parameters
+    ----------
+    powers : float or array_like
+        Exponents of r.
+    zeta : float or array_like
+        Decay constants in 1/Angstrom^2, positive.
+    """
+
+    code = 2
+
+    def __init__(self, powers, zeta):
+        self.powers = powers
+        self.zeta = zeta
+
+    def _check(self, powers, zeta):
+        if (zeta <= 0).any():
+            raise ValueError(f"GaussianType: zeta must be positive, got {self.zeta!r}")
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        decay = np.exp(-q * r**2)
+        return r**p * decay, (p * r ** (p - 1.0) - 2.0 * q * r ** (p + 1.0)) * decay
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"{r}^{p} exp(-{q} {r}^2)"
+
+
+class StillingerWeber(RadialFamily):
+    """Stillinger-Weber form ``phi(r) = exp(gamma / (r - onset))`` for ``r > onset``, else 0.
+
+    Parameters
+    ----------
+    gamma : float or array_like
+        Strengths in Angstrom, negative, so that phi vanishes smoothly at the onset.
+    onset : float or array_like
+        Distances in Angstrom at and below which phi is zero.
+    """
+
+    code = 3
+
+    def __init__(self, gamma, onset):
+        self.gamma = gamma
+        self.onset = onset
+
+    def _check(self, gamma, onset):
+        if (gamma >= 0).any():
+            raise ValueError(f"StillingerWeber: gamma must be negative, got {self.gamma!r}")
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        beyond = r > q
+        x = np.where(beyond, r - q, 1.0)
+        # Exponential and inverse square are combined in the logarithm, so that the limit at the onset is 0.
+        value = np.where(beyond, np.exp(p / x), 0.0)
+        return value, np.where(beyond, -p * np.exp(p / x - 2.0 * np.log(x)), 0.0)
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"exp({p} / ({r} - {q})) for {r} > {q}"
+
+
+class Power(RadialFamily):
+    """Power ``phi(r) = r^power``.
+
+    Parameters
+    ----------
+    powers : float or array_like
+        Exponents of r.
+    """
+
+    code = 4
+
+    def __init__(self, powers):
+        self.powers = powers
+
+    def grid(self, cutoff):
+        return [Power(powers=float(p)) for p in _values("Power", "powers", self.powers)]
+
+    def kernel_parameters(self):
+        return float(self.powers), 0.0
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        return r**p, p * r ** (p - 1.0)
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"{r}^{p}"
+
+
+class Lorentzian(RadialFamily):
+    """Lorentzian ``phi(r) = 1 / ((r - center)^exponent + 1)``.
+
+    Parameters
+    ----------
+    centers : int, float or array_like
+        Positions in Angstrom; an int n is a count, which puts the centres at
+        ``k cutoff / n``, k = 1 ... n.
+    exponents : float or array_like
+        Even integers from 2 on (an odd exponent has a pole).
+    """
+
+    code = 5
+
+    def __init__(self, centers, exponents):
+        self.centers = centers
+        self.exponents = exponents
+
+    def _grid_values(self, cutoff):
+        exponents = _values("Lorentzian", "exponents", self.exponents)
+        if (exponents < 2).any() or (exponents % 2 != 0).any():
+            raise ValueError(f"Lorentzian: exponents must be even integers from 2 on, got {self.exponents!r}")
+        return _center_values("Lorentzian", self.centers, cutoff), exponents
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        x = r - p
+        value = 1.0 / (x**q + 1.0)
+        return value, -q * x ** (q - 1.0) * value**2
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"1 / (({r} - {p})^{q} + 1)"
+
+
+class LogNormal(RadialFamily):
+    """Asymmetric log-normal ``phi(r) = exp(-ln^2((r - onset) / scale))`` for ``r > onset``, else 0.
+
+    Parameters
+    ----------
+    onsets : float or array_like
+        Distances in Angstrom at and below which phi is zero.
+    scales : float or array_like
+        Distances in Angstrom from the onset to the maximum, positive.
+    """
+
+    code = 6
+
+    def __init__(self, onsets, scales):
+        self.onsets = onsets
+        self.scales = scales
+
+    def _check(self, onsets, scales):
+        if (scales <= 0).any():
+            raise ValueError(f"LogNormal: scales must be positive, got {self.scales!r}")
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        beyond = r > p
+        x = np.where(beyond, r - p, q)
+        u = np.log(x / q)
+        value = np.where(beyond, np.exp(-(u**2)), 0.0)
+        return value, np.where(beyond, -2.0 * u * np.exp(-(u**2) - np.log(x)), 0.0)
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"exp(-ln(({r} - {p}) / {q})^2) for {r} > {p}"
+
+
+class LennardJones(RadialFamily):
+    """Lennard-Jones form ``phi(r) = 4 ((sigma / r)^12 - (sigma / r)^6)``.
+
+    Parameters
+    ----------
+    sigma : float or array_like
+        Distances in Angstrom at which phi is zero, positive.
+    """
+
+    code = 7
+
+    def __init__(self, sigma):
+        self.sigma = sigma
+
+    def grid(self, cutoff):
+        sigma = _values("LennardJones", "sigma", self.sigma)
+        if (sigma <= 0).any():
+            raise ValueError(f"LennardJones: sigma must be positive, got {self.sigma!r}")
+        return [LennardJones(sigma=float(s)) for s in sigma]
+
+    def kernel_parameters(self):
+        return float(self.sigma), 0.0
+
+    @staticmethod
+    def _evaluate(r, p, q):
+        x6 = (p / r) ** 6
+        return 4.0 * (x6 * x6 - x6), -24.0 * (2.0 * x6 * x6 - x6) / r
+
+    @staticmethod
+    def _formula(r, p, q):
+        return f"4 (({p} / {r})^12 - ({p} / {r})^6)"
+
+
+def _center_values(family, centers, cutoff):
+    """Positions of the centres: those given, or a count spaced up to the cutoff."""
+    if not _is_count(centers):
+        return _values(family, "centers", centers)
+    if centers < 1:
+        raise ValueError(f"{family}: an int for centers is a count and must be at least 1, got {centers!r}")
+    return cutoff * np.arange(1, centers + 1) / centers
+
+
+FAMILIES = {
+    family.__name__: family
+    for family in (
+        Gaussian,
+        Slater,
+        GaussianType,
+        StillingerWeber,
+        Power,
+        Lorentzian,
+        LogNormal,
+        LennardJones,
+    )
+}
