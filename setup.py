@@ -25,8 +25,8 @@ CHECKED = BOUNDS_CHECK or bool(SANITIZE)
 IS_X86_64 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
 
 # Contraction to fused multiply-add is wanted; -ffast-math is not, since it would reorder sums and
-# drop the checks for NaN.
-OPTIMISE = {"unix": ["-O3", "-ffp-contract=fast"], "msvc": ["/O2", "/fp:contract"]}
+# drop the checks for NaN. A square root that may set errno is not vectorised.
+OPTIMISE = {"unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno"], "msvc": ["/O2", "/fp:contract"]}
 INSTRUCTIONS = {
     "plip._kernels._avx2": {"unix": ["-mavx2", "-mfma"], "msvc": ["/arch:AVX2"]},
     "plip._kernels._avx512": {
@@ -59,6 +59,15 @@ def kernel(instruction_set):
 EXTENSIONS = [Extension("plip._kernels._cpu", ["plip/_kernels/_cpu.pyx"]), kernel("_baseline")]
 if IS_X86_64:
     EXTENSIONS += [kernel("_avx2"), kernel("_avx512")]
+# The evaluation core is plain C and holds its own variants for instruction sets.
+EXTENSIONS.append(
+    Extension(
+        "plip._core._evaluate",
+        [f"plip/_core/{name}" for name in ("_evaluate.pyx", "plip_core.c", "plip_list.c", "plip_radial.c")],
+        depends=[f"plip/_core/{name}" for name in ("plip_core.h", "plip_kernel.h", "plip_plan.h")],
+        include_dirs=["plip/_core"],
+    )
+)
 
 
 class BuildExt(build_ext):

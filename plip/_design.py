@@ -23,33 +23,48 @@ class Design:
     """
 
     def __init__(self, terms, species, kernel=Kernel):
+        self.terms = tuple(terms)
         self.species = tuple(species)
+        self._index = {symbol: s for s, symbol in enumerate(self.species)}
         self.cutoff = max(term.cutoff for term in terms)
         self.kernel = kernel(build_plan(terms, species))
 
-    def structure(self, atoms):
-        """Neighbours, moments and values of one checked structure whose species are all known."""
-        return StructureDesign(self, atoms)
+    def __reduce__(self):
+        return type(self), (self.terms, self.species)
+
+    def species_of(self, atoms):
+        """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
+        return np.array([self._index[symbol] for symbol in atoms.symbols], np.int32)
+
+    def counts(self, atoms):
+        """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
+        return np.bincount(self.species_of(atoms), minlength=len(self.species)).astype(np.float64)
 
 
 class StructureDesign:
-    """The columns of one structure.
+    """The columns of one checked structure whose species are all known.
 
     Attributes
     ----------
+    atoms : ase.Atoms
+        The structure.
     values : ndarray of float64, shape (n_terms,)
         X_n of the whole structure.
     counts : ndarray of float64, shape (n_species,)
         Number of atoms of each species.
+    force_products : None
+        Force rows are computed, not stored as products.
     """
 
+    force_products = None
+
     def __init__(self, design, atoms):
-        index = {symbol: s for s, symbol in enumerate(design.species)}
-        species_a = np.array([index[symbol] for symbol in atoms.symbols], np.int32)
+        self.atoms = atoms
+        species_a = design.species_of(atoms)
         self._kernel = design.kernel
         self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
         self._state = np.empty((len(atoms), self._kernel.state_size))
-        self.counts = np.bincount(species_a, minlength=len(design.species)).astype(np.float64)
+        self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors
         self._kernel.moments_and_values(

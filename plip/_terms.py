@@ -5,10 +5,11 @@ import math
 import numbers
 from dataclasses import dataclass
 
+import numpy as np
 from ase.data import atomic_numbers
 
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import FAMILIES, RadialFamily
+from plip.radial import FAMILIES, RadialFamily, number_text
 
 __all__ = ["Term", "build_terms"]
 
@@ -64,12 +65,12 @@ class Term:
         elif self.interaction == "N-body":
             text += f" m={self.power}"
         elif self.interaction == "four-body":
-            text += " pqt={}{}{}".format(*self.power)
+            text += " p={} q={} t={}".format(*self.power)
         return text
 
     def formula(self):
         """The term as an equation in text; distances are in Angstrom, fc is the cosine cutoff."""
-        cutoff = format(self.cutoff, ".12g")
+        cutoff = number_text(self.cutoff)
 
         def g(index, distance):
             return f"[{self.radial[index].formula(distance)}] fc({distance}; {cutoff})"
@@ -80,7 +81,7 @@ class Term:
         if self.interaction == "N-body":
             density = g(0, "r")
             if self.switch is not None:
-                low, high = (format(factor * self.switch, ".12g") for factor in SWITCH_RANGE)
+                low, high = (number_text(factor * self.switch) for factor in SWITCH_RANGE)
                 density += f" fs(r; {low}, {high})"
             return f"sum over {centre} of (sum over neighbours {arms[0]} of {density})^{self.power}"
         if self.interaction == "three-body":
@@ -211,7 +212,7 @@ def _two_body(interaction, species, cutoff):
 def _three_body(interaction, species, cutoff):
     functions = _functions(interaction, cutoff)
     powers = range(_integer("max_power of ThreeBody", interaction.max_power, 0) + 1)
-    if not isinstance(interaction.mixed, bool):
+    if not isinstance(interaction.mixed, (bool, np.bool_)):
         raise ValueError(f"mixed of ThreeBody must be True or False, got {interaction.mixed!r}")
     for centre in species:
         for arms in itertools.combinations_with_replacement(species, 2):

@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
-from plip._design import Design
+from plip._design import Design, StructureDesign
 from plip._offer import automatic_interactions, shortest_distance
 from plip._parameters import Parameters
 from plip._structures import check_structures
@@ -100,17 +100,14 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If a structure or a parameter is not valid; the message names it.
         """
-        self._check_cutoff()
-        species = self._given_species()
-        structures = check_structures(X, species=species, cutoff=self.cutoff)
-        if species is None:
-            species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
-        return self._fit_checked(structures, tuple(species))
+        return self._fit_checked(self._checked(X, self._given_species()))
 
-    def _check_cutoff(self):
+    def _checked(self, X, species):
+        """Structures as a list, after a check of the cutoff and of every structure."""
         value = self.cutoff
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
             raise ValueError(f"cutoff must be a positive length in Angstrom, got {value!r}")
+        return check_structures(X, species=species, cutoff=float(value))
 
     def _given_species(self):
         """The parameter `species`, sorted and checked, or None."""
@@ -122,7 +119,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             raise ValueError(f"species must be different chemical symbols, at least one, got {self.species!r}")
         return sorted(self.species)
 
-    def _fit_checked(self, structures, species):
+    def _fit_checked(self, structures):
+        species = self._given_species()
+        if species is None:
+            species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
         chosen = {name: getattr(self, name) for name in _INTERACTIONS}
         if "auto" in [value for value in chosen.values() if isinstance(value, str)]:
             offer = automatic_interactions(
@@ -132,7 +132,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
                 if isinstance(value, str) and value == "auto" and name in offer:
                     chosen[name] = offer[name]
         self.terms_ = build_terms(species, float(self.cutoff), **chosen)
-        self.species_ = species
+        self.species_ = tuple(species)
         return self
 
     def __sklearn_is_fitted__(self):
@@ -161,12 +161,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             X_n of the whole structure; with `atom_counts` after the numbers of atoms.
         """
         check_is_fitted(self)
-        structures = check_structures(X, species=self.species_, cutoff=self.cutoff)
+        structures = self._checked(X, self.species_)
         design = self._design()
         n_counts = len(self.species_) if self.atom_counts else 0
         columns = np.empty((len(structures), n_counts + len(self.terms_)))
         for row, atoms in zip(columns, structures, strict=True):
-            structure = design.structure(atoms)
+            structure = StructureDesign(design, atoms)
             row[:n_counts] = structure.counts[:n_counts]
             row[n_counts:] = structure.values
         return columns
@@ -191,8 +191,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             dX_n/d(strain), order xx yy zz yz xz xy; the volume times the stress of X_n.
         """
         check_is_fitted(self)
-        (atoms,) = check_structures([atoms], species=self.species_, cutoff=self.cutoff)
-        structure = self._design().structure(atoms)
+        (atoms,) = self._checked([atoms], self.species_)
+        structure = StructureDesign(self._design(), atoms)
         n_rows = 3 * len(atoms) if forces or virial else 0
         force_rows = np.zeros((n_rows, len(self.terms_)))
         virial_rows = np.zeros((6, len(self.terms_))) if virial else None

@@ -4,22 +4,25 @@ Accumulated structure by structure, kept apart per target (energy per atom, forc
 component, virial per atom), merged by addition.
 """
 
+import itertools
 import json
 import os
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import joblib
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils.validation import check_memory
 from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
 from plip._design import Design
 from plip._files import write_whole
-from plip._structures import check_structures, has_full_cell
-from plip.descriptors import descriptors_from_dict, descriptors_to_dict
-from plip.labels import read_labels
+from plip._storage import Storage, direct
+from plip._structures import describe, has_full_cell
+from plip.descriptors import PLIPDescriptors, descriptors_from_dict, descriptors_to_dict
+from plip.labels import Labels, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["TARGETS", "NormalEquations"]
@@ -49,27 +52,37 @@ def single_blas_thread():
     return _threadpools.limit(limits=1, user_api="blas")
 
 
-@dataclass
 class _Sums:
     """Products of the rows [X, composition, y] of one target, weighted by sample weights."""
 
-    products: np.ndarray
-    weight: float = 0.0
-    n_rows: int = 0
+    def __init__(self, width, products=None, weight=0.0, n_rows=0):
+        self.width = width
+        self._products = products
+        self.weight = weight
+        self.n_rows = n_rows
 
-    def add_rows(self, rows, weights):
-        """Add rows that are already scaled by the square roots of their weights."""
+    @property
+    def products(self):
+        """ndarray of float64, shape (width, width); not held while there are no rows."""
+        return np.zeros((self.width, self.width)) if self._products is None else self._products
+
+    def add_rows(self, rows, weight):
+        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
         if len(rows):
-            self.products += np.dot(rows.T, rows)
-            self.weight += float(np.sum(weights))
-            self.n_rows += len(rows)
+            self.add(_Sums(self.width, np.dot(rows.T, rows), weight, len(rows)))
 
-    def combine(self, other, sign):
-        return _Sums(
-            self.products + sign * other.products,
-            self.weight + sign * other.weight,
-            self.n_rows + sign * other.n_rows,
-        )
+    def add(self, other):
+        if other._products is not None:
+            if self._products is None:
+                self._products = other._products.copy()
+            else:
+                self._products += other._products
+        self.weight += other.weight
+        self.n_rows += other.n_rows
+
+    def combined(self, other, sign):
+        products = self.products + sign * other.products if self.n_rows or other.n_rows else None
+        return _Sums(self.width, products, self.weight + sign * other.weight, self.n_rows + sign * other.n_rows)
 
 
 class NormalEquations:
@@ -123,6 +136,8 @@ class NormalEquations:
         sample_weight=None,
         n_jobs=None,
         verbose=0,
+        memory=None,
+        targets=TARGETS,
     ):
         """Accumulate the normal equations of labelled structures.
 
@@ -145,6 +160,10 @@ class NormalEquations:
             Number of joblib workers. The result is the same to the last bit for any number.
         verbose : int, default=0
             Whether to show a progress bar.
+        memory : joblib.Memory, str, path-like or None
+            Where the rows of each structure are kept for fits to come; None keeps nothing.
+        targets : sequence of {"energy", "force", "virial"}
+            Targets to accumulate, among those that have labels.
 
         Returns
         -------
@@ -155,35 +174,36 @@ class NormalEquations:
         TypeError, ValueError
             If a structure or label is not valid; the message names its index.
         """
-        if isinstance(X, Iterator):
-            if any(labels is not None for labels in (y, forces, stress, sample_weight)):
-                raise TypeError(
-                    "X is a generator, so labels must be attached to its Atoms: "
-                    "leave y, forces, stress and sample_weight out, or pass a list"
-                )
-            return cls._from_stream(X, descriptors, n_jobs, verbose)
-        return cls._from_list(X, descriptors, y, forces, stress, sample_weight, n_jobs, verbose)
+        if not isinstance(descriptors, PLIPDescriptors):
+            raise TypeError(f"descriptors must be PLIPDescriptors, got {type(descriptors).__name__}")
+        options = {"n_jobs": n_jobs, "memory": memory, "targets": targets}
+        labels = (y, forces, stress, sample_weight)
+        if not isinstance(X, Iterator):
+            return cls._from_list(X, descriptors, *labels, verbose=verbose, **options)
+        if any(values is not None for values in labels):
+            raise TypeError(
+                "X is a generator, so labels must be attached to its Atoms: "
+                "leave y, forces, stress and sample_weight out, or pass a list"
+            )
+        return cls._from_stream(X, descriptors, verbose, **options)
 
     @classmethod
-    def _from_stream(cls, stream, descriptors, n_jobs, verbose):
+    def _from_stream(cls, stream, descriptors, verbose, **options):
         total = None
-        batch = []
         with tqdm(desc="structures", unit="", disable=not verbose) as bar:
-            for exhausted, atoms in _with_end(stream):
-                if not exhausted:
-                    batch.append(atoms)
-                if len(batch) == _BATCH or (exhausted and (batch or total is None)):
-                    part = cls._from_list(batch, descriptors, n_jobs=n_jobs)
-                    bar.update(len(batch))
-                    descriptors = part.descriptors
-                    if total is not None and set(part._targets()) != set(total._targets()):
-                        raise ValueError(
-                            f"structures {total.n_structures} to {total.n_structures + len(batch) - 1} have "
-                            f"labels for {' and '.join(part._targets())}, those before for "
-                            f"{' and '.join(total._targets())}: label all alike"
-                        )
-                    total = part if total is None else total + part
-                    batch = []
+            while batch := list(itertools.islice(stream, _BATCH)):
+                part = cls._from_list(batch, descriptors, **options)
+                descriptors = part.descriptors
+                if total is not None and part._targets() != total._targets():
+                    raise ValueError(
+                        f"structures {total.n_structures} to {total.n_structures + len(batch) - 1} have "
+                        f"labels for {' and '.join(part._targets())}, those before for "
+                        f"{' and '.join(total._targets())}: label all alike"
+                    )
+                total = part if total is None else total + part
+                bar.update(len(batch))
+        if total is None:
+            raise ValueError("X holds no structures; at least one is needed")
         return total
 
     def _targets(self):
@@ -191,19 +211,27 @@ class NormalEquations:
 
     @classmethod
     def _from_list(
-        cls, X, descriptors, y=None, forces=None, stress=None, sample_weight=None, n_jobs=None, verbose=0
+        cls,
+        X,
+        descriptors,
+        y=None,
+        forces=None,
+        stress=None,
+        sample_weight=None,
+        targets=TARGETS,
+        **options,
     ):
         fitted = hasattr(descriptors, "terms_")
-        structures = check_structures(
-            X, species=descriptors.species_ if fitted else descriptors.species, cutoff=descriptors.cutoff
-        )
-        labels = read_labels(structures, y, forces, stress, sample_weight)
+        structures = descriptors._checked(X, descriptors.species_ if fitted else descriptors._given_species())
+        labels = _wanted(read_labels(structures, y, forces, stress, sample_weight), targets)
         if not fitted:
-            descriptors = clone(descriptors).fit(structures)
-        return cls.from_labels(structures, descriptors, labels, n_jobs=n_jobs, verbose=verbose)
+            descriptors = clone(descriptors)._fit_checked(structures)
+        return cls.from_labels(structures, descriptors, labels, **options)
 
     @classmethod
-    def from_labels(cls, structures, descriptors, labels, reference=None, n_jobs=None, verbose=0):
+    def from_labels(
+        cls, structures, descriptors, labels, reference=None, memory=None, n_jobs=None, verbose=0
+    ):
         """Accumulate checked structures with checked labels.
 
         Parameters
@@ -217,6 +245,8 @@ class NormalEquations:
         reference : ndarray of float64, shape (n_species,), or None
             Energies per atom that are taken off before summing, for the sake of rounding;
             None takes the least-squares ones.
+        memory : joblib.Memory, str, path-like or None
+            Where the rows of each structure are kept for fits to come; None keeps nothing.
         n_jobs, verbose
             As in `from_structures`.
 
@@ -228,20 +258,20 @@ class NormalEquations:
         if reference is None:
             reference = _least_squares_reference(structures, descriptors.species_, labels)
         design = Design(descriptors.terms_, descriptors.species_)
+        stored = Storage(check_memory(memory), design) if memory is not None else direct
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
             joblib.delayed(_chunk_sums)(
-                design, structures[chunk], _slice(labels, chunk), reference, chunk.start, os.getpid()
+                design, structures[chunk], _slice(labels, chunk), reference, chunk.start, stored, os.getpid()
             )
             for chunk in chunks
         )
-        sums = _empty_sums(len(descriptors.terms_), len(descriptors.species_))
+        sums = _empty_sums(_width(descriptors))
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
             parts = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)
             for chunk, part in zip(chunks, parts, strict=True):
                 for target in TARGETS:
-                    if part[target] is not None:
-                        sums[target] = sums[target].combine(part[target], 1)
+                    sums[target].add(part[target])
                 bar.update(chunk.stop - chunk.start)
         return cls(descriptors, sums, reference, len(structures))
 
@@ -257,7 +287,7 @@ class NormalEquations:
         if self.terms != other.terms or self.species != other.species:
             raise ValueError("these normal equations have different terms: use the same fitted descriptors")
         rebased = other._rebased(self._reference)
-        sums = {target: self._sums[target].combine(rebased[target], sign) for target in TARGETS}
+        sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
         if any(part.n_rows < 0 for part in sums.values()):
             raise ValueError("cannot take out more rows than there are")
         return NormalEquations(
@@ -274,7 +304,7 @@ class NormalEquations:
         transform[n_terms:-1, -1] = change
         energy = self._sums["energy"]
         products = transform.T @ energy.products @ transform
-        return {**self._sums, "energy": _Sums(products, energy.weight, energy.n_rows)}
+        return {**self._sums, "energy": _Sums(energy.width, products, energy.weight, energy.n_rows)}
 
     def problem(self, energy_weight=30.0, force_weight=1.0, stress_weight=0.0):
         """The weighted least-squares problem, reference energies projected out.
@@ -293,30 +323,9 @@ class NormalEquations:
         used = [target for target in TARGETS if weights[target] > 0 and self._sums[target].weight > 0]
         if not used:
             raise ValueError("no target has both rows and a positive weight: give labels or weights")
-        total = sum(weights[target] ** 2 * self._sums[target].products for target in used)
-        n_terms = len(self.terms)
-        variables = np.r_[:n_terms, total.shape[0] - 1]
-        reduced = total[np.ix_(variables, variables)]
-        if "energy" in used:
-            composition, inverse = self._composition()
-            cross = self._sums["energy"].products[n_terms:-1][:, variables]
-            reduced = reduced - weights["energy"] ** 2 * (cross.T @ inverse @ cross)
-            # What is left of a column that follows the composition is rounding.
-            nothing = np.diag(reduced) <= 1e-12 * np.diag(total)[variables]
-            reduced[nothing, :] = 0.0
-            reduced[:, nothing] = 0.0
-        return LinearProblem(
-            gram=reduced[:-1, :-1],
-            moment=reduced[:-1, -1],
-            target_square=float(reduced[-1, -1]),
-            weight_sum=sum(self._sums[target].weight for target in used),
-        )
-
-    def _composition(self):
-        """Products of the composition columns and their pseudo-inverse."""
-        n_terms = len(self.terms)
-        composition = self._sums["energy"].products[n_terms:-1, n_terms:-1]
-        return composition, np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
+        products = sum(weights[target] ** 2 * self._sums[target].products for target in used)
+        weight_sum = sum(self._sums[target].weight for target in used)
+        return _problem(products, len(self.terms), weight_sum)
 
     def reference_energies(self, coef):
         """Reference energy per species that goes with the coefficients.
@@ -336,8 +345,9 @@ class NormalEquations:
         if not self._sums["energy"].n_rows:
             return dict.fromkeys(self.species, 0.0)
         n_terms = len(self.terms)
-        composition, inverse = self._composition()
         rows = self._sums["energy"].products[n_terms:-1]
+        composition = rows[:, n_terms:-1]
+        inverse = _pseudo_inverse(composition)
         change = inverse @ (rows[:, -1] - rows[:, :n_terms] @ coef)
         # The part of the reference that the data cannot see is dropped.
         energies = inverse @ composition @ self._reference + change
@@ -359,7 +369,7 @@ class NormalEquations:
             "n_rows": self.n_rows,
             "weight_sums": self.weight_sums,
         }
-        arrays = {target: self._sums[target].products for target in TARGETS}
+        arrays = {target: self._sums[target].products for target in TARGETS if self.n_rows[target]}
         with write_whole(path, "wb") as file:
             np.savez(file, header=json.dumps(header), reference=self._reference, **arrays)
 
@@ -387,34 +397,110 @@ class NormalEquations:
                     raise ValueError(f"its format is {header['format']!r}")
                 if header["version"] > _VERSION:
                     raise ValueError(f"its version {header['version']} is newer than this plip: update plip")
+                descriptors = descriptors_from_dict(header["descriptors"])
                 sums = {
-                    target: _Sums(archive[target], header["weight_sums"][target], header["n_rows"][target])
+                    target: _Sums(
+                        _width(descriptors),
+                        archive[target] if header["n_rows"][target] else None,
+                        header["weight_sums"][target],
+                        header["n_rows"][target],
+                    )
                     for target in TARGETS
                 }
-                descriptors = descriptors_from_dict(header["descriptors"])
                 return cls(descriptors, sums, archive["reference"], header["n_structures"])
         except (ValueError, KeyError, EOFError, TypeError) as error:
             raise ValueError(f"{os.fspath(path)} does not hold normal equations of plip: {error}") from error
 
 
-def _with_end(iterable):
-    """(False, item) for every item, then (True, None)."""
-    for item in iterable:
-        yield False, item
-    yield True, None
+class ArrayEquations:
+    """Normal equations of a numeric array with an intercept, for descriptors that the user has computed.
+
+    Columns and target are taken relative to their means over the first batch.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_terms)
+    y : ndarray of float64, shape (n_samples,)
+    sample_weight : ndarray of float64, shape (n_samples,)
+    """
+
+    def __init__(self, X, y, sample_weight):
+        rows = np.column_stack([X, y])
+        self._shift = np.average(rows, axis=0, weights=sample_weight)
+        self._sums = _Sums(X.shape[1] + 2)
+        self.add(X, y, sample_weight)
+
+    def add(self, X, y, sample_weight):
+        """Add a batch."""
+        n_terms = X.shape[1]
+        centred = np.column_stack([X, y]) - self._shift
+        rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
+        with single_blas_thread():
+            self._sums.add_rows(rows, float(sample_weight.sum()))
+
+    def problem(self):
+        """LinearProblem with the intercept projected out."""
+        return _problem(self._sums.products, self._sums.width - 2, self._sums.weight)
+
+    def intercept(self, coef):
+        """The intercept that goes with the coefficients."""
+        n_terms = len(coef)
+        row = self._sums.products[n_terms]
+        change = (row[-1] - row[:n_terms] @ coef) / row[n_terms]
+        return float(self._shift[-1] - self._shift[:-1] @ coef + change)
+
+
+def _problem(products, n_terms, weight_sum):
+    """Least-squares problem of products of [X, composition, y], the composition projected out."""
+    variables = np.r_[:n_terms, products.shape[0] - 1]
+    composition = products[n_terms:-1, n_terms:-1]
+    cross = products[n_terms:-1][:, variables]
+    before = products[np.ix_(variables, variables)]
+    reduced = before - cross.T @ (_pseudo_inverse(composition) @ cross)
+    # What is left of a column that follows the composition is rounding.
+    nothing = np.diag(reduced) <= 1e-12 * np.diag(before)
+    reduced[nothing, :] = 0.0
+    reduced[:, nothing] = 0.0
+    return LinearProblem(
+        gram=0.5 * (reduced[:-1, :-1] + reduced[:-1, :-1].T),
+        moment=reduced[:-1, -1],
+        target_square=float(reduced[-1, -1]),
+        weight_sum=weight_sum,
+    )
+
+
+def _pseudo_inverse(composition):
+    # Below 1e-10 of the largest eigenvalue compositions do not tell species apart.
+    return np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
 
 
 def _warn_of_memory(n_terms, n_species):
     if n_terms > _MANY_COLUMNS:
-        import warnings
-
         gigabytes = len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
         warnings.warn(
             f"{n_terms} columns: the normal equations take {gigabytes:.1f} GB, and each worker as much again. "
             "Choose fewer radial functions, powers or species pairs to save memory.",
-            ResourceWarning,
+            UserWarning,
             stacklevel=4,
         )
+
+
+def _wanted(labels, targets):
+    """The labels of these targets alone."""
+    energy = labels.energy if "energy" in targets else None
+    forces = labels.forces if "force" in targets else None
+    stress = labels.stress if "virial" in targets else None
+    if energy is None and forces is None and (stress is None or not np.isfinite(stress).any()):
+        present = [
+            name
+            for name, values in (("energy", labels.energy), ("force", labels.forces), ("stress", labels.stress))
+            if values is not None
+        ]
+        raise ValueError(
+            f"the structures have labels for {' and '.join(present)}, but the weight of that is 0: "
+            "raise energy_weight, force_weight or stress_weight"
+        )
+    return Labels(energy, forces, stress, labels.sample_weight)
 
 
 def _least_squares_reference(structures, species, labels):
@@ -449,75 +535,90 @@ def _slice(labels, chunk):
     return parts
 
 
-def _empty_sums(n_terms, n_species):
-    width = n_terms + n_species + 1
-    return {target: _Sums(np.zeros((width, width))) for target in TARGETS}
+def _width(descriptors):
+    """Number of columns of [X, composition, y]."""
+    return len(descriptors.terms_) + len(descriptors.species_) + 1
 
 
-def _chunk_sums(design, structures, labels, reference, first_index, parent_process):
-    """Sums of one chunk; targets without labels are None."""
-    if os.getpid() != parent_process:
-        with single_blas_thread():
-            return _accumulate(design, structures, labels, reference, first_index)
-    return _accumulate(design, structures, labels, reference, first_index)
+def _empty_sums(width):
+    return {target: _Sums(width) for target in TARGETS}
 
 
-def _accumulate(design, structures, labels, reference, first_index):
+def _chunk_sums(design, structures, labels, reference, first_index, stored, parent_process):
+    """Sums of one chunk, on one BLAS thread in whatever process it runs."""
+    if os.getpid() == parent_process:
+        return _accumulate(design, structures, labels, reference, first_index, stored)
+    with single_blas_thread():
+        return _accumulate(design, structures, labels, reference, first_index, stored)
+
+
+def _accumulate(design, structures, labels, reference, first_index, stored):
     n_terms = design.kernel.n_terms
-    n_species = len(design.species)
-    sums = _empty_sums(n_terms, n_species)
-    width = n_terms + n_species + 1
-    present = {
-        "energy": labels["energy"] is not None,
-        "force": labels["forces"] is not None,
-        "virial": labels["stress"] is not None and np.isfinite(labels["stress"]).any(),
-    }
-    energy_rows, energy_weights = [], []
-    virial_rows, virial_weights = [], []
-    block = np.zeros((_BLOCK_ROWS // 3 * 3, width))
-    used, block_weights = 0, []
+    width = n_terms + len(design.species) + 1
+    sums = _empty_sums(width)
+    block = _Block(sums["force"], width)
     for k, atoms in enumerate(structures):
         weight = labels["sample_weight"][k]
         if weight == 0.0:
             continue
-        root = np.sqrt(weight)
-        structure = design.structure(atoms)
+        root, size = np.sqrt(weight), len(atoms)
+        forces = None if labels["forces"] is None else labels["forces"][k]
+        stress = None if labels["stress"] is None else labels["stress"][k]
+        has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
+        structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
             raise ValueError(
-                f"structure {first_index + k}: its descriptors are not finite; a radial function is too steep "
-                "for its shortest distance, or the distance is wrong"
+                f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is too "
+                "steep for its shortest distance, or the distance is wrong"
             )
-        size = len(atoms)
-        if present["energy"]:
+        if labels["energy"] is not None:
             energy = labels["energy"][k] - structure.counts @ reference
-            energy_rows.append(root / size * np.concatenate([structure.values, structure.counts, [energy]]))
-            energy_weights.append(weight)
-        stress = labels["stress"][k] if present["virial"] else None
-        has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
+            row = np.concatenate([structure.values, structure.counts, [energy]])
+            sums["energy"].add_rows(root / size * row[None, :], weight)
         virial = np.zeros((6, width)) if has_stress else None
-        if present["force"] or has_stress:
-            first = 0
-            while first < size:
-                if used == len(block):
-                    sums["force"].add_rows(block, block_weights)
-                    used, block_weights = 0, []
-                last = min(size, first + (len(block) - used) // 3)
-                rows = block[used : used + 3 * (last - first)]
-                rows[:] = 0.0
-                structure.add_rows(first, rows, virial)
-                if present["force"]:
-                    rows[:, -1] = labels["forces"][k][first:last].ravel()
-                    rows *= root
-                    used += len(rows)
-                    block_weights.append(weight * len(rows))
-                first = last
+        if forces is not None and structure.force_products is not None:
+            products = np.zeros((width, width))
+            columns = np.r_[:n_terms, width - 1]
+            products[np.ix_(columns, columns)] = weight * structure.force_products
+            sums["force"].add(_Sums(width, products, weight * 3 * size, 3 * size))
+            if has_stress:
+                structure.add_rows(0, np.empty((0, width)), virial)
+        elif forces is not None or has_stress:
+            block.add(structure, forces, root, virial)
         if has_stress:
             virial[:, -1] = atoms.get_volume() * stress
-            virial_rows.append(root / size * virial)
-            virial_weights += [weight] * 6
-    sums["force"].add_rows(block[:used], block_weights)
-    if energy_rows:
-        sums["energy"].add_rows(np.array(energy_rows), energy_weights)
-    if virial_rows:
-        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weights)
-    return {target: sums[target] if sums[target].n_rows else None for target in TARGETS}
+            sums["virial"].add_rows(root / size * virial, 6 * weight)
+    block.flush()
+    return sums
+
+
+class _Block:
+    """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
+
+    def __init__(self, sums, width):
+        self._sums = sums
+        self._rows = np.empty((_BLOCK_ROWS // 3 * 3, width))
+        self._used = 0
+        self._weight = 0.0
+
+    def add(self, structure, forces, root, virial):
+        """Add the force rows of a structure, and its virial rows to `virial` (or None)."""
+        size, first = len(structure.atoms), 0
+        while first < size:
+            last = min(size, first + (len(self._rows) - self._used) // 3)
+            rows = self._rows[self._used : self._used + 3 * (last - first)]
+            rows[:] = 0.0
+            structure.add_rows(first, rows, virial)
+            if forces is not None:
+                rows[:, -1] = forces[first:last].ravel()
+                if root != 1.0:
+                    rows *= root
+                self._used += len(rows)
+                self._weight += root**2 * len(rows)
+                if self._used == len(self._rows):
+                    self.flush()
+            first = last
+
+    def flush(self):
+        self._sums.add_rows(self._rows[: self._used], self._weight)
+        self._used, self._weight = 0, 0.0

@@ -53,6 +53,11 @@ def cutoff_function(r, cutoff):
     return value, derivative
 
 
+def number_text(x):
+    """The shortest decimal that is exactly `x`: ``2`` for 2.0, ``0.1`` for 0.1."""
+    return repr(float(x)).removesuffix(".0")
+
+
 def _is_count(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
@@ -151,11 +156,11 @@ class RadialFamily(Parameters):
         -------
         str
         """
-        return self._formula(variable, *(format(x, ".12g") for x in self.kernel_parameters()))
+        return self._formula(variable, *map(number_text, self.kernel_parameters()))
 
     def label(self):
         """Short text that names a scalar instance, such as ``Gaussian(eta=0.5, centers=2)``."""
-        values = (f"{key}={getattr(self, key):.12g}" for key in self._parameter_names())
+        values = (f"{key}={number_text(getattr(self, key))}" for key in self._parameter_names())
         return f"{type(self).__name__}({', '.join(values)})"
 
 

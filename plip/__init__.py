@@ -1,0 +1,42 @@
+"""plip: readable machine-learning interatomic potentials by sparse linear regression.
+
+The energy of a set of atoms is written as a short sum of physical interactions, whose
+coefficients are found by a LassoLars fit to energies, forces and stresses.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+# Public names and the modules they come from. They are imported on first use, so that a saved
+# potential is loaded and evaluated without scikit-learn.
+_ORIGIN = {
+    "NormalEquations": "plip.normal_equations",
+    "PLIPDescriptors": "plip.descriptors",
+    "PLIPRegressor": "plip.regressor",
+    "PLIPRegressorCV": "plip.regressor",
+    "Potential": "plip.potential",
+    "load_potential": "plip.potential",
+}
+
+__all__ = [
+    "NormalEquations",
+    "PLIPDescriptors",
+    "PLIPRegressor",
+    "PLIPRegressorCV",
+    "Potential",
+    "__version__",
+    "load_potential",
+]
+
+
+def __getattr__(name):
+    if name not in _ORIGIN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_ORIGIN[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_ORIGIN})

@@ -1,0 +1,5 @@
+"""The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrapper."""
+
+from plip._core._evaluate import Core, NeighborList
+
+__all__ = ["Core", "NeighborList"]

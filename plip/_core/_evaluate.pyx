@@ -1,0 +1,418 @@
+"""Python face of the C core (plip_core.h): potentials ready for evaluation, and neighbour lists.
+
+Index suffixes: a local atom, b any atom (local ones first, then images), c Cartesian, v Voigt.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+
+cdef extern from "plip_core.h" nogil:
+    enum:
+        PLIP_ERROR_LENGTH
+        PLIP_TWO_BODY
+        PLIP_THREE_BODY
+        PLIP_N_BODY
+        PLIP_FOUR_BODY
+
+    ctypedef struct plip_term:
+        int kind
+        int[4] species
+        int[3] family
+        double[3] p
+        double[3] q
+        int[3] power
+        double cutoff
+        double switch_distance
+        double coefficient
+
+    ctypedef struct plip_potential:
+        pass
+
+    ctypedef struct plip_workspace:
+        pass
+
+    ctypedef struct plip_system:
+        const double *positions
+        const int *types
+        const int *species_of_type
+        double *forces
+        double *strain_derivative
+        double *strain_derivatives
+
+    ctypedef struct plip_list:
+        int n_local
+        int n_all
+        int *owner
+        int *shift
+        int64_t *offset
+        int *neighbours
+        double closest
+
+    plip_potential *plip_create(int, const double *, int, const plip_term *, const char *, char *)
+    void plip_free(plip_potential *)
+    double plip_cutoff(const plip_potential *)
+    const char *plip_simd(const plip_potential *)
+    double plip_table_error(const plip_potential *)
+    size_t plip_memory(const plip_potential *)
+    plip_workspace *plip_workspace_create(const plip_potential *)
+    void plip_workspace_free(plip_workspace *)
+    int plip_centre(
+        const plip_potential *, plip_workspace *, const plip_system *, int, int, const int *, int, double *
+    )
+    int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
+    void plip_list_free(plip_list *)
+
+__all__ = ["Core", "NeighborList"]
+
+KINDS = {
+    "two-body": PLIP_TWO_BODY,
+    "three-body": PLIP_THREE_BODY,
+    "N-body": PLIP_N_BODY,
+    "four-body": PLIP_FOUR_BODY,
+}
+
+# Systems of at least so many atoms are cut into BLOCKS blocks whose forces are summed in order. The borders
+# depend on the number of atoms only, so that the number of threads does not change a bit of the result.
+LARGE = 4096
+BLOCKS = 8
+# All bits of a neighbour index are the index.
+cdef int NO_MASK = 0x7FFFFFFF
+
+
+cdef class NeighborList:
+    """All pairs of atoms closer than a cutoff, both ways; images are atoms of their own.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n, 3)
+        Angstrom; may lie outside the cell.
+    cell : ndarray of float64, shape (3, 3)
+        Three independent rows, also where the system is not periodic.
+    periodic : ndarray of int32, shape (3,)
+    cutoff : float
+        Angstrom.
+
+    Attributes
+    ----------
+    n_local, n_all, n_pairs : int
+        Atoms, atoms with images, directed pairs.
+    closest : float
+        Shortest distance between two atoms in Angstrom, infinite without pairs.
+
+    Raises
+    ------
+    ValueError
+        If the cutoff reaches more images than can be counted.
+    """
+
+    cdef plip_list pairs
+
+    def __cinit__(
+        self,
+        const double[:, ::1] positions not None,
+        const double[:, ::1] cell not None,
+        const int[::1] periodic not None,
+        double cutoff,
+    ):
+        cdef int status, n = positions.shape[0]
+        cdef const double *r = &positions[0, 0] if n else NULL
+        with nogil:
+            status = plip_list_build(&self.pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
+        if status == -2:
+            raise ValueError(
+                f"the cutoff of {cutoff} A reaches more images of the cell than can be counted: check the cell"
+            )
+        if status:
+            raise MemoryError("the neighbour list does not fit into memory")
+
+    def __dealloc__(self):
+        plip_list_free(&self.pairs)
+
+    @property
+    def n_local(self):
+        return self.pairs.n_local
+
+    @property
+    def n_all(self):
+        return self.pairs.n_all
+
+    @property
+    def n_pairs(self):
+        return self.pairs.offset[self.pairs.n_local]
+
+    @property
+    def closest(self):
+        return self.pairs.closest
+
+    def to_arrays(self):
+        """The list as arrays.
+
+        Returns
+        -------
+        i, j : ndarray of int32, shape (n_pairs,)
+            Local indices of both atoms.
+        S : ndarray of int32, shape (n_pairs, 3)
+            Cell vectors between them: ``D = r_j - r_i + S @ cell``.
+        """
+        cdef plip_list *p = &self.pairs
+        i = np.repeat(
+            np.arange(p.n_local, dtype=np.int32), np.diff(np.asarray(<int64_t[:p.n_local + 1]>p.offset))
+        )
+        if i.size == 0:
+            return i, i.copy(), np.empty((0, 3), np.int32)
+        b = np.asarray(<int[:i.size]>p.neighbours)
+        shift = np.asarray(<int[:3 * p.n_all]>p.shift).reshape(-1, 3)
+        return i, np.asarray(<int[:p.n_all]>p.owner)[b], shift[b] - shift[i]
+
+
+cdef class Core:
+    """A potential made ready for evaluation.
+
+    Parameters
+    ----------
+    species : sequence of str
+        Chemical symbols; atoms are given by their position in it.
+    terms : sequence of (Term, float)
+        Terms and coefficients.
+    reference : ndarray of float64, shape (n_species,)
+        Reference energies in eV.
+    simd : {"auto", "avx512", "avx2", "baseline"}
+        Variant of the kernel; "auto" takes the best of this machine.
+
+    Attributes
+    ----------
+    cutoff : float
+        Largest cutoff in Angstrom, 0 without terms.
+    table_error : float
+        Estimated bound of the error of a pair force by the radial tables, eV/Angstrom.
+    memory : int
+        Bytes of plan and tables.
+    simd : str
+        The variant in use.
+
+    Raises
+    ------
+    ValueError
+        If a term cannot be evaluated.
+    """
+
+    cdef plip_potential *potential
+    cdef list spare
+
+    def __cinit__(self, species, terms, const double[::1] reference not None, simd="auto"):
+        cdef int n = len(terms), k, m
+        cdef plip_term *records
+        cdef char[PLIP_ERROR_LENGTH] error
+        cdef bytes variant = simd.encode()
+        index = {symbol: s for s, symbol in enumerate(species)}
+        if reference.shape[0] != len(index):
+            raise ValueError("there must be one reference energy per species")
+        records = <plip_term *>calloc(n + 1, sizeof(plip_term))
+        if records == NULL:
+            raise MemoryError
+        try:
+            for k, (term, coefficient) in enumerate(terms):
+                records[k].kind = KINDS[term.interaction]
+                for m, symbol in enumerate(term.species):
+                    records[k].species[m] = index[symbol]
+                for m, function in enumerate(term.radial):
+                    records[k].family[m] = function.code
+                    records[k].p[m], records[k].q[m] = function.kernel_parameters()
+                if term.power is not None:
+                    for m, power in enumerate(np.atleast_1d(term.power)):
+                        records[k].power[m] = power
+                records[k].cutoff = term.cutoff
+                records[k].switch_distance = term.switch or 0.0
+                records[k].coefficient = coefficient
+            self.potential = plip_create(len(index), &reference[0], n, records, variant, error)
+        finally:
+            free(records)
+        if self.potential == NULL:
+            raise ValueError(error.decode())
+        self.spare = []
+
+    def __dealloc__(self):
+        plip_free(self.potential)
+
+    @property
+    def cutoff(self):
+        return plip_cutoff(self.potential)
+
+    @property
+    def table_error(self):
+        return plip_table_error(self.potential)
+
+    @property
+    def memory(self):
+        return plip_memory(self.potential)
+
+    @property
+    def simd(self):
+        return plip_simd(self.potential).decode()
+
+    def evaluate(
+        self,
+        NeighborList neighbors not None,
+        const double[:, ::1] positions not None,
+        const double[:, ::1] cell not None,
+        const int[::1] species not None,
+        bint forces=True,
+        bint strain=True,
+        bint strains=False,
+        int n_threads=1,
+    ):
+        """Energies and their derivatives.
+
+        Parameters
+        ----------
+        neighbors : NeighborList
+            Holds all pairs within the cutoff; longer ones do not matter.
+        positions : ndarray of float64, shape (n, 3)
+            Angstrom; the atoms of the list, each near where it was when the list was made.
+        cell : ndarray of float64, shape (3, 3)
+            Angstrom, in rows.
+        species : ndarray of int32, shape (n,)
+            Position of each atom's species in the list of species.
+        forces, strain, strains : bool
+            What to return besides the energies.
+        n_threads : int
+            Threads for large systems. The result does not depend on it.
+
+        Returns
+        -------
+        energies : ndarray of float64, shape (n,)
+            Energy of each atom in eV, reference energy included; half of each pair's.
+        forces : ndarray of float64, shape (n, 3), or None
+            eV/Angstrom.
+        strain : ndarray of float64, shape (6,), or None
+            Derivative of the energy with respect to strain in eV, order xx yy zz yz xz xy.
+        strains : ndarray of float64, shape (n, 6), or None
+            The same by atom, half of each pair force to both atoms.
+        """
+        cdef plip_list *p = &neighbors.pairs
+        cdef int n = p.n_local, n_all = p.n_all, b, c, a
+        cdef const int *shift
+        if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
+            raise ValueError("positions and species must have one row per atom of the neighbour list")
+        energies = np.zeros(n)
+        positions_all = np.empty((n_all, 3))
+        species_all = np.empty(n_all, np.int32)
+        cdef double[:, ::1] r = positions_all
+        cdef int[::1] types = species_all
+        with nogil:
+            for b in range(n_all):
+                a = p.owner[b]
+                shift = p.shift + 3 * <size_t>b
+                types[b] = species[a]
+                for c in range(3):
+                    r[b, c] = positions[a, c] + (
+                        shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+                    )
+
+        n_blocks = BLOCKS if n >= LARGE else 1
+        borders = [n * k // n_blocks for k in range(n_blocks + 1)]
+
+        def block(k):
+            results = [
+                np.zeros((n_all, 3)) if forces else None,
+                np.zeros(6) if strain else None,
+                np.zeros((n_all, 6)) if strains else None,
+            ]
+            self._block(neighbors, borders[k], borders[k + 1], r, types, energies, *results)
+            return results
+
+        totals = None
+        if n_threads > 1 and n_blocks > 1:
+            with ThreadPoolExecutor(n_threads) as pool:
+                for results in pool.map(block, range(n_blocks)):
+                    totals = _add(totals, results)
+        else:
+            for k in range(n_blocks):
+                totals = _add(totals, block(k))
+        return (
+            energies,
+            _fold(neighbors, totals[0]) if forces else None,
+            totals[1],
+            _fold(neighbors, totals[2]) if strains else None,
+        )
+
+    def _block(
+        self,
+        NeighborList neighbors,
+        int first,
+        int last,
+        const double[:, ::1] positions,
+        const int[::1] types,
+        double[::1] energies,
+        double[:, ::1] forces,
+        double[::1] strain,
+        double[:, ::1] strains,
+    ):
+        """Add the centres from `first` to `last` - 1."""
+        cdef plip_list *p = &neighbors.pairs
+        cdef plip_system system
+        cdef int i, status = 0
+        cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
+        cdef _Workspace work = self.spare.pop() if self.spare else _Workspace(self)
+        if positions.shape[0] == 0:
+            return
+        system.positions = &positions[0, 0]
+        system.types = &types[0]
+        system.species_of_type = &identity[0]
+        system.forces = NULL if forces is None else &forces[0, 0]
+        system.strain_derivative = NULL if strain is None else &strain[0]
+        system.strain_derivatives = NULL if strains is None else &strains[0, 0]
+        with nogil:
+            for i in range(first, last):
+                status |= plip_centre(
+                    self.potential,
+                    work.memory,
+                    &system,
+                    i,
+                    <int>(p.offset[i + 1] - p.offset[i]),
+                    p.neighbours + p.offset[i],
+                    NO_MASK,
+                    &energies[i],
+                )
+        self.spare.append(work)
+        if status:
+            raise MemoryError("the neighbours of an atom do not fit into memory")
+
+
+cdef class _Workspace:
+    """Scratch memory of one thread."""
+
+    cdef plip_workspace *memory
+
+    def __cinit__(self, Core core):
+        self.memory = plip_workspace_create(core.potential)
+        if self.memory == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        plip_workspace_free(self.memory)
+
+
+def _add(totals, results):
+    if totals is None:
+        return results
+    for total, result in zip(totals, results, strict=True):
+        if total is not None:
+            total += result
+    return totals
+
+
+def _fold(NeighborList neighbors, double[:, ::1] values):
+    """Add the rows of the images to those of their owners."""
+    cdef plip_list *p = &neighbors.pairs
+    cdef int b, c, n_columns = values.shape[1]
+    with nogil:
+        for b in range(p.n_local, p.n_all):
+            for c in range(n_columns):
+                values[p.owner[b], c] += values[b, c]
+    # A copy, so that the memory of the images is given back.
+    return np.array(values[:p.n_local])

@@ -1,0 +1,1050 @@
+/* From the terms of a potential to the plan that the kernels follow, and the choice of the kernel. */
+#include <limits.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plip_plan.h"
+
+/* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
+#define MAX_DEGREE 40
+/* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
+#define NUMBER_DENSITY 0.1
+/* A table may change a pair force by this much, eV/Angstrom: about a hundred of them make the force on an atom. */
+#define TABLE_TOLERANCE 1e-9
+/* Tables of more intervals leave the cache; what is not accurate then is evaluated exactly. */
+#define MIN_INTERVALS 256
+#define MAX_INTERVALS 4096
+/* Intervals (kinks: cutoffs, switches, onsets) that may be left to the exact functions before the table is refined. */
+#define MAX_KINKS 16
+/* Shorter distances than this part of the cutoff do not make a table finer: they are rare, and exact. */
+#define RARE 0.25
+
+#define ALIGNMENT 64
+
+struct block {
+    struct block *next;
+};
+
+typedef struct {
+    int section, function, even, odd;
+    int group, lane; /* group: number within the centre */
+    double sensitivity;
+} channel;
+
+typedef struct {
+    int p, q, degree; /* channels of one centre; E = weight M_p . M_q */
+    double weight;
+} raw_coupling;
+
+typedef struct {
+    jmp_buf failed;
+    char *error;
+    plip_potential *potential;
+    struct block *scratch;
+    const plip_term *terms;
+    int n_terms;
+    double *bounds; /* per function: bound of its moments */
+} builder;
+
+static void fail(builder *b, const char *reason)
+{
+    snprintf(b->error, PLIP_ERROR_LENGTH, "%s", reason);
+    longjmp(b->failed, 1);
+}
+
+/* Zeroed, aligned memory, freed with its pool. */
+static void *take(builder *b, struct block **pool, size_t count, size_t size)
+{
+    size_t bytes = count * size + ALIGNMENT + sizeof(struct block);
+    struct block *head;
+
+    if (size && count > (SIZE_MAX / 2) / size)
+        fail(b, "out of memory");
+    head = calloc(1, bytes);
+    if (!head)
+        fail(b, "out of memory");
+    head->next = *pool;
+    *pool = head;
+    if (pool == &b->potential->blocks)
+        b->potential->memory += bytes;
+    return (void *)(((uintptr_t)(head + 1) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+static void release(struct block *pool)
+{
+    while (pool) {
+        struct block *next = pool->next;
+        free(pool);
+        pool = next;
+    }
+}
+
+#define KEEP(count, type) ((type *)take(b, &b->potential->blocks, (size_t)(count), sizeof(type)))
+#define SCRATCH(count, type) ((type *)take(b, &b->scratch, (size_t)(count), sizeof(type)))
+
+/* ------------------------------------------------------------------ variants of the kernel */
+
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define PLIP_X86 1
+#else
+#define PLIP_X86 0
+#endif
+
+#if defined(__clang__)
+#define BEGIN_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
+#define BEGIN_TARGET_AVX512 \
+    _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
+#define END_TARGET _Pragma("clang attribute pop")
+#elif defined(__GNUC__)
+#define BEGIN_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
+#define BEGIN_TARGET_AVX512 \
+    _Pragma("GCC push_options") _Pragma("GCC target(\"avx512f,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512\")")
+#define END_TARGET _Pragma("GCC pop_options")
+#endif
+
+/* Before loops over neighbours whose arrays do not overlap. */
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define INDEPENDENT
+#endif
+
+#if defined(__GNUC__)
+#define LANES 2
+#else
+#define LANES 1
+#endif
+#define NAME(f) f##_baseline
+#include "plip_kernel.h"
+enum { BASELINE_LANES = LANES };
+#undef LANES
+#undef NAME
+
+#if PLIP_X86
+BEGIN_TARGET_AVX2
+#define LANES 4
+#define NAME(f) f##_avx2
+#include "plip_kernel.h"
+#undef LANES
+#undef NAME
+END_TARGET
+
+BEGIN_TARGET_AVX512
+#define LANES 8
+#define NAME(f) f##_avx512
+#include "plip_kernel.h"
+#undef LANES
+#undef NAME
+END_TARGET
+#endif
+
+static void choose_kernel(builder *b, const char *simd)
+{
+    plip_potential *potential = b->potential;
+    int automatic = strcmp(simd, "auto") == 0;
+
+    potential->simd = NULL;
+#if PLIP_X86
+    __builtin_cpu_init();
+    if ((automatic || strcmp(simd, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+        potential->simd = "avx512";
+        potential->lanes = 8;
+        potential->centre = centre_avx512;
+    } else if ((automatic || strcmp(simd, "avx2") == 0) && __builtin_cpu_supports("avx2") &&
+               __builtin_cpu_supports("fma")) {
+        potential->simd = "avx2";
+        potential->lanes = 4;
+        potential->centre = centre_avx2;
+    }
+#endif
+    if (!potential->simd && (automatic || strcmp(simd, "baseline") == 0)) {
+        potential->simd = "baseline";
+        potential->lanes = BASELINE_LANES;
+        potential->centre = centre_baseline;
+    }
+    if (!potential->simd)
+        fail(b, "this machine does not have the instruction set that was asked for");
+}
+
+/* ------------------------------------------------------------------ monomials */
+
+static int component(int degree, int y, int z)
+{
+    return z * (degree + 1) - z * (z - 1) / 2 + y;
+}
+
+static double factorial(int n)
+{
+    double result = 1.0;
+    for (; n > 1; n--)
+        result *= n;
+    return result;
+}
+
+static double multinomial(int x, int y, int z)
+{
+    return nearbyint(factorial(x + y + z) / (factorial(x) * factorial(y) * factorial(z)));
+}
+
+static void make_degrees(builder *b)
+{
+    plip_potential *potential = b->potential;
+    int d, y, z, axis;
+
+    potential->degrees = KEEP(potential->max_degree + 1, degree_tables);
+    for (d = 0; d <= potential->max_degree; d++) {
+        degree_tables *tables = potential->degrees + d;
+        double *multiplicity = KEEP(COMPONENTS(d), double);
+        for (z = 0; z <= d; z++)
+            for (y = 0; y <= d - z; y++)
+                multiplicity[component(d, y, z)] = multinomial(d - y - z, y, z);
+        tables->multiplicity = multiplicity;
+        for (axis = 0; axis < 3 && d > 0; axis++) {
+            int *up = KEEP(COMPONENTS(d - 1), int);
+            double *factor = KEEP(COMPONENTS(d - 1), double);
+            for (z = 0; z <= d - 1; z++)
+                for (y = 0; y <= d - 1 - z; y++) {
+                    int k = component(d - 1, y, z);
+                    up[k] = component(d, y + (axis == 1), z + (axis == 2));
+                    factor[k] = 1.0 + (axis == 0 ? d - 1 - y - z : axis == 1 ? y : z);
+                }
+            tables->up[axis] = up;
+            tables->factor[axis] = factor;
+        }
+    }
+}
+
+/* (u_j.u_k)^p (u_k.u_m)^q (u_m.u_j)^t as a sum over monomials of u_j, u_k, u_m of degrees p+t, p+q, q+t. */
+static void make_contraction(builder *b, contraction *rank, const int *power)
+{
+    const int p = power[0], q = power[1], t = power[2];
+    const int n_p = COMPONENTS(p), n_q = COMPONENTS(q), n_t = COMPONENTS(t);
+    int py, pz, qy, qz, ty, tz, n;
+
+    memcpy(rank->power, power, sizeof rank->power);
+    rank->n_a = COMPONENTS(p + t);
+    rank->n_b = COMPONENTS(p + q);
+    rank->n_c = COMPONENTS(q + t);
+    if ((double)n_p * n_q * n_t > 1e7)
+        fail(b, "the powers of a four-body term are too large");
+    rank->entries = KEEP((size_t)n_p * n_q * n_t, entry);
+    rank->n_entries = 0;
+    for (pz = 0; pz <= p; pz++)
+        for (py = 0; py <= p - pz; py++)
+            for (qz = 0; qz <= q; qz++)
+                for (qy = 0; qy <= q - qz; qy++)
+                    for (tz = 0; tz <= t; tz++)
+                        for (ty = 0; ty <= t - tz; ty++) {
+                            entry e;
+                            e.a = component(p + t, py + ty, pz + tz);
+                            e.b = component(p + q, py + qy, pz + qz);
+                            e.c = component(q + t, qy + ty, qz + tz);
+                            e.coefficient = multinomial(p - py - pz, py, pz) * multinomial(q - qy - qz, qy, qz) *
+                                            multinomial(t - ty - tz, ty, tz);
+                            for (n = 0; n < rank->n_entries; n++) {
+                                entry *old = rank->entries + n;
+                                if (old->a == e.a && old->b == e.b && old->c == e.c) {
+                                    old->coefficient += e.coefficient;
+                                    break;
+                                }
+                            }
+                            if (n == rank->n_entries)
+                                rank->entries[rank->n_entries++] = e;
+                        }
+}
+
+static int find_contraction(builder *b, const int *power)
+{
+    plip_potential *potential = b->potential;
+    int n;
+
+    for (n = 0; n < potential->n_contractions; n++)
+        if (memcmp(potential->contractions[n].power, power, 3 * sizeof(int)) == 0)
+            return n;
+    make_contraction(b, potential->contractions + n, power);
+    potential->n_contractions++;
+    return n;
+}
+
+/* ------------------------------------------------------------------ functions and tables */
+
+static int find_function(builder *b, const plip_term *term, int arm)
+{
+    plip_potential *potential = b->potential;
+    radial_function f;
+    int n;
+
+    memset(&f, 0, sizeof f);
+    f.family = term->family[arm];
+    f.p = term->p[arm];
+    f.q = term->q[arm];
+    f.cutoff = term->cutoff;
+    f.switch_distance = term->kind == PLIP_N_BODY ? term->switch_distance : 0.0;
+    for (n = 0; n < potential->n_functions; n++) {
+        const radial_function *old = potential->functions + n;
+        if (old->family == f.family && old->p == f.p && old->q == f.q && old->cutoff == f.cutoff &&
+            old->switch_distance == f.switch_distance)
+            return n;
+    }
+    potential->functions[n] = f;
+    potential->n_functions++;
+    return n;
+}
+
+static void function_value(const plip_potential *potential, int n, double r, double result[3])
+{
+    const radial_function *f = potential->functions + n;
+    plip_radial(f->family, f->p, f->q, f->cutoff, f->switch_distance, r, result);
+}
+
+void plip_column_exact(const plip_potential *potential, const column *column, double r, double result[3])
+{
+    int n;
+
+    result[0] = result[1] = result[2] = 0.0;
+    for (n = 0; n < column->n_products; n++) {
+        const product *part = column->products + n;
+        double a[3], g[3];
+        function_value(potential, part->a, r, a);
+        if (part->b >= 0) {
+            function_value(potential, part->b, r, g);
+            a[2] = a[2] * g[0] + 2.0 * a[1] * g[1] + a[0] * g[2];
+            a[1] = a[1] * g[0] + a[0] * g[1];
+            a[0] *= g[0];
+        }
+        result[0] += part->weight * a[0];
+        result[1] += part->weight * a[1];
+        result[2] += part->weight * a[2];
+    }
+}
+
+/* sum over neighbours of |g| in matter of NUMBER_DENSITY */
+static double moment_bound(const plip_potential *potential, int n)
+{
+    const double cutoff = potential->functions[n].cutoff;
+    double sum = 0.0, value[3];
+    int k;
+
+    /* Atoms do not come closer than about 1.5 Angstrom, or a third of a short cutoff. */
+    const double start = cutoff < 4.5 ? cutoff / 3.0 : 1.5, step = (cutoff - start) / 200.0;
+    for (k = 0; k < 200; k++) {
+        double r = start + (k + 0.5) * step;
+        function_value(potential, n, r, value);
+        sum += fabs(value[0]) * 4.0 * 3.14159265358979 * r * r * step;
+    }
+    return sum * NUMBER_DENSITY;
+}
+
+static void add_product(builder *b, column *column, int a, int f, double weight)
+{
+    int n;
+
+    for (n = 0; n < column->n_products; n++)
+        if ((column->products[n].a == a && column->products[n].b == f) ||
+            (f >= 0 && column->products[n].a == f && column->products[n].b == a)) {
+            column->products[n].weight += weight;
+            return;
+        }
+    if (column->n_products == column->capacity) {
+        int capacity = 2 * column->capacity + 8;
+        product *grown = KEEP(capacity, product);
+        if (column->n_products)
+            memcpy(grown, column->products, (size_t)column->n_products * sizeof(product));
+        column->products = grown;
+        column->capacity = capacity;
+    }
+    column->products[column->n_products].a = a;
+    column->products[column->n_products].b = f;
+    column->products[column->n_products].weight = weight;
+    column->n_products++;
+}
+
+static double hermite(const double *left, const double *right, int stride, double t, double *slope)
+{
+    const double t2 = t * t, t3 = t2 * t;
+    const double a = t3 * (10.0 + t * (6.0 * t - 15.0));
+
+    *slope = 30.0 * t2 * (1.0 + t * (t - 2.0)) * (right[0] - left[0]) +
+             (1.0 - t2 * (18.0 + t * (15.0 * t - 32.0))) * left[stride] +
+             t * (1.0 - t * (4.5 + t * (2.5 * t - 6.0))) * left[2 * stride] +
+             t2 * (t * (28.0 - 15.0 * t) - 12.0) * right[stride] + t2 * (1.5 + t * (2.5 * t - 4.0)) * right[2 * stride];
+    return (1.0 - a) * left[0] + (t - t3 * (6.0 + t * (3.0 * t - 8.0))) * left[stride] +
+           (0.5 * t2 - t3 * (1.5 + t * (0.5 * t - 1.5))) * left[2 * stride] + a * right[0] +
+           t3 * (t * (7.0 - 3.0 * t) - 4.0) * right[stride] + t3 * (0.5 + t * (0.5 * t - 1.0)) * right[2 * stride];
+}
+
+/* Fills a table; returns the number of intervals beyond RARE that are left to the exact functions. */
+static int fill_table(const plip_potential *potential, table *t, int n_intervals, double spacing, double degree_weight,
+                      double *error)
+{
+    /* Where the derivative of the error of quintic interpolation is largest, and the error itself. */
+    static const double places[3] = {0.28, 0.5, 0.72};
+    const int columns = t->n_columns;
+    int n, c, k, left_over = 0;
+    double value[3];
+
+    *error = 0.0;
+    for (n = 0; n <= n_intervals; n++) {
+        double r = n == n_intervals ? n_intervals * spacing : n * spacing;
+        double *knot = t->knots + (size_t)n * 3 * columns;
+        for (c = 0; c < columns; c++) {
+            plip_column_exact(potential, t->columns + c, r, value);
+            knot[c] = value[0];
+            knot[columns + c] = spacing * value[1];
+            knot[2 * columns + c] = spacing * spacing * value[2];
+        }
+    }
+    for (n = 0; n < n_intervals; n++) {
+        const double *knot = t->knots + (size_t)n * 3 * columns;
+        double sums[3] = {0.0, 0.0, 0.0}, worst;
+        int good = 1;
+        for (c = 0; c < columns; c++) {
+            if (t->columns[c].n_products == 0)
+                continue;
+            for (k = 0; k < 3; k++) {
+                double slope, interpolated, deviation, rounding;
+                plip_column_exact(potential, t->columns + c, (n + places[k]) * spacing, value);
+                interpolated = hermite(knot + c, knot + 3 * columns + c, columns, places[k], &slope);
+                deviation = fabs(slope / spacing - value[1]) + degree_weight * fabs(interpolated - value[0]);
+                /* What double precision allows, 20 units in the last place, is no fault of the table. */
+                rounding = 4e-15 * (fabs(value[0]) / spacing + fabs(value[1]));
+                if (deviation <= rounding)
+                    deviation = 0.0;
+                sums[k] += t->columns[c].sensitivity * deviation;
+            }
+        }
+        worst = fmax(fmax(sums[0], sums[1]), sums[2]);
+        good = isfinite(sums[0] + sums[1] + sums[2]) && worst <= TABLE_TOLERANCE;
+        t->exact[n] = (unsigned char)!good;
+        if (good && worst > *error)
+            *error = worst;
+        if (!good && n * spacing > RARE * n_intervals * spacing)
+            left_over++;
+    }
+    for (n = 0; n < (n_intervals + 1) * 3 * columns; n++)
+        if (!isfinite(t->knots[n]))
+            t->knots[n] = 0.0;
+    return left_over;
+}
+
+static void make_tables(builder *b, section *part, double cutoff)
+{
+    plip_potential *potential = b->potential;
+    table *tables[2];
+    int n_intervals, k, left_over;
+    double error;
+
+    tables[0] = &part->angular;
+    tables[1] = &part->scalar;
+    for (n_intervals = MIN_INTERVALS;; n_intervals *= 2) {
+        part->n_intervals = n_intervals;
+        part->spacing = cutoff / n_intervals;
+        left_over = 0;
+        error = 0.0;
+        for (k = 0; k < 2; k++) {
+            double own;
+            /* Attempts that are not good enough are freed with the scratch memory. */
+            tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * 3 * tables[k]->n_columns, double);
+            tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
+            left_over += fill_table(potential, tables[k], n_intervals, part->spacing, 1.0 + part->max_degree, &own);
+            error += own;
+        }
+        if (left_over <= MAX_KINKS || n_intervals == MAX_INTERVALS)
+            break;
+    }
+    for (k = 0; k < 2; k++) {
+        size_t size = (size_t)(n_intervals + 1) * 3 * tables[k]->n_columns;
+        double *knots = KEEP(size, double);
+        unsigned char *exact = KEEP(n_intervals + 1, unsigned char);
+        memcpy(knots, tables[k]->knots, size * sizeof(double));
+        memcpy(exact, tables[k]->exact, (size_t)n_intervals + 1);
+        exact[n_intervals] = 1; /* r just below the cutoff may round into the interval behind the last */
+        tables[k]->knots = knots;
+        tables[k]->exact = exact;
+    }
+    part->inverse_spacing = 1.0 / part->spacing;
+    potential->table_error = fmax(potential->table_error, error);
+}
+
+/* ------------------------------------------------------------------ plan of one centre */
+
+static int find_channel(channel *channels, int *n_channels, int section, int function, int degree)
+{
+    int n;
+
+    for (n = 0; n < *n_channels; n++)
+        if (channels[n].section == section && channels[n].function == function)
+            break;
+    if (n == *n_channels) {
+        memset(channels + n, 0, sizeof *channels);
+        channels[n].section = section;
+        channels[n].function = function;
+        channels[n].even = channels[n].odd = -1;
+        (*n_channels)++;
+    }
+    if (degree % 2 == 0 && degree > channels[n].even)
+        channels[n].even = degree;
+    if (degree % 2 == 1 && degree > channels[n].odd)
+        channels[n].odd = degree;
+    return n;
+}
+
+static int top(const channel *c)
+{
+    return c->even > c->odd ? c->even : c->odd;
+}
+
+/* By species, then angular channels of falling degree, so that a group holds channels of like degree. */
+static int compare_channels(const void *first, const void *second)
+{
+    const channel *a = first, *b = second;
+
+    if (a->section != b->section)
+        return a->section < b->section ? -1 : 1;
+    if (top(a) != top(b) && (top(a) > 0 || top(b) > 0))
+        return top(a) > top(b) ? -1 : 1;
+    if (a->even != b->even)
+        return a->even > b->even ? -1 : 1;
+    if (a->odd != b->odd)
+        return a->odd > b->odd ? -1 : 1;
+    return (a->function > b->function) - (a->function < b->function);
+}
+
+static void arm_degrees(const plip_term *term, int degrees[3])
+{
+    int arm;
+
+    for (arm = 0; arm < 3; arm++)
+        degrees[arm] = term->kind == PLIP_THREE_BODY ? term->power[0] : 0;
+    if (term->kind == PLIP_FOUR_BODY) {
+        degrees[0] = term->power[0] + term->power[2];
+        degrees[1] = term->power[0] + term->power[1];
+        degrees[2] = term->power[1] + term->power[2];
+    }
+}
+
+static int arms(const plip_term *term)
+{
+    return term->kind == PLIP_N_BODY ? 1 : term->kind == PLIP_THREE_BODY ? 2 : 3;
+}
+
+static void add_power(builder *b, group *g, int lanes, int lane, int power, double weight)
+{
+    if (power > g->order) {
+        double *grown = KEEP(power * lanes, double);
+        if (g->order)
+            memcpy(grown, g->polynomial, (size_t)(g->order * lanes) * sizeof(double));
+        g->polynomial = grown;
+        g->order = power;
+    }
+    g->polynomial[(power - 1) * lanes + lane] += weight;
+}
+
+static void add_coupling(raw_coupling *all, int *n, int p, int q, int degree, double weight)
+{
+    int k;
+
+    for (k = 0; k < *n; k++)
+        if (all[k].degree == degree && ((all[k].p == p && all[k].q == q) || (all[k].p == q && all[k].q == p))) {
+            all[k].weight += weight;
+            return;
+        }
+    all[k].p = p;
+    all[k].q = q;
+    all[k].degree = degree;
+    all[k].weight = weight;
+    (*n)++;
+}
+
+static int moment_of(const centre_plan *plan, const channel *c, int degree)
+{
+    return plan->groups[c->group].offset[degree] + c->lane;
+}
+
+/* Groups of channels, and where their moments are. */
+static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_channels)
+{
+    plip_potential *potential = b->potential;
+    const int lanes = potential->lanes;
+    int s, n = 0, k, d, moments = 0, n_groups = 0;
+
+    plan->groups = KEEP(n_channels + 3 * potential->n_species, group);
+    for (s = 0; s < potential->n_species; s++) {
+        section *part = plan->sections + s;
+        int n_angular = 0, n_scalar = 0, first = n, pair_columns = part->scalar.n_columns;
+        column *pair_column = part->scalar.columns;
+
+        for (; n < n_channels && channels[n].section == s; n++)
+            if (top(channels + n) > 0)
+                n_angular++;
+            else
+                n_scalar++;
+        part->first_group = n_groups;
+        part->n_angular = (n_angular + lanes - 1) / lanes;
+        part->n_scalar = (n_scalar + pair_columns + lanes - 1) / lanes;
+        part->angular.n_columns = part->n_angular * lanes;
+        part->scalar.n_columns = part->n_scalar * lanes;
+        part->angular.columns = KEEP(part->angular.n_columns, column);
+        part->scalar.columns = KEEP(part->scalar.n_columns, column);
+        for (k = 0; k < part->n_angular + part->n_scalar; k++)
+            plan->groups[n_groups + k].even = plan->groups[n_groups + k].odd = -1;
+        for (k = 0; k < n_angular + n_scalar; k++) {
+            channel *c = channels + first + k;
+            int is_scalar = k >= n_angular, place = is_scalar ? k - n_angular : k;
+            table *radial = is_scalar ? &part->scalar : &part->angular;
+            group *g;
+            c->group = n_groups + (is_scalar ? part->n_angular : 0) + place / lanes;
+            c->lane = place % lanes;
+            g = plan->groups + c->group;
+            g->even = c->even > g->even ? c->even : g->even;
+            g->odd = c->odd > g->odd ? c->odd : g->odd;
+            part->max_degree = top(c) > part->max_degree ? top(c) : part->max_degree;
+            add_product(b, radial->columns + place, c->function, -1, 1.0);
+            radial->columns[place].sensitivity = c->sensitivity;
+            radial->cutoff = fmax(radial->cutoff, potential->functions[c->function].cutoff);
+        }
+        for (k = 0; k < part->n_angular + part->n_scalar; k++) {
+            group *g = plan->groups + n_groups + k;
+            int highest = g->even > g->odd ? g->even : g->odd;
+            if (k >= part->n_angular)
+                highest = g->even = 0;
+            if (k == part->n_angular)
+                part->scalar_moments = moments;
+            g->offset = KEEP(highest + 1, int);
+            for (d = 0; d <= highest; d++) {
+                g->offset[d] = -1;
+                if (d <= (d % 2 ? g->odd : g->even)) {
+                    g->offset[d] = moments;
+                    moments += COMPONENTS(d) * lanes;
+                }
+            }
+        }
+        n_groups += part->n_angular + part->n_scalar;
+        if (pair_columns) {
+            group *last = plan->groups + part->first_group + part->n_angular + n_scalar / lanes;
+            part->scalar.columns[n_scalar] = *pair_column;
+            for (k = 0; k < pair_column->n_products; k++)
+                part->scalar.cutoff =
+                    fmax(part->scalar.cutoff, potential->functions[pair_column->products[k].a].cutoff);
+            add_power(b, last, lanes, n_scalar % lanes, 1, 1.0);
+        }
+    }
+    plan->n_groups = n_groups;
+    plan->n_moments = moments;
+}
+
+static void make_couplings(builder *b, centre_plan *plan, const channel *channels, const raw_coupling *all, int n_all)
+{
+    plip_potential *potential = b->potential;
+    const int lanes = potential->lanes;
+    int g, d, n, side, highest;
+
+    plan->couplings = KEEP(n_all ? plan->n_groups * (potential->max_degree + 1) : 1, coupling);
+    for (g = 0; g < plan->n_groups && n_all; g++) {
+        highest = plan->groups[g].even > plan->groups[g].odd ? plan->groups[g].even : plan->groups[g].odd;
+        for (d = 0; d <= highest; d++) {
+            coupling *row = plan->couplings + plan->n_couplings;
+            double *diagonal = KEEP(lanes, double), *weights = NULL;
+            int *partner = NULL, capacity = 0;
+            row->degree = d;
+            for (n = 0; n < n_all; n++) {
+                if (all[n].degree != d)
+                    continue;
+                /* E = weight M_p . M_q = 1/2 M W M: W_pq = W_qp = weight, W_pp = 2 weight */
+                for (side = 0; side < 2; side++) {
+                    const channel *mine = channels + (side ? all[n].q : all[n].p);
+                    const channel *other = channels + (side ? all[n].p : all[n].q);
+                    int from, k;
+                    if (mine->group != g)
+                        continue;
+                    if (mine == other) {
+                        diagonal[mine->lane] += all[n].weight;
+                        row->diagonal = diagonal;
+                        continue;
+                    }
+                    from = moment_of(plan, other, d);
+                    for (k = 0; k < row->n; k++)
+                        if (partner[k] == from)
+                            break;
+                    if (k == row->n) {
+                        if (row->n == capacity) {
+                            int larger = 2 * capacity + 4;
+                            int *more_partners = KEEP(larger, int);
+                            double *more_weights = KEEP(larger * lanes, double);
+                            if (row->n) {
+                                memcpy(more_partners, partner, (size_t)row->n * sizeof(int));
+                                memcpy(more_weights, weights, (size_t)(row->n * lanes) * sizeof(double));
+                            }
+                            partner = more_partners;
+                            weights = more_weights;
+                            capacity = larger;
+                        }
+                        partner[row->n++] = from;
+                    }
+                    weights[k * lanes + mine->lane] += all[n].weight;
+                }
+            }
+            row->partner = partner;
+            row->weights = weights;
+            if (row->n || row->diagonal) {
+                row->moments = plan->groups[g].offset[d];
+                plan->n_couplings++;
+            }
+        }
+    }
+}
+
+static void make_batches(builder *b, centre_plan *plan, int centre, channel *channels, int *n_channels)
+{
+    plip_potential *potential = b->potential;
+    const int lanes = potential->lanes;
+    int rank, n, k, arm, n_terms = 0;
+
+    for (n = 0; n < b->n_terms; n++)
+        n_terms += b->terms[n].kind == PLIP_FOUR_BODY && b->terms[n].species[0] == centre;
+    plan->batches = KEEP(n_terms + 1, batch);
+    for (rank = 0; rank < potential->n_contractions; rank++) {
+        batch *open = NULL;
+        int filled = lanes;
+        for (n = 0; n < b->n_terms; n++) {
+            const plip_term *term = b->terms + n;
+            int degrees[3], where[3];
+            if (term->kind != PLIP_FOUR_BODY || term->species[0] != centre || find_contraction(b, term->power) != rank)
+                continue;
+            arm_degrees(term, degrees);
+            for (arm = 0; arm < 3; arm++) {
+                k = find_channel(channels, n_channels, term->species[arm + 1], find_function(b, term, arm),
+                                 degrees[arm]);
+                where[arm] = moment_of(plan, channels + k, degrees[arm]);
+            }
+            if (filled == lanes) {
+                open = plan->batches + plan->n_batches++;
+                open->contraction = rank;
+                open->a = KEEP(lanes, int);
+                open->b = KEEP(lanes, int);
+                open->c = KEEP(lanes, int);
+                open->weight = KEEP(lanes, double);
+                filled = 0;
+            }
+            open->a[filled] = where[0];
+            open->b[filled] = where[1];
+            open->c[filled] = where[2];
+            open->weight[filled++] = term->coefficient;
+            open->n = filled;
+        }
+    }
+}
+
+static void make_centre(builder *b, int centre)
+{
+    plip_potential *potential = b->potential;
+    centre_plan *plan = potential->centres + centre;
+    channel *channels = SCRATCH(3 * b->n_terms + 1, channel);
+    raw_coupling *couplings = SCRATCH(b->n_terms + 1, raw_coupling);
+    int n_channels = 0, n_couplings = 0, n, s, arm, k, rows = 0, gradients = 0;
+
+    plan->sections = KEEP(potential->n_species, section);
+    for (s = 0; s < potential->n_species; s++)
+        plan->sections[s].scalar.columns = SCRATCH(1, column);
+
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        const double w = term->coefficient;
+        int degrees[3], at[3], functions[3];
+
+        if (term->kind == PLIP_TWO_BODY) {
+            /* Half of each pair belongs to each of its atoms. */
+            for (s = 0; s < 2; s++)
+                if (term->species[s] == centre && (s == 0 || term->species[0] != term->species[1])) {
+                    section *part = plan->sections + term->species[1 - s];
+                    add_product(b, part->scalar.columns, find_function(b, term, 0), -1, 0.5 * w);
+                    part->scalar.n_columns = 1;
+                }
+            continue;
+        }
+        if (term->species[0] != centre)
+            continue;
+        arm_degrees(term, degrees);
+        for (arm = 0; arm < arms(term); arm++) {
+            functions[arm] = find_function(b, term, arm);
+            at[arm] = find_channel(channels, &n_channels, term->species[arm + 1], functions[arm], degrees[arm]);
+        }
+        for (arm = 0; arm < arms(term); arm++) {
+            double product = fabs(w);
+            for (k = 0; k < arms(term); k++)
+                if (k != arm)
+                    product *= b->bounds[functions[k]];
+            if (term->kind == PLIP_N_BODY)
+                product *= term->power[0] * pow(b->bounds[functions[0]], term->power[0] - 1);
+            channels[at[arm]].sensitivity += product;
+        }
+        if (term->kind == PLIP_THREE_BODY && term->species[1] == term->species[2]) {
+            section *part = plan->sections + term->species[1];
+            /* j != k: the self-term is a pair function. Unordered pairs if both arms are alike. */
+            add_product(b, part->scalar.columns, functions[0], functions[1], functions[0] == functions[1] ? -0.5 * w : -w);
+            part->scalar.n_columns = 1;
+        }
+    }
+    for (s = 0; s < potential->n_species; s++)
+        plan->sections[s].scalar.columns[0].sensitivity = 1.0;
+    qsort(channels, (size_t)n_channels, sizeof(channel), compare_channels);
+    make_groups(b, plan, channels, n_channels);
+
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        const channel *first;
+        int p, q, degrees[3];
+        if ((term->kind != PLIP_THREE_BODY && term->kind != PLIP_N_BODY) || term->species[0] != centre)
+            continue;
+        arm_degrees(term, degrees);
+        p = find_channel(channels, &n_channels, term->species[1], find_function(b, term, 0), degrees[0]);
+        first = channels + p;
+        if (term->kind == PLIP_N_BODY) {
+            add_power(b, plan->groups + first->group, potential->lanes, first->lane, term->power[0], term->coefficient);
+            continue;
+        }
+        q = find_channel(channels, &n_channels, term->species[2], find_function(b, term, 1), degrees[1]);
+        if (p == q && term->power[0] == 0)
+            add_power(b, plan->groups + first->group, potential->lanes, first->lane, 2, 0.5 * term->coefficient);
+        else
+            add_coupling(couplings, &n_couplings, p, q, term->power[0], (p == q ? 0.5 : 1.0) * term->coefficient);
+    }
+    make_couplings(b, plan, channels, couplings, n_couplings);
+    make_batches(b, plan, centre, channels, &n_channels);
+
+    for (s = 0; s < potential->n_species; s++) {
+        section *part = plan->sections + s;
+        double cutoff = fmax(part->angular.cutoff, part->scalar.cutoff);
+        int columns = part->angular.n_columns + part->scalar.n_columns, own;
+        part->square_cutoff = cutoff * cutoff;
+        part->square_near = part->angular.cutoff * part->angular.cutoff;
+        if (columns)
+            make_tables(b, part, cutoff);
+        potential->cutoff = fmax(potential->cutoff, cutoff);
+        own = PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1);
+        rows = own > rows ? own : rows;
+        for (k = 0; k < part->n_angular; k++) {
+            const group *g = plan->groups + part->first_group + k;
+            int size = 3 * potential->lanes * ((g->even > 0 ? COMPONENTS(g->even - 1) : 0) +
+                                               (g->odd > 0 ? COMPONENTS(g->odd - 1) : 0));
+            gradients = size > gradients ? size : gradients;
+        }
+    }
+    potential->max_rows = rows > potential->max_rows ? rows : potential->max_rows;
+    potential->max_gradients = gradients > potential->max_gradients ? gradients : potential->max_gradients;
+    potential->max_moments = plan->n_moments > potential->max_moments ? plan->n_moments : potential->max_moments;
+}
+
+/* ------------------------------------------------------------------ public */
+
+static void check_terms(builder *b)
+{
+    int n, arm, k;
+
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        int n_arms = term->kind == PLIP_TWO_BODY ? 1 : arms(term), degrees[3];
+        if (term->kind < PLIP_TWO_BODY || term->kind > PLIP_FOUR_BODY)
+            fail(b, "a term has an unknown interaction");
+        for (k = 0; k < (term->kind == PLIP_TWO_BODY ? 2 : n_arms + 1); k++)
+            if (term->species[k] < 0 || term->species[k] >= b->potential->n_species)
+                fail(b, "a term has an unknown species");
+        for (arm = 0; arm < n_arms; arm++)
+            if (term->family[arm] < 0 || term->family[arm] >= PLIP_N_FAMILIES || !isfinite(term->p[arm]) ||
+                !isfinite(term->q[arm]))
+                fail(b, "a term has an unknown radial function");
+        if (!(term->cutoff > 0.0) || !isfinite(term->cutoff) || !isfinite(term->coefficient) ||
+            !(term->switch_distance >= 0.0) || !isfinite(term->switch_distance))
+            fail(b, "a term has a cutoff, switch or coefficient that is not a finite number");
+        for (k = 0; k < 3 && term->kind != PLIP_TWO_BODY; k++)
+            if (term->power[k] < 0 || term->power[k] > 1000)
+                fail(b, "a term has a power that is negative or above 1000");
+        if (term->kind == PLIP_N_BODY && term->power[0] < 1)
+            fail(b, "an N-body term has power 0");
+        arm_degrees(term, degrees);
+        for (arm = 0; arm < 3 && term->kind != PLIP_TWO_BODY; arm++) {
+            if (degrees[arm] > MAX_DEGREE)
+                fail(b, "a term has a power of the cosine above 40");
+            if (degrees[arm] > b->potential->max_degree)
+                b->potential->max_degree = degrees[arm];
+        }
+    }
+}
+
+plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
+                            const char *simd, char *error)
+{
+    builder state, *const b = &state;
+    plip_potential *const potential = calloc(1, sizeof *potential);
+    int n, k, arm;
+
+    if (!potential) {
+        snprintf(error, PLIP_ERROR_LENGTH, "out of memory");
+        return NULL;
+    }
+    memset(b, 0, sizeof *b);
+    b->error = error;
+    b->potential = potential;
+    b->terms = terms;
+    b->n_terms = n_terms;
+    if (setjmp(b->failed)) {
+        release(b->scratch);
+        plip_free(b->potential);
+        return NULL;
+    }
+    if (n_species < 1 || n_terms < 0)
+        fail(b, "a potential needs at least one species");
+    potential->n_species = n_species;
+    check_terms(b);
+    choose_kernel(b, simd);
+    make_degrees(b);
+    potential->functions = KEEP(3 * n_terms + 1, radial_function);
+    potential->contractions = KEEP(n_terms + 1, contraction);
+    for (n = 0; n < n_terms; n++) {
+        for (arm = 0; arm < (terms[n].kind == PLIP_TWO_BODY ? 1 : arms(terms + n)); arm++)
+            find_function(b, terms + n, arm);
+        if (terms[n].kind == PLIP_FOUR_BODY)
+            find_contraction(b, terms[n].power);
+    }
+    for (n = 0; n < potential->n_contractions; n++) {
+        const contraction *rank = potential->contractions + n;
+        int size = 2 * potential->lanes * (rank->n_a + rank->n_b + rank->n_c);
+        potential->max_four_body = size > potential->max_four_body ? size : potential->max_four_body;
+    }
+    b->bounds = KEEP(potential->n_functions + 1, double);
+    for (n = 0; n < potential->n_functions; n++)
+        b->bounds[n] = moment_bound(potential, n);
+    potential->centres = KEEP(n_species, centre_plan);
+    for (k = 0; k < n_species; k++) {
+        if (!isfinite(reference_energies[k]))
+            fail(b, "a reference energy is not a finite number");
+        potential->centres[k].reference_energy = reference_energies[k];
+        make_centre(b, k);
+        release(b->scratch);
+        b->scratch = NULL;
+    }
+    return potential;
+}
+
+void plip_free(plip_potential *potential)
+{
+    if (potential)
+        release(potential->blocks);
+    free(potential);
+}
+
+double plip_cutoff(const plip_potential *potential)
+{
+    return potential->cutoff;
+}
+
+const char *plip_simd(const plip_potential *potential)
+{
+    return potential->simd;
+}
+
+double plip_table_error(const plip_potential *potential)
+{
+    return potential->table_error;
+}
+
+size_t plip_memory(const plip_potential *potential)
+{
+    return potential->memory;
+}
+
+/* `count` doubles (or fewer ints) from a block whose use is counted in bytes; only counts if memory is NULL. */
+static void *part_of(void *memory, size_t *used, size_t count, size_t size)
+{
+    void *result = memory ? (char *)memory + *used : NULL;
+    *used += (count * size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    return result;
+}
+
+static void *align(void *memory)
+{
+    return (void *)(((uintptr_t)memory + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+}
+
+static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *work, void *memory)
+{
+    size_t used = 0;
+
+    work->moments = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+    work->adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+    work->gradients = part_of(memory, &used, (size_t)potential->max_gradients, sizeof(double));
+    work->four_body = part_of(memory, &used, (size_t)potential->max_four_body, sizeof(double));
+    return used;
+}
+
+static size_t lay_out(const plip_potential *potential, plip_workspace *work, void *memory, int capacity)
+{
+    size_t used = 0, n = (size_t)capacity;
+    int s;
+
+    for (s = 0; s < potential->n_species; s++) {
+        pair_arrays *pairs = work->pairs + s;
+        pairs->index = part_of(memory, &used, n, sizeof(int));
+        pairs->interval = part_of(memory, &used, n, sizeof(int));
+        pairs->dx = part_of(memory, &used, n, sizeof(double));
+        pairs->dy = part_of(memory, &used, n, sizeof(double));
+        pairs->dz = part_of(memory, &used, n, sizeof(double));
+        pairs->r = part_of(memory, &used, n, sizeof(double));
+    }
+    work->sums = part_of(memory, &used, n * 4 * (size_t)potential->lanes, sizeof(double));
+    work->rows = part_of(memory, &used, (n + NEIGHBOUR_BLOCK * (size_t)potential->n_species) * (size_t)potential->max_rows,
+                         sizeof(double));
+    return used;
+}
+
+plip_workspace *plip_workspace_create(const plip_potential *potential)
+{
+    plip_workspace *work = calloc(1, sizeof *work);
+
+    if (!work)
+        return NULL;
+    work->pairs = calloc((size_t)potential->n_species, sizeof *work->pairs);
+    work->fixed_memory = malloc(lay_out_fixed(potential, work, NULL) + ALIGNMENT);
+    if (!work->pairs || !work->fixed_memory) {
+        plip_workspace_free(work);
+        return NULL;
+    }
+    lay_out_fixed(potential, work, align(work->fixed_memory));
+    return work;
+}
+
+int plip_workspace_reserve(const plip_potential *potential, plip_workspace *work, int n_neighbours)
+{
+    int capacity = (n_neighbours + n_neighbours / 4 + 2 * NEIGHBOUR_BLOCK) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+
+    work->capacity = 0;
+    free(work->memory);
+    work->memory = malloc(lay_out(potential, work, NULL, capacity) + ALIGNMENT);
+    if (!work->memory)
+        return -1;
+    lay_out(potential, work, align(work->memory), capacity);
+    work->capacity = capacity;
+    return 0;
+}
+
+void plip_workspace_free(plip_workspace *work)
+{
+    if (!work)
+        return;
+    free(work->pairs);
+    free(work->fixed_memory);
+    free(work->memory);
+    free(work);
+}
+
+int plip_centre(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int i,
+                int n_neighbours, const int *neighbours, int mask, double *energy)
+{
+    return potential->centre(potential, workspace, system, i, n_neighbours, neighbours, mask, energy);
+}

@@ -1,0 +1,105 @@
+/* Evaluation of a fitted potential in plain C: the one place where energies and forces are made.
+ *
+ * The Python extension and the LAMMPS plugin compile the same sources. Units: eV, Angstrom.
+ *
+ * A potential is created once from its terms, never changes, and may be used by many threads at a
+ * time, each with a workspace of its own. The unit of work is one centre, with the list of its neighbours.
+ */
+#ifndef PLIP_CORE_H
+#define PLIP_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PLIP_ERROR_LENGTH 256
+
+enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY };
+
+/* Codes of the radial families; those of plip.radial. */
+enum {
+    PLIP_GAUSSIAN,
+    PLIP_SLATER,
+    PLIP_GAUSSIAN_TYPE,
+    PLIP_STILLINGER_WEBER,
+    PLIP_POWER,
+    PLIP_LORENTZIAN,
+    PLIP_LOG_NORMAL,
+    PLIP_LENNARD_JONES,
+    PLIP_N_FAMILIES
+};
+
+/* One term of the energy, coefficient times X_n. */
+typedef struct {
+    int kind;
+    int species[4];     /* two-body: both; else the centre, then one per arm */
+    int family[3];      /* radial function of each arm, and its two parameters */
+    double p[3], q[3];
+    int power[3];       /* three-body: l; N-body: m; four-body: p, q, t */
+    double cutoff;
+    double switch_distance; /* shortest distance of the switch of an N-body density; 0: none */
+    double coefficient;
+} plip_term;
+
+typedef struct plip_potential plip_potential;
+typedef struct plip_workspace plip_workspace;
+
+/* Atoms and results. Outputs are added to; those that are NULL are left out. */
+typedef struct {
+    const double *positions;      /* (n_all, 3), images included */
+    const int *types;             /* (n_all,) */
+    const int *species_of_type;   /* species index of each type; -1: not an atom of this potential */
+    double *forces;               /* (n_all, 3) */
+    double *strain_derivative;    /* (6,) xx yy zz yz xz xy: sum over pairs of D_a dE/dD_b, eV */
+    double *strain_derivatives;   /* (n_all, 6): the same, half to each atom of a pair */
+} plip_system;
+
+/* NULL, with the reason in `error` (PLIP_ERROR_LENGTH characters), if the terms cannot be evaluated.
+ * `simd` is "auto", or the name of one of the compiled variants: "avx512", "avx2", "baseline". */
+plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms,
+                            const plip_term *terms, const char *simd, char *error);
+void plip_free(plip_potential *potential);
+
+double plip_cutoff(const plip_potential *potential);
+const char *plip_simd(const plip_potential *potential);
+/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom. */
+double plip_table_error(const plip_potential *potential);
+size_t plip_memory(const plip_potential *potential);
+
+plip_workspace *plip_workspace_create(const plip_potential *potential);
+void plip_workspace_free(plip_workspace *workspace);
+
+/* Energy of centre i (reference energy included) and its derivatives. `neighbours` must hold every atom
+ * within the cutoff and may hold others; each index is masked by `mask` first. 0, or -1 if memory ran out. */
+int plip_centre(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int i,
+                int n_neighbours, const int *neighbours, int mask, double *energy);
+
+/* g(r) = phi(r) f_c(r), times the switch if switch_distance > 0: value, first and second derivative.
+ * At r = cutoff the limits from below. */
+void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
+                 double result[3]);
+
+/* Neighbour list: images first become atoms of their own ("all" = local, then images). */
+typedef struct {
+    int n_local, n_all;
+    int *owner;          /* (n_all,) local atom of each atom */
+    int *shift;          /* (n_all, 3) cell vectors to add to the owner's position */
+    int64_t *offset;     /* (n_local + 1,) */
+    int *neighbours;     /* (offset[n_local],) indices of all atoms */
+    double closest;      /* shortest distance of a pair; infinite without pairs */
+} plip_list;
+
+/* All pairs closer than `cutoff`, each in both directions. `cell` has three independent rows, also in
+ * directions that are not periodic. 0, -1 if memory ran out, -2 if there are more images than an int counts. */
+int plip_list_build(plip_list *list, int n, const double *positions, const double *cell, const int *periodic,
+                    double cutoff);
+void plip_list_free(plip_list *list);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

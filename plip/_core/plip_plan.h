@@ -1,0 +1,155 @@
+/* What plip_create makes of the terms; private to the core.
+ *
+ * A channel is a radial function seen by a centre through one species of neighbours. Channels are processed in
+ * groups of `lanes` (the width of a vector). The moments of a group are stored degree by degree as
+ * [component][lane]; components of degree d are the monomials x^a y^b z^c, a + b + c = d, number
+ * c (d + 1) - c (c - 1) / 2 + b.
+ */
+#ifndef PLIP_PLAN_H
+#define PLIP_PLAN_H
+
+#include "plip_core.h"
+
+#define COMPONENTS(degree) (((degree) + 1) * ((degree) + 2) / 2)
+/* Number of the first monomial of a degree among all; also the number of monomials of lower degree. */
+#define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
+/* Neighbours are padded to a multiple of this, so that loops over them have no remainder. */
+#define NEIGHBOUR_BLOCK 8
+
+typedef struct {
+    int family;
+    double p, q, cutoff, switch_distance;
+} radial_function;
+
+/* weight g_a or weight g_a g_b (b = -1: none) */
+typedef struct {
+    int a, b;
+    double weight;
+} product;
+
+/* Column of a table: a radial function, or the pair function of a section. */
+typedef struct {
+    int n_products, capacity;
+    product *products;
+    double sensitivity; /* bound of dE/d(moment); weighs the error of the table */
+} column;
+
+/* Quintic Hermite table: knots k * spacing, each with value, h * first, h^2 * second derivative of all columns. */
+typedef struct {
+    int n_columns; /* multiple of the lanes */
+    column *columns;
+    double cutoff;
+    double *knots;
+    unsigned char *exact; /* per interval: not accurate enough, evaluate the functions */
+} table;
+
+typedef struct {
+    int even, odd;     /* largest even and odd degree that are summed over neighbours; -1: none */
+    int order;         /* of the polynomial in the moment of degree 0 */
+    double *polynomial; /* (order, lanes): coefficients of powers 1 ... order */
+    int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
+} group;
+
+/* Neighbours of one species: angular groups first, then scalar groups (degree 0 only). */
+typedef struct {
+    int n_angular, n_scalar; /* groups */
+    int first_group;
+    int max_degree;
+    int n_intervals;
+    int scalar_moments;     /* first moment of the scalar groups, which lie one behind the other */
+    double spacing, inverse_spacing;
+    double square_cutoff, square_near;
+    table angular, scalar;
+} section;
+
+/* W M of one group and degree: the diagonal, and `n` channels of other lanes. */
+typedef struct {
+    int degree, moments;
+    const double *diagonal; /* (lanes,) or NULL */
+    int n;
+    const int *partner;     /* (n,) first moment of the partner's lane */
+    const double *weights;  /* (n, lanes) */
+} coupling;
+
+/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). */
+typedef struct {
+    int a, b, c;
+    double coefficient;
+} entry;
+
+typedef struct {
+    int power[3];
+    int n_a, n_b, n_c, n_entries;
+    entry *entries;
+} contraction;
+
+/* Up to `lanes` four-body terms of one rank. */
+typedef struct {
+    int contraction, n;
+    int *a, *b, *c;   /* (lanes,) first moments */
+    double *weight;   /* (lanes,) */
+} batch;
+
+typedef struct {
+    double reference_energy;
+    section *sections; /* per species of neighbours */
+    int n_groups;
+    group *groups;
+    int n_moments;
+    int n_couplings;
+    coupling *couplings;
+    int n_batches;
+    batch *batches;
+} centre_plan;
+
+typedef struct {
+    const double *multiplicity;          /* multinomial coefficients */
+    const int *up[3];                    /* component of degree d that is component k of degree d - 1 times x, y, z */
+    const double *factor[3];             /* its exponent of x, y, z */
+} degree_tables;
+
+/* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOUR_BLOCK
+ * are laid one behind the other in plip_workspace.rows, so that they stay close in the cache. */
+typedef struct {
+    int near, far;         /* within the angular cutoff, beyond it */
+    int *index, *interval; /* (capacity,) */
+    double *dx, *dy, *dz, *r;
+    double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, weights of the table */
+    double *angular, *scalar; /* values, then derivatives: [neighbour][column] */
+    double *monomials;     /* [monomial][stride] */
+} pair_arrays;
+
+#define PAIR_ROWS 16
+
+struct plip_workspace {
+    int capacity; /* neighbours */
+    void *fixed_memory, *memory;
+    pair_arrays *pairs; /* per species */
+    double *moments, *adjoints, *gradients, *four_body;
+    double *sums, *rows;
+};
+
+typedef int (*centre_function)(const plip_potential *, plip_workspace *, const plip_system *, int, int, const int *,
+                               int, double *);
+
+struct plip_potential {
+    int n_species, lanes, max_degree;
+    double cutoff, table_error;
+    const char *simd;
+    centre_function centre;
+    centre_plan *centres;
+    degree_tables *degrees;
+    int n_contractions;
+    contraction *contractions;
+    int n_functions;
+    radial_function *functions;
+    int max_moments, max_gradients, max_rows, max_four_body; /* sizes of a workspace, in doubles */
+    struct block *blocks; /* all memory */
+    size_t memory;
+};
+
+int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbours);
+/* Value, first and second derivative of a column by the exact functions. */
+void plip_column_exact(const plip_potential *potential, const column *column, double r, double result[3]);
+
+#endif

@@ -1,0 +1,281 @@
+"""Export of a potential to the pair styles table, eam/fs and meam/spline of LAMMPS.
+
+The formats are those of the manual of LAMMPS; where it is silent, of what the styles read.
+"""
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+
+from plip._files import write_whole
+from plip._terms import SWITCH_RANGE
+
+__all__ = ["write_styles"]
+
+# Knots of every table. Splines with as many agree with the potential to 1e-9 eV/Angstrom.
+N_KNOTS = 10_000
+# Angstrom; tables begin here, where some functions already are very large.
+R_MIN = 0.2
+# Knots of the powers of densities: these must be accurate far below the largest density too.
+N_DENSITIES = 40_000
+# Knots of the eam tables beyond the cutoff: LAMMPS takes differences over two knots on either side.
+N_BEYOND = 5
+# Atoms per cubic Angstrom up to which densities are tabulated (diamond has 0.176).
+MAX_NUMBER_DENSITY = 0.3
+
+
+def write_styles(potential, folder, species):
+    """Write the files; see `plip.lammps.export`."""
+    _check_export(potential, species)
+    folder.mkdir(parents=True, exist_ok=True)
+    terms = [(term, w) for term, w in potential.terms if set(term.species) <= set(species)]
+    styles = [
+        *_tables(terms, folder),
+        *_embeddings(potential, terms, folder, species),
+        *_splines(terms, folder, species),
+    ]
+    names = [style for style, _, _ in styles]
+    used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]
+    lines = [
+        f"# Written by plip for LAMMPS (units metal); atom types: {' '.join(species)}",
+        "pair_style hybrid/overlay " + " ".join(used),
+        "pair_modify neigh/trim no",
+    ]
+    count = dict.fromkeys(names, 0)
+    for name, path, pair in styles:
+        count[name] += 1
+        if name == "table":
+            types = sorted(species.index(symbol) + 1 for symbol in pair)
+            lines.append(f'pair_coeff {types[0]} {types[1]} table "{path}" {"-".join(pair)}')
+        else:
+            number = f" {count[name]}" if names.count(name) > 1 else ""
+            lines.append(f'pair_coeff * * {name}{number} "{path}" {" ".join(species)}')
+    with write_whole(folder / "pair.in") as file:
+        file.write("\n".join(lines) + "\n")
+    return folder / "pair.in"
+
+
+def _check_export(potential, species):
+    if not species or len(set(species)) < len(species) or not set(species) <= set(potential.species):
+        raise ValueError(
+            f"species must name some of {', '.join(potential.species)}, each once (meam/spline allows one "
+            f"atom type per element), got {' '.join(species) or 'none'}"
+        )
+    r = np.linspace(R_MIN, potential.cutoff or 1.0, 1000)
+    refused = [
+        term.name
+        for term, _ in potential.terms
+        if set(term.species) <= set(species)
+        and (
+            term.interaction == "four-body"
+            or (term.interaction == "three-body" and term.radial[0] != term.radial[1])
+            # eam/fs knows no negative density
+            or (term.interaction == "N-body" and (term.radial[0].evaluate(r)[0] < 0).any())
+        )
+    ]
+    if refused:
+        shown = "; ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
+        raise ValueError(
+            f"LAMMPS has no stock style for {len(refused)} of the terms: {shown}. Use pair_style plip "
+            "(plip lammps build), or fit without four-body terms, mixed three-body functions and densities "
+            "that change their sign"
+        )
+
+
+def _values(term, function, r):
+    """g(r) and its derivative, the cosine cutoff continued beyond its end."""
+    phi, slope = function.evaluate(r)
+    k = np.pi / term.cutoff
+    cut, cut_slope = 0.5 * (1.0 + np.cos(k * r)), -0.5 * k * np.sin(k * r)
+    value, derivative = phi * cut, slope * cut + phi * cut_slope
+    if term.switch is not None:
+        low, high = (factor * term.switch for factor in SWITCH_RANGE)
+        u = np.clip((r - low) / (high - low), 0.0, 1.0)
+        switch = u**3 * (u * (6.0 * u - 15.0) + 10.0)
+        switch_slope = 30.0 * (u * (u - 1.0)) ** 2 / (high - low)
+        value, derivative = value * switch, derivative * switch + value * switch_slope
+    return value, derivative
+
+
+def _tables(terms, folder):
+    """Two-body: one section of a table file per pair of species."""
+    pairs = {}
+    for term, w in terms:
+        if term.interaction == "two-body":
+            pairs.setdefault(term.species, []).append((term, w))
+    lines = []
+    for pair, members in pairs.items():
+        cutoff = max(term.cutoff for term, _ in members)
+        r = np.linspace(R_MIN, cutoff, N_KNOTS)
+        energy, force = np.zeros(N_KNOTS), np.zeros(N_KNOTS)
+        for term, w in members:
+            value, slope = _values(term, term.radial[0], r)
+            inside = r <= term.cutoff
+            energy += w * np.where(inside, value, 0.0)
+            force -= w * np.where(inside, slope, 0.0)
+        step = r[1] - r[0]
+        # The cubic splines of LAMMPS take the slope of the force at both ends.
+        ends = _end_slopes(force, step)
+        lines += ["-".join(pair), f"N {N_KNOTS} R {R_MIN!r} {cutoff!r} FPRIME {ends[0]!r} {ends[1]!r}", ""]
+        lines += [f"{k + 1} {x!r} {e!r} {f!r}" for k, (x, e, f) in enumerate(_plain(r, energy, force))]
+        lines.append("")
+    if lines:
+        with write_whole(folder / "pairs.table") as file:
+            file.write("# two-body part of a plip potential, eV and Angstrom\n\n" + "\n".join(lines))
+    return [("table", folder / "pairs.table", pair) for pair in pairs]
+
+
+def _embeddings(potential, terms, folder, species):
+    """N-body: an eam/fs file takes one density of each centre; the first has the reference energies."""
+    densities = {}
+    for term, w in terms:
+        if term.interaction == "N-body":
+            key = (term.cutoff, term.species, term.radial[0].label(), term.switch)
+            _, polynomial = densities.setdefault(key, (term, {}))
+            polynomial[term.power] = polynomial.get(term.power, 0.0) + w
+    files = []
+    for term, polynomial in densities.values():
+        centre = term.species[0]
+        for cutoff, content in files:
+            if cutoff == term.cutoff and centre not in content:
+                content[centre] = (term, polynomial)
+                break
+        else:
+            files.append((term.cutoff, {centre: (term, polynomial)}))
+    if not files:
+        files.append((1.0, {}))
+    styles = []
+    for number, (cutoff, content) in enumerate(files, 1):
+        path = folder / f"density_{number}.eam.fs"
+        _write_embedding(path, cutoff, content, species, potential.intercept if number == 1 else {})
+        styles.append(("eam/fs", path, None))
+    return styles
+
+
+def _write_embedding(path, cutoff, content, species, reference):
+    step = cutoff / (N_KNOTS - 1)
+    r = step * np.arange(N_KNOTS + N_BEYOND)
+    tables, largest = {}, 0.0
+    for centre, (term, _) in content.items():
+        value = _values(term, term.radial[0], np.maximum(r, R_MIN))[0]
+        tables[centre] = value
+        largest = max(largest, float(np.sum(4.0 * np.pi * r**2 * np.abs(value)) * step * MAX_NUMBER_DENSITY))
+    density_step = (largest or 1.0) / (N_DENSITIES - 1)
+    density = density_step * np.arange(N_DENSITIES)
+    lines = [
+        "# N-body part of a plip potential: powers of densities",
+        "# eV and Angstrom",
+        "#",
+        f"{len(species)} {' '.join(species)}",
+        f"{N_DENSITIES} {density_step!r} {r.size} {step!r} {cutoff!r}",
+    ]
+    for neighbor in species:
+        # Neighbour first: LAMMPS lists the density that an element makes at each of the elements.
+        number = atomic_numbers[neighbor]
+        lines.append(f"{number} {float(atomic_masses[number])!r} 1.0 none")
+        energy = np.full(N_DENSITIES, reference.get(neighbor, 0.0))
+        for power, w in content.get(neighbor, (None, {}))[1].items():
+            energy += w * density**power
+        lines += _plain_lines(energy)
+        for centre in species:
+            made = centre in content and content[centre][0].species[1] == neighbor
+            lines += _plain_lines(tables[centre] if made else np.zeros(r.size))
+    for _ in range(len(species) * (len(species) + 1) // 2):
+        lines += _plain_lines(np.zeros(r.size))
+    with write_whole(path) as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _splines(terms, folder, species):
+    """Three-body: a meam/spline file per centre and radial function; U(n) = n, f = g_a, g the polynomial."""
+    groups = {}
+    for term, w in terms:
+        if term.interaction == "three-body":
+            key = (term.cutoff, term.species[0], term.radial[0].label())
+            _, angles = groups.setdefault(key, (term, {}))
+            angles.setdefault(term.species[1:], {})[term.power] = w
+    styles = []
+    for term, angles in groups.values():
+        for content in _without_collisions(angles, species):
+            path = folder / f"angles_{len(styles) + 1}.meam.spline"
+            _write_spline(path, term, content, species)
+            styles.append(("meam/spline", path, None))
+    return styles
+
+
+def _slots(first, second, n_species):
+    """Where meam/spline looks for the angular function of two neighbours, both of them by number from 0.
+
+    Its formula holds for sorted numbers, but the neighbours come in any order.
+    """
+    return {
+        j + i * n_species - i * (i + 1) // 2
+        for i, j in ((first, second), (second, first), (min(first, second), max(first, second)))
+    }
+
+
+def _slot_table(angles, species):
+    """Arms by slot, None where two different pairs of arms meet in one slot."""
+    present = {symbol for arms in angles for symbol in arms}
+    table = {}
+    for first in present:
+        for second in present:
+            arms = tuple(sorted((first, second)))
+            for slot in _slots(species.index(first), species.index(second), len(species)):
+                if table.setdefault(slot, arms) != arms:
+                    return None
+    return table
+
+
+def _without_collisions(angles, species):
+    """Split the pairs of arms of one function over files in which each slot has one meaning."""
+    if _slot_table(angles, species) is not None:
+        return [angles]
+    return [{arms: powers} for arms, powers in angles.items()]
+
+
+def _write_spline(path, term, angles, species):
+    n = len(species)
+    slots = _slot_table(angles, species)
+    present = {symbol for arms in angles for symbol in arms}
+    r = np.linspace(R_MIN, term.cutoff, N_KNOTS)
+    value, slope = _values(term, term.radial[0], r)
+    # Zero, not the rounding error of the cosine: it would go on beyond the cutoff.
+    value[-1] = 0.0
+    radial = _spline(r, value, slope[0], 0.0)
+    cosine = np.linspace(-1.0, 1.0, N_KNOTS)
+    zero = _spline(np.array([0.0, 1.0]), np.zeros(2), 0.0, 0.0)
+    identity = _spline(np.array([0.0, 1.0]), np.array([0.0, 1.0]), 1.0, 1.0)
+    lines = ["# three-body part of a plip potential, eV and Angstrom", f"meam/spline {n} {' '.join(species)}"]
+    for _ in range(n * (n + 1) // 2 + n):  # pair functions and densities
+        lines += zero
+    for symbol in species:
+        lines += identity if symbol == term.species[0] else zero
+    for symbol in species:
+        lines += radial if symbol in present else zero
+    for slot in range(n * (n + 1) // 2):
+        powers = angles.get(slots.get(slot), {})
+        polynomial = np.polynomial.Polynomial([powers.get(m, 0.0) for m in range(max(powers, default=0) + 1)])
+        slope = polynomial.deriv()
+        lines += _spline(cosine, polynomial(cosine), slope(-1.0), slope(1.0)) if powers else zero
+    with write_whole(path) as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _spline(x, y, first, last):
+    """Lines of one clamped cubic spline."""
+    knots = [f"{a!r} {b!r} 0" for a, b in _plain(x, y)]
+    return ["spline3eq", str(x.size), f"{float(first)!r} {float(last)!r}", *knots]
+
+
+def _end_slopes(values, step):
+    """One-sided derivatives at both ends, of fourth order."""
+    weights = np.array([-25.0, 48.0, -36.0, 16.0, -3.0]) / (12.0 * step)
+    return float(weights @ values[:5]), float(-weights @ values[:-6:-1])
+
+
+def _plain(*arrays):
+    return zip(*(array.tolist() for array in arrays), strict=True)
+
+
+def _plain_lines(array):
+    return [repr(value) for value in array.tolist()]

@@ -1,0 +1,342 @@
+"""Errors of predicted energies, forces and stresses, and scorers for scikit-learn's model selection.
+
+The scorers `neg_energy_rmse` and `neg_force_rmse` go into ``scoring=`` of ``GridSearchCV``,
+``cross_validate`` and their kin.
+"""
+
+import copy
+
+import numpy as np
+import sklearn
+from ase.units import GPa
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from ._structures import check_structures
+from .labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
+
+__all__ = [
+    "UNITS",
+    "RMSEScorer",
+    "energy_r2",
+    "error_summary",
+    "errors",
+    "force_r2",
+    "neg_energy_rmse",
+    "neg_force_rmse",
+    "score",
+]
+
+# Units of `errors` and `error_summary`.
+UNITS = {"energy": "meV/atom", "force": "eV/A", "stress": "GPa"}
+
+
+def energy_r2(y_true, y_pred, composition, sample_weight=None):
+    """R^2 of the energy per atom about the best reference by composition.
+
+        R^2 = 1 - sum_i w_i (e_i - ê_i)^2 / sum_i w_i (e_i - x_i . e0)^2,    e_i = E_i / N_i
+
+    x_i are the composition fractions of structure i and e0 the reference energies per species that fit e_i
+    best in the sense of weighted least squares (of least norm where compositions do not tell species apart).
+    For one composition that is the usual R^2 about the mean. As in `sklearn.metrics.r2_score`, reference
+    energies that explain the targets exactly leave no variance: then 1 if the prediction is exact and 0
+    otherwise.
+
+    Parameters
+    ----------
+    y_true, y_pred : (n,) array-like
+        Total energies, eV.
+    composition : (n, n_species) array-like
+        Number of atoms of each species.
+    sample_weight : (n,) array-like, optional
+
+    Returns
+    -------
+    float
+        NaN, with an ``UndefinedMetricWarning``, for fewer than two structures.
+    """
+    composition = np.asarray(composition, dtype=float)
+    n_atoms = composition.sum(axis=1)
+    e_true = np.asarray(y_true, dtype=float) / n_atoms
+    e_pred = np.asarray(y_pred, dtype=float) / n_atoms
+    fractions = composition / n_atoms[:, None]
+    root = np.ones_like(e_true) if sample_weight is None else np.sqrt(np.asarray(sample_weight, dtype=float))
+    e0 = np.linalg.lstsq(fractions * root[:, None], e_true * root, rcond=None)[0]
+    deviation = e_true - fractions @ e0
+    # What is left by rounding is no variance: energies per atom carry 1e-16 of their size, the fit some
+    # hundred times it.
+    deviation[np.abs(deviation) <= 1e-13 * np.abs(e_true).max()] = 0.0
+    return float(r2_score(deviation, deviation + (e_pred - e_true), sample_weight=sample_weight))
+
+
+def force_r2(y_true, y_pred, sample_weight=None):
+    """R^2 of the force components about zero.
+
+        R^2 = 1 - sum w (F - F^)^2 / sum w F^2
+
+    Forces have the mean zero by symmetry. Where all are exactly zero: 1 if the prediction is exact and 0
+    otherwise, as in `sklearn.metrics.r2_score`.
+
+    Parameters
+    ----------
+    y_true, y_pred : sequence of n arrays of shape (n_atoms, 3)
+        eV/A.
+    sample_weight : (n,) array-like, optional
+        Of the structures.
+
+    Returns
+    -------
+    float
+    """
+    weight = np.ones(len(y_true)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+    residual = sum(w * np.sum(np.subtract(t, p) ** 2) for w, t, p in zip(weight, y_true, y_pred, strict=True))
+    total = sum(w * np.sum(np.square(t)) for w, t in zip(weight, y_true, strict=True))
+    if total == 0:
+        return 1.0 if residual == 0 else 0.0
+    return float(1 - residual / total)
+
+
+def score(X, reference, predicted):
+    """Mean of `energy_r2` and `force_r2` over the targets that the reference has.
+
+    An R^2 of the energy that is undefined (one structure only) does not count if there are forces.
+
+    Parameters
+    ----------
+    X : list of n ase.Atoms
+    reference, predicted : Labels
+        `predicted` needs the targets that `reference` has; the weights are those of `reference`.
+
+    Returns
+    -------
+    float
+        At most 1.
+
+    Raises
+    ------
+    ValueError
+        The reference has neither energies nor forces.
+    """
+    parts = []
+    if reference.energy is not None:
+        parts.append(energy_r2(reference.energy, predicted.energy, _composition(X), reference.sample_weight))
+    if reference.forces is not None:
+        parts.append(force_r2(reference.forces, predicted.forces, reference.sample_weight))
+    if not parts:
+        raise ValueError("no energies or forces to score against; attach them to the structures or pass y")
+    defined = [part for part in parts if not np.isnan(part)]
+    return float(np.mean(defined)) if defined else np.nan
+
+
+def errors(predicted, reference, n_atoms):
+    """Root mean square and mean absolute errors, every structure, component and atom counting once.
+
+    Parameters
+    ----------
+    predicted, reference : Labels
+        Targets that the reference lacks (None; NaN rows of the stress) are left out. Weights are not used.
+    n_atoms : (n,) array-like of int
+
+    Returns
+    -------
+    dict of str to int or float
+        ``n_structures``, ``n_atoms`` and, of the targets present, ``energy_rmse``, ``energy_mae`` (meV/atom),
+        ``force_rmse``, ``force_mae`` (eV/A), ``stress_rmse``, ``stress_mae`` (GPa) and ``n_stresses``, the
+        number of structures that have a stress.
+    """
+    n_atoms = np.asarray(n_atoms)
+    result = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}
+    if reference.energy is not None:
+        true, found = reference.energy / n_atoms * 1e3, predicted.energy / n_atoms * 1e3
+        result |= _rmse_and_mae("energy", true, found)
+    if reference.forces is not None:
+        true, found = np.concatenate(reference.forces), np.concatenate(predicted.forces)
+        result |= _rmse_and_mae("force", true, found)
+    if reference.stress is not None:
+        present = ~np.isnan(reference.stress[:, 0])
+        if present.any():
+            true, found = reference.stress[present] / GPa, predicted.stress[present] / GPa
+            result |= _rmse_and_mae("stress", true, found)
+            result["n_stresses"] = int(present.sum())
+    return result
+
+
+def error_summary(model, X, labels=None):
+    """Errors of a model on structures, overall and per group.
+
+    Parameters
+    ----------
+    model : PLIPRegressor or Potential
+        Anything with ``predict``, ``predict_forces``, ``predict_stress`` of a list of structures, or with
+        ``energy``, ``forces``, ``stress`` of one.
+    X : sequence of n ase.Atoms
+        ``atoms.info["group"]`` names the group of a structure.
+    labels : Labels, optional
+        The attached ones by default.
+
+    Returns
+    -------
+    dict
+        What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
+        from the name of each group, in alphabetical order, to what `errors` returns for it. Structures
+        without a name are in ``"(no group)"``.
+    """
+    X = check_structures(X)
+    reference = read_labels(X) if labels is None else labels
+    predicted = _predict(model, X, reference)
+    n_atoms = np.array([len(atoms) for atoms in X])
+    summary = errors(predicted, reference, n_atoms)
+    if any("group" in atoms.info for atoms in X):
+        group = np.array([str(atoms.info.get("group", "(no group)")) for atoms in X])
+        summary["groups"] = {}
+        for name in sorted(set(group)):
+            rows = np.flatnonzero(group == name)
+            summary["groups"][name] = errors(_take(predicted, rows), _take(reference, rows), n_atoms[rows])
+    return summary
+
+
+class RMSEScorer:
+    """Negative root mean square error of energies per atom or of force components, as a scikit-learn scorer.
+
+    Reference values are those passed, else those attached to the structures. ``GridSearchCV`` and
+    ``cross_validate`` hand on `y`; they hand on `forces` and `sample_weight` only while metadata routing is
+    enabled and the scorer asks for them, ``scoring=neg_force_rmse.set_score_request(forces=True)``.
+
+    Parameters
+    ----------
+    target : {"energy", "force"}
+        "energy": eV/atom, structures weighted by `sample_weight`; "force": eV/A, components weighted by the
+        `sample_weight` of their structure.
+    """
+
+    def __init__(self, target):
+        self.target = target
+        self._requests = {"forces": None, "sample_weight": None}
+
+    def __repr__(self):
+        return f"neg_{self.target}_rmse"
+
+    def __call__(self, estimator, X, y=None, *, forces=None, sample_weight=None):
+        """Score a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : PLIPRegressor
+            Or anything with ``predict`` (energy) or ``predict_forces`` (force).
+        X : sequence of n ase.Atoms
+        y : (n,) array-like, optional
+            Total energies, eV.
+        forces : sequence of n array-likes of shape (n_atoms, 3), optional
+            eV/A.
+        sample_weight : (n,) array-like, optional
+
+        Returns
+        -------
+        float
+            Not positive; larger is better.
+
+        Raises
+        ------
+        ValueError
+            No reference values of the target, given or attached, or unusable ones (see
+            `plip.labels.read_labels`).
+        """
+        X = check_structures(X)
+        weight = read_sample_weight(X, sample_weight)
+        n_atoms = np.array([len(atoms) for atoms in X])
+        if self.target == "energy":
+            true = read_energies(X, y)
+            if true is None:
+                raise ValueError("no energies to score against; attach them to the structures or pass y")
+            return -float(
+                root_mean_squared_error(
+                    true / n_atoms, np.asarray(estimator.predict(X)) / n_atoms, sample_weight=weight
+                )
+            )
+        true = read_forces(X, forces)
+        if true is None:
+            raise ValueError(
+                "no forces to score against; attach them to the structures, or enable metadata routing and "
+                "use neg_force_rmse.set_score_request(forces=True)"
+            )
+        return -float(
+            root_mean_squared_error(
+                np.concatenate(true).ravel(),
+                np.concatenate(estimator.predict_forces(X)).ravel(),
+                sample_weight=np.repeat(weight, 3 * n_atoms),
+            )
+        )
+
+    def set_score_request(self, **requests):
+        """Return a copy of the scorer that asks for metadata.
+
+        Parameters
+        ----------
+        **requests : {True, False, None, str}
+            `forces`, `sample_weight`: whether they are to be handed on, or under which name they are passed.
+
+        Returns
+        -------
+        RMSEScorer
+
+        Raises
+        ------
+        RuntimeError
+            Metadata routing is not enabled.
+        TypeError
+            Metadata of another name.
+        """
+        if not sklearn.get_config()["enable_metadata_routing"]:
+            raise RuntimeError("enable metadata routing: sklearn.set_config(enable_metadata_routing=True)")
+        unknown = requests.keys() - self._requests.keys()
+        if unknown:
+            raise TypeError(f"{self} takes forces and sample_weight, not {', '.join(sorted(unknown))}")
+        scorer = copy.copy(self)
+        scorer._requests = self._requests | requests
+        return scorer
+
+    def get_metadata_routing(self):
+        """Return what the scorer asks for, as ``sklearn.utils.metadata_routing.MetadataRequest``."""
+        request = MetadataRequest(owner=repr(self))
+        for name, alias in self._requests.items():
+            request.score.add_request(param=name, alias=alias)
+        return request
+
+
+neg_energy_rmse = RMSEScorer("energy")
+neg_force_rmse = RMSEScorer("force")
+
+
+def _composition(X):
+    numbers = [atoms.numbers for atoms in X]
+    species = np.unique(np.concatenate(numbers))
+    return np.array([(z[:, None] == species).sum(axis=0) for z in numbers])
+
+
+def _rmse_and_mae(target, true, predicted):
+    true, predicted = true.ravel(), predicted.ravel()
+    return {
+        f"{target}_rmse": float(root_mean_squared_error(true, predicted)),
+        f"{target}_mae": float(mean_absolute_error(true, predicted)),
+    }
+
+
+def _predict(model, X, reference):
+    energy = forces = stress = None
+    whole = hasattr(model, "predict")
+    if reference.energy is not None:
+        energy = np.asarray(model.predict(X) if whole else [model.energy(atoms) for atoms in X])
+    if reference.forces is not None:
+        forces = model.predict_forces(X) if whole else [model.forces(atoms) for atoms in X]
+    if reference.stress is not None:
+        stress = np.asarray(model.predict_stress(X) if whole else [model.stress(atoms) for atoms in X])
+    return Labels(energy, forces, stress, reference.sample_weight)
+
+
+def _take(labels, rows):
+    return Labels(
+        energy=None if labels.energy is None else labels.energy[rows],
+        forces=None if labels.forces is None else [labels.forces[row] for row in rows],
+        stress=None if labels.stress is None else labels.stress[rows],
+        sample_weight=labels.sample_weight[rows],
+    )

@@ -1,0 +1,349 @@
+"""A fitted potential: evaluate it, look into it, save it as readable JSON."""
+
+import json
+import math
+import numbers
+import os
+
+import numpy as np
+from ase.data import atomic_numbers
+
+import plip
+from plip._core import Core, NeighborList
+from plip._files import write_whole
+from plip._terms import Term
+
+__all__ = ["Potential", "load_potential"]
+
+FORMAT = "plip-potential"
+# Version of the JSON format that this module writes, and the newest that it reads.
+VERSION = 1
+UNITS = {"energy": "eV", "length": "Angstrom"}
+# Angstrom; see plip._structures.
+OVERLAP = 1e-3
+LARGEST_LENGTH = 1e7
+
+
+class Potential:
+    """The sum of reference energies and terms, ``E = sum_i e0(Z_i) + sum_n w_n X_n``.
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors
+        Fitted descriptors; `terms_` and `species_` are read.
+    coef : array_like of float, shape (n_terms,)
+        Coefficients w_n; terms whose coefficient is zero are left out.
+    intercept : dict of str to float
+        Reference energy e0 of each species in eV.
+
+    Attributes
+    ----------
+    species : tuple of str
+        Chemical symbols that the potential knows, in alphabetical order.
+    terms : list of (Term, float)
+        Terms with their coefficients, in the order of the descriptors.
+    coef : ndarray of float64, shape (len(terms),)
+        The coefficients alone, read-only.
+    intercept : dict of str to float
+        Reference energies in eV.
+    cutoff : float
+        Largest cutoff of the terms in Angstrom, 0 without terms.
+    table_error : float
+        Estimated bound of the error in a pair force that radial tables cause, eV/Angstrom.
+
+    Raises
+    ------
+    ValueError
+        If lengths do not fit or a number is not finite.
+
+    Notes
+    -----
+    Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
+    pair force is below 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
+    and stress are the exact derivatives of the energy that is returned.
+    """
+
+    def __init__(self, descriptors, coef, intercept):
+        coef = np.asarray(coef, dtype=np.float64)
+        terms = list(descriptors.terms_)
+        if coef.shape != (len(terms),):
+            raise ValueError(
+                f"coef must have one value for each of {len(terms)} terms, got an array of shape {coef.shape}"
+            )
+        kept = np.flatnonzero(coef)
+        self._assign(descriptors.species_, [terms[n] for n in kept], coef[kept], intercept)
+
+    def _assign(self, species, terms, coef, intercept):
+        species = tuple(species)
+        if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
+            raise ValueError(
+                f"intercept must give one reference energy for each of the species {', '.join(species)}, "
+                f"got {intercept!r}"
+            )
+        values = {symbol: float(intercept[symbol]) for symbol in species}
+        if not np.isfinite(coef).all() or not np.isfinite(list(values.values())).all():
+            raise ValueError("coefficients and reference energies must be finite")
+        unknown = {symbol for term in terms for symbol in term.species} - set(species)
+        if unknown:
+            raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
+        coef = np.array(coef, dtype=np.float64)
+        coef.flags.writeable = False
+        self.species = species
+        self.coef = coef
+        self.intercept = values
+        self._terms = tuple(terms)
+        self._core = None
+
+    @property
+    def terms(self):
+        return list(zip(self._terms, self.coef.tolist(), strict=True))
+
+    @property
+    def cutoff(self):
+        # Without terms nothing is within reach, but the search for neighbours needs a length.
+        return max((term.cutoff for term in self._terms), default=1.0)
+
+    @property
+    def table_error(self):
+        return self.core.table_error
+
+    @property
+    def core(self):
+        """The potential as the C core has it; made on first use."""
+        if self._core is None:
+            reference = np.array([self.intercept[symbol] for symbol in self.species])
+            self._core = Core(self.species, self.terms, reference)
+        return self._core
+
+    def __repr__(self):
+        size = f"{len(self._terms)} terms, cutoff {self.cutoff:g} Angstrom"
+        return f"<Potential {'-'.join(self.species)}: {size}>"
+
+    def __getstate__(self):
+        return {"species": self.species, "terms": self._terms, "coef": self.coef, "intercept": self.intercept}
+
+    def __setstate__(self, state):
+        self._assign(**state)
+
+    def evaluate(self, atoms, forces=True, stress=True):
+        """Energy and its derivatives in one pass.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Structure; it is not changed, and its calculator and constraints do not matter.
+        forces, stress : bool
+            Whether to compute these.
+
+        Returns
+        -------
+        dict
+            "energy": float, eV; "energies": (n_atoms,) float64, eV; "forces": (n_atoms, 3) float64,
+            eV/Angstrom; "stress": (6,) float64, eV/Angstrom^3, order xx yy zz yz xz xy, tension positive,
+            NaN without three independent cell vectors.
+
+        Raises
+        ------
+        TypeError
+            If `atoms` is not an Atoms.
+        ValueError
+            If it has an unknown species, positions or a cell that are not finite, a periodic
+            direction without a cell vector, or two atoms closer than 1e-3 Angstrom.
+        """
+        species, positions, cell = check_atoms(self, atoms)
+        neighbors = find_pairs(positions, cell, atoms.pbc, self.cutoff)
+        energies, force, strain, _ = self.core.evaluate(neighbors, positions, cell, species, forces, stress)
+        results = {"energy": math.fsum(energies), "energies": energies}
+        if forces:
+            results["forces"] = force
+        if stress:
+            results["stress"] = strain / atoms.get_volume() if atoms.cell.rank == 3 else np.full(6, np.nan)
+        return results
+
+    def energy(self, atoms):
+        """Total energy in eV, a float; see `evaluate`."""
+        return self.evaluate(atoms, forces=False, stress=False)["energy"]
+
+    def forces(self, atoms):
+        """Forces in eV/Angstrom, (n_atoms, 3) float64; see `evaluate`."""
+        return self.evaluate(atoms, stress=False)["forces"]
+
+    def stress(self, atoms):
+        """Stress in eV/Angstrom^3, (6,) float64, ASE's order and sign; see `evaluate`."""
+        return self.evaluate(atoms, forces=False)["stress"]
+
+    def calculator(self, **kwargs):
+        """An ASE calculator; see `plip.calculator.PLIPCalculator` for the parameters."""
+        from plip.calculator import PLIPCalculator
+
+        return PLIPCalculator(self, **kwargs)
+
+    def save(self, path):
+        """Write the potential as JSON, readable and to the last bit.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File name. An existing file is replaced in one step, or left as it was when writing fails.
+        """
+        document = {
+            "format": FORMAT,
+            "version": VERSION,
+            "plip": plip.__version__,
+            "units": UNITS,
+            "species": list(self.species),
+            "reference_energies": self.intercept,
+        }
+        # One line per term, the coefficient first; json.dumps would make one line of all, or one per number.
+        lines = [
+            "  " + json.dumps({"coefficient": coefficient, **term.to_dict()}, allow_nan=False)
+            for term, coefficient in self.terms
+        ]
+        head = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
+        with write_whole(path) as file:
+            file.write(head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n")
+
+
+def load_potential(path):
+    """Read a potential written by `Potential.save`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        JSON file.
+
+    Returns
+    -------
+    Potential
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is not a potential, is damaged, or was written in a newer format.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    name = os.fspath(path)
+    try:
+        document = json.loads(data)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: not a readable JSON file ({error}); give one that Potential.save or 'plip fit' wrote"
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(f"{name}: not a plip potential; give a file that Potential.save or 'plip fit' wrote")
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(
+            f"{name}: damaged potential: the version of its format is {version!r}, not a positive integer; "
+            "save it again from the fitted model"
+        )
+    if version > VERSION:
+        raise ValueError(
+            f"{name}: written in version {version} of the format by plip {document.get('plip')}; this is "
+            f"plip {plip.__version__}, which reads up to version {VERSION}: upgrade plip-potential"
+        )
+    try:
+        return _from_document(document)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: damaged potential: {error}; save it again from the fitted model"
+        ) from error
+
+
+def _from_document(document):
+    if document.get("units") != UNITS:
+        raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
+    species, reference = document.get("species"), document.get("reference_energies")
+    if not isinstance(species, list) or not all(isinstance(s, str) and s in atomic_numbers for s in species):
+        raise ValueError(f"species must be a list of chemical symbols, got {species!r}")
+    if not isinstance(reference, dict):
+        raise ValueError(f"reference_energies must be an object, got {reference!r}")
+    reference = {symbol: _number(f"reference energy of {symbol}", x) for symbol, x in reference.items()}
+    items = document.get("terms")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ValueError("terms must be a list of objects")
+    coef = [_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)]
+    terms = [Term.from_dict(item) for item in items]
+    potential = Potential.__new__(Potential)
+    potential._assign(species, terms, coef, reference)
+    return potential
+
+
+def _number(name, value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"the {name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def check_atoms(potential, atoms):
+    """Arrays of a structure as the core takes them.
+
+    Returns
+    -------
+    species : ndarray of int32, shape (n,)
+        Position of each atom's species among those of the potential.
+    positions : ndarray of float64, shape (n, 3)
+        Angstrom.
+    cell : ndarray of float64, shape (3, 3)
+        Angstrom; missing vectors completed by unit vectors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `Potential.evaluate`.
+    """
+    if not hasattr(atoms, "get_atomic_numbers"):
+        raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
+    index = np.full(max(atomic_numbers.values()) + 1, -1, np.int32)
+    index[[atomic_numbers[symbol] for symbol in potential.species]] = np.arange(len(potential.species))
+    numbers_a = atoms.get_atomic_numbers()
+    inside = (numbers_a >= 0) & (numbers_a < len(index))
+    species = np.where(inside, index[np.where(inside, numbers_a, 0)], np.int32(-1))
+    if (species < 0).any():
+        symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
+        raise ValueError(
+            f"the structure has {symbol}, which this potential does not know; its species are "
+            f"{', '.join(potential.species)}"
+        )
+    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
+    return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
+
+
+def check_cell(positions, cell, pbc):
+    """The completed cell, after the checks of lengths and volume; see `check_atoms`."""
+    # The comparisons are False for NaN.
+    if not (np.abs(positions) <= LARGEST_LENGTH).all():
+        raise ValueError(
+            f"the structure has positions that are NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
+        )
+    if not (np.abs(cell.array) <= LARGEST_LENGTH).all():
+        raise ValueError(
+            f"the structure has a cell that is NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
+        )
+    full = np.ascontiguousarray(cell.complete().array)
+    missing = np.asarray(pbc) & ~cell.array.any(axis=1)
+    if missing.any():
+        raise ValueError(
+            f"the structure is periodic along cell vector {'abc'[int(missing.argmax())]}, which is zero: "
+            "give the cell, or set pbc to False"
+        )
+    lengths = np.linalg.norm(full, axis=1)
+    # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
+    if not abs(np.linalg.det(full)) > 1e-12 * lengths.prod():
+        if not np.any(pbc):
+            return np.eye(3)
+        raise ValueError("the structure has a cell without volume: correct the cell, or set pbc to False")
+    return full
+
+
+def find_pairs(positions, cell, pbc, cutoff):
+    """Neighbour list of the core, checked for atoms at one place."""
+    pairs = NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)
+    if pairs.closest < OVERLAP:
+        raise ValueError(
+            f"two atoms are closer than {OVERLAP:g} Angstrom (periodic images included): remove one of them"
+        )
+    return pairs

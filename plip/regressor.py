@@ -1,0 +1,362 @@
+"""PLIPRegressor: the scikit-learn estimator from structures to a potential."""
+
+import math
+import numbers
+
+import joblib
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from plip import metrics
+from plip._structures import check_structures
+from plip.descriptors import PLIPDescriptors
+from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
+from plip.normal_equations import ArrayEquations, NormalEquations, single_blas_thread
+from plip.potential import Potential
+from plip.solvers import SOLVERS, solve
+
+__all__ = ["PLIPRegressor"]
+
+
+class PLIPRegressor(RegressorMixin, BaseEstimator):
+    """Sparse linear interatomic potential, fitted to energies, forces and stresses.
+
+    The fit minimises
+
+    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + alpha sum_n |s_n w_n|``
+
+    over the coefficients w and the reference energies of the species. Rows are the energy
+    per atom, the force components and the virial per atom, v their weights times the root of
+    the sample weight, n the sum of the sample weights over rows, and s_n the weighted root
+    mean square of column n. (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020),
+    extended from forces to all three targets.)
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors, "precomputed" or None, default=None
+        The interactions on offer; None means ``PLIPDescriptors()``. With "precomputed", X is a
+        numeric array (n_samples, n_terms) and y any target.
+    solver : {"lasso_lars", "omp", "adaptive_lasso", "ridge"}, default="lasso_lars"
+        How coefficients are found; see `plip.solvers`.
+    alpha : float, default=1e-5
+        Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
+        when the relative gain falls below alpha.
+    max_terms : int or None, default=300
+        Largest number of terms kept; stops any path first.
+    refit : bool, default=False
+        Whether to solve for the kept terms again, without shrinkage.
+    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
+        Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
+        (eV). A target of weight 0 is not fitted.
+    memory : None, str, path-like or joblib.Memory, default=None
+        Where the descriptors of each structure are kept, so that searches over other parameters do
+        not compute them again.
+    n_jobs : int or None, default=None
+        Number of joblib workers. The fit is the same to the last bit for any number.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    coef_ : ndarray of float64, shape (n_terms,)
+        Coefficients in eV per unit of their column; zeros are kept.
+    intercept_ : dict, or float with "precomputed"
+        Reference energies in eV by chemical symbol.
+    descriptors_ : PLIPDescriptors
+        Fitted clone of the descriptors.
+    potential_ : Potential
+        The fitted potential.
+    path_ : Path
+        All models on the way to the chosen one.
+    column_scale_ : ndarray of float64, shape (n_terms,)
+        Weighted root mean square s_n of each column; ``coef_ * column_scale_`` compares terms.
+    n_terms_ : int
+        Number of terms kept.
+    normal_equations_ : NormalEquations
+        Sums over the data that were fitted.
+    n_features_in_ : int
+        Number of terms on offer.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor(max_terms=100).fit(train)
+    >>> model.predict(test).shape
+    (27,)
+    """
+
+    def __init__(
+        self,
+        descriptors=None,
+        solver="lasso_lars",
+        alpha=1e-5,
+        max_terms=300,
+        refit=False,
+        energy_weight=30.0,
+        force_weight=1.0,
+        stress_weight=0.0,
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.descriptors = descriptors
+        self.solver = solver
+        self.alpha = alpha
+        self.max_terms = max_terms
+        self.refit = refit
+        self.energy_weight = energy_weight
+        self.force_weight = force_weight
+        self.stress_weight = stress_weight
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self._is_precomputed()
+        tags.target_tags.required = self._is_precomputed()
+        return tags
+
+    def _is_precomputed(self):
+        return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
+
+    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Fit the potential.
+
+        Parameters
+        ----------
+        X : iterable of ase.Atoms
+            Structures. A generator is read in batches and never held as a whole (its labels
+            must be attached). With "precomputed", an array (n_samples, n_terms).
+        y : array_like of float64, shape (n_structures,), or None
+            Total energies in eV; None takes those attached to the structures.
+        forces : sequence of array_like, shapes (n_atoms, 3), or None
+            Forces in eV/Angstrom; None takes the attached ones.
+        stress : array_like, shape (n_structures, 6), or None
+            Stress in eV/Angstrom^3 in ASE's Voigt order and sign, NaN where absent; None takes the
+            attached ones.
+        sample_weight : array_like, shape (n_structures,), or None
+            Weight of each structure, which multiplies all its squared residuals.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, a structure or a label is not valid; the message names the structure.
+        """
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
+            return self._solve(ArrayEquations(*arrays))
+        return self._solve(self._accumulate(X, y, forces, stress, sample_weight, self._new_descriptors()))
+
+    def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Add a batch to the normal equations and solve again.
+
+        The first batch fixes species and radial grids, unless the descriptors name them. Parameters
+        are as in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "normal_equations_"):
+            return self.fit(X, y, forces, stress, sample_weight)
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
+            self.normal_equations_.add(*arrays)
+            return self._solve(self.normal_equations_)
+        batch = self._accumulate(X, y, forces, stress, sample_weight, self.descriptors_)
+        return self._solve(self.normal_equations_ + batch)
+
+    def fit_normal_equations(self, normal_equations):
+        """Fit to normal equations that were accumulated before, on any day or machine.
+
+        Parameters
+        ----------
+        normal_equations : NormalEquations
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        if not isinstance(normal_equations, NormalEquations):
+            raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
+        return self._solve(normal_equations)
+
+    def _check_parameters(self):
+        for name in ("alpha", "energy_weight", "force_weight", "stress_weight"):
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
+        if not isinstance(self.solver, str) or self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
+        if self.max_terms is not None and (
+            not isinstance(self.max_terms, numbers.Integral) or isinstance(self.max_terms, bool) or self.max_terms < 1
+        ):
+            raise ValueError(f"max_terms must be a positive integer or None, got {self.max_terms!r}")
+        if not isinstance(self.refit, (bool, np.bool_)):
+            raise ValueError(f"refit must be True or False, got {self.refit!r}")
+        if self.descriptors is not None and not self._is_precomputed():
+            if not isinstance(self.descriptors, PLIPDescriptors):
+                raise ValueError(
+                    f"descriptors must be PLIPDescriptors, 'precomputed' or None, got {self.descriptors!r}"
+                )
+
+    def _new_descriptors(self):
+        return PLIPDescriptors() if self.descriptors is None else clone(self.descriptors)
+
+    def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
+        if forces is not None or stress is not None:
+            raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        if sample_weight is None:
+            weight = np.ones(len(y))
+        else:
+            weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            if weight.ndim == 0:
+                weight = np.full(len(y), float(weight))
+        if weight.shape != y.shape or (weight < 0).any() or not weight.any():
+            raise ValueError("sample_weight must have one weight of at least 0 per sample, not all 0")
+        return X, y.astype(np.float64), weight
+
+    def _accumulate(self, X, y, forces, stress, sample_weight, descriptors):
+        return NormalEquations.from_structures(
+            X,
+            descriptors,
+            y,
+            forces,
+            stress,
+            sample_weight,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            memory=self.memory,
+            targets=[
+                target
+                for target, weight in (
+                    ("energy", self.energy_weight),
+                    ("force", self.force_weight),
+                    ("virial", self.stress_weight),
+                )
+                if weight > 0
+            ],
+        )
+
+    def _solve(self, equations):
+        weights = () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
+        problem = equations.problem(*weights)
+        with single_blas_thread():
+            self.coef_, self.path_ = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
+        self.normal_equations_ = equations
+        self.n_terms_ = int(np.count_nonzero(self.coef_))
+        self.column_scale_ = np.sqrt(np.diag(problem.gram) / problem.weight_sum)
+        if self._is_precomputed():
+            self.intercept_ = equations.intercept(self.coef_)
+        else:
+            self.descriptors_ = equations.descriptors
+            self.n_features_in_ = len(self.coef_)
+            self.intercept_ = equations.reference_energies(self.coef_)
+            self.potential_ = Potential(self.descriptors_, self.coef_, self.intercept_)
+        return self
+
+    def predict(self, X):
+        """Predict total energies.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures of the species seen in fit. With "precomputed", an array.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_structures,)
+            Total energies in eV.
+        """
+        check_is_fitted(self)
+        if self._is_precomputed():
+            X = validate_data(self, X, reset=False, dtype=np.float64)
+            return X @ self.coef_ + self.intercept_
+        return self._predict(X, forces=False, stress=False).energy
+
+    def predict_forces(self, X):
+        """Predict forces.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+
+        Returns
+        -------
+        list of ndarray of float64, shape (n_atoms, 3)
+            Forces in eV/Angstrom.
+        """
+        return self._predict(X, forces=True, stress=False).forces
+
+    def predict_stress(self, X):
+        """Predict stresses.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+
+        Returns
+        -------
+        ndarray of float64, shape (n_structures, 6)
+            Stress in eV/Angstrom^3 in ASE's Voigt order and sign; NaN without a full cell.
+        """
+        return self._predict(X, forces=False, stress=True).stress
+
+    def _predict(self, X, forces, stress):
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
+        potential = self.potential_
+        structures = check_structures(X, species=potential.species, cutoff=potential.cutoff)
+        jobs = (joblib.delayed(potential.evaluate)(atoms, forces=forces, stress=stress) for atoms in structures)
+        results = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
+        return Labels(
+            energy=np.array([result["energy"] for result in results]),
+            forces=[result["forces"] for result in results] if forces else None,
+            stress=np.array([result["stress"] for result in results]) if stress else None,
+            sample_weight=np.ones(len(structures)),
+        )
+
+    def score(self, X, y=None, forces=None, sample_weight=None):
+        """Mean coefficient of determination of energies and forces.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+        y : array_like of float64, shape (n_structures,), or None
+            Total energies in eV; None takes the attached ones.
+        forces : sequence of array_like, shapes (n_atoms, 3), or None
+            Forces in eV/Angstrom; None takes the attached ones.
+        sample_weight : array_like, shape (n_structures,), or None
+
+        Returns
+        -------
+        float
+            Mean, over the targets present, of R^2 of the energy per atom (about the reference by
+            composition) and R^2 of the force components (about zero). It depends on no parameter of
+            the constructor. With "precomputed", the R^2 of y.
+        """
+        if self._is_precomputed():
+            return super().score(X, y, sample_weight=sample_weight)
+        check_is_fitted(self)
+        structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
+        reference = Labels(
+            read_energies(structures, y),
+            read_forces(structures, forces),
+            None,
+            read_sample_weight(structures, sample_weight),
+        )
+        predicted = self._predict(structures, forces=reference.forces is not None, stress=False)
+        return metrics.score(structures, reference, predicted)

@@ -1,0 +1,234 @@
+"""Errors and contents of a potential as text."""
+
+import textwrap
+
+import numpy as np
+from ase.units import GPa
+
+from plip._structures import check_structures
+from plip.labels import Labels, read_labels
+from plip.metrics import UNITS, _take, errors
+
+__all__ = ["Evaluation", "evaluation_report", "fit_report"]
+
+INTERACTIONS = ("two-body", "three-body", "N-body", "four-body")
+# Digits of the errors of each target in its unit of `plip.metrics`.
+DIGITS = {"energy": 2, "force": 4, "stress": 3}
+WIDTH = 100
+
+
+class Evaluation:
+    """Labels of structures beside what a potential predicts for them.
+
+    Parameters
+    ----------
+    potential : Potential
+        The potential.
+    X : sequence of ase.Atoms
+        Structures with labels attached.
+
+    Attributes
+    ----------
+    n_atoms : (n,) int
+        Number of atoms of each structure.
+    groups : (n,) str or None
+        ``info["group"]`` of each structure, None if no structure has one.
+    reference, predicted : Labels
+        The labels, and the predictions of those targets that are labelled.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing or not valid, see `plip.labels.read_labels`.
+    """
+
+    def __init__(self, potential, X):
+        X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
+        self.n_atoms = np.array([len(atoms) for atoms in X])
+        self.groups = None
+        if any("group" in atoms.info for atoms in X):
+            self.groups = np.array([str(atoms.info.get("group", "(no group)")) for atoms in X])
+        self.reference = labels = read_labels(X)
+        forces, stress = labels.forces is not None, labels.stress is not None
+        results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
+        self.predicted = Labels(
+            energy=np.array([result["energy"] for result in results]),
+            forces=[result["forces"] for result in results] if forces else None,
+            stress=np.array([result["stress"] for result in results]) if stress else None,
+            sample_weight=labels.sample_weight,
+        )
+
+    @property
+    def n_labels(self):
+        """Number of labels, a dict by target: "energy", "force" and "stress" (components), if present."""
+        return {target: self.parity(target)[0].size for target in DIGITS if self._labels(target) is not None}
+
+    def _labels(self, target):
+        return getattr(self.reference, {"force": "forces"}.get(target, target))
+
+    def parity(self, target):
+        """Reference and predicted values of a target that is present.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "stress"}
+            Energies per atom (eV/atom), force components (eV/A) or stress components (GPa).
+
+        Returns
+        -------
+        reference, predicted : (m,) float64
+        """
+        if target == "energy":
+            return self.reference.energy / self.n_atoms, self.predicted.energy / self.n_atoms
+        if target == "force":
+            return np.concatenate(self.reference.forces).ravel(), np.concatenate(
+                self.predicted.forces
+            ).ravel()
+        present = ~np.isnan(self.reference.stress[:, 0])
+        return self.reference.stress[present].ravel() / GPa, self.predicted.stress[present].ravel() / GPa
+
+    def errors(self, group=None):
+        """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
+        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        return errors(_take(self.predicted, rows), _take(self.reference, rows), self.n_atoms[rows])
+
+
+def fit_report(model, evaluations, n_strongest=10):
+    """What a user wants to know of a fit.
+
+    Parameters
+    ----------
+    model : PLIPRegressor
+        Fitted to structures.
+    evaluations : dict
+        `Evaluation` by name of the data set, such as "train" and "test".
+    n_strongest : int, default=10
+        How many terms to show. The strength of a term is the root mean square of what it adds to the
+        weighted rows of the fit, ``|w_n| s_n``, here relative to the strongest.
+
+    Returns
+    -------
+    str
+    """
+    strength = np.abs(model.coef_) * model.column_scale_
+    order = np.argsort(-strength, kind="stable")[:n_strongest]
+    strongest = [
+        (strength[n] / strength[order[0]], model.coef_[n], model.descriptors_.terms_[n])
+        for n in order
+        if strength[n] > 0
+    ]
+    parts = [
+        evaluation_report(evaluations),
+        _terms_table(model.descriptors_.terms_, model.coef_),
+        _strongest_terms(strongest),
+    ]
+    return "\n\n".join(parts)
+
+
+def evaluation_report(evaluations):
+    """Sizes and errors of data sets, and the errors of the last one by group.
+
+    Parameters
+    ----------
+    evaluations : dict
+        `Evaluation` by name of the data set.
+
+    Returns
+    -------
+    str
+    """
+    *_, (last_name, last) = evaluations.items()
+    totals = {name: evaluation.errors() for name, evaluation in evaluations.items()}
+    parts = [_size_table(evaluations), _error_table("errors", totals)]
+    groups = [] if last.groups is None else sorted(set(last.groups))
+    if len(groups) > 1:
+        by_group = {group: last.errors(group) for group in groups}
+        by_group = {f"{group} ({found['n_structures']})": found for group, found in by_group.items()}
+        parts.append(_error_table(f"{last_name}, by group", by_group))
+    return "\n\n".join(parts)
+
+
+def _size_table(evaluations):
+    names = {"energy": "energies", "force": "forces", "stress": "stresses"}
+    sizes = {name: evaluation.n_labels for name, evaluation in evaluations.items()}
+    present = [target for target in names if any(target in size for size in sizes.values())]
+    rows = [["data", "structures", "atoms", *(names[target] for target in present)]]
+    for name, evaluation in evaluations.items():
+        row = [len(evaluation.n_atoms), evaluation.n_atoms.sum()]
+        row += [sizes[name].get(target, 0) for target in present]
+        rows.append([name, *(f"{size:,}" for size in row)])
+    return _table(rows)
+
+
+def _error_table(title, found):
+    """Errors of `plip.metrics.errors` by row."""
+    present = [target for target in DIGITS if any(f"{target}_rmse" in row for row in found.values())]
+    first, second = [title], [""]
+    for target in present:
+        first += [f"{target} ({UNITS[target]})", None]
+        second += ["RMSE", "MAE"]
+    rows = [first, second]
+    for name, row in found.items():
+        cells = [
+            f"{row[key]:.{DIGITS[target]}f}" if key in row else "-"
+            for target in present
+            for key in (f"{target}_rmse", f"{target}_mae")
+        ]
+        rows.append([name, *cells])
+    return _table(rows)
+
+
+def _terms_table(terms, coef):
+    rows = [["terms", "offered", "kept"]]
+    for interaction in INTERACTIONS:
+        kept = [coef[n] != 0 for n, term in enumerate(terms) if term.interaction == interaction]
+        if kept:
+            rows.append([interaction, f"{len(kept):,}", f"{sum(kept):,}"])
+    rows.append(["all", f"{len(terms):,}", f"{np.count_nonzero(coef):,}"])
+    return _table(rows)
+
+
+def _strongest_terms(strongest):
+    """Lines of (relative strength, coefficient, Term)."""
+    if not strongest:
+        return "no term was kept: the potential is the sum of its reference energies"
+    lines = ["strongest terms: relative strength, coefficient, formula (r in A, energy in eV)"]
+    for rank, (strength, coefficient, term) in enumerate(strongest, start=1):
+        start = f"{rank:>3}  {strength:5.3f}  {coefficient:>11.4e}  "
+        lines += textwrap.wrap(
+            term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+        )
+    return "\n".join(lines)
+
+
+def _table(rows):
+    """Rows of cells as aligned text: the first column to the left, the others to the right.
+
+    A cell None is covered by the one before it, which spans both columns.
+    """
+    n_columns = len(rows[0])
+    widths = [
+        max(
+            len(row[column])
+            for row in rows
+            if row[column] is not None and (column + 1 == n_columns or row[column + 1] is not None)
+        )
+        for column in range(n_columns)
+    ]
+    for row in rows:
+        for column in range(n_columns - 1):
+            if row[column + 1] is None:
+                missing = len(row[column]) - (widths[column] + 2 + widths[column + 1])
+                widths[column] += max(0, missing)
+    lines = []
+    for row in rows:
+        cells = []
+        for column, cell in enumerate(row):
+            if cell is None:
+                continue
+            width = widths[column]
+            if column + 1 < n_columns and row[column + 1] is None:
+                width += 2 + widths[column + 1]
+            cells.append(cell.ljust(width) if column == 0 else cell.rjust(width))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

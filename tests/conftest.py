@@ -1,0 +1,42 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_datasets():
+    """Folder of the large data sets, not part of the package; a test that needs it is skipped without.
+
+    It is the environment variable PLIP_TEST_DATA, or ../shared/datasets beside the repository.
+    """
+    default = Path(__file__).resolve().parents[2] / "shared" / "datasets"
+    folder = Path(os.environ.get("PLIP_TEST_DATA", default))
+    if not folder.is_dir():
+        pytest.skip(f"no data sets at {folder}; set PLIP_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def families():
+    """Every radial family with a few functions that are alive between 1 and 4 A, {class name: family}."""
+    from plip import radial
+
+    return {
+        "Gaussian": radial.Gaussian(eta=[0.7, 2.0], centers=2.3),
+        "Slater": radial.Slater(powers=[1.0, 2.0], zeta=1.1),
+        "GaussianType": radial.GaussianType(powers=[0.0, 2.0], zeta=0.3),
+        "StillingerWeber": radial.StillingerWeber(gamma=[-0.5, -1.5], onset=1.2),
+        "Power": radial.Power(powers=[-3.0, 1.0]),
+        "Lorentzian": radial.Lorentzian(centers=2.0, exponents=[2, 4]),
+        "LogNormal": radial.LogNormal(onsets=[0.3, 1.6], scales=1.4),
+        "LennardJones": radial.LennardJones(sigma=[1.0, 1.6]),
+    }
+
+
+@pytest.fixture(scope="session")
+def one_of_each(families):
+    """The first function of every family, {class name: scalar family}."""
+    return {name: family.grid(4.0)[0] for name, family in families.items()}

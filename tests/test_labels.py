@@ -1,0 +1,363 @@
+"""Reading of labels."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.calculator import Calculator
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from ase.io import read, write
+
+from plip.labels import read_labels
+
+STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
+
+
+def make(n=4, **which):
+    """Rattled copper cells of 4, 8, 12, ... atoms with made-up labels attached."""
+    rng = np.random.default_rng(0)
+    X = []
+    for index in range(n):
+        atoms = bulk("Cu", cubic=True) * (index + 1, 1, 1)
+        atoms.rattle(0.1, seed=index)
+        results = {
+            "energy": -3.0 * len(atoms) + index,
+            "forces": rng.normal(size=(len(atoms), 3)),
+            "stress": STRESS * (index + 1),
+        }
+        kept = {name: value for name, value in results.items() if which.get(name, True)}
+        atoms.calc = SinglePointCalculator(atoms, **kept)
+        X.append(atoms)
+    return X
+
+
+class Explosive(Calculator):
+    """A live calculator that must not be run."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(self, *args, **kwargs):
+        raise AssertionError("a calculator was started")
+
+
+def test_attached_labels():
+    X = make()
+    labels = read_labels(X)
+    np.testing.assert_array_equal(labels.energy, [atoms.calc.results["energy"] for atoms in X])
+    assert labels.energy.dtype == np.float64
+    for atoms, forces in zip(X, labels.forces, strict=True):
+        np.testing.assert_array_equal(forces, atoms.calc.results["forces"])
+    np.testing.assert_array_equal(labels.stress, np.outer([1, 2, 3, 4], STRESS))
+    np.testing.assert_array_equal(labels.sample_weight, np.ones(4))
+
+
+def test_extended_xyz_as_ase_reads_it(tmp_path):
+    X = make()
+    write(tmp_path / "data.xyz", X, format="extxyz")
+    labels = read_labels(read(tmp_path / "data.xyz", ":"))
+    expected = read_labels(X)
+    # extxyz keeps eight decimals of forces.
+    np.testing.assert_allclose(labels.energy, expected.energy, atol=1e-7)
+    np.testing.assert_allclose(np.concatenate(labels.forces), np.concatenate(expected.forces), atol=1e-7)
+    np.testing.assert_allclose(labels.stress, expected.stress, atol=1e-7)
+
+
+def test_constraints_do_not_touch_forces():
+    slab = fcc111("Cu", (2, 2, 3), vacuum=6.0)
+    slab.set_constraint(FixAtoms(mask=[atom.tag > 1 for atom in slab]))
+    forces = np.random.default_rng(0).normal(size=(len(slab), 3))
+    slab.calc = SinglePointCalculator(slab, energy=-1.0, forces=forces)
+    # ASE itself hides what fixed atoms feel.
+    assert (slab.get_forces() == 0).any()
+    np.testing.assert_array_equal(read_labels([slab]).forces[0], forces)
+
+
+def test_live_calculator_is_not_started():
+    atoms = bulk("Cu")
+    for calculator in (EMT(), Explosive()):
+        atoms.calc = calculator
+        with pytest.raises(ValueError, match="no energies, forces or stresses"):
+            read_labels([atoms])
+        labels = read_labels([atoms], y=[1.0])
+        assert labels.forces is None
+        assert labels.stress is None
+        assert not calculator.results
+
+
+def test_results_of_a_live_calculator_count_for_its_atoms_only():
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1)
+    atoms.calc = EMT()
+    forces = atoms.get_forces()
+    labels = read_labels([atoms])
+    np.testing.assert_array_equal(labels.forces[0], forces)
+    assert labels.energy[0] == atoms.calc.results["free_energy"]
+    # The other structure has not been seen by the calculator that both share.
+    other = atoms.copy()
+    other.rattle(0.1)
+    other.calc = atoms.calc
+    with pytest.raises(ValueError, match=r"structure 1 \(Cu4\): its calculator holds .* positions changed"):
+        read_labels([atoms, other])
+    assert "forces" in atoms.calc.results
+
+
+def move(atoms):
+    atoms.positions[0, 0] += 1e-5
+
+
+def strain(atoms):
+    atoms.cell[0, 0] *= 1.00001
+
+
+def transmute(atoms):
+    atoms.numbers[0] = 28
+
+
+def open_up(atoms):
+    atoms.pbc = False
+
+
+def shorten(atoms):
+    del atoms[0]
+
+
+def forget(atoms):
+    atoms.calc.atoms = None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (move, "positions changed"),
+        (strain, "cell changed"),
+        (transmute, "numbers changed"),
+        (open_up, "pbc changed"),
+        (shorten, "positions, numbers changed"),
+        (forget, "does not say for which atoms"),
+    ],
+)
+def test_labels_of_atoms_that_have_changed_are_an_error(change, message):
+    X = make()
+    change(X[2])
+    with pytest.raises(ValueError, match=rf"^structure 2 \(.*{message}"):
+        read_labels(X)
+    # What is given replaces what is attached, which is then not looked at.
+    given = read_labels(make())
+    X = X[:2] + [X[2]] + X[3:]
+    if change is not shorten:
+        labels = read_labels(X, y=given.energy, forces=given.forces, stress=given.stress)
+        np.testing.assert_array_equal(labels.energy, given.energy)
+
+
+def test_rounding_and_magnetic_moments_are_no_move():
+    X = make()
+    for atoms in X:
+        atoms.set_scaled_positions(atoms.get_scaled_positions(wrap=False))
+        atoms.set_initial_magnetic_moments(np.ones(len(atoms)))
+        atoms.set_initial_charges(np.ones(len(atoms)))
+    assert read_labels(X).energy is not None
+
+
+def test_free_energy_before_energy():
+    X = make()
+    for atoms in X:
+        atoms.calc.results["free_energy"] = -100.0
+    np.testing.assert_array_equal(read_labels(X).energy, np.full(4, -100.0))
+
+
+def test_mixed_kinds_of_energy_warn():
+    X = make()
+    X[0].calc.results["free_energy"] = -100.0
+    with pytest.warns(UserWarning, match=r"structure 1 \(Cu8\) only an energy"):
+        labels = read_labels(X)
+    assert labels.energy[0] == -100.0
+
+
+def test_other_results_are_ignored():
+    X = make()
+    for atoms in X:
+        atoms.calc.results |= {"magmoms": np.full(len(atoms), np.nan), "charges": None, "dipole": np.ones(3)}
+    assert read_labels(X).energy is not None
+
+
+def test_a_result_of_none_is_absent():
+    X = make()
+    for atoms in X:
+        atoms.calc.results["stress"] = None
+    assert read_labels(X).stress is None
+
+
+def test_calculators_without_results_are_passed_over():
+    X = make()
+    for atoms in X:
+        atoms._calc = SimpleNamespace()
+    assert read_labels(X, y=np.zeros(4)).forces is None
+
+
+@pytest.mark.parametrize("target", ["energy", "forces", "stress"])
+def test_one_target_is_enough(target):
+    labels = read_labels(make(**{name: name == target for name in ("energy", "forces", "stress")}))
+    for name in ("energy", "forces", "stress"):
+        assert (getattr(labels, name) is not None) == (name == target)
+
+
+def test_no_target_at_all():
+    X = make()
+    for atoms in X:
+        atoms.calc = None
+        atoms.info["dft_energy"] = 1.0
+        atoms.arrays["dft_forces"] = atoms.positions.copy()
+    with pytest.raises(ValueError, match=r"pass them as y=.*info\['dft_energy'\] and arrays\['dft_forces'\]"):
+        read_labels(X)
+
+
+@pytest.mark.parametrize("target", ["energy", "forces"])
+def test_a_structure_without_energy_or_forces_among_others(target):
+    X = make()
+    for index in (1, 3):
+        del X[index].calc.results[target]
+    with pytest.raises(ValueError, match=rf"^structure 1 \(Cu8\): no {target} attached"):
+        read_labels(X)
+
+
+def test_stress_of_some_structures_only():
+    X = make()
+    del X[1].calc.results["stress"]
+    labels = read_labels(X)
+    np.testing.assert_array_equal(np.isnan(labels.stress).all(axis=1), [False, True, False, False])
+    np.testing.assert_array_equal(labels.stress[[0, 2, 3]], np.outer([1, 3, 4], STRESS))
+    labels = read_labels(X, stress=[None, STRESS, np.full(6, np.nan), list(STRESS)])
+    np.testing.assert_array_equal(np.isnan(labels.stress[:, 0]), [True, False, True, False])
+    assert read_labels(X, stress=[None] * 4).stress is None
+
+
+def test_stress_as_a_matrix():
+    xx, yy, zz, yz, xz, xy = STRESS
+    matrix = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]
+    X = make(1, stress=False)
+    np.testing.assert_array_equal(read_labels(X, stress=[matrix]).stress, [STRESS])
+    np.testing.assert_array_equal(read_labels(X, stress=np.array([matrix])).stress, [STRESS])
+    X[0].calc.results["stress"] = np.array(matrix)
+    np.testing.assert_array_equal(read_labels(X).stress, [STRESS])
+
+
+def test_stress_without_a_full_cell():
+    slab = fcc111("Cu", (1, 1, 3))
+    slab.cell[2] = 0
+    for value in (STRESS, np.full(6, np.nan)):
+        slab.calc = SinglePointCalculator(slab, energy=1.0, stress=value)
+        assert read_labels([slab]).stress is None
+    assert read_labels([slab], stress=[None]).stress is None
+    with pytest.raises(ValueError, match=r"structure 0 \(Cu3\): a stress is given, but its cell has no volume"):
+        read_labels([slab], stress=[STRESS])
+
+
+@pytest.mark.parametrize("container", [list, tuple, np.array, pandas.Series])
+def test_given_energies_win(container):
+    y = [1, 2.5, np.float32(3), np.int64(4)]
+    labels = read_labels(make(), y=container(y), sample_weight=container(y))
+    np.testing.assert_array_equal(labels.energy, y)
+    np.testing.assert_array_equal(labels.sample_weight, y)
+    assert labels.energy.dtype == labels.sample_weight.dtype == np.float64
+
+
+def test_given_forces_win():
+    X = make()
+    forces = [np.full((len(atoms), 3), index, dtype=np.float32) for index, atoms in enumerate(X)]
+    array = np.empty(4, dtype=object)
+    array[:] = forces
+    for given in (forces, tuple(forces), array, [f.tolist() for f in forces]):
+        labels = read_labels(X, forces=given)
+        for expected, found in zip(forces, labels.forces, strict=True):
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == np.float64
+    same_size = [X[0], X[0]]
+    assert len(read_labels(same_size, forces=np.zeros((2, 4, 3))).forces) == 2
+
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("y", [1, NAN, 2, 3], "structure 1 .*y is nan"),
+        ("y", [1, 2, -INF, 3], "structure 2 .*y is -inf"),
+        ("y", [1, None, 2, 3], "structure 1 .*NoneType"),
+        ("y", [1, 2, "3", 4], "structure 2 .*str"),
+        ("y", np.array(["1", "2", "3", "4"]), "structure 0 .*str"),
+        ("y", [1, 2j, 3, 4], "structure 1 .*complex"),
+        ("y", [[1], [2], [3], [4]], "structure 0 .*list"),
+        ("y", np.zeros((4, 1)), r"shape \(4, 1\)"),
+        ("y", np.array(1.0), r"shape \(\)"),
+        ("y", 3.0, "one entry per structure"),
+        ("y", [1, 2, 3], "3 entries for 4 structures"),
+        ("sample_weight", [1, NAN, 2, 3], "structure 1 .*sample_weight is nan"),
+        ("sample_weight", [1, INF, 2, 3], "structure 1 .*sample_weight is inf"),
+        ("sample_weight", [1, 1, 1, -1], "structure 3 .*negative"),
+        ("sample_weight", [0, 0, 0, 0], "zero for every structure"),
+        ("sample_weight", [1, 2], "2 entries for 4 structures"),
+        ("sample_weight", 1.0, "one entry per structure"),
+        ("forces", [np.zeros((4, 3))] * 3, "3 entries for 4 structures"),
+        ("forces", [np.zeros((4, 3))] * 4, r"structure 1 .*shape \(8, 3\), got shape \(4, 3\)"),
+        ("forces", [np.zeros(12)] * 4, r"structure 0 .*shape \(4, 3\), got shape \(12,\)"),
+        ("forces", [None] * 4, "structure 0 .*shape"),
+        ("forces", ["x"] * 4, "structure 0 .*real numbers"),
+        ("forces", [[[1, 2, 3], [1, 2]]] * 4, "structure 0 .*real numbers"),
+        ("forces", 1.0, "one entry per structure"),
+        ("stress", [STRESS] * 3, "3 entries for 4 structures"),
+        ("stress", [STRESS, STRESS[:5], STRESS, STRESS], r"structure 1 .*shape \(6,\), got shape \(5,\)"),
+        ("stress", [[], STRESS, STRESS, STRESS], r"structure 0 .*shape \(6,\), got shape \(0,\)"),
+        ("stress", [STRESS, STRESS, np.zeros((2, 3)), STRESS], r"structure 2 .*shape \(3, 3\)"),
+        ("stress", [STRESS, [0, 0, NAN, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinity"),
+        ("stress", [STRESS, [0, 0, INF, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinity"),
+    ],
+)
+def test_given_labels_that_are_unusable(argument, value, message):
+    with pytest.raises(ValueError, match=message):
+        read_labels(make(), **{argument: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("energy", NAN, "energy hold NaN"),
+        ("energy", INF, "energy hold NaN or infinity"),
+        ("energy", np.zeros(12), "a single number, got shape"),
+        ("energy", "low", "real numbers"),
+        ("forces", np.zeros((5, 3)), r"shape \(12, 3\), got shape \(5, 3\)"),
+        ("forces", np.full((12, 3), NAN), "forces hold NaN"),
+        ("forces", np.full((12, 3), -INF), "forces hold NaN or infinity"),
+        ("stress", np.full(6, NAN), "stress hold NaN"),
+        ("stress", np.zeros(5), r"shape \(6,\)"),
+    ],
+)
+def test_attached_labels_that_are_unusable(name, value, message):
+    X = make()
+    X[2].calc.results[name] = value
+    with pytest.raises(ValueError, match=rf"^structure 2 \(Cu12\): .*{message}"):
+        read_labels(X)
+
+
+def test_nan_forces_in_given_list():
+    X = make()
+    forces = read_labels(X).forces
+    forces[3] = forces[3].copy()
+    forces[3][5, 1] = NAN
+    with pytest.raises(ValueError, match=r"^structure 3 \(Cu16\): forces hold NaN"):
+        read_labels(X, forces=forces)
+
+
+def test_weights_of_zero_are_allowed_beside_others():
+    np.testing.assert_array_equal(read_labels(make(), sample_weight=[0, 1, 0, 2]).sample_weight, [0, 1, 0, 2])
+
+
+def test_molecules_without_cell():
+    atoms = molecule("H2O")
+    labels = read_labels([atoms, Atoms("H")], y=[1.0, 2.0], forces=[np.zeros((3, 3)), np.zeros((1, 3))])
+    assert labels.stress is None

@@ -1,0 +1,259 @@
+"""Normal equations: the sums themselves, their merging, their bits and their files."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from threadpoolctl import threadpool_limits
+
+from plip import NormalEquations, PLIPDescriptors
+from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.radial import Gaussian
+
+
+def labelled(atoms, rng, energy=True, forces=True, stress=True):
+    """Atoms with random labels attached."""
+    results = {}
+    if energy:
+        results["energy"] = -5.0 * len(atoms) + rng.normal()
+    if forces:
+        results["forces"] = rng.normal(size=(len(atoms), 3))
+    if stress:
+        results["stress"] = rng.normal(size=6)
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+@pytest.fixture
+def structures():
+    rng = np.random.default_rng(4)
+    made = []
+    for size in (1, 2, 3, 2, 1, 3, 2, 2):
+        atoms = bulk("SiC", "zincblende", a=4.4) * (size, size, 2)
+        atoms.rattle(0.1, rng=rng)
+        if size == 1:
+            atoms.symbols[0] = "C"
+        made.append(labelled(atoms, rng))
+    return made
+
+
+@pytest.fixture
+def descriptors(structures):
+    return PLIPDescriptors(
+        cutoff=4.0,
+        two_body=TwoBody(Gaussian(eta=1.0, centers=[1.8, 2.6, 3.4])),
+        three_body=ThreeBody(Gaussian(eta=1.0, centers=[2.0, 3.0]), max_power=2, mixed=True, cutoff=3.5),
+        n_body=NBody(Gaussian(eta=0.5, centers=[2.0]), powers=(2, 3)),
+    ).fit(structures)
+
+
+def dense_rows(structures, descriptors, energy_weight, force_weight, stress_weight, sample_weight):
+    """Weighted rows and targets, one structure after the other, and the composition columns."""
+    rows, compositions, targets = [], [], []
+    for atoms, weight in zip(structures, sample_weight, strict=True):
+        values, forces, virial = descriptors.design_rows(atoms)
+        results = atoms.calc.results
+        counts = np.array([np.count_nonzero(atoms.symbols == s) for s in descriptors.species_])
+        size = len(atoms)
+        for factor, block, composition, target in (
+            (energy_weight, values[None] / size, counts[None] / size, [results["energy"] / size]),
+            (force_weight, forces, np.zeros((3 * size, len(counts))), results["forces"].ravel()),
+            (
+                stress_weight,
+                virial / size,
+                np.zeros((6, len(counts))),
+                atoms.get_volume() * results["stress"] / size,
+            ),
+        ):
+            factor = factor * np.sqrt(weight)
+            rows.append(factor * block)
+            compositions.append(factor * composition)
+            targets.append(factor * np.asarray(target))
+    return np.concatenate(rows), np.concatenate(compositions), np.concatenate(targets)
+
+
+def test_problem_is_that_of_the_dense_rows(structures, descriptors):
+    sample_weight = np.linspace(0.5, 2.0, len(structures))
+    equations = NormalEquations.from_structures(structures, descriptors, sample_weight=sample_weight)
+    problem = equations.problem(energy_weight=3.0, force_weight=0.7, stress_weight=0.2)
+    X, C, y = dense_rows(structures, descriptors, 3.0, 0.7, 0.2, sample_weight)
+    projected = np.column_stack([X, y]) - C @ np.linalg.lstsq(C, np.column_stack([X, y]), rcond=None)[0]
+    expected = projected.T @ projected
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    # 1e-10: the products before projection are up to 1e5 times those after it.
+    np.testing.assert_allclose(problem.gram / scale[:-1, :-1], expected[:-1, :-1] / scale[:-1, :-1], atol=1e-10)
+    np.testing.assert_allclose(problem.moment / scale[:-1, -1], expected[:-1, -1] / scale[:-1, -1], atol=1e-10)
+    assert problem.target_square == pytest.approx(expected[-1, -1], rel=1e-10)
+    n = sum(weight * (1 + 3 * len(atoms) + 6) for weight, atoms in zip(sample_weight, structures, strict=True))
+    assert problem.weight_sum == pytest.approx(n, rel=1e-14)
+
+
+def test_reference_energies_are_those_of_least_squares(structures, descriptors):
+    equations = NormalEquations.from_structures(structures, descriptors)
+    coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
+    X, C, y = dense_rows(structures, descriptors, 1.0, 0.0, 0.0, np.ones(len(structures)))
+    expected = np.linalg.lstsq(C, y - X @ coef, rcond=None)[0]
+    found = equations.reference_energies(coef)
+    assert list(found) == ["C", "Si"]
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-8)
+
+
+def test_reference_energies_have_least_norm_for_one_composition(structures, descriptors):
+    same = [atoms for atoms in structures if (atoms.symbols == "C").sum() == len(atoms) / 2]
+    equations = NormalEquations.from_structures(same, descriptors)
+    found = equations.reference_energies(np.zeros(len(descriptors.terms_)))
+    assert found["C"] == pytest.approx(found["Si"], rel=1e-10)
+    mean = np.mean([atoms.calc.results["energy"] / len(atoms) for atoms in same])
+    assert found["C"] == pytest.approx(mean, rel=1e-10)
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_bits_do_not_depend_on_workers(structures, descriptors, n_jobs, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    one = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=1).problem(2.0, 1.0, 0.5)
+    many = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=n_jobs).problem(2.0, 1.0, 0.5)
+    assert np.array_equal(one.gram, many.gram)
+    assert np.array_equal(one.moment, many.moment)
+    assert one.target_square == many.target_square
+
+
+def test_bits_do_not_depend_on_blas_threads(structures, descriptors):
+    with threadpool_limits(1):
+        one = NormalEquations.from_structures(structures, descriptors).problem()
+    with threadpool_limits(2):
+        two = NormalEquations.from_structures(structures, descriptors).problem()
+    assert np.array_equal(one.gram, two.gram)
+
+
+def test_worker_processes_give_the_same_bits(structures, descriptors, monkeypatch):
+    import joblib
+
+    here = NormalEquations.from_structures(structures, descriptors).problem()
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        there = NormalEquations.from_structures(structures, descriptors).problem()
+    assert np.array_equal(here.gram, there.gram)
+
+
+def assert_same(a, b, rtol=1e-9):
+    a, b = a.problem(2.0, 1.0, 0.5), b.problem(2.0, 1.0, 0.5)
+    scale = np.sqrt(np.outer(np.diag(a.gram), np.diag(a.gram)))
+    np.testing.assert_allclose(a.gram / scale, b.gram / scale, atol=rtol)
+    np.testing.assert_allclose(a.moment, b.moment, atol=rtol * np.sqrt(a.target_square) * scale.max())
+    assert a.weight_sum == pytest.approx(b.weight_sum, rel=1e-14)
+
+
+def test_parts_add_up_and_can_be_taken_out(structures, descriptors):
+    whole = NormalEquations.from_structures(structures, descriptors)
+    first = NormalEquations.from_structures(structures[:3], descriptors)
+    rest = NormalEquations.from_structures(structures[3:], descriptors)
+    assert_same(whole, first + rest)
+    assert_same(rest, whole - first, rtol=1e-8)
+    assert (first + rest).n_structures == len(structures)
+    coef = np.random.default_rng(1).normal(size=len(descriptors.terms_))
+    a, b = whole.reference_energies(coef), (first + rest).reference_energies(coef)
+    np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-8)
+
+
+def test_generator_gives_the_same_sums(structures, descriptors, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    whole = NormalEquations.from_structures(structures, descriptors)
+    assert_same(whole, NormalEquations.from_structures((atoms for atoms in structures), descriptors))
+    with pytest.raises(TypeError, match="generator"):
+        NormalEquations.from_structures((atoms for atoms in structures), descriptors, y=[0.0])
+    with pytest.raises(ValueError, match="no structures"):
+        NormalEquations.from_structures(iter([]), descriptors)
+
+
+def test_different_terms_do_not_merge(structures, descriptors):
+    other = PLIPDescriptors(cutoff=3.0, three_body=None, n_body=None).fit(structures)
+    with pytest.raises(ValueError, match="same fitted descriptors"):
+        NormalEquations.from_structures(structures, descriptors) + NormalEquations.from_structures(structures, other)
+
+
+def test_file_holds_every_bit(structures, descriptors, tmp_path):
+    equations = NormalEquations.from_structures(structures, descriptors)
+    equations.save(tmp_path / "equations.npz")
+    loaded = NormalEquations.load(tmp_path / "equations.npz")
+    assert loaded.terms == equations.terms
+    assert loaded.n_rows == equations.n_rows
+    assert loaded.descriptors.get_params(deep=False).keys() == descriptors.get_params(deep=False).keys()
+    assert loaded.descriptors.fit(structures).terms_ == descriptors.terms_
+    assert np.array_equal(loaded.problem(1, 2, 3).gram, equations.problem(1, 2, 3).gram)
+    coef = np.ones(len(descriptors.terms_))
+    assert loaded.reference_energies(coef) == equations.reference_energies(coef)
+    assert [path.name for path in tmp_path.iterdir()] == ["equations.npz"]
+
+
+def test_file_of_something_else_is_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", a=1)
+    with pytest.raises(ValueError, match="does not hold normal equations"):
+        NormalEquations.load(tmp_path / "other.npz")
+
+
+def test_large_structure_is_split_into_blocks(structures, descriptors, monkeypatch):
+    whole = NormalEquations.from_structures(structures, descriptors)
+    monkeypatch.setattr("plip.normal_equations._BLOCK_ROWS", 7)
+    assert_same(whole, NormalEquations.from_structures(structures, descriptors))
+
+
+def test_weight_counts_like_repetition(structures, descriptors):
+    weights = [1, 2, 0, 3, 1, 1, 2, 1]
+    weighted = NormalEquations.from_structures(structures, descriptors, sample_weight=weights)
+    repeated = [atoms for atoms, weight in zip(structures, weights, strict=True) for _ in range(weight)]
+    assert_same(weighted, NormalEquations.from_structures(repeated, descriptors))
+
+
+@pytest.mark.parametrize("products", [False, True])
+def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, monkeypatch, products):
+    import plip._storage as storage
+
+    calls = []
+    original = storage.StructureDesign
+
+    def counted(design, atoms):
+        calls.append(len(atoms))
+        return original(design, atoms)
+
+    monkeypatch.setattr(storage, "StructureDesign", counted)
+    if products:  # structures with more force rows than terms
+        structures = [labelled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures[:3]]
+    plain = NormalEquations.from_structures(structures, descriptors)
+    calls.clear()
+    first = NormalEquations.from_structures(structures, descriptors, memory=str(tmp_path))
+    assert len(calls) == len(structures)
+    second = NormalEquations.from_structures(structures[1:], descriptors, memory=str(tmp_path))
+    assert len(calls) == len(structures)
+    assert_same(plain, first)
+    assert_same(NormalEquations.from_structures(structures[1:], descriptors), second)
+
+
+def test_constraints_do_not_change_the_labels(structures, descriptors):
+    plain = NormalEquations.from_structures(structures, descriptors).problem()
+    for atoms in structures:
+        atoms.set_constraint(FixAtoms([0]))
+    constrained = NormalEquations.from_structures(structures, descriptors).problem()
+    assert np.array_equal(plain.moment, constrained.moment)
+
+
+def test_stress_may_be_given_for_a_part(structures, descriptors):
+    molecule = labelled(Atoms("SiC", [[0, 0, 0], [1.9, 0, 0]]), np.random.default_rng(0), stress=False)
+    equations = NormalEquations.from_structures([*structures[:2], molecule], descriptors)
+    assert equations.n_rows["virial"] == 12
+    assert equations.n_rows["energy"] == 3
+
+
+def test_many_columns_warn_of_memory(structures, descriptors, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._MANY_COLUMNS", 10)
+    with pytest.warns(UserWarning, match="GB"):
+        NormalEquations.from_structures(structures, descriptors)
+
+
+def test_descriptors_that_are_not_finite_name_the_structure(structures):
+    from plip.radial import Power
+
+    steep = PLIPDescriptors(two_body=TwoBody(Power(powers=-2000.0)), three_body=None, n_body=None)
+    close = structures[:1] + [labelled(Atoms("SiC", [[0, 0, 0], [0.5, 0, 0]]), np.random.default_rng(0))]
+    with pytest.raises(ValueError, match="structure 1"):
+        NormalEquations.from_structures(close, steep, stress=[None, None])

@@ -1,0 +1,80 @@
+"""The package as installed: names, version, light import."""
+
+import ast
+import importlib
+import importlib.metadata
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import plip
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", plip.__all__)
+def test_public_names_are_there(name):
+    assert getattr(plip, name) is not None
+    assert name in dir(plip)
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Regressor'"):
+        _ = plip.Regressor
+
+
+def test_every_public_module_declares_its_names():
+    for module in pkgutil.iter_modules(plip.__path__, "plip."):
+        if not module.name.rpartition(".")[2].startswith("_"):
+            loaded = importlib.import_module(module.name)
+            assert loaded.__all__, module.name
+            assert all(hasattr(loaded, name) for name in loaded.__all__), module.name
+
+
+def test_import_is_light():
+    assert (
+        _run("import sys, plip; print('sklearn' in sys.modules, 'ase' in sys.modules)").split()
+        == ["False"] * 2
+    )
+
+
+def test_version_is_the_one_of_the_distribution():
+    try:
+        installed = importlib.metadata.version("plip-potential")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("run from a checkout, not installed")
+    assert installed == plip.__version__
+
+
+def test_changelog_begins_with_this_version():
+    heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert heading.group(1) == plip.__version__
+
+
+def _private_imports(path):
+    """Imports of private modules or names of scikit-learn."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith("sklearn.") and re.search(r"\._[a-z]", name):
+                yield f"{path.name}: {name}"
+
+
+def test_nothing_private_of_scikit_learn():
+    # What is private there changes without notice from one release to the next.
+    sources = list(Path(plip.__file__).parent.rglob("*.py"))
+    assert len(sources) > 10
+    assert [found for path in sources for found in _private_imports(path)] == []

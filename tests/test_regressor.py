@@ -1,0 +1,472 @@
+"""PLIPRegressor: what it recovers, what it refuses, and that scikit-learn's tools work on it."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from ase import Atoms
+from ase.build import bulk, fcc111
+from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
+from sklearn.base import clone
+from sklearn.linear_model import LassoLarsCV, LinearRegression
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential, load_potential
+from plip.datasets import load_silicon_carbide
+from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.metrics import neg_energy_rmse, neg_force_rmse
+from plip.radial import Gaussian
+
+
+def small_descriptors(**changes):
+    settings = {
+        "cutoff": 4.0,
+        "two_body": TwoBody(Gaussian(eta=1.0, centers=[1.6, 2.2, 2.8, 3.4])),
+        "three_body": ThreeBody(Gaussian(eta=1.0, centers=[1.8, 2.8]), max_power=2),
+        "n_body": NBody(Gaussian(eta=1.0, centers=[1.8, 2.8]), powers=(2, 3)),
+    }
+    return PLIPDescriptors(**(settings | changes))
+
+
+@pytest.fixture(scope="module")
+def silicon_carbide():
+    train, test = load_silicon_carbide()
+    return train[::4], test[::2]
+
+
+@pytest.fixture(scope="module")
+def fitted(silicon_carbide):
+    return PLIPRegressor(small_descriptors()).fit(silicon_carbide[0])
+
+
+def separate_labels(structures):
+    """Structures without calculators, and their labels."""
+    results = [atoms.calc.results for atoms in structures]
+    bare = [atoms.copy() for atoms in structures]
+    energies = np.array([result["energy"] for result in results])
+    return bare, energies, [result["forces"] for result in results], [result["stress"] for result in results]
+
+
+def planted(structures, descriptors, coef, intercept, noise=0.0, seed=0):
+    """The structures with labels of a known potential."""
+    potential = Potential(descriptors, coef, intercept)
+    rng = np.random.default_rng(seed)
+    labelled = []
+    for atoms in structures:
+        atoms = atoms.copy()
+        found = potential.evaluate(atoms, forces=True, stress=True)
+        forces = found["forces"] + noise * rng.normal(size=found["forces"].shape)
+        atoms.calc = SinglePointCalculator(
+            atoms, energy=found["energy"], forces=forces, stress=found["stress"]
+        )
+        labelled.append(atoms)
+    return labelled
+
+
+@parametrize_with_checks([PLIPRegressor("precomputed")])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_planted_sparse_potential_is_recovered(silicon_carbide, refit):
+    descriptors = small_descriptors().fit(silicon_carbide[0])
+    # One term of each interaction; nothing of the others.
+    kept = {}
+    for index, term in enumerate(descriptors.terms_):
+        kept.setdefault(term.interaction, index)
+    coef = np.zeros(len(descriptors.terms_))
+    coef[list(kept.values())] = [2.0, -0.8, 0.05]
+    intercept = {"C": -9.0, "Si": -5.5}
+    structures = planted(silicon_carbide[0], descriptors, coef, intercept)
+    model = PLIPRegressor(small_descriptors(), alpha=1e-7, refit=refit).fit(structures)
+    # The penalty shifts what it keeps by about alpha over the scale of the rows.
+    error = np.abs(model.coef_ - coef) * model.column_scale_
+    assert error.max() < 2e-4 * np.max(np.abs(coef) * model.column_scale_)
+    assert model.intercept_ == pytest.approx(intercept, abs=1e-2)
+    assert model.score(structures) > 1 - 1e-6
+
+
+def test_objective_is_at_its_minimum(silicon_carbide):
+    """Subgradient conditions of the documented objective, from dense rows."""
+    train = silicon_carbide[0]
+    alpha, weights = 1e-3, (5.0, 1.0, 0.4)
+    model = PLIPRegressor(
+        small_descriptors(),
+        alpha=alpha,
+        energy_weight=weights[0],
+        force_weight=weights[1],
+        stress_weight=weights[2],
+    ).fit(train)
+    rows, residuals, energy = [], [], []
+    for atoms in train:
+        values, forces, virial = model.descriptors_.design_rows(atoms)
+        size, label = len(atoms), atoms.calc.results
+        counts = np.array([np.count_nonzero(atoms.symbols == s) for s in model.descriptors_.species_])
+        e0 = np.array(list(model.intercept_.values()))
+        energy.append((values / size, counts / size))
+        rows += [weights[0] * values[None] / size, weights[1] * forces, weights[2] * virial / size]
+        residuals += [
+            weights[0] * np.array([(label["energy"] - counts @ e0 - values @ model.coef_) / size]),
+            weights[1] * (label["forces"].ravel() - forces @ model.coef_),
+            weights[2] / size * (atoms.get_volume() * label["stress"] - virial @ model.coef_),
+        ]
+    X, r = np.concatenate(rows), np.concatenate(residuals)
+    gradient = X.T @ r / len(r)
+    bound = alpha * model.column_scale_
+    kept = model.coef_ != 0
+    # 1e-2: the small ridge that keeps the path stable shifts the optimum by that much.
+    np.testing.assert_allclose(gradient[kept] / bound[kept], np.sign(model.coef_[kept]), atol=1e-2)
+    assert (np.abs(gradient[~kept]) <= bound[~kept] * (1 + 1e-2)).all()
+    composition = np.array([c for _, c in energy])
+    energy_residual = np.array([x[0] for x in residuals[::3]])
+    np.testing.assert_allclose(composition.T @ energy_residual, 0.0, atol=1e-9)
+
+
+def test_large_alpha_keeps_nothing(silicon_carbide):
+    model = PLIPRegressor(small_descriptors(), alpha=1e6).fit(silicon_carbide[0])
+    assert model.n_terms_ == 0
+    assert not model.coef_.any()
+    assert all(np.allclose(forces, 0) for forces in model.predict_forces(silicon_carbide[1]))
+
+
+def test_max_terms_is_kept(silicon_carbide):
+    for solver in ("lasso_lars", "omp"):
+        model = PLIPRegressor(small_descriptors(), solver=solver, alpha=0.0, max_terms=7).fit(silicon_carbide[0])
+        assert 1 <= model.n_terms_ <= 7
+
+
+def test_predictions_are_those_of_the_potential(fitted, silicon_carbide):
+    test = silicon_carbide[1]
+    X = fitted.descriptors_.transform(test)
+    counts = [[np.count_nonzero(atoms.symbols == s) for s in fitted.intercept_] for atoms in test]
+    expected = X @ fitted.coef_ + counts @ np.array(list(fitted.intercept_.values()))
+    # 1e-8 eV/A: the radial tables of the potential.
+    np.testing.assert_allclose(fitted.predict(test), expected, atol=1e-7)
+    for atoms, forces, stress in zip(
+        test, fitted.predict_forces(test), fitted.predict_stress(test), strict=True
+    ):
+        _, rows, virial = fitted.descriptors_.design_rows(atoms)
+        np.testing.assert_allclose(forces.ravel(), rows @ fitted.coef_, atol=1e-7)
+        np.testing.assert_allclose(stress * atoms.get_volume(), virial @ fitted.coef_, atol=1e-6)
+
+
+def test_fit_leaves_its_inputs_alone(silicon_carbide):
+    train = [atoms.copy() for atoms in silicon_carbide[0]]
+    for atoms, source in zip(train, silicon_carbide[0], strict=True):
+        atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+    before = [(atoms.positions.copy(), atoms.cell.array.copy(), dict(atoms.calc.results)) for atoms in train]
+    descriptors = small_descriptors()
+    PLIPRegressor(descriptors).fit(train)
+    assert not hasattr(descriptors, "terms_")
+    for atoms, (positions, cell, results) in zip(train, before, strict=True):
+        assert np.array_equal(atoms.positions, positions)
+        assert np.array_equal(atoms.cell.array, cell)
+        assert atoms.calc.results.keys() == results.keys()
+
+
+def test_attached_and_given_labels_agree_to_the_bit(silicon_carbide, fitted):
+    bare, energies, forces, stress = separate_labels(silicon_carbide[0])
+    model = PLIPRegressor(small_descriptors()).fit(bare, energies, forces=forces, stress=stress)
+    assert np.array_equal(model.coef_, fitted.coef_)
+    assert model.intercept_ == fitted.intercept_
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_workers_do_not_change_a_bit(silicon_carbide, fitted, n_jobs):
+    model = PLIPRegressor(small_descriptors(), n_jobs=n_jobs).fit(silicon_carbide[0])
+    assert np.array_equal(model.coef_, fitted.coef_)
+    assert np.array_equal(model.predict(silicon_carbide[1]), fitted.predict(silicon_carbide[1]))
+
+
+def test_partial_fit_is_fit_of_all(silicon_carbide):
+    train = silicon_carbide[0]
+    descriptors = small_descriptors(species=("C", "Si"))
+    whole = PLIPRegressor(descriptors, solver="ridge", alpha=1e-6).fit(train)
+    parts = PLIPRegressor(descriptors, solver="ridge", alpha=1e-6)
+    parts.partial_fit(train[:10]).partial_fit(train[10:])
+    np.testing.assert_allclose(parts.predict(train), whole.predict(train), rtol=1e-8)
+    with pytest.raises(ValueError, match="Ge"):
+        parts.partial_fit([labelled_dimer("Ge")])
+
+
+def labelled_dimer(symbol):
+    atoms = Atoms([symbol, symbol], [[0, 0, 0], [0, 0, 2.0]])
+    atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((2, 3)))
+    return atoms
+
+
+def test_normal_equations_made_elsewhere(silicon_carbide, fitted, tmp_path):
+    NormalEquations.from_structures(silicon_carbide[0], small_descriptors()).save(tmp_path / "part.npz")
+    model = PLIPRegressor().fit_normal_equations(NormalEquations.load(tmp_path / "part.npz"))
+    np.testing.assert_allclose(model.coef_, fitted.coef_, rtol=1e-12)
+    with pytest.raises(TypeError, match="NormalEquations"):
+        PLIPRegressor().fit_normal_equations(silicon_carbide[0])
+
+
+def test_generator_is_fitted(silicon_carbide, fitted):
+    model = PLIPRegressor(small_descriptors()).fit(atoms for atoms in silicon_carbide[0])
+    assert np.array_equal(model.coef_, fitted.coef_)
+
+
+@pytest.mark.parametrize("copy", [lambda m: pickle.loads(pickle.dumps(m)), "joblib"])
+def test_pickle_and_joblib(fitted, silicon_carbide, tmp_path, copy):
+    if copy == "joblib":
+        joblib.dump(fitted, tmp_path / "model.joblib")
+        other = joblib.load(tmp_path / "model.joblib")
+    else:
+        other = copy(fitted)
+    assert np.array_equal(other.predict(silicon_carbide[1]), fitted.predict(silicon_carbide[1]))
+
+
+def test_saved_potential_predicts_the_same_bits(fitted, silicon_carbide, tmp_path):
+    fitted.potential_.save(tmp_path / "model.json")
+    potential = load_potential(tmp_path / "model.json")
+    energies = [potential.energy(atoms) for atoms in silicon_carbide[1]]
+    assert np.array_equal(energies, fitted.predict(silicon_carbide[1]))
+
+
+def test_clone_and_nested_parameters():
+    model = PLIPRegressor(small_descriptors(), alpha=1e-4)
+    copy = clone(model)
+    assert copy.get_params()["descriptors__three_body__max_power"] == 2
+    copy.set_params(descriptors__cutoff=3.5, descriptors__three_body__radial__eta=2.0)
+    assert copy.descriptors.cutoff == 3.5
+    assert copy.descriptors.three_body.radial.eta == 2.0
+    assert model.descriptors.cutoff == 4.0
+    assert model.descriptors.three_body.radial.eta == 1.0
+
+
+def test_cross_validation(silicon_carbide):
+    model = PLIPRegressor(small_descriptors())
+    folds = KFold(3, shuffle=True, random_state=0)
+    scores = cross_val_score(model, silicon_carbide[0], cv=folds)
+    assert scores.shape == (3,)
+    assert (scores > 0.5).all()
+    found = cross_validate(
+        model, silicon_carbide[0], cv=folds, scoring={"energy": neg_energy_rmse, "force": neg_force_rmse}
+    )
+    assert (found["test_force"] < 0).all()
+
+
+def test_grid_search_slices_forces(silicon_carbide):
+    bare, energies, forces, _ = separate_labels(silicon_carbide[0])
+    search = GridSearchCV(
+        PLIPRegressor(small_descriptors()), {"alpha": [1e-4, 1e-2], "descriptors__cutoff": [3.5, 4.0]}, cv=2
+    )
+    # Without metadata routing scikit-learn hands forces to fit alone: the score is that of energies.
+    search.fit(bare, energies, forces=forces)
+    assert search.best_params_.keys() == {"alpha", "descriptors__cutoff"}
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.predict(bare).shape == (len(bare),)
+
+
+def test_grid_search_with_metadata_routing(silicon_carbide):
+    bare, energies, forces, _ = separate_labels(silicon_carbide[0])
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = PLIPRegressor(small_descriptors())
+        model.set_fit_request(forces=True).set_score_request(forces=True)
+        search = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2).fit(bare, energies, forces=forces)
+        routed = search.cv_results_["mean_test_score"]
+    attached = GridSearchCV(PLIPRegressor(small_descriptors()), {"alpha": [1e-4, 1e-2]}, cv=2).fit(silicon_carbide[0])
+    np.testing.assert_allclose(routed, attached.cv_results_["mean_test_score"], rtol=1e-12)
+
+
+def test_search_with_memory_computes_each_structure_once(silicon_carbide, tmp_path, monkeypatch):
+    import plip._storage as storage
+
+    computed = []
+    original = storage.StructureDesign
+
+    def counted(design, atoms):
+        computed.append(1)
+        return original(design, atoms)
+
+    monkeypatch.setattr(storage, "StructureDesign", counted)
+    train = silicon_carbide[0]
+    model = PLIPRegressor(small_descriptors(), memory=str(tmp_path))
+    grid = {"alpha": [1e-5, 1e-3], "solver": ["lasso_lars", "omp"], "energy_weight": [3.0, 30.0]}
+    GridSearchCV(model, grid, cv=3, refit=False).fit(train)
+    assert len(computed) == len(train)
+
+
+def test_descriptors_in_a_pipeline(silicon_carbide):
+    train, test = silicon_carbide
+    energies = np.array([atoms.calc.results["energy"] for atoms in train])
+    pipeline = make_pipeline(PLIPDescriptors(atom_counts=True), StandardScaler(), LassoLarsCV(cv=3, max_iter=50))
+    pipeline.fit(train, energies)
+    assert pipeline.score(train, energies) > 0.9
+    frame = small_descriptors().set_output(transform="pandas").fit_transform(test)
+    assert frame.shape[0] == len(test)
+
+
+def test_energy_only_force_only_and_stress_only(silicon_carbide):
+    train, test = silicon_carbide
+    bare, energies, forces, stress = separate_labels(train)
+    energy_only = PLIPRegressor(small_descriptors(), solver="ridge", alpha=1e-6).fit(bare, energies)
+    assert energy_only.score(bare, energies) > 0.9
+    force_only = PLIPRegressor(small_descriptors()).fit(bare, forces=forces)
+    assert force_only.intercept_ == {"C": 0.0, "Si": 0.0}
+    assert force_only.score(bare, forces=forces) > 0.5
+    stress_only = PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, stress=stress)
+    error = stress_only.predict_stress(bare) - np.array(stress)
+    assert np.sqrt(np.mean(error**2)) < 0.5 * np.std(stress)
+    with pytest.raises(ValueError, match="stress_weight"):
+        PLIPRegressor(small_descriptors()).fit(bare, stress=stress)
+
+
+def test_stress_is_fitted_when_weighted(silicon_carbide):
+    train = silicon_carbide[0]
+    reference = np.array([atoms.calc.results["stress"] for atoms in train])
+
+    def error(weight):
+        model = PLIPRegressor(small_descriptors(), stress_weight=weight).fit(train)
+        return np.sqrt(np.mean((model.predict_stress(train) - reference) ** 2))
+
+    assert error(100.0) < error(0.0)
+
+
+def test_structures_without_cell_have_no_stress(fitted):
+    molecule = Atoms("SiC", [[0, 0, 0], [1.8, 0, 0]])
+    assert np.isnan(fitted.predict_stress([molecule])).all()
+
+
+def test_score_is_the_mean_of_both(fitted, silicon_carbide):
+    test = silicon_carbide[1]
+    results = [atoms.calc.results for atoms in test]
+    sizes = np.array([len(atoms) for atoms in test])
+    energy = np.array([result["energy"] for result in results]) / sizes
+    counts = np.array([[np.count_nonzero(atoms.symbols == s) for s in ("C", "Si")] for atoms in test])
+    reference = LinearRegression(fit_intercept=False).fit(counts / sizes[:, None], energy)
+    baseline = reference.predict(counts / sizes[:, None])
+    predicted = fitted.predict(test) / sizes
+    energy_r2 = 1 - np.sum((energy - predicted) ** 2) / np.sum((energy - baseline) ** 2)
+    true = np.concatenate([result["forces"] for result in results])
+    force_r2 = 1 - np.sum((true - np.concatenate(fitted.predict_forces(test))) ** 2) / np.sum(true**2)
+    assert fitted.score(test) == pytest.approx((energy_r2 + force_r2) / 2, rel=1e-9)
+
+
+class NeverStart(Calculator):
+    implemented_properties = ["energy", "forces"]
+
+    def calculate(self, *args, **kwargs):
+        raise AssertionError("a fit must not start a calculation")
+
+
+def test_calculators_are_not_started(silicon_carbide):
+    bare, energies, forces, _ = separate_labels(silicon_carbide[0])
+    for atoms in bare:
+        atoms.calc = NeverStart()
+    PLIPRegressor(small_descriptors()).fit(bare, energies, forces=forces)
+    with pytest.raises(ValueError, match="no labels|labels|energies"):
+        PLIPRegressor(small_descriptors()).fit(bare)
+
+
+def test_constraints_do_not_zero_forces():
+    rng = np.random.default_rng(0)
+    slab = fcc111("Al", (2, 2, 3), vacuum=6.0)
+    slab.rattle(0.1, rng=rng)
+    free = slab.copy()
+    slab.set_constraint(FixAtoms(range(len(slab))))
+    forces = rng.normal(size=(len(slab), 3))
+    for atoms in (slab, free):
+        atoms.calc = SinglePointCalculator(atoms, energy=-3.0, forces=forces)
+    fixed = PLIPRegressor(small_descriptors(n_body=None), energy_weight=0.0).fit([slab])
+    assert fixed.n_terms_ > 0
+    assert np.array_equal(fixed.coef_, PLIPRegressor(small_descriptors(n_body=None), energy_weight=0.0).fit([free]).coef_)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alpha", -1.0),
+        ("alpha", np.nan),
+        ("alpha", "small"),
+        ("solver", "magic"),
+        ("max_terms", 0),
+        ("max_terms", 2.5),
+        ("refit", "yes"),
+        ("energy_weight", -1.0),
+        ("stress_weight", np.inf),
+        ("descriptors", "auto"),
+        ("descriptors__cutoff", 0.0),
+        ("descriptors__cutoff", -3.0),
+        ("descriptors__cutoff", np.nan),
+    ],
+)
+def test_bad_parameters_are_refused(silicon_carbide, name, value):
+    model = PLIPRegressor(small_descriptors()).set_params(**{name: value})
+    with pytest.raises(ValueError, match=name.split("__")[-1]):
+        model.fit(silicon_carbide[0])
+
+
+def test_bad_structures_are_named_before_any_work(silicon_carbide, monkeypatch):
+    def no_work(*args, **kwargs):
+        raise AssertionError("descriptors were computed before the structures were checked")
+
+    monkeypatch.setattr("plip.normal_equations._accumulate", no_work)
+    train = [atoms.copy() for atoms in silicon_carbide[0][:6]]
+    for atoms, source in zip(train, silicon_carbide[0], strict=False):
+        atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+    model = PLIPRegressor(small_descriptors())
+
+    def broken(index, change):
+        structures = [atoms.copy() for atoms in train]
+        for atoms, source in zip(structures, train, strict=True):
+            atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+        change(structures[index])
+        return structures
+
+    def refused(structures, error, match, **labels):
+        with pytest.raises(error, match=match):
+            model.fit(structures, **labels)
+
+    refused(train[0], TypeError, "single Atoms")
+    refused([], ValueError, "no structures")
+    refused([*train[:2], "Si"], TypeError, "structure 2")
+    refused(np.array(list(train[0]), dtype=object), TypeError, "Atom")
+    refused(broken(3, lambda a: a.positions.__setitem__((0, 0), np.nan)), ValueError, "structure 3")
+    refused(broken(2, lambda a: a.positions.__setitem__(1, a.positions[0] + 1e-4)), ValueError, "structure 2")
+    refused(broken(1, lambda a: a.cell.__setitem__(2, 0.0)), ValueError, "structure 1")
+    refused(broken(4, lambda a: a.calc.results.pop("energy")), ValueError, "structure 4")
+    refused(broken(4, lambda a: a.calc.results.__setitem__("forces", np.zeros((2, 3)))), ValueError, "structure 4")
+    refused(broken(5, lambda a: a.calc.results.__setitem__("energy", np.inf)), ValueError, "structure 5")
+    refused(broken(5, lambda a: a.rattle(0.1, seed=0)), ValueError, "structure 5")
+    refused(train, ValueError, "structure 2", sample_weight=[1, 1, np.nan, 1, 1, 1])
+    refused(train, ValueError, "structure 0|negative", sample_weight=[-1, 1, 1, 1, 1, 1])
+    refused(train, ValueError, "y", y=[1.0, 2.0])
+
+
+def test_unknown_species_are_refused(fitted):
+    with pytest.raises(ValueError, match="structure 1.*Ge"):
+        fitted.predict([bulk("Si"), bulk("Ge")])
+    with pytest.raises(TypeError, match="single Atoms"):
+        fitted.predict(bulk("Si"))
+
+
+def test_precomputed_has_no_forces():
+    rng = np.random.default_rng(0)
+    model = PLIPRegressor("precomputed").fit(rng.normal(size=(30, 4)), rng.normal(size=30))
+    with pytest.raises(ValueError, match="precomputed"):
+        model.predict_forces(rng.normal(size=(2, 4)))
+
+
+def test_precomputed_agrees_with_lasso_lars():
+    from sklearn.linear_model import LassoLars
+
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(80, 10)) * np.logspace(-2, 2, 10) + 5.0
+    y = X @ rng.normal(size=10) + 100.0 + rng.normal(size=80)
+    scaler = StandardScaler().fit(X)
+    expected = LassoLars(alpha=0.1).fit(scaler.transform(X), y)
+    model = PLIPRegressor("precomputed", alpha=0.1).fit(X, y)
+    # 1e-4: the small ridge that keeps paths of dependent columns stable.
+    np.testing.assert_allclose(model.coef_ * scaler.scale_, expected.coef_, rtol=1e-4)
+    np.testing.assert_allclose(model.predict(X), expected.predict(scaler.transform(X)), rtol=1e-5)
