@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
-__all__ = ["check_structures", "describe", "has_full_cell"]
+__all__ = ["check_structures", "describe", "enclosing_cell", "has_full_cell"]
 
 # Angstrom. Atoms nearer than this are one atom entered twice: no two nuclei come within 0.5 A.
 _OVERLAP = 1e-3
@@ -59,6 +59,36 @@ def has_full_cell(atoms):
     return bool(abs(np.linalg.det(vectors)) > 1e-12 * lengths.prod())
 
 
+def enclosing_cell(atoms, cutoff):
+    """Cell of a structure periodic in three directions that has the same neighbours.
+
+    Vectors along directions without period are replaced by vectors normal to all others, so long that images
+    along them are out of reach. vesin (0.6.2) searches neighbours in such a cell in linear time, but in
+    quadratic time where only some directions are periodic.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With a cell that passed `check_structures`.
+    cutoff : float
+        Angstrom.
+
+    Returns
+    -------
+    (3, 3) float64
+        Cell vectors in rows, Angstrom. Vectors along periodic directions are those of `atoms`.
+    """
+    cell = atoms.cell.array.copy()
+    free = ~atoms.pbc
+    if free.any():
+        # The rows of vt that belong to no singular value span what is normal to the periodic vectors.
+        axes = np.linalg.svd(cell * atoms.pbc[:, None])[2][3 - free.sum() :]
+        extent = np.ptp(atoms.positions @ axes.T, axis=0)
+        # One per cent keeps images apart whatever the rounding.
+        cell[free] = axes * (extent + 1.01 * cutoff)[:, None]
+    return cell
+
+
 def check_structures(X, species=None, cutoff=None):
     """Check a sequence of structures and return it as a list.
 
@@ -106,7 +136,7 @@ def check_structures(X, species=None, cutoff=None):
     _check_cells(structures, cells, pbc, thickness)
     _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness)
     if cutoff is not None:
-        _check_search(structures, sizes, r_ac, pbc, thickness, cutoff)
+        _check_search(structures, sizes, pbc, thickness, cutoff)
     return structures
 
 
@@ -126,9 +156,7 @@ def _as_list(X):
         raise ValueError("X holds no structures; at least one is needed")
     for index, atoms in enumerate(structures):
         if not isinstance(atoms, Atoms):
-            raise TypeError(
-                f"structure {index}: expected an ase.Atoms, got {type(atoms).__name__}"
-            )
+            raise TypeError(f"structure {index}: expected an ase.Atoms, got {type(atoms).__name__}")
     return structures
 
 
@@ -253,30 +281,27 @@ def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickne
             )
 
 
-def _check_search(structures, sizes, r_ac, pbc, thickness, cutoff):
+def _check_search(structures, sizes, pbc, thickness, cutoff):
     """Raise where the neighbour search would exhaust memory or time, or end the interpreter."""
     # No more neighbours than these: every pair of atoms, through every image in reach.
     reach = np.where(thickness < 2 * cutoff, 2 * cutoff / thickness + 1, 1)
     upper = sizes.astype(float) ** 2 * reach.prod(axis=1)
 
-    # The bins of the cell list. How vesin turns its axes is known with three periods or none; else the widest
-    # a structure can be along a free axis is its diagonal, and the flattest is one bin.
-    first = np.cumsum(sizes) - sizes
-    extent = np.maximum.reduceat(r_ac, first) - np.minimum.reduceat(r_ac, first)
-    turned = pbc.any(axis=1, keepdims=True)
-    free = np.where(turned, np.linalg.norm(extent, axis=1, keepdims=True), extent)
-    # vesin widens free axes by one per cent, and those without extent to 1 A.
-    side = np.where(pbc, thickness, np.maximum(1, 1.01 * free))
+    # The bins of the cell list, which is made for the enclosing cell.
+    side = thickness.copy()
+    for index in np.flatnonzero(~pbc.all(axis=1)):
+        free = ~pbc[index]
+        side[index, free] = np.linalg.norm(enclosing_cell(structures[index], cutoff)[free], axis=1)
     bins = np.maximum(1, np.trunc(side / cutoff))
     scale = np.minimum(1, np.cbrt(_MAX_BINS / bins.prod(axis=1)))[:, None]
-    smallest = np.where(turned & ~pbc, 1, bins)
-    # It rounds down in each of three steps: three bins are enough to keep one.
-    lost = (scale[:, 0] < 1) & (smallest * scale < 3).any(axis=1)
+    # vesin rounds down in each of three steps: three bins are enough to keep one.
+    lost = (scale[:, 0] < 1) & (bins * scale < 3).any(axis=1)
 
-    # It visits every bin with all bins in reach, and there every pair of atoms.
+    # Every bin is visited with all bins in reach, and there every pair of atoms.
     scaled = bins * scale
     n_bins = scaled.prod(axis=1)
-    visits = (2 * np.ceil(cutoff * scaled / side) + 1).prod(axis=1) * (n_bins + sizes.astype(float) ** 2 / n_bins)
+    reached = (2 * np.ceil(cutoff * scaled / side) + 1).prod(axis=1)
+    visits = reached * (n_bins + sizes.astype(float) ** 2 / n_bins)
 
     for index in np.flatnonzero((upper > _MAX_NEIGHBORS) | lost | (visits > _MAX_VISITS)):
         where = describe(index, structures[index])
@@ -295,8 +320,8 @@ def _check_search(structures, sizes, r_ac, pbc, thickness, cutoff):
             )
         if visits[index] > _MAX_VISITS:
             raise ValueError(
-                f"{where}: its cell is so thin or skewed (thickness {thickness[index].min():.2g} A) that the search "
-                f"for neighbours within {cutoff:g} A would not end soon; reduce the cell "
+                f"{where}: its cell is so thin or skewed (thickness {thickness[index].min():.2g} A) that the "
+                f"search for neighbours within {cutoff:g} A would not end soon; reduce the cell "
                 "(ase.geometry.minkowski_reduce), or use a shorter cutoff"
             )
 

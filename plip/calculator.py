@@ -5,6 +5,7 @@ import math
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
+from plip._structures import has_full_cell
 from plip.potential import check_atoms, find_pairs
 
 __all__ = ["PLIPCalculator"]
@@ -58,7 +59,7 @@ class PLIPCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
-        volume = atoms.get_volume() if atoms.cell.rank == 3 else None
+        volume = atoms.get_volume() if has_full_cell(atoms) else None
         if volume is None and {"stress", "stresses"}.intersection(properties):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
         species, positions, cell = check_atoms(self.potential, atoms)

@@ -61,6 +61,9 @@ def main(argv=None):
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader, such as `head`, has enough. Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (CommandError, ImportError, OSError, ValueError) as error:
             if arguments.traceback:
                 traceback.print_exc()
@@ -244,12 +247,13 @@ def _fit_and_report(settings, train, test, arguments, output, plot):
     wall, processor = time.perf_counter(), _processor_seconds()
     model.fit(train)
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    # First of all, so that nothing that goes wrong with the report can lose the fit.
+    model.potential_.save(output)
     evaluations = {"train": Evaluation(model.potential_, train)}
     if test is not None:
         evaluations["test"] = Evaluation(model.potential_, test)
     print(fit_report(model, evaluations))
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
-    model.potential_.save(output)
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
 
@@ -261,6 +265,10 @@ def _evaluate(arguments):
     plot = None if arguments.plot is None else _plot_path(arguments.plot)
     potential = load_potential(arguments.model)
     evaluations = {"data": Evaluation(potential, _read(arguments.data, arguments))}
+    print(
+        f"{arguments.model}: {'-'.join(potential.species)}, {len(potential.terms)} terms, "
+        f"cutoff {potential.cutoff:g} A\n"
+    )
     print(evaluation_report(evaluations))
     _write_plot(evaluations, plot)
 

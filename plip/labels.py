@@ -38,6 +38,25 @@ class Labels:
     stress: np.ndarray | None
     sample_weight: np.ndarray
 
+    def take(self, rows):
+        """The labels of some structures.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+
+        Returns
+        -------
+        Labels
+        """
+        chosen = np.arange(len(self.sample_weight))[rows]
+        return Labels(
+            energy=None if self.energy is None else self.energy[chosen],
+            forces=None if self.forces is None else [self.forces[row] for row in chosen],
+            stress=None if self.stress is None else self.stress[chosen],
+            sample_weight=self.sample_weight[chosen],
+        )
+
 
 def read_labels(X, y=None, forces=None, stress=None, sample_weight=None):
     """Collect the targets of structures: those given, else those attached to the Atoms.

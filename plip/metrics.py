@@ -191,7 +191,7 @@ def error_summary(model, X, labels=None):
         summary["groups"] = {}
         for name in sorted(set(group)):
             rows = np.flatnonzero(group == name)
-            summary["groups"][name] = errors(_take(predicted, rows), _take(reference, rows), n_atoms[rows])
+            summary["groups"][name] = errors(predicted.take(rows), reference.take(rows), n_atoms[rows])
     return summary
 
 
@@ -331,12 +331,3 @@ def _predict(model, X, reference):
     if reference.stress is not None:
         stress = np.asarray(model.predict_stress(X) if whole else [model.stress(atoms) for atoms in X])
     return Labels(energy, forces, stress, reference.sample_weight)
-
-
-def _take(labels, rows):
-    return Labels(
-        energy=None if labels.energy is None else labels.energy[rows],
-        forces=None if labels.forces is None else [labels.forces[row] for row in rows],
-        stress=None if labels.stress is None else labels.stress[rows],
-        sample_weight=labels.sample_weight[rows],
-    )

@@ -223,7 +223,7 @@ class NormalEquations:
     ):
         fitted = hasattr(descriptors, "terms_")
         structures = descriptors._checked(X, descriptors.species_ if fitted else descriptors._given_species())
-        labels = _wanted(read_labels(structures, y, forces, stress, sample_weight), targets)
+        labels = wanted_labels(read_labels(structures, y, forces, stress, sample_weight), targets)
         if not fitted:
             descriptors = clone(descriptors)._fit_checked(structures)
         return cls.from_labels(structures, descriptors, labels, **options)
@@ -256,13 +256,13 @@ class NormalEquations:
         """
         _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
         if reference is None:
-            reference = _least_squares_reference(structures, descriptors.species_, labels)
+            reference = least_squares_reference(structures, descriptors.species_, labels)
         design = Design(descriptors.terms_, descriptors.species_)
         stored = Storage(check_memory(memory), design) if memory is not None else direct
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
             joblib.delayed(_chunk_sums)(
-                design, structures[chunk], _slice(labels, chunk), reference, chunk.start, stored, os.getpid()
+                design, structures[chunk], labels.take(chunk), reference, chunk.start, stored, os.getpid()
             )
             for chunk in chunks
         )
@@ -341,17 +341,58 @@ class NormalEquations:
             eV by chemical symbol; the ones of least norm where compositions do not tell
             species apart, and 0 where no energy was given.
         """
-        coef = np.asarray(coef, np.float64)
+        energies = self.references(np.asarray(coef, np.float64)[None, :])[0]
+        return dict(zip(self.species, energies.tolist(), strict=True))
+
+    def references(self, coefs):
+        """Reference energies of several models.
+
+        Parameters
+        ----------
+        coefs : ndarray of float64, shape (m, n_terms)
+
+        Returns
+        -------
+        ndarray of float64, shape (m, n_species)
+            As in `reference_energies`.
+        """
         if not self._sums["energy"].n_rows:
-            return dict.fromkeys(self.species, 0.0)
+            return np.zeros((len(coefs), len(self.species)))
         n_terms = len(self.terms)
         rows = self._sums["energy"].products[n_terms:-1]
         composition = rows[:, n_terms:-1]
         inverse = _pseudo_inverse(composition)
-        change = inverse @ (rows[:, -1] - rows[:, :n_terms] @ coef)
+        change = (rows[:, -1] - coefs @ rows[:, :n_terms].T) @ inverse
         # The part of the reference that the data cannot see is dropped.
-        energies = inverse @ composition @ self._reference + change
-        return dict(zip(self.species, energies.tolist(), strict=True))
+        return inverse @ composition @ self._reference + change
+
+    def mean_squares(self, coefs, references):
+        """Weighted mean square errors of several models on these data, from products alone.
+
+        Parameters
+        ----------
+        coefs : ndarray of float64, shape (m, n_terms)
+        references : ndarray of float64, shape (m, n_species)
+            Reference energies in eV.
+
+        Returns
+        -------
+        dict of ndarray of float64, shape (m,)
+            By target that has rows: (eV/atom)^2, (eV/Angstrom)^2, (eV/atom)^2.
+        """
+        model = np.column_stack([coefs, references - self._reference, np.full(len(coefs), -1.0)])
+        found = {}
+        for target in TARGETS:
+            sums = self._sums[target]
+            if sums.weight > 0:
+                squares = np.einsum("mk,mk->m", model @ sums.products, model)
+                found[target] = np.maximum(squares, 0.0) / sums.weight
+        return found
+
+    def null_mean_squares(self):
+        """Mean squares without any term: about the reference by composition, and about zero."""
+        nothing = np.zeros((1, len(self.terms)))
+        return {target: value[0] for target, value in self.mean_squares(nothing, self.references(nothing)).items()}
 
     def save(self, path):
         """Write to a NumPy archive, whole or not at all.
@@ -485,8 +526,8 @@ def _warn_of_memory(n_terms, n_species):
         )
 
 
-def _wanted(labels, targets):
-    """The labels of these targets alone."""
+def wanted_labels(labels, targets):
+    """The labels of these targets alone; ValueError when none is left."""
     energy = labels.energy if "energy" in targets else None
     forces = labels.forces if "force" in targets else None
     stress = labels.stress if "virial" in targets else None
@@ -503,7 +544,7 @@ def _wanted(labels, targets):
     return Labels(energy, forces, stress, labels.sample_weight)
 
 
-def _least_squares_reference(structures, species, labels):
+def least_squares_reference(structures, species, labels):
     """Energies per atom by species that come nearest to the labels, of least norm."""
     if labels.energy is None:
         return np.zeros(len(species))
@@ -525,14 +566,6 @@ def _chunks(sizes):
     if start < len(sizes):
         chunks.append(slice(start, len(sizes)))
     return chunks
-
-
-def _slice(labels, chunk):
-    parts = {}
-    for name in ("energy", "forces", "stress", "sample_weight"):
-        value = getattr(labels, name)
-        parts[name] = None if value is None else value[chunk]
-    return parts
 
 
 def _width(descriptors):
@@ -558,12 +591,12 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
     sums = _empty_sums(width)
     block = _Block(sums["force"], width)
     for k, atoms in enumerate(structures):
-        weight = labels["sample_weight"][k]
+        weight = labels.sample_weight[k]
         if weight == 0.0:
             continue
         root, size = np.sqrt(weight), len(atoms)
-        forces = None if labels["forces"] is None else labels["forces"][k]
-        stress = None if labels["stress"] is None else labels["stress"][k]
+        forces = None if labels.forces is None else labels.forces[k]
+        stress = None if labels.stress is None else labels.stress[k]
         has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
         structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
@@ -571,8 +604,8 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
                 f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is too "
                 "steep for its shortest distance, or the distance is wrong"
             )
-        if labels["energy"] is not None:
-            energy = labels["energy"][k] - structure.counts @ reference
+        if labels.energy is not None:
+            energy = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [energy]])
             sums["energy"].add_rows(root / size * row[None, :], weight)
         virial = np.zeros((6, width)) if has_stress else None

@@ -11,6 +11,7 @@ from ase.data import atomic_numbers
 import plip
 from plip._core import Core, NeighborList
 from plip._files import write_whole
+from plip._structures import has_full_cell
 from plip._terms import Term
 
 __all__ = ["Potential", "load_potential"]
@@ -59,7 +60,7 @@ class Potential:
     Notes
     -----
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
-    pair force is below 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
+    pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
     and stress are the exact derivatives of the energy that is returned.
     """
 
@@ -157,7 +158,8 @@ class Potential:
         if forces:
             results["forces"] = force
         if stress:
-            results["stress"] = strain / atoms.get_volume() if atoms.cell.rank == 3 else np.full(6, np.nan)
+            full = has_full_cell(atoms)
+            results["stress"] = strain / atoms.get_volume() if full else np.full(6, np.nan)
         return results
 
     def energy(self, atoms):

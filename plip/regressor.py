@@ -1,118 +1,37 @@
-"""PLIPRegressor: the scikit-learn estimator from structures to a potential."""
+"""PLIPRegressor and PLIPRegressorCV: the scikit-learn estimators from structures to a potential."""
 
+import functools
 import math
 import numbers
+import operator
 
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from tqdm.auto import tqdm
 
 from plip import metrics
 from plip._structures import check_structures
 from plip.descriptors import PLIPDescriptors
 from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
-from plip.normal_equations import ArrayEquations, NormalEquations, single_blas_thread
+from plip.normal_equations import (
+    TARGETS,
+    ArrayEquations,
+    NormalEquations,
+    least_squares_reference,
+    single_blas_thread,
+    wanted_labels,
+)
 from plip.potential import Potential
-from plip.solvers import SOLVERS, solve
+from plip.solvers import SOLVERS, refit_path, solve
 
-__all__ = ["PLIPRegressor"]
+__all__ = ["PLIPRegressor", "PLIPRegressorCV"]
 
 
-class PLIPRegressor(RegressorMixin, BaseEstimator):
-    """Sparse linear interatomic potential, fitted to energies, forces and stresses.
-
-    The fit minimises
-
-    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + alpha sum_n |s_n w_n|``
-
-    over the coefficients w and the reference energies of the species. Rows are the energy
-    per atom, the force components and the virial per atom, v their weights times the root of
-    the sample weight, n the sum of the sample weights over rows, and s_n the weighted root
-    mean square of column n. (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020),
-    extended from forces to all three targets.)
-
-    Parameters
-    ----------
-    descriptors : PLIPDescriptors, "precomputed" or None, default=None
-        The interactions on offer; None means ``PLIPDescriptors()``. With "precomputed", X is a
-        numeric array (n_samples, n_terms) and y any target.
-    solver : {"lasso_lars", "omp", "adaptive_lasso", "ridge"}, default="lasso_lars"
-        How coefficients are found; see `plip.solvers`.
-    alpha : float, default=1e-5
-        Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
-        when the relative gain falls below alpha.
-    max_terms : int or None, default=300
-        Largest number of terms kept; stops any path first.
-    refit : bool, default=False
-        Whether to solve for the kept terms again, without shrinkage.
-    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
-        Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
-        (eV). A target of weight 0 is not fitted.
-    memory : None, str, path-like or joblib.Memory, default=None
-        Where the descriptors of each structure are kept, so that searches over other parameters do
-        not compute them again.
-    n_jobs : int or None, default=None
-        Number of joblib workers. The fit is the same to the last bit for any number.
-    verbose : int, default=0
-        Whether to show a progress bar.
-
-    Attributes
-    ----------
-    coef_ : ndarray of float64, shape (n_terms,)
-        Coefficients in eV per unit of their column; zeros are kept.
-    intercept_ : dict, or float with "precomputed"
-        Reference energies in eV by chemical symbol.
-    descriptors_ : PLIPDescriptors
-        Fitted clone of the descriptors.
-    potential_ : Potential
-        The fitted potential.
-    path_ : Path
-        All models on the way to the chosen one.
-    column_scale_ : ndarray of float64, shape (n_terms,)
-        Weighted root mean square s_n of each column; ``coef_ * column_scale_`` compares terms.
-    n_terms_ : int
-        Number of terms kept.
-    normal_equations_ : NormalEquations
-        Sums over the data that were fitted.
-    n_features_in_ : int
-        Number of terms on offer.
-
-    Examples
-    --------
-    >>> from plip import PLIPRegressor
-    >>> from plip.datasets import load_silicon_carbide
-    >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor(max_terms=100).fit(train)
-    >>> model.predict(test).shape
-    (27,)
-    """
-
-    def __init__(
-        self,
-        descriptors=None,
-        solver="lasso_lars",
-        alpha=1e-5,
-        max_terms=300,
-        refit=False,
-        energy_weight=30.0,
-        force_weight=1.0,
-        stress_weight=0.0,
-        memory=None,
-        n_jobs=None,
-        verbose=0,
-    ):
-        self.descriptors = descriptors
-        self.solver = solver
-        self.alpha = alpha
-        self.max_terms = max_terms
-        self.refit = refit
-        self.energy_weight = energy_weight
-        self.force_weight = force_weight
-        self.stress_weight = stress_weight
-        self.memory = memory
-        self.n_jobs = n_jobs
-        self.verbose = verbose
+class _PLIPModel(RegressorMixin, BaseEstimator):
+    """What the estimators share: checks of the parameters, and predictions of the fitted potential."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -122,75 +41,6 @@ class PLIPRegressor(RegressorMixin, BaseEstimator):
 
     def _is_precomputed(self):
         return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
-
-    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
-        """Fit the potential.
-
-        Parameters
-        ----------
-        X : iterable of ase.Atoms
-            Structures. A generator is read in batches and never held as a whole (its labels
-            must be attached). With "precomputed", an array (n_samples, n_terms).
-        y : array_like of float64, shape (n_structures,), or None
-            Total energies in eV; None takes those attached to the structures.
-        forces : sequence of array_like, shapes (n_atoms, 3), or None
-            Forces in eV/Angstrom; None takes the attached ones.
-        stress : array_like, shape (n_structures, 6), or None
-            Stress in eV/Angstrom^3 in ASE's Voigt order and sign, NaN where absent; None takes the
-            attached ones.
-        sample_weight : array_like, shape (n_structures,), or None
-            Weight of each structure, which multiplies all its squared residuals.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter, a structure or a label is not valid; the message names the structure.
-        """
-        self._check_parameters()
-        if self._is_precomputed():
-            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
-            return self._solve(ArrayEquations(*arrays))
-        return self._solve(self._accumulate(X, y, forces, stress, sample_weight, self._new_descriptors()))
-
-    def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
-        """Add a batch to the normal equations and solve again.
-
-        The first batch fixes species and radial grids, unless the descriptors name them. Parameters
-        are as in `fit`.
-
-        Returns
-        -------
-        self
-        """
-        if not hasattr(self, "normal_equations_"):
-            return self.fit(X, y, forces, stress, sample_weight)
-        self._check_parameters()
-        if self._is_precomputed():
-            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
-            self.normal_equations_.add(*arrays)
-            return self._solve(self.normal_equations_)
-        batch = self._accumulate(X, y, forces, stress, sample_weight, self.descriptors_)
-        return self._solve(self.normal_equations_ + batch)
-
-    def fit_normal_equations(self, normal_equations):
-        """Fit to normal equations that were accumulated before, on any day or machine.
-
-        Parameters
-        ----------
-        normal_equations : NormalEquations
-
-        Returns
-        -------
-        self
-        """
-        self._check_parameters()
-        if not isinstance(normal_equations, NormalEquations):
-            raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
-        return self._solve(normal_equations)
 
     def _check_parameters(self):
         for name in ("alpha", "energy_weight", "force_weight", "stress_weight"):
@@ -214,57 +64,24 @@ class PLIPRegressor(RegressorMixin, BaseEstimator):
     def _new_descriptors(self):
         return PLIPDescriptors() if self.descriptors is None else clone(self.descriptors)
 
-    def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
-        if forces is not None or stress is not None:
-            raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
-        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
-        if sample_weight is None:
-            weight = np.ones(len(y))
-        else:
-            weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-            if weight.ndim == 0:
-                weight = np.full(len(y), float(weight))
-        if weight.shape != y.shape or (weight < 0).any() or not weight.any():
-            raise ValueError("sample_weight must have one weight of at least 0 per sample, not all 0")
-        return X, y.astype(np.float64), weight
+    def _fitted_targets(self):
+        """Targets that the weights let in."""
+        weights = dict(zip(TARGETS, (self.energy_weight, self.force_weight, self.stress_weight), strict=True))
+        return [target for target in TARGETS if weights[target] > 0]
 
-    def _accumulate(self, X, y, forces, stress, sample_weight, descriptors):
-        return NormalEquations.from_structures(
-            X,
-            descriptors,
-            y,
-            forces,
-            stress,
-            sample_weight,
-            n_jobs=self.n_jobs,
-            verbose=self.verbose,
-            memory=self.memory,
-            targets=[
-                target
-                for target, weight in (
-                    ("energy", self.energy_weight),
-                    ("force", self.force_weight),
-                    ("virial", self.stress_weight),
-                )
-                if weight > 0
-            ],
-        )
-
-    def _solve(self, equations):
-        weights = () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
-        problem = equations.problem(*weights)
-        with single_blas_thread():
-            self.coef_, self.path_ = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
+    def _adopt(self, coef, path, equations, problem):
+        """Take the coefficients of a model on the path, and make its potential."""
+        self.coef_, self.path_ = coef, path
         self.normal_equations_ = equations
-        self.n_terms_ = int(np.count_nonzero(self.coef_))
-        self.column_scale_ = np.sqrt(np.diag(problem.gram) / problem.weight_sum)
+        self.n_terms_ = int(np.count_nonzero(coef))
+        self.column_scale_ = problem.scales
         if self._is_precomputed():
-            self.intercept_ = equations.intercept(self.coef_)
+            self.intercept_ = equations.intercept(coef)
         else:
             self.descriptors_ = equations.descriptors
-            self.n_features_in_ = len(self.coef_)
-            self.intercept_ = equations.reference_energies(self.coef_)
-            self.potential_ = Potential(self.descriptors_, self.coef_, self.intercept_)
+            self.n_features_in_ = len(coef)
+            self.intercept_ = equations.reference_energies(coef)
+            self.potential_ = Potential(self.descriptors_, coef, self.intercept_)
         return self
 
     def predict(self, X):
@@ -360,3 +177,410 @@ class PLIPRegressor(RegressorMixin, BaseEstimator):
         )
         predicted = self._predict(structures, forces=reference.forces is not None, stress=False)
         return metrics.score(structures, reference, predicted)
+
+
+class PLIPRegressor(_PLIPModel):
+    """Sparse linear interatomic potential, fitted to energies, forces and stresses.
+
+    The fit minimises
+
+    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + alpha sum_n |s_n w_n|``
+
+    over the coefficients w and the reference energies of the species. Rows are the energy
+    per atom, the force components and the virial per atom, v their weights times the root of
+    the sample weight, n the sum of the sample weights over rows, and s_n the weighted root
+    mean square of column n. (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020),
+    extended from forces to all three targets.)
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors, "precomputed" or None, default=None
+        The interactions on offer; None means ``PLIPDescriptors()``. With "precomputed", X is a
+        numeric array (n_samples, n_terms) and y any target.
+    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
+        How coefficients are found; see `plip.solvers`.
+    alpha : float, default=1e-5
+        Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
+        when the relative gain falls below alpha.
+    max_terms : int or None, default=300
+        Largest number of terms kept; stops any path first.
+    refit : bool, default=False
+        Whether to solve for the kept terms again, without shrinkage.
+    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
+        Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
+        (eV). A target of weight 0 is not fitted.
+    memory : None, str, path-like or joblib.Memory, default=None
+        Where the descriptors of each structure are kept, so that searches over other parameters do
+        not compute them again.
+    n_jobs : int or None, default=None
+        Number of joblib workers. The fit is the same to the last bit for any number.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    coef_ : ndarray of float64, shape (n_terms,)
+        Coefficients in eV per unit of their column; zeros are kept.
+    intercept_ : dict, or float with "precomputed"
+        Reference energies in eV by chemical symbol.
+    descriptors_ : PLIPDescriptors
+        Fitted clone of the descriptors.
+    potential_ : Potential
+        The fitted potential.
+    path_ : Path
+        All models on the way to the chosen one.
+    column_scale_ : ndarray of float64, shape (n_terms,)
+        Weighted root mean square s_n of each column; ``coef_ * column_scale_`` compares terms.
+    n_terms_ : int
+        Number of terms kept.
+    normal_equations_ : NormalEquations
+        Sums over the data that were fitted.
+    n_features_in_ : int
+        Number of terms on offer.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor(max_terms=100).fit(train)
+    >>> model.predict(test).shape
+    (27,)
+    """
+
+    def __init__(
+        self,
+        descriptors=None,
+        solver="lasso_lars",
+        alpha=1e-5,
+        max_terms=300,
+        refit=False,
+        energy_weight=30.0,
+        force_weight=1.0,
+        stress_weight=0.0,
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.descriptors = descriptors
+        self.solver = solver
+        self.alpha = alpha
+        self.max_terms = max_terms
+        self.refit = refit
+        self.energy_weight = energy_weight
+        self.force_weight = force_weight
+        self.stress_weight = stress_weight
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Fit the potential.
+
+        Parameters
+        ----------
+        X : iterable of ase.Atoms
+            Structures. A generator is read in batches and never held as a whole (its labels
+            must be attached). With "precomputed", an array (n_samples, n_terms).
+        y : array_like of float64, shape (n_structures,), or None
+            Total energies in eV; None takes those attached to the structures.
+        forces : sequence of array_like, shapes (n_atoms, 3), or None
+            Forces in eV/Angstrom; None takes the attached ones.
+        stress : array_like, shape (n_structures, 6), or None
+            Stress in eV/Angstrom^3 in ASE's Voigt order and sign, NaN where absent; None takes the
+            attached ones.
+        sample_weight : array_like, shape (n_structures,), or None
+            Weight of each structure, which multiplies all its squared residuals.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, a structure or a label is not valid; the message names the structure.
+        """
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
+            return self._solve(ArrayEquations(*arrays))
+        return self._solve(self._accumulate(X, y, forces, stress, sample_weight, self._new_descriptors()))
+
+    def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Add a batch to the normal equations and solve again.
+
+        The first batch fixes species and radial grids, unless the descriptors name them. Parameters
+        are as in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "normal_equations_"):
+            return self.fit(X, y, forces, stress, sample_weight)
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
+            self.normal_equations_.add(*arrays)
+            return self._solve(self.normal_equations_)
+        batch = self._accumulate(X, y, forces, stress, sample_weight, self.descriptors_)
+        return self._solve(self.normal_equations_ + batch)
+
+    def fit_normal_equations(self, normal_equations):
+        """Fit to normal equations that were accumulated before, on any day or machine.
+
+        Parameters
+        ----------
+        normal_equations : NormalEquations
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        if not isinstance(normal_equations, NormalEquations):
+            raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
+        return self._solve(normal_equations)
+
+    def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
+        if forces is not None or stress is not None:
+            raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        if sample_weight is None:
+            weight = np.ones(len(y))
+        else:
+            weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            if weight.ndim == 0:
+                weight = np.full(len(y), float(weight))
+        if weight.shape != y.shape or (weight < 0).any() or not weight.any():
+            raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
+        return X, y.astype(np.float64), weight
+
+    def _accumulate(self, X, y, forces, stress, sample_weight, descriptors):
+        return NormalEquations.from_structures(
+            X,
+            descriptors,
+            y,
+            forces,
+            stress,
+            sample_weight,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            memory=self.memory,
+            targets=self._fitted_targets(),
+        )
+
+    def _solve(self, equations):
+        weights = () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
+        problem = equations.problem(*weights)
+        with single_blas_thread():
+            coef, path = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
+        return self._adopt(coef, path, equations, problem)
+
+
+class PLIPRegressorCV(_PLIPModel):
+    """PLIPRegressor whose number of terms, and energy weight, are chosen by cross-validation.
+
+    The descriptors of each structure are computed once, whatever the number of folds: the training data
+    of a fold are the normal equations of all structures minus those of the fold. The error that is
+    compared is the mean over the targets of their relative mean square error, ``1 - R^2`` as in
+    `score`, which does not depend on the weights.
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors or None, default=None
+        The interactions on offer; None means ``PLIPDescriptors()``.
+    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
+        Whose path is searched.
+    alpha : float, default=1e-5
+        Where the path ends; see `PLIPRegressor`.
+    max_terms : int or None, default=300
+        Largest number of terms tried.
+    refit : bool, default=False
+        Whether to solve for the kept terms again, without shrinkage.
+    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
+        Factors of the rows; see `PLIPRegressor`.
+    energy_weights : sequence of float or None, default=None
+        Energy weights to choose from; None keeps `energy_weight`.
+    cv : int, splitter, iterable or None, default=None
+        As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
+    selection : {"min", "one_standard_error"}, default="min"
+        The size with the smallest error, or the smallest size whose error is within one standard error of it.
+    memory : None, str, path-like or joblib.Memory, default=None
+        Where the descriptors of each structure are kept for fits to come.
+    n_jobs : int or None, default=None
+        Number of joblib workers. The fit is the same to the last bit for any number.
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error"
+        over folds, and the root mean square errors "energy_rmse" (eV/atom), "force_rmse"
+        (eV/Angstrom), "virial_rmse" (eV/atom) of the targets present, over all folds.
+    energy_weight_ : float
+        The chosen energy weight.
+    selected_size_ : int
+        The chosen number of terms; `n_terms_` are those that are not zero.
+    n_splits_ : int
+        Number of folds.
+    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_, normal_equations_
+        As in `PLIPRegressor`, of the fit to all structures.
+    """
+
+    def __init__(
+        self,
+        descriptors=None,
+        solver="lasso_lars",
+        alpha=1e-5,
+        max_terms=300,
+        refit=False,
+        energy_weight=30.0,
+        force_weight=1.0,
+        stress_weight=0.0,
+        energy_weights=None,
+        cv=None,
+        selection="min",
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.descriptors = descriptors
+        self.solver = solver
+        self.alpha = alpha
+        self.max_terms = max_terms
+        self.refit = refit
+        self.energy_weight = energy_weight
+        self.force_weight = force_weight
+        self.stress_weight = stress_weight
+        self.energy_weights = energy_weights
+        self.cv = cv
+        self.selection = selection
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None, groups=None):
+        """Choose the number of terms by cross-validation and fit the potential to all structures.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures.
+        y, forces, stress, sample_weight
+            As in `PLIPRegressor.fit`.
+        groups : array_like, shape (n_structures,), or None
+            Groups for a splitter that uses them, such as `sklearn.model_selection.GroupKFold`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, a structure or a label is not valid; the message names the structure.
+        """
+        self._check_parameters()
+        weights = self._check_choices()
+        descriptors = self._new_descriptors()
+        structures = descriptors._checked(X, descriptors._given_species())
+        labels = wanted_labels(
+            read_labels(structures, y, forces, stress, sample_weight), self._fitted_targets()
+        )
+        tests = self._test_sets(structures, labels, groups)
+        descriptors._fit_checked(structures)
+        total, parts = self._accumulate(structures, labels, descriptors, tests)
+        self.n_splits_ = len(tests)
+        problems = {weight: total.problem(weight, self.force_weight, self.stress_weight) for weight in weights}
+        with single_blas_thread(), tqdm(
+            total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose
+        ) as bar:
+            errors, mean_squares, paths = {}, {}, {}
+            for weight in weights:
+                errors[weight], mean_squares[weight] = self._cross_validate(total, parts, weight, bar)
+                paths[weight] = self._path(problems[weight])
+                bar.update()
+        best = min(weights, key=lambda weight: errors[weight].mean(axis=0).min())
+        mean, spread = errors[best].mean(axis=0), errors[best].std(axis=0)
+        index = int(np.argmin(mean))
+        if self.selection == "one_standard_error":
+            bound = mean[index] + spread[index] / np.sqrt(max(1, len(parts) - 1))
+            index = int(np.argmax(mean <= bound))
+        self.energy_weight_ = best
+        self.selected_size_ = index
+        self.cv_results_ = {
+            "n_terms": np.arange(len(mean)),
+            "mean_error": mean,
+            "std_error": spread,
+            **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
+        }
+        path = paths[best]
+        return self._adopt(path.coefs[index].copy(), path, total, problems[best])
+
+    def _check_choices(self):
+        if self._is_precomputed():
+            raise ValueError(
+                "PLIPRegressorCV takes folds over structures; for arrays use sklearn.linear_model.LassoLarsCV"
+            )
+        if self.selection not in ("min", "one_standard_error"):
+            raise ValueError(f"selection must be 'min' or 'one_standard_error', got {self.selection!r}")
+        if self.energy_weights is None:
+            return [float(self.energy_weight)]
+        weights = np.asarray(self.energy_weights, np.float64)
+        if weights.ndim != 1 or weights.size == 0 or not (np.isfinite(weights) & (weights > 0)).all():
+            raise ValueError(f"energy_weights must be a list of positive numbers, got {self.energy_weights!r}")
+        return weights.tolist()
+
+    def _test_sets(self, structures, labels, groups):
+        cv = 5 if self.cv is None else self.cv
+        if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+            cv = KFold(int(cv), shuffle=True, random_state=0)
+        splits = list(check_cv(cv).split(structures, labels.energy, groups))
+        if len(splits) < 2:
+            raise ValueError("cv must make at least two splits")
+        return [np.sort(np.asarray(test)) for _, test in splits]
+
+    def _accumulate(self, structures, labels, descriptors, tests):
+        """Normal equations of all structures and of each test set."""
+        reference = least_squares_reference(structures, descriptors.species_, labels)
+        options = {"reference": reference, "memory": self.memory, "n_jobs": self.n_jobs, "verbose": self.verbose}
+
+        def equations(rows):
+            chosen = [structures[row] for row in rows]
+            return NormalEquations.from_labels(chosen, descriptors, labels.take(rows), **options)
+
+        distinct = {test.tobytes(): test for test in tests}
+        sums = {key: equations(test) for key, test in distinct.items()}
+        counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(structures))
+        if counts.max() > 1:  # overlapping test sets: their sum is not the whole
+            total = equations(np.arange(len(structures)))
+        else:
+            rest = np.flatnonzero(counts == 0)
+            total = functools.reduce(operator.add, sums.values())
+            total = total + equations(rest) if len(rest) else total
+        return total, [sums[test.tobytes()] for test in tests]
+
+    def _path(self, problem):
+        """One model for each number of terms allowed, from none on."""
+        most = len(problem.moment) if self.max_terms is None else min(self.max_terms, len(problem.moment))
+        path = SOLVERS[self.solver](problem, self.alpha, self.max_terms).at_sizes(np.arange(most + 1))
+        return refit_path(problem, path) if self.refit else path
+
+    def _cross_validate(self, total, parts, weight, bar):
+        """Errors of every size in every fold, and mean squares by target over all folds."""
+        null = total.null_mean_squares()
+        errors, squares, weight_sums = [], {}, {}
+        for part in parts:
+            train = total - part
+            coefs = self._path(train.problem(weight, self.force_weight, self.stress_weight)).coefs
+            found = part.mean_squares(coefs, train.references(coefs))
+            errors.append(np.mean([found[target] / null[target] for target in found], axis=0))
+            for target, values in found.items():
+                n = part.weight_sums[target]
+                squares[target] = squares.get(target, 0.0) + n * values
+                weight_sums[target] = weight_sums.get(target, 0.0) + n
+            bar.update()
+        return np.array(errors), {target: squares[target] / weight_sums[target] for target in squares}

@@ -12,8 +12,9 @@
 #define MAX_DEGREE 40
 /* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
 #define NUMBER_DENSITY 0.1
-/* A table may change a pair force by this much, eV/Angstrom: about a hundred of them make the force on an atom. */
-#define TABLE_TOLERANCE 1e-9
+/* A table may change the force of a centre on a neighbour by this much, eV/Angstrom: a pair force is the sum of two of
+ * them, and about a hundred pairs, with errors of both signs, make the force on an atom. */
+#define TABLE_TOLERANCE 4e-10
 /* Tables of more intervals leave the cache; what is not accurate then is evaluated exactly. */
 #define MIN_INTERVALS 256
 #define MAX_INTERVALS 4096
@@ -469,7 +470,7 @@ static void make_tables(builder *b, section *part, double cutoff)
         tables[k]->exact = exact;
     }
     part->inverse_spacing = 1.0 / part->spacing;
-    potential->table_error = fmax(potential->table_error, error);
+    potential->table_error = fmax(potential->table_error, 2.0 * error);
 }
 
 /* ------------------------------------------------------------------ plan of one centre */

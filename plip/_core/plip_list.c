@@ -8,6 +8,8 @@
 
 /* Bins are this fraction of the cutoff: at 1/2 a search visits 3.7 times the volume of the sphere, at 1 6.4 times. */
 #define BINS_PER_CUTOFF 2
+/* Cell vectors that an atom may be away from the cell, and that the cutoff may span: more would not fit an int. */
+#define MAX_IMAGES 1e6
 
 static void *array(size_t count, size_t size)
 {
@@ -66,6 +68,10 @@ static int make_images(plip_list *list, int n, const double *positions, const do
         for (k = 0; k < 3; k++) {
             const double *r = positions + 3 * (size_t)i;
             double s = r[0] * inverse[k] + r[1] * inverse[3 + k] + r[2] * inverse[6 + k];
+            if (periodic[k] && !(fabs(s) < MAX_IMAGES)) {
+                free(fraction);
+                return -2;
+            }
             fraction[3 * (size_t)i + k] = s;
             s -= periodic[k] ? floor(s) : 0.0;
             if (s < low[k])
@@ -77,6 +83,10 @@ static int make_images(plip_list *list, int n, const double *positions, const do
         double *c = inverse + k;
         /* cutoff over the height of the cell, with a margin for rounding */
         double delta = cutoff * sqrt(c[0] * c[0] + c[3] * c[3] + c[6] * c[6]) * (1.0 + 1e-10) + 1e-10;
+        if (periodic[k] && !(delta < MAX_IMAGES)) {
+            free(fraction);
+            return -2;
+        }
         low[k] -= delta;
         high[k] += delta;
     }
@@ -92,6 +102,10 @@ static int make_images(plip_list *list, int n, const double *positions, const do
             }
             if (pass == 0) {
                 next += (size_t)(last[0] - first[0] + 1) * (last[1] - first[1] + 1) * (last[2] - first[2] + 1) - 1;
+                if (next > INT_MAX / 4) {
+                    free(fraction);
+                    return -2;
+                }
                 continue;
             }
             list->owner[i] = i;
@@ -111,10 +125,6 @@ static int make_images(plip_list *list, int n, const double *positions, const do
         if (pass == 1)
             break;
         count = next;
-        if (count > INT_MAX / 4) {
-            free(fraction);
-            return -2;
-        }
         list->owner = array(count, sizeof(int));
         list->shift = array(3 * count, sizeof(int));
         if (!list->owner || !list->shift) {

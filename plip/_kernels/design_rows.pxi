@@ -17,10 +17,16 @@ cdef extern from "lanes.h" nogil:
                    double *value, double *derivative)
     void product_sum(long rows, long columns, long length, const double *a, long stride_a,
                      const double *b, long stride_b, double *c, long stride_c)
-    void fields(int degree, long width, int n_components, const double *of_neighbor, const double *of_atom,
-                double parity, const double *weight, int n_weights, const int *successor, const double *u,
-                double inverse_r, const double *own, double n_own, const double *arm, double *tensor,
-                double *by_derivative, double *by_value)
+    ctypedef struct field_group:
+        int degree, n_components, n_weights
+        long width
+        const double *weight
+        const int *successor
+        double parity, n_own
+        double *tensor
+    void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
+                double inverse_r, const double *own, const double *arm, double *by_derivative,
+                double *by_value)
     void add_diagonal(long width, int n_components, int angular, const double *value,
                       const double *derivative, const double *by_derivative, const double *by_value,
                       double *sum)
@@ -179,7 +185,7 @@ cdef class Kernel:
         bucket.radial = <double *>malloc(2 * capacity * self.set_first[self.n_sets] * sizeof(double))
         bucket.factor = <double *>malloc(2 * self.n_classes * sizeof(double))
         bucket.buffer = <double *>malloc(max(1, 2 * capacity * n_outputs * self.widest_field) * sizeof(double))
-        bucket.tensor = <double *>malloc(n_monomials(self.max_degree) * max(LANES, self.widest_field) * sizeof(double))
+        bucket.tensor = <double *>malloc(n_monomials(self.max_degree) * max(4 * LANES, self.widest_field) * sizeof(double))
         bucket.sums = <double *>malloc(max(1, n_outputs * self.widest_field * self.widest_set) * sizeof(double))
         if (
             bucket.order == NULL or bucket.within == NULL or bucket.direction == NULL or bucket.monomial == NULL
@@ -448,15 +454,15 @@ cdef class Kernel:
                        const double[:, ::1] state, long row, double[:, ::1] force_rows,
                        double[:, ::1] virial_rows) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
-        cdef int g, f, degree, x, e, n_weights
+        cdef int g, f, degree, x, e, lower
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
         cdef long k, m, width, n_b, step, target
-        cdef double parity, coefficient
+        cdef double coefficient
         cdef double[3] vector
+        cdef field_group group
         cdef const double *of_neighbor
         cdef const double *of_atom
         cdef const double *own
-        cdef const double *weight
         cdef const double *direction
         cdef double *derivative
         cdef double *value
@@ -469,9 +475,16 @@ cdef class Kernel:
             if m == 0:
                 continue
             degree = self.groups[g, DEGREE]
-            parity = -1.0 if degree % 2 else 1.0
-            n_weights = n_monomials(degree - 1) if degree else 0
+            lower = first_monomial(degree - 1) if degree else 0
             width = padded(self.groups[g, COUNT])
+            group.degree = degree
+            group.n_components = n_monomials(degree)
+            group.n_weights = n_monomials(degree - 1) if degree else 0
+            group.width = width
+            group.successor = &self.successor[lower, 0]
+            group.parity = -1.0 if degree % 2 else 1.0
+            group.n_own = <double>neighbor_is_centre + <double>atom_is_centre
+            group.tensor = bucket.tensor
             n_b = self.set_first[f + 1] - self.set_first[f]
             derivative = bucket.radial + 2 * bucket.capacity * self.set_first[f]
             value = derivative + m * n_b
@@ -482,16 +495,13 @@ cdef class Kernel:
                 of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
                 own = value + k * n_b if self.groups[g, OWN] else NULL
                 direction = bucket.direction + 3 * k
-                weight = bucket.monomial + k * self.n_components + (first_monomial(degree - 1) if degree else 0)
+                group.weight = bucket.monomial + k * self.n_components + lower
                 for x in range(3):
                     vector[x] = direction[x] * distance_p[bucket.order[k]]
                 by_derivative = bucket.buffer + (k * step if self.groups[g, OUTER] else 0)
                 by_value = by_derivative + (m * step if self.groups[g, OUTER] else step)
-                fields(degree, width, n_monomials(degree), of_neighbor, of_atom, parity, weight, n_weights,
-                       &self.successor[first_monomial(degree - 1) if degree else 0, 0], direction,
-                       1.0 / distance_p[bucket.order[k]], own,
-                       <double>neighbor_is_centre + <double>atom_is_centre,
-                       vector if n_outputs == 9 else NULL, bucket.tensor, by_derivative, by_value)
+                fields(&group, of_neighbor, of_atom, direction, 1.0 / distance_p[bucket.order[k]], own,
+                       vector if n_outputs == 9 else NULL, by_derivative, by_value)
                 if not self.groups[g, OUTER]:
                     add_diagonal(width, n_outputs, degree > 0, value + k * n_b, derivative + k * n_b,
                                  by_derivative, by_value, bucket.sums)

@@ -130,56 +130,95 @@ static void product_sum(long rows, long columns, long length, const double *a, l
  * with S the symmetric tensor of the field. by_derivative[x] gets p u_x, by_value[x] the
  * second factor (not written for degree 0). S is that of the neighbour as a centre plus
  * `parity` times that of the atom itself as a centre; either may be NULL. `own` (or NULL) is
- * the vector to subtract from p, the neighbour's own share. With `arm` (r u) not NULL, six
- * more components xx yy zz yz xz xy follow, each component x times arm y. */
-INLINE void fields(int degree, long width, int n_components, const double *of_neighbor, const double *of_atom,
-                   double parity, const double *weight, int n_weights, const int *successor, const double *u,
-                   double inverse_r, const double *own, double n_own, const double *arm, double *tensor,
-                   double *by_derivative, double *by_value)
+ * the vector to subtract n_own times from p, the neighbour's own share. With `arm` (r u) not
+ * NULL, six more components xx yy zz yz xz xy follow, each component x times arm y. */
+typedef struct {
+    int degree, n_components, n_weights;
+    long width;
+    const double *weight;
+    const int *successor;
+    double parity, n_own;
+    double *tensor; /* scratch: n_components * 4 * LANES doubles */
+} field_group;
+
+INLINE void field_tile(const int vectors, const field_group *g, const double *of_neighbor, const double *of_atom,
+                       const double *u, double inverse_r, const double *own, const double *arm,
+                       double *by_derivative, double *by_value)
 {
     static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
-    for (long b = 0; b < width; b += LANES) {
-        lanes gradient[3], p;
-        for (int k = 0; k < n_components; k++) {
-            lanes s = splat(0.0);
-            if (of_neighbor)
-                s = load(of_neighbor + k * width + b);
-            if (of_atom)
-                s += splat(parity) * load(of_atom + k * width + b);
-            store(tensor + k * LANES, s);
-        }
-        if (degree == 0) {
-            p = load(tensor);
-            gradient[0] = gradient[1] = gradient[2] = splat(0.0);
-        } else {
-            gradient[0] = gradient[1] = gradient[2] = splat(0.0);
-            for (int k = 0; k < n_weights; k++) {
-                lanes w = splat(weight[k]);
-                for (int x = 0; x < 3; x++)
-                    gradient[x] += w * load(tensor + successor[3 * k + x] * LANES);
+    const long width = g->width;
+    const double *tensor = g->tensor;
+    long stride = vectors * LANES;
+    lanes gradient[3][4], p[4];
+    if (of_neighbor && of_atom)
+        for (int k = 0; k < g->n_components; k++)
+            for (int v = 0; v < vectors; v++)
+                store(g->tensor + k * stride + v * LANES,
+                      load(of_neighbor + k * width + v * LANES)
+                          + splat(g->parity) * load(of_atom + k * width + v * LANES));
+    else if (of_atom)
+        for (int k = 0; k < g->n_components; k++)
+            for (int v = 0; v < vectors; v++)
+                store(g->tensor + k * stride + v * LANES,
+                      splat(g->parity) * load(of_atom + k * width + v * LANES));
+    else {
+        tensor = of_neighbor;
+        stride = width;
+    }
+    for (int x = 0; x < 3; x++)
+        for (int v = 0; v < vectors; v++)
+            gradient[x][v] = splat(0.0);
+    if (g->degree == 0)
+        for (int v = 0; v < vectors; v++)
+            p[v] = load(tensor + v * LANES);
+    else {
+        for (int k = 0; k < g->n_weights; k++) {
+            const lanes w = splat(g->weight[k]);
+            for (int x = 0; x < 3; x++) {
+                const double *component = tensor + g->successor[3 * k + x] * stride;
+                for (int v = 0; v < vectors; v++)
+                    gradient[x][v] += w * load(component + v * LANES);
             }
-            p = splat(u[0]) * gradient[0] + splat(u[1]) * gradient[1] + splat(u[2]) * gradient[2];
         }
-        lanes scale = splat(degree * inverse_r);
+        for (int v = 0; v < vectors; v++)
+            p[v] = splat(u[0]) * gradient[0][v] + splat(u[1]) * gradient[1][v] + splat(u[2]) * gradient[2][v];
+    }
+    const lanes scale = splat(g->degree * inverse_r);
+    for (int v = 0; v < vectors; v++) {
         lanes by_v[3], by_d[3];
         for (int x = 0; x < 3; x++)
-            by_v[x] = scale * (gradient[x] - p * splat(u[x]));
+            by_v[x] = scale * (gradient[x][v] - p[v] * splat(u[x]));
         if (own)
-            p -= splat(n_own) * load(own + b);
+            p[v] -= splat(g->n_own) * load(own + v * LANES);
         for (int x = 0; x < 3; x++) {
-            by_d[x] = p * splat(u[x]);
-            store(by_derivative + x * width + b, by_d[x]);
-            if (degree)
-                store(by_value + x * width + b, by_v[x]);
+            by_d[x] = p[v] * splat(u[x]);
+            store(by_derivative + x * width + v * LANES, by_d[x]);
+            if (g->degree)
+                store(by_value + x * width + v * LANES, by_v[x]);
         }
         if (arm)
             for (int k = 0; k < 6; k++) {
                 lanes y = splat(arm[second[k]]);
-                store(by_derivative + (3 + k) * width + b, by_d[first[k]] * y);
-                if (degree)
-                    store(by_value + (3 + k) * width + b, by_v[first[k]] * y);
+                store(by_derivative + (3 + k) * width + v * LANES, by_d[first[k]] * y);
+                if (g->degree)
+                    store(by_value + (3 + k) * width + v * LANES, by_v[first[k]] * y);
             }
     }
+}
+
+static void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
+                   double inverse_r, const double *own, const double *arm, double *by_derivative,
+                   double *by_value)
+{
+    long b = 0;
+#define FIELD_TILES(vectors)                                                                                  \
+    for (; b + vectors * LANES <= g->width; b += vectors * LANES)                                             \
+        field_tile(vectors, g, of_neighbor ? of_neighbor + b : NULL, of_atom ? of_atom + b : NULL, u,         \
+                   inverse_r, own ? own + b : NULL, arm, by_derivative + b, by_value + b);
+    FIELD_TILES(4)
+    FIELD_TILES(2)
+    FIELD_TILES(1)
+#undef FIELD_TILES
 }
 
 /* sum[x][b] += derivative[b] by_derivative[x][b] + value[b] by_value[x][b] */

@@ -1,0 +1,43 @@
+"""Potentials made by hand: random coefficients, scaled so that every term matters in a given structure."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import oracle
+
+from plip._terms import build_terms
+from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.potential import Potential
+from plip.radial import Gaussian, Power, Slater
+
+
+def interactions(cutoff, mixed=False, four_body=True, switch=None):
+    """All interactions, with cutoffs of their own where these are legal."""
+    return {
+        "two_body": TwoBody([Gaussian(eta=1.5, centers=[1.5, 2.5]), Power(powers=-2.0)]),
+        "three_body": ThreeBody(
+            [Gaussian(eta=1.0, centers=[1.2, 2.5]), Slater(powers=1.0, zeta=0.7)], max_power=4, mixed=mixed
+        ),
+        "n_body": NBody(Gaussian(eta=1.0, centers=[1.5, 2.5]), powers=(2, 3, 5), switch=switch),
+        "four_body": FourBody(Gaussian(eta=0.8, centers=[1.4, 2.4])) if four_body else None,
+    }
+
+
+def make_potential(atoms, terms, seed=0, n_terms=None, size=1.0):
+    """A potential of (some of) the terms, each of them of about `size` eV in this structure."""
+    rng = np.random.default_rng(seed)
+    if n_terms is not None and n_terms < len(terms):
+        terms = [terms[n] for n in sorted(rng.choice(len(terms), n_terms, replace=False))]
+    magnitudes = oracle.oracle_magnitudes(atoms, terms)
+    # Terms that hardly exist in this structure get the coefficient of those of 0.01 eV.
+    coef = rng.normal(size=len(terms)) * size / np.maximum(magnitudes, 0.01)
+    species = tuple(sorted(set(atoms.symbols)))
+    intercept = {symbol: -3.21 * (n + 1) for n, symbol in enumerate(species)}
+    return Potential(SimpleNamespace(terms_=terms, species_=species), coef, intercept)
+
+
+def sample_potential(atoms, cutoff, seed=0, n_terms=80, **options):
+    """A potential with all interactions for a structure."""
+    species = sorted(set(atoms.symbols))
+    terms = build_terms(species, cutoff, **interactions(cutoff, **options))
+    return make_potential(atoms, terms, seed, n_terms)

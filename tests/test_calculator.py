@@ -1,0 +1,229 @@
+"""The ASE calculator: all properties, the neighbour list that is reused, ASE's own tools."""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.test import gradient_test
+from ase.constraints import FixAtoms
+from ase.filters import FrechetCellFilter
+from ase.md.nptberendsen import NPTBerendsen
+from ase.md.verlet import VelocityVerlet
+from ase.optimize import BFGS
+from sample_potentials import interactions, make_potential, sample_potential
+from sample_structures import sample
+
+from plip._terms import build_terms
+from plip.calculator import PLIPCalculator
+from plip.interactions import TwoBody
+from plip.radial import LennardJones
+
+
+@pytest.fixture(scope="module")
+def solid():
+    """Copper with a Lennard-Jones potential that holds it together, and some many-body terms."""
+    from types import SimpleNamespace
+
+    from plip.potential import Potential
+
+    atoms = bulk("Cu", cubic=True, a=3.7) * (2, 2, 2)
+    pair = build_terms(["Cu"], 5.0, two_body=TwoBody(LennardJones(sigma=2.35)))
+    small = make_potential(atoms, build_terms(["Cu"], 4.0, **interactions(4.0)), n_terms=20, size=0.05)
+    terms = pair + [term for term, _ in small.terms]
+    coef = np.concatenate([[0.4], small.coef])
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), coef, {"Cu": -3.5})
+    return atoms, potential
+
+
+def warm(atoms, kelvin=300):
+    momenta = np.random.default_rng(0).normal(size=(len(atoms), 3))
+    momenta *= np.sqrt(atoms.get_masses() * units.kB * kelvin)[:, None]
+    atoms.set_momenta(momenta - momenta.mean(axis=0))
+
+
+@pytest.mark.parametrize("name", ["bulk", "small cell", "triclinic", "slab", "three species"])
+def test_all_properties(name):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff)
+    expected = potential.evaluate(atoms)
+    atoms.calc = potential.calculator()
+    # The list with a skin has the neighbours in another order.
+    close = {"rtol": 0, "atol": 1e-11}
+    np.testing.assert_allclose(atoms.get_potential_energy(), expected["energy"], **close)
+    np.testing.assert_allclose(atoms.get_potential_energy(force_consistent=True), expected["energy"], **close)
+    np.testing.assert_allclose(atoms.get_potential_energies(), expected["energies"], **close)
+    np.testing.assert_allclose(atoms.get_forces(), expected["forces"], **close)
+    np.testing.assert_allclose(atoms.get_stress(), expected["stress"], **close)
+    np.testing.assert_allclose(atoms.get_stresses().sum(axis=0), expected["stress"], **close)
+    assert set(PLIPCalculator.implemented_properties) == {
+        "energy",
+        "free_energy",
+        "energies",
+        "forces",
+        "stress",
+        "stresses",
+    }
+
+
+def test_molecule_has_no_stress():
+    atoms, cutoff = sample("molecule")
+    atoms.calc = sample_potential(atoms, cutoff).calculator()
+    assert np.isfinite(atoms.get_forces()).all()
+    for method in (atoms.get_stress, atoms.get_stresses):
+        with pytest.raises(PropertyNotImplementedError):
+            method()
+
+
+def test_parameters_are_checked():
+    potential = sample_potential(*sample("bulk"), n_terms=3)
+    for bad in ({"skin": -0.1}, {"skin": np.nan}, {"skin": np.inf}, {"n_threads": 0}, {"n_threads": 1.5}):
+        with pytest.raises(ValueError, match=next(iter(bad))):
+            potential.calculator(**bad)
+
+
+def test_bad_structures_are_refused():
+    atoms, cutoff = sample("bulk")
+    atoms.calc = sample_potential(atoms, cutoff, n_terms=3).calculator()
+    atoms.get_forces()
+    atoms.positions[1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        atoms.get_forces()
+    atoms.positions[1] = atoms.positions[0]
+    with pytest.raises(ValueError, match="closer than"):
+        atoms.get_forces()
+    other = Atoms("Ge")
+    other.calc = atoms.calc
+    with pytest.raises(ValueError, match="Ge"):
+        other.get_potential_energy()
+
+
+# The list that is reused
+
+
+def test_reused_list_gives_the_right_forces(solid):
+    """Random walks of positions and cell, with and without rebuilding."""
+    atoms, potential = solid
+    atoms = atoms.copy()
+    calc = potential.calculator(skin=0.6)
+    rng = np.random.default_rng(1)
+    n_steps = 40
+    for _ in range(n_steps):
+        atoms.positions += rng.normal(scale=0.02, size=(len(atoms), 3))
+        strain = rng.normal(scale=0.004, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+        calc.calculate(atoms, ["forces", "stress"])
+        expected = potential.evaluate(atoms)
+        np.testing.assert_allclose(calc.results["energy"], expected["energy"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(calc.results["forces"], expected["forces"], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(calc.results["stress"], expected["stress"], rtol=0, atol=1e-11)
+    # It was reused, and made anew in time.
+    assert 1 < calc._neighbors.n_builds < n_steps / 3
+
+
+def test_list_lasts_until_half_the_skin(solid):
+    atoms, potential = solid
+    atoms = atoms.copy()
+    calc = potential.calculator(skin=0.4)
+
+    def builds():
+        calc.calculate(atoms, ["energy"])
+        return calc._neighbors.n_builds
+
+    assert builds() == 1
+    atoms.positions[3, 0] += 0.199
+    assert builds() == 1
+    atoms.positions[3, 0] += 0.002
+    assert builds() == 2
+    # Homogeneous strain of a large cell moves far atoms by more than the skin, but pairs only by a little.
+    atoms.set_cell(atoms.cell * 1.05, scale_atoms=True)
+    assert builds() == 2
+    atoms.set_cell(atoms.cell * 0.8, scale_atoms=True)
+    assert builds() == 3
+    atoms.pbc = (True, True, False)
+    assert builds() == 4
+    del atoms[0]
+    assert builds() == 5
+    # Jumps by a cell vector are displacements, whatever they do to the physics.
+    atoms.positions[2] += atoms.cell[0]
+    assert builds() == 6
+
+
+def test_same_list_serves_exchanged_species():
+    atoms, cutoff = sample("two species")
+    potential = sample_potential(atoms, cutoff)
+    calc = potential.calculator()
+    calc.calculate(atoms, ["energy"])
+    atoms.numbers[[0, 5]] = atoms.numbers[[5, 0]]
+    calc.calculate(atoms, ["energy"])
+    assert calc.results["energy"] == pytest.approx(potential.energy(atoms), abs=1e-11)
+    assert calc._neighbors.n_builds == 1
+
+
+def test_shrinking_cell_brings_new_neighbours():
+    # Without the strain in the criterion, the pairs beyond the old list would be lost.
+    atoms, cutoff = sample("small cell")
+    potential = sample_potential(atoms, cutoff)
+    calc = potential.calculator(skin=0.3)
+    for factor in (1.0, 0.98, 0.96, 0.93, 0.9):
+        squeezed = atoms.copy()
+        squeezed.set_cell(atoms.cell * factor, scale_atoms=True)
+        calc.calculate(squeezed, ["energy"])
+        assert calc.results["energy"] == pytest.approx(potential.energy(squeezed), abs=1e-10)
+
+
+# ASE's tools
+
+
+def test_energy_is_conserved(solid):
+    atoms, potential = solid
+    atoms = atoms.copy()
+    atoms.calc = potential.calculator()
+    warm(atoms)
+    start = atoms.get_total_energy()
+    energies = []
+    dynamics = VelocityVerlet(atoms, 2 * units.fs)
+    dynamics.attach(lambda: energies.append(atoms.get_total_energy()), interval=10)
+    dynamics.run(300)
+    # The error of the integrator at 2 fs; it does not grow.
+    assert np.abs(np.array(energies) - start).max() < 2e-4 * len(atoms)
+    assert abs(np.mean(energies[-10:]) - np.mean(energies[1:11])) < 1e-5 * len(atoms)
+
+
+def test_relaxation_of_cell_and_positions(solid):
+    atoms, potential = solid
+    atoms = atoms.copy()
+    atoms.rattle(0.05, seed=2)
+    atoms.calc = potential.calculator()
+    assert BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-4, steps=300)
+    assert np.abs(atoms.get_stress()).max() < 1e-5
+    np.testing.assert_allclose(*gradient_test(atoms, indices=[0, 1]), rtol=0, atol=1e-5)
+
+
+def test_pressure_coupling_changes_the_cell(solid):
+    atoms, potential = solid
+    atoms = atoms.copy()
+    atoms.calc = potential.calculator()
+    warm(atoms)
+    volume = atoms.get_volume()
+    NPTBerendsen(
+        atoms,
+        2 * units.fs,
+        temperature_K=300,
+        pressure_au=1.0 * units.GPa,
+        compressibility_au=0.01 / units.GPa,
+        taut=50 * units.fs,
+        taup=200 * units.fs,
+    ).run(50)
+    assert atoms.get_volume() != volume
+    assert atoms.get_potential_energy() == pytest.approx(potential.energy(atoms), abs=1e-9)
+
+
+def test_constraints_are_left_to_ase(solid):
+    atoms, potential = solid
+    atoms = atoms.copy()
+    atoms.rattle(0.05, seed=2)
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.calc = potential.calculator()
+    assert not atoms.get_forces()[0].any()
+    assert atoms.get_forces(apply_constraint=False)[0].any()

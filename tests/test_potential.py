@@ -1,0 +1,420 @@
+"""Potentials: derivatives, symmetries, files, errors."""
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.constraints import FixAtoms
+from sample_potentials import interactions, make_potential, sample_potential
+from sample_structures import SAMPLE_NAMES, sample, switch_radius
+
+from plip import Potential, load_potential
+from plip._terms import build_terms
+from plip.interactions import NBody, TwoBody
+from plip.radial import Gaussian
+
+# Central differences of fourth order with this step (A, or strain) have truncation and rounding errors of
+# about 1e-11 of the energies of the parts, which are about 1 eV.
+STEP = 5e-4
+WEIGHTS = {-2: 1 / 12, -1: -8 / 12, 1: 8 / 12, 2: -1 / 12}
+
+
+def derivative(energy_at):
+    return sum(weight * energy_at(n * STEP) for n, weight in WEIGHTS.items()) / STEP
+
+
+def strained(atoms, strain):
+    atoms = atoms.copy()
+    deformation = np.eye(3) + strain
+    atoms.set_cell(atoms.cell.array @ deformation)
+    atoms.positions = atoms.positions @ deformation
+    return atoms
+
+
+def moved(atoms, atom, axis, distance):
+    atoms = atoms.copy()
+    atoms.positions[atom, axis] += distance
+    return atoms
+
+
+def assert_close(found, expected, scale):
+    """The relative error of the issue, 1e-7, of the largest component."""
+    assert np.abs(np.subtract(found, expected)).max() <= 1e-7 * max(np.abs(scale).max(), 1e-2)
+
+
+# Derivatives
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_forces_are_the_gradient(name, mixed):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff, mixed=mixed)
+    forces = potential.forces(atoms)
+    rng = np.random.default_rng(4)
+    for atom in rng.choice(len(atoms), min(len(atoms), 3), replace=False):
+        for axis in range(3):
+            slope = derivative(lambda d, a=atom, c=axis: potential.energy(moved(atoms, a, c, d)))
+            assert_close(forces[atom, axis], -slope, forces)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("name", [name for name in SAMPLE_NAMES if sample(name)[0].cell.rank == 3])
+def test_stress_is_the_strain_derivative(name, mixed):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff, mixed=mixed)
+    stress = potential.stress(atoms)
+    expected = []
+    for first, second in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+        direction = np.zeros((3, 3))
+        direction[first, second] += 0.5
+        direction[second, first] += 0.5
+        expected.append(
+            derivative(lambda e, d=direction: potential.energy(strained(atoms, e * d))) / atoms.get_volume()
+        )
+    assert_close(stress, expected, stress)
+
+
+def test_every_family_has_exact_derivatives(families):
+    atoms, cutoff = sample("two species")
+    for name, family in families.items():
+        parts = interactions(cutoff)
+        for part in parts.values():
+            part.set_params(radial=family)
+        potential = make_potential(atoms, build_terms(["C", "Si"], cutoff, **parts), n_terms=80)
+        forces = potential.forces(atoms)
+        slope = derivative(lambda d, p=potential: p.energy(moved(atoms, 3, 1, d)))
+        assert abs(forces[3, 1] + slope) <= 1e-7 * np.abs(forces).max(), name
+
+
+def test_switched_densities_have_exact_derivatives():
+    atoms, cutoff = sample("bulk")
+    switch = {("Si", "Si"): switch_radius(atoms, 2.4)}
+    part = NBody(Gaussian(eta=1.0, centers=2.2), powers=(2, 4), switch=switch)
+    potential = make_potential(atoms, build_terms(["Si"], cutoff, n_body=part))
+    forces = potential.forces(atoms)
+    for axis in range(3):
+        slope = derivative(lambda d, c=axis: potential.energy(moved(atoms, 2, c, d)))
+        assert_close(forces[2, axis], -slope, forces)
+
+
+def test_energy_and_forces_vanish_smoothly_at_the_cutoff():
+    potential = sample_potential(*sample("small cell"), n_terms=None)
+    r = potential.cutoff
+    alone = 2 * potential.intercept["Mo"]
+    for distance in (r - 1e-6, r, r + 1e-6):
+        pair = Atoms("Mo2", positions=[[0, 0, 0], [distance, 0, 0]])
+        # f_c rises with the square of the distance to the cutoff.
+        assert potential.energy(pair) == pytest.approx(alone, abs=1e-9)
+        assert np.abs(potential.forces(pair)).max() < 1e-4
+
+
+# Symmetries
+
+
+@pytest.mark.parametrize("name", ["bulk", "triclinic", "slab", "molecule", "three species"])
+def test_symmetries(name):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff, mixed=True)
+    reference = potential.evaluate(atoms)
+    assert np.abs(reference["forces"].sum(axis=0)).max() < 1e-11
+
+    shifted = atoms.copy()
+    shifted.positions += [11.3, -7.7, 0.4]
+    rotated = atoms.copy()
+    rotated.rotate(37.0, (1.0, 0.3, -0.2), rotate_cell=True)
+    vectors, turned = (np.vstack([a.positions, a.cell.array]) for a in (atoms, rotated))
+    turn = np.linalg.lstsq(vectors, turned, rcond=None)[0]
+    order = np.random.default_rng(0).permutation(len(atoms))
+    for other, expected in (
+        (shifted, reference["forces"]),
+        (rotated, reference["forces"] @ turn),
+        (atoms[order], reference["forces"][order]),
+    ):
+        results = potential.evaluate(other)
+        # Another place in the interval of a table: 1e-11; rounding errors of the same size.
+        assert results["energy"] == pytest.approx(reference["energy"], abs=1e-9)
+        np.testing.assert_allclose(results["forces"], expected, rtol=0, atol=1e-8)
+
+
+def test_supercell_is_eight_times_the_cell():
+    atoms, cutoff = sample("triclinic")
+    potential = sample_potential(atoms, cutoff)
+    one, eight = potential.evaluate(atoms), potential.evaluate(atoms * (2, 2, 2))
+    assert eight["energy"] == pytest.approx(8 * one["energy"], rel=1e-13)
+    np.testing.assert_allclose(eight["forces"], np.tile(one["forces"], (8, 1)), rtol=0, atol=1e-11)
+    np.testing.assert_allclose(eight["stress"], one["stress"], rtol=0, atol=1e-13)
+
+
+def test_energies_add_up():
+    atoms, cutoff = sample("two species")
+    results = sample_potential(atoms, cutoff).evaluate(atoms)
+    assert results["energies"].sum() == pytest.approx(results["energy"], rel=1e-14)
+
+
+def test_isolated_atom_has_its_reference_energy():
+    atoms, cutoff = sample("isolated atom")
+    potential = sample_potential(atoms, cutoff)
+    assert potential.energy(atoms) == potential.intercept["Ne"]
+    assert not potential.forces(atoms).any()
+    assert np.isnan(potential.stress(atoms)).all()
+
+
+def test_input_is_not_modified():
+    atoms, cutoff = sample("slab")
+    atoms.set_constraint(FixAtoms([0, 1]))
+    before = atoms.copy()
+    forces = sample_potential(atoms, cutoff).forces(atoms)
+    assert atoms == before
+    assert np.abs(forces[:2]).max() > 0  # constraints do not matter
+
+
+def test_the_same_call_gives_the_same_bits():
+    atoms, cutoff = sample("three species")
+    potential = sample_potential(atoms, cutoff)
+    first, second = potential.evaluate(atoms), potential.evaluate(atoms)
+    assert first["energy"] == second["energy"] == potential.energy(atoms)
+    np.testing.assert_array_equal(first["forces"], potential.forces(atoms))
+    np.testing.assert_array_equal(first["stress"], potential.stress(atoms))
+
+
+# Contents
+
+
+def small_potential():
+    terms = build_terms(["C", "Si"], 4.0, two_body=TwoBody(Gaussian(eta=1.0, centers=[1.5, 2.5])))
+    descriptors = SimpleNamespace(terms_=terms, species_=("C", "Si"))
+    return Potential(descriptors, [0.1, 0.0, -0.3, 1 / 3, 0.0, 2e-17], {"C": -1.1, "Si": -2.2}), terms
+
+
+def test_terms_are_those_that_matter():
+    potential, terms = small_potential()
+    assert potential.terms == [(terms[0], 0.1), (terms[2], -0.3), (terms[3], 1 / 3), (terms[5], 2e-17)]
+    assert potential.species == ("C", "Si")
+    assert potential.cutoff == 4.0
+    assert potential.intercept == {"C": -1.1, "Si": -2.2}
+    assert "C-Si" in repr(potential) and "4 terms" in repr(potential)
+    with pytest.raises(ValueError):
+        potential.coef[0] = 1.0
+
+
+def test_no_terms_at_all():
+    _, terms = small_potential()
+    descriptors = SimpleNamespace(terms_=terms, species_=("C", "Si"))
+    potential = Potential(descriptors, np.zeros(6), {"C": -1.0, "Si": -2.0})
+    atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]], cell=[3, 3, 3], pbc=True)
+    assert potential.energy(atoms) == -3.0
+    assert not potential.forces(atoms).any()
+    assert not potential.stress(atoms).any()
+
+
+def test_constructor_refuses():
+    _, terms = small_potential()
+    descriptors = SimpleNamespace(terms_=terms, species_=("C", "Si"))
+    reference = {"C": 0.0, "Si": 0.0}
+    for coef, intercept, match in (
+        (np.ones(5), reference, "6 terms"),
+        (np.full(6, np.nan), reference, "finite"),
+        (np.ones(6), {"C": 0.0}, "Si"),
+        (np.ones(6), {"C": 0.0, "Si": np.inf}, "finite"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            Potential(descriptors, coef, intercept)
+
+
+# Files
+
+
+def assert_same_bits(first, second, atoms):
+    assert second.terms == first.terms
+    assert second.intercept == first.intercept
+    np.testing.assert_array_equal(second.coef, first.coef)
+    one, two = first.evaluate(atoms), second.evaluate(atoms)
+    assert one["energy"] == two["energy"]
+    np.testing.assert_array_equal(one["forces"], two["forces"])
+    np.testing.assert_array_equal(one["stress"], two["stress"])
+
+
+def test_round_trips_keep_every_bit(tmp_path):
+    for name in ("three species", "molecule"):
+        atoms, cutoff = sample(name)
+        potential = sample_potential(
+            atoms, cutoff, mixed=True, switch={tuple(sorted(set(atoms.symbols)))[:2]: np.pi / 2}
+        )
+        potential.save(tmp_path / "model.json")
+        for other in (
+            load_potential(tmp_path / "model.json"),
+            load_potential(str(tmp_path / "model.json")),
+            pickle.loads(pickle.dumps(potential)),
+            copy.deepcopy(potential),
+        ):
+            assert_same_bits(potential, other, atoms)
+
+
+def test_file_is_readable(tmp_path):
+    potential, _ = small_potential()
+    potential.save(tmp_path / "model.json")
+    text = (tmp_path / "model.json").read_text()
+    document = json.loads(text)
+    assert document["format"] == "plip-potential"
+    assert document["version"] == 1
+    assert document["units"] == {"energy": "eV", "length": "Angstrom"}
+    assert document["species"] == ["C", "Si"]
+    assert document["reference_energies"] == {"C": -1.1, "Si": -2.2}
+    assert len(document["terms"]) == 4
+    assert document["terms"][2]["coefficient"] == 1 / 3
+    # one line per term
+    assert sum('"coefficient"' in line for line in text.splitlines()) == 4
+
+
+def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
+    potential, _ = small_potential()
+    path = tmp_path / "model.json"
+    potential.save(path)
+    before = path.read_bytes()
+
+    def full_disk(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.replace", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        potential.save(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model.json"]
+
+
+def broken_files():
+    potential, _ = small_potential()
+
+    def document(change):
+        def make(path):
+            potential.save(path)
+            data = json.loads(path.read_text())
+            change(data)
+            path.write_text(json.dumps(data))
+
+        return make
+
+    def cut_off(path):
+        potential.save(path)
+        path.write_bytes(path.read_bytes()[:-40])
+
+    return {
+        "cut off": (cut_off, "JSON"),
+        "empty": (lambda path: path.write_text(""), "JSON"),
+        "binary": (lambda path: path.write_bytes(b"\x80\x04\xff\x00"), "JSON"),
+        "another format": (lambda path: path.write_text("[1, 2]"), "not a plip potential"),
+        "newer": (document(lambda d: d.update(version=2)), "upgrade plip-potential"),
+        "no version": (document(lambda d: d.pop("version")), "damaged"),
+        "other units": (document(lambda d: d["units"].update(energy="Ry")), "units"),
+        "unknown symbol": (document(lambda d: d["species"].append("Xx")), "species"),
+        "no species": (document(lambda d: d.update(species=[], reference_energies={})), "damaged"),
+        "species twice": (document(lambda d: d["species"].append("C")), "damaged"),
+        "missing reference": (document(lambda d: d["reference_energies"].pop("C")), "reference energy"),
+        "reference is text": (document(lambda d: d["reference_energies"].update(C="1")), "finite number"),
+        "coefficient is NaN": (document(lambda d: d["terms"][0].update(coefficient=np.nan)), "finite number"),
+        "coefficient is missing": (document(lambda d: d["terms"][0].pop("coefficient")), "finite number"),
+        "no terms": (document(lambda d: d.pop("terms")), "terms"),
+        "term is text": (document(lambda d: d["terms"].append("x")), "terms"),
+        "no cutoff": (document(lambda d: d["terms"][0].pop("cutoff")), "not the description of a term"),
+        "bad radial": (document(lambda d: d["terms"][0]["radial"][0].update(eta=-1.0)), "eta"),
+        "foreign species": (document(lambda d: d["terms"][0].update(species=["C", "O"])), "energy: O"),
+    }
+
+
+@pytest.mark.parametrize("name", broken_files())
+def test_broken_files_are_named_with_a_remedy(name, tmp_path):
+    make, match = broken_files()[name]
+    path = tmp_path / "broken.json"
+    make(path)
+    with pytest.raises(ValueError, match=match) as error:
+        load_potential(path)
+    assert "broken.json" in str(error.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.json"):
+        load_potential(tmp_path / "nothing.json")
+
+
+def test_no_scikit_learn_is_needed(tmp_path):
+    atoms, cutoff = sample("bulk")
+    potential = sample_potential(atoms, cutoff)
+    potential.save(tmp_path / "model.json")
+    atoms.write(tmp_path / "atoms.xyz")
+    code = """if True:
+        import sys
+        sys.modules["sklearn"] = None  # its import fails
+        from ase.io import read
+        from plip import load_potential
+        atoms = read("atoms.xyz")
+        potential = load_potential("model.json")
+        atoms.calc = potential.calculator()
+        assert atoms.get_potential_energy() == potential.energy(atoms)
+        print(repr(potential.energy(atoms)))
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    # The file of the positions has 8 decimals.
+    assert float(run.stdout) == pytest.approx(potential.energy(atoms), abs=1e-5)
+
+
+# Bad structures
+
+
+def bad_structures():
+    def change(**values):
+        atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]], cell=[4, 4, 4], pbc=True)
+        for name, value in values.items():
+            setattr(atoms, name, value)
+        return atoms
+
+    return {
+        "NaN": (change(positions=[[0, 0, 0], [0, 0, np.nan]]), "positions"),
+        "infinite": (change(positions=[[0, 0, 0], [0, 0, np.inf]]), "positions"),
+        "far": (change(positions=[[0, 0, 0], [0, 0, 1e8]]), "positions"),
+        "NaN cell": (change(cell=np.diag([1.0, 2.0, np.nan])), "cell"),
+        "unknown species": (change(numbers=[14, 8]), "O, which this potential does not know"),
+        "no element": (change(numbers=[14, 0]), "does not know"),
+        "no cell": (change(cell=np.zeros((3, 3))), "cell vector a"),
+        "flat cell": (change(cell=[[4, 0, 0], [0, 4, 0], [4, 4, 0]]), "without volume"),
+        "one place": (change(positions=[[0, 0, 0], [0, 4, 8 - 1e-4]]), "closer than 0.001"),
+        "thin cell": (change(cell=[4, 4, 1e-4]), "closer than 0.001"),
+    }
+
+
+@pytest.mark.parametrize("name", bad_structures())
+def test_bad_structures(name):
+    potential, _ = small_potential()
+    atoms, match = bad_structures()[name]
+    for method in (potential.energy, potential.forces, potential.stress):
+        with pytest.raises(ValueError, match=match):
+            method(atoms)
+
+
+def test_a_list_is_not_a_structure():
+    potential, _ = small_potential()
+    with pytest.raises(TypeError, match="one by one"):
+        potential.energy([Atoms("Si")])
+
+
+def test_no_atoms():
+    potential, _ = small_potential()
+    assert potential.energy(Atoms()) == 0.0
+    assert potential.forces(Atoms()).shape == (0, 3)
+
+
+def test_flat_cell_of_a_molecule_does_not_matter():
+    potential, _ = small_potential()
+    atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]])
+    energy = potential.energy(atoms)
+    atoms.cell = [[4, 0, 0], [0, 4, 0], [4, 4, 0]]
+    assert potential.energy(atoms) == energy
+    assert np.isnan(potential.stress(atoms)).all()
