@@ -34,13 +34,13 @@ UNITS = {"energy": "meV/atom", "force": "eV/A", "stress": "GPa"}
 def energy_r2(y_true, y_pred, composition, sample_weight=None):
     """R^2 of the energy per atom about the best reference by composition.
 
-        R^2 = 1 - sum_i w_i (e_i - ê_i)^2 / sum_i w_i (e_i - x_i . e0)^2,    e_i = E_i / N_i
+        R^2 = 1 - sum_i w_i (e_i - p_i)^2 / sum_i w_i (e_i - x_i . e0)^2,    e_i = E_i / N_i
 
-    x_i are the composition fractions of structure i and e0 the reference energies per species that fit e_i
-    best in the sense of weighted least squares (of least norm where compositions do not tell species apart).
-    For one composition that is the usual R^2 about the mean. As in `sklearn.metrics.r2_score`, reference
-    energies that explain the targets exactly leave no variance: then 1 if the prediction is exact and 0
-    otherwise.
+    p_i are the predicted energies per atom, x_i the composition fractions of structure i and e0 the reference
+    energies per species that fit e_i best in the sense of weighted least squares (of least norm where
+    compositions do not tell species apart). For one composition that is the usual R^2 about the mean. As in
+    `sklearn.metrics.r2_score`, reference energies that explain the targets exactly leave no variance: then 1
+    if the prediction is exact and 0 otherwise.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ def energy_r2(y_true, y_pred, composition, sample_weight=None):
 def force_r2(y_true, y_pred, sample_weight=None):
     """R^2 of the force components about zero.
 
-        R^2 = 1 - sum w (F - F^)^2 / sum w F^2
+        R^2 = 1 - sum w (F - P)^2 / sum w F^2
 
-    Forces have the mean zero by symmetry. Where all are exactly zero: 1 if the prediction is exact and 0
-    otherwise, as in `sklearn.metrics.r2_score`.
+    P are the predicted components. Forces have the mean zero by symmetry. Where all are exactly zero: 1 if
+    the prediction is exact and 0 otherwise, as in `sklearn.metrics.r2_score`.
 
     Parameters
     ----------
@@ -167,8 +167,7 @@ def error_summary(model, X, labels=None):
     Parameters
     ----------
     model : PLIPRegressor or Potential
-        Anything with ``predict``, ``predict_forces``, ``predict_stress`` of a list of structures, or with
-        ``energy``, ``forces``, ``stress`` of one.
+        Or anything else with ``predict``, ``predict_forces`` and ``predict_stress``.
     X : sequence of n ase.Atoms
         ``atoms.info["group"]`` names the group of a structure.
     labels : Labels, optional
@@ -322,12 +321,15 @@ def _rmse_and_mae(target, true, predicted):
 
 
 def _predict(model, X, reference):
-    energy = forces = stress = None
-    whole = hasattr(model, "predict")
-    if reference.energy is not None:
-        energy = np.asarray(model.predict(X) if whole else [model.energy(atoms) for atoms in X])
-    if reference.forces is not None:
-        forces = model.predict_forces(X) if whole else [model.forces(atoms) for atoms in X]
-    if reference.stress is not None:
-        stress = np.asarray(model.predict_stress(X) if whole else [model.stress(atoms) for atoms in X])
+    wanted = {"forces": reference.forces is not None, "stress": reference.stress is not None}
+    potential = getattr(model, "potential_", model)
+    if hasattr(potential, "evaluate"):
+        results = [potential.evaluate(atoms, **wanted) for atoms in X]
+        energy = np.array([result["energy"] for result in results])
+        forces = [result["forces"] for result in results] if wanted["forces"] else None
+        stress = np.array([result["stress"] for result in results]) if wanted["stress"] else None
+    else:
+        energy = None if reference.energy is None else np.asarray(model.predict(X))
+        forces = model.predict_forces(X) if wanted["forces"] else None
+        stress = np.asarray(model.predict_stress(X)) if wanted["stress"] else None
     return Labels(energy, forces, stress, reference.sample_weight)

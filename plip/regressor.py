@@ -424,6 +424,8 @@ class PLIPRegressorCV(_PLIPModel):
         The chosen energy weight.
     selected_size_ : int
         The chosen number of terms; `n_terms_` are those that are not zero.
+    alpha_ : float
+        Penalty of the chosen model.
     n_splits_ : int
         Number of folds.
     coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_, normal_equations_
@@ -511,6 +513,7 @@ class PLIPRegressorCV(_PLIPModel):
             index = int(np.argmax(mean <= bound))
         self.energy_weight_ = best
         self.selected_size_ = index
+        self.alpha_ = float(paths[best].alphas[index])
         self.cv_results_ = {
             "n_terms": np.arange(len(mean)),
             "mean_error": mean,

@@ -314,8 +314,8 @@ NAN, INF = np.nan, np.inf
         ("stress", [STRESS, STRESS[:5], STRESS, STRESS], r"structure 1 .*shape \(6,\), got shape \(5,\)"),
         ("stress", [[], STRESS, STRESS, STRESS], r"structure 0 .*shape \(6,\), got shape \(0,\)"),
         ("stress", [STRESS, STRESS, np.zeros((2, 3)), STRESS], r"structure 2 .*shape \(3, 3\)"),
-        ("stress", [STRESS, [0, 0, NAN, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinity"),
-        ("stress", [STRESS, [0, 0, INF, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinity"),
+        ("stress", [STRESS, [0, 0, NAN, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinite"),
+        ("stress", [STRESS, [0, 0, INF, 0, 0, 0], STRESS, STRESS], "structure 1 .*NaN or infinite"),
     ],
 )
 def test_given_labels_that_are_unusable(argument, value, message):
@@ -326,14 +326,14 @@ def test_given_labels_that_are_unusable(argument, value, message):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("energy", NAN, "energy hold NaN"),
-        ("energy", INF, "energy hold NaN or infinity"),
+        ("energy", NAN, "energy has NaN"),
+        ("energy", INF, "energy has NaN or infinite"),
         ("energy", np.zeros(12), "a single number, got shape"),
         ("energy", "low", "real numbers"),
         ("forces", np.zeros((5, 3)), r"shape \(12, 3\), got shape \(5, 3\)"),
-        ("forces", np.full((12, 3), NAN), "forces hold NaN"),
-        ("forces", np.full((12, 3), -INF), "forces hold NaN or infinity"),
-        ("stress", np.full(6, NAN), "stress hold NaN"),
+        ("forces", np.full((12, 3), NAN), "forces has NaN"),
+        ("forces", np.full((12, 3), -INF), "forces has NaN or infinite"),
+        ("stress", np.full(6, NAN), "stress has NaN"),
         ("stress", np.zeros(5), r"shape \(6,\)"),
     ],
 )
@@ -349,7 +349,7 @@ def test_nan_forces_in_given_list():
     forces = read_labels(X).forces
     forces[3] = forces[3].copy()
     forces[3][5, 1] = NAN
-    with pytest.raises(ValueError, match=r"^structure 3 \(Cu16\): forces hold NaN"):
+    with pytest.raises(ValueError, match=r"^structure 3 \(Cu16\): forces has NaN"):
         read_labels(X, forces=forces)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib import metadata, util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
+from ase.md.verlet import VelocityVerlet
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import sample
 
+from plip import Potential, load_potential
 from plip import lammps as plip_lammps
-from plip import load_potential
 from plip._terms import build_terms
 from plip.cli import main
 from plip.interactions import NBody, TwoBody
@@ -240,7 +242,8 @@ def test_plugin_needs_metal_units(plugin, tmp_path):
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
     commands, _ = setup(tmp_path, atoms, ["Si"])
     commands[0] = "units real"
-    code, log = run_lammps(tmp_path, [*commands, "pair_style plip", "pair_coeff * * model.json Si", "run 0"], plugin)
+    pair = ["pair_style plip", "pair_coeff * * model.json Si"]
+    code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
     assert code != 0
     assert "units metal" in log
 
@@ -249,22 +252,13 @@ def test_plugin_needs_metal_units(plugin, tmp_path):
 @needs_compiler
 def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     """100 steps of NVE from the same start, to 1e-6 Angstrom."""
-    from types import SimpleNamespace
-
-    from ase import units
-    from ase.io import read
-    from ase.md.verlet import VelocityVerlet
-
-    from plip import Potential
-
     atoms = bulk("Cu", cubic=True, a=3.7) * (3, 3, 3)
     pair = build_terms(["Cu"], 5.0, two_body=TwoBody(LennardJones(sigma=2.35)))
     potential = Potential(SimpleNamespace(terms_=pair, species_=("Cu",)), [0.4], {"Cu": 0.0})
     potential.save(tmp_path / "model.json")
     # The constants of LAMMPS's metal units, so that both integrate the same equations.
-    mass, femtosecond = 63.546, 1e-3
+    mass, step = 63.546, 1e-3  # amu, ps
     acceleration = 1.0 / 1.0364269e-4  # eV/(A amu) in A/ps^2
-    step = 1.0 * femtosecond
     rng = np.random.default_rng(0)
     velocities = rng.normal(scale=np.sqrt(8.617343e-5 * 300 * acceleration / mass), size=atoms.positions.shape)
     atoms.set_masses(np.full(len(atoms), mass))
@@ -277,7 +271,8 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
 
     commands, _ = setup(tmp_path, atoms, ["Cu"])
     commands += [f"mass 1 {mass}", "pair_style plip", "pair_coeff * * model.json Cu"]
-    commands += [f"set atom {n + 1} vx {v[0]:.17g} vy {v[1]:.17g} vz {v[2]:.17g}" for n, v in enumerate(velocities)]
+    for n, (x, y, z) in enumerate(velocities, 1):
+        commands.append(f"set atom {n} vx {x:.17g} vy {y:.17g} vz {z:.17g}")
     commands += [
         f"timestep {step}",
         "fix nve all nve",
@@ -289,8 +284,6 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     rows = np.loadtxt(tmp_path / "end.dump", skiprows=9)
     assert np.abs(rows[:, 1:] - moving.positions).max() < 1e-6
     assert np.abs(rows[:, 1:] - atoms.positions).max() > 0.1
-    assert units.fs / femtosecond == pytest.approx(to_ase, rel=1e-6)
-    assert read is not None
 
 
 @needs_lammps
@@ -307,7 +300,7 @@ def test_python_module_of_lammps_finds_the_plugin(plugin, tmp_path):
         plip.lammps.start()
         from lammps import lammps
         run = lammps(cmdargs=["-screen", "none", "-log", "none"])
-        assert ["pair", "plip"] in run.available_plugins("pair"), run.available_plugins()
+        assert ["pair", "plip"] in run.available_plugins()
         run.commands_list({commands!r})
         print(repr(run.get_thermo("pe")))
     """
@@ -369,7 +362,7 @@ def test_failing_compiler_is_quoted(tmp_path):
 def exportable(atoms, cutoff, seed=0):
     parts = interactions(cutoff, four_body=False)
     species = sorted(set(atoms.symbols))
-    return make_potential(atoms, build_terms(species, cutoff, **parts), seed)
+    return make_potential(atoms, build_terms(species, cutoff, **parts), seed, n_terms=60)
 
 
 @needs_lammps
@@ -399,10 +392,9 @@ def test_export_is_deterministic(tmp_path, capsys):
     potential = exportable(atoms, cutoff)
     potential.save(tmp_path / "model.json")
     contents = []
+    command = ["export", "lammps", str(tmp_path / "model.json"), "-o", str(tmp_path / "out")]
     for _ in range(2):
-        assert main(
-            ["export", "lammps", str(tmp_path / "model.json"), "-o", str(tmp_path / "out"), "--species", "Si", "C"]
-        ) == 0
+        assert main([*command, "--species", "Si", "C"]) == 0
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()})
     assert contents[0] == contents[1]
     assert "pair.in" in contents[0]
