@@ -362,13 +362,16 @@ def _kinds(terms, species):
     kinds, columns = {}, {}
     for column, term in enumerate(terms):
         kind = kinds.setdefault(
-            term.interaction, {"functions": [], "cutoff": term.cutoff, "powers": [], "switches": {}}
+            term.interaction,
+            {"functions": [], "numbers": {}, "cutoff": term.cutoff, "powers": [], "switches": {}},
         )
         indices = []
         for function in term.radial:
-            if function not in kind["functions"]:
+            key = type(function), function.kernel_parameters()
+            if key not in kind["numbers"]:
+                kind["numbers"][key] = len(kind["functions"])
                 kind["functions"].append(function)
-            indices.append(kind["functions"].index(function))
+            indices.append(kind["numbers"][key])
         if term.power not in kind["powers"]:
             kind["powers"].append(term.power)
         numbers = tuple(species.index(symbol) for symbol in term.species)

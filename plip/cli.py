@@ -64,7 +64,7 @@ def main(argv=None):
         except BrokenPipeError:
             # The reader, such as `head`, has enough. Python would complain once more at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except (CommandError, ImportError, OSError, ValueError) as error:
+        except (CommandError, OSError, ValueError) as error:
             if arguments.traceback:
                 traceback.print_exc()
             print(f"plip: error: {_one_line(error)}", file=sys.stderr)

@@ -293,7 +293,7 @@ def _check_array(value, shape, index, atoms, name):
         raise ValueError(f"{describe(index, atoms)}: {name} must be {expected}, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(
-            f"{describe(index, atoms)}: {name} has NaN or infinite values; correct it or leave the structure out"
+            f"{describe(index, atoms)}: {name} has NaN or infinite values; correct it or leave it out"
         )
     return array
 

@@ -69,14 +69,15 @@ class _Sums:
     def add_rows(self, rows, weight):
         """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
         if len(rows):
+            # NumPy makes this one symmetric rank-k update of BLAS.
             self.add(_Sums(self.width, np.dot(rows.T, rows), weight, len(rows)))
 
     def add(self, other):
-        if other._products is not None:
-            if self._products is None:
-                self._products = other._products.copy()
-            else:
-                self._products += other._products
+        """Add sums that are not needed afterwards: their memory may be taken over."""
+        if self._products is None:
+            self._products = other._products
+        elif other._products is not None:
+            self._products += other._products
         self.weight += other.weight
         self.n_rows += other.n_rows
 
@@ -590,6 +591,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
     width = n_terms + len(design.species) + 1
     sums = _empty_sums(width)
     block = _Block(sums["force"], width)
+    energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
     for k, atoms in enumerate(structures):
         weight = labels.sample_weight[k]
         if weight == 0.0:
@@ -607,7 +609,8 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
         if labels.energy is not None:
             energy = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [energy]])
-            sums["energy"].add_rows(root / size * row[None, :], weight)
+            energy_rows.append(root / size * row)
+            energy_weight += weight
         virial = np.zeros((6, width)) if has_stress else None
         if forces is not None and structure.force_products is not None:
             products = np.zeros((width, width))
@@ -620,8 +623,13 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
             block.add(structure, forces, root, virial)
         if has_stress:
             virial[:, -1] = atoms.get_volume() * stress
-            sums["virial"].add_rows(root / size * virial, 6 * weight)
+            virial_rows.append(root / size * virial)
+            virial_weight += 6 * weight
     block.flush()
+    if energy_rows:
+        sums["energy"].add_rows(np.array(energy_rows), energy_weight)
+    if virial_rows:
+        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight)
     return sums
 
 

@@ -260,7 +260,8 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     mass, step = 63.546, 1e-3  # amu, ps
     acceleration = 1.0 / 1.0364269e-4  # eV/(A amu) in A/ps^2
     rng = np.random.default_rng(0)
-    velocities = rng.normal(scale=np.sqrt(8.617343e-5 * 300 * acceleration / mass), size=atoms.positions.shape)
+    thermal = np.sqrt(8.617343e-5 * 300 * acceleration / mass)
+    velocities = rng.normal(scale=thermal, size=atoms.positions.shape)
     atoms.set_masses(np.full(len(atoms), mass))
     # ASE's unit of time is that in which eV, A and amu need no constant.
     to_ase = np.sqrt(acceleration)
