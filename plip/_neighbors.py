@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from vesin import NeighborList
 
+from plip._structures import enclosing_cell
+
 __all__ = ["Neighbors", "find_neighbors"]
 
 
@@ -58,8 +60,8 @@ def find_neighbors(atoms, species_a, n_species, cutoff):
     search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
     i, j, vector_pc, distance_p = search.compute(
         points=atoms.positions,
-        box=atoms.cell[:],
-        periodic=atoms.pbc,
+        box=enclosing_cell(atoms, cutoff),
+        periodic=True,
         quantities="ijDd",
     )
     bucket_p = i.astype(np.int64) * n_species + species_a[j]

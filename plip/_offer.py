@@ -1,12 +1,86 @@
-"""The offer of terms that "auto" makes: interactions chosen from the cutoff and the data."""
+"""Offers of terms for any material: "auto" and the presets, made from the cutoff and the data.
+
+Each interaction has a ladder of grids, from rich to poor. An offer takes for each interaction,
+in turn, the richest grid that fits its share of the columns; with many species the grids
+shrink, and an interaction whose poorest grid does not fit is left out. `doc/accuracy.rst` gives
+the measurements behind the ladders.
+"""
+
+from collections import Counter
 
 import numpy as np
 
 from plip._neighbors import find_neighbors
-from plip.interactions import NBody, ThreeBody, TwoBody
+from plip._terms import arm_permutations
+from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 
-__all__ = ["automatic_interactions", "shortest_distance"]
+__all__ = ["OFFERS", "automatic_interactions", "count_columns", "shortest_distance"]
+
+# Ranks (p, q, t), from cheap to dear in simulations.
+_DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
+_BASIC = ((1, 1, 0), (1, 1, 1), (2, 1, 0))
+_HIGHER = ((2, 2, 0), (2, 1, 1), (3, 1, 0), (3, 1, 1))
+_RANKS = _DENSITY + _BASIC + _HIGHER
+
+# Grids are (number of Gaussians, width over spacing).
+_TWO_BODY = tuple(
+    {"grids": grids}
+    for grids in (
+        ((12, 1.0), (6, 1.0)),
+        ((8, 1.0), (4, 1.0)),
+        ((8, 1.0),),
+        ((6, 1.0),),
+        ((4, 1.0),),
+        ((3, 1.0),),
+        ((2, 1.0),),
+        ((1, 1.0),),
+    )
+)
+_N_BODY = tuple(
+    {"grids": grids, "powers": powers}
+    for grids, powers in (
+        (((12, 1.0), (8, 1.5), (6, 2.0)), (2, 3, 4)),
+        (((6, 1.0), (4, 1.5)), (2, 3, 4)),
+        (((4, 1.0),), (2, 3, 4)),
+        (((3, 1.0),), (2, 3)),
+        (((2, 1.0),), (2,)),
+        (((1, 1.0),), (2,)),
+    )
+)
+_THREE_BODY = tuple(
+    {"grids": ((count, 1.0),), "max_power": max_power, "mixed": mixed}
+    for count, max_power, mixed in (
+        (6, 6, True),
+        (5, 5, True),
+        (4, 5, True),
+        (4, 4, True),
+        (6, 5, False),
+        (4, 4, False),
+        (3, 3, False),
+        (2, 3, False),
+        (2, 2, False),
+        (1, 2, False),
+        (1, 1, False),
+    )
+)
+_FOUR_BODY = tuple(
+    {"grids": ((count, 1.0),), "ranks": ranks}
+    for count, ranks in ((3, _RANKS), (2, _RANKS), (2, _BASIC), (1, _RANKS), (1, _BASIC), (1, ((1, 1, 1),)))
+)
+
+# Where each offer enters the ladders (None: not at all), and how many columns the interactions
+# may have: two-, N-, three-body, and all four together. The four-body interaction takes what is left.
+OFFERS = {
+    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800)},
+    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400)},
+    "balanced": {"first": (0, 1, 2, 1), "columns": (100, 120, 380, 600)},
+    "accurate": {"first": (0, 0, 1, 0), "columns": (150, 200, 450, 1200)},
+}
+
+# The four-body interaction sees less far: three arms reach any direction within the first
+# shells already, and its cost grows with the neighbours.
+_FOUR_BODY_REACH = 0.9
 
 
 def shortest_distance(structures, cutoff):
@@ -19,39 +93,68 @@ def shortest_distance(structures, cutoff):
     return shortest
 
 
-def _gaussians(count, first, cutoff, width=1.0):
+def count_columns(n_species, interaction):
+    """Number of columns of an interaction, without building them.
+
+    Parameters
+    ----------
+    n_species : int
+        Number of species.
+    interaction : TwoBody, ThreeBody, NBody or FourBody
+        Whose `radial` is a list of Gaussians with centres given as lists.
+
+    Returns
+    -------
+    int
+    """
+    count = sum(len(family.centers) for family in interaction.radial)
+    pairs = n_species * (n_species + 1) // 2
+    if isinstance(interaction, TwoBody):
+        return pairs * count
+    if isinstance(interaction, NBody):
+        return n_species**2 * count * len(interaction.powers)
+    if isinstance(interaction, ThreeBody):
+        arms = n_species * count
+        kinds = arms * (arms + 1) // 2 if interaction.mixed else pairs * count
+        return n_species * kinds * (interaction.max_power + 1)
+    # Burnside: the orbits of the arms under a group of permutations number the mean over the
+    # group of (kinds of arms)^(cycles of the permutation).
+    arms = n_species * count
+    total = 0
+    for rank in interaction.ranks:
+        orders = arm_permutations(rank)
+        total += sum(arms ** _cycles(order) for order in orders) // len(orders)
+    return n_species * total
+
+
+def _cycles(order):
+    """Number of cycles of a permutation of three: by its number of fixed points."""
+    return {3: 3, 1: 2, 0: 1}[Counter(k == arm for k, arm in enumerate(order))[True]]
+
+
+def _gaussians(count, first, cutoff, width):
     """`count` Gaussians from `first` to the cutoff; `width` is their sigma over their spacing."""
     centers = np.round(np.linspace(first, cutoff, count, endpoint=False), 4)
     sigma = width * (cutoff - first) / count
     return Gaussian(eta=round(0.5 / sigma**2, 4), centers=centers.tolist())
 
 
-# From rich to poor; the first that fits its share of the columns is offered.
-_TWO_BODY = ((12, 6), (8, 4), (8,), (6,), (4,), (3,), (2,), (1,))
-_THREE_BODY = (
-    (6, 6, True),
-    (4, 5, True),
-    (6, 5, False),
-    (4, 4, False),
-    (3, 3, False),
-    (2, 3, False),
-    (2, 2, False),
-    (1, 2, False),
-    (1, 1, False),
-)
-_N_BODY = (
-    (((12, 1.0), (8, 1.5), (6, 2.0)), (2, 3, 4)),
-    (((6, 1.0), (4, 1.5)), (2, 3, 4)),
-    (((4, 1.0),), (2, 3, 4)),
-    (((3, 1.0),), (2, 3)),
-    (((2, 1.0),), (2,)),
-    (((1, 1.0),), (2,)),
-)
-_MAX_TWO_BODY, _MAX_THREE_BODY, _MAX_N_BODY = 150, 450, 200
+def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None):
+    """The richest interaction, from rung `begin` on, that fits the budget; None if there is none."""
+    for rung in ladder[begin:]:
+        parameters = {name: value for name, value in rung.items() if name != "grids"}
+        radial = [_gaussians(count, first, reach, width) for count, width in rung["grids"]]
+        interaction = kind(radial, cutoff=cutoff, **parameters)
+        if count_columns(n_species, interaction) <= budget:
+            return interaction
+    return None
 
 
-def automatic_interactions(n_species, shortest, cutoff):
-    """Two-, three- and N-body interactions for any material.
+def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
+    """Interactions for any material.
+
+    Gaussians stand at equal distances from the shortest distance of the data on up to the
+    cutoff. Their width is their spacing, or more where smooth densities serve better.
 
     Parameters
     ----------
@@ -61,31 +164,31 @@ def automatic_interactions(n_species, shortest, cutoff):
         Shortest distance in the data in Angstrom.
     cutoff : float
         Cutoff in Angstrom.
+    offer : {"auto", "fast", "balanced", "accurate"}, default="auto"
+        How much to offer.
 
     Returns
     -------
     dict
-        ``two_body``, ``three_body``, ``n_body``; None for an interaction of which not
-        even the poorest grid fits.
+        ``two_body``, ``three_body``, ``n_body``, ``four_body``; None for an interaction that
+        the offer does not have or of which not even the poorest grid fits. A pair interaction
+        there is always.
     """
-    first = round(min(shortest, 0.6 * cutoff), 1)
-    pairs = n_species * (n_species + 1) // 2
-    others = n_species * (n_species - 1) // 2
-    two_body = three_body = n_body = None
-    for counts in _TWO_BODY:
-        if pairs * sum(counts) <= _MAX_TWO_BODY:
-            two_body = TwoBody([_gaussians(count, first, cutoff) for count in counts])
-            break
-    for count, max_power, mixed in _THREE_BODY:
-        if mixed:
-            arms = n_species * count * (count + 1) // 2 + others * count**2
-        else:
-            arms = pairs * count
-        if n_species * arms * (max_power + 1) <= _MAX_THREE_BODY:
-            three_body = ThreeBody(_gaussians(count, first, cutoff), max_power=max_power, mixed=mixed)
-            break
-    for grids, powers in _N_BODY:
-        if n_species**2 * sum(count for count, _ in grids) * len(powers) <= _MAX_N_BODY:
-            n_body = NBody([_gaussians(count, first, cutoff, width) for count, width in grids], powers=powers)
-            break
-    return {"two_body": two_body, "three_body": three_body, "n_body": n_body}
+    first = round(min(shortest, 0.6 * cutoff), 1) or 0.6 * cutoff
+    begin_two, begin_n, begin_three, begin_four = OFFERS[offer]["first"]
+    most_two, most_n, most_three, most = OFFERS[offer]["columns"]
+    two_body = _choose(TwoBody, _TWO_BODY, begin_two, n_species, first, cutoff, most_two)
+    if two_body is None:  # so many species that even one function each exceeds the share
+        two_body = TwoBody([_gaussians(1, first, cutoff, 1.0)])
+    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n)
+    three_body = _choose(ThreeBody, _THREE_BODY, begin_three, n_species, first, cutoff, most_three)
+    four_body = None
+    if begin_four is not None:
+        left = most - sum(
+            count_columns(n_species, other) for other in (two_body, n_body, three_body) if other is not None
+        )
+        reach = _FOUR_BODY_REACH * cutoff
+        four_body = _choose(
+            FourBody, _FOUR_BODY, begin_four, n_species, min(first, 0.6 * reach), reach, left, round(reach, 4)
+        )
+    return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}

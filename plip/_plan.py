@@ -57,9 +57,7 @@ def padded(count):
 
 def monomials(degree):
     """Exponents (x, y, z) of the monomials of one degree, in the order of the kernels."""
-    return [
-        (x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)
-    ]
+    return [(x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)]
 
 
 def multinomial(alpha):
@@ -291,7 +289,9 @@ class _Builder:
             for group in self.groups[s, t]:
                 named = dict(zip(GROUP_FIELDS, group, strict=True))
                 width = padded(len(self.sets[named["function_set"]][0]))
-                value_first.append(value_first[-1] + padded(named["count"]) * (width if named["outer"] else 1))
+                value_first.append(
+                    value_first[-1] + padded(named["count"]) * (width if named["outer"] else 1)
+                )
                 if named["own"] and own_first[s, t, named["function_set"]] < 0:
                     own_first[s, t, named["function_set"]] = n_own
                     n_own += width * width
@@ -325,7 +325,10 @@ class _Builder:
             "class_cutoff": np.array(cutoffs, np.float64),
             "set_class": np.array([cutoffs.index(cutoff) for _, cutoff, _, _ in self.sets], np.int32),
             "set_gaussian": np.array(
-                [all(function.code == Gaussian.code for function in functions) for functions, _, _, _ in self.sets],
+                [
+                    all(function.code == Gaussian.code for function in functions)
+                    for functions, _, _, _ in self.sets
+                ],
                 np.int32,
             ),
             "set_degree": np.array([degree for _, _, degree, _ in self.sets], np.int32),

@@ -30,7 +30,14 @@ class Storage:
 
     def __call__(self, design, atoms, forces, has_stress):
         values, force_rows, force_products, virial_rows = self._compute(
-            design, self._setting, atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc, forces, has_stress
+            design,
+            self._setting,
+            atoms.numbers,
+            atoms.positions,
+            atoms.cell[:],
+            atoms.pbc,
+            forces,
+            has_stress,
         )
         return _StoredStructure(design, atoms, values, force_rows, force_products, virial_rows)
 

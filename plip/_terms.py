@@ -275,7 +275,9 @@ def arm_permutations(rank):
 def _four_body(interaction, species, cutoff):
     functions = _functions(interaction, cutoff)
     try:
-        ranks = [tuple(_integer("ranks of FourBody", power, 0) for power in rank) for rank in interaction.ranks]
+        ranks = [
+            tuple(_integer("ranks of FourBody", power, 0) for power in rank) for rank in interaction.ranks
+        ]
     except TypeError:
         ranks = []
     if not ranks or any(len(rank) != 3 for rank in ranks) or len(set(ranks)) < len(ranks):
@@ -330,5 +332,7 @@ def build_terms(species, cutoff, two_body=None, three_body=None, n_body=None, fo
             raise ValueError(f"{name} must be a {kind.__name__}, 'auto' or None, got {interaction!r}")
         terms += columns(interaction, species, _cutoff(interaction, cutoff))
     if not terms:
-        raise ValueError("every interaction is None: give at least one of two_body, three_body, n_body, four_body")
+        raise ValueError(
+            "every interaction is None: give at least one of two_body, three_body, n_body, four_body"
+        )
     return terms

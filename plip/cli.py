@@ -236,16 +236,34 @@ def _fit(arguments):
     output, plot = _outputs(arguments)
     train = _read(arguments.train, arguments)
     test = None if arguments.test is None else _read(arguments.test, arguments)
+    if test is not None:
+        _check_test(test, train)
     _fit_and_report(settings, train, test, arguments, output, plot)
+
+
+def _check_test(test, train):
+    """Say what is wrong with the test data before the long work, not after it."""
+    from plip._structures import check_structures
+    from plip.labels import read_labels
+
+    species = sorted({symbol for atoms in train for symbol in atoms.symbols})
+    try:
+        read_labels(check_structures(test, species=species))
+    except ValueError as error:
+        raise CommandError(f"test data: {error}") from error
 
 
 def _fit_and_report(settings, train, test, arguments, output, plot):
     from plip.regressor import PLIPRegressor
     from plip.report import Evaluation, fit_report
+    from plip.solvers import PathError
 
     model = PLIPRegressor(**settings, n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
-    model.fit(train)
+    try:
+        model.fit(train)
+    except PathError as error:
+        raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
     # First of all, so that nothing that goes wrong with the report can lose the fit.
     model.potential_.save(output)

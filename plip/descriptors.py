@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
 from plip._design import Design, StructureDesign
-from plip._offer import automatic_interactions, shortest_distance
+from plip._offer import OFFERS, automatic_interactions, shortest_distance
 from plip._parameters import Parameters
 from plip._structures import check_structures
 from plip._terms import Term, build_terms
@@ -37,8 +37,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Angular interaction.
     n_body : NBody, "auto" or None, default="auto"
         Embedding interaction.
-    four_body : FourBody or None, default=None
-        Interaction of three arms.
+    four_body : FourBody, "auto" or None, default=None
+        Interaction of three arms. Each interaction may also be the name of a preset,
+        "fast", "balanced" or "accurate"; see `preset`.
     species : sequence of str or None, default=None
         Chemical symbols; None takes those of the structures seen in fit.
     atom_counts : bool, default=False
@@ -82,6 +83,42 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         self.species = species
         self.atom_counts = atom_counts
 
+    @classmethod
+    def preset(cls, name, **parameters):
+        """Descriptors for any material, with the cost of a simulation in mind.
+
+        The grids are chosen in fit, from the cutoff, the number of species and the shortest
+        distance of the data.
+
+        Parameters
+        ----------
+        name : {"fast", "balanced", "accurate"}
+            "fast" offers about a hundred two-, three- and N-body terms for one species,
+            "balanced" adds a small four-body interaction, "accurate" a larger one.
+        **parameters
+            Other parameters of the constructor, such as ``cutoff=6.0`` for atoms far apart.
+
+        Returns
+        -------
+        PLIPDescriptors
+            Not yet fitted.
+
+        Raises
+        ------
+        ValueError
+            If there is no preset of this name.
+
+        Examples
+        --------
+        >>> PLIPDescriptors.preset("fast")
+        PLIPDescriptors(four_body='fast', n_body='fast', three_body='fast',
+                        two_body='fast')
+        """
+        presets = [offer for offer in OFFERS if offer != "auto"]
+        if name not in presets:
+            raise ValueError(f"preset must be one of {', '.join(map(repr, presets))}, got {name!r}")
+        return cls(**{**dict.fromkeys(_INTERACTIONS, name), **parameters})
+
     def fit(self, X, y=None):
         """Fix the species and the table of terms.
 
@@ -116,7 +153,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         if isinstance(self.species, str) or not all(symbol in atomic_numbers for symbol in self.species):
             raise ValueError(f"species must be a sequence of chemical symbols, got {self.species!r}")
         if len(self.species) == 0 or len(set(self.species)) < len(self.species):
-            raise ValueError(f"species must be different chemical symbols, at least one, got {self.species!r}")
+            raise ValueError(
+                f"species must be different chemical symbols, at least one, got {self.species!r}"
+            )
         return sorted(self.species)
 
     def _fit_checked(self, structures):
@@ -124,13 +163,15 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
         chosen = {name: getattr(self, name) for name in _INTERACTIONS}
-        if "auto" in [value for value in chosen.values() if isinstance(value, str)]:
-            offer = automatic_interactions(
-                len(species), shortest_distance(structures, float(self.cutoff)), float(self.cutoff)
-            )
-            for name, value in chosen.items():
-                if isinstance(value, str) and value == "auto" and name in offer:
-                    chosen[name] = offer[name]
+        offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
+        if offers:
+            cutoff = float(self.cutoff)
+            shortest = shortest_distance(structures, cutoff)
+            made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
+            chosen = {
+                name: made[value][name] if isinstance(value, str) and value in made else value
+                for name, value in chosen.items()
+            }
         self.terms_ = build_terms(species, float(self.cutoff), **chosen)
         self.species_ = tuple(species)
         return self

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ._structures import describe, has_full_cell
+from plip._structures import describe, has_full_cell
 
 __all__ = ["Labels", "read_energies", "read_forces", "read_labels", "read_sample_weight", "read_stresses"]
 

@@ -12,8 +12,8 @@ from ase.units import GPa
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from ._structures import check_structures
-from .labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
+from plip._structures import check_structures
+from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
 
 __all__ = [
     "UNITS",

@@ -83,7 +83,9 @@ class _Sums:
 
     def combined(self, other, sign):
         products = self.products + sign * other.products if self.n_rows or other.n_rows else None
-        return _Sums(self.width, products, self.weight + sign * other.weight, self.n_rows + sign * other.n_rows)
+        return _Sums(
+            self.width, products, self.weight + sign * other.weight, self.n_rows + sign * other.n_rows
+        )
 
 
 class NormalEquations:
@@ -393,7 +395,9 @@ class NormalEquations:
     def null_mean_squares(self):
         """Mean squares without any term: about the reference by composition, and about zero."""
         nothing = np.zeros((1, len(self.terms)))
-        return {target: value[0] for target, value in self.mean_squares(nothing, self.references(nothing)).items()}
+        return {
+            target: value[0] for target, value in self.mean_squares(nothing, self.references(nothing)).items()
+        }
 
     def save(self, path):
         """Write to a NumPy archive, whole or not at all.
@@ -520,7 +524,7 @@ def _warn_of_memory(n_terms, n_species):
     if n_terms > _MANY_COLUMNS:
         gigabytes = len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
         warnings.warn(
-            f"{n_terms} columns: the normal equations take {gigabytes:.1f} GB, and each worker as much again. "
+            f"{n_terms} columns: the normal equations take {gigabytes:.1f} GB, each worker as much again. "
             "Choose fewer radial functions, powers or species pairs to save memory.",
             UserWarning,
             stacklevel=4,
@@ -535,7 +539,11 @@ def wanted_labels(labels, targets):
     if energy is None and forces is None and (stress is None or not np.isfinite(stress).any()):
         present = [
             name
-            for name, values in (("energy", labels.energy), ("force", labels.forces), ("stress", labels.stress))
+            for name, values in (
+                ("energy", labels.energy),
+                ("force", labels.forces),
+                ("stress", labels.stress),
+            )
             if values is not None
         ]
         raise ValueError(
@@ -550,7 +558,8 @@ def least_squares_reference(structures, species, labels):
     if labels.energy is None:
         return np.zeros(len(species))
     counts = np.array(
-        [[np.count_nonzero(atoms.symbols == symbol) for symbol in species] for atoms in structures], np.float64
+        [[np.count_nonzero(atoms.symbols == symbol) for symbol in species] for atoms in structures],
+        np.float64,
     )
     sizes = counts.sum(axis=1, keepdims=True)
     return np.linalg.lstsq(counts / sizes, labels.energy / sizes[:, 0], rcond=1e-10)[0]
@@ -603,8 +612,8 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
         structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
             raise ValueError(
-                f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is too "
-                "steep for its shortest distance, or the distance is wrong"
+                f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is "
+                "too steep for its shortest distance, or the distance is wrong"
             )
         if labels.energy is not None:
             energy = labels.energy[k] - structure.counts @ reference

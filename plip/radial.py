@@ -111,9 +111,7 @@ class RadialFamily(Parameters):
         """
         first, second = self._parameter_names()
         outer, inner = self._grid_values(cutoff)
-        return [
-            type(self)(**{first: float(a), second: float(b)}) for a in outer for b in inner
-        ]
+        return [type(self)(**{first: float(a), second: float(b)}) for a in outer for b in inner]
 
     def _grid_values(self, cutoff):
         name = type(self).__name__

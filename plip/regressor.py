@@ -50,7 +50,9 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         if not isinstance(self.solver, str) or self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
         if self.max_terms is not None and (
-            not isinstance(self.max_terms, numbers.Integral) or isinstance(self.max_terms, bool) or self.max_terms < 1
+            not isinstance(self.max_terms, numbers.Integral)
+            or isinstance(self.max_terms, bool)
+            or self.max_terms < 1
         ):
             raise ValueError(f"max_terms must be a positive integer or None, got {self.max_terms!r}")
         if not isinstance(self.refit, (bool, np.bool_)):
@@ -137,7 +139,9 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
         potential = self.potential_
         structures = check_structures(X, species=potential.species, cutoff=potential.cutoff)
-        jobs = (joblib.delayed(potential.evaluate)(atoms, forces=forces, stress=stress) for atoms in structures)
+        jobs = (
+            joblib.delayed(potential.evaluate)(atoms, forces=forces, stress=stress) for atoms in structures
+        )
         results = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
         return Labels(
             energy=np.array([result["energy"] for result in results]),
@@ -372,7 +376,9 @@ class PLIPRegressor(_PLIPModel):
         )
 
     def _solve(self, equations):
-        weights = () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
+        weights = (
+            () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
+        )
         problem = equations.problem(*weights)
         with single_blas_thread():
             coef, path = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
@@ -428,8 +434,8 @@ class PLIPRegressorCV(_PLIPModel):
         Penalty of the chosen model.
     n_splits_ : int
         Number of folds.
-    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_, normal_equations_
-        As in `PLIPRegressor`, of the fit to all structures.
+    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_
+        As in `PLIPRegressor`, of the fit to all structures; so is normal_equations_.
     """
 
     def __init__(
@@ -496,10 +502,13 @@ class PLIPRegressorCV(_PLIPModel):
         descriptors._fit_checked(structures)
         total, parts = self._accumulate(structures, labels, descriptors, tests)
         self.n_splits_ = len(tests)
-        problems = {weight: total.problem(weight, self.force_weight, self.stress_weight) for weight in weights}
-        with single_blas_thread(), tqdm(
-            total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose
-        ) as bar:
+        problems = {
+            weight: total.problem(weight, self.force_weight, self.stress_weight) for weight in weights
+        }
+        with (
+            single_blas_thread(),
+            tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
+        ):
             errors, mean_squares, paths = {}, {}, {}
             for weight in weights:
                 errors[weight], mean_squares[weight] = self._cross_validate(total, parts, weight, bar)
@@ -534,7 +543,9 @@ class PLIPRegressorCV(_PLIPModel):
             return [float(self.energy_weight)]
         weights = np.asarray(self.energy_weights, np.float64)
         if weights.ndim != 1 or weights.size == 0 or not (np.isfinite(weights) & (weights > 0)).all():
-            raise ValueError(f"energy_weights must be a list of positive numbers, got {self.energy_weights!r}")
+            raise ValueError(
+                f"energy_weights must be a list of positive numbers, got {self.energy_weights!r}"
+            )
         return weights.tolist()
 
     def _test_sets(self, structures, labels, groups):
@@ -549,7 +560,12 @@ class PLIPRegressorCV(_PLIPModel):
     def _accumulate(self, structures, labels, descriptors, tests):
         """Normal equations of all structures and of each test set."""
         reference = least_squares_reference(structures, descriptors.species_, labels)
-        options = {"reference": reference, "memory": self.memory, "n_jobs": self.n_jobs, "verbose": self.verbose}
+        options = {
+            "reference": reference,
+            "memory": self.memory,
+            "n_jobs": self.n_jobs,
+            "verbose": self.verbose,
+        }
 
         def equations(rows):
             chosen = [structures[row] for row in rows]

@@ -7,7 +7,7 @@ from ase.units import GPa
 
 from plip._structures import check_structures
 from plip.labels import Labels, read_labels
-from plip.metrics import UNITS, _take, errors
+from plip.metrics import UNITS, errors
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
@@ -90,7 +90,7 @@ class Evaluation:
     def errors(self, group=None):
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
         rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
-        return errors(_take(self.predicted, rows), _take(self.reference, rows), self.n_atoms[rows])
+        return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
 
 
 def fit_report(model, evaluations, n_strongest=10):

@@ -16,6 +16,7 @@ from plip.datasets import load_silicon_carbide
 from plip.metrics import error_summary
 from plip.plotting import parity_plot
 from plip.report import Evaluation
+from plip.solvers import PathError
 
 # Small settings that fit in a second.
 SMALL = ["--cutoff", "3.0", "--max-terms", "20", "--quiet", "--no-plot"]
@@ -233,6 +234,27 @@ def test_unknown_species_in_evaluate(files, structures, tmp_path, capsys):
     atoms.calc = SinglePointCalculator(atoms, energy=1.0)
     write(path, atoms, format="extxyz")
     assert "Ge" in _fails(capsys, "evaluate", files["model"], path, "-q")
+
+
+def test_bad_test_data_is_found_before_the_fit(files, structures, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "germanium.xyz"
+    atoms = structures[1][0].copy()
+    atoms.symbols[0] = "Ge"
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0)
+    write(path, atoms, format="extxyz")
+    monkeypatch.setattr("plip.PLIPRegressor.fit", lambda *arguments: pytest.fail("fitted"))
+    message = _fails(capsys, "fit", files["train"], "--test", path, "-o", tmp_path / "model.json", "-q")
+    assert "test data: structure 0" in message and "Ge" in message
+
+
+def test_path_that_ends_early_is_one_line(files, tmp_path, monkeypatch, capsys):
+    def fit(*arguments):
+        raise PathError("alpha cannot be reached")
+
+    monkeypatch.setattr("plip.PLIPRegressor.fit", fit)
+    message = _fails(capsys, "fit", files["train"], "-o", tmp_path / "model.json", "-q")
+    assert message == "plip: error: alpha cannot be reached"
+    assert not list(tmp_path.iterdir())
 
 
 def test_failed_fit_leaves_the_old_potential(files, tmp_path, capsys):

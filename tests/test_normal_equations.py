@@ -83,10 +83,16 @@ def test_problem_is_that_of_the_dense_rows(structures, descriptors):
     expected = projected.T @ projected
     scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
     # 1e-10: the products before projection are up to 1e5 times those after it.
-    np.testing.assert_allclose(problem.gram / scale[:-1, :-1], expected[:-1, :-1] / scale[:-1, :-1], atol=1e-10)
-    np.testing.assert_allclose(problem.moment / scale[:-1, -1], expected[:-1, -1] / scale[:-1, -1], atol=1e-10)
+    np.testing.assert_allclose(
+        problem.gram / scale[:-1, :-1], expected[:-1, :-1] / scale[:-1, :-1], atol=1e-10
+    )
+    np.testing.assert_allclose(
+        problem.moment / scale[:-1, -1], expected[:-1, -1] / scale[:-1, -1], atol=1e-10
+    )
     assert problem.target_square == pytest.approx(expected[-1, -1], rel=1e-10)
-    n = sum(weight * (1 + 3 * len(atoms) + 6) for weight, atoms in zip(sample_weight, structures, strict=True))
+    n = sum(
+        weight * (1 + 3 * len(atoms) + 6) for weight, atoms in zip(sample_weight, structures, strict=True)
+    )
     assert problem.weight_sum == pytest.approx(n, rel=1e-14)
 
 
@@ -169,7 +175,9 @@ def test_generator_gives_the_same_sums(structures, descriptors, monkeypatch):
 def test_different_terms_do_not_merge(structures, descriptors):
     other = PLIPDescriptors(cutoff=3.0, three_body=None, n_body=None).fit(structures)
     with pytest.raises(ValueError, match="same fitted descriptors"):
-        NormalEquations.from_structures(structures, descriptors) + NormalEquations.from_structures(structures, other)
+        NormalEquations.from_structures(structures, descriptors) + NormalEquations.from_structures(
+            structures, other
+        )
 
 
 def test_file_holds_every_bit(structures, descriptors, tmp_path):

@@ -146,7 +146,9 @@ def test_large_alpha_keeps_nothing(silicon_carbide):
 
 def test_max_terms_is_kept(silicon_carbide):
     for solver in ("lasso_lars", "omp"):
-        model = PLIPRegressor(small_descriptors(), solver=solver, alpha=0.0, max_terms=7).fit(silicon_carbide[0])
+        model = PLIPRegressor(small_descriptors(), solver=solver, alpha=0.0, max_terms=7).fit(
+            silicon_carbide[0]
+        )
         assert 1 <= model.n_terms_ <= 7
 
 
@@ -282,7 +284,9 @@ def test_grid_search_with_metadata_routing(silicon_carbide):
         model.set_fit_request(forces=True).set_score_request(forces=True)
         search = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2).fit(bare, energies, forces=forces)
         routed = search.cv_results_["mean_test_score"]
-    attached = GridSearchCV(PLIPRegressor(small_descriptors()), {"alpha": [1e-4, 1e-2]}, cv=2).fit(silicon_carbide[0])
+    attached = GridSearchCV(PLIPRegressor(small_descriptors()), {"alpha": [1e-4, 1e-2]}, cv=2).fit(
+        silicon_carbide[0]
+    )
     np.testing.assert_allclose(routed, attached.cv_results_["mean_test_score"], rtol=1e-12)
 
 
@@ -307,7 +311,9 @@ def test_search_with_memory_computes_each_structure_once(silicon_carbide, tmp_pa
 def test_descriptors_in_a_pipeline(silicon_carbide):
     train, test = silicon_carbide
     energies = np.array([atoms.calc.results["energy"] for atoms in train])
-    pipeline = make_pipeline(PLIPDescriptors(atom_counts=True), StandardScaler(), LassoLarsCV(cv=3, max_iter=50))
+    pipeline = make_pipeline(
+        PLIPDescriptors(atom_counts=True), StandardScaler(), LassoLarsCV(cv=3, max_iter=50)
+    )
     pipeline.fit(train, energies)
     assert pipeline.score(train, energies) > 0.9
     frame = small_descriptors().set_output(transform="pandas").fit_transform(test)
@@ -387,7 +393,9 @@ def test_constraints_do_not_zero_forces():
         atoms.calc = SinglePointCalculator(atoms, energy=-3.0, forces=forces)
     fixed = PLIPRegressor(small_descriptors(n_body=None), energy_weight=0.0).fit([slab])
     assert fixed.n_terms_ > 0
-    assert np.array_equal(fixed.coef_, PLIPRegressor(small_descriptors(n_body=None), energy_weight=0.0).fit([free]).coef_)
+    assert np.array_equal(
+        fixed.coef_, PLIPRegressor(small_descriptors(n_body=None), energy_weight=0.0).fit([free]).coef_
+    )
 
 
 @pytest.mark.parametrize(
@@ -443,7 +451,9 @@ def test_bad_structures_are_named_before_any_work(silicon_carbide, monkeypatch):
     refused(broken(2, lambda a: a.positions.__setitem__(1, a.positions[0] + 1e-4)), ValueError, "structure 2")
     refused(broken(1, lambda a: a.cell.__setitem__(2, 0.0)), ValueError, "structure 1")
     refused(broken(4, lambda a: a.calc.results.pop("energy")), ValueError, "structure 4")
-    refused(broken(4, lambda a: a.calc.results.__setitem__("forces", np.zeros((2, 3)))), ValueError, "structure 4")
+    refused(
+        broken(4, lambda a: a.calc.results.__setitem__("forces", np.zeros((2, 3)))), ValueError, "structure 4"
+    )
     refused(broken(5, lambda a: a.calc.results.__setitem__("energy", np.inf)), ValueError, "structure 5")
     refused(broken(5, lambda a: a.rattle(0.1, seed=0)), ValueError, "structure 5")
     refused(train, ValueError, "structure 2", sample_weight=[1, 1, np.nan, 1, 1, 1])
@@ -510,7 +520,9 @@ def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     sparse = PLIPRegressorCV(small_descriptors(), solver=solver, selection="one_standard_error").fit(train)
     assert sparse.n_terms_ <= PLIPRegressorCV(small_descriptors(), solver=solver).fit(train).n_terms_
     # The chosen model is what PLIPRegressor finds at the same place of the path.
-    place = {"max_terms": model.selected_size_} if solver == "omp" else {"alpha": model.alpha_, "max_terms": None}
+    place = (
+        {"max_terms": model.selected_size_} if solver == "omp" else {"alpha": model.alpha_, "max_terms": None}
+    )
     alone = PLIPRegressor(
         small_descriptors(), solver=solver, energy_weight=model.energy_weight_, **place
     ).fit(train)
@@ -547,7 +559,12 @@ def test_cross_validation_by_groups(silicon_carbide):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("selection", "best"), ("energy_weights", [-1.0]), ("energy_weights", []), ("descriptors", "precomputed")],
+    [
+        ("selection", "best"),
+        ("energy_weights", [-1.0]),
+        ("energy_weights", []),
+        ("descriptors", "precomputed"),
+    ],
 )
 def test_cross_validation_refuses_bad_parameters(silicon_carbide, name, value):
     with pytest.raises(ValueError, match=f"{name}|PLIPRegressorCV"):

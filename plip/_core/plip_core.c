@@ -731,13 +731,18 @@ static void make_batches(builder *b, centre_plan *plan, int centre, channel *cha
                 open->b = KEEP(lanes, int);
                 open->c = KEEP(lanes, int);
                 open->weight = KEEP(lanes, double);
+                /* Lanes without a term repeat the first one with weight 0. */
+                for (k = 0; k < lanes; k++) {
+                    open->a[k] = where[0];
+                    open->b[k] = where[1];
+                    open->c[k] = where[2];
+                }
                 filled = 0;
             }
             open->a[filled] = where[0];
             open->b[filled] = where[1];
             open->c[filled] = where[2];
             open->weight[filled++] = term->coefficient;
-            open->n = filled;
         }
     }
 }

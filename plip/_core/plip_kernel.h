@@ -144,6 +144,20 @@ static void NAME(monomials)(int max_degree, int n, const double *x, const double
     }
 }
 
+static inline VECTOR NAME(gather)(const double *from, const int *index)
+{
+#if LANES == 8
+    return (VECTOR){from[index[0]], from[index[1]], from[index[2]], from[index[3]],
+                    from[index[4]], from[index[5]], from[index[6]], from[index[7]]};
+#elif LANES == 4
+    return (VECTOR){from[index[0]], from[index[1]], from[index[2]], from[index[3]]};
+#elif LANES == 2
+    return (VECTOR){from[index[0]], from[index[1]]};
+#else
+    return from[index[0]];
+#endif
+}
+
 /* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
 static double NAME(contract)(const plip_potential *potential, const centre_plan *plan, const double *moments,
                              double *adjoints, double *scratch)
@@ -198,11 +212,10 @@ static double NAME(contract)(const plip_potential *potential, const centre_plan 
             in[arm] = place;
             out[arm] = place + n_in[arm] * LANES;
             place += 2 * n_in[arm] * LANES;
-            for (k = 0; k < 2 * n_in[arm]; k++)
-                STORE(in[arm] + k * LANES, zero);
-            for (lane = 0; lane < terms->n; lane++)
-                for (k = 0; k < n_in[arm]; k++)
-                    in[arm][k * LANES + lane] = moments[where[arm][lane] + k * LANES];
+            for (k = 0; k < n_in[arm]; k++) {
+                STORE(in[arm] + k * LANES, NAME(gather)(moments + k * LANES, where[arm]));
+                STORE(out[arm] + k * LANES, zero);
+            }
         }
         for (k = 0; k < rank->n_entries; k++) {
             const entry *e = rank->entries + k;
@@ -217,9 +230,12 @@ static double NAME(contract)(const plip_potential *potential, const centre_plan 
             value += LOAD(in[2] + k * LANES) * LOAD(out[2] + k * LANES);
         energy += value * weight;
         for (arm = 0; arm < 3; arm++)
-            for (lane = 0; lane < terms->n; lane++)
-                for (k = 0; k < n_in[arm]; k++)
-                    adjoints[where[arm][lane] + k * LANES] += out[arm][k * LANES + lane] * terms->weight[lane];
+            for (k = 0; k < n_in[arm]; k++) {
+                double *to = adjoints + k * LANES;
+                STORE(sum, LOAD(out[arm] + k * LANES) * weight);
+                for (lane = 0; lane < LANES; lane++)
+                    to[where[arm][lane]] += sum[lane];
+            }
     }
     STORE(sum, energy);
     return NAME(total)(sum);

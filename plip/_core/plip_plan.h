@@ -83,9 +83,9 @@ typedef struct {
     entry *entries;
 } contraction;
 
-/* Up to `lanes` four-body terms of one rank. */
+/* `lanes` four-body terms of one rank. */
 typedef struct {
-    int contraction, n;
+    int contraction;
     int *a, *b, *c;   /* (lanes,) first moments */
     double *weight;   /* (lanes,) */
 } batch;
