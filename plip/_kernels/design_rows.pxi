@@ -48,7 +48,9 @@ cdef inline int n_monomials(int degree) noexcept nogil:
     return (degree + 1) * (degree + 2) // 2
 
 
-cdef void radial_function(int code, double p, double q, double r, double *value, double *derivative) noexcept nogil:
+cdef void radial_function(
+    int code, double p, double q, double r, double *value, double *derivative
+) noexcept nogil:
     """phi(r) and its derivative; the families of plip/radial.py by their code."""
     cdef double x, decay, u
     value[0] = 0.0
@@ -175,6 +177,8 @@ cdef class Kernel:
     cdef int allocate(self, Bucket *bucket, const long long[::1] first_as, int n_outputs) except -1 nogil:
         """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
         cdef long k, capacity = 1
+        cdef long n_field = n_outputs * self.widest_field
+        cdef long n_tensor = n_monomials(self.max_degree) * max(4 * LANES, self.widest_field)
         for k in range(first_as.shape[0] - 1):
             capacity = max(capacity, first_as[k + 1] - first_as[k])
         bucket.capacity = capacity
@@ -184,13 +188,13 @@ cdef class Kernel:
         bucket.monomial = <double *>malloc(capacity * self.n_components * sizeof(double))
         bucket.radial = <double *>malloc(2 * capacity * self.set_first[self.n_sets] * sizeof(double))
         bucket.factor = <double *>malloc(2 * self.n_classes * sizeof(double))
-        bucket.buffer = <double *>malloc(max(1, 2 * capacity * n_outputs * self.widest_field) * sizeof(double))
-        bucket.tensor = <double *>malloc(n_monomials(self.max_degree) * max(4 * LANES, self.widest_field) * sizeof(double))
-        bucket.sums = <double *>malloc(max(1, n_outputs * self.widest_field * self.widest_set) * sizeof(double))
+        bucket.buffer = <double *>malloc(max(1, 2 * capacity * n_field) * sizeof(double))
+        bucket.tensor = <double *>malloc(n_tensor * sizeof(double))
+        bucket.sums = <double *>malloc(max(1, n_field * self.widest_set) * sizeof(double))
         if (
-            bucket.order == NULL or bucket.within == NULL or bucket.direction == NULL or bucket.monomial == NULL
-            or bucket.radial == NULL or bucket.factor == NULL or bucket.buffer == NULL
-            or bucket.tensor == NULL or bucket.sums == NULL
+            bucket.order == NULL or bucket.within == NULL or bucket.direction == NULL
+            or bucket.monomial == NULL or bucket.radial == NULL or bucket.factor == NULL
+            or bucket.buffer == NULL or bucket.tensor == NULL or bucket.sums == NULL
         ):
             self.release(bucket)
             with gil:
@@ -312,9 +316,11 @@ cdef class Kernel:
             free(value_sums)
             free(own_sums)
 
-    cdef void add_values(self, Bucket *bucket, double *value_sums, double *own_sums, const int[::1] species_a,
-                         const long long[::1] first_as, const double[:, ::1] vector_pc,
-                         const double[::1] distance_p, double[:, ::1] state, double[::1] values) noexcept nogil:
+    cdef void add_values(
+        self, Bucket *bucket, double *value_sums, double *own_sums, const int[::1] species_a,
+        const long long[::1] first_as, const double[:, ::1] vector_pc, const double[::1] distance_p,
+        double[:, ::1] state, double[::1] values
+    ) noexcept nogil:
         cdef long i, k, b, width, n_b, m, target
         cdef int s, t, f, g, degree, e
         cdef double *row
@@ -427,10 +433,11 @@ cdef class Kernel:
                           force_rows, virial_rows)
             self.release(&bucket)
 
-    cdef void add_rows(self, Bucket *bucket, const int[::1] species_a, const long long[::1] first_as,
-                       const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
-                       const double[:, ::1] state, long first_atom, double[:, ::1] force_rows,
-                       double[:, ::1] virial_rows) noexcept nogil:
+    cdef void add_rows(
+        self, Bucket *bucket, const int[::1] species_a, const long long[::1] first_as,
+        const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
+        const double[:, ::1] state, long first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
+    ) noexcept nogil:
         cdef long n, k, row
         cdef int s, t
         for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
@@ -449,10 +456,11 @@ cdef class Kernel:
                     self.add_pass(bucket, s, t, n, False, True, neighbor_p, distance_p, state, row,
                                   force_rows, virial_rows)
 
-    cdef void add_pass(self, Bucket *bucket, int centre, int arm, long n, bint neighbor_is_centre,
-                       bint atom_is_centre, const int[::1] neighbor_p, const double[::1] distance_p,
-                       const double[:, ::1] state, long row, double[:, ::1] force_rows,
-                       double[:, ::1] virial_rows) noexcept nogil:
+    cdef void add_pass(
+        self, Bucket *bucket, int centre, int arm, long n, bint neighbor_is_centre, bint atom_is_centre,
+        const int[::1] neighbor_p, const double[::1] distance_p, const double[:, ::1] state, long row,
+        double[:, ::1] force_rows, double[:, ::1] virial_rows
+    ) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
         cdef int g, f, degree, x, e, lower
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
@@ -491,7 +499,9 @@ cdef class Kernel:
             step = n_outputs * width
             memset(bucket.sums, 0, step * (n_b if self.groups[g, OUTER] else 1) * sizeof(double))
             for k in range(m):
-                of_neighbor = &state[neighbor_p[bucket.order[k]], self.groups[g, STATE]] if neighbor_is_centre else NULL
+                of_neighbor = NULL
+                if neighbor_is_centre:
+                    of_neighbor = &state[neighbor_p[bucket.order[k]], self.groups[g, STATE]]
                 of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
                 own = value + k * n_b if self.groups[g, OWN] else NULL
                 direction = bucket.direction + 3 * k
@@ -508,16 +518,16 @@ cdef class Kernel:
             if self.groups[g, OUTER]:
                 product_sum(step, n_b, 2 * m if degree else m, bucket.buffer, step, derivative, n_b,
                             bucket.sums, n_b)
+            step = width * n_b if self.groups[g, OUTER] else width
             for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
                 coefficient = self.scatter_coefficient[e, 0]
                 target = self.scatter[e, 1]
                 if self.groups[g, OUTER]:
                     target = target * n_b + self.scatter[e, 2]
-                    k = width * n_b
-                else:
-                    k = width
                 for x in range(3):
-                    force_rows[row + x, self.scatter[e, 0]] -= coefficient * bucket.sums[x * k + target]
-                # Every pair is met from both of its atoms.
+                    force_rows[row + x, self.scatter[e, 0]] -= coefficient * bucket.sums[x * step + target]
+                # Every pair is met from both of its atoms, hence the half.
                 for x in range(virial_rows.shape[0]):
-                    virial_rows[x, self.scatter[e, 0]] += 0.5 * coefficient * bucket.sums[(3 + x) * k + target]
+                    virial_rows[x, self.scatter[e, 0]] += (
+                        0.5 * coefficient * bucket.sums[(3 + x) * step + target]
+                    )

@@ -1,0 +1,85 @@
+"""What this installation runs on."""
+
+import os
+import pkgutil
+import platform
+from importlib import import_module, metadata
+
+from threadpoolctl import threadpool_info
+
+import plip
+
+__all__ = ["show_config"]
+
+_DEPENDENCIES = ("ase", "joblib", "numpy", "scikit-learn", "scipy", "vesin")
+_OF_LIBRARY = ("user_api", "internal_api", "version", "architecture", "num_threads")
+
+
+def show_config(mode="stdout"):
+    """Show which instruction set runs and what the package is built on.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dict"}, default="stdout"
+        Whether to print the configuration or to return it.
+
+    Returns
+    -------
+    dict or None
+        With ``mode="dict"``:
+
+        - ``plip``, ``python``, ``platform``: str.
+        - ``instruction_sets``: dict of ``kernels`` and ``core`` (str, what the descriptor kernels and the
+          evaluation core run), ``processor`` (list of str, what the processor has, fastest first) and ``built``
+          (list of str, what the descriptor kernels were built for).
+        - ``versions``: dict of the versions of the dependencies, None for one that is not installed.
+        - ``processors``: int, processors of the machine.
+        - ``threadpools``: list of dicts, one per library that has threads of its own: ``user_api``,
+          ``internal_api``, ``version``, ``architecture``, ``num_threads``.
+
+    Raises
+    ------
+    ValueError
+        If `mode` is neither.
+
+    Notes
+    -----
+    A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` makes use
+    of more processors.
+
+    Examples
+    --------
+    >>> import plip
+    >>> plip.show_config("dict")["plip"] == plip.__version__
+    True
+    """
+    if mode not in ("stdout", "dict"):
+        raise ValueError(f"mode must be 'stdout' or 'dict', got {mode!r}")
+    config = _collect()
+    if mode == "dict":
+        return config
+    print(_as_text(config))
+
+
+def _collect():
+    from plip import _kernels
+    from plip._core import Core
+    from plip._kernels._cpu import supported
+
+    # SciPy brings a BLAS of its own, which is seen only once it is loaded.
+    import_module("scipy.linalg")
+    built = {module.name.removeprefix("_") for module in pkgutil.iter_modules(_kernels.__path__)} - {"cpu"}
+    return {
+        "plip": plip.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "instruction_sets": {
+            "kernels": _kernels.Kernel.__module__.rpartition("._")[2],
+            "core": Core([], [], _no_reference()).simd,
+            "processor": supported(),
+            "built": sorted(built),
+        },
+        "versions": {name: _version(name) for name in _DEPENDENCIES},
+        "processors": os.cpu_count(),
+        "threadpools": [{name: library.get(name) for name in _OF_LIBRARY} for library in threadpool_info()],
+    }
