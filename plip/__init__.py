@@ -17,6 +17,7 @@ _ORIGIN = {
     "PLIPRegressorCV": "plip.regressor",
     "Potential": "plip.potential",
     "load_potential": "plip.potential",
+    "show_config": "plip._config",
 }
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Potential",
     "__version__",
     "load_potential",
+    "show_config",
 ]
 
 

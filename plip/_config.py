@@ -5,6 +5,7 @@ import pkgutil
 import platform
 from importlib import import_module, metadata
 
+import numpy as np
 from threadpoolctl import threadpool_info
 
 import plip
@@ -30,8 +31,8 @@ def show_config(mode="stdout"):
 
         - ``plip``, ``python``, ``platform``: str.
         - ``instruction_sets``: dict of ``kernels`` and ``core`` (str, what the descriptor kernels and the
-          evaluation core run), ``processor`` (list of str, what the processor has, fastest first) and ``built``
-          (list of str, what the descriptor kernels were built for).
+          evaluation core run), ``processor`` (list of str, what the processor has, fastest first) and
+          ``built`` (list of str, what the descriptor kernels were built for).
         - ``versions``: dict of the versions of the dependencies, None for one that is not installed.
         - ``processors``: int, processors of the machine.
         - ``threadpools``: list of dicts, one per library that has threads of its own: ``user_api``,
@@ -44,8 +45,8 @@ def show_config(mode="stdout"):
 
     Notes
     -----
-    A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` makes use
-    of more processors.
+    A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` makes
+    use of more processors.
 
     Examples
     --------
@@ -75,7 +76,7 @@ def _collect():
         "platform": platform.platform(),
         "instruction_sets": {
             "kernels": _kernels.Kernel.__module__.rpartition("._")[2],
-            "core": Core([], [], _no_reference()).simd,
+            "core": Core(["H"], [], np.zeros(1)).simd,
             "processor": supported(),
             "built": sorted(built),
         },
@@ -83,3 +84,26 @@ def _collect():
         "processors": os.cpu_count(),
         "threadpools": [{name: library.get(name) for name in _OF_LIBRARY} for library in threadpool_info()],
     }
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _as_text(config):
+    sets = config["instruction_sets"]
+    lines = [
+        f"plip {config['plip']}, Python {config['python']}, {config['platform']}",
+        f"processors: {config['processors']}",
+        f"instruction set: {sets['kernels']} (descriptor kernels), {sets['core']} (evaluation core)",
+        f"    processor has {', '.join(sets['processor'])}; built for {', '.join(sets['built'])}",
+        "versions: " + ", ".join(f"{name} {version}" for name, version in config["versions"].items()),
+        "threads:",
+    ]
+    for library in config["threadpools"]:
+        named = [library[name] for name in ("internal_api", "version", "architecture") if library[name]]
+        lines.append(f"    {library['user_api']}: {' '.join(named)}, {library['num_threads']}")
+    return "\n".join(lines)

@@ -22,6 +22,7 @@ _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
 _BASIC = ((1, 1, 0), (1, 1, 1), (2, 1, 0))
 _HIGHER = ((2, 2, 0), (2, 1, 1), (3, 1, 0), (3, 1, 1))
 _RANKS = _DENSITY + _BASIC + _HIGHER
+_ALL_RANKS = _RANKS + ((4, 0, 0), (2, 2, 1), (2, 2, 2), (3, 2, 0), (3, 2, 1), (3, 3, 0))
 
 # Grids are (number of Gaussians, width over spacing).
 _TWO_BODY = tuple(
@@ -66,7 +67,15 @@ _THREE_BODY = tuple(
 )
 _FOUR_BODY = tuple(
     {"grids": ((count, 1.0),), "ranks": ranks}
-    for count, ranks in ((3, _RANKS), (2, _RANKS), (2, _BASIC), (1, _RANKS), (1, _BASIC), (1, ((1, 1, 1),)))
+    for count, ranks in (
+        (3, _ALL_RANKS),
+        (3, _RANKS),
+        (2, _RANKS),
+        (2, _BASIC),
+        (1, _RANKS),
+        (1, _BASIC),
+        (1, ((1, 1, 1),)),
+    )
 )
 
 # Where each offer enters the ladders (None: not at all), and how many columns the interactions
@@ -74,8 +83,8 @@ _FOUR_BODY = tuple(
 OFFERS = {
     "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800)},
     "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400)},
-    "balanced": {"first": (0, 1, 2, 1), "columns": (100, 120, 380, 600)},
-    "accurate": {"first": (0, 0, 1, 0), "columns": (150, 200, 450, 1200)},
+    "balanced": {"first": (0, 1, 2, 2), "columns": (100, 120, 380, 600)},
+    "accurate": {"first": (0, 0, 1, 1), "columns": (150, 200, 450, 1200)},
 }
 
 # The four-body interaction sees less far: three arms reach any direction within the first

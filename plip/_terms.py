@@ -246,7 +246,7 @@ def _switches(switch, species):
 def _n_body(interaction, species, cutoff):
     functions = _functions(interaction, cutoff)
     powers = interaction.powers
-    powers = list(powers) if isinstance(powers, (list, tuple, range)) else [powers]
+    powers = list(powers) if np.iterable(powers) else [powers]
     powers = [_integer("powers of NBody", power, 2) for power in powers]
     if not powers or len(set(powers)) < len(powers):
         raise ValueError(f"powers of NBody must be different integers from 2 on, got {interaction.powers!r}")

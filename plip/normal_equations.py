@@ -14,27 +14,21 @@ import joblib
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
-from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
 
 from plip._design import Design
 from plip._files import write_whole
 from plip._storage import Storage, direct
-from plip._structures import describe, has_full_cell
+from plip._sums import TARGETS, Sums, chunk_sums, empty_sums, single_blas_thread
 from plip.descriptors import PLIPDescriptors, descriptors_from_dict, descriptors_to_dict
 from plip.labels import Labels, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["TARGETS", "NormalEquations"]
 
-TARGETS = ("energy", "force", "virial")
-
 _FORMAT = "plip-normal-equations"
 _VERSION = 1
 
-# Rows per rank-k update: enough for matrix products to run at full speed, and with 800 columns
-# 13 MB, which is what each worker holds.
-_BLOCK_ROWS = 2048
 # Atoms per chunk, the unit of parallel work: enough that adding up the products of a chunk
 # (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
 _CHUNK_ATOMS = 1000
@@ -43,49 +37,6 @@ _BATCH = 512
 
 # Above this number of columns the matrices take gigabytes.
 _MANY_COLUMNS = 5000
-
-_threadpools = ThreadpoolController()
-
-
-def single_blas_thread():
-    """Context in which BLAS runs on one thread, so that bits do not depend on thread settings."""
-    return _threadpools.limit(limits=1, user_api="blas")
-
-
-class _Sums:
-    """Products of the rows [X, composition, y] of one target, weighted by sample weights."""
-
-    def __init__(self, width, products=None, weight=0.0, n_rows=0):
-        self.width = width
-        self._products = products
-        self.weight = weight
-        self.n_rows = n_rows
-
-    @property
-    def products(self):
-        """ndarray of float64, shape (width, width); not held while there are no rows."""
-        return np.zeros((self.width, self.width)) if self._products is None else self._products
-
-    def add_rows(self, rows, weight):
-        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
-        if len(rows):
-            # NumPy makes this one symmetric rank-k update of BLAS.
-            self.add(_Sums(self.width, np.dot(rows.T, rows), weight, len(rows)))
-
-    def add(self, other):
-        """Add sums that are not needed afterwards: their memory may be taken over."""
-        if self._products is None:
-            self._products = other._products
-        elif other._products is not None:
-            self._products += other._products
-        self.weight += other.weight
-        self.n_rows += other.n_rows
-
-    def combined(self, other, sign):
-        products = self.products + sign * other.products if self.n_rows or other.n_rows else None
-        return _Sums(
-            self.width, products, self.weight + sign * other.weight, self.n_rows + sign * other.n_rows
-        )
 
 
 class NormalEquations:
@@ -264,12 +215,12 @@ class NormalEquations:
         stored = Storage(check_memory(memory), design) if memory is not None else direct
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
-            joblib.delayed(_chunk_sums)(
+            joblib.delayed(chunk_sums)(
                 design, structures[chunk], labels.take(chunk), reference, chunk.start, stored, os.getpid()
             )
             for chunk in chunks
         )
-        sums = _empty_sums(_width(descriptors))
+        sums = empty_sums(_width(descriptors))
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
             parts = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)
             for chunk, part in zip(chunks, parts, strict=True):
@@ -307,7 +258,7 @@ class NormalEquations:
         transform[n_terms:-1, -1] = change
         energy = self._sums["energy"]
         products = transform.T @ energy.products @ transform
-        return {**self._sums, "energy": _Sums(energy.width, products, energy.weight, energy.n_rows)}
+        return {**self._sums, "energy": Sums(energy.width, products, energy.weight, energy.n_rows)}
 
     def problem(self, energy_weight=30.0, force_weight=1.0, stress_weight=0.0):
         """The weighted least-squares problem, reference energies projected out.
@@ -445,7 +396,7 @@ class NormalEquations:
                     raise ValueError(f"its version {header['version']} is newer than this plip: update plip")
                 descriptors = descriptors_from_dict(header["descriptors"])
                 sums = {
-                    target: _Sums(
+                    target: Sums(
                         _width(descriptors),
                         archive[target] if header["n_rows"][target] else None,
                         header["weight_sums"][target],
@@ -473,7 +424,7 @@ class ArrayEquations:
     def __init__(self, X, y, sample_weight):
         rows = np.column_stack([X, y])
         self._shift = np.average(rows, axis=0, weights=sample_weight)
-        self._sums = _Sums(X.shape[1] + 2)
+        self._sums = Sums(X.shape[1] + 2)
         self.add(X, y, sample_weight)
 
     def add(self, X, y, sample_weight):
@@ -581,94 +532,3 @@ def _chunks(sizes):
 def _width(descriptors):
     """Number of columns of [X, composition, y]."""
     return len(descriptors.terms_) + len(descriptors.species_) + 1
-
-
-def _empty_sums(width):
-    return {target: _Sums(width) for target in TARGETS}
-
-
-def _chunk_sums(design, structures, labels, reference, first_index, stored, parent_process):
-    """Sums of one chunk, on one BLAS thread in whatever process it runs."""
-    if os.getpid() == parent_process:
-        return _accumulate(design, structures, labels, reference, first_index, stored)
-    with single_blas_thread():
-        return _accumulate(design, structures, labels, reference, first_index, stored)
-
-
-def _accumulate(design, structures, labels, reference, first_index, stored):
-    n_terms = design.kernel.n_terms
-    width = n_terms + len(design.species) + 1
-    sums = _empty_sums(width)
-    block = _Block(sums["force"], width)
-    energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
-    for k, atoms in enumerate(structures):
-        weight = labels.sample_weight[k]
-        if weight == 0.0:
-            continue
-        root, size = np.sqrt(weight), len(atoms)
-        forces = None if labels.forces is None else labels.forces[k]
-        stress = None if labels.stress is None else labels.stress[k]
-        has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
-        structure = stored(design, atoms, forces, has_stress)
-        if not np.isfinite(structure.values).all():
-            raise ValueError(
-                f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is "
-                "too steep for its shortest distance, or the distance is wrong"
-            )
-        if labels.energy is not None:
-            energy = labels.energy[k] - structure.counts @ reference
-            row = np.concatenate([structure.values, structure.counts, [energy]])
-            energy_rows.append(root / size * row)
-            energy_weight += weight
-        virial = np.zeros((6, width)) if has_stress else None
-        if forces is not None and structure.force_products is not None:
-            products = np.zeros((width, width))
-            columns = np.r_[:n_terms, width - 1]
-            products[np.ix_(columns, columns)] = weight * structure.force_products
-            sums["force"].add(_Sums(width, products, weight * 3 * size, 3 * size))
-            if has_stress:
-                structure.add_rows(0, np.empty((0, width)), virial)
-        elif forces is not None or has_stress:
-            block.add(structure, forces, root, virial)
-        if has_stress:
-            virial[:, -1] = atoms.get_volume() * stress
-            virial_rows.append(root / size * virial)
-            virial_weight += 6 * weight
-    block.flush()
-    if energy_rows:
-        sums["energy"].add_rows(np.array(energy_rows), energy_weight)
-    if virial_rows:
-        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight)
-    return sums
-
-
-class _Block:
-    """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
-
-    def __init__(self, sums, width):
-        self._sums = sums
-        self._rows = np.empty((_BLOCK_ROWS // 3 * 3, width))
-        self._used = 0
-        self._weight = 0.0
-
-    def add(self, structure, forces, root, virial):
-        """Add the force rows of a structure, and its virial rows to `virial` (or None)."""
-        size, first = len(structure.atoms), 0
-        while first < size:
-            last = min(size, first + (len(self._rows) - self._used) // 3)
-            rows = self._rows[self._used : self._used + 3 * (last - first)]
-            rows[:] = 0.0
-            structure.add_rows(first, rows, virial)
-            if forces is not None:
-                rows[:, -1] = forces[first:last].ravel()
-                if root != 1.0:
-                    rows *= root
-                self._used += len(rows)
-                self._weight += root**2 * len(rows)
-                if self._used == len(self._rows):
-                    self.flush()
-            first = last
-
-    def flush(self):
-        self._sums.add_rows(self._rows[: self._used], self._weight)
-        self._used, self._weight = 0, 0.0

@@ -14,14 +14,13 @@ from tqdm.auto import tqdm
 
 from plip import metrics
 from plip._structures import check_structures
+from plip._sums import TARGETS, single_blas_thread
 from plip.descriptors import PLIPDescriptors
 from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
 from plip.normal_equations import (
-    TARGETS,
     ArrayEquations,
     NormalEquations,
     least_squares_reference,
-    single_blas_thread,
     wanted_labels,
 )
 from plip.potential import Potential

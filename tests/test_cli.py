@@ -335,9 +335,12 @@ def test_report_with_groups_missing(files, structures):
     assert evaluation.errors("(no group)")["n_structures"] == 1
 
 
-def test_reader_that_stops_early_is_no_error(files):
+def test_reader_that_stops_early_is_no_error(files, tmp_path):
     command = [sys.executable, "-u", "-m", "plip", "evaluate", files["model"], files["test"], "-q"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # Not in the checkout, whose plip/ without compiled modules `python -m` would find first.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
     process.stdout.close()
     assert process.stderr.read() == ""
     process.stderr.close()

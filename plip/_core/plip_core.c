@@ -115,6 +115,15 @@ static void release(struct block *pool)
 #define INDEPENDENT
 #endif
 
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define PLIP_SHUFFLES 1
+#endif
+#endif
+#ifndef PLIP_SHUFFLES
+#define PLIP_SHUFFLES 0
+#endif
+
 #if defined(__GNUC__)
 #define LANES 2
 #else
@@ -260,6 +269,36 @@ static void make_contraction(builder *b, contraction *rank, const int *power)
                         }
 }
 
+/* Next comes the entry whose components were used longest ago. */
+static void spread_entries(builder *b, contraction *rank)
+{
+    int *last = SCRATCH(rank->n_a + rank->n_b + rank->n_c, int);
+    int n, k;
+
+    for (n = 0; n < rank->n_a + rank->n_b + rank->n_c; n++)
+        last[n] = -rank->n_entries;
+    for (n = 0; n < rank->n_entries; n++) {
+        int best = n, best_age = -1;
+        for (k = n; k < rank->n_entries; k++) {
+            const entry *e = rank->entries + k;
+            int at[3], age = INT_MAX, arm;
+            at[0] = last[e->a];
+            at[1] = last[rank->n_a + e->b];
+            at[2] = last[rank->n_a + rank->n_b + e->c];
+            for (arm = 0; arm < 3; arm++)
+                age = n - at[arm] < age ? n - at[arm] : age;
+            if (age > best_age) {
+                best = k;
+                best_age = age;
+            }
+        }
+        entry chosen = rank->entries[best];
+        rank->entries[best] = rank->entries[n];
+        rank->entries[n] = chosen;
+        last[chosen.a] = last[rank->n_a + chosen.b] = last[rank->n_a + rank->n_b + chosen.c] = n;
+    }
+}
+
 static int find_contraction(builder *b, const int *power)
 {
     plip_potential *potential = b->potential;
@@ -269,6 +308,9 @@ static int find_contraction(builder *b, const int *power)
         if (memcmp(potential->contractions[n].power, power, 3 * sizeof(int)) == 0)
             return n;
     make_contraction(b, potential->contractions + n, power);
+    /* Quadratic in the number of entries, which is large for large powers only. */
+    if (potential->contractions[n].n_entries < 5000)
+        spread_entries(b, potential->contractions + n);
     potential->n_contractions++;
     return n;
 }
@@ -743,6 +785,7 @@ static void make_batches(builder *b, centre_plan *plan, int centre, channel *cha
             open->b[filled] = where[1];
             open->c[filled] = where[2];
             open->weight[filled++] = term->coefficient;
+            open->n = filled;
         }
     }
 }

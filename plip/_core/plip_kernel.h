@@ -28,6 +28,30 @@ static inline double NAME(total)(const double *v)
 #endif
 }
 
+/* result[k] = total of the k-th of four vectors, those of one neighbour */
+static inline void NAME(four_totals)(const double *v, double *result)
+{
+#if LANES >= 4 && PLIP_SHUFFLES
+    typedef double four __attribute__((vector_size(32), may_alias));
+    four h[4], low, high;
+    int k;
+    for (k = 0; k < 4; k++) {
+        h[k] = *(const four *)(v + k * LANES);
+#if LANES == 8
+        h[k] += *(const four *)(v + k * LANES + 4);
+#endif
+    }
+    low = __builtin_shufflevector(h[0], h[1], 0, 4, 2, 6) + __builtin_shufflevector(h[0], h[1], 1, 5, 3, 7);
+    high = __builtin_shufflevector(h[2], h[3], 0, 4, 2, 6) + __builtin_shufflevector(h[2], h[3], 1, 5, 3, 7);
+    *(four *)result =
+        __builtin_shufflevector(low, high, 0, 1, 4, 5) + __builtin_shufflevector(low, high, 2, 3, 6, 7);
+#else
+    int k;
+    for (k = 0; k < 4; k++)
+        result[k] = NAME(total)(v + k * LANES);
+#endif
+}
+
 /* moments[k] = sum over n neighbours of g u^alpha(k), for `count` monomials held in registers */
 #define ACCUMULATE(count)                                                                                   \
     static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
@@ -233,7 +257,7 @@ static double NAME(contract)(const plip_potential *potential, const centre_plan 
             for (k = 0; k < n_in[arm]; k++) {
                 double *to = adjoints + k * LANES;
                 STORE(sum, LOAD(out[arm] + k * LANES) * weight);
-                for (lane = 0; lane < LANES; lane++)
+                for (lane = 0; lane < terms->n; lane++)
                     to[where[arm][lane]] += sum[lane];
             }
     }
@@ -521,13 +545,13 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
                                columns, pairs->monomials, stride, work->sums);
             }
             for (j = 0; j < near; j++) {
-                const double *sum = work->sums + (size_t)j * 4 * LANES;
-                const double sx = NAME(total)(sum), sy = NAME(total)(sum + LANES), sz = NAME(total)(sum + 2 * LANES);
-                const double along = sx * ux[j] + sy * uy[j] + sz * uz[j];
-                const double t = NAME(total)(sum + 3 * LANES) - along * inverse[j];
-                fx[j] = ux[j] * t + sx * inverse[j];
-                fy[j] = uy[j] * t + sy * inverse[j];
-                fz[j] = uz[j] * t + sz * inverse[j];
+                double sum[4] __attribute__((aligned(32)));
+                NAME(four_totals)(work->sums + (size_t)j * 4 * LANES, sum);
+                const double along = sum[0] * ux[j] + sum[1] * uy[j] + sum[2] * uz[j];
+                const double t = sum[3] - along * inverse[j];
+                fx[j] = ux[j] * t + sum[0] * inverse[j];
+                fy[j] = uy[j] * t + sum[1] * inverse[j];
+                fz[j] = uz[j] * t + sum[2] * inverse[j];
             }
             done = near;
         }

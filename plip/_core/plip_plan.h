@@ -71,7 +71,8 @@ typedef struct {
     const double *weights;  /* (n, lanes) */
 } coupling;
 
-/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). */
+/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). Entries are ordered so that the sums
+ * with respect to A[a], B[b] and C[c] do not wait for the entry before. */
 typedef struct {
     int a, b, c;
     double coefficient;
@@ -83,9 +84,9 @@ typedef struct {
     entry *entries;
 } contraction;
 
-/* `lanes` four-body terms of one rank. */
+/* n, at most `lanes`, four-body terms of one rank. */
 typedef struct {
-    int contraction;
+    int contraction, n;
     int *a, *b, *c;   /* (lanes,) first moments */
     double *weight;   /* (lanes,) */
 } batch;

@@ -1,0 +1,101 @@
+"""show_config: what runs and what it is built on."""
+
+import ast
+import importlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+import plip
+from plip import _kernels
+from plip._design import Design, StructureDesign
+from plip._terms import build_terms
+from plip.interactions import ThreeBody
+from plip.radial import Gaussian
+
+
+@pytest.fixture(scope="module")
+def config():
+    return plip.show_config("dict")
+
+
+def test_fastest_set_that_is_built_and_supported_runs(config):
+    sets = config["instruction_sets"]
+    usable = [name for name in sets["processor"] if name in sets["built"]]
+    assert sets["kernels"] == usable[0]
+    assert sets["core"] == sets["processor"][0]
+    assert "baseline" in usable
+
+
+def test_named_kernels_are_those_that_compute(config):
+    # A structure design takes its kernel from the same place as every fit.
+    design = Design(build_terms(["Si"], 4.0, None, ThreeBody(Gaussian(centers=2)), None, None), ["Si"])
+    assert type(design.kernel) is _kernels.Kernel
+    assert type(design.kernel).__module__ == f"plip._kernels._{config['instruction_sets']['kernels']}"
+    assert np.isfinite(StructureDesign(design, bulk("Si")).values).all()
+
+
+def test_every_supported_build_is_listed(config):
+    assert set(_kernels.INSTRUCTION_SETS) <= set(config["instruction_sets"]["built"])
+
+
+def test_versions_are_those_imported(config):
+    assert config["plip"] == plip.__version__
+    for name, module in (("numpy", "numpy"), ("scipy", "scipy"), ("scikit-learn", "sklearn"), ("ase", "ase")):
+        assert config["versions"][name] == importlib.import_module(module).__version__
+
+
+def test_blas_and_its_threads_are_listed(config):
+    blas = [library for library in config["threadpools"] if library["user_api"] == "blas"]
+    assert blas
+    assert all(library["num_threads"] >= 1 and library["internal_api"] for library in blas)
+
+
+def test_thread_settings_are_reported():
+    one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP")}
+    code = "import plip; print([pool['num_threads'] for pool in plip.show_config('dict')['threadpools']])"
+    environment = {**os.environ, **one_thread}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert set(ast.literal_eval(run.stdout)) == {1}
+
+
+def test_text_holds_what_the_dict_holds(config, capsys):
+    assert plip.show_config() is None
+    text = capsys.readouterr().out
+    assert text.endswith("\n")
+    for words in (
+        f"plip {plip.__version__}",
+        config["instruction_sets"]["kernels"],
+        f"numpy {np.__version__}",
+        f"vesin {config['versions']['vesin']}",
+        "blas: ",
+    ):
+        assert words in text
+
+
+def test_missing_dependency_is_none(monkeypatch):
+    from plip import _config
+
+    monkeypatch.setattr(_config, "_DEPENDENCIES", ("numpy", "a-package-that-does-not-exist"))
+    assert _config.show_config("dict")["versions"] == {
+        "numpy": np.__version__,
+        "a-package-that-does-not-exist": None,
+    }
+
+
+def test_needs_no_scikit_learn():
+    code = "import sys, plip; plip.show_config(); print('sklearn' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("mode", ["print", None, "DICT"])
+def test_unknown_mode(mode):
+    with pytest.raises(ValueError, match="mode must be 'stdout' or 'dict'"):
+        plip.show_config(mode)
