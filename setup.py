@@ -25,8 +25,12 @@ CHECKED = BOUNDS_CHECK or bool(SANITIZE)
 IS_X86_64 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
 
 # Contraction to fused multiply-add is wanted; -ffast-math is not, since it would reorder sums and
-# drop the checks for NaN. A square root that may set errno is not vectorised.
-OPTIMISE = {"unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno"], "msvc": ["/O2", "/fp:contract"]}
+# drop the checks for NaN. A square root that may set errno is not vectorised. Vectors are passed between
+# inlined functions alone, so that how the compiler would pass them (psabi) does not matter.
+OPTIMISE = {
+    "unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
+    "msvc": ["/O2", "/fp:contract"],
+}
 INSTRUCTIONS = {
     "plip._kernels._avx2": {"unix": ["-mavx2", "-mfma"], "msvc": ["/arch:AVX2"]},
     "plip._kernels._avx512": {

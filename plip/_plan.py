@@ -161,8 +161,10 @@ class _Builder:
     def add_group(self, centre, neighbour, index, degree, state, count, outer, own, moment, entries, arms):
         """A group of fields of one degree; `entries` are (column, field, function, coefficient)."""
         begin = len(self.scatter)
+        n_functions = padded(len(self.sets[index][0]))
         for column, field, function, coefficient in entries:
-            self.scatter.append((column, field, function, coefficient, coefficient / arms))
+            place = field * n_functions + function if outer else field
+            self.scatter.append((column, place, coefficient, coefficient / arms))
         self.groups[centre, neighbour].append(
             (index, degree, state, count, int(outer), int(own), moment, begin, len(self.scatter))
         )
@@ -342,8 +344,10 @@ class _Builder:
             "value_first": np.array(value_first, np.int64),
             "own_first": own_first.ravel(),
             "n_own": n_own,
-            "scatter": table([entry[:3] for entry in self.scatter], 3),
-            "scatter_coefficient": np.array([entry[3:] for entry in self.scatter], np.float64),
+            "scatter_column": np.array([entry[0] for entry in self.scatter], np.int32),
+            "scatter_place": np.array([entry[1] for entry in self.scatter], np.int32),
+            "derivative_coefficient": np.array([entry[2] for entry in self.scatter], np.float64),
+            "value_coefficient": np.array([entry[3] for entry in self.scatter], np.float64),
             "moments": table(moments, 3),
             "moment_first": np.array(moment_first, np.int32),
             "powers": table(powers, 4),

@@ -433,8 +433,8 @@ class PLIPRegressorCV(_PLIPModel):
         Penalty of the chosen model.
     n_splits_ : int
         Number of folds.
-    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_
-        As in `PLIPRegressor`, of the fit to all structures; so is normal_equations_.
+    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_ :
+        As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
     """
 
     def __init__(

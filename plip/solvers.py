@@ -237,7 +237,7 @@ def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
 
 
 # Ridge of the first solution of the adaptive lasso.
-_ADAPTIVE_RIDGE = 1e-5
+_ADAPTIVE_RIDGE = 1e-4
 
 
 def omp_path(problem, alpha=0.0, max_terms=None):

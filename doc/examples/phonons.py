@@ -19,7 +19,7 @@ def main(model, symbol, structure, lattice_constant):
     phonons.clean()
     path = atoms.cell.bandpath(npoints=60)
     bands = phonons.get_band_structure(path)
-    print("highest frequency: {:.1f} meV".format(1e3 * bands.energies.max()))
+    print(f"highest frequency: {1e3 * bands.energies.max():.1f} meV")
     return bands
 
 

@@ -124,7 +124,7 @@ cdef class NeighborList:
             status = plip_list_build(&self.pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
         if status == -2:
             raise ValueError(
-                f"the cutoff of {cutoff} A reaches more images of the cell than can be counted: check the cell"
+                f"the cutoff of {cutoff} A reaches more images of the cell than can be counted: check it"
             )
         if status:
             raise MemoryError("the neighbour list does not fit into memory")

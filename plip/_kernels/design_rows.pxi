@@ -24,6 +24,7 @@ cdef extern from "lanes.h" nogil:
         const int *successor
         double parity, n_own
         double *tensor
+        const double *next
     void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
                 double inverse_r, const double *own, const double *arm, double *by_derivative,
                 double *by_value)
@@ -120,10 +121,11 @@ cdef class Kernel:
     cdef long n_values, n_own
     cdef const int[::1] set_first, set_count, set_class, set_degree, set_gaussian, function_code
     cdef const int[::1] group_first, moment_first, power_first, product_first, halves, parent, axis
-    cdef const int[:, ::1] groups, scatter, moments, powers, products, successor
+    cdef const int[:, ::1] groups, moments, powers, products, successor
     cdef const long long[::1] value_first, own_first
     cdef const double[::1] class_cutoff, function_p, function_q, product_weight, monomial_weight, switch_range
-    cdef const double[:, ::1] scatter_coefficient
+    cdef const int[::1] scatter_column, scatter_place
+    cdef const double[::1] derivative_coefficient, value_coefficient
     cdef const double[:, :, ::1] set_switch
 
     def __init__(self, plan):
@@ -147,8 +149,10 @@ cdef class Kernel:
         self.group_first = plan["group_first"]
         self.value_first = plan["value_first"]
         self.own_first = plan["own_first"]
-        self.scatter = plan["scatter"]
-        self.scatter_coefficient = plan["scatter_coefficient"]
+        self.scatter_column = plan["scatter_column"]
+        self.scatter_place = plan["scatter_place"]
+        self.derivative_coefficient = plan["derivative_coefficient"]
+        self.value_coefficient = plan["value_coefficient"]
         self.moments = plan["moments"]
         self.moment_first = plan["moment_first"]
         self.powers = plan["powers"]
@@ -393,11 +397,12 @@ cdef class Kernel:
                     n_b = self.set_first[f + 1] - self.set_first[f]
                     k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
                     for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                        b = self.scatter[e, 1]
-                        target = b * n_b + self.scatter[e, 2]
-                        total = value_sums[self.value_first[g] + (target if self.groups[g, OUTER] else b)]
-                        own = own_sums[k + target] if self.groups[g, OWN] else 0.0
-                        values[self.scatter[e, 0]] += self.scatter_coefficient[e, 1] * (total - own)
+                        target = self.scatter_place[e]
+                        total = value_sums[self.value_first[g] + target]
+                        own = 0.0
+                        if self.groups[g, OWN]:
+                            own = own_sums[k + (target if self.groups[g, OUTER] else target * (n_b + 1))]
+                        values[self.scatter_column[e]] += self.value_coefficient[e] * (total - own)
 
     def derivative_rows(
         self,
@@ -464,8 +469,7 @@ cdef class Kernel:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
         cdef int g, f, degree, x, e, lower
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
-        cdef long k, m, width, n_b, step, target
-        cdef double coefficient
+        cdef long k, m, width, n_b, step
         cdef double[3] vector
         cdef field_group group
         cdef const double *of_neighbor
@@ -476,6 +480,7 @@ cdef class Kernel:
         cdef double *value
         cdef double *by_derivative
         cdef double *by_value
+        cdef double *target_row
         for g in range(self.group_first[centre * self.n_species + arm],
                        self.group_first[centre * self.n_species + arm + 1]):
             f = self.groups[g, FUNCTION_SET]
@@ -502,6 +507,9 @@ cdef class Kernel:
                 of_neighbor = NULL
                 if neighbor_is_centre:
                     of_neighbor = &state[neighbor_p[bucket.order[k]], self.groups[g, STATE]]
+                    group.next = of_neighbor
+                    if k + 1 < m:
+                        group.next = &state[neighbor_p[bucket.order[k + 1]], self.groups[g, STATE]]
                 of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
                 own = value + k * n_b if self.groups[g, OWN] else NULL
                 direction = bucket.direction + 3 * k
@@ -519,15 +527,16 @@ cdef class Kernel:
                 product_sum(step, n_b, 2 * m if degree else m, bucket.buffer, step, derivative, n_b,
                             bucket.sums, n_b)
             step = width * n_b if self.groups[g, OUTER] else width
-            for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                coefficient = self.scatter_coefficient[e, 0]
-                target = self.scatter[e, 1]
-                if self.groups[g, OUTER]:
-                    target = target * n_b + self.scatter[e, 2]
-                for x in range(3):
-                    force_rows[row + x, self.scatter[e, 0]] -= coefficient * bucket.sums[x * step + target]
-                # Every pair is met from both of its atoms, hence the half.
-                for x in range(virial_rows.shape[0]):
-                    virial_rows[x, self.scatter[e, 0]] += (
-                        0.5 * coefficient * bucket.sums[(3 + x) * step + target]
+            for x in range(3):
+                target_row = &force_rows[row + x, 0]
+                for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
+                    target_row[self.scatter_column[e]] -= (
+                        self.derivative_coefficient[e] * bucket.sums[x * step + self.scatter_place[e]]
+                    )
+            # Every pair is met from both of its atoms, hence the half.
+            for x in range(virial_rows.shape[0]):
+                target_row = &virial_rows[x, 0]
+                for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
+                    target_row[self.scatter_column[e]] += 0.5 * (
+                        self.derivative_coefficient[e] * bucket.sums[(3 + x) * step + self.scatter_place[e]]
                     )

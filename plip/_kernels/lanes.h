@@ -25,6 +25,18 @@ INLINE lanes splat(double x) { return x; }
 INLINE lanes load(const double *source) { return *(const lanes *)source; }
 INLINE void store(double *target, lanes value) { *(lanes *)target = value; }
 
+/* Ask for the cache lines of `vectors` lanes. */
+INLINE void prefetch(const double *source, const int vectors)
+{
+#if defined(__GNUC__)
+    for (int v = 0; v < vectors; v += 2)
+        __builtin_prefetch(source + v * LANES);
+#else
+    (void)source;
+    (void)vectors;
+#endif
+}
+
 /* exp(x) for x <= 0: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13,
  * whose remainder r^14/14! is below 5e-18; zero below -708, where exp leaves the normal numbers. */
 INLINE lanes exp_of_negative(lanes x)
@@ -139,6 +151,7 @@ typedef struct {
     const int *successor;
     double parity, n_own;
     double *tensor; /* scratch: n_components * 4 * LANES doubles */
+    const double *next; /* what comes after of_neighbor, brought near the processor in advance */
 } field_group;
 
 INLINE void field_tile(const int vectors, const field_group *g, const double *of_neighbor, const double *of_atom,
@@ -146,21 +159,28 @@ INLINE void field_tile(const int vectors, const field_group *g, const double *of
                        double *by_derivative, double *by_value)
 {
     static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
+    /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
+    const int degree = g->degree, n_components = g->n_components, n_weights = g->n_weights;
     const long width = g->width;
-    const double *tensor = g->tensor;
+    const double *weight = g->weight;
+    const int *successor = g->successor;
+    const lanes parity = splat(g->parity), n_own = splat(g->n_own);
+    const double *next = g->next;
+    double *sum = g->tensor;
+    const double *tensor = sum;
     long stride = vectors * LANES;
     lanes gradient[3][4], p[4];
     if (of_neighbor && of_atom)
-        for (int k = 0; k < g->n_components; k++)
+        for (int k = 0; k < n_components; k++) {
+            prefetch(next + k * width, vectors);
             for (int v = 0; v < vectors; v++)
-                store(g->tensor + k * stride + v * LANES,
-                      load(of_neighbor + k * width + v * LANES)
-                          + splat(g->parity) * load(of_atom + k * width + v * LANES));
+                store(sum + k * stride + v * LANES,
+                      load(of_neighbor + k * width + v * LANES) + parity * load(of_atom + k * width + v * LANES));
+        }
     else if (of_atom)
-        for (int k = 0; k < g->n_components; k++)
+        for (int k = 0; k < n_components; k++)
             for (int v = 0; v < vectors; v++)
-                store(g->tensor + k * stride + v * LANES,
-                      splat(g->parity) * load(of_atom + k * width + v * LANES));
+                store(sum + k * stride + v * LANES, parity * load(of_atom + k * width + v * LANES));
     else {
         tensor = of_neighbor;
         stride = width;
@@ -168,14 +188,14 @@ INLINE void field_tile(const int vectors, const field_group *g, const double *of
     for (int x = 0; x < 3; x++)
         for (int v = 0; v < vectors; v++)
             gradient[x][v] = splat(0.0);
-    if (g->degree == 0)
+    if (degree == 0)
         for (int v = 0; v < vectors; v++)
             p[v] = load(tensor + v * LANES);
     else {
-        for (int k = 0; k < g->n_weights; k++) {
-            const lanes w = splat(g->weight[k]);
+        for (int k = 0; k < n_weights; k++) {
+            const lanes w = splat(weight[k]);
             for (int x = 0; x < 3; x++) {
-                const double *component = tensor + g->successor[3 * k + x] * stride;
+                const double *component = tensor + successor[3 * k + x] * stride;
                 for (int v = 0; v < vectors; v++)
                     gradient[x][v] += w * load(component + v * LANES);
             }
@@ -183,24 +203,24 @@ INLINE void field_tile(const int vectors, const field_group *g, const double *of
         for (int v = 0; v < vectors; v++)
             p[v] = splat(u[0]) * gradient[0][v] + splat(u[1]) * gradient[1][v] + splat(u[2]) * gradient[2][v];
     }
-    const lanes scale = splat(g->degree * inverse_r);
+    const lanes scale = splat(degree * inverse_r);
     for (int v = 0; v < vectors; v++) {
         lanes by_v[3], by_d[3];
         for (int x = 0; x < 3; x++)
             by_v[x] = scale * (gradient[x][v] - p[v] * splat(u[x]));
         if (own)
-            p[v] -= splat(g->n_own) * load(own + v * LANES);
+            p[v] -= n_own * load(own + v * LANES);
         for (int x = 0; x < 3; x++) {
             by_d[x] = p[v] * splat(u[x]);
             store(by_derivative + x * width + v * LANES, by_d[x]);
-            if (g->degree)
+            if (degree)
                 store(by_value + x * width + v * LANES, by_v[x]);
         }
         if (arm)
             for (int k = 0; k < 6; k++) {
                 lanes y = splat(arm[second[k]]);
                 store(by_derivative + (3 + k) * width + v * LANES, by_d[first[k]] * y);
-                if (g->degree)
+                if (degree)
                     store(by_value + (3 + k) * width + v * LANES, by_v[first[k]] * y);
             }
     }
