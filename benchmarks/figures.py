@@ -2,10 +2,10 @@
 
     python figures.py FIGURE [...] --data FOLDER
 
-runs each figure in a process of its own and prints what it costs. FOLDER holds ``Si_train.xyz``, ``Si_test.xyz``,
-``Mo_train.xyz`` (Zuo et al., J. Phys. Chem. A 124, 731 (2020)) and ``SiO2_forces.xyz``; the default is the
-environment variable PLIP_TEST_DATA. Times are CPU seconds (user and system), after imports; each is the least of
-a few repetitions, so that other work on the machine disturbs little.
+runs each figure in a process of its own and prints what it costs. FOLDER holds ``Si_train.xyz``,
+``Si_test.xyz``, ``Mo_train.xyz`` (Zuo et al., J. Phys. Chem. A 124, 731 (2020)) and ``SiO2_forces.xyz``; the
+default is the environment variable PLIP_TEST_DATA. Times are CPU seconds (user and system), after imports; each
+is the least of a few repetitions, so that other work on the machine disturbs little.
 
 fit       184 terms, energies and forces of Si, errors on training and test data
 products  594 columns: normal equations against bare rank-k updates of the same size, and the solvers
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import ase.io
@@ -150,9 +151,8 @@ def memory(data, repeat=None):
     PLIPRegressor(PLIPDescriptors(cutoff=3.0), max_terms=5).fit(train[:5])
     before = peak_megabytes()
     PLIPRegressor(mixed_model()).fit(atoms for _ in range(repeat) for atoms in train)
-    print(
-        f"memory: data {repeat} times: peak {peak_megabytes():.0f} MB, {peak_megabytes() - before:.0f} MB above"
-    )
+    peak = peak_megabytes()
+    print(f"memory: data {repeat} times: peak {peak:.0f} MB, {peak - before:.0f} MB above imports and data")
 
 
 def jobs(data):
@@ -227,11 +227,10 @@ def million(data, n_atoms=1_000_000):
         start = time.process_time()
         equations = NormalEquations.from_structures(stream(part), descriptors, targets=TARGETS)
         seconds = time.process_time() - start - making * part / n_atoms
-        print(
-            f"million: {made['atoms']} atoms in {made['structures']} structures, {len(equations.terms)} terms: "
-            f"{seconds:.1f} CPU s, {made['atoms'] / seconds:.0f} atoms per CPU s; "
-            f"{peak_megabytes() - before:.0f} MB above the first hundredth, peak {peak_megabytes():.0f} MB"
-        )
+        peak, n = peak_megabytes(), made["atoms"]
+        print(f"million: {n} atoms in {made['structures']} structures, {len(equations.terms)} terms:")
+        print(f"    {seconds:.1f} CPU s, {n / seconds:.0f} atoms per CPU s")
+        print(f"    peak {peak:.0f} MB, {peak - before:.0f} MB above that of the first hundredth")
 
 
 def reading(data, n_atoms=100_000):
@@ -245,13 +244,9 @@ def reading(data, n_atoms=100_000):
         print(f"reading: {n_atoms} atoms, {path.stat().st_size / 1e6:.1f} MB")
         seconds = least_cpu(lambda: ase.io.read(path, ":"), 2)[0]
         print(f"    ase.io.read: {seconds:.2f} CPU s, {n_atoms / seconds:.0f} atoms per CPU s")
-        try:
-            from extxyz.extxyz import read
-        except ImportError:
-            print("    extxyz is not installed")
-        else:
-            seconds = least_cpu(lambda: list(read(str(path))), 2)[0]
-            print(f"    extxyz: {seconds:.2f} CPU s, {n_atoms / seconds:.0f} atoms per CPU s")
+        if find_spec("ase_extxyz") is not None:
+            seconds = least_cpu(lambda: ase.io.read(path, ":", format="cextxyz"), 2)[0]
+            print(f"    with ase-extxyz: {seconds:.2f} CPU s, {n_atoms / seconds:.0f} atoms per CPU s")
         structures *= repeat
         for name, descriptors in (("default", PLIPDescriptors()), ("594 columns", mixed_model())):
             seconds = least_cpu(lambda d=descriptors: PLIPRegressor(d).fit(structures), 2)[0]

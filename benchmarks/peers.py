@@ -37,6 +37,7 @@ ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMBA")
 }
 ENERGY_WEIGHT = 30.0
+RANKS = ((1, 1, 0), (1, 1, 1), (2, 1, 0))
 # The default model type, with invariants of up to three factors.
 POLYMLP = {"cutoff": 6.0, "model_type": 4, "max_p": 2, "gtinv_order": 3, "gtinv_maxl": [4, 4]}
 
@@ -60,7 +61,7 @@ def _plip(start, train, test, descriptors, **settings):
     return model.n_terms_, predict(train), predict(test)
 
 
-def _four_body(cutoff, n_three_body, n_four_body):
+def _four_body(cutoff, n_three_body, n_four_body, ranks):
     def descriptors():
         from plip import PLIPDescriptors
         from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -71,7 +72,7 @@ def _four_body(cutoff, n_three_body, n_four_body):
             two_body=TwoBody(Gaussian(centers=16)),
             three_body=ThreeBody(Gaussian(centers=n_three_body), max_power=6, mixed=True),
             n_body=NBody(Gaussian(centers=16), powers=(2, 3, 4)),
-            four_body=FourBody(Gaussian(centers=n_four_body)),
+            four_body=FourBody(Gaussian(centers=n_four_body), ranks=ranks),
         )
 
     return descriptors
@@ -82,11 +83,19 @@ def plip_default(start, train, test):
 
 
 def plip_four_body(start, train, test):
-    return _plip(start, train, test, _four_body(5.0, 8, 5), solver="ridge", alpha=1e-6, max_terms=None)
+    return _plip(start, train, test, _four_body(5.0, 8, 5, RANKS), solver="ridge", alpha=1e-6, max_terms=None)
 
 
 def plip_large(start, train, test):
-    return _plip(start, train, test, _four_body(6.0, 9, 7), solver="ridge", alpha=1e-6, max_terms=None)
+    return _plip(
+        start,
+        train,
+        test,
+        _four_body(6.0, 9, 7, (*RANKS, (2, 1, 1))),
+        solver="ridge",
+        alpha=1e-6,
+        max_terms=None,
+    )
 
 
 def _pypolymlp(start, train, test, **settings):

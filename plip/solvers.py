@@ -267,19 +267,29 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     ValueError
         If `alpha` or `max_terms` is not valid.
     """
-    return _forward(problem, alpha, max_terms, swaps=False)
+    alpha, max_terms = _checked(alpha, max_terms)
+    selection = _Selection(problem, alpha)
+    models = selection.grow(_at_most(max_terms, selection.tableau.n_columns))
+    return selection.path(models)
 
 
 def replacement_path(problem, alpha=0.0, max_terms=None):
-    """Forward selection in which chosen terms may be exchanged again.
+    """Forward and backward selection in which chosen terms may be exchanged.
 
     After each step of `omp_path`, the best swap of a chosen for an unchosen term is made until no
     swap lowers the residual by 1e-4 of it (sequential replacement: Miller, J. R. Stat. Soc. A 147,
-    389 (1984), with the best of all swaps). A model need not contain the smaller ones.
+    389 (1984), with the best of all swaps). Growth goes on to one and a half times `max_terms`;
+    from there, terms are taken out one by one, again with swaps, and the better of the two models
+    of each size is kept. A model need not contain the smaller ones.
 
     Parameters, returns and errors are those of `omp_path`.
     """
-    return _forward(problem, alpha, max_terms, swaps=True)
+    alpha, max_terms = _checked(alpha, max_terms)
+    selection = _Selection(problem, alpha, swaps=True)
+    max_terms = _at_most(max_terms, selection.tableau.n_columns)
+    models = selection.grow(_at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
+    selection.shrink(models)
+    return selection.path(models[: max_terms + 1])
 
 
 def ridge_path(problem, alphas):
@@ -309,18 +319,18 @@ def ridge_path(problem, alphas):
 
 
 def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
-    """Ridge regression, and backward elimination where it has too many terms.
+    """Ridge regression and backward elimination.
 
-    From the solution of `ridge_path`, the term whose loss raises the minimum least is taken out
-    again and again.
+    From the ridge solution on all columns, the term whose loss raises the minimum least is taken
+    out again and again.
 
     Parameters
     ----------
     problem : LinearProblem
     alpha : float, default=0.0
-        Ridge penalty; at least the ridge of `refit` is used for elimination.
+        Ridge penalty; at least the ridge of `refit` is used.
     max_terms : int or None, default=None
-        Largest number of terms; None gives the ridge solution alone.
+        Largest number of terms; None keeps all.
 
     Returns
     -------
@@ -333,10 +343,9 @@ def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
         If `alpha` or `max_terms` is not valid.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    if max_terms is None:
-        return ridge_path(problem, [alpha])
     scaled = _Scaled(problem)
     n_columns = len(scaled.moment)
+    max_terms = _at_most(max_terms, n_columns)
     tableau = _Tableau(_ridged(scaled.gram, max(alpha, _RIDGE)), scaled.moment)
     tableau.move(np.ones(n_columns, dtype=bool))
     coefs = []
@@ -367,7 +376,7 @@ def refit(problem, support):
         elsewhere. The ridge keeps coefficients of nearly dependent columns bounded.
     """
     chosen = np.zeros(len(problem.moment), dtype=bool)
-    chosen[np.asarray(support)] = True
+    chosen[list(support)] = True
     return refit_path(problem, Path(np.zeros(1), chosen[None], np.array([chosen.sum()]))).coefs[0]
 
 
@@ -567,37 +576,63 @@ class _Tableau:
         return gain[enter, leave], inside[leave], outside[enter]
 
 
-def _forward(problem, alpha, max_terms, swaps):
-    alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
-    n_columns = len(scaled.moment)
-    max_terms = n_columns if max_terms is None else min(max_terms, n_columns)
-    # The residual is not known better than to rounding errors of the target square.
-    smallest = max(alpha, np.finfo(np.float64).eps) * scaled.target
-    tableau = _Tableau(_ridged(scaled.gram, _RIDGE), scaled.moment)
-    alphas, coefs = [], []
-    while True:
-        gains = tableau.gains()
-        gain = max(gains.max(initial=0.0), 0.0)
-        alphas.append(gain / scaled.target if scaled.target > 0 else 0.0)
-        coefs.append(tableau.solution())
-        if len(coefs) > max_terms or gain <= smallest:
-            break
-        tableau.pivot(int(gains.argmax()))
-        if swaps:
-            _swap(tableau, scaled.target, smallest)
-    return scaled.path(np.minimum.accumulate(alphas), coefs)
+def _at_most(max_terms, n_columns):
+    return n_columns if max_terms is None else min(max_terms, n_columns)
 
 
-def _swap(tableau, target, smallest):
-    """Swap active columns for others while it pays."""
-    while not tableau.active[: tableau.n_columns].all():
-        residual = target + tableau.values[tableau.n_columns, tableau.n_columns]
-        gain, leave, enter = tableau.best_swap()
-        if gain <= max(_SWAP_GAIN * residual, smallest):
-            break
-        tableau.pivot(leave)
-        tableau.pivot(enter)
+class _Selection:
+    """Models of 0, 1, 2, ... terms by adding, removing and swapping terms.
+
+    A model is a tuple: minimum of the objective, relative gain of the best further term, coefficients.
+    """
+
+    def __init__(self, problem, alpha, swaps=False):
+        self.scaled = _Scaled(problem)
+        self.tableau = _Tableau(_ridged(self.scaled.gram, _RIDGE), self.scaled.moment)
+        self.swaps = swaps
+        # The residual is not known better than to rounding errors of the target square.
+        self.smallest_gain = max(alpha, np.finfo(np.float64).eps)
+
+    def model(self):
+        tableau, target = self.tableau, self.scaled.target
+        minimum = target + tableau.values[tableau.n_columns, tableau.n_columns]
+        gain = tableau.gains().max(initial=0.0)
+        return minimum, gain / target if target > 0 else 0.0, tableau.solution()
+
+    def grow(self, n_terms):
+        """Models of all sizes up to n_terms, or until no term gains enough."""
+        models = [self.model()]
+        while len(models) <= n_terms and models[-1][1] > self.smallest_gain:
+            self.tableau.pivot(int(self.tableau.gains().argmax()))
+            self.swap()
+            models.append(self.model())
+        return models
+
+    def shrink(self, models):
+        """Take terms out of the last model again, and put the models that are better into the list."""
+        for size in range(len(models) - 2, 0, -1):
+            losses, _ = self.tableau.losses()
+            self.tableau.pivot(np.flatnonzero(self.tableau.active)[losses.argmin()])
+            self.swap()
+            models[size] = min(models[size], self.model(), key=lambda model: model[0])
+
+    def swap(self):
+        """Swap active columns for others while it pays."""
+        while self.swaps and not self.tableau.active[: self.tableau.n_columns].all():
+            gain, leave, enter = self.tableau.best_swap()
+            minimum = self.scaled.target + self.tableau.values[self.tableau.n_columns, self.tableau.n_columns]
+            if gain <= max(_SWAP_GAIN * minimum, self.smallest_gain * self.scaled.target):
+                break
+            self.tableau.pivot(leave)
+            self.tableau.pivot(enter)
+
+    def path(self, models):
+        """Path of the models up to the first that no term improves enough."""
+        gains = np.array([gain for _, gain, _ in models])
+        enough = np.flatnonzero(gains <= self.smallest_gain)
+        models = models[: enough[0] + 1] if len(enough) else models
+        alphas = np.minimum.accumulate(gains[: len(models)])
+        return self.scaled.path(alphas, [coef for _, _, coef in models])
 
 
 def _ridge(gram, moment, alphas):

@@ -279,7 +279,7 @@ def test_selection_survives_dependent_columns(X, y, select):
     squares = residual_squares(path.coefs, problem)
     assert np.isfinite(path.coefs).all()
     assert (np.diff(squares) < 1e-6 * problem.target_square).all()
-    best = residual_squares(np.linalg.lstsq(X, y)[0], problem)
+    best = residual_squares(refit(problem, np.arange(X.shape[1])), problem)
     assert squares[-1] - best < 1e-5 * problem.target_square
 
 
@@ -478,7 +478,8 @@ def test_constant_columns_are_columns(solver):
     problem = make_problem(np.column_stack([X, np.ones(60), 2 * np.ones(60)]), y + 5)
     # The mean is found, be it in one of the columns or in both.
     coef = solve(problem, solver, 1e-7)[0]
-    assert coef[12] + 2 * coef[13] == pytest.approx(np.linalg.lstsq(np.c_[X, np.ones(60)], y + 5)[0][-1], rel=1e-4)
+    expected = np.linalg.lstsq(np.column_stack([X, np.ones(60)]), y + 5)[0][-1]
+    assert coef[12] + 2 * coef[13] == pytest.approx(expected, rel=1e-4)
 
 
 @every
@@ -508,7 +509,8 @@ def test_refit_keeps_the_terms_and_lowers_the_residual(solver):
     assert_array_equal(refitted.coefs != 0, path.coefs != 0)
     assert_array_equal(solved, refitted.coefs[-1])
     # Forward selection is refitted already, to rounding.
-    assert (residual_squares(refitted.coefs, problem) <= residual_squares(path.coefs, problem) * (1 + 1e-9)).all()
+    before, after = (residual_squares(models.coefs, problem) for models in (path, refitted))
+    assert (after <= before * (1 + 1e-9)).all()
     assert_allclose(solved * problem.scales, refit(problem, coef != 0) * problem.scales, atol=1e-8)
 
 
@@ -526,7 +528,7 @@ def test_residual_squares_are_those_of_the_rows():
     weights = np.random.default_rng(0).uniform(size=60)
     problem = make_problem(X, y, weights)
     coefs = np.random.default_rng(1).normal(size=(3, 5, 12)) / problem.scales
-    expected = ((coefs @ X.T - y) ** 2 @ weights)
+    expected = (coefs @ X.T - y) ** 2 @ weights
     assert_allclose(residual_squares(coefs, problem), expected, rtol=1e-12)
     assert residual_squares(coefs[0, 0], problem).shape == ()
 

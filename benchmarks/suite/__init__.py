@@ -1,0 +1,1 @@
+"""Benchmarks for airspeed velocity: time and memory, and accuracy beside them."""

@@ -1,0 +1,143 @@
+"""Descriptors, normal equations, solvers, fit and evaluation on the data that ship with plip.
+
+With the environment variable PLIP_TEST_DATA, a folder with ``Si_train.xyz`` and ``Si_test.xyz``, also on those.
+"""
+
+import os
+import warnings
+from pathlib import Path
+
+import ase.io
+import numpy as np
+
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
+from plip.datasets import load_silicon_carbide
+from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.radial import Gaussian
+from plip.solvers import SOLVERS
+
+DATA = ["SiC", "Si"] if "PLIP_TEST_DATA" in os.environ else ["SiC"]
+MODELS = {
+    "default": PLIPDescriptors(),
+    "published": PLIPDescriptors(
+        two_body=TwoBody(Gaussian(centers=10)),
+        three_body=ThreeBody(Gaussian(centers=10)),
+        n_body=NBody(Gaussian(centers=10)),
+    ),
+    "four-body": PLIPDescriptors(
+        two_body=TwoBody(Gaussian(centers=12)),
+        three_body=ThreeBody(Gaussian(centers=6), mixed=True),
+        n_body=NBody(Gaussian(centers=12), powers=(2, 3, 4)),
+        four_body=FourBody(Gaussian(centers=3)),
+    ),
+}
+
+
+def load(data):
+    if data == "SiC":
+        return load_silicon_carbide()
+    folder = Path(os.environ["PLIP_TEST_DATA"])
+    return [ase.io.read(folder / f"{data}_{part}.xyz", ":") for part in ("train", "test")]
+
+
+class Case:
+    """One data set and one model."""
+
+    params = (DATA, list(MODELS))
+    param_names = ("data", "model")
+
+    def setup(self, data, model):
+        self.train, self.test = load(data)
+        self.descriptors = MODELS[model]
+        self.fitted = PLIPDescriptors(**self.descriptors.get_params(deep=False)).fit(self.train)
+
+
+class Descriptors(Case):
+    def time_fit(self, data, model):
+        PLIPDescriptors(**self.descriptors.get_params(deep=False)).fit(self.train)
+
+    def time_transform(self, data, model):
+        self.fitted.transform(self.train)
+
+    def track_columns(self, data, model):
+        return len(self.fitted.terms_)
+
+
+class Accumulate(Case):
+    """Normal equations."""
+
+    def time_from_structures(self, data, model):
+        NormalEquations.from_structures(self.train, self.fitted)
+
+    def time_from_structures_two_workers(self, data, model):
+        NormalEquations.from_structures(self.train, self.fitted, n_jobs=2)
+
+    def peakmem_from_structures(self, data, model):
+        NormalEquations.from_structures(self.train, self.fitted)
+
+    def peakmem_from_stream_of_ten_times_the_data(self, data, model):
+        NormalEquations.from_structures((atoms for _ in range(10) for atoms in self.train), self.fitted)
+
+
+class Solve:
+    params = (DATA, list(SOLVERS))
+    param_names = ("data", "solver")
+
+    def setup(self, data, solver):
+        self.train, self.test = load(data)
+        self.equations = NormalEquations.from_structures(self.train, MODELS["default"])
+        self.model = PLIPRegressor(solver=solver)
+        # A path that stops at max_terms warns that it did not reach alpha.
+        warnings.simplefilter("ignore")
+
+    def time_solve(self, data, solver):
+        self.model.fit_normal_equations(self.equations)
+
+    def track_terms(self, data, solver):
+        return self.model.fit_normal_equations(self.equations).n_terms_
+
+    def track_test_force_error(self, data, solver):
+        """eV/A, root mean square."""
+        return force_error(self.model.fit_normal_equations(self.equations).potential_, self.test)
+
+
+class Fit(Case):
+    def time_fit(self, data, model):
+        PLIPRegressor(self.descriptors).fit(self.train)
+
+    def peakmem_fit(self, data, model):
+        PLIPRegressor(self.descriptors).fit(self.train)
+
+
+class Evaluate(Case):
+    def setup(self, data, model):
+        super().setup(data, model)
+        self.potential = PLIPRegressor(self.descriptors).fit(self.train).potential_
+
+    def time_energy_forces_and_stress(self, data, model):
+        for atoms in self.test:
+            self.potential.evaluate(atoms)
+
+    def peakmem_energy_forces_and_stress(self, data, model):
+        for atoms in self.test:
+            self.potential.evaluate(atoms)
+
+    def track_test_force_error(self, data, model):
+        """eV/A, root mean square."""
+        return force_error(self.potential, self.test)
+
+    def track_test_energy_error(self, data, model):
+        """meV/atom, root mean square."""
+        differences = [
+            (self.potential.energy(atoms) - atoms.get_potential_energy()) / len(atoms) for atoms in self.test
+        ]
+        return 1000 * float(np.sqrt(np.mean(np.square(differences))))
+
+
+def force_error(potential, structures):
+    differences = [potential.forces(atoms) - atoms.get_forces(apply_constraint=False) for atoms in structures]
+    return float(np.sqrt(np.mean(np.square(np.concatenate(differences)))))
+
+
+Solve.track_test_force_error.unit = Evaluate.track_test_force_error.unit = "eV/A"
+Evaluate.track_test_energy_error.unit = "meV/atom"
