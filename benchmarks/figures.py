@@ -4,8 +4,8 @@
 
 runs each figure in a process of its own and prints what it costs. FOLDER holds ``Si_train.xyz``,
 ``Si_test.xyz``, ``Mo_train.xyz`` (Zuo et al., J. Phys. Chem. A 124, 731 (2020)) and ``SiO2_forces.xyz``; the
-default is the environment variable PLIP_TEST_DATA. Times are CPU seconds (user and system), after imports; each
-is the least of a few repetitions, so that other work on the machine disturbs little.
+default is the environment variable PLIP_TEST_DATA. Times are CPU seconds (user and system) after imports;
+each is the least of a few repetitions, so that other work on the machine disturbs little.
 
 fit       184 terms, energies and forces of Si, errors on training and test data
 products  594 columns: normal equations against bare rank-k updates of the same size, and the solvers

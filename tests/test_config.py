@@ -60,7 +60,7 @@ def test_thread_settings_are_reported():
     code = "import plip; print([pool['num_threads'] for pool in plip.show_config('dict')['threadpools']])"
     environment = {**os.environ, **one_thread}
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, env=environment
     )
     assert set(ast.literal_eval(run.stdout)) == {1}
 
@@ -91,7 +91,7 @@ def test_missing_dependency_is_none(monkeypatch):
 
 def test_needs_no_scikit_learn():
     code = "import sys, plip; plip.show_config(); print('sklearn' in sys.modules)"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "False"
 
 

@@ -1,6 +1,6 @@
 """Descriptors, normal equations, solvers, fit and evaluation on the data that ship with plip.
 
-With the environment variable PLIP_TEST_DATA, a folder with ``Si_train.xyz`` and ``Si_test.xyz``, also on those.
+Also on ``Si_train.xyz`` and ``Si_test.xyz``, if the environment variable PLIP_TEST_DATA names their folder.
 """
 
 import os
