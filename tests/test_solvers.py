@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, LassoLars
+from threadpoolctl import threadpool_limits
 
 from plip import solvers
 from plip.solvers import (
@@ -17,7 +18,6 @@ from plip.solvers import (
     lasso_lars_path,
     omp_path,
     refit,
-    refit_path,
     replacement_path,
     residual_squares,
     ridge_elimination_path,
@@ -33,6 +33,13 @@ OPTIMALITY = 1e-9
 selections = pytest.mark.parametrize("select", [omp_path, replacement_path])
 lassos = pytest.mark.parametrize("lasso", [lasso_lars_path, adaptive_lasso_path])
 every = pytest.mark.parametrize("solver", SOLVERS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_blas_thread():
+    # As the estimators do: small matrices are slower, and bits less certain, on several threads.
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def make_problem(X, y, weights=None):
@@ -194,23 +201,40 @@ def test_lasso_fails_loudly_where_it_cannot_reach_alpha():
         lasso_lars_path(LinearProblem(broken, problem.moment, problem.target_square, 60.0))
 
 
+def test_lasso_is_checked(monkeypatch):
+    knots = solvers._lasso_knots
+
+    def wrong(*arguments):
+        alphas, coefs = knots(*arguments)
+        return alphas, coefs * (1 + 1e-5)
+
+    monkeypatch.setattr(solvers, "_lasso_knots", wrong)
+    with pytest.raises(PathError, match="could not be followed"):
+        lasso_lars_path(make_problem(*random_problem()[:2]), 1e-3)
+
+
 # ---------------------------------------------------------------- forward selection
+
+
+def scaled_normal_equations(problem, ridge=RIDGE):
+    scales = np.sqrt(np.diag(problem.gram) / problem.weight_sum)
+    gram = problem.gram / np.outer(scales, scales) / problem.weight_sum
+    return gram + ridge * np.eye(len(scales)), problem.moment / scales / problem.weight_sum
+
+
+def explained(gram, moment, kept):
+    """How much these columns lower the objective, twice."""
+    kept = list(kept)
+    return moment[kept] @ np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
 
 
 def brute_force_greedy(problem, n_terms):
     """Greedy choice by solving every candidate problem anew."""
-    scales = problem.scales
-    n = problem.weight_sum
-    gram = problem.gram / np.outer(scales, scales) / n + RIDGE * np.eye(len(scales))
-    moment = problem.moment / scales / n
+    gram, moment = scaled_normal_equations(problem)
     chosen = []
     for _ in range(n_terms):
-
-        def explained(k):
-            kept = [*chosen, k]  # noqa: B023 - called within the loop only
-            return moment[kept] @ np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
-
-        chosen.append(max(set(range(len(moment))) - set(chosen), key=explained))
+        gains = {k: explained(gram, moment, [*chosen, k]) for k in range(len(moment)) if k not in chosen}
+        chosen.append(max(gains, key=gains.get))
     return chosen
 
 
@@ -228,15 +252,13 @@ def test_omp_is_greedy(seed):
 
 @selections
 def test_selection_has_refit_coefficients(select):
-    X, y = overlapping_gaussians(100, 3.0)
-    problem = make_problem(X, y)
-    path = select(problem)
-    expected = refit_path(problem, path)
-    # The tableau is refreshed every 100 pivots; in between errors of 1e-16 grow with 1/ridge.
-    assert_allclose(path.coefs * problem.scales, expected.coefs * problem.scales, atol=1e-6)
-    assert_allclose(
-        residual_squares(path.coefs, problem), residual_squares(expected.coefs, problem), rtol=1e-9
-    )
+    problem = make_problem(*overlapping_gaussians(100, 3.0))
+    gram, moment = scaled_normal_equations(problem)
+    for coef in select(problem).coefs[1:]:
+        kept = np.flatnonzero(coef)
+        expected = np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
+        # Rounding errors of 1e-16 grow with 1/ridge here and there.
+        assert_allclose((coef * problem.scales)[kept], expected, atol=1e-6 * np.abs(expected).max())
 
 
 @selections
@@ -329,6 +351,27 @@ def test_replacement_is_better_than_greed_on_nearly_dependent_columns(seed):
     assert np.log(replaced / greedy).mean() < 0
 
 
+def test_shrinking_again_finds_better_models_than_growing_alone(monkeypatch):
+    problem = make_problem(*overlapping_gaussians(80, 3.0))
+    both = replacement_path(problem, max_terms=30)
+    monkeypatch.setattr(solvers._Selection, "shrink", lambda self, models: None)
+    growing = replacement_path(problem, max_terms=30)
+    ratio = residual_squares(both.coefs, problem) / residual_squares(growing.coefs, problem)
+    assert (ratio[:31] < 1 + 1e-9).all()
+    assert ratio.min() < 0.99
+
+
+def test_tableau_does_not_drift():
+    gram, moment = scaled_normal_equations(make_problem(*overlapping_gaussians(60, 4.0)))
+    tableau = solvers._Tableau(gram, moment)
+    for k in np.random.default_rng(0).integers(60, size=2099):
+        tableau.pivot(k)
+    kept = np.flatnonzero(tableau.active)
+    expected = np.linalg.solve(gram[np.ix_(kept, kept)], moment[kept])
+    # 99 pivots after the last refresh: rounding errors of 1e-16 over the ridge, a few times.
+    assert_allclose(tableau.solution()[kept], expected, atol=1e-6 * np.abs(expected).max())
+
+
 # ---------------------------------------------------------------- ridge and refit
 
 
@@ -366,17 +409,11 @@ def test_ridge_elimination_drops_the_least_term_each_time():
     assert_array_equal(path.n_terms, np.arange(13))
     assert_allclose(path.coefs[-1], ridge_path(problem, [alpha]).coefs[0], rtol=1e-9)
 
-    def minimum(kept):
-        kept = list(kept)
-        scales = problem.scales[kept]
-        gram = problem.gram[np.ix_(kept, kept)] / np.outer(scales, scales) / 60 + alpha * np.eye(len(kept))
-        moment = problem.moment[kept] / scales / 60
-        return -moment @ np.linalg.solve(gram, moment)
-
+    gram, moment = scaled_normal_equations(problem, alpha)
     for size in range(12, 0, -1):
         kept = set(np.flatnonzero(path.coefs[size]).tolist())
-        best = min(kept, key=lambda k: minimum(kept - {k}))  # noqa: B023 - called within the loop only
-        assert set(np.flatnonzero(path.coefs[size - 1]).tolist()) == kept - {best}
+        left = {k: explained(gram, moment, kept - {k}) if size > 1 else 0.0 for k in kept}
+        assert set(np.flatnonzero(path.coefs[size - 1]).tolist()) == kept - {max(left, key=left.get)}
 
 
 def test_ridge_elimination_of_a_hundred_columns_empties():

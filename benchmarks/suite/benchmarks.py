@@ -19,16 +19,16 @@ from plip.solvers import SOLVERS
 DATA = ["SiC", "Si"] if "PLIP_TEST_DATA" in os.environ else ["SiC"]
 MODELS = {
     "default": PLIPDescriptors(),
-    "published": PLIPDescriptors(
+    "unmixed": PLIPDescriptors(
         two_body=TwoBody(Gaussian(centers=10)),
         three_body=ThreeBody(Gaussian(centers=10)),
-        n_body=NBody(Gaussian(centers=10)),
+        n_body=NBody(Gaussian(centers=10), powers=(2, 3)),
     ),
     "four-body": PLIPDescriptors(
         two_body=TwoBody(Gaussian(centers=12)),
-        three_body=ThreeBody(Gaussian(centers=6), mixed=True),
+        three_body=ThreeBody(Gaussian(centers=5), mixed=True),
         n_body=NBody(Gaussian(centers=12), powers=(2, 3, 4)),
-        four_body=FourBody(Gaussian(centers=3)),
+        four_body=FourBody(Gaussian(centers=2)),
     ),
 }
 
