@@ -52,9 +52,9 @@ _DEPENDENT = 10 * _RIDGE
 # otherwise fall together and cycle; it bounds the error of the optimality conditions.
 _LASSO_ATTEMPTS = ((1e-8, 1e-10), (1e-7, 1e-9), (1e-6, 1e-8))
 
-# Pivots between two factorisations from scratch, which take the rounding errors away. Costs about
-# as much as the pivots themselves.
-_REFRESH = 100
+# Columns up to which a tableau changes its model one by one; a factorisation from scratch costs about as
+# much as a hundred such pivots.
+_FEW = 100
 
 # A swap of two terms must lower the residual square by this share of it; a smaller share costs time and
 # gains nothing on structures that were not fitted.
@@ -489,7 +489,6 @@ class _Tableau:
         self.n_columns = n_columns
         self.values = self._given.copy(order="F")
         self.active = np.zeros(n_columns + n_right, dtype=bool)
-        self._n_pivots = 0
 
     def pivot(self, k):
         """Let column k in, or out again."""
@@ -503,32 +502,26 @@ class _Tableau:
         column[k] = -1.0 / pivot
         values[:, k] = values[k] = column
         self.active[k] = not self.active[k]
-        self._n_pivots += 1
-        if self._n_pivots % _REFRESH == 0:
-            self.refresh()
 
     def move(self, support):
         """Make the columns of a mask, shape (p,), the active ones."""
         changed = np.flatnonzero(support != self.active[: self.n_columns])
-        if len(changed) <= _REFRESH // 10:
+        if len(changed) <= _FEW:
             for k in changed:
                 self.pivot(k)
         else:
             self.active[: self.n_columns] = support
-            self.refresh()
+            self._factorise()
 
     def solution(self):
         """Solution for the first right-hand side, shape (p,), zero outside the active columns."""
         inside = self.active[: self.n_columns]
         return np.where(inside, self.values[: self.n_columns, self.n_columns], 0.0)
 
-    def refresh(self):
-        """Compute all values from the matrix as given, free of accumulated rounding errors."""
+    def _factorise(self):
+        """Compute all values from the matrix as given."""
         inside, outside = np.flatnonzero(self.active), np.flatnonzero(~self.active)
         given, values = self._given, self.values
-        if not len(inside):
-            values[:] = given
-            return
         cross = given[np.ix_(inside, outside)]
         factor = cho_factor(given[np.ix_(inside, inside)], check_finite=False)
         solution = cho_solve(factor, cross, check_finite=False)
@@ -719,8 +712,6 @@ def _lasso_knots(gram, moment, alpha, max_terms):
         event, column = np.unravel_index(steps.argmin(), steps.shape)
         length = steps[event, column]
         last = current - length <= alpha
-        if last:
-            tableau.refresh()
         if last or length > rounding:
             current = alpha if last else current - length
             alphas.append(current)
