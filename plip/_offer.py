@@ -197,8 +197,10 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     )
     if two_body is None:  # so many species that even one function each exceeds the share
         two_body = TwoBody([_gaussians(1, first, cutoff, 1.0)])
-    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n, least_width=least_width)
     three_body = _choose(ThreeBody, _THREE_BODY, begin_three, n_species, first, cutoff, most_three)
+    if three_body is None:  # with so many species that its columns are free for the others
+        most_n += most_three
+    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n, least_width=least_width)
     four_body = None
     if begin_four is not None:
         left = most - sum(

@@ -10,10 +10,9 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from plip._structures import describe, has_full_cell
+from plip.labels import TARGETS
 
-__all__ = ["TARGETS", "Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
-
-TARGETS = ("energy", "force", "virial")
+__all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
 
 # Rows per rank-k update: enough for matrix products to run at full speed, and with 800 columns
 # 13 MB, which is what each worker holds.

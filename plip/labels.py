@@ -10,7 +10,17 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from plip._structures import describe, has_full_cell
 
-__all__ = ["Labels", "read_energies", "read_forces", "read_labels", "read_sample_weight", "read_stresses"]
+__all__ = [
+    "TARGETS",
+    "Labels",
+    "read_energies",
+    "read_forces",
+    "read_labels",
+    "read_sample_weight",
+    "read_stresses",
+]
+
+TARGETS = ("energy", "force", "virial")
 
 # Angstrom. Wrapping or scaling atoms and cell there and back rounds less; at a force of 10 eV/A it is 1e-7
 # eV.
@@ -58,7 +68,7 @@ class Labels:
         )
 
 
-def read_labels(X, y=None, forces=None, stress=None, sample_weight=None):
+def read_labels(X, y=None, forces=None, stress=None, sample_weight=None, targets=TARGETS):
     """Collect the targets of structures: those given, else those attached to the Atoms.
 
     Attached labels are results that ``atoms.calc`` already holds for exactly these atoms: no calculation is
@@ -76,6 +86,8 @@ def read_labels(X, y=None, forces=None, stress=None, sample_weight=None):
         eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; None or a row of NaN where there is none.
     sample_weight : array-like of shape (n,), optional
         One by default.
+    targets : collection of {"energy", "force", "virial"}, optional
+        Those wanted; attached labels of the others are not looked at.
 
     Returns
     -------
@@ -93,18 +105,32 @@ def read_labels(X, y=None, forces=None, stress=None, sample_weight=None):
     UserWarning
         Free energies are attached to some structures and only energies of another kind to others.
     """
-    labels = Labels(
-        energy=read_energies(X, y),
-        forces=read_forces(X, forces),
-        stress=read_stresses(X, stress),
-        sample_weight=read_sample_weight(X, sample_weight),
-    )
+    found = {}
+    for target, read, given in (
+        ("energy", read_energies, y),
+        ("force", read_forces, forces),
+        ("virial", read_stresses, stress),
+    ):
+        # What is given is checked in any case; what is attached for a target nobody wants is not looked at.
+        values = read(X, given) if given is not None or target in targets else None
+        found[target] = values if target in targets else None
+    labels = Labels(found["energy"], found["force"], found["virial"], read_sample_weight(X, sample_weight))
     if labels.energy is None and labels.forces is None and labels.stress is None:
-        raise ValueError(
-            "no energies, forces or stresses to fit: pass them as y=, forces=, stress=, or attach them with "
+        names = {"energy": "energies", "force": "forces", "virial": "stresses"}
+        wanted = [names[target] for target in TARGETS if target in targets]
+        unwanted = [names[target] for target in TARGETS if target not in targets]
+        alternatives = [", ".join(wanted[:-1]), wanted[-1]] if wanted[1:] else wanted or ["labels"]
+        message = (
+            f"no {' or '.join(alternatives)} to fit: pass them as y=, forces=, stress=, or attach them with "
             "atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(atoms, energy=..., forces=...)"
-            + _hint(X[0])
         )
+        message += _hint(X[0])
+        if unwanted:
+            message += (
+                f". The weight of {' and '.join(unwanted)} is 0: if they are what there is to fit, raise "
+                "energy_weight, force_weight or stress_weight"
+            )
+        raise ValueError(message)
     return labels
 
 

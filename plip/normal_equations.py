@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator
 
 import joblib
@@ -19,9 +20,9 @@ from tqdm.auto import tqdm
 from plip._design import Design
 from plip._files import write_whole
 from plip._storage import Storage, direct
-from plip._sums import TARGETS, Sums, chunk_sums, empty_sums, single_blas_thread
+from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
 from plip.descriptors import PLIPDescriptors, descriptors_from_dict, descriptors_to_dict
-from plip.labels import Labels, read_labels
+from plip.labels import TARGETS, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["TARGETS", "NormalEquations"]
@@ -177,7 +178,7 @@ class NormalEquations:
     ):
         fitted = hasattr(descriptors, "terms_")
         structures = descriptors._checked(X, descriptors.species_ if fitted else descriptors._given_species())
-        labels = wanted_labels(read_labels(structures, y, forces, stress, sample_weight), targets)
+        labels = read_labels(structures, y, forces, stress, sample_weight, targets)
         if not fitted:
             descriptors = clone(descriptors)._fit_checked(structures)
         return cls.from_labels(structures, descriptors, labels, **options)
@@ -231,6 +232,10 @@ class NormalEquations:
 
     def __add__(self, other):
         return self._combine(other, 1)
+
+    def __radd__(self, other):
+        # The empty sum, which the built-in sum starts from.
+        return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other):
         return self._combine(other, -1)
@@ -387,6 +392,9 @@ class NormalEquations:
         ValueError
             If the file holds something else or was written by a newer version.
         """
+        if not zipfile.is_zipfile(path):
+            name = os.fspath(path)
+            raise ValueError(f"{name} does not hold normal equations of plip: it is no NumPy archive")
         try:
             with np.load(path, allow_pickle=False) as archive:
                 header = json.loads(str(archive["header"]))
@@ -449,6 +457,11 @@ class ArrayEquations:
 
 def _problem(products, n_terms, weight_sum):
     """Least-squares problem of products of [X, composition, y], the composition projected out."""
+    if not np.isfinite(products).all():
+        raise ValueError(
+            "sums of squares of descriptors or labels overflow: look for labels in the wrong unit, or for "
+            "radial functions that are too steep for the shortest distance"
+        )
     variables = np.r_[:n_terms, products.shape[0] - 1]
     composition = products[n_terms:-1, n_terms:-1]
     cross = products[n_terms:-1][:, variables]
@@ -480,28 +493,6 @@ def _warn_of_memory(n_terms, n_species):
             UserWarning,
             stacklevel=4,
         )
-
-
-def wanted_labels(labels, targets):
-    """The labels of these targets alone; ValueError when none is left."""
-    energy = labels.energy if "energy" in targets else None
-    forces = labels.forces if "force" in targets else None
-    stress = labels.stress if "virial" in targets else None
-    if energy is None and forces is None and (stress is None or not np.isfinite(stress).any()):
-        present = [
-            name
-            for name, values in (
-                ("energy", labels.energy),
-                ("force", labels.forces),
-                ("stress", labels.stress),
-            )
-            if values is not None
-        ]
-        raise ValueError(
-            f"the structures have labels for {' and '.join(present)}, but the weight of that is 0: "
-            "raise energy_weight, force_weight or stress_weight"
-        )
-    return Labels(energy, forces, stress, labels.sample_weight)
 
 
 def least_squares_reference(structures, species, labels):

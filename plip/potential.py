@@ -66,6 +66,8 @@ class Potential:
 
     def __init__(self, descriptors, coef, intercept):
         coef = np.asarray(coef, dtype=np.float64)
+        if not hasattr(descriptors, "terms_"):
+            raise ValueError("the descriptors are not fitted: call their fit with structures first")
         terms = list(descriptors.terms_)
         if coef.shape != (len(terms),):
             raise ValueError(

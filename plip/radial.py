@@ -53,6 +53,11 @@ def cutoff_function(r, cutoff):
     return value, derivative
 
 
+# Counted centres begin at this share of the cutoff: closer in there are no atoms (1 Angstrom for a cutoff
+# of 5), and functions that hardly ever meet one spoil a fit.
+_COUNT_START = 0.2
+
+
 def number_text(x):
     """The shortest decimal that is exactly `x`: ``2`` for 2.0, ``0.1`` for 0.1."""
     return repr(float(x)).removesuffix(".0")
@@ -172,7 +177,7 @@ class Gaussian(RadialFamily):
         ``1 / (2 spacing^2)`` with the spacing of the centres.
     centers : int, float or array_like, default=16
         Positions in Angstrom; an int n is a count, which puts the centres at
-        ``k cutoff / n``, k = 1 ... n.
+        ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
     """
 
     code = 0
@@ -185,10 +190,10 @@ class Gaussian(RadialFamily):
         centers = _center_values("Gaussian", self.centers, cutoff)
         if self.eta is not None:
             eta = _values("Gaussian", "eta", self.eta)
+        elif _is_count(self.centers):
+            eta = np.array([0.5 / _count_spacing(self.centers, cutoff) ** 2])
         elif centers.size > 1 and np.ptp(centers) > 0:
             eta = np.array([0.5 / (np.ptp(centers) / (centers.size - 1)) ** 2])
-        elif _is_count(self.centers):
-            eta = np.array([0.5 / cutoff**2])
         else:
             raise ValueError("Gaussian: one centre has no spacing to take the width from; give eta as well")
         if (eta <= 0).any():
@@ -337,7 +342,7 @@ class Lorentzian(RadialFamily):
     ----------
     centers : int, float or array_like
         Positions in Angstrom; an int n is a count, which puts the centres at
-        ``k cutoff / n``, k = 1 ... n.
+        ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
     exponents : float or array_like
         Even integers from 2 on (an odd exponent has a pole).
     """
@@ -438,7 +443,11 @@ def _center_values(family, centers, cutoff):
         return _values(family, "centers", centers)
     if centers < 1:
         raise ValueError(f"{family}: an int for centers is a count and must be at least 1, got {centers!r}")
-    return cutoff * np.arange(1, centers + 1) / centers
+    return np.linspace(cutoff, _COUNT_START * cutoff, centers, endpoint=False)[::-1]
+
+
+def _count_spacing(count, cutoff):
+    return (1.0 - _COUNT_START) * cutoff / count
 
 
 FAMILIES = {

@@ -14,15 +14,10 @@ from tqdm.auto import tqdm
 
 from plip import metrics
 from plip._structures import check_structures
-from plip._sums import TARGETS, single_blas_thread
+from plip._sums import single_blas_thread
 from plip.descriptors import PLIPDescriptors
-from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
-from plip.normal_equations import (
-    ArrayEquations,
-    NormalEquations,
-    least_squares_reference,
-    wanted_labels,
-)
+from plip.labels import TARGETS, Labels, read_energies, read_forces, read_labels, read_sample_weight
+from plip.normal_equations import ArrayEquations, NormalEquations, least_squares_reference
 from plip.potential import Potential
 from plip.solvers import SOLVERS, refit_path, solve
 
@@ -192,8 +187,8 @@ class PLIPRegressor(_PLIPModel):
     over the coefficients w and the reference energies of the species. Rows are the energy
     per atom, the force components and the virial per atom, v their weights times the root of
     the sample weight, n the sum of the sample weights over rows, and s_n the weighted root
-    mean square of column n. (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020),
-    extended from forces to all three targets.)
+    mean square of column n once the composition, which takes the reference energies, is projected out.
+    (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020), extended from forces to all three targets.)
 
     Parameters
     ----------
@@ -233,7 +228,8 @@ class PLIPRegressor(_PLIPModel):
     path_ : Path
         All models on the way to the chosen one.
     column_scale_ : ndarray of float64, shape (n_terms,)
-        Weighted root mean square s_n of each column; ``coef_ * column_scale_`` compares terms.
+        Weighted root mean square s_n of each column, composition projected out; the products
+        ``coef_ * column_scale_`` compare terms.
     n_terms_ : int
         Number of terms kept.
     normal_equations_ : NormalEquations
@@ -494,9 +490,7 @@ class PLIPRegressorCV(_PLIPModel):
         weights = self._check_choices()
         descriptors = self._new_descriptors()
         structures = descriptors._checked(X, descriptors._given_species())
-        labels = wanted_labels(
-            read_labels(structures, y, forces, stress, sample_weight), self._fitted_targets()
-        )
+        labels = read_labels(structures, y, forces, stress, sample_weight, self._fitted_targets())
         tests = self._test_sets(structures, labels, groups)
         descriptors._fit_checked(structures)
         total, parts = self._accumulate(structures, labels, descriptors, tests)

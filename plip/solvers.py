@@ -522,6 +522,9 @@ class _Tableau:
         """Compute all values from the matrix as given."""
         inside, outside = np.flatnonzero(self.active), np.flatnonzero(~self.active)
         given, values = self._given, self.values
+        if not len(inside):
+            values[:] = given
+            return
         cross = given[np.ix_(inside, outside)]
         factor = cho_factor(given[np.ix_(inside, inside)], check_finite=False)
         solution = cho_solve(factor, cross, check_finite=False)
@@ -622,7 +625,10 @@ class _Selection:
 
     def swap(self):
         """Swap active columns for others while it pays."""
-        while self.swaps and not self.tableau.active[: self.tableau.n_columns].all():
+        if not self.swaps or self.tableau.active[: self.tableau.n_columns].all():
+            return
+        # A few swaps are enough; the bound is for gains that are nothing but rounding errors.
+        for _ in range(self.tableau.n_columns):
             gain, leave, enter = self.tableau.best_swap()
             minimum = self.scaled.target + self.tableau.values[self.tableau.n_columns, self.tableau.n_columns]
             if gain <= max(_SWAP_GAIN * minimum, self.smallest_gain * self.scaled.target):

@@ -157,6 +157,7 @@ def test_parts_add_up_and_can_be_taken_out(structures, descriptors):
     assert_same(whole, first + rest)
     assert_same(rest, whole - first, rtol=1e-8)
     assert (first + rest).n_structures == len(structures)
+    assert_same(whole, sum([first, rest]))
     coef = np.random.default_rng(1).normal(size=len(descriptors.terms_))
     a, b = whole.reference_energies(coef), (first + rest).reference_energies(coef)
     np.testing.assert_allclose(list(a.values()), list(b.values()), rtol=1e-8)

@@ -335,6 +335,31 @@ def test_energy_only_force_only_and_stress_only(silicon_carbide):
         PLIPRegressor(small_descriptors()).fit(bare, stress=stress)
 
 
+def test_labels_of_weight_zero_are_not_looked_at(silicon_carbide):
+    train = silicon_carbide[0][:8]
+    bare, energies, forces, _ = separate_labels(train)
+    for atoms in bare:
+        atoms.calc = SinglePointCalculator(atoms, stress=np.ones(6))
+        atoms.rattle(0.01, seed=0)
+    model = PLIPRegressor(small_descriptors()).fit(bare, energies, forces=forces)
+    assert model.n_terms_ > 0
+    with pytest.raises(ValueError, match="structure 0"):
+        PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, energies, forces=forces)
+    partial = [atoms.copy() for atoms in train]
+    for index, (atoms, force) in enumerate(zip(partial, forces, strict=True)):
+        energy = {} if index == 4 else {"energy": energies[index]}
+        atoms.calc = SinglePointCalculator(atoms, forces=force, **energy)
+    assert PLIPRegressor(small_descriptors(), energy_weight=0.0).fit(partial).n_terms_ > 0
+    with pytest.raises(ValueError, match="structure 4"):
+        PLIPRegressor(small_descriptors()).fit(partial)
+
+
+def test_overflowing_labels_are_refused(silicon_carbide):
+    bare, energies, forces, _ = separate_labels(silicon_carbide[0][:4])
+    with pytest.raises(ValueError, match="overflow"):
+        PLIPRegressor(small_descriptors()).fit(bare, energies, forces=[1e155 * f for f in forces])
+
+
 def test_stress_is_fitted_when_weighted(silicon_carbide):
     train = silicon_carbide[0]
     reference = np.array([atoms.calc.results["stress"] for atoms in train])
