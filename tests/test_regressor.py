@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import plip._storage as storage
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential, load_potential
 from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody, ThreeBody, TwoBody
@@ -51,6 +52,20 @@ def silicon_carbide():
 @pytest.fixture(scope="module")
 def fitted(silicon_carbide):
     return PLIPRegressor(small_descriptors()).fit(silicon_carbide[0])
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """A list that gets an entry for each structure whose descriptors are computed."""
+    entries = []
+    original = storage.StructureDesign
+
+    def counted(design, atoms):
+        entries.append(atoms)
+        return original(design, atoms)
+
+    monkeypatch.setattr(storage, "StructureDesign", counted)
+    return entries
 
 
 def separate_labels(structures):
@@ -290,17 +305,7 @@ def test_grid_search_with_metadata_routing(silicon_carbide):
     np.testing.assert_allclose(routed, attached.cv_results_["mean_test_score"], rtol=1e-12)
 
 
-def test_search_with_memory_computes_each_structure_once(silicon_carbide, tmp_path, monkeypatch):
-    import plip._storage as storage
-
-    computed = []
-    original = storage.StructureDesign
-
-    def counted(design, atoms):
-        computed.append(1)
-        return original(design, atoms)
-
-    monkeypatch.setattr(storage, "StructureDesign", counted)
+def test_search_with_memory_computes_each_structure_once(silicon_carbide, tmp_path, computed):
     train = silicon_carbide[0]
     model = PLIPRegressor(small_descriptors(), memory=str(tmp_path))
     grid = {"alpha": [1e-5, 1e-3], "solver": ["lasso_lars", "omp"], "energy_weight": [3.0, 30.0]}
@@ -554,17 +559,7 @@ def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-6, atol=1e-6 * np.abs(model.coef_).max())
 
 
-def test_cross_validation_computes_descriptors_once(silicon_carbide, monkeypatch):
-    import plip._storage as storage
-
-    computed = []
-    original = storage.StructureDesign
-
-    def counted(design, atoms):
-        computed.append(1)
-        return original(design, atoms)
-
-    monkeypatch.setattr(storage, "StructureDesign", counted)
+def test_cross_validation_computes_descriptors_once(silicon_carbide, computed):
     train = silicon_carbide[0]
     PLIPRegressorCV(small_descriptors(), cv=7, energy_weights=[1.0, 10.0, 100.0]).fit(train)
     assert len(computed) == len(train)
