@@ -1,6 +1,7 @@
 """Design rows of one structure: neighbours, moments, values and derivatives of its columns."""
 
 import numpy as np
+from ase.data import atomic_numbers
 
 from plip._kernels import Kernel
 from plip._neighbors import find_neighbors
@@ -25,7 +26,8 @@ class Design:
     def __init__(self, terms, species, kernel=Kernel):
         self.terms = tuple(terms)
         self.species = tuple(species)
-        self._index = {symbol: s for s, symbol in enumerate(self.species)}
+        self._index = np.full(len(atomic_numbers), -1, np.int32)
+        self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
         self.cutoff = max(term.cutoff for term in terms)
         self.kernel = kernel(build_plan(terms, species))
 
@@ -34,7 +36,7 @@ class Design:
 
     def species_of(self, atoms):
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
-        return np.array([self._index[symbol] for symbol in atoms.symbols], np.int32)
+        return self._index[atoms.numbers]
 
     def counts(self, atoms):
         """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
@@ -71,17 +73,17 @@ class StructureDesign:
             near.species_a, near.first_as, near.vector_pc, near.distance_p, self._state, self.values
         )
 
-    def add_rows(self, first_atom, force_rows, virial_rows):
-        """Add the rows of the atoms from `first_atom` on.
+    def write_rows(self, first_atom, force_rows, virial_rows):
+        """Write the rows of the atoms from `first_atom` on.
 
         Parameters
         ----------
         first_atom : int
             The first atom.
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
-            Gets -dX_n/dr of these atoms, x y z of each.
+            Overwritten in the first n_terms columns: -dX_n/dr of these atoms, x y z of each.
         virial_rows : ndarray of float64, shape (6, at least n_terms), or None
-            Gets the share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy.
+            The share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy, is added.
         """
         near = self._neighbors
         self._kernel.derivative_rows(

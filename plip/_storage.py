@@ -53,11 +53,11 @@ class _StoredStructure:
         self._force_rows = force_rows
         self._virial_rows = virial_rows
 
-    def add_rows(self, first_atom, force_rows, virial_rows):
+    def write_rows(self, first_atom, force_rows, virial_rows):
         n_terms = len(self.values)
         if self._force_rows is not None:
             begin = 3 * first_atom
-            force_rows[:, :n_terms] += self._force_rows[begin : begin + len(force_rows)]
+            force_rows[:, :n_terms] = self._force_rows[begin : begin + len(force_rows)]
         if virial_rows is not None and first_atom == 0:
             virial_rows[:, :n_terms] += self._virial_rows
 
@@ -71,8 +71,8 @@ def _compute(design, setting, numbers, positions, cell, pbc, forces, has_stress)
     virial_rows = np.zeros((6, n_terms)) if has_stress else None
     force_rows = force_products = None
     if forces is not None or has_stress:
-        force_rows = np.zeros((n_rows, n_terms))
-        structure.add_rows(0, force_rows, virial_rows)
+        force_rows = np.empty((n_rows, n_terms))
+        structure.write_rows(0, force_rows, virial_rows)
         if forces is None:
             force_rows = None
         elif n_rows > n_terms + 1:

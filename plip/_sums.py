@@ -79,7 +79,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
-    block = _Block(sums["force"], width)
+    block = _Block(sums["force"], n_terms, width)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
     for k, atoms in enumerate(structures):
         weight = labels.sample_weight[k]
@@ -107,7 +107,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
             products[np.ix_(columns, columns)] = weight * structure.force_products
             sums["force"].add(Sums(width, products, weight * 3 * size, 3 * size))
             if has_stress:
-                structure.add_rows(0, np.empty((0, width)), virial)
+                structure.write_rows(0, np.empty((0, width)), virial)
         elif forces is not None or has_stress:
             block.add(structure, forces, root, virial)
         if has_stress:
@@ -125,8 +125,9 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
 class _Block:
     """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
 
-    def __init__(self, sums, width):
+    def __init__(self, sums, n_terms, width):
         self._sums = sums
+        self._n_terms = n_terms
         self._rows = np.empty((_BLOCK_ROWS // 3 * 3, width))
         self._used = 0
         self._weight = 0.0
@@ -137,8 +138,8 @@ class _Block:
         while first < size:
             last = min(size, first + (len(self._rows) - self._used) // 3)
             rows = self._rows[self._used : self._used + 3 * (last - first)]
-            rows[:] = 0.0
-            structure.add_rows(first, rows, virial)
+            structure.write_rows(first, rows, virial)
+            rows[:, self._n_terms :] = 0.0
             if forces is not None:
                 rows[:, -1] = forces[first:last].ravel()
                 if root != 1.0:

@@ -235,9 +235,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         (atoms,) = self._checked([atoms], self.species_)
         structure = StructureDesign(self._design(), atoms)
         n_rows = 3 * len(atoms) if forces or virial else 0
-        force_rows = np.zeros((n_rows, len(self.terms_)))
+        force_rows = np.empty((n_rows, len(self.terms_)))
         virial_rows = np.zeros((6, len(self.terms_))) if virial else None
-        structure.add_rows(0, force_rows, virial_rows)
+        structure.write_rows(0, force_rows, virial_rows)
         return structure.values, force_rows if forces else None, virial_rows
 
     def get_feature_names_out(self, input_features=None):

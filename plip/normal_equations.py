@@ -32,7 +32,7 @@ _VERSION = 1
 
 # Atoms per chunk, the unit of parallel work: enough that adding up the products of a chunk
 # (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
-_CHUNK_ATOMS = 1000
+_CHUNK_ATOMS = 700
 # Structures that a stream is read ahead.
 _BATCH = 512
 

@@ -203,7 +203,7 @@ def test_table_error_of_a_whole_potential_against_exact_kernels():
         terms = [term for term, _ in potential.terms]
         design = StructureDesign(Design(terms, potential.species), atoms)
         force_rows = np.zeros((3 * len(atoms), len(terms)))
-        design.add_rows(0, force_rows, None)
+        design.write_rows(0, force_rows, None)
         exact = (force_rows @ potential.coef).reshape(-1, 3)
         assert np.abs(potential.forces(atoms) - exact).max() < 1e-9
 

@@ -198,7 +198,7 @@ def test_every_build_of_the_kernels(name, instruction_set):
     kernel = import_module(f"plip._kernels._{instruction_set}").Kernel
     structure = StructureDesign(Design(descriptors.terms_, descriptors.species_, kernel), atoms)
     forces, virial = np.zeros_like(expected[1]), np.zeros_like(expected[2])
-    structure.add_rows(0, forces, virial)
+    structure.write_rows(0, forces, virial)
     for rows, wanted in zip((structure.values, forces, virial), expected, strict=True):
         assert_same(rows, wanted, magnitudes)
 
@@ -213,7 +213,7 @@ def test_rows_of_some_atoms_are_those_of_all(name):
     for first, last in ((0, 1), (1, len(atoms))):
         block = np.full((3 * (last - first), n_terms + 2), 7.0)
         block[:, :n_terms] = 0.0
-        structure.add_rows(first, block, total)
+        structure.write_rows(first, block, total)
         np.testing.assert_array_equal(block[:, :n_terms], forces[3 * first : 3 * last])
         np.testing.assert_array_equal(block[:, n_terms:], 7.0)
     assert_same(total[:, :n_terms], virial, magnitudes)

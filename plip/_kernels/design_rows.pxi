@@ -427,7 +427,7 @@ cdef class Kernel:
         first_atom : int
             The first atom whose rows are made.
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
-            -dX_n/dr of the atoms from `first_atom` on, x y z of each; added to what is there.
+            Overwritten in the first n_terms columns: -dX_n/dr of the atoms from `first_atom` on, x y z of each.
         virial_rows : ndarray of float64, shape (6, at least n_terms), or (0, ...) for none
             dX_n/d(strain) in the order xx yy zz yz xz xy; the share of these atoms is added.
         """
@@ -448,6 +448,8 @@ cdef class Kernel:
         for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
             s = species_a[n]
             row = 3 * (n - first_atom)
+            for k in range(row, row + 3):
+                memset(&force_rows[k, 0], 0, self.n_terms * sizeof(double))
             for t in range(self.n_species):
                 k = n * self.n_species + t
                 if first_as[k] == first_as[k + 1]:

@@ -236,6 +236,7 @@ static void fields(const field_group *g, const double *of_neighbor, const double
         field_tile(vectors, g, of_neighbor ? of_neighbor + b : NULL, of_atom ? of_atom + b : NULL, u,         \
                    inverse_r, own ? own + b : NULL, arm, by_derivative + b, by_value + b);
     FIELD_TILES(4)
+    FIELD_TILES(3)
     FIELD_TILES(2)
     FIELD_TILES(1)
 #undef FIELD_TILES
