@@ -28,6 +28,8 @@ cdef extern from "lanes.h" nogil:
     void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
                 double inverse_r, const double *own, const double *arm, double *by_derivative,
                 double *by_value)
+    void add_constant_fields(long width, const double *of_neighbor, const double *of_atom, const double *u,
+                             const double *arm, const double *derivative, double *sum)
     void add_diagonal(long width, int n_components, int angular, const double *value,
                       const double *derivative, const double *by_derivative, const double *by_value,
                       double *sum)
@@ -223,6 +225,8 @@ cdef class Kernel:
         cdef int c, f, a, x
         cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
         cdef double lower = 0.0
+        # Gradients need monomials of one degree less than moments.
+        cdef int n_monomials_used = first_monomial(self.max_degree) if weighted else self.n_components
         cdef double *mono
         cdef double *value
         cdef double *derivative
@@ -240,10 +244,10 @@ cdef class Kernel:
                 bucket.direction[3 * k + x] = sign * vector_pc[p, x] / r
             mono = bucket.monomial + k * self.n_components
             mono[0] = 1.0
-            for a in range(1, self.n_components):
+            for a in range(1, n_monomials_used):
                 mono[a] = mono[self.parent[a]] * bucket.direction[3 * k + self.axis[a]]
             if weighted:
-                for a in range(1, self.n_components):
+                for a in range(1, n_monomials_used):
                     mono[a] *= self.monomial_weight[a]
             for c in range(self.n_classes):
                 # (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff.
@@ -427,7 +431,7 @@ cdef class Kernel:
         first_atom : int
             The first atom whose rows are made.
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
-            Overwritten in the first n_terms columns: -dX_n/dr of the atoms from `first_atom` on, x y z of each.
+            Overwritten in the first n_terms columns: -dX_n/dr of the atoms from `first_atom` on, x y z each.
         virial_rows : ndarray of float64, shape (6, at least n_terms), or (0, ...) for none
             dX_n/d(strain) in the order xx yy zz yz xz xy; the share of these atoms is added.
         """
@@ -518,6 +522,10 @@ cdef class Kernel:
                 group.weight = bucket.monomial + k * self.n_components + lower
                 for x in range(3):
                     vector[x] = direction[x] * distance_p[bucket.order[k]]
+                if degree == 0 and own == NULL and not self.groups[g, OUTER]:
+                    add_constant_fields(width, of_neighbor, of_atom, direction,
+                                        vector if n_outputs == 9 else NULL, derivative + k * n_b, bucket.sums)
+                    continue
                 by_derivative = bucket.buffer + (k * step if self.groups[g, OUTER] else 0)
                 by_value = by_derivative + (m * step if self.groups[g, OUTER] else step)
                 fields(&group, of_neighbor, of_atom, direction, 1.0 / distance_p[bucket.order[k]], own,

@@ -242,6 +242,28 @@ static void fields(const field_group *g, const double *of_neighbor, const double
 #undef FIELD_TILES
 }
 
+/* The same for fields of degree 0 with their own functions: sum[x][b] += derivative[b] S_b u_x, all
+ * three force components and, with `arm` not NULL, the six of the virial. */
+INLINE void add_constant_fields(long width, const double *of_neighbor, const double *of_atom, const double *u,
+                                const double *arm, const double *derivative, double *sum)
+{
+    static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
+    for (long b = 0; b < width; b += LANES) {
+        lanes s = splat(0.0);
+        if (of_neighbor)
+            s += load(of_neighbor + b);
+        if (of_atom)
+            s += load(of_atom + b);
+        s *= load(derivative + b);
+        for (int x = 0; x < 3; x++)
+            store(sum + x * width + b, load(sum + x * width + b) + s * splat(u[x]));
+        if (arm)
+            for (int k = 0; k < 6; k++)
+                store(sum + (3 + k) * width + b,
+                      load(sum + (3 + k) * width + b) + s * splat(u[first[k]] * arm[second[k]]));
+    }
+}
+
 /* sum[x][b] += derivative[b] by_derivative[x][b] + value[b] by_value[x][b] */
 INLINE void add_diagonal(long width, int n_components, int angular, const double *value, const double *derivative,
                          const double *by_derivative, const double *by_value, double *sum)
