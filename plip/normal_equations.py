@@ -25,7 +25,7 @@ from plip.descriptors import PLIPDescriptors, descriptors_from_dict, descriptors
 from plip.labels import TARGETS, read_labels
 from plip.solvers import LinearProblem
 
-__all__ = ["TARGETS", "NormalEquations"]
+__all__ = ["NormalEquations"]
 
 _FORMAT = "plip-normal-equations"
 _VERSION = 1

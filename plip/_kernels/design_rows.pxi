@@ -36,7 +36,7 @@ cdef extern from "lanes.h" nogil:
 
 # Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
 cdef enum:
-    FUNCTION_SET, DEGREE, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END, GROUP_WIDTH
+    FUNCTION_SET, DEGREE, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
 
 
 cdef inline long padded(long count) noexcept nogil:
@@ -119,7 +119,7 @@ cdef class Kernel:
     """The tables of `plip._plan.build_plan` and the loops that run over them."""
 
     cdef readonly int n_terms, n_species, state_size
-    cdef int n_sets, n_classes, max_degree, n_components, n_halves, widest_field, widest_set, gaussians_only
+    cdef int n_sets, n_classes, max_degree, n_components, n_halves, widest_field, widest_set
     cdef long n_values, n_own
     cdef const int[::1] set_first, set_count, set_class, set_degree, set_gaussian, function_code
     cdef const int[::1] group_first, moment_first, power_first, product_first, halves, parent, axis
