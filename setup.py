@@ -34,8 +34,7 @@ OPTIMISE = {
 INSTRUCTIONS = {
     "plip._kernels._avx2": {"unix": ["-mavx2", "-mfma"], "msvc": ["/arch:AVX2"]},
     "plip._kernels._avx512": {
-        # 256-bit vectors: wider ones lower the clock of many processors.
-        "unix": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw", "-mprefer-vector-width=256"],
+        "unix": ["-mavx512f", "-mavx512vl", "-mavx512dq", "-mavx512bw"],
         "msvc": ["/arch:AVX512"],
     },
 }

@@ -5,7 +5,7 @@ from ase.data import atomic_numbers
 
 from plip._kernels import Kernel
 from plip._neighbors import find_neighbors
-from plip._plan import build_plan
+from plip._plan import CACHE_LINE, build_plan
 
 __all__ = ["Design", "StructureDesign"]
 
@@ -29,7 +29,7 @@ class Design:
         self._index = np.full(len(atomic_numbers), -1, np.int32)
         self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
         self.cutoff = max(term.cutoff for term in terms)
-        self.kernel = kernel(build_plan(terms, species))
+        self.kernel = kernel(build_plan(terms, species, kernel.vector_length))
 
     def __reduce__(self):
         return type(self), (self.terms, self.species)
@@ -41,6 +41,13 @@ class Design:
     def counts(self, atoms):
         """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
         return np.bincount(self.species_of(atoms), minlength=len(self.species)).astype(np.float64)
+
+
+def _empty_on_lines(n_rows, length):
+    """An array without values that begins with a cache line, so that no vector lies across two lines."""
+    memory = np.empty(n_rows * length + CACHE_LINE)
+    first = -(memory.ctypes.data // memory.itemsize) % CACHE_LINE
+    return memory[first : first + n_rows * length].reshape(n_rows, length)
 
 
 class StructureDesign:
@@ -65,7 +72,7 @@ class StructureDesign:
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
         self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
-        self._state = np.empty((len(atoms), self._kernel.state_size))
+        self._state = _empty_on_lines(len(atoms), self._kernel.state_size)
         self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors

@@ -21,7 +21,7 @@ over arms and neighbours of ``g_a(r) p(u)``: the same tables serve values and de
 
 The *state* of an atom holds its moments and the coefficients of its fields, as
 symmetric tensors. Blocks of the state have the function index last, padded to a
-multiple of `VECTOR_LENGTH` so that kernels run over whole vectors.
+multiple of the vector length of the kernels, so that they run over whole vectors.
 """
 
 import itertools
@@ -32,9 +32,10 @@ import numpy as np
 from plip._terms import SWITCH_RANGE, arm_permutations
 from plip.radial import Gaussian
 
-__all__ = ["VECTOR_LENGTH", "build_plan"]
+__all__ = ["CACHE_LINE", "build_plan"]
 
-VECTOR_LENGTH = 4
+# Numbers in a line of the cache.
+CACHE_LINE = 8
 
 # Columns of the integer table of groups; the kernel names them in the same order.
 GROUP_FIELDS = (
@@ -48,11 +49,6 @@ GROUP_FIELDS = (
     "scatter_begin",
     "scatter_end",
 )
-
-
-def padded(count):
-    """The smallest multiple of `VECTOR_LENGTH` that holds `count`."""
-    return -(-count // VECTOR_LENGTH) * VECTOR_LENGTH
 
 
 def monomials(degree):
@@ -74,27 +70,25 @@ def _first_monomial(degree):
 
 
 def _monomial_tables(max_degree):
-    """How each monomial follows from one of lower degree, and where its products with x, y, z are."""
+    """How each monomial follows from one of lower degree, and the monomials with one power less."""
     parent, axis, weight = [0], [0], [1.0]
+    lower, lower_weight = [(0, 0, 0)], [(0.0, 0.0, 0.0)]
     for degree in range(1, max_degree + 1):
-        lower = {alpha: k for k, alpha in enumerate(monomials(degree - 1))}
+        number = {alpha: _first_monomial(degree - 1) + k for k, alpha in enumerate(monomials(degree - 1))}
         for alpha in monomials(degree):
-            k = next(k for k in range(3) if alpha[k])
-            smaller = tuple(exponent - (k == n) for n, exponent in enumerate(alpha))
-            parent.append(_first_monomial(degree - 1) + lower[smaller])
-            axis.append(k)
+            smaller = [tuple(exponent - (k == x) for k, exponent in enumerate(alpha)) for x in range(3)]
+            axis.append(next(x for x in range(3) if alpha[x]))
+            parent.append(number[smaller[axis[-1]]])
             weight.append(float(multinomial(alpha)))
-    successor = []
-    for degree in range(max_degree + 1):
-        higher = {alpha: k for k, alpha in enumerate(monomials(degree + 1))}
-        for x, y, z in monomials(degree):
-            successor.append((higher[x + 1, y, z], higher[x, y + 1, z], higher[x, y, z + 1]))
-    return (
-        np.array(parent, np.int32),
-        np.array(axis, np.int32),
-        np.array(weight, np.float64),
-        np.array(successor, np.int32),
-    )
+            lower.append([number.get(beta, 0) for beta in smaller])
+            lower_weight.append([float(multinomial(beta)) if beta in number else 0.0 for beta in smaller])
+    return {
+        "monomial_parent": np.array(parent, np.int32),
+        "monomial_axis": np.array(axis, np.int32),
+        "monomial_weight": np.array(weight, np.float64),
+        "lower": np.array(lower, np.int32),
+        "lower_weight": np.array(lower_weight, np.float64),
+    }
 
 
 def contraction(rank):
@@ -125,9 +119,10 @@ def contraction(rank):
 class _Builder:
     """Collects the tables while interactions are added one after the other."""
 
-    def __init__(self, species, columns):
+    def __init__(self, species, columns, vector_length):
         self.species = species
         self.columns = columns
+        self.vector_length = vector_length
         self.sets = []
         self.groups = {(s, t): [] for s in range(len(species)) for t in range(len(species))}
         self.scatter = []
@@ -138,30 +133,43 @@ class _Builder:
         self.halves = []  # per centre: offset of the constant field of the two-body interaction
         self.n_halves = 0
 
+    def padded(self, count):
+        """The smallest number of whole vectors that holds `count`."""
+        return -(-count // self.vector_length) * self.vector_length
+
     def allocate(self, centre, length):
         offset = self.state_size[centre]
         self.state_size[centre] += length
         return offset
 
     def add_set(self, functions, cutoff, max_degree, switches=None):
-        """A function set: the radial functions of one interaction, which share a cutoff."""
+        """A function set: radial functions that share a cutoff; one that is there already is taken again."""
         n_species = len(self.species)
         switch = np.zeros((n_species, n_species))
         for (s, t), value in (switches or {}).items():
             switch[s, t] = switch[t, s] = value
-        self.sets.append((functions, cutoff, max_degree, switch))
+        identity = [(type(function), function.kernel_parameters()) for function in functions]
+        for index, (known, _, known_cutoff, known_degree, known_switch) in enumerate(self.sets):
+            if (known, known_cutoff) == (identity, cutoff) and known_degree >= max_degree:
+                if np.array_equal(known_switch, switch):
+                    return index
+        self.sets.append((identity, functions, cutoff, max_degree, switch))
         return len(self.sets) - 1
 
     def add_moments(self, centre, neighbour, index):
-        functions, _, max_degree, _ = self.sets[index]
-        offset = self.allocate(centre, _first_monomial(max_degree + 1) * padded(len(functions)))
+        """Offset of the moments of a function set in the state of a centre."""
+        for known_neighbour, known, offset in self.moments[centre]:
+            if (known_neighbour, known) == (neighbour, index):
+                return offset
+        _, functions, _, max_degree, _ = self.sets[index]
+        offset = self.allocate(centre, _first_monomial(max_degree + 1) * self.padded(len(functions)))
         self.moments[centre].append((neighbour, index, offset))
         return offset
 
     def add_group(self, centre, neighbour, index, degree, state, count, outer, own, moment, entries, arms):
         """A group of fields of one degree; `entries` are (column, field, function, coefficient)."""
         begin = len(self.scatter)
-        n_functions = padded(len(self.sets[index][0]))
+        n_functions = self.padded(len(self.sets[index][1]))
         for column, field, function, coefficient in entries:
             place = field * n_functions + function if outer else field
             self.scatter.append((column, place, coefficient, coefficient / arms))
@@ -172,7 +180,7 @@ class _Builder:
     def add_two_body(self, functions, cutoff):
         index = self.add_set(functions, cutoff, 0)
         count = len(functions)
-        self.n_halves = padded(count)
+        self.n_halves = self.padded(count)
         self.halves = [self.allocate(s, self.n_halves) for s in range(len(self.species))]
         for s, t in self.groups:
             moment = self.add_moments(s, t, index)
@@ -183,7 +191,7 @@ class _Builder:
     def add_three_body(self, functions, cutoff, max_power, mixed):
         index = self.add_set(functions, cutoff, max_power)
         count = len(functions)
-        stride = padded(count)
+        stride = self.padded(count)
         n_species = range(len(self.species))
         for s in n_species:
             moments = [self.add_moments(s, t, index) for t in n_species]
@@ -210,8 +218,8 @@ class _Builder:
         for s, t in self.groups:
             moment = self.add_moments(s, t, index)
             for power in powers:
-                state = self.allocate(s, padded(count))
-                self.power_operations[s].append((moment, state, padded(count), power))
+                state = self.allocate(s, self.padded(count))
+                self.power_operations[s].append((moment, state, self.padded(count), power))
                 entries = [(self.columns["N-body", (s, t), (a,), power], a, a, 1.0) for a in range(count)]
                 self.add_group(s, t, index, 0, state, count, False, False, moment, entries, power)
 
@@ -247,9 +255,9 @@ class _Builder:
                     table = entries.setdefault((degree, t), {})
                     entry = self.columns[key], fields[rank, rest], a
                     table[entry] = table.get(entry, 0.0) + 1.0
-            stride = padded(len(functions))
+            stride = self.padded(len(functions))
             for degree, members in sorted(by_degree.items()):
-                width = padded(len(members))
+                width = self.padded(len(members))
                 exponents = monomials(degree)
                 state = self.allocate(s, len(exponents) * width)
                 for number, (rank, rest, place) in enumerate(members):
@@ -276,11 +284,11 @@ class _Builder:
         """The tables as the kernels take them."""
         n_species = len(self.species)
         set_first, parameters, codes = [0], [], []
-        for functions, _, _, _ in self.sets:
+        for _, functions, _, _, _ in self.sets:
             for function in functions:
                 codes.append(function.code)
                 parameters.append(function.kernel_parameters())
-            for _ in range(padded(len(functions)) - len(functions)):
+            for _ in range(self.padded(len(functions)) - len(functions)):
                 codes.append(-1)
                 parameters.append((0.0, 0.0))
             set_first.append(len(codes))
@@ -290,16 +298,16 @@ class _Builder:
         for s, t in itertools.product(range(n_species), repeat=2):
             for group in self.groups[s, t]:
                 named = dict(zip(GROUP_FIELDS, group, strict=True))
-                width = padded(len(self.sets[named["function_set"]][0]))
+                width = self.padded(len(self.sets[named["function_set"]][1]))
                 value_first.append(
-                    value_first[-1] + padded(named["count"]) * (width if named["outer"] else 1)
+                    value_first[-1] + self.padded(named["count"]) * (width if named["outer"] else 1)
                 )
                 if named["own"] and own_first[s, t, named["function_set"]] < 0:
                     own_first[s, t, named["function_set"]] = n_own
                     n_own += width * width
             groups += self.groups[s, t]
             group_first.append(len(groups))
-        cutoffs = sorted({cutoff for _, cutoff, _, _ in self.sets})
+        cutoffs = sorted({cutoff for _, _, cutoff, _, _ in self.sets})
         moments, moment_first = [], [0]
         powers, power_first = [], [0]
         products, product_first = [], [0]
@@ -311,8 +319,7 @@ class _Builder:
             ):
                 rows += mine
                 first.append(len(rows))
-        max_degree = max(max_degree for _, _, max_degree, _ in self.sets)
-        parent, axis, weight, successor = _monomial_tables(max_degree)
+        max_degree = max(max_degree for _, _, _, max_degree, _ in self.sets)
 
         def table(rows, width):
             return np.array(rows, np.int32).reshape(len(rows), width)
@@ -320,21 +327,21 @@ class _Builder:
         return {
             "n_terms": n_terms,
             "n_species": n_species,
-            "state_size": max(self.state_size),
+            "state_size": -(-max(self.state_size) // CACHE_LINE) * CACHE_LINE,
             "max_degree": max_degree,
             "set_first": np.array(set_first, np.int32),
-            "set_count": np.array([len(functions) for functions, _, _, _ in self.sets], np.int32),
+            "set_count": np.array([len(functions) for _, functions, _, _, _ in self.sets], np.int32),
             "class_cutoff": np.array(cutoffs, np.float64),
-            "set_class": np.array([cutoffs.index(cutoff) for _, cutoff, _, _ in self.sets], np.int32),
+            "set_class": np.array([cutoffs.index(cutoff) for _, _, cutoff, _, _ in self.sets], np.int32),
             "set_gaussian": np.array(
                 [
                     all(function.code == Gaussian.code for function in functions)
-                    for functions, _, _, _ in self.sets
+                    for _, functions, _, _, _ in self.sets
                 ],
                 np.int32,
             ),
-            "set_degree": np.array([degree for _, _, degree, _ in self.sets], np.int32),
-            "set_switch": np.array([switch for _, _, _, switch in self.sets], np.float64),
+            "set_degree": np.array([degree for _, _, _, degree, _ in self.sets], np.int32),
+            "set_switch": np.array([switch for _, _, _, _, switch in self.sets], np.float64),
             "switch_range": np.array(SWITCH_RANGE, np.float64),
             "function_code": np.array(codes, np.int32),
             "function_p": np.array([p for p, _ in parameters], np.float64),
@@ -357,10 +364,7 @@ class _Builder:
             "product_first": np.array(product_first, np.int32),
             "halves": np.array(self.halves or [0] * n_species, np.int32),
             "n_halves": self.n_halves,
-            "monomial_parent": parent,
-            "monomial_axis": axis,
-            "monomial_weight": weight,
-            "successor": successor,
+            **_monomial_tables(max_degree),
         }
 
 
@@ -388,7 +392,7 @@ def _kinds(terms, species):
     return kinds, columns
 
 
-def build_plan(terms, species):
+def build_plan(terms, species, vector_length):
     """Tables of the kernels for the full table of terms of `plip._terms.build_terms`.
 
     Parameters
@@ -397,6 +401,8 @@ def build_plan(terms, species):
         All columns, in order.
     species : sequence of str
         Chemical symbols, sorted.
+    vector_length : int
+        What the kernels pad blocks of functions and fields to.
 
     Returns
     -------
@@ -405,7 +411,7 @@ def build_plan(terms, species):
     """
     species = list(species)
     kinds, columns = _kinds(terms, species)
-    builder = _Builder(species, columns)
+    builder = _Builder(species, columns, vector_length)
     if "two-body" in kinds:
         kind = kinds["two-body"]
         builder.add_two_body(kind["functions"], kind["cutoff"])

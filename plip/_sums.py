@@ -7,6 +7,7 @@ the square root of the sample weight of their structure.
 import os
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
 from threadpoolctl import ThreadpoolController
 
 from plip._structures import describe, has_full_cell
@@ -14,9 +15,9 @@ from plip.labels import TARGETS
 
 __all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
 
-# Rows per rank-k update: enough for matrix products to run at full speed, and with 800 columns
-# 13 MB, which is what each worker holds.
-_BLOCK_ROWS = 2048
+# Rows per rank-k update: enough for matrix products to run at full speed and for a chunk of small
+# structures to need one update; with 800 columns 15 MB, which is what each worker holds.
+_BLOCK_ROWS = 2304
 
 _threadpools = ThreadpoolController()
 
@@ -41,10 +42,17 @@ class Sums:
         return np.zeros((self.width, self.width)) if self._products is None else self._products
 
     def add_rows(self, rows, weight):
-        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
+        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`.
+
+        Only the lower triangle of the products is kept up to date, until `complete` is called.
+        """
         if len(rows):
-            # NumPy makes this one symmetric rank-k update of BLAS.
-            self.add(Sums(self.width, np.dot(rows.T, rows), weight, len(rows)))
+            if self._products is None:
+                self._products = np.zeros((self.width, self.width))
+            # In the order of Fortran, which sees the transposed arrays, this is the upper triangle.
+            dsyrk(1.0, rows.T, beta=1.0, c=self._products.T, overwrite_c=True)
+            self.weight += weight
+            self.n_rows += len(rows)
 
     def add(self, other):
         """Add sums that are not needed afterwards: their memory may be taken over."""
@@ -54,6 +62,11 @@ class Sums:
             self._products += other._products
         self.weight += other.weight
         self.n_rows += other.n_rows
+
+    def complete(self):
+        """Copy the lower triangle of the products to the upper one."""
+        if self._products is not None:
+            self._products = np.tril(self._products) + np.tril(self._products, -1).T
 
     def combined(self, other, sign):
         """The sums plus (sign 1) or minus (sign -1) others."""

@@ -228,6 +228,8 @@ class NormalEquations:
                 for target in TARGETS:
                     sums[target].add(part[target])
                 bar.update(chunk.stop - chunk.start)
+        for target in TARGETS:
+            sums[target].complete()
         return cls(descriptors, sums, reference, len(structures))
 
     def __add__(self, other):
@@ -442,6 +444,7 @@ class ArrayEquations:
         rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
         with single_blas_thread():
             self._sums.add_rows(rows, float(sample_weight.sum()))
+        self._sums.complete()
 
     def problem(self):
         """LinearProblem with the intercept projected out."""

@@ -13,26 +13,40 @@ from libc.string cimport memset
 cdef extern from "lanes.h" nogil:
     enum:
         LANES
+    double *new_numbers(long count)
+    void free_numbers(double *numbers)
     void gaussians(int count, const double *p, const double *q, double r, double f, double df,
                    double *value, double *derivative)
-    void product_sum(long rows, long columns, long length, const double *a, long stride_a,
+    void monomials(long n_neighbors, int count, const int *parent, const int *axis, const double *direction,
+                   double *monomial, long stride)
+    void product(long rows, long columns, long length, const double *a, long step_i, long step_m,
+                 const double *b, long stride_b, double *c, long stride_c)
+    void add_product(long rows, long columns, long length, const double *a, long step_i, long step_m,
                      const double *b, long stride_b, double *c, long stride_c)
-    ctypedef struct field_group:
-        int degree, n_components, n_weights
+    ctypedef struct pair_fields:
+        int degree, n_components, with_virial
         long width
-        const double *weight
-        const int *successor
-        double parity, n_own
-        double *tensor
-        const double *next
-    void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
-                double inverse_r, const double *own, const double *arm, double *by_derivative,
-                double *by_value)
-    void add_constant_fields(long width, const double *of_neighbor, const double *of_atom, const double *u,
-                             const double *arm, const double *derivative, double *sum)
-    void add_diagonal(long width, int n_components, int angular, const double *value,
-                      const double *derivative, const double *by_derivative, const double *by_value,
-                      double *sum)
+        const double *of_atoms
+        long state_size
+        const double *of_atom
+        double parity
+        long n_neighbors
+        const int *neighbor
+        const double *distance
+        const double *direction
+        const double *monomial
+        long stride
+        const int *lower
+        const double *lower_weight
+        double *scratch
+        const double *own
+        long own_stride
+        double n_own
+    void fields(const pair_fields *g, double *by_derivative, double *by_value)
+    void diagonal_product(long n_outputs, long width, long length, int angular, const double *derivative,
+                          const double *value, long stride, const double *by_derivative,
+                          const double *by_value, double *sum)
+    void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum)
 
 # Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
 cdef enum:
@@ -40,7 +54,7 @@ cdef enum:
 
 
 cdef inline long padded(long count) noexcept nogil:
-    return (count + 3) // 4 * 4
+    return (count + LANES - 1) // LANES * LANES
 
 
 cdef inline int first_monomial(int degree) noexcept nogil:
@@ -104,14 +118,17 @@ cdef struct Bucket:
     # The neighbours of one species of one atom, and what the kernels compute of them. Neighbours
     # are ordered by cutoff class, so that those of each function set come first.
     long capacity
+    long stride        # of the arrays with one row per component
     long *order
+    int *neighbor
     long *within       # [class] number of neighbours
-    double *direction  # [neighbour][3] unit vectors
-    double *monomial   # [neighbour][monomial]
+    double *distance
+    double *direction  # [x][neighbour] unit vectors
+    double *monomial   # [monomial][neighbour]
     double *radial     # [set] derivatives [neighbour][function], then values [neighbour][function]
     double *factor     # [class][2] cutoff function and its derivative
     double *buffer     # fields: by derivative [neighbour][x][field], then by value
-    double *tensor
+    double *scratch
     double *sums       # [x][field][function]
 
 
@@ -123,12 +140,16 @@ cdef class Kernel:
     cdef long n_values, n_own
     cdef const int[::1] set_first, set_count, set_class, set_degree, set_gaussian, function_code
     cdef const int[::1] group_first, moment_first, power_first, product_first, halves, parent, axis
-    cdef const int[:, ::1] groups, moments, powers, products, successor
+    cdef const int[:, ::1] groups, moments, powers, products, lower
     cdef const long long[::1] value_first, own_first
     cdef const double[::1] class_cutoff, function_p, function_q, product_weight, monomial_weight, switch_range
     cdef const int[::1] scatter_column, scatter_place
     cdef const double[::1] derivative_coefficient, value_coefficient
     cdef const double[:, :, ::1] set_switch
+    cdef const double[:, ::1] lower_weight
+
+    # What blocks of functions and fields are padded to.
+    vector_length = LANES
 
     def __init__(self, plan):
         self.n_terms = plan["n_terms"]
@@ -166,7 +187,8 @@ cdef class Kernel:
         self.parent = plan["monomial_parent"]
         self.axis = plan["monomial_axis"]
         self.monomial_weight = plan["monomial_weight"]
-        self.successor = plan["successor"]
+        self.lower = plan["lower"]
+        self.lower_weight = plan["lower_weight"]
         self.n_sets = self.set_count.shape[0]
         self.n_classes = self.class_cutoff.shape[0]
         self.n_components = first_monomial(self.max_degree + 1)
@@ -184,50 +206,56 @@ cdef class Kernel:
         """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
         cdef long k, capacity = 1
         cdef long n_field = n_outputs * self.widest_field
-        cdef long n_tensor = n_monomials(self.max_degree) * max(4 * LANES, self.widest_field)
+        cdef long n_scratch = n_monomials(self.max_degree) * max(3 * LANES, self.widest_field)
         for k in range(first_as.shape[0] - 1):
             capacity = max(capacity, first_as[k + 1] - first_as[k])
         bucket.capacity = capacity
+        # An odd number of cache lines, so that components do not compete for the same part of the cache.
+        bucket.stride = ((capacity + 7) // 8 | 1) * 8
         bucket.order = <long *>malloc(capacity * sizeof(long))
+        bucket.neighbor = <int *>malloc(capacity * sizeof(int))
         bucket.within = <long *>malloc(self.n_classes * sizeof(long))
-        bucket.direction = <double *>malloc(3 * capacity * sizeof(double))
-        bucket.monomial = <double *>malloc(capacity * self.n_components * sizeof(double))
-        bucket.radial = <double *>malloc(2 * capacity * self.set_first[self.n_sets] * sizeof(double))
-        bucket.factor = <double *>malloc(2 * self.n_classes * sizeof(double))
-        bucket.buffer = <double *>malloc(max(1, 2 * capacity * n_field) * sizeof(double))
-        bucket.tensor = <double *>malloc(n_tensor * sizeof(double))
-        bucket.sums = <double *>malloc(max(1, n_field * self.widest_set) * sizeof(double))
+        bucket.distance = new_numbers(capacity)
+        bucket.direction = new_numbers(3 * bucket.stride)
+        bucket.monomial = new_numbers(self.n_components * bucket.stride)
+        bucket.radial = new_numbers(2 * capacity * self.set_first[self.n_sets])
+        bucket.factor = new_numbers(2 * self.n_classes)
+        bucket.buffer = new_numbers(2 * capacity * n_field)
+        bucket.scratch = new_numbers(n_scratch)
+        bucket.sums = new_numbers(n_field * self.widest_set)
         if (
-            bucket.order == NULL or bucket.within == NULL or bucket.direction == NULL
-            or bucket.monomial == NULL or bucket.radial == NULL or bucket.factor == NULL
-            or bucket.buffer == NULL or bucket.tensor == NULL or bucket.sums == NULL
+            bucket.order == NULL or bucket.neighbor == NULL or bucket.within == NULL
+            or bucket.distance == NULL or bucket.direction == NULL or bucket.monomial == NULL
+            or bucket.radial == NULL or bucket.factor == NULL or bucket.buffer == NULL
+            or bucket.scratch == NULL or bucket.sums == NULL
         ):
             self.release(bucket)
             with gil:
                 raise MemoryError("not enough memory for the neighbours of one atom")
+        # What stands beyond the last neighbour is read with it, and must be a number.
+        memset(bucket.direction, 0, 3 * bucket.stride * sizeof(double))
         return 0
 
     cdef void release(self, Bucket *bucket) noexcept nogil:
         free(bucket.order)
+        free(bucket.neighbor)
         free(bucket.within)
-        free(bucket.direction)
-        free(bucket.monomial)
-        free(bucket.radial)
-        free(bucket.factor)
-        free(bucket.buffer)
-        free(bucket.tensor)
-        free(bucket.sums)
+        free_numbers(bucket.distance)
+        free_numbers(bucket.direction)
+        free_numbers(bucket.monomial)
+        free_numbers(bucket.radial)
+        free_numbers(bucket.factor)
+        free_numbers(bucket.buffer)
+        free_numbers(bucket.scratch)
+        free_numbers(bucket.sums)
 
-    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint weighted, long begin, long end,
+    cdef void fill(self, Bucket *bucket, int s, int t, double sign, int degree, long begin, long end,
                    const double[:, ::1] vector_pc, const double[::1] distance_p) noexcept nogil:
-        """Directions, monomials and radial functions of the pairs [begin, end) of species s and t."""
+        """Directions, their monomials up to a degree, and radial functions of the pairs [begin, end)."""
         cdef long p, k, count = 0, m, width
         cdef int c, f, a, x
         cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
         cdef double lower = 0.0
-        # Gradients need monomials of one degree less than moments.
-        cdef int n_monomials_used = first_monomial(self.max_degree) if weighted else self.n_components
-        cdef double *mono
         cdef double *value
         cdef double *derivative
         for c in range(self.n_classes):
@@ -238,17 +266,14 @@ cdef class Kernel:
             bucket.within[c] = count
             lower = self.class_cutoff[c]
         for k in range(count):
-            p = bucket.order[k]
-            r = distance_p[p]
+            r = distance_p[bucket.order[k]]
+            bucket.distance[k] = r
             for x in range(3):
-                bucket.direction[3 * k + x] = sign * vector_pc[p, x] / r
-            mono = bucket.monomial + k * self.n_components
-            mono[0] = 1.0
-            for a in range(1, n_monomials_used):
-                mono[a] = mono[self.parent[a]] * bucket.direction[3 * k + self.axis[a]]
-            if weighted:
-                for a in range(1, n_monomials_used):
-                    mono[a] *= self.monomial_weight[a]
+                bucket.direction[x * bucket.stride + k] = sign * vector_pc[bucket.order[k], x] / r
+        monomials(count, first_monomial(degree + 1), &self.parent[0], &self.axis[0], bucket.direction,
+                  bucket.monomial, bucket.stride)
+        for k in range(count):
+            r = bucket.distance[k]
             for c in range(self.n_classes):
                 # (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff.
                 z = 0.5 * M_PI * (1.0 - r / self.class_cutoff[c])
@@ -310,19 +335,19 @@ cdef class Kernel:
         cdef double *own_sums
         with nogil:
             self.allocate(&bucket, first_as, 0)
-            value_sums = <double *>malloc(max(1, self.n_values) * sizeof(double))
-            own_sums = <double *>malloc(max(1, self.n_own) * sizeof(double))
+            value_sums = new_numbers(self.n_values)
+            own_sums = new_numbers(self.n_own)
             if value_sums == NULL or own_sums == NULL:
                 self.release(&bucket)
-                free(value_sums)
-                free(own_sums)
+                free_numbers(value_sums)
+                free_numbers(own_sums)
                 with gil:
                     raise MemoryError("not enough memory for the values of the columns")
             self.add_values(&bucket, value_sums, own_sums, species_a, first_as, vector_pc, distance_p,
                             state, values)
             self.release(&bucket)
-            free(value_sums)
-            free(own_sums)
+            free_numbers(value_sums)
+            free_numbers(own_sums)
 
     cdef void add_values(
         self, Bucket *bucket, double *value_sums, double *own_sums, const int[::1] species_a,
@@ -337,19 +362,19 @@ cdef class Kernel:
         cdef double *sums
         cdef double *moment
         cdef double total, own
-        memset(value_sums, 0, max(1, self.n_values) * sizeof(double))
-        memset(own_sums, 0, max(1, self.n_own) * sizeof(double))
+        memset(value_sums, 0, self.n_values * sizeof(double))
+        memset(own_sums, 0, self.n_own * sizeof(double))
         for i in range(species_a.shape[0]):
             s = species_a[i]
             row = &state[i, 0]
-            memset(row, 0, self.state_size * sizeof(double))
+            if self.product_first[s] < self.product_first[s + 1]:
+                memset(row, 0, self.state_size * sizeof(double))
             for k in range(self.n_halves):
                 row[self.halves[s] + k] = 0.5
             for t in range(self.n_species):
                 k = i * self.n_species + t
-                if first_as[k] == first_as[k + 1]:
-                    continue
-                self.fill(bucket, s, t, 1.0, False, first_as[k], first_as[k + 1], vector_pc, distance_p)
+                self.fill(bucket, s, t, 1.0, self.max_degree, first_as[k], first_as[k + 1], vector_pc,
+                          distance_p)
                 for e in range(self.moment_first[s], self.moment_first[s + 1]):
                     if self.moments[e, 0] != t:
                         continue
@@ -357,11 +382,11 @@ cdef class Kernel:
                     m = bucket.within[self.set_class[f]]
                     width = self.set_first[f + 1] - self.set_first[f]
                     radial = bucket.radial + 2 * bucket.capacity * self.set_first[f] + m * width
-                    product_sum(first_monomial(self.set_degree[f] + 1), width, m, bucket.monomial,
-                                self.n_components, radial, width, row + self.moments[e, 2], width)
+                    product(first_monomial(self.set_degree[f] + 1), width, m, bucket.monomial, 1,
+                            bucket.stride, radial, width, row + self.moments[e, 2], width)
                     k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
                     if k >= 0:
-                        product_sum(width, width, m, radial, width, radial, width, own_sums + k, width)
+                        add_product(width, width, m, radial, width, 1, radial, width, own_sums + k, width)
             for e in range(self.power_first[s], self.power_first[s + 1]):
                 for k in range(self.powers[e, 2]):
                     row[self.powers[e, 1] + k] = self.powers[e, 3] * integer_power(
@@ -382,10 +407,11 @@ cdef class Kernel:
                 if self.groups[g, OUTER]:
                     for k in range(n_monomials(degree)):
                         for b in range(width):
-                            bucket.tensor[k * width + b] = (
+                            bucket.scratch[k * width + b] = (
                                 self.monomial_weight[first_monomial(degree) + k] * tensor[k * width + b]
                             )
-                    product_sum(width, n_b, n_monomials(degree), bucket.tensor, width, moment, n_b, sums, n_b)
+                    add_product(width, n_b, n_monomials(degree), bucket.scratch, width, 1, moment, n_b, sums,
+                                n_b)
                 else:
                     for k in range(n_monomials(degree)):
                         for b in range(width):
@@ -447,7 +473,7 @@ cdef class Kernel:
         const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
         const double[:, ::1] state, long first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
-        cdef long n, k, row
+        cdef long n, k, p, row
         cdef int s, t
         for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
             s = species_a[n]
@@ -458,35 +484,39 @@ cdef class Kernel:
                 k = n * self.n_species + t
                 if first_as[k] == first_as[k + 1]:
                     continue
-                self.fill(bucket, s, t, -1.0, True, first_as[k], first_as[k + 1], vector_pc, distance_p)
+                self.fill(bucket, s, t, -1.0, self.max_degree - 1, first_as[k], first_as[k + 1], vector_pc,
+                          distance_p)
+                for p in range(bucket.within[self.n_classes - 1]):
+                    bucket.neighbor[p] = neighbor_p[bucket.order[p]]
                 # As a neighbour of species s of each centre of species t, and as a centre of
                 # species s. For s = t both use the same columns and are added up beforehand.
-                self.add_pass(bucket, t, s, n, True, s == t, neighbor_p, distance_p, state, row,
-                              force_rows, virial_rows)
+                self.add_pass(bucket, t, s, n, True, s == t, state, row, force_rows,
+                              virial_rows)
                 if s != t:
-                    self.add_pass(bucket, s, t, n, False, True, neighbor_p, distance_p, state, row,
-                                  force_rows, virial_rows)
+                    self.add_pass(bucket, s, t, n, False, True, state, row, force_rows,
+                                  virial_rows)
 
     cdef void add_pass(
         self, Bucket *bucket, int centre, int arm, long n, bint neighbor_is_centre, bint atom_is_centre,
-        const int[::1] neighbor_p, const double[::1] distance_p, const double[:, ::1] state, long row,
-        double[:, ::1] force_rows, double[:, ::1] virial_rows
+        const double[:, ::1] state, long row, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
-        cdef int g, f, degree, x, e, lower
+        cdef int g, f, degree, x, e
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
-        cdef long k, m, width, n_b, step
-        cdef double[3] vector
-        cdef field_group group
-        cdef const double *of_neighbor
-        cdef const double *of_atom
-        cdef const double *own
-        cdef const double *direction
+        cdef long m, width, n_b, step
+        cdef pair_fields pairs
         cdef double *derivative
         cdef double *value
-        cdef double *by_derivative
         cdef double *by_value
-        cdef double *target_row
+        pairs.with_virial = n_outputs == 9
+        pairs.state_size = self.state_size
+        pairs.neighbor = bucket.neighbor
+        pairs.distance = bucket.distance
+        pairs.direction = bucket.direction
+        pairs.monomial = bucket.monomial
+        pairs.stride = bucket.stride
+        pairs.scratch = bucket.scratch
+        pairs.n_own = <double>neighbor_is_centre + <double>atom_is_centre
         for g in range(self.group_first[centre * self.n_species + arm],
                        self.group_first[centre * self.n_species + arm + 1]):
             f = self.groups[g, FUNCTION_SET]
@@ -494,59 +524,43 @@ cdef class Kernel:
             if m == 0:
                 continue
             degree = self.groups[g, DEGREE]
-            lower = first_monomial(degree - 1) if degree else 0
             width = padded(self.groups[g, COUNT])
-            group.degree = degree
-            group.n_components = n_monomials(degree)
-            group.n_weights = n_monomials(degree - 1) if degree else 0
-            group.width = width
-            group.successor = &self.successor[lower, 0]
-            group.parity = -1.0 if degree % 2 else 1.0
-            group.n_own = <double>neighbor_is_centre + <double>atom_is_centre
-            group.tensor = bucket.tensor
             n_b = self.set_first[f + 1] - self.set_first[f]
             derivative = bucket.radial + 2 * bucket.capacity * self.set_first[f]
             value = derivative + m * n_b
             step = n_outputs * width
-            memset(bucket.sums, 0, step * (n_b if self.groups[g, OUTER] else 1) * sizeof(double))
-            for k in range(m):
-                of_neighbor = NULL
-                if neighbor_is_centre:
-                    of_neighbor = &state[neighbor_p[bucket.order[k]], self.groups[g, STATE]]
-                    group.next = of_neighbor
-                    if k + 1 < m:
-                        group.next = &state[neighbor_p[bucket.order[k + 1]], self.groups[g, STATE]]
-                of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
-                own = value + k * n_b if self.groups[g, OWN] else NULL
-                direction = bucket.direction + 3 * k
-                group.weight = bucket.monomial + k * self.n_components + lower
-                for x in range(3):
-                    vector[x] = direction[x] * distance_p[bucket.order[k]]
-                if degree == 0 and own == NULL and not self.groups[g, OUTER]:
-                    add_constant_fields(width, of_neighbor, of_atom, direction,
-                                        vector if n_outputs == 9 else NULL, derivative + k * n_b, bucket.sums)
-                    continue
-                by_derivative = bucket.buffer + (k * step if self.groups[g, OUTER] else 0)
-                by_value = by_derivative + (m * step if self.groups[g, OUTER] else step)
-                fields(&group, of_neighbor, of_atom, direction, 1.0 / distance_p[bucket.order[k]], own,
-                       vector if n_outputs == 9 else NULL, by_derivative, by_value)
-                if not self.groups[g, OUTER]:
-                    add_diagonal(width, n_outputs, degree > 0, value + k * n_b, derivative + k * n_b,
-                                 by_derivative, by_value, bucket.sums)
+            by_value = bucket.buffer + m * step
+            pairs.degree = degree
+            pairs.n_components = n_monomials(degree)
+            pairs.width = width
+            pairs.of_atoms = &state[0, self.groups[g, STATE]] if neighbor_is_centre else NULL
+            pairs.of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
+            pairs.parity = -1.0 if degree % 2 else 1.0
+            pairs.n_neighbors = m
+            pairs.lower = &self.lower[first_monomial(degree), 0]
+            pairs.lower_weight = &self.lower_weight[first_monomial(degree), 0]
+            pairs.own = value if self.groups[g, OWN] else NULL
+            pairs.own_stride = n_b
             if self.groups[g, OUTER]:
-                product_sum(step, n_b, 2 * m if degree else m, bucket.buffer, step, derivative, n_b,
-                            bucket.sums, n_b)
+                fields(&pairs, bucket.buffer, by_value)
+                for x in range(n_outputs):
+                    product(self.groups[g, COUNT], n_b, 2 * m if degree else m, bucket.buffer + x * width, step,
+                            1, derivative, n_b, bucket.sums + x * width * n_b, n_b)
+            elif degree or self.groups[g, OWN]:
+                fields(&pairs, bucket.buffer, by_value)
+                diagonal_product(n_outputs, width, m, degree, derivative, value, n_b, bucket.buffer, by_value,
+                                 bucket.sums)
+            else:
+                constant_fields(&pairs, derivative, n_b, bucket.sums)
             step = width * n_b if self.groups[g, OUTER] else width
-            for x in range(3):
-                target_row = &force_rows[row + x, 0]
-                for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                    target_row[self.scatter_column[e]] -= (
+            for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
+                for x in range(3):
+                    force_rows[row + x, self.scatter_column[e]] -= (
                         self.derivative_coefficient[e] * bucket.sums[x * step + self.scatter_place[e]]
                     )
             # Every pair is met from both of its atoms, hence the half.
             for x in range(virial_rows.shape[0]):
-                target_row = &virial_rows[x, 0]
                 for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                    target_row[self.scatter_column[e]] += 0.5 * (
+                    virial_rows[x, self.scatter_column[e]] += 0.5 * (
                         self.derivative_coefficient[e] * bucket.sums[(3 + x) * step + self.scatter_place[e]]
                     )

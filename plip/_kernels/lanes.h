@@ -7,14 +7,21 @@
 #define PLIP_LANES_H
 
 #include <math.h>
-#include <string.h>
+#include <stdint.h>
+#include <stdlib.h>
 
 #if defined(__GNUC__)
-typedef double lanes __attribute__((vector_size(32), aligned(8), may_alias));
-typedef long long lanes_integer __attribute__((vector_size(32), aligned(8), may_alias));
+#ifdef __AVX512F__
+#define LANES 8
+#define SPLAT(x) {x, x, x, x, x, x, x, x}
+#else
 #define LANES 4
+#define SPLAT(x) {x, x, x, x}
+#endif
+typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef long long lanes_integer __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 #define INLINE static inline __attribute__((always_inline))
-INLINE lanes splat(double x) { return (lanes){x, x, x, x}; }
+INLINE lanes splat(double x) { return (lanes)SPLAT(x); }
 #else
 typedef double lanes;
 #define LANES 1
@@ -25,11 +32,30 @@ INLINE lanes splat(double x) { return x; }
 INLINE lanes load(const double *source) { return *(const lanes *)source; }
 INLINE void store(double *target, lanes value) { *(lanes *)target = value; }
 
+/* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
+#define LINE 64
+
+static double *new_numbers(long count)
+{
+    char *memory = malloc(sizeof(void *) + LINE + count * sizeof(double));
+    if (!memory)
+        return NULL;
+    void **start = (void **)(((uintptr_t)memory + sizeof(void *) + LINE - 1) / LINE * LINE);
+    start[-1] = memory;
+    return (double *)start;
+}
+
+static void free_numbers(double *numbers)
+{
+    if (numbers)
+        free(((void **)numbers)[-1]);
+}
+
 /* Ask for the cache lines of `vectors` lanes. */
 INLINE void prefetch(const double *source, const int vectors)
 {
 #if defined(__GNUC__)
-    for (int v = 0; v < vectors; v += 2)
+    for (int v = 0; v < vectors; v += LINE / 8 / LANES)
         __builtin_prefetch(source + v * LANES);
 #else
     (void)source;
@@ -81,18 +107,31 @@ INLINE void gaussians(int count, const double *p, const double *q, double r, dou
     }
 }
 
-/* One tile of product_sum: `rows` x (`vectors` lanes) accumulators stay in registers. */
-INLINE void product_tile(const int rows, const int vectors, long length, const double *a, long stride_a,
-                         const double *b, long stride_b, double *c, long stride_c)
+/* Monomials of unit vectors: monomial[a] = monomial[parent[a]] * direction[axis[a]], all neighbours of a
+ * component side by side, `stride` numbers from one component to the next. */
+static void monomials(long n_neighbors, int count, const int *parent, const int *axis, const double *direction,
+                      double *monomial, long stride)
 {
-    lanes sum[4][4];
+    for (long k = 0; k < n_neighbors; k += LANES) {
+        store(monomial + k, splat(1.0));
+        for (int a = 1; a < count; a++)
+            store(monomial + a * stride + k,
+                  load(monomial + parent[a] * stride + k) * load(direction + axis[a] * stride + k));
+    }
+}
+
+/* One tile of a product: `rows` x (`vectors` lanes) accumulators stay in registers. */
+INLINE void product_tile(const int accumulate, const int rows, const int vectors, long length, const double *a,
+                         long step_i, long step_m, const double *b, long stride_b, double *c, long stride_c)
+{
+    lanes sum[12][4];
     for (int m = 0; m < rows; m++)
         for (int v = 0; v < vectors; v++)
-            sum[m][v] = load(c + m * stride_c + v * LANES);
+            sum[m][v] = accumulate ? load(c + m * stride_c + v * LANES) : splat(0.0);
     for (long i = 0; i < length; i++) {
-        const double *ai = a + i * stride_a, *bi = b + i * stride_b;
+        const double *ai = a + i * step_i, *bi = b + i * stride_b;
         for (int m = 0; m < rows; m++) {
-            lanes am = splat(ai[m]);
+            const lanes am = splat(ai[m * step_m]);
             for (int v = 0; v < vectors; v++)
                 sum[m][v] += am * load(bi + v * LANES);
         }
@@ -102,181 +141,259 @@ INLINE void product_tile(const int rows, const int vectors, long length, const d
             store(c + m * stride_c + v * LANES, sum[m][v]);
 }
 
-/* Columns [0, vectors * LANES) of product_sum. Tiles of 12 accumulators fit 16 registers. */
-INLINE void product_columns(const int vectors, long rows, long length, const double *a, long stride_a,
-                            const double *b, long stride_b, double *c, long stride_c)
+/* `vectors` lanes of columns, in tiles of `most` rows. */
+INLINE void product_columns(const int accumulate, const int most, const int vectors, long rows, long length,
+                            const double *a, long step_i, long step_m, const double *b, long stride_b, double *c,
+                            long stride_c)
 {
     long m = 0;
-    if (vectors < 4)
-        for (; m + 4 <= rows; m += 4)
-            product_tile(4, vectors, length, a + m, stride_a, b, stride_b, c + m * stride_c, stride_c);
-    for (; m + 3 <= rows; m += 3)
-        product_tile(3, vectors, length, a + m, stride_a, b, stride_b, c + m * stride_c, stride_c);
-    for (; m < rows; m++)
-        product_tile(1, vectors, length, a + m, stride_a, b, stride_b, c + m * stride_c, stride_c);
+#define PRODUCT_TILES(count)                                                                                  \
+    for (; m + count <= rows; m += count)                                                                     \
+        product_tile(accumulate, count, vectors, length, a + m * step_m, step_i, step_m, b, stride_b,         \
+                     c + m * stride_c, stride_c);
+    PRODUCT_TILES(most)
+    PRODUCT_TILES(3)
+    PRODUCT_TILES(1)
+#undef PRODUCT_TILES
 }
 
-/* c[m][n] += sum_i a[i][m] b[i][n]; columns must be a whole number of groups of four doubles. */
-static void product_sum(long rows, long columns, long length, const double *a, long stride_a,
-                        const double *b, long stride_b, double *c, long stride_c)
+/* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. */
+INLINE void product_of_kind(const int accumulate, long rows, long columns, long length, const double *a,
+                            long step_i, long step_m, const double *b, long stride_b, double *c, long stride_c)
 {
-    while (columns >= 4 * LANES) {
-        product_columns(4, rows, length, a, stride_a, b, stride_b, c, stride_c);
+#define PRODUCT_COLUMNS(most, vectors)                                                                        \
+    product_columns(accumulate, most, vectors, rows, length, a, step_i, step_m, b, stride_b, c, stride_c)
+    for (; columns >= 4 * LANES; columns -= 4 * LANES) {
+        PRODUCT_COLUMNS(3, 4);
         b += 4 * LANES;
         c += 4 * LANES;
-        columns -= 4 * LANES;
     }
     switch (columns / LANES) {
-    case 3: product_columns(3, rows, length, a, stride_a, b, stride_b, c, stride_c); break;
-    case 2: product_columns(2, rows, length, a, stride_a, b, stride_b, c, stride_c); break;
-    case 1: product_columns(1, rows, length, a, stride_a, b, stride_b, c, stride_c); break;
+    case 3: PRODUCT_COLUMNS(4, 3); break;
+    case 2: PRODUCT_COLUMNS(6, 2); break;
+    case 1: PRODUCT_COLUMNS(12, 1); break;
     default: break;
     }
+#undef PRODUCT_COLUMNS
 }
 
-/* Fields p(u) of one degree and one pair, as what multiplies the radial functions:
+/* c[m][n] = sum_i a[i step_i + m step_m] b[i][n]; columns must be whole lanes. */
+static void product(long rows, long columns, long length, const double *a, long step_i, long step_m,
+                    const double *b, long stride_b, double *c, long stride_c)
+{
+    product_of_kind(0, rows, columns, length, a, step_i, step_m, b, stride_b, c, stride_c);
+}
+
+/* The same, added to c. */
+static void add_product(long rows, long columns, long length, const double *a, long step_i, long step_m,
+                        const double *b, long stride_b, double *c, long stride_c)
+{
+    product_of_kind(1, rows, columns, length, a, step_i, step_m, b, stride_b, c, stride_c);
+}
+
+/* The six components xx yy zz yz xz xy of a virial: which of a force, times which of a distance vector. */
+static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2, 2, 2, 1};
+
+/* The pairs of one atom with its neighbours of one species, and the fields of one degree that act along
+ * them. The coefficients of a field are a symmetric tensor S: that of the neighbour as a centre plus
+ * `parity` times that of the atom itself as a centre; either may be left out. */
+typedef struct {
+    int degree, n_components, with_virial;
+    long width;
+    const double *of_atoms;     /* S of the first atom, to be taken of the neighbours, or NULL */
+    long state_size;            /* from one atom to the next */
+    const double *of_atom;      /* S of the atom itself, or NULL */
+    double parity;
+    long n_neighbors;
+    const int *neighbor;
+    const double *distance, *direction, *monomial;
+    long stride;                /* from one component of directions and monomials to the next */
+    const int *lower;           /* [component][x] the monomial with one power of x less */
+    const double *lower_weight; /* [component][x] multinomial coefficient of that monomial, or 0 */
+    double *scratch;            /* n_components * 3 * LANES doubles */
+    const double *own;          /* [neighbour][own_stride] the neighbour's own share in p, or NULL */
+    long own_stride;
+    double n_own;               /* how many times to subtract it */
+} pair_fields;
+
+/* S of one pair: of the neighbour as a centre and of the atom itself as a centre, or of one of them. */
+INLINE lanes coefficients(const int of_neighbor, const int of_atom, const double *near, const double *here,
+                          lanes parity, long place)
+{
+    lanes s;
+    if (of_neighbor && of_atom)
+        s = load(near + place) + parity * load(here + place);
+    else if (of_neighbor)
+        s = load(near + place);
+    else
+        s = parity * load(here + place);
+    return s;
+}
+
+/* A field p(u) of one pair k, as what multiplies the radial functions:
  *
  *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P,
- *     P_x = sum_beta weight_beta S_{beta + x} u^beta,
+ *     P_x = sum_alpha weight[alpha][x] S_alpha,   weight[alpha][x] = multinomial(alpha - x) u^(alpha - x).
  *
- * with S the symmetric tensor of the field. by_derivative[x] gets p u_x, by_value[x] the
- * second factor (not written for degree 0). S is that of the neighbour as a centre plus
- * `parity` times that of the atom itself as a centre; either may be NULL. `own` (or NULL) is
- * the vector to subtract n_own times from p, the neighbour's own share. With `arm` (r u) not
- * NULL, six more components xx yy zz yz xz xy follow, each component x times arm y. */
-typedef struct {
-    int degree, n_components, n_weights;
-    long width;
-    const double *weight;
-    const int *successor;
-    double parity, n_own;
-    double *tensor; /* scratch: n_components * 4 * LANES doubles */
-    const double *next; /* what comes after of_neighbor, brought near the processor in advance */
-} field_group;
-
-INLINE void field_tile(const int vectors, const field_group *g, const double *of_neighbor, const double *of_atom,
-                       const double *u, double inverse_r, const double *own, const double *arm,
-                       double *by_derivative, double *by_value)
+ * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). For the
+ * virial, six more components follow: each times a component of r u. */
+INLINE void field_tile(const int vectors, const int of_neighbor, const int of_atom, const pair_fields *g, long k,
+                       const double *near, const double *next, const double *here, const double *weight,
+                       const double *own, double *by_derivative, double *by_value)
 {
-    static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
     /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
-    const int degree = g->degree, n_components = g->n_components, n_weights = g->n_weights;
-    const long width = g->width;
-    const double *weight = g->weight;
-    const int *successor = g->successor;
-    const lanes parity = splat(g->parity), n_own = splat(g->n_own);
-    const double *next = g->next;
-    double *sum = g->tensor;
-    const double *tensor = sum;
-    long stride = vectors * LANES;
+    const int degree = g->degree;
+    const long n_components = g->n_components, width = g->width;
+    const lanes parity = splat(g->parity);
+    const double u[3] = {g->direction[k], g->direction[g->stride + k], g->direction[2 * g->stride + k]};
+    const double r = g->distance[k];
     lanes gradient[3][4], p[4];
-    if (of_neighbor && of_atom)
-        for (int k = 0; k < n_components; k++) {
-            prefetch(next + k * width, vectors);
-            for (int v = 0; v < vectors; v++)
-                store(sum + k * stride + v * LANES,
-                      load(of_neighbor + k * width + v * LANES) + parity * load(of_atom + k * width + v * LANES));
-        }
-    else if (of_atom)
-        for (int k = 0; k < n_components; k++)
-            for (int v = 0; v < vectors; v++)
-                store(sum + k * stride + v * LANES, parity * load(of_atom + k * width + v * LANES));
-    else {
-        tensor = of_neighbor;
-        stride = width;
-    }
     for (int x = 0; x < 3; x++)
         for (int v = 0; v < vectors; v++)
             gradient[x][v] = splat(0.0);
     if (degree == 0)
         for (int v = 0; v < vectors; v++)
-            p[v] = load(tensor + v * LANES);
+            p[v] = coefficients(of_neighbor, of_atom, near, here, parity, v * LANES);
     else {
-        for (int k = 0; k < n_weights; k++) {
-            const lanes w = splat(weight[k]);
-            for (int x = 0; x < 3; x++) {
-                const double *component = tensor + successor[3 * k + x] * stride;
-                for (int v = 0; v < vectors; v++)
-                    gradient[x][v] += w * load(component + v * LANES);
+        for (long a = 0; a < n_components * width; a += width) {
+            const lanes wx = splat(weight[0]), wy = splat(weight[LANES]), wz = splat(weight[2 * LANES]);
+            weight += 3 * LANES;
+            if (of_neighbor)
+                prefetch(next + a, vectors);
+            for (int v = 0; v < vectors; v++) {
+                const lanes s = coefficients(of_neighbor, of_atom, near, here, parity, a + v * LANES);
+                gradient[0][v] += wx * s;
+                gradient[1][v] += wy * s;
+                gradient[2][v] += wz * s;
             }
         }
         for (int v = 0; v < vectors; v++)
             p[v] = splat(u[0]) * gradient[0][v] + splat(u[1]) * gradient[1][v] + splat(u[2]) * gradient[2][v];
     }
-    const lanes scale = splat(degree * inverse_r);
+    const lanes scale = splat(degree / r);
     for (int v = 0; v < vectors; v++) {
         lanes by_v[3], by_d[3];
         for (int x = 0; x < 3; x++)
             by_v[x] = scale * (gradient[x][v] - p[v] * splat(u[x]));
         if (own)
-            p[v] -= n_own * load(own + v * LANES);
+            p[v] -= splat(g->n_own) * load(own + v * LANES);
         for (int x = 0; x < 3; x++) {
             by_d[x] = p[v] * splat(u[x]);
             store(by_derivative + x * width + v * LANES, by_d[x]);
             if (degree)
                 store(by_value + x * width + v * LANES, by_v[x]);
         }
-        if (arm)
-            for (int k = 0; k < 6; k++) {
-                lanes y = splat(arm[second[k]]);
-                store(by_derivative + (3 + k) * width + v * LANES, by_d[first[k]] * y);
+        if (g->with_virial)
+            for (int x = 0; x < 6; x++) {
+                const lanes arm = splat(r * u[virial_arm[x]]);
+                store(by_derivative + (3 + x) * width + v * LANES, by_d[virial_force[x]] * arm);
                 if (degree)
-                    store(by_value + (3 + k) * width + v * LANES, by_v[first[k]] * y);
+                    store(by_value + (3 + x) * width + v * LANES, by_v[virial_force[x]] * arm);
             }
     }
 }
 
-static void fields(const field_group *g, const double *of_neighbor, const double *of_atom, const double *u,
-                   double inverse_r, const double *own, const double *arm, double *by_derivative,
-                   double *by_value)
+/* The fields of all pairs: by_derivative and by_value are [neighbour][x][field]. */
+INLINE void fields_of_kind(const int of_neighbor, const int of_atom, const pair_fields *g, double *by_derivative,
+                           double *by_value)
 {
-    long b = 0;
+    const long width = g->width, step = width * (g->with_virial ? 9 : 3), m = g->n_neighbors;
+    const double *near = NULL, *next = NULL;
+    for (long first = 0; first < m; first += LANES) {
+        if (g->degree)
+            for (long a = 0; a < 3 * g->n_components; a++)
+                store(g->scratch + a * LANES,
+                      splat(g->lower_weight[a]) * load(g->monomial + g->lower[a] * g->stride + first));
+        for (long k = first; k < first + LANES && k < m; k++) {
+            long b = 0;
+            if (of_neighbor) {
+                near = g->of_atoms + g->neighbor[k] * g->state_size;
+                next = g->of_atoms + g->neighbor[k + 1 < m ? k + 1 : k] * g->state_size;
+            }
 #define FIELD_TILES(vectors)                                                                                  \
-    for (; b + vectors * LANES <= g->width; b += vectors * LANES)                                             \
-        field_tile(vectors, g, of_neighbor ? of_neighbor + b : NULL, of_atom ? of_atom + b : NULL, u,         \
-                   inverse_r, own ? own + b : NULL, arm, by_derivative + b, by_value + b);
-    FIELD_TILES(4)
-    FIELD_TILES(3)
-    FIELD_TILES(2)
-    FIELD_TILES(1)
+            for (; b + vectors * LANES <= width; b += vectors * LANES)                                        \
+                field_tile(vectors, of_neighbor, of_atom, g, k, near + b, next + b, g->of_atom + b,           \
+                           g->scratch + (k - first), g->own ? g->own + k * g->own_stride + b : NULL,          \
+                           by_derivative + k * step + b, by_value + k * step + b);
+            FIELD_TILES(4)
+            FIELD_TILES(3)
+            FIELD_TILES(2)
+            FIELD_TILES(1)
 #undef FIELD_TILES
-}
-
-/* The same for fields of degree 0 with their own functions: sum[x][b] += derivative[b] S_b u_x, all
- * three force components and, with `arm` not NULL, the six of the virial. */
-INLINE void add_constant_fields(long width, const double *of_neighbor, const double *of_atom, const double *u,
-                                const double *arm, const double *derivative, double *sum)
-{
-    static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
-    for (long b = 0; b < width; b += LANES) {
-        lanes s = splat(0.0);
-        if (of_neighbor)
-            s += load(of_neighbor + b);
-        if (of_atom)
-            s += load(of_atom + b);
-        s *= load(derivative + b);
-        for (int x = 0; x < 3; x++)
-            store(sum + x * width + b, load(sum + x * width + b) + s * splat(u[x]));
-        if (arm)
-            for (int k = 0; k < 6; k++)
-                store(sum + (3 + k) * width + b,
-                      load(sum + (3 + k) * width + b) + s * splat(u[first[k]] * arm[second[k]]));
-    }
-}
-
-/* sum[x][b] += derivative[b] by_derivative[x][b] + value[b] by_value[x][b] */
-INLINE void add_diagonal(long width, int n_components, int angular, const double *value, const double *derivative,
-                         const double *by_derivative, const double *by_value, double *sum)
-{
-    for (long b = 0; b < width; b += LANES) {
-        lanes g = load(value + b), dg = load(derivative + b);
-        for (int x = 0; x < n_components; x++) {
-            lanes s = load(sum + x * width + b) + dg * load(by_derivative + x * width + b);
-            if (angular)
-                s += g * load(by_value + x * width + b);
-            store(sum + x * width + b, s);
         }
     }
+}
+
+static void fields(const pair_fields *g, double *by_derivative, double *by_value)
+{
+    if (g->of_atoms && g->of_atom)
+        fields_of_kind(1, 1, g, by_derivative, by_value);
+    else if (g->of_atoms)
+        fields_of_kind(1, 0, g, by_derivative, by_value);
+    else
+        fields_of_kind(0, 1, g, by_derivative, by_value);
+}
+
+/* Each field with its own radial function: sum[x][b] = sum_k derivative[k][b] by_derivative[k][x][b] +
+ * value[k][b] by_value[k][x][b]. */
+static void diagonal_product(long n_outputs, long width, long length, int angular, const double *derivative,
+                             const double *value, long stride, const double *by_derivative,
+                             const double *by_value, double *sum)
+{
+    for (long x = 0; x < n_outputs * width; x += width)
+        for (long b = 0; b < width; b += LANES) {
+            lanes total = splat(0.0);
+            for (long k = 0; k < length; k++) {
+                const long place = k * n_outputs * width + x + b;
+                total += load(derivative + k * stride + b) * load(by_derivative + place);
+                if (angular)
+                    total += load(value + k * stride + b) * load(by_value + place);
+            }
+            store(sum + x + b, total);
+        }
+}
+
+/* The same for fields of degree 0 without an own share, which need not be written down. */
+INLINE void constant_fields_of_kind(const int of_neighbor, const int of_atom, const int n_outputs,
+                                    const pair_fields *g, const double *derivative, long stride, double *sum)
+{
+    const double *near = NULL;
+    for (long b = 0; b < g->width; b += LANES) {
+        lanes total[9];
+        for (int x = 0; x < n_outputs; x++)
+            total[x] = splat(0.0);
+        for (long k = 0; k < g->n_neighbors; k++) {
+            if (of_neighbor)
+                near = g->of_atoms + g->neighbor[k] * g->state_size;
+            const lanes s = load(derivative + k * stride + b) *
+                            coefficients(of_neighbor, of_atom, near, g->of_atom, splat(1.0), b);
+            const double u[3] = {g->direction[k], g->direction[g->stride + k], g->direction[2 * g->stride + k]};
+            for (int x = 0; x < 3; x++)
+                total[x] += s * splat(u[x]);
+            for (int x = 3; x < n_outputs; x++)
+                total[x] += s * splat(u[virial_force[x - 3]] * u[virial_arm[x - 3]] * g->distance[k]);
+        }
+        for (int x = 0; x < n_outputs; x++)
+            store(sum + x * g->width + b, total[x]);
+    }
+}
+
+static void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum)
+{
+#define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                 \
+    do {                                                                                                      \
+        if (g->with_virial)                                                                                   \
+            constant_fields_of_kind(of_neighbor, of_atom, 9, g, derivative, stride, sum);                     \
+        else                                                                                                  \
+            constant_fields_of_kind(of_neighbor, of_atom, 3, g, derivative, stride, sum);                     \
+    } while (0)
+    if (g->of_atoms && g->of_atom)
+        CONSTANT_FIELDS(1, 1);
+    else if (g->of_atoms)
+        CONSTANT_FIELDS(1, 0);
+    else
+        CONSTANT_FIELDS(0, 1);
+#undef CONSTANT_FIELDS
 }
 
 #endif
