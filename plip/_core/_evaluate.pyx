@@ -17,6 +17,7 @@ cdef extern from "plip_core.h" nogil:
         PLIP_THREE_BODY
         PLIP_N_BODY
         PLIP_FOUR_BODY
+        PLIP_CENTRES
 
     ctypedef struct plip_term:
         int kind
@@ -43,6 +44,12 @@ cdef extern from "plip_core.h" nogil:
         double *strain_derivative
         double *strain_derivatives
 
+    ctypedef struct plip_centre:
+        int atom
+        int n_neighbours
+        const int *neighbours
+        double energy
+
     ctypedef struct plip_list:
         int n_local
         int n_all
@@ -60,8 +67,8 @@ cdef extern from "plip_core.h" nogil:
     size_t plip_memory(const plip_potential *)
     plip_workspace *plip_workspace_create(const plip_potential *)
     void plip_workspace_free(plip_workspace *)
-    int plip_centre(
-        const plip_potential *, plip_workspace *, const plip_system *, int, int, const int *, int, double *
+    int plip_evaluate(
+        const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int
     )
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
@@ -355,7 +362,8 @@ cdef class Core:
         """Add the centres from `first` to `last` - 1."""
         cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
-        cdef int i, status = 0
+        cdef plip_centre[PLIP_CENTRES] centres
+        cdef int n, k, status = 0
         cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
         cdef _Workspace work = self.spare.pop() if self.spare else _Workspace(self)
         if positions.shape[0] == 0:
@@ -367,17 +375,16 @@ cdef class Core:
         system.strain_derivative = NULL if strain is None else &strain[0]
         system.strain_derivatives = NULL if strains is None else &strains[0, 0]
         with nogil:
-            for i in range(first, last):
-                status |= plip_centre(
-                    self.potential,
-                    work.memory,
-                    &system,
-                    i,
-                    <int>(p.offset[i + 1] - p.offset[i]),
-                    p.neighbours + p.offset[i],
-                    NO_MASK,
-                    &energies[i],
-                )
+            while first < last:
+                n = min(PLIP_CENTRES, last - first)
+                for k in range(n):
+                    centres[k].atom = first + k
+                    centres[k].n_neighbours = <int>(p.offset[first + k + 1] - p.offset[first + k])
+                    centres[k].neighbours = p.neighbours + p.offset[first + k]
+                status |= plip_evaluate(self.potential, work.memory, &system, n, centres, NO_MASK)
+                for k in range(n):
+                    energies[first + k] = centres[k].energy
+                first += n
         self.spare.append(work)
         if status:
             raise MemoryError("the neighbours of an atom do not fit into memory")

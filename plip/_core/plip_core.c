@@ -165,18 +165,18 @@ static void choose_kernel(builder *b, const char *simd)
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
         potential->simd = "avx512";
         potential->lanes = 8;
-        potential->centre = centre_avx512;
+        potential->evaluate = evaluate_avx512;
     } else if ((automatic || strcmp(simd, "avx2") == 0) && __builtin_cpu_supports("avx2") &&
                __builtin_cpu_supports("fma")) {
         potential->simd = "avx2";
         potential->lanes = 4;
-        potential->centre = centre_avx2;
+        potential->evaluate = evaluate_avx2;
     }
 #endif
     if (!potential->simd && (automatic || strcmp(simd, "baseline") == 0)) {
         potential->simd = "baseline";
         potential->lanes = BASELINE_LANES;
-        potential->centre = centre_baseline;
+        potential->evaluate = evaluate_baseline;
     }
     if (!potential->simd)
         fail(b, "this machine does not have the instruction set that was asked for");
@@ -205,7 +205,7 @@ static double multinomial(int x, int y, int z)
 static void make_degrees(builder *b)
 {
     plip_potential *potential = b->potential;
-    int d, y, z, axis;
+    int d, y, z, axis, k;
 
     potential->degrees = KEEP(potential->max_degree + 1, degree_tables);
     for (d = 0; d <= potential->max_degree; d++) {
@@ -220,12 +220,18 @@ static void make_degrees(builder *b)
             double *factor = KEEP(COMPONENTS(d - 1), double);
             for (z = 0; z <= d - 1; z++)
                 for (y = 0; y <= d - 1 - z; y++) {
-                    int k = component(d - 1, y, z);
+                    k = component(d - 1, y, z);
                     up[k] = component(d, y + (axis == 1), z + (axis == 2));
                     factor[k] = 1.0 + (axis == 0 ? d - 1 - y - z : axis == 1 ? y : z);
                 }
             tables->up[axis] = up;
             tables->factor[axis] = factor;
+            if (d > 1) {
+                int *square = KEEP(COMPONENTS(d - 2), int);
+                for (k = 0; k < COMPONENTS(d - 2); k++)
+                    square[k] = up[potential->degrees[d - 1].up[axis][k]];
+                tables->square[axis] = square;
+            }
         }
     }
 }
@@ -694,8 +700,9 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
         for (d = 0; d <= highest; d++) {
             coupling *row = plan->couplings + plan->n_couplings;
             double *diagonal = KEEP(lanes, double), *weights = NULL;
-            int *partner = NULL, capacity = 0;
+            int *partner = NULL, capacity = 0, coupled = 0;
             row->degree = d;
+            row->diagonal = diagonal;
             for (n = 0; n < n_all; n++) {
                 if (all[n].degree != d)
                     continue;
@@ -708,7 +715,7 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
                         continue;
                     if (mine == other) {
                         diagonal[mine->lane] += all[n].weight;
-                        row->diagonal = diagonal;
+                        coupled = 1;
                         continue;
                     }
                     from = moment_of(plan, other, d);
@@ -735,7 +742,7 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
             }
             row->partner = partner;
             row->weights = weights;
-            if (row->n || row->diagonal) {
+            if (row->n || coupled) {
                 row->moments = plan->groups[g].offset[d];
                 plan->n_couplings++;
             }
@@ -743,49 +750,125 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
     }
 }
 
-static void make_batches(builder *b, centre_plan *plan, int centre, channel *channels, int *n_channels)
-{
-    plip_potential *potential = b->potential;
-    const int lanes = potential->lanes;
-    int rank, n, k, arm, n_terms = 0;
+typedef int triple[3];
 
-    for (n = 0; n < b->n_terms; n++)
-        n_terms += b->terms[n].kind == PLIP_FOUR_BODY && b->terms[n].species[0] == centre;
-    plan->batches = KEEP(n_terms + 1, batch);
-    for (rank = 0; rank < potential->n_contractions; rank++) {
-        batch *open = NULL;
-        int filled = lanes;
-        for (n = 0; n < b->n_terms; n++) {
-            const plip_term *term = b->terms + n;
-            int degrees[3], where[3];
-            if (term->kind != PLIP_FOUR_BODY || term->species[0] != centre || find_contraction(b, term->power) != rank)
+/* Number of the first moment of an arm among the moments of four-body terms. */
+static int four_body_arm(builder *b, centre_plan *plan, const channel *c, int degree)
+{
+    const int lanes = b->potential->lanes, first = moment_of(plan, c, degree);
+    int n, k;
+
+    for (n = 0; n < plan->n_four_body; n++)
+        if (plan->four_body[n] == first)
+            return n;
+    for (k = 0; k < COMPONENTS(degree); k++)
+        plan->four_body[plan->n_four_body++] = first + k * lanes;
+    return n;
+}
+
+/* A four-body term whose arms begin with the r-th. A rank that does not change when b and c are exchanged has b <= c. */
+static void rotate(const plip_term *term, const int *arm, int r, int power[3], int at[3])
+{
+    int k;
+
+    for (k = 0; k < 3; k++) {
+        power[k] = term->power[(k + r) % 3];
+        at[k] = arm[(k + r) % 3];
+    }
+    if (power[0] == power[2] && at[1] > at[2]) {
+        k = at[1];
+        at[1] = at[2];
+        at[2] = k;
+    }
+}
+
+/* The rotation of n terms of one rank with the least pairs (b, c), each of which is contracted once. */
+static int best_rotation(builder *b, int n, const plip_term *const *terms, const triple *arm)
+{
+    triple *pairs = SCRATCH(n, triple);
+    int best = 0, least = INT_MAX, r, k, m, power[3];
+
+    for (r = 0; r < 3; r++) {
+        int distinct = 0;
+        for (k = 0; k < n; k++) {
+            rotate(terms[k], arm[k], r, power, pairs[k]);
+            for (m = 0; m < k && memcmp(pairs[m] + 1, pairs[k] + 1, 2 * sizeof(int)); m++)
+                ;
+            distinct += m == k;
+        }
+        if (distinct < least) {
+            least = distinct;
+            best = r;
+        }
+    }
+    return best;
+}
+
+static void make_trilinears(builder *b, centre_plan *plan, int centre, channel *channels, int *n_channels)
+{
+    const int n_terms = b->n_terms;
+    const plip_term **rank = SCRATCH(n_terms + 1, const plip_term *);
+    char *done = SCRATCH(n_terms + 1, char);
+    triple *arm = SCRATCH(n_terms + 1, triple);
+    int n, k, m, side, n_moments = 0, count = 0;
+
+    for (n = 0; n < n_terms; n++) {
+        int degrees[3];
+        done[n] = b->terms[n].kind != PLIP_FOUR_BODY || b->terms[n].species[0] != centre;
+        arm_degrees(b->terms + n, degrees);
+        for (side = 0; side < 3 && !done[n]; side++)
+            n_moments += COMPONENTS(degrees[side]);
+        count += !done[n];
+    }
+    plan->four_body = KEEP(n_moments, int);
+    plan->trilinears = KEEP(count, trilinear);
+    for (n = 0; n < n_terms; n++) {
+        trilinear *const first = plan->trilinears + plan->n_trilinears;
+        int rotation, number, power[3], at[3], pass;
+        count = 0;
+        for (k = n; k < n_terms; k++) {
+            const plip_term *term = b->terms + k;
+            int degrees[3];
+            if (done[k] || (count && memcmp(term->power, rank[0]->power, sizeof term->power)))
                 continue;
+            done[k] = 1;
             arm_degrees(term, degrees);
-            for (arm = 0; arm < 3; arm++) {
-                k = find_channel(channels, n_channels, term->species[arm + 1], find_function(b, term, arm),
-                                 degrees[arm]);
-                where[arm] = moment_of(plan, channels + k, degrees[arm]);
+            for (side = 0; side < 3; side++) {
+                m = find_channel(channels, n_channels, term->species[side + 1], find_function(b, term, side),
+                                 degrees[side]);
+                arm[count][side] = four_body_arm(b, plan, channels + m, degrees[side]);
             }
-            if (filled == lanes) {
-                open = plan->batches + plan->n_batches++;
-                open->contraction = rank;
-                open->a = KEEP(lanes, int);
-                open->b = KEEP(lanes, int);
-                open->c = KEEP(lanes, int);
-                open->weight = KEEP(lanes, double);
-                /* Lanes without a term repeat the first one with weight 0. */
-                for (k = 0; k < lanes; k++) {
-                    open->a[k] = where[0];
-                    open->b[k] = where[1];
-                    open->c[k] = where[2];
+            rank[count++] = term;
+        }
+        if (!count)
+            break;
+        rotation = best_rotation(b, count, rank, arm);
+        rotate(rank[0], arm[0], rotation, power, at);
+        number = find_contraction(b, power);
+        /* The first pass counts the terms of each form, the second one enters them. */
+        for (pass = 0; pass < 2; pass++) {
+            for (k = 0; k < count; k++) {
+                trilinear *form = first;
+                rotate(rank[k], arm[k], rotation, power, at);
+                while (form < plan->trilinears + plan->n_trilinears && (form->b != at[1] || form->c != at[2]))
+                    form++;
+                if (form == plan->trilinears + plan->n_trilinears) {
+                    form->contraction = number;
+                    form->b = at[1];
+                    form->c = at[2];
+                    plan->n_trilinears++;
                 }
-                filled = 0;
+                if (pass == 1) {
+                    form->a[form->n] = at[0];
+                    form->weight[form->n] = rank[k]->coefficient;
+                }
+                form->n++;
             }
-            open->a[filled] = where[0];
-            open->b[filled] = where[1];
-            open->c[filled] = where[2];
-            open->weight[filled++] = term->coefficient;
-            open->n = filled;
+            for (m = 0; first + m < plan->trilinears + plan->n_trilinears && pass == 0; m++) {
+                first[m].a = KEEP(first[m].n, int);
+                first[m].weight = KEEP(first[m].n, double);
+                first[m].n = 0;
+            }
         }
     }
 }
@@ -865,7 +948,9 @@ static void make_centre(builder *b, int centre)
             add_coupling(couplings, &n_couplings, p, q, term->power[0], (p == q ? 0.5 : 1.0) * term->coefficient);
     }
     make_couplings(b, plan, channels, couplings, n_couplings);
-    make_batches(b, plan, centre, channels, &n_channels);
+    make_trilinears(b, plan, centre, channels, &n_channels);
+    if (plan->n_trilinears)
+        potential->batch = potential->lanes;
 
     for (s = 0; s < potential->n_species; s++) {
         section *part = plan->sections + s;
@@ -888,6 +973,8 @@ static void make_centre(builder *b, int centre)
     potential->max_rows = rows > potential->max_rows ? rows : potential->max_rows;
     potential->max_gradients = gradients > potential->max_gradients ? gradients : potential->max_gradients;
     potential->max_moments = plan->n_moments > potential->max_moments ? plan->n_moments : potential->max_moments;
+    n = 2 * plan->n_four_body * potential->lanes;
+    potential->max_four_body = n > potential->max_four_body ? n : potential->max_four_body;
 }
 
 /* ------------------------------------------------------------------ public */
@@ -954,22 +1041,15 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
     choose_kernel(b, simd);
     make_degrees(b);
     potential->functions = KEEP(3 * n_terms + 1, radial_function);
-    potential->contractions = KEEP(n_terms + 1, contraction);
-    for (n = 0; n < n_terms; n++) {
+    potential->contractions = KEEP(3 * n_terms + 1, contraction); /* up to one per rotation */
+    for (n = 0; n < n_terms; n++)
         for (arm = 0; arm < (terms[n].kind == PLIP_TWO_BODY ? 1 : arms(terms + n)); arm++)
             find_function(b, terms + n, arm);
-        if (terms[n].kind == PLIP_FOUR_BODY)
-            find_contraction(b, terms[n].power);
-    }
-    for (n = 0; n < potential->n_contractions; n++) {
-        const contraction *rank = potential->contractions + n;
-        int size = 2 * potential->lanes * (rank->n_a + rank->n_b + rank->n_c);
-        potential->max_four_body = size > potential->max_four_body ? size : potential->max_four_body;
-    }
     b->bounds = KEEP(potential->n_functions + 1, double);
     for (n = 0; n < potential->n_functions; n++)
         b->bounds[n] = moment_bound(potential, n);
     potential->centres = KEEP(n_species, centre_plan);
+    potential->batch = 1;
     for (k = 0; k < n_species; k++) {
         if (!isfinite(reference_energies[k]))
             fail(b, "a reference energy is not a finite number");
@@ -978,6 +1058,11 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
         release(b->scratch);
         b->scratch = NULL;
     }
+    for (n = 0; n < potential->n_contractions; n++) {
+        const int size = potential->contractions[n].n_a;
+        potential->max_open = size > potential->max_open ? size : potential->max_open;
+    }
+    potential->max_four_body += 2 * potential->max_open * potential->lanes;
     return potential;
 }
 
@@ -1024,9 +1109,12 @@ static void *align(void *memory)
 static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *work, void *memory)
 {
     size_t used = 0;
+    int k;
 
-    work->moments = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
-    work->adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+    for (k = 0; k < potential->batch; k++) {
+        work->centres[k].moments = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+        work->centres[k].adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+    }
     work->gradients = part_of(memory, &used, (size_t)potential->max_gradients, sizeof(double));
     work->four_body = part_of(memory, &used, (size_t)potential->max_four_body, sizeof(double));
     return used;
@@ -1035,35 +1123,46 @@ static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *wor
 static size_t lay_out(const plip_potential *potential, plip_workspace *work, void *memory, int capacity)
 {
     size_t used = 0, n = (size_t)capacity;
-    int s;
+    int k, s;
 
-    for (s = 0; s < potential->n_species; s++) {
-        pair_arrays *pairs = work->pairs + s;
-        pairs->index = part_of(memory, &used, n, sizeof(int));
-        pairs->interval = part_of(memory, &used, n, sizeof(int));
-        pairs->dx = part_of(memory, &used, n, sizeof(double));
-        pairs->dy = part_of(memory, &used, n, sizeof(double));
-        pairs->dz = part_of(memory, &used, n, sizeof(double));
-        pairs->r = part_of(memory, &used, n, sizeof(double));
+    for (k = 0; k < potential->batch; k++) {
+        centre_arrays *arrays = work->centres + k;
+        for (s = 0; s < potential->n_species; s++) {
+            pair_arrays *pairs = arrays->pairs + s;
+            pairs->index = part_of(memory, &used, n, sizeof(int));
+            pairs->interval = part_of(memory, &used, n, sizeof(int));
+            pairs->dx = part_of(memory, &used, n, sizeof(double));
+            pairs->dy = part_of(memory, &used, n, sizeof(double));
+            pairs->dz = part_of(memory, &used, n, sizeof(double));
+            pairs->r = part_of(memory, &used, n, sizeof(double));
+        }
+        arrays->rows = part_of(memory, &used,
+                               (n + NEIGHBOUR_BLOCK * (size_t)potential->n_species) * (size_t)potential->max_rows,
+                               sizeof(double));
     }
     work->sums = part_of(memory, &used, n * 4 * (size_t)potential->lanes, sizeof(double));
-    work->rows = part_of(memory, &used, (n + NEIGHBOUR_BLOCK * (size_t)potential->n_species) * (size_t)potential->max_rows,
-                         sizeof(double));
     return used;
 }
 
 plip_workspace *plip_workspace_create(const plip_potential *potential)
 {
+    const size_t batch = (size_t)potential->batch, n_species = (size_t)potential->n_species;
     plip_workspace *work = calloc(1, sizeof *work);
+    pair_arrays *pairs;
+    size_t k;
 
     if (!work)
         return NULL;
-    work->pairs = calloc((size_t)potential->n_species, sizeof *work->pairs);
-    work->fixed_memory = malloc(lay_out_fixed(potential, work, NULL) + ALIGNMENT);
-    if (!work->pairs || !work->fixed_memory) {
+    work->centres = calloc(batch, sizeof *work->centres);
+    work->pairs = pairs = calloc(batch * n_species, sizeof *pairs);
+    if (work->centres && pairs)
+        work->fixed_memory = malloc(lay_out_fixed(potential, work, NULL) + ALIGNMENT);
+    if (!work->fixed_memory) {
         plip_workspace_free(work);
         return NULL;
     }
+    for (k = 0; k < batch; k++)
+        work->centres[k].pairs = pairs + k * n_species;
     lay_out_fixed(potential, work, align(work->fixed_memory));
     return work;
 }
@@ -1086,14 +1185,15 @@ void plip_workspace_free(plip_workspace *work)
 {
     if (!work)
         return;
+    free(work->centres);
     free(work->pairs);
     free(work->fixed_memory);
     free(work->memory);
     free(work);
 }
 
-int plip_centre(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int i,
-                int n_neighbours, const int *neighbours, int mask, double *energy)
+int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int n,
+                  plip_centre *centres, int mask)
 {
-    return potential->centre(potential, workspace, system, i, n_neighbours, neighbours, mask, energy);
+    return potential->evaluate(potential, workspace, system, n, centres, mask);
 }

@@ -3,7 +3,7 @@
  * The Python extension and the LAMMPS plugin compile the same sources. Units: eV, Angstrom.
  *
  * A potential is created once from its terms, never changes, and may be used by many threads at a
- * time, each with a workspace of its own. The unit of work is one centre, with the list of its neighbours.
+ * time, each with a workspace of its own. The unit of work is some centres, with the lists of their neighbours.
  */
 #ifndef PLIP_CORE_H
 #define PLIP_CORE_H
@@ -72,10 +72,20 @@ size_t plip_memory(const plip_potential *potential);
 plip_workspace *plip_workspace_create(const plip_potential *potential);
 void plip_workspace_free(plip_workspace *workspace);
 
-/* Energy of centre i (reference energy included) and its derivatives. `neighbours` must hold every atom
- * within the cutoff and may hold others; each index is masked by `mask` first. 0, or -1 if memory ran out. */
-int plip_centre(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int i,
-                int n_neighbours, const int *neighbours, int mask, double *energy);
+/* An atom with its neighbours, which must hold every atom within the cutoff and may hold others. */
+typedef struct {
+    int atom, n_neighbours;
+    const int *neighbours;
+    double energy; /* result; reference energy included */
+} plip_centre;
+
+/* A good number of centres for one call: four-body terms are evaluated for several of one species at a time. */
+#define PLIP_CENTRES 128
+
+/* Energies of n centres and their derivatives. Each index of a neighbour is masked by `mask` first. 0, or -1 if
+ * memory ran out. */
+int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int n,
+                  plip_centre *centres, int mask);
 
 /* g(r) = phi(r) f_c(r), times the switch if switch_distance > 0: value, first and second derivative.
  * At r = cutoff the limits from below. */

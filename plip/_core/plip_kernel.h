@@ -116,11 +116,12 @@ static void NAME(accumulate)(int count, int n, const double *g, int columns, con
 static void NAME(look_up)(const plip_potential *potential, const table *radial, int n, const double *r,
                           const int *interval, const double *weights, int stride, double *g, double *dg)
 {
+    const VECTOR zero = {0};
     int columns = radial->n_columns, j, c, k;
 
     for (j = 0; j < n; j++) {
         const double *knot = radial->knots + (size_t)interval[j] * 3 * columns;
-        const double *w = weights + j;
+        VECTOR w[12];
         if (radial->exact[interval[j]]) {
             for (c = 0; c < columns; c++) {
                 double value[3];
@@ -130,13 +131,15 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
             }
             continue;
         }
+        for (k = 0; k < 12; k++)
+            w[k] = weights[k * (size_t)stride + j] - zero;
         for (c = 0; c < columns; c += LANES) {
             VECTOR data = LOAD(knot + c);
-            VECTOR value = data * w[0], slope = data * w[6 * (size_t)stride];
+            VECTOR value = data * w[0], slope = data * w[6];
             for (k = 1; k < 6; k++) {
                 data = LOAD(knot + k * columns + c);
-                value += data * w[k * (size_t)stride];
-                slope += data * w[(6 + k) * (size_t)stride];
+                value += data * w[k];
+                slope += data * w[6 + k];
             }
             STORE(g + (size_t)j * columns + c, value);
             STORE(dg + (size_t)j * columns + c, slope);
@@ -144,52 +147,63 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
     }
 }
 
-/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]. */
+/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple of NEIGHBOUR_BLOCK. */
 static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
                             double *result)
 {
-    double *old, *new;
+    const VECTOR one = (VECTOR){0} + 1.0;
     int d, k, j;
 
-    for (j = 0; j < n; j++)
-        result[j] = 1.0;
-    old = result;
-    for (d = 1; d <= max_degree; d++) {
-        new = old + (size_t)COMPONENTS(d - 1) * stride;
-        for (j = 0; j < n; j++)
-            new[j] = x[j] * old[j];
-        for (k = 0; k < d; k++)
-            for (j = 0; j < n; j++)
-                new[(size_t)(k + 1) * stride + j] = y[j] * old[(size_t)k * stride + j];
-        for (k = 0; k < COMPONENTS(d - 1); k++)
-            for (j = 0; j < n; j++)
-                new[(size_t)(d + 1 + k) * stride + j] = z[j] * old[(size_t)k * stride + j];
-        old = new;
+    for (j = 0; j < n; j += LANES) {
+        const VECTOR vx = LOAD(x + j), vy = LOAD(y + j), vz = LOAD(z + j);
+        double *old = result + j, *new = old + stride;
+        STORE(old, one);
+        for (d = 1; d <= max_degree; d++) {
+            STORE(new, vx * LOAD(old));
+            new += stride;
+            for (k = 0; k < d; k++, new += stride)
+                STORE(new, vy * LOAD(old + (size_t)k * stride));
+            for (k = 0; k < COMPONENTS(d - 1); k++, new += stride)
+                STORE(new, vz * LOAD(old + (size_t)k * stride));
+            old += (size_t)COMPONENTS(d - 1) * stride;
+        }
     }
 }
 
-static inline VECTOR NAME(gather)(const double *from, const int *index)
+/* `count` components of a coupling: adjoints += multiplicity W M; energy += M W M multiplicity / 2. */
+static inline VECTOR NAME(couple_components)(int count, const coupling *w, const double *multiplicity,
+                                             const double *moments, double *adjoints, int first, VECTOR energy)
 {
-#if LANES == 8
-    return (VECTOR){from[index[0]], from[index[1]], from[index[2]], from[index[3]],
-                    from[index[4]], from[index[5]], from[index[6]], from[index[7]]};
-#elif LANES == 4
-    return (VECTOR){from[index[0]], from[index[1]], from[index[2]], from[index[3]]};
-#elif LANES == 2
-    return (VECTOR){from[index[0]], from[index[1]]};
-#else
-    return from[index[0]];
-#endif
+    VECTOR moment[7], product[7];
+    const double *mine = moments + w->moments + first * LANES;
+    double *result = adjoints + w->moments + first * LANES;
+    int m, k;
+
+    for (k = 0; k < count; k++) {
+        moment[k] = LOAD(mine + k * LANES);
+        product[k] = moment[k] * LOAD(w->diagonal);
+    }
+    for (m = 0; m < w->n; m++) {
+        const VECTOR weights = LOAD(w->weights + m * LANES);
+        const double *partner = moments + w->partner[m] + first * LANES;
+        for (k = 0; k < count; k++)
+            product[k] += weights * partner[k * LANES];
+    }
+    for (k = 0; k < count; k++) {
+        product[k] = product[k] * multiplicity[first + k];
+        energy += product[k] * moment[k] * 0.5;
+        STORE(result + k * LANES, LOAD(result + k * LANES) + product[k]);
+    }
+    return energy;
 }
 
 /* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
-static double NAME(contract)(const plip_potential *potential, const centre_plan *plan, const double *moments,
-                             double *adjoints, double *scratch)
+static double NAME(couple)(const plip_potential *potential, const centre_plan *plan, const double *moments,
+                           double *adjoints)
 {
-    const VECTOR zero = {0};
-    VECTOR energy = zero;
+    VECTOR energy = {0};
     double sum[LANES] __attribute__((aligned(64)));
-    int m, n, k, lane;
+    int m, n, k;
 
     for (m = 0; m < plan->n_moments; m++)
         adjoints[m] = 0.0;
@@ -210,59 +224,70 @@ static double NAME(contract)(const plip_potential *potential, const centre_plan 
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
         const double *multiplicity = potential->degrees[w->degree].multiplicity;
-        for (k = 0; k < COMPONENTS(w->degree); k++) {
-            VECTOR moment = LOAD(moments + w->moments + k * LANES), product = {0};
-            if (w->diagonal)
-                product = moment * LOAD(w->diagonal);
-            for (m = 0; m < w->n; m++)
-                product += LOAD(w->weights + m * LANES) * moments[w->partner[m] + k * LANES];
-            product = product * multiplicity[k];
-            energy += product * moment * 0.5;
-            STORE(adjoints + w->moments + k * LANES, LOAD(adjoints + w->moments + k * LANES) + product);
-        }
-    }
-    for (n = 0; n < plan->n_batches; n++) {
-        const batch *terms = plan->batches + n;
-        const contraction *rank = potential->contractions + terms->contraction;
-        const int n_in[3] = {rank->n_a, rank->n_b, rank->n_c};
-        const int *where[3];
-        double *in[3], *out[3], *place = scratch;
-        VECTOR weight = LOAD(terms->weight), value = {0};
-        int arm;
-        where[0] = terms->a;
-        where[1] = terms->b;
-        where[2] = terms->c;
-        for (arm = 0; arm < 3; arm++) {
-            in[arm] = place;
-            out[arm] = place + n_in[arm] * LANES;
-            place += 2 * n_in[arm] * LANES;
-            for (k = 0; k < n_in[arm]; k++) {
-                STORE(in[arm] + k * LANES, NAME(gather)(moments + k * LANES, where[arm]));
-                STORE(out[arm] + k * LANES, zero);
-            }
-        }
-        for (k = 0; k < rank->n_entries; k++) {
-            const entry *e = rank->entries + k;
-            VECTOR a = LOAD(in[0] + e->a * LANES), b = LOAD(in[1] + e->b * LANES);
-            VECTOR c = LOAD(in[2] + e->c * LANES) * e->coefficient;
-            VECTOR ab = a * b;
-            STORE(out[0] + e->a * LANES, LOAD(out[0] + e->a * LANES) + b * c);
-            STORE(out[1] + e->b * LANES, LOAD(out[1] + e->b * LANES) + a * c);
-            STORE(out[2] + e->c * LANES, LOAD(out[2] + e->c * LANES) + ab * e->coefficient);
-        }
-        for (k = 0; k < rank->n_c; k++)
-            value += LOAD(in[2] + k * LANES) * LOAD(out[2] + k * LANES);
-        energy += value * weight;
-        for (arm = 0; arm < 3; arm++)
-            for (k = 0; k < n_in[arm]; k++) {
-                double *to = adjoints + k * LANES;
-                STORE(sum, LOAD(out[arm] + k * LANES) * weight);
-                for (lane = 0; lane < terms->n; lane++)
-                    to[where[arm][lane]] += sum[lane];
-            }
+        /* 1, 3, 6, 10, 15, 21, 28 components */
+        for (k = 0; k + 7 <= COMPONENTS(w->degree); k += 7)
+            energy = NAME(couple_components)(7, w, multiplicity, moments, adjoints, k, energy);
+        for (; k + 3 <= COMPONENTS(w->degree); k += 3)
+            energy = NAME(couple_components)(3, w, multiplicity, moments, adjoints, k, energy);
+        for (; k < COMPONENTS(w->degree); k++)
+            energy = NAME(couple_components)(1, w, multiplicity, moments, adjoints, k, energy);
     }
     STORE(sum, energy);
     return NAME(total)(sum);
+}
+
+/* Four-body terms of n centres of one species, at most LANES: adds to their energies and adjoints. Each lane works on a
+ * centre of its own, so that nothing is gathered or summed across lanes but the moments themselves. */
+static void NAME(four_body)(const plip_potential *potential, const centre_plan *plan, int n,
+                            const centre_arrays *arrays, plip_centre *const *centres, double *scratch)
+{
+    const VECTOR zero = {0};
+    double *const moments = scratch, *const adjoints = moments + plan->n_four_body * LANES;
+    double *const open = adjoints + plan->n_four_body * LANES, *const result = open + potential->max_open * LANES;
+    VECTOR energy = zero;
+    int m, k, t, lane;
+
+    for (m = 0; m < plan->n_four_body; m++) {
+        STORE(moments + m * LANES, zero);
+        STORE(adjoints + m * LANES, zero);
+        for (lane = 0; lane < n; lane++)
+            moments[m * LANES + lane] = arrays[lane].moments[plan->four_body[m]];
+    }
+    for (m = 0; m < plan->n_trilinears; m++) {
+        const trilinear *form = plan->trilinears + m;
+        const contraction *rank = potential->contractions + form->contraction;
+        const double *b = moments + form->b * LANES, *c = moments + form->c * LANES;
+        double *db = adjoints + form->b * LANES, *dc = adjoints + form->c * LANES;
+        for (k = 0; k < rank->n_a; k++) {
+            VECTOR sum = LOAD(moments + (form->a[0] + k) * LANES) * form->weight[0];
+            for (t = 1; t < form->n; t++)
+                sum += LOAD(moments + (form->a[t] + k) * LANES) * form->weight[t];
+            STORE(open + k * LANES, sum);
+            STORE(result + k * LANES, zero);
+        }
+        for (k = 0; k < rank->n_entries; k++) {
+            const entry *e = rank->entries + k;
+            const VECTOR v = LOAD(open + e->a * LANES) * e->coefficient;
+            const VECTOR vb = LOAD(b + e->b * LANES), vc = LOAD(c + e->c * LANES);
+            STORE(result + e->a * LANES, LOAD(result + e->a * LANES) + vb * vc * e->coefficient);
+            STORE(db + e->b * LANES, LOAD(db + e->b * LANES) + v * vc);
+            STORE(dc + e->c * LANES, LOAD(dc + e->c * LANES) + v * vb);
+        }
+        for (k = 0; k < rank->n_a; k++) {
+            const VECTOR sum = LOAD(result + k * LANES);
+            energy += LOAD(open + k * LANES) * sum;
+            for (t = 0; t < form->n; t++) {
+                double *da = adjoints + (form->a[t] + k) * LANES;
+                STORE(da, LOAD(da) + sum * form->weight[t]);
+            }
+        }
+    }
+    STORE(open, energy);
+    for (lane = 0; lane < n; lane++) {
+        centres[lane]->energy += open[lane];
+        for (m = 0; m < plan->n_four_body; m++)
+            arrays[lane].adjoints[plan->four_body[m]] += adjoints[m * LANES + lane];
+    }
 }
 
 /* Lower degrees from higher ones: x^2 + y^2 + z^2 = 1. */
@@ -271,13 +296,12 @@ static void NAME(trace)(const plip_potential *potential, const group *g, int top
     int d, k;
 
     for (d = top; d >= 2; d -= 2) {
-        const degree_tables *upper = potential->degrees + d, *lower = potential->degrees + d - 1;
+        int *const *square = potential->degrees[d].square;
         const double *from = moments + g->offset[d];
         double *to = moments + g->offset[d - 2];
         for (k = 0; k < COMPONENTS(d - 2); k++)
-            STORE(to + k * LANES, LOAD(from + upper->up[0][lower->up[0][k]] * LANES) +
-                                      LOAD(from + upper->up[1][lower->up[1][k]] * LANES) +
-                                      LOAD(from + upper->up[2][lower->up[2][k]] * LANES));
+            STORE(to + k * LANES, LOAD(from + square[0][k] * LANES) + LOAD(from + square[1][k] * LANES) +
+                                      LOAD(from + square[2][k] * LANES));
     }
 }
 
@@ -286,12 +310,12 @@ static void NAME(trace_back)(const plip_potential *potential, const group *g, in
     int d, k, axis;
 
     for (d = 2 + (top & 1); d <= top; d += 2) {
-        const degree_tables *upper = potential->degrees + d, *lower = potential->degrees + d - 1;
+        int *const *square = potential->degrees[d].square;
         const double *from = adjoints + g->offset[d - 2];
         double *to = adjoints + g->offset[d];
         for (k = 0; k < COMPONENTS(d - 2); k++)
             for (axis = 0; axis < 3; axis++) {
-                double *place = to + upper->up[axis][lower->up[axis][k]] * LANES;
+                double *place = to + square[axis][k] * LANES;
                 STORE(place, LOAD(place) + LOAD(from + k * LANES));
             }
     }
@@ -299,9 +323,9 @@ static void NAME(trace_back)(const plip_potential *potential, const group *g, in
 
 /* Adds to sums[neighbour] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
  * degrees, S = g grad P and T = g' P. */
-static void NAME(backward)(const plip_potential *potential, const group *g, const double *adjoints,
-                           double *gradients, int n, const double *value, const double *slope, int columns,
-                           const double *monomials, int stride, double *sums)
+static void NAME(differentiate)(const plip_potential *potential, const group *g, const double *adjoints,
+                                double *gradients, int n, const double *value, const double *slope, int columns,
+                                const double *monomials, int stride, double *sums)
 {
     const int tops[2] = {g->even, g->odd};
     const double *x = monomials + stride, *y = x + stride, *z = y + stride;
@@ -367,29 +391,20 @@ static void NAME(backward)(const plip_potential *potential, const group *g, cons
     }
 }
 
-static int NAME(centre)(const plip_potential *potential, plip_workspace *work, const plip_system *system, int i,
-                        int n_neighbours, const int *neighbours, int mask, double *energy)
+/* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
+static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
+                          int capacity, const centre_arrays *arrays, plip_centre *centre, int mask)
 {
-    const int species = system->species_of_type[system->types[i]];
     const int n_species = potential->n_species;
-    const double *origin = system->positions + 3 * (size_t)i;
-    const centre_plan *plan;
-    double force[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
-    double *memory;
+    const double *origin = system->positions + 3 * (size_t)centre->atom;
+    double *memory = arrays->rows;
     int s, k, j;
-
-    *energy = 0.0;
-    if (species < 0)
-        return 0;
-    plan = potential->centres + species;
-    if (work->capacity < n_neighbours && plip_workspace_reserve(potential, work, n_neighbours))
-        return -1;
 
     /* Neighbours by species; those within reach of the angular functions from the front, the others from the end. */
     for (s = 0; s < n_species; s++)
-        work->pairs[s].near = work->pairs[s].far = 0;
-    for (k = 0; k < n_neighbours; k++) {
-        const int neighbour = neighbours[k] & mask;
+        arrays->pairs[s].near = arrays->pairs[s].far = 0;
+    for (k = 0; k < centre->n_neighbours; k++) {
+        const int neighbour = centre->neighbours[k] & mask;
         const double *r = system->positions + 3 * (size_t)neighbour;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
@@ -400,12 +415,12 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
         if (s < 0)
             continue;
         part = plan->sections + s;
-        pairs = work->pairs + s;
+        pairs = arrays->pairs + s;
         /* Written in any case, kept if near: a branch that nobody can predict would cost more. */
         place = pairs->near;
         pairs->near += square < part->square_near;
         if (square >= part->square_near && square < part->square_cutoff)
-            place = work->capacity - ++pairs->far;
+            place = capacity - ++pairs->far;
         pairs->index[place] = neighbour;
         pairs->dx[place] = x;
         pairs->dy[place] = y;
@@ -413,13 +428,11 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
         pairs->r[place] = square;
     }
 
-    /* Forward: moments. */
     for (k = 0; k < plan->n_moments; k++)
-        work->moments[k] = 0.0;
-    memory = work->rows;
+        arrays->moments[k] = 0.0;
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;
-        pair_arrays *pairs = work->pairs + s;
+        pair_arrays *pairs = arrays->pairs + s;
         const int near = pairs->near, n = near + pairs->far;
         const int stride = (n + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
         double *const dx = pairs->dx, *const dy = pairs->dy, *const dz = pairs->dz, *const r = pairs->r;
@@ -430,7 +443,7 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
         if (n == 0)
             continue;
         for (k = near; k < n; k++) {
-            const int from = work->capacity - n + k;
+            const int from = capacity - n + k;
             pairs->index[k] = pairs->index[from];
             dx[k] = dx[from];
             dy[k] = dy[from];
@@ -494,8 +507,8 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
                         continue;
                     NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns,
                                      monomials + (size_t)FIRST_MONOMIAL(d) * stride, stride,
-                                     work->moments + g_k->offset[d]);
-                    NAME(trace)(potential, g_k, d, work->moments);
+                                     arrays->moments + g_k->offset[d]);
+                    NAME(trace)(potential, g_k, d, arrays->moments);
                 }
             }
         }
@@ -508,19 +521,25 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
                 VECTOR sum = {0};
                 for (j = 0; j < n; j++)
                     sum += LOAD(g + (size_t)j * columns + k * LANES);
-                STORE(work->moments + part->scalar_moments + k * LANES, sum);
+                STORE(arrays->moments + part->scalar_moments + k * LANES, sum);
             }
         }
     }
 
-    *energy = plan->reference_energy + NAME(contract)(potential, plan, work->moments, work->adjoints, work->four_body);
-    if (!system->forces && !system->strain_derivative && !system->strain_derivatives)
-        return 0;
+    centre->energy = plan->reference_energy + NAME(couple)(potential, plan, arrays->moments, arrays->adjoints);
+}
 
-    /* Backward: derivatives with respect to the pair vectors. */
+/* From the adjoints of a centre to the derivatives with respect to the pair vectors. */
+static void NAME(backward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
+                           plip_workspace *work, const centre_arrays *arrays, int i)
+{
+    const int n_species = potential->n_species;
+    double force[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+    int s, k, j;
+
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;
-        const pair_arrays *pairs = work->pairs + s;
+        const pair_arrays *pairs = arrays->pairs + s;
         const int near = pairs->near, n = near + pairs->far;
         const int stride = (n + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
         const double *const dx = pairs->dx, *const dy = pairs->dy, *const dz = pairs->dz;
@@ -539,10 +558,10 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
                 work->sums[k] = 0.0;
             for (k = 0; k < part->n_angular; k++) {
                 const group *g_k = plan->groups + part->first_group + k;
-                NAME(trace_back)(potential, g_k, g_k->even, work->adjoints);
-                NAME(trace_back)(potential, g_k, g_k->odd, work->adjoints);
-                NAME(backward)(potential, g_k, work->adjoints, work->gradients, steps, g + k * LANES, dg + k * LANES,
-                               columns, pairs->monomials, stride, work->sums);
+                NAME(trace_back)(potential, g_k, g_k->even, arrays->adjoints);
+                NAME(trace_back)(potential, g_k, g_k->odd, arrays->adjoints);
+                NAME(differentiate)(potential, g_k, arrays->adjoints, work->gradients, steps, g + k * LANES,
+                                    dg + k * LANES, columns, pairs->monomials, stride, work->sums);
             }
             for (j = 0; j < near; j++) {
                 double sum[4] __attribute__((aligned(32)));
@@ -559,7 +578,7 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
             fx[j] = fy[j] = fz[j] = 0.0;
         columns = part->scalar.n_columns;
         if (columns) {
-            const double *adjoint = work->adjoints + part->scalar_moments, *dg = pairs->scalar + (size_t)n * columns;
+            const double *adjoint = arrays->adjoints + part->scalar_moments, *dg = pairs->scalar + (size_t)n * columns;
             for (j = 0; j < n; j++) {
                 double sum[LANES] __attribute__((aligned(64))), t;
                 VECTOR slope = LOAD(dg + (size_t)j * columns) * LOAD(adjoint);
@@ -609,6 +628,40 @@ static int NAME(centre)(const plip_potential *potential, plip_workspace *work, c
     if (system->strain_derivative)
         for (k = 0; k < 6; k++)
             system->strain_derivative[k] += strain[k];
+}
+
+static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system, int n,
+                          plip_centre *centres, int mask)
+{
+    const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives;
+    int most = 0, s, i, k;
+
+    for (i = 0; i < n; i++) {
+        centres[i].energy = 0.0;
+        most = centres[i].n_neighbours > most ? centres[i].n_neighbours : most;
+    }
+    if (work->capacity < most && plip_workspace_reserve(potential, work, most))
+        return -1;
+    for (s = 0; s < potential->n_species; s++) {
+        const centre_plan *plan = potential->centres + s;
+        /* Only four-body terms need several centres at a time; the data of one centre stay closer in the cache. */
+        const int size = plan->n_trilinears ? LANES : 1;
+        plip_centre *batch[LANES];
+        int filled = 0;
+        for (i = 0; i < n; i++) {
+            if (system->species_of_type[system->types[centres[i].atom]] == s) {
+                NAME(forward)(potential, plan, system, work->capacity, work->centres + filled, centres + i, mask);
+                batch[filled++] = centres + i;
+            }
+            if (filled < size && (i < n - 1 || filled == 0))
+                continue;
+            if (plan->n_trilinears)
+                NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
+            for (k = 0; k < filled && derivatives; k++)
+                NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom);
+            filled = 0;
+        }
+    }
     return 0;
 }
 

@@ -65,7 +65,7 @@ typedef struct {
 /* W M of one group and degree: the diagonal, and `n` channels of other lanes. */
 typedef struct {
     int degree, moments;
-    const double *diagonal; /* (lanes,) or NULL */
+    const double *diagonal; /* (lanes,) */
     int n;
     const int *partner;     /* (n,) first moment of the partner's lane */
     const double *weights;  /* (n, lanes) */
@@ -84,12 +84,13 @@ typedef struct {
     entry *entries;
 } contraction;
 
-/* n, at most `lanes`, four-body terms of one rank. */
+/* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of their first
+ * moments among those of the four-body terms. */
 typedef struct {
-    int contraction, n;
-    int *a, *b, *c;   /* (lanes,) first moments */
-    double *weight;   /* (lanes,) */
-} batch;
+    int contraction, n, b, c;
+    int *a;
+    double *weight;
+} trilinear;
 
 typedef struct {
     double reference_energy;
@@ -99,18 +100,21 @@ typedef struct {
     int n_moments;
     int n_couplings;
     coupling *couplings;
-    int n_batches;
-    batch *batches;
+    int n_four_body; /* moments that four-body terms need, and which ones they are */
+    int *four_body;
+    int n_trilinears;
+    trilinear *trilinears;
 } centre_plan;
 
 typedef struct {
     const double *multiplicity;          /* multinomial coefficients */
     const int *up[3];                    /* component of degree d that is component k of degree d - 1 times x, y, z */
     const double *factor[3];             /* its exponent of x, y, z */
+    int *square[3];                      /* component of degree d that is component k of degree d - 2 times x^2, ... */
 } degree_tables;
 
 /* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOUR_BLOCK
- * are laid one behind the other in plip_workspace.rows, so that they stay close in the cache. */
+ * are laid one behind the other in centre_arrays.rows, so that they stay close in the cache. */
 typedef struct {
     int near, far;         /* within the angular cutoff, beyond it */
     int *index, *interval; /* (capacity,) */
@@ -122,28 +126,34 @@ typedef struct {
 
 #define PAIR_ROWS 16
 
+typedef struct {
+    pair_arrays *pairs; /* per species */
+    double *moments, *adjoints, *rows;
+} centre_arrays;
+
 struct plip_workspace {
     int capacity; /* neighbours */
     void *fixed_memory, *memory;
-    pair_arrays *pairs; /* per species */
-    double *moments, *adjoints, *gradients, *four_body;
-    double *sums, *rows;
+    centre_arrays *centres; /* (batch,) */
+    pair_arrays *pairs;     /* theirs */
+    double *gradients, *four_body, *sums;
 };
 
-typedef int (*centre_function)(const plip_potential *, plip_workspace *, const plip_system *, int, int, const int *,
-                               int, double *);
+typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int);
 
 struct plip_potential {
     int n_species, lanes, max_degree;
+    int batch; /* centres that are evaluated at a time, at most */
     double cutoff, table_error;
     const char *simd;
-    centre_function centre;
+    evaluate_function evaluate;
     centre_plan *centres;
     degree_tables *degrees;
     int n_contractions;
     contraction *contractions;
     int n_functions;
     radial_function *functions;
+    int max_open;  /* components of the arm of a contraction that is summed over terms, at most */
     int max_moments, max_gradients, max_rows, max_four_body; /* sizes of a workspace, in doubles */
     struct block *blocks; /* all memory */
     size_t memory;

@@ -213,15 +213,20 @@ public:
             system.strain_derivatives = strains.data();
         }
         double total = 0.0;
-        for (int k = 0; k < list->inum; k++) {
-            const int i = list->ilist[k];
-            double energy;
-            if (plip_centre(potential, workspace, &system, i, list->numneigh[i], list->firstneigh[i], NEIGHMASK,
-                            &energy))
+        for (int begin = 0; begin < list->inum; begin += PLIP_CENTRES) {
+            plip_centre centres[PLIP_CENTRES];
+            const int n = std::min(PLIP_CENTRES, list->inum - begin);
+            for (int k = 0; k < n; k++) {
+                const int i = list->ilist[begin + k];
+                centres[k] = {i, list->numneigh[i], list->firstneigh[i], 0.0};
+            }
+            if (plip_evaluate(potential, workspace, &system, n, centres, NEIGHMASK))
                 error->one(FLERR, "pair style plip: out of memory");
-            total += energy;
-            if (eflag_atom)
-                eatom[i] += energy;
+            for (int k = 0; k < n; k++) {
+                total += centres[k].energy;
+                if (eflag_atom)
+                    eatom[centres[k].atom] += centres[k].energy;
+            }
         }
         if (eflag_global)
             eng_vdwl += total;
