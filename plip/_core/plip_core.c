@@ -115,6 +115,12 @@ static void release(struct block *pool)
 #define INDEPENDENT
 #endif
 
+#if defined(__GNUC__)
+#define FORCE_INLINE inline __attribute__((always_inline))
+#else
+#define FORCE_INLINE inline
+#endif
+
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define PLIP_SHUFFLES 1
@@ -202,38 +208,24 @@ static double multinomial(int x, int y, int z)
     return nearbyint(factorial(x + y + z) / (factorial(x) * factorial(y) * factorial(z)));
 }
 
-static void make_degrees(builder *b)
+static void make_multiplicities(builder *b)
 {
     plip_potential *potential = b->potential;
-    int d, y, z, axis, k;
+    int d, y, z;
 
-    potential->degrees = KEEP(potential->max_degree + 1, degree_tables);
-    for (d = 0; d <= potential->max_degree; d++) {
-        degree_tables *tables = potential->degrees + d;
-        double *multiplicity = KEEP(COMPONENTS(d), double);
+    potential->multiplicity = KEEP(FIRST_MONOMIAL(potential->max_degree + 1), double);
+    for (d = 0; d <= potential->max_degree; d++)
         for (z = 0; z <= d; z++)
             for (y = 0; y <= d - z; y++)
-                multiplicity[component(d, y, z)] = multinomial(d - y - z, y, z);
-        tables->multiplicity = multiplicity;
-        for (axis = 0; axis < 3 && d > 0; axis++) {
-            int *up = KEEP(COMPONENTS(d - 1), int);
-            double *factor = KEEP(COMPONENTS(d - 1), double);
-            for (z = 0; z <= d - 1; z++)
-                for (y = 0; y <= d - 1 - z; y++) {
-                    k = component(d - 1, y, z);
-                    up[k] = component(d, y + (axis == 1), z + (axis == 2));
-                    factor[k] = 1.0 + (axis == 0 ? d - 1 - y - z : axis == 1 ? y : z);
-                }
-            tables->up[axis] = up;
-            tables->factor[axis] = factor;
-            if (d > 1) {
-                int *square = KEEP(COMPONENTS(d - 2), int);
-                for (k = 0; k < COMPONENTS(d - 2); k++)
-                    square[k] = up[potential->degrees[d - 1].up[axis][k]];
-                tables->square[axis] = square;
-            }
-        }
-    }
+                potential->multiplicity[FIRST_MONOMIAL(d) + component(d, y, z)] = multinomial(d - y - z, y, z);
+}
+
+static int compare_entries(const void *first, const void *second)
+{
+    const entry *a = first, *b = second;
+
+    return a->b != b->b ? (a->b > b->b) - (a->b < b->b)
+         : a->a != b->a ? (a->a > b->a) - (a->a < b->a) : (a->c > b->c) - (a->c < b->c);
 }
 
 /* (u_j.u_k)^p (u_k.u_m)^q (u_m.u_j)^t as a sum over monomials of u_j, u_k, u_m of degrees p+t, p+q, q+t. */
@@ -246,7 +238,6 @@ static void make_contraction(builder *b, contraction *rank, const int *power)
     memcpy(rank->power, power, sizeof rank->power);
     rank->n_a = COMPONENTS(p + t);
     rank->n_b = COMPONENTS(p + q);
-    rank->n_c = COMPONENTS(q + t);
     if ((double)n_p * n_q * n_t > 1e7)
         fail(b, "the powers of a four-body term are too large");
     rank->entries = KEEP((size_t)n_p * n_q * n_t, entry);
@@ -273,36 +264,10 @@ static void make_contraction(builder *b, contraction *rank, const int *power)
                             if (n == rank->n_entries)
                                 rank->entries[rank->n_entries++] = e;
                         }
-}
-
-/* Next comes the entry whose components were used longest ago. */
-static void spread_entries(builder *b, contraction *rank)
-{
-    int *last = SCRATCH(rank->n_a + rank->n_b + rank->n_c, int);
-    int n, k;
-
-    for (n = 0; n < rank->n_a + rank->n_b + rank->n_c; n++)
-        last[n] = -rank->n_entries;
-    for (n = 0; n < rank->n_entries; n++) {
-        int best = n, best_age = -1;
-        for (k = n; k < rank->n_entries; k++) {
-            const entry *e = rank->entries + k;
-            int at[3], age = INT_MAX, arm;
-            at[0] = last[e->a];
-            at[1] = last[rank->n_a + e->b];
-            at[2] = last[rank->n_a + rank->n_b + e->c];
-            for (arm = 0; arm < 3; arm++)
-                age = n - at[arm] < age ? n - at[arm] : age;
-            if (age > best_age) {
-                best = k;
-                best_age = age;
-            }
-        }
-        entry chosen = rank->entries[best];
-        rank->entries[best] = rank->entries[n];
-        rank->entries[n] = chosen;
-        last[chosen.a] = last[rank->n_a + chosen.b] = last[rank->n_a + rank->n_b + chosen.c] = n;
-    }
+    qsort(rank->entries, (size_t)rank->n_entries, sizeof(entry), compare_entries);
+    rank->last = KEEP(rank->n_b, const entry *);
+    for (n = 0; n < rank->n_entries; n++)
+        rank->last[rank->entries[n].b] = rank->entries + n + 1;
 }
 
 static int find_contraction(builder *b, const int *power)
@@ -314,9 +279,6 @@ static int find_contraction(builder *b, const int *power)
         if (memcmp(potential->contractions[n].power, power, 3 * sizeof(int)) == 0)
             return n;
     make_contraction(b, potential->contractions + n, power);
-    /* Quadratic in the number of entries, which is large for large powers only. */
-    if (potential->contractions[n].n_entries < 5000)
-        spread_entries(b, potential->contractions + n);
     potential->n_contractions++;
     return n;
 }
@@ -1039,7 +1001,7 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
     potential->n_species = n_species;
     check_terms(b);
     choose_kernel(b, simd);
-    make_degrees(b);
+    make_multiplicities(b);
     potential->functions = KEEP(3 * n_terms + 1, radial_function);
     potential->contractions = KEEP(3 * n_terms + 1, contraction); /* up to one per rotation */
     for (n = 0; n < n_terms; n++)

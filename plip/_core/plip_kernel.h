@@ -170,9 +170,10 @@ static void NAME(monomials)(int max_degree, int n, const double *x, const double
     }
 }
 
-/* `count` components of a coupling: adjoints += multiplicity W M; energy += M W M multiplicity / 2. */
-static inline VECTOR NAME(couple_components)(int count, const coupling *w, const double *multiplicity,
-                                             const double *moments, double *adjoints, int first, VECTOR energy)
+/* `count` components of a coupling: adjoints += multiplicity W M; energies, which are independent sums, += twice the
+ * energies. */
+static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, const double *multiplicity,
+                                             const double *moments, double *adjoints, int first, VECTOR *energies)
 {
     VECTOR moment[7], product[7];
     const double *mine = moments + w->moments + first * LANES;
@@ -191,17 +192,16 @@ static inline VECTOR NAME(couple_components)(int count, const coupling *w, const
     }
     for (k = 0; k < count; k++) {
         product[k] = product[k] * multiplicity[first + k];
-        energy += product[k] * moment[k] * 0.5;
+        energies[k] += product[k] * moment[k];
         STORE(result + k * LANES, LOAD(result + k * LANES) + product[k]);
     }
-    return energy;
 }
 
 /* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
 static double NAME(couple)(const plip_potential *potential, const centre_plan *plan, const double *moments,
                            double *adjoints)
 {
-    VECTOR energy = {0};
+    VECTOR energy = {0}, energies[7] = {{0}};
     double sum[LANES] __attribute__((aligned(64)));
     int m, n, k;
 
@@ -223,15 +223,17 @@ static double NAME(couple)(const plip_potential *potential, const centre_plan *p
     }
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
-        const double *multiplicity = potential->degrees[w->degree].multiplicity;
+        const double *multiplicity = potential->multiplicity + FIRST_MONOMIAL(w->degree);
         /* 1, 3, 6, 10, 15, 21, 28 components */
         for (k = 0; k + 7 <= COMPONENTS(w->degree); k += 7)
-            energy = NAME(couple_components)(7, w, multiplicity, moments, adjoints, k, energy);
+            NAME(couple_components)(7, w, multiplicity, moments, adjoints, k, energies);
         for (; k + 3 <= COMPONENTS(w->degree); k += 3)
-            energy = NAME(couple_components)(3, w, multiplicity, moments, adjoints, k, energy);
+            NAME(couple_components)(3, w, multiplicity, moments, adjoints, k, energies);
         for (; k < COMPONENTS(w->degree); k++)
-            energy = NAME(couple_components)(1, w, multiplicity, moments, adjoints, k, energy);
+            NAME(couple_components)(1, w, multiplicity, moments, adjoints, k, energies);
     }
+    for (k = 0; k < 7; k++)
+        energy += energies[k] * 0.5;
     STORE(sum, energy);
     return NAME(total)(sum);
 }
@@ -245,139 +247,152 @@ static void NAME(four_body)(const plip_potential *potential, const centre_plan *
     double *const moments = scratch, *const adjoints = moments + plan->n_four_body * LANES;
     double *const open = adjoints + plan->n_four_body * LANES, *const result = open + potential->max_open * LANES;
     VECTOR energy = zero;
+    const entry *e;
     int m, k, t, lane;
 
     for (m = 0; m < plan->n_four_body; m++) {
         STORE(moments + m * LANES, zero);
         STORE(adjoints + m * LANES, zero);
-        for (lane = 0; lane < n; lane++)
-            moments[m * LANES + lane] = arrays[lane].moments[plan->four_body[m]];
+    }
+    for (lane = 0; lane < n; lane++) {
+        const double *from = arrays[lane].moments;
+        for (m = 0; m < plan->n_four_body; m++)
+            moments[m * LANES + lane] = from[plan->four_body[m]];
     }
     for (m = 0; m < plan->n_trilinears; m++) {
         const trilinear *form = plan->trilinears + m;
         const contraction *rank = potential->contractions + form->contraction;
         const double *b = moments + form->b * LANES, *c = moments + form->c * LANES;
-        double *db = adjoints + form->b * LANES, *dc = adjoints + form->c * LANES;
+        double *const db = adjoints + form->b * LANES, *const dc = adjoints + form->c * LANES;
         for (k = 0; k < rank->n_a; k++) {
-            VECTOR sum = LOAD(moments + (form->a[0] + k) * LANES) * form->weight[0];
-            for (t = 1; t < form->n; t++)
-                sum += LOAD(moments + (form->a[t] + k) * LANES) * form->weight[t];
-            STORE(open + k * LANES, sum);
+            STORE(open + k * LANES, LOAD(moments + (form->a[0] + k) * LANES) * form->weight[0]);
             STORE(result + k * LANES, zero);
         }
-        for (k = 0; k < rank->n_entries; k++) {
-            const entry *e = rank->entries + k;
-            const VECTOR v = LOAD(open + e->a * LANES) * e->coefficient;
-            const VECTOR vb = LOAD(b + e->b * LANES), vc = LOAD(c + e->c * LANES);
-            STORE(result + e->a * LANES, LOAD(result + e->a * LANES) + vb * vc * e->coefficient);
-            STORE(db + e->b * LANES, LOAD(db + e->b * LANES) + v * vc);
-            STORE(dc + e->c * LANES, LOAD(dc + e->c * LANES) + v * vb);
-        }
-        for (k = 0; k < rank->n_a; k++) {
-            const VECTOR sum = LOAD(result + k * LANES);
-            energy += LOAD(open + k * LANES) * sum;
-            for (t = 0; t < form->n; t++) {
-                double *da = adjoints + (form->a[t] + k) * LANES;
-                STORE(da, LOAD(da) + sum * form->weight[t]);
+        for (t = 1; t < form->n; t++)
+            for (k = 0; k < rank->n_a; k++)
+                STORE(open + k * LANES, LOAD(open + k * LANES) +
+                                            LOAD(moments + (form->a[t] + k) * LANES) * form->weight[t]);
+        for (e = rank->entries, k = 0; k < rank->n_b; k++) {
+            const VECTOR vb = LOAD(b + k * LANES);
+            VECTOR sum = zero;
+            for (; e < rank->last[k]; e++) {
+                const VECTOR va = LOAD(open + e->a * LANES), vc = LOAD(c + e->c * LANES) * e->coefficient;
+                STORE(result + e->a * LANES, LOAD(result + e->a * LANES) + vb * vc);
+                STORE(dc + e->c * LANES, LOAD(dc + e->c * LANES) + va * vb * e->coefficient);
+                sum += va * vc;
             }
+            STORE(db + k * LANES, LOAD(db + k * LANES) + sum);
         }
+        for (k = 0; k < rank->n_a; k++)
+            energy += LOAD(open + k * LANES) * LOAD(result + k * LANES);
+        for (t = 0; t < form->n; t++)
+            for (k = 0; k < rank->n_a; k++) {
+                double *da = adjoints + (form->a[t] + k) * LANES;
+                STORE(da, LOAD(da) + LOAD(result + k * LANES) * form->weight[t]);
+            }
     }
     STORE(open, energy);
     for (lane = 0; lane < n; lane++) {
+        double *to = arrays[lane].adjoints;
         centres[lane]->energy += open[lane];
         for (m = 0; m < plan->n_four_body; m++)
-            arrays[lane].adjoints[plan->four_body[m]] += adjoints[m * LANES + lane];
+            to[plan->four_body[m]] += adjoints[m * LANES + lane];
     }
 }
 
-/* Lower degrees from higher ones: x^2 + y^2 + z^2 = 1. */
-static void NAME(trace)(const plip_potential *potential, const group *g, int top, double *moments)
+/* Lower degrees from higher ones: x^2 + y^2 + z^2 = 1. Rows of components share the power of z. */
+static void NAME(trace)(const group *g, int top, double *moments)
 {
-    int d, k;
+    int d, y, z;
 
     for (d = top; d >= 2; d -= 2) {
-        int *const *square = potential->degrees[d].square;
-        const double *from = moments + g->offset[d];
+        const double *row = moments + g->offset[d];
         double *to = moments + g->offset[d - 2];
-        for (k = 0; k < COMPONENTS(d - 2); k++)
-            STORE(to + k * LANES, LOAD(from + square[0][k] * LANES) + LOAD(from + square[1][k] * LANES) +
-                                      LOAD(from + square[2][k] * LANES));
+        for (z = 0; z <= d - 2; z++) {
+            const double *second = row + (2 * (d - z) + 1) * LANES;
+            for (y = 0; y <= d - 2 - z; y++, to += LANES)
+                STORE(to, LOAD(row + y * LANES) + LOAD(row + (y + 2) * LANES) + LOAD(second + y * LANES));
+            row += (d - z + 1) * LANES;
+        }
     }
 }
 
-static void NAME(trace_back)(const plip_potential *potential, const group *g, int top, double *adjoints)
+static void NAME(trace_back)(const group *g, int top, double *adjoints)
 {
-    int d, k, axis;
+    int d, y, z;
 
     for (d = 2 + (top & 1); d <= top; d += 2) {
-        int *const *square = potential->degrees[d].square;
         const double *from = adjoints + g->offset[d - 2];
-        double *to = adjoints + g->offset[d];
-        for (k = 0; k < COMPONENTS(d - 2); k++)
-            for (axis = 0; axis < 3; axis++) {
-                double *place = to + square[axis][k] * LANES;
-                STORE(place, LOAD(place) + LOAD(from + k * LANES));
+        double *row = adjoints + g->offset[d];
+        for (z = 0; z <= d - 2; z++) {
+            double *second = row + (2 * (d - z) + 1) * LANES;
+            for (y = 0; y <= d - 2 - z; y++, from += LANES) {
+                const VECTOR v = LOAD(from);
+                STORE(row + y * LANES, LOAD(row + y * LANES) + v);
+                STORE(row + (y + 2) * LANES, LOAD(row + (y + 2) * LANES) + v);
+                STORE(second + y * LANES, LOAD(second + y * LANES) + v);
             }
+            row += (d - z + 1) * LANES;
+        }
     }
 }
 
 /* Adds to sums[neighbour] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
  * degrees, S = g grad P and T = g' P. */
-static void NAME(differentiate)(const plip_potential *potential, const group *g, const double *adjoints,
+static void NAME(differentiate)(const group *g, const double *adjoints,
                                 double *gradients, int n, const double *value, const double *slope, int columns,
                                 const double *monomials, int stride, double *sums)
 {
     const int tops[2] = {g->even, g->odd};
     const double *x = monomials + stride, *y = x + stride, *z = y + stride;
     const VECTOR zero = {0};
-    double *first = gradients;
-    int parity, k, j, i;
+    double *gradient = gradients;
+    int parity, k, j, i, ky, kz;
 
     for (parity = 0; parity < 2; parity++) {
-        const degree_tables *degree;
-        const double *adjoint;
-        int d = tops[parity], axis;
+        const int d = tops[parity];
+        const double *row;
         if (d < 1)
             continue;
-        degree = potential->degrees + d;
-        adjoint = adjoints + g->offset[d];
-        for (k = 0; k < COMPONENTS(d - 1); k++)
-            for (axis = 0; axis < 3; axis++)
-                STORE(first + (3 * k + axis) * LANES,
-                      LOAD(adjoint + degree->up[axis][k] * LANES) * degree->factor[axis][k]);
-        first += 3 * COMPONENTS(d - 1) * LANES;
+        row = adjoints + g->offset[d];
+        for (kz = 0; kz < d; kz++) {
+            const double *next = row + (d - kz + 1) * LANES;
+            for (ky = 0; ky < d - kz; ky++, gradient += 3 * LANES) {
+                STORE(gradient, LOAD(row + ky * LANES) * (double)(d - ky - kz));
+                STORE(gradient + LANES, LOAD(row + (ky + 1) * LANES) * (double)(ky + 1));
+                STORE(gradient + 2 * LANES, LOAD(next + ky * LANES) * (double)(kz + 1));
+            }
+            row = next;
+        }
     }
     for (j = 0; j < n; j += STEP) {
-        VECTOR px[STEP], py[STEP], pz[STEP], p[STEP];
+        VECTOR px[STEP], py[STEP], pz[STEP], p[STEP], along[STEP];
         for (i = 0; i < STEP; i++) {
-            px[i] = py[i] = pz[i] = zero;
+            px[i] = py[i] = pz[i] = along[i] = zero;
             p[i] = g->even == 0 ? LOAD(adjoints + g->offset[0]) : zero;
         }
-        first = gradients;
+        gradient = gradients;
         for (parity = 0; parity < 2; parity++) {
-            VECTOR ax[STEP], ay[STEP], az[STEP];
             const int d = tops[parity], count = COMPONENTS(d - 1);
             const double *u;
             if (d < 1)
                 continue;
-            for (i = 0; i < STEP; i++)
-                ax[i] = ay[i] = az[i] = zero;
             u = monomials + (size_t)FIRST_MONOMIAL(d - 1) * stride + j;
             for (k = 0; k < count; k++) {
-                VECTOR gx = LOAD(first), gy = LOAD(first + LANES), gz = LOAD(first + 2 * LANES);
-                first += 3 * LANES;
+                VECTOR gx = LOAD(gradient), gy = LOAD(gradient + LANES), gz = LOAD(gradient + 2 * LANES);
+                gradient += 3 * LANES;
                 for (i = 0; i < STEP; i++) {
-                    ax[i] += gx * u[i];
-                    ay[i] += gy * u[i];
-                    az[i] += gz * u[i];
+                    px[i] += gx * u[i];
+                    py[i] += gy * u[i];
+                    pz[i] += gz * u[i];
                 }
                 u += stride;
             }
+            /* Euler: a homogeneous polynomial of degree d is u . grad P / d. */
             for (i = 0; i < STEP; i++) {
-                p[i] += (ax[i] * x[j + i] + ay[i] * y[j + i] + az[i] * z[j + i]) * (1.0 / d);
-                px[i] += ax[i];
-                py[i] += ay[i];
-                pz[i] += az[i];
+                const VECTOR sum = px[i] * x[j + i] + py[i] * y[j + i] + pz[i] * z[j + i];
+                p[i] += (sum - along[i]) * (1.0 / d);
+                along[i] = sum;
             }
         }
         for (i = 0; i < STEP; i++) {
@@ -389,6 +404,17 @@ static void NAME(differentiate)(const plip_potential *potential, const group *g,
             STORE(s + 3 * LANES, LOAD(s + 3 * LANES) + dv * p[i]);
         }
     }
+}
+
+/* sum over columns of adjoint times slope of one neighbour, lane by lane */
+static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slope, int columns)
+{
+    VECTOR sum = LOAD(slope) * LOAD(adjoint);
+    int k;
+
+    for (k = LANES; k < columns; k += LANES)
+        sum += LOAD(slope + k) * LOAD(adjoint + k);
+    return sum;
 }
 
 /* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
@@ -410,17 +436,18 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         const double square = x * x + y * y + z * z;
         const section *part;
         pair_arrays *pairs;
-        int place;
+        int near, far, place;
         s = system->species_of_type[system->types[neighbour]];
         if (s < 0)
             continue;
         part = plan->sections + s;
         pairs = arrays->pairs + s;
-        /* Written in any case, kept if near: a branch that nobody can predict would cost more. */
-        place = pairs->near;
-        pairs->near += square < part->square_near;
-        if (square >= part->square_near && square < part->square_cutoff)
-            place = capacity - ++pairs->far;
+        /* Written in any case, kept if near or far: a branch that nobody can predict would cost more. */
+        near = square < part->square_near;
+        far = !near & (square < part->square_cutoff);
+        pairs->far += far;
+        place = far ? capacity - pairs->far : pairs->near;
+        pairs->near += near;
         pairs->index[place] = neighbour;
         pairs->dx[place] = x;
         pairs->dy[place] = y;
@@ -508,14 +535,14 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
                     NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns,
                                      monomials + (size_t)FIRST_MONOMIAL(d) * stride, stride,
                                      arrays->moments + g_k->offset[d]);
-                    NAME(trace)(potential, g_k, d, arrays->moments);
+                    NAME(trace)(g_k, d, arrays->moments);
                 }
             }
         }
         columns = part->scalar.n_columns;
         if (columns) {
-            double *g = pairs->scalar = memory, *dg = g + (size_t)n * columns;
-            memory = dg + (size_t)n * columns;
+            double *dg = pairs->scalar = memory, *g = dg + (size_t)n * columns;
+            memory = g + (size_t)n * columns;
             NAME(look_up)(potential, &part->scalar, n, r, interval, weights, stride, g, dg);
             for (k = 0; k < part->n_scalar; k++) {
                 VECTOR sum = {0};
@@ -545,6 +572,9 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
         const double *const dx = pairs->dx, *const dy = pairs->dy, *const dz = pairs->dz;
         const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
         const double *const inverse = uz + stride;
+        const double *const adjoint = arrays->adjoints + part->scalar_moments;
+        const int scalars = part->scalar.n_columns;
+        const double *const scalar = pairs->scalar;
         double *const fx = pairs->unit + 4 * stride, *const fy = fx + stride, *const fz = fy + stride;
         int columns = part->angular.n_columns, done = 0;
 
@@ -558,13 +588,17 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
                 work->sums[k] = 0.0;
             for (k = 0; k < part->n_angular; k++) {
                 const group *g_k = plan->groups + part->first_group + k;
-                NAME(trace_back)(potential, g_k, g_k->even, arrays->adjoints);
-                NAME(trace_back)(potential, g_k, g_k->odd, arrays->adjoints);
-                NAME(differentiate)(potential, g_k, arrays->adjoints, work->gradients, steps, g + k * LANES,
+                NAME(trace_back)(g_k, g_k->even, arrays->adjoints);
+                NAME(trace_back)(g_k, g_k->odd, arrays->adjoints);
+                NAME(differentiate)(g_k, arrays->adjoints, work->gradients, steps, g + k * LANES,
                                     dg + k * LANES, columns, pairs->monomials, stride, work->sums);
             }
             for (j = 0; j < near; j++) {
                 double sum[4] __attribute__((aligned(32)));
+                if (scalars) {
+                    double *t = work->sums + ((size_t)j * 4 + 3) * LANES;
+                    STORE(t, LOAD(t) + NAME(scalar_slope)(adjoint, scalar + (size_t)j * scalars, scalars));
+                }
                 NAME(four_totals)(work->sums + (size_t)j * 4 * LANES, sum);
                 const double along = sum[0] * ux[j] + sum[1] * uy[j] + sum[2] * uz[j];
                 const double t = sum[3] - along * inverse[j];
@@ -574,22 +608,15 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
             }
             done = near;
         }
-        for (j = done; j < n; j++)
-            fx[j] = fy[j] = fz[j] = 0.0;
-        columns = part->scalar.n_columns;
-        if (columns) {
-            const double *adjoint = arrays->adjoints + part->scalar_moments, *dg = pairs->scalar + (size_t)n * columns;
-            for (j = 0; j < n; j++) {
-                double sum[LANES] __attribute__((aligned(64))), t;
-                VECTOR slope = LOAD(dg + (size_t)j * columns) * LOAD(adjoint);
-                for (k = LANES; k < columns; k += LANES)
-                    slope += LOAD(dg + (size_t)j * columns + k) * LOAD(adjoint + k);
-                STORE(sum, slope);
+        for (j = done; j < n; j++) {
+            double sum[LANES] __attribute__((aligned(64))), t = 0.0;
+            if (scalars) {
+                STORE(sum, NAME(scalar_slope)(adjoint, scalar + (size_t)j * scalars, scalars));
                 t = NAME(total)(sum);
-                fx[j] += t * ux[j];
-                fy[j] += t * uy[j];
-                fz[j] += t * uz[j];
             }
+            fx[j] = t * ux[j];
+            fy[j] = t * uy[j];
+            fz[j] = t * uz[j];
         }
         if (system->forces)
             for (j = 0; j < n; j++) {

@@ -71,8 +71,7 @@ typedef struct {
     const double *weights;  /* (n, lanes) */
 } coupling;
 
-/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). Entries are ordered so that the sums
- * with respect to A[a], B[b] and C[c] do not wait for the entry before. */
+/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). Entries are sorted by b. */
 typedef struct {
     int a, b, c;
     double coefficient;
@@ -80,8 +79,9 @@ typedef struct {
 
 typedef struct {
     int power[3];
-    int n_a, n_b, n_c, n_entries;
+    int n_a, n_b, n_entries;
     entry *entries;
+    const entry **last; /* (n_b,) behind the last entry of each b */
 } contraction;
 
 /* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of their first
@@ -106,13 +106,6 @@ typedef struct {
     trilinear *trilinears;
 } centre_plan;
 
-typedef struct {
-    const double *multiplicity;          /* multinomial coefficients */
-    const int *up[3];                    /* component of degree d that is component k of degree d - 1 times x, y, z */
-    const double *factor[3];             /* its exponent of x, y, z */
-    int *square[3];                      /* component of degree d that is component k of degree d - 2 times x^2, ... */
-} degree_tables;
-
 /* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOUR_BLOCK
  * are laid one behind the other in centre_arrays.rows, so that they stay close in the cache. */
 typedef struct {
@@ -120,7 +113,8 @@ typedef struct {
     int *index, *interval; /* (capacity,) */
     double *dx, *dy, *dz, *r;
     double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, weights of the table */
-    double *angular, *scalar; /* values, then derivatives: [neighbour][column] */
+    double *angular; /* values, then derivatives: [neighbour][column] */
+    double *scalar;  /* derivatives */
     double *monomials;     /* [monomial][stride] */
 } pair_arrays;
 
@@ -148,7 +142,7 @@ struct plip_potential {
     const char *simd;
     evaluate_function evaluate;
     centre_plan *centres;
-    degree_tables *degrees;
+    double *multiplicity; /* multinomial coefficients of all monomials */
     int n_contractions;
     contraction *contractions;
     int n_functions;
