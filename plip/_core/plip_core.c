@@ -597,6 +597,7 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
             else
                 n_scalar++;
         part->first_group = n_groups;
+        part->first_moment = moments;
         part->n_angular = (n_angular + lanes - 1) / lanes;
         part->n_scalar = (n_scalar + pair_columns + lanes - 1) / lanes;
         part->angular.n_columns = part->n_angular * lanes;
@@ -637,6 +638,7 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
             }
         }
         n_groups += part->n_angular + part->n_scalar;
+        part->end_moment = moments;
         if (pair_columns) {
             group *last = plan->groups + part->first_group + part->n_angular + n_scalar / lanes;
             part->scalar.columns[n_scalar] = *pair_column;
@@ -923,6 +925,7 @@ static void make_centre(builder *b, int centre)
         if (columns)
             make_tables(b, part, cutoff);
         potential->cutoff = fmax(potential->cutoff, cutoff);
+        plan->square_cutoff = fmax(plan->square_cutoff, part->square_cutoff);
         own = PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1);
         rows = own > rows ? own : rows;
         for (k = 0; k < part->n_angular; k++) {
@@ -1102,6 +1105,7 @@ static size_t lay_out(const plip_potential *potential, plip_workspace *work, voi
                                (n + NEIGHBOUR_BLOCK * (size_t)potential->n_species) * (size_t)potential->max_rows,
                                sizeof(double));
     }
+    work->reached = part_of(memory, &used, n + 1, sizeof(int));
     work->sums = part_of(memory, &used, n * 4 * (size_t)potential->lanes, sizeof(double));
     return used;
 }

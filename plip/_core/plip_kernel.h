@@ -57,10 +57,11 @@ static inline void NAME(four_totals)(const double *v, double *result)
     static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
                                          double *moments)                                                   \
     {                                                                                                       \
+        const VECTOR zero = {0};                                                                            \
         VECTOR sum[count];                                                                                  \
         int j, k;                                                                                           \
         for (k = 0; k < count; k++)                                                                         \
-            sum[k] = LOAD(moments + k * LANES);                                                             \
+            sum[k] = zero;                                                                                  \
         for (j = 0; j < n; j++) {                                                                           \
             VECTOR value = LOAD(g + (size_t)j * columns);                                                   \
             for (k = 0; k < count; k++)                                                                     \
@@ -419,19 +420,31 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
 
 /* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
 static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                          int capacity, const centre_arrays *arrays, plip_centre *centre, int mask)
+                          const plip_workspace *work, const centre_arrays *arrays, plip_centre *centre, int mask)
 {
-    const int n_species = potential->n_species;
-    const double *origin = system->positions + 3 * (size_t)centre->atom;
+    const int n_species = potential->n_species, capacity = work->capacity;
+    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
+    const double square_cutoff = plan->square_cutoff;
+    const int *const listed = centre->neighbours;
+    int *const reached = work->reached;
     double *memory = arrays->rows;
-    int s, k, j;
+    int n_reached = 0, s, k, j;
+
+    /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
+    for (k = 0; k < centre->n_neighbours; k++) {
+        const int neighbour = listed[k] & mask;
+        const double *r = positions + 3 * (size_t)neighbour;
+        const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
+        reached[n_reached] = neighbour;
+        n_reached += x * x + y * y + z * z < square_cutoff;
+    }
 
     /* Neighbours by species; those within reach of the angular functions from the front, the others from the end. */
     for (s = 0; s < n_species; s++)
         arrays->pairs[s].near = arrays->pairs[s].far = 0;
-    for (k = 0; k < centre->n_neighbours; k++) {
-        const int neighbour = centre->neighbours[k] & mask;
-        const double *r = system->positions + 3 * (size_t)neighbour;
+    for (k = 0; k < n_reached; k++) {
+        const int neighbour = reached[k];
+        const double *r = positions + 3 * (size_t)neighbour;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
         const section *part;
@@ -442,7 +455,6 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
             continue;
         part = plan->sections + s;
         pairs = arrays->pairs + s;
-        /* Written in any case, kept if near or far: a branch that nobody can predict would cost more. */
         near = square < part->square_near;
         far = !near & (square < part->square_cutoff);
         pairs->far += far;
@@ -455,8 +467,6 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         pairs->r[place] = square;
     }
 
-    for (k = 0; k < plan->n_moments; k++)
-        arrays->moments[k] = 0.0;
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;
         pair_arrays *pairs = arrays->pairs + s;
@@ -467,6 +477,9 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         int *const interval = pairs->interval;
         int columns;
 
+        if (near == 0)
+            for (k = part->first_moment; k < part->end_moment; k++)
+                arrays->moments[k] = 0.0;
         if (n == 0)
             continue;
         for (k = near; k < n; k++) {
@@ -677,7 +690,7 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
         int filled = 0;
         for (i = 0; i < n; i++) {
             if (system->species_of_type[system->types[centres[i].atom]] == s) {
-                NAME(forward)(potential, plan, system, work->capacity, work->centres + filled, centres + i, mask);
+                NAME(forward)(potential, plan, system, work, work->centres + filled, centres + i, mask);
                 batch[filled++] = centres + i;
             }
             if (filled < size && (i < n - 1 || filled == 0))

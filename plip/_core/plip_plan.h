@@ -56,7 +56,7 @@ typedef struct {
     int first_group;
     int max_degree;
     int n_intervals;
-    int scalar_moments;     /* first moment of the scalar groups, which lie one behind the other */
+    int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
     table angular, scalar;
@@ -93,7 +93,7 @@ typedef struct {
 } trilinear;
 
 typedef struct {
-    double reference_energy;
+    double reference_energy, square_cutoff;
     section *sections; /* per species of neighbours */
     int n_groups;
     group *groups;
@@ -131,6 +131,7 @@ struct plip_workspace {
     centre_arrays *centres; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
     double *gradients, *four_body, *sums;
+    int *reached; /* (capacity + 1,) */
 };
 
 typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int);
