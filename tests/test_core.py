@@ -139,6 +139,40 @@ def test_any_rank_of_four_body():
     assert energy == pytest.approx(potential.coef @ oracle.oracle_energies(atoms, terms), abs=1e-11)
 
 
+@pytest.mark.parametrize("simd", VARIANTS)
+def test_four_body_terms_that_share_arms(simd):
+    atoms, cutoff = sample("bulk")
+    four_body = FourBody(Gaussian(eta=2.0, centers=[1.8, 2.4, 3.0]), ((1, 1, 0), (1, 1, 1), (2, 1, 0), (1, 0, 2)))
+    terms = build_terms(["Si"], cutoff, four_body=four_body)
+    potential = make_potential(atoms, terms)
+    energies, *_ = evaluate(core_of(potential, simd), potential, atoms)
+    expected = potential.coef @ oracle.oracle_energies(atoms, terms) + potential.intercept["Si"] * len(atoms)
+    assert energies.sum() == pytest.approx(expected, abs=1e-11)
+
+
+@pytest.mark.parametrize("simd", VARIANTS)
+def test_atoms_do_not_feel_the_company_in_which_they_are_evaluated(simd):
+    """Four-body terms take several atoms of one species at a time, calls take blocks of them."""
+    small, cutoff = sample("two species")
+    potential = sample_potential(small, cutoff, mixed=True)
+    core = core_of(potential, simd)
+    cluster = small * (3, 3, 2)
+    lone = Atoms(np.array(["C", "Si"])[np.arange(40) % 2], [(0.0, 0.0, 1000.0 + 50.0 * k) for k in range(40)])
+    atoms = Atoms(cluster.symbols, cluster.positions) + lone
+    assert len(atoms) > 128  # more than a block
+    order = np.random.default_rng(5).permutation(len(atoms))
+    mixed_up = evaluate(core, potential, atoms[order], strains=True)
+    for found, expected in zip(mixed_up, evaluate(core, potential, atoms, strains=True), strict=True):
+        if len(expected) == len(atoms):
+            expected = expected[order]
+        # Sums over neighbours in another order.
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
+    alone = order >= len(cluster)
+    symbols = np.array(atoms.get_chemical_symbols())[order][alone]
+    np.testing.assert_array_equal(mixed_up[0][alone], [potential.intercept[symbol] for symbol in symbols])
+    assert not mixed_up[1][alone].any()
+
+
 def test_odd_powers_alone():
     # Only odd moments are summed then; the N-body term needs the even one of the same function.
     atoms, cutoff = sample("bulk")

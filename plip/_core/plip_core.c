@@ -217,7 +217,8 @@ static void make_multiplicities(builder *b)
     for (d = 0; d <= potential->max_degree; d++)
         for (z = 0; z <= d; z++)
             for (y = 0; y <= d - z; y++)
-                potential->multiplicity[FIRST_MONOMIAL(d) + component(d, y, z)] = multinomial(d - y - z, y, z);
+                potential->multiplicity[FIRST_MONOMIAL(d) + component(d, y, z)] =
+                    multinomial(d - y - z, y, z);
 }
 
 static int compare_entries(const void *first, const void *second)
@@ -730,7 +731,8 @@ static int four_body_arm(builder *b, centre_plan *plan, const channel *c, int de
     return n;
 }
 
-/* A four-body term whose arms begin with the r-th. A rank that does not change when b and c are exchanged has b <= c. */
+/* A four-body term whose arms begin with the r-th. A rank that does not change when b and c are exchanged
+ * has b <= c. */
 static void rotate(const plip_term *term, const int *arm, int r, int power[3], int at[3])
 {
     int k;
@@ -1087,7 +1089,7 @@ static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *wor
 
 static size_t lay_out(const plip_potential *potential, plip_workspace *work, void *memory, int capacity)
 {
-    size_t used = 0, n = (size_t)capacity;
+    size_t used = 0, n = (size_t)capacity, padded = n + NEIGHBOUR_BLOCK * (size_t)potential->n_species;
     int k, s;
 
     for (k = 0; k < potential->batch; k++) {
@@ -1101,9 +1103,7 @@ static size_t lay_out(const plip_potential *potential, plip_workspace *work, voi
             pairs->dz = part_of(memory, &used, n, sizeof(double));
             pairs->r = part_of(memory, &used, n, sizeof(double));
         }
-        arrays->rows = part_of(memory, &used,
-                               (n + NEIGHBOUR_BLOCK * (size_t)potential->n_species) * (size_t)potential->max_rows,
-                               sizeof(double));
+        arrays->rows = part_of(memory, &used, padded * (size_t)potential->max_rows, sizeof(double));
     }
     work->reached = part_of(memory, &used, n + 1, sizeof(int));
     work->sums = part_of(memory, &used, n * 4 * (size_t)potential->lanes, sizeof(double));
@@ -1158,8 +1158,8 @@ void plip_workspace_free(plip_workspace *work)
     free(work);
 }
 
-int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int n,
-                  plip_centre *centres, int mask)
+int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
+                  int n, plip_centre *centres, int mask)
 {
     return potential->evaluate(potential, workspace, system, n, centres, mask);
 }

@@ -3,7 +3,8 @@
  * The Python extension and the LAMMPS plugin compile the same sources. Units: eV, Angstrom.
  *
  * A potential is created once from its terms, never changes, and may be used by many threads at a
- * time, each with a workspace of its own. The unit of work is some centres, with the lists of their neighbours.
+ * time, each with a workspace of its own. The unit of work is some centres, with the lists of their
+ * neighbours.
  */
 #ifndef PLIP_CORE_H
 #define PLIP_CORE_H
@@ -79,13 +80,13 @@ typedef struct {
     double energy; /* result; reference energy included */
 } plip_centre;
 
-/* A good number of centres for one call: four-body terms are evaluated for several of one species at a time. */
+/* A good number of centres for one call: four-body terms take several of one species at a time. */
 #define PLIP_CENTRES 128
 
-/* Energies of n centres and their derivatives. Each index of a neighbour is masked by `mask` first. 0, or -1 if
- * memory ran out. */
-int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system, int n,
-                  plip_centre *centres, int mask);
+/* Energies of n centres and their derivatives. Each index of a neighbour is masked by `mask` first. 0, or -1
+ * if memory ran out. */
+int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
+                  int n, plip_centre *centres, int mask);
 
 /* g(r) = phi(r) f_c(r), times the switch if switch_distance > 0: value, first and second derivative.
  * At r = cutoff the limits from below. */

@@ -148,7 +148,8 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
     }
 }
 
-/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple of NEIGHBOUR_BLOCK. */
+/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple of
+ * NEIGHBOUR_BLOCK. */
 static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
                             double *result)
 {
@@ -171,10 +172,11 @@ static void NAME(monomials)(int max_degree, int n, const double *x, const double
     }
 }
 
-/* `count` components of a coupling: adjoints += multiplicity W M; energies, which are independent sums, += twice the
- * energies. */
+/* `count` components of a coupling: adjoints += multiplicity W M; energies += M multiplicity W M, one sum for
+ * each component, so that none waits for another. */
 static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, const double *multiplicity,
-                                             const double *moments, double *adjoints, int first, VECTOR *energies)
+                                                 const double *moments, double *adjoints, int first,
+                                                 VECTOR *energies)
 {
     VECTOR moment[7], product[7];
     const double *mine = moments + w->moments + first * LANES;
@@ -239,14 +241,15 @@ static double NAME(couple)(const plip_potential *potential, const centre_plan *p
     return NAME(total)(sum);
 }
 
-/* Four-body terms of n centres of one species, at most LANES: adds to their energies and adjoints. Each lane works on a
- * centre of its own, so that nothing is gathered or summed across lanes but the moments themselves. */
+/* Four-body terms of n centres of one species, at most LANES: adds to their energies and adjoints. Each lane
+ * works on a centre of its own, so that nothing but the moments themselves is gathered across lanes. */
 static void NAME(four_body)(const plip_potential *potential, const centre_plan *plan, int n,
                             const centre_arrays *arrays, plip_centre *const *centres, double *scratch)
 {
     const VECTOR zero = {0};
     double *const moments = scratch, *const adjoints = moments + plan->n_four_body * LANES;
-    double *const open = adjoints + plan->n_four_body * LANES, *const result = open + potential->max_open * LANES;
+    double *const open = adjoints + plan->n_four_body * LANES;
+    double *const result = open + potential->max_open * LANES;
     VECTOR energy = zero;
     const entry *e;
     int m, k, t, lane;
@@ -340,8 +343,8 @@ static void NAME(trace_back)(const group *g, int top, double *adjoints)
 
 /* Adds to sums[neighbour] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
  * degrees, S = g grad P and T = g' P. */
-static void NAME(differentiate)(const group *g, const double *adjoints,
-                                double *gradients, int n, const double *value, const double *slope, int columns,
+static void NAME(differentiate)(const group *g, const double *adjoints, double *gradients, int n,
+                                const double *value, const double *slope, int columns,
                                 const double *monomials, int stride, double *sums)
 {
     const int tops[2] = {g->even, g->odd};
@@ -420,7 +423,8 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
 
 /* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
 static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                          const plip_workspace *work, const centre_arrays *arrays, plip_centre *centre, int mask)
+                          const plip_workspace *work, const centre_arrays *arrays, plip_centre *centre,
+                          int mask)
 {
     const int n_species = potential->n_species, capacity = work->capacity;
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
@@ -566,12 +570,14 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         }
     }
 
-    centre->energy = plan->reference_energy + NAME(couple)(potential, plan, arrays->moments, arrays->adjoints);
+    centre->energy =
+        plan->reference_energy + NAME(couple)(potential, plan, arrays->moments, arrays->adjoints);
 }
 
 /* From the adjoints of a centre to the derivatives with respect to the pair vectors. */
-static void NAME(backward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                           plip_workspace *work, const centre_arrays *arrays, int i)
+static void NAME(backward)(const plip_potential *potential, const centre_plan *plan,
+                           const plip_system *system, plip_workspace *work, const centre_arrays *arrays,
+                           int i)
 {
     const int n_species = potential->n_species;
     double force[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
@@ -670,8 +676,8 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
             system->strain_derivative[k] += strain[k];
 }
 
-static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system, int n,
-                          plip_centre *centres, int mask)
+static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system,
+                          int n, plip_centre *centres, int mask)
 {
     const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives;
     int most = 0, s, i, k;
@@ -684,7 +690,7 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
         return -1;
     for (s = 0; s < potential->n_species; s++) {
         const centre_plan *plan = potential->centres + s;
-        /* Only four-body terms need several centres at a time; the data of one centre stay closer in the cache. */
+        /* Only four-body terms need several centres at a time; one centre alone stays closer in the cache. */
         const int size = plan->n_trilinears ? LANES : 1;
         plip_centre *batch[LANES];
         int filled = 0;

@@ -84,8 +84,8 @@ typedef struct {
     const entry **last; /* (n_b,) behind the last entry of each b */
 } contraction;
 
-/* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of their first
- * moments among those of the four-body terms. */
+/* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of
+ * their first moments among those of the four-body terms. */
 typedef struct {
     int contraction, n, b, c;
     int *a;
@@ -134,7 +134,8 @@ struct plip_workspace {
     int *reached; /* (capacity + 1,) */
 };
 
-typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int);
+typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int,
+                                 plip_centre *, int);
 
 struct plip_potential {
     int n_species, lanes, max_degree;
