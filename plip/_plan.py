@@ -1,34 +1,50 @@
 """From interactions to the flat arrays that the compiled kernels read.
 
-Every column is a polynomial in Cartesian moments of the neighbourhood of an atom i,
+Every column is a polynomial in moments of the neighbourhood of an atom i,
 
-    M_a^alpha(i) = sum_j g_a(r_ij) u_ij^alpha,   u^alpha = u_x^alpha_x u_y^alpha_y u_z^alpha_z,
+    M_a^alpha(i) = sum_j g_a(r_ij) B_alpha(u_ij),   u_ij the unit vector from i to j,
 
-because cos^l(theta_jik) = sum_{|alpha| = l} l!/alpha! u_ij^alpha u_ik^alpha. Its
-derivative with respect to one neighbour n of a centre is a sum of products
+with one of two angular bases B. *Solid harmonics* R_lm, normalised so that
+
+    P_l(cos(theta_jik)) = sum_m R_lm(u_ij) R_lm(u_ik),
+
+serve the three-body interaction: 2 l + 1 numbers of each degree. Its columns in powers of the cosine follow
+from those in Legendre polynomials by a fixed combination, taken when all sums over neighbours are
+done. *Monomials* u^alpha = u_x^alpha_x u_y^alpha_y u_z^alpha_z serve the four-body interaction, whose
+contractions are simple in them: cos^l(theta_jik) = sum_{|alpha| = l} l!/alpha! u_ij^alpha u_ik^alpha.
+
+The derivative of a column with respect to one neighbour n of a centre is a sum of products
 ``g_a(r) p(u)``, one for each arm that n can be, where the *field* p is a homogeneous
 polynomial whose coefficients depend on the centre alone:
 
 | interaction | field of an arm | degree | arms k |
 | --- | --- | --- | --- |
 | two-body | 1/2 | 0 | 1 |
-| three-body | sum_alpha l!/alpha! M_b^alpha u^alpha, less the neighbour itself | l | 2 |
+| three-body | sum_m M_b^lm R_lm(u), less the neighbour itself | l | 2 |
 | N-body | m M_a^(m - 1) | 0 | m |
 | four-body | the tensors of the other two arms contracted with u | p + t, p + q, q + t | 3 |
 
 Since a column is homogeneous of degree k in its arms, its value is 1/k times the sum
 over arms and neighbours of ``g_a(r) p(u)``: the same tables serve values and derivatives.
 
-The *state* of an atom holds its moments and the coefficients of its fields, as
-symmetric tensors. Blocks of the state have the function index last, padded to a
-multiple of the vector length of the kernels, so that they run over whole vectors.
+The *state* of an atom holds its moments and the coefficients of its fields. Blocks of the
+state have the function index last, padded to a multiple of the vector length of the kernels,
+so that they run over whole vectors.
 """
 
 import itertools
-import math
 
 import numpy as np
 
+from plip._angular import (
+    HARMONICS,
+    MONOMIALS,
+    angular_tables,
+    first_component,
+    legendre_of_powers,
+    monomials,
+    multinomial,
+)
 from plip._terms import SWITCH_RANGE, arm_permutations
 from plip.radial import Gaussian
 
@@ -40,55 +56,16 @@ CACHE_LINE = 8
 # Columns of the integer table of groups; the kernel names them in the same order.
 GROUP_FIELDS = (
     "function_set",
-    "degree",
+    "lowest",  # first degree of the fields
+    "highest",  # last degree; fields of several degrees are those of powers of the cosine
     "state",  # offset of the coefficients of the fields in the state of the centre
-    "count",  # number of fields
+    "count",  # number of fields of each degree
     "outer",  # 1: every field with every function; 0: field b with function b
     "own",  # 1: the field contains the neighbour itself, to be taken out
-    "moment",  # offset of the moments of the functions in the state of the centre
+    "moment",  # offset of the moments of the functions, from the lowest degree on
     "scatter_begin",
     "scatter_end",
 )
-
-
-def monomials(degree):
-    """Exponents (x, y, z) of the monomials of one degree, in the order of the kernels."""
-    return [(x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)]
-
-
-def multinomial(alpha):
-    """|alpha|! / (alpha_x! alpha_y! alpha_z!)."""
-    value = math.factorial(sum(alpha))
-    for exponent in alpha:
-        value //= math.factorial(exponent)
-    return value
-
-
-def _first_monomial(degree):
-    """Number of monomials of lower degree."""
-    return degree * (degree + 1) * (degree + 2) // 6
-
-
-def _monomial_tables(max_degree):
-    """How each monomial follows from one of lower degree, and the monomials with one power less."""
-    parent, axis, weight = [0], [0], [1.0]
-    lower, lower_weight = [(0, 0, 0)], [(0.0, 0.0, 0.0)]
-    for degree in range(1, max_degree + 1):
-        number = {alpha: _first_monomial(degree - 1) + k for k, alpha in enumerate(monomials(degree - 1))}
-        for alpha in monomials(degree):
-            smaller = [tuple(exponent - (k == x) for k, exponent in enumerate(alpha)) for x in range(3)]
-            axis.append(next(x for x in range(3) if alpha[x]))
-            parent.append(number[smaller[axis[-1]]])
-            weight.append(float(multinomial(alpha)))
-            lower.append([number.get(beta, 0) for beta in smaller])
-            lower_weight.append([float(multinomial(beta)) if beta in number else 0.0 for beta in smaller])
-    return {
-        "monomial_parent": np.array(parent, np.int32),
-        "monomial_axis": np.array(axis, np.int32),
-        "monomial_weight": np.array(weight, np.float64),
-        "lower": np.array(lower, np.int32),
-        "lower_weight": np.array(lower_weight, np.float64),
-    }
 
 
 def contraction(rank):
@@ -142,18 +119,30 @@ class _Builder:
         self.state_size[centre] += length
         return offset
 
-    def add_set(self, functions, cutoff, max_degree, switches=None):
+    def add_set(self, functions, cutoff, max_degree, switches=None, basis=HARMONICS):
         """A function set: radial functions that share a cutoff; one that is there already is taken again."""
         n_species = len(self.species)
         switch = np.zeros((n_species, n_species))
         for (s, t), value in (switches or {}).items():
             switch[s, t] = switch[t, s] = value
         identity = [(type(function), function.kernel_parameters()) for function in functions]
-        for index, (known, _, known_cutoff, known_degree, known_switch) in enumerate(self.sets):
-            if (known, known_cutoff) == (identity, cutoff) and known_degree >= max_degree:
-                if np.array_equal(known_switch, switch):
-                    return index
-        self.sets.append((identity, functions, cutoff, max_degree, switch))
+        for index, known in enumerate(self.sets):
+            if (
+                (known["identity"], known["cutoff"], known["basis"]) == (identity, cutoff, basis)
+                and known["max_degree"] >= max_degree
+                and np.array_equal(known["switch"], switch)
+            ):
+                return index
+        self.sets.append(
+            {
+                "identity": identity,
+                "functions": functions,
+                "cutoff": cutoff,
+                "max_degree": max_degree,
+                "switch": switch,
+                "basis": basis,
+            }
+        )
         return len(self.sets) - 1
 
     def add_moments(self, centre, neighbour, index):
@@ -161,20 +150,26 @@ class _Builder:
         for known_neighbour, known, offset in self.moments[centre]:
             if (known_neighbour, known) == (neighbour, index):
                 return offset
-        _, functions, _, max_degree, _ = self.sets[index]
-        offset = self.allocate(centre, _first_monomial(max_degree + 1) * self.padded(len(functions)))
+        chosen = self.sets[index]
+        n_components = first_component(chosen["basis"], chosen["max_degree"] + 1)
+        offset = self.allocate(centre, n_components * self.padded(len(chosen["functions"])))
         self.moments[centre].append((neighbour, index, offset))
         return offset
 
-    def add_group(self, centre, neighbour, index, degree, state, count, outer, own, moment, entries, arms):
-        """A group of fields of one degree; `entries` are (column, field, function, coefficient)."""
+    def add_group(self, centre, neighbour, index, degrees, state, count, outer, own, moment, entries, arms):
+        """A group of fields; `entries` are (column, degree, field, function, coefficient)."""
         begin = len(self.scatter)
-        n_functions = self.padded(len(self.sets[index][1]))
-        for column, field, function, coefficient in entries:
-            place = field * n_functions + function if outer else field
+        lowest, highest = degrees
+        n_functions = self.padded(len(self.sets[index]["functions"]))
+        width = self.padded(count)
+        for column, degree, field, function, coefficient in entries:
+            if outer:
+                place = ((degree - lowest) * width + field) * n_functions + function
+            else:
+                place = (degree - lowest) * width + field
             self.scatter.append((column, place, coefficient, coefficient / arms))
         self.groups[centre, neighbour].append(
-            (index, degree, state, count, int(outer), int(own), moment, begin, len(self.scatter))
+            (index, lowest, highest, state, count, int(outer), int(own), moment, begin, len(self.scatter))
         )
 
     def add_two_body(self, functions, cutoff):
@@ -185,19 +180,18 @@ class _Builder:
         for s, t in self.groups:
             moment = self.add_moments(s, t, index)
             pair = tuple(sorted((s, t)))
-            entries = [(self.columns["two-body", pair, (a,), None], a, a, 1.0) for a in range(count)]
-            self.add_group(s, t, index, 0, self.halves[s], count, False, False, moment, entries, 1)
+            entries = [(self.columns["two-body", pair, (a,), None], 0, a, a, 1.0) for a in range(count)]
+            self.add_group(s, t, index, (0, 0), self.halves[s], count, False, False, moment, entries, 1)
 
     def add_three_body(self, functions, cutoff, max_power, mixed):
         index = self.add_set(functions, cutoff, max_power)
         count = len(functions)
-        stride = self.padded(count)
         n_species = range(len(self.species))
         for s in n_species:
             moments = [self.add_moments(s, t, index) for t in n_species]
             for t, other in itertools.product(n_species, repeat=2):
+                entries = []
                 for power in range(max_power + 1):
-                    entries = []
                     for a, b in itertools.product(range(count), repeat=2):
                         if not mixed and a != b:
                             continue
@@ -206,11 +200,11 @@ class _Builder:
                         else:
                             arms = tuple(sorted((a, b)))
                         key = "three-body", (s, *sorted((t, other))), arms, power
-                        entries.append((self.columns[key], b, a, 1.0))
-                    state = moments[other] + _first_monomial(power) * stride
-                    self.add_group(
-                        s, t, index, power, state, count, mixed, t == other, moments[t], entries, 2
-                    )
+                        entries.append((self.columns[key], power, b, a, 1.0))
+                degrees = (0, max_power)
+                self.add_group(
+                    s, t, index, degrees, moments[other], count, mixed, t == other, moments[t], entries, 2
+                )
 
     def add_n_body(self, functions, cutoff, powers, switches):
         index = self.add_set(functions, cutoff, 0, switches)
@@ -220,12 +214,12 @@ class _Builder:
             for power in powers:
                 state = self.allocate(s, self.padded(count))
                 self.power_operations[s].append((moment, state, self.padded(count), power))
-                entries = [(self.columns["N-body", (s, t), (a,), power], a, a, 1.0) for a in range(count)]
-                self.add_group(s, t, index, 0, state, count, False, False, moment, entries, power)
+                entries = [(self.columns["N-body", (s, t), (a,), power], 0, a, a, 1.0) for a in range(count)]
+                self.add_group(s, t, index, (0, 0), state, count, False, False, moment, entries, power)
 
     def add_four_body(self, functions, cutoff, ranks):
         max_degree = max(max(p + t, p + q, q + t) for p, q, t in ranks)
-        index = self.add_set(functions, cutoff, max_degree)
+        index = self.add_set(functions, cutoff, max_degree, basis=MONOMIALS)
         n_species = range(len(self.species))
         terms = [key for key in self.columns if key[0] == "four-body"]
         products = {rank: contraction(rank) for rank in ranks}
@@ -267,24 +261,29 @@ class _Builder:
                         sources = []
                         for k in others:
                             t, a = rest[k]
-                            first = _first_monomial(sum(product[k]))
+                            first = first_component(MONOMIALS, sum(product[k]))
                             component = monomials(sum(product[k])).index(product[k])
                             sources.append(moments[t] + (first + component) * stride + a)
                         target = state + exponents.index(alpha) * width + number
                         weight = product[3] / multinomial(alpha)
                         self.product_operations[s].append((target, *sources, weight))
                 for t in n_species:
-                    listed = [(*entry, value) for entry, value in entries.get((degree, t), {}).items()]
+                    listed = [
+                        (column, degree, field, function, value)
+                        for (column, field, function), value in entries.get((degree, t), {}).items()
+                    ]
                     if listed:
+                        moment = moments[t] + first_component(MONOMIALS, degree) * stride
                         self.add_group(
-                            s, t, index, degree, state, len(members), True, False, moments[t], listed, 3
+                            s, t, index, (degree, degree), state, len(members), True, False, moment, listed, 3
                         )
 
     def arrays(self, n_terms):
         """The tables as the kernels take them."""
         n_species = len(self.species)
         set_first, parameters, codes = [0], [], []
-        for _, functions, _, _, _ in self.sets:
+        for chosen in self.sets:
+            functions = chosen["functions"]
             for function in functions:
                 codes.append(function.code)
                 parameters.append(function.kernel_parameters())
@@ -298,16 +297,18 @@ class _Builder:
         for s, t in itertools.product(range(n_species), repeat=2):
             for group in self.groups[s, t]:
                 named = dict(zip(GROUP_FIELDS, group, strict=True))
-                width = self.padded(len(self.sets[named["function_set"]][1]))
+                width = self.padded(len(self.sets[named["function_set"]]["functions"]))
+                n_degrees = named["highest"] - named["lowest"] + 1
                 value_first.append(
-                    value_first[-1] + self.padded(named["count"]) * (width if named["outer"] else 1)
+                    value_first[-1]
+                    + n_degrees * self.padded(named["count"]) * (width if named["outer"] else 1)
                 )
                 if named["own"] and own_first[s, t, named["function_set"]] < 0:
                     own_first[s, t, named["function_set"]] = n_own
                     n_own += width * width
             groups += self.groups[s, t]
             group_first.append(len(groups))
-        cutoffs = sorted({cutoff for _, _, cutoff, _, _ in self.sets})
+        cutoffs = sorted({chosen["cutoff"] for chosen in self.sets})
         moments, moment_first = [], [0]
         powers, power_first = [], [0]
         products, product_first = [], [0]
@@ -319,7 +320,10 @@ class _Builder:
             ):
                 rows += mine
                 first.append(len(rows))
-        max_degree = max(max_degree for _, _, _, max_degree, _ in self.sets)
+        max_degrees = [
+            max((chosen["max_degree"] for chosen in self.sets if chosen["basis"] == basis), default=-1)
+            for basis in (MONOMIALS, HARMONICS)
+        ]
 
         def table(rows, width):
             return np.array(rows, np.int32).reshape(len(rows), width)
@@ -328,20 +332,20 @@ class _Builder:
             "n_terms": n_terms,
             "n_species": n_species,
             "state_size": -(-max(self.state_size) // CACHE_LINE) * CACHE_LINE,
-            "max_degree": max_degree,
             "set_first": np.array(set_first, np.int32),
-            "set_count": np.array([len(functions) for _, functions, _, _, _ in self.sets], np.int32),
+            "set_count": np.array([len(chosen["functions"]) for chosen in self.sets], np.int32),
             "class_cutoff": np.array(cutoffs, np.float64),
-            "set_class": np.array([cutoffs.index(cutoff) for _, _, cutoff, _, _ in self.sets], np.int32),
+            "set_class": np.array([cutoffs.index(chosen["cutoff"]) for chosen in self.sets], np.int32),
             "set_gaussian": np.array(
                 [
-                    all(function.code == Gaussian.code for function in functions)
-                    for _, functions, _, _, _ in self.sets
+                    all(function.code == Gaussian.code for function in chosen["functions"])
+                    for chosen in self.sets
                 ],
                 np.int32,
             ),
-            "set_degree": np.array([degree for _, _, _, degree, _ in self.sets], np.int32),
-            "set_switch": np.array([switch for _, _, _, _, switch in self.sets], np.float64),
+            "set_degree": np.array([chosen["max_degree"] for chosen in self.sets], np.int32),
+            "set_basis": np.array([chosen["basis"] for chosen in self.sets], np.int32),
+            "set_switch": np.array([chosen["switch"] for chosen in self.sets], np.float64),
             "switch_range": np.array(SWITCH_RANGE, np.float64),
             "function_code": np.array(codes, np.int32),
             "function_p": np.array([p for p, _ in parameters], np.float64),
@@ -364,13 +368,15 @@ class _Builder:
             "product_first": np.array(product_first, np.int32),
             "halves": np.array(self.halves or [0] * n_species, np.int32),
             "n_halves": self.n_halves,
-            **_monomial_tables(max_degree),
+            "legendre_of_powers": legendre_of_powers(max(max_degrees)),
+            **angular_tables(max_degrees),
         }
 
 
 def _kinds(terms, species):
     """What the terms of each interaction share: functions, cutoff, powers, switches; and the columns."""
     kinds, columns = {}, {}
+    identity = {}
     for column, term in enumerate(terms):
         kind = kinds.setdefault(
             term.interaction,
@@ -378,7 +384,9 @@ def _kinds(terms, species):
         )
         indices = []
         for function in term.radial:
-            key = type(function), function.kernel_parameters()
+            if id(function) not in identity:
+                identity[id(function)] = type(function), function.kernel_parameters()
+            key = identity[id(function)]
             if key not in kind["numbers"]:
                 kind["numbers"][key] = len(kind["functions"])
                 kind["functions"].append(function)

@@ -28,11 +28,16 @@ def single_blas_thread():
 
 
 class Sums:
-    """Products of the rows [X, composition, y] of one target, weighted by sample weights."""
+    """Products of the rows [X, composition, y] of one target, weighted by sample weights.
+
+    While rows are added, only the lower triangle of the products is kept up to date, and rows that come in
+    small numbers wait for others; `complete` ends that.
+    """
 
     def __init__(self, width, products=None, weight=0.0, n_rows=0):
         self.width = width
         self._products = products
+        self._waiting = []
         self.weight = weight
         self.n_rows = n_rows
 
@@ -41,18 +46,21 @@ class Sums:
         """ndarray of float64, shape (width, width); not held while there are no rows."""
         return np.zeros((self.width, self.width)) if self._products is None else self._products
 
-    def add_rows(self, rows, weight):
-        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`.
-
-        Only the lower triangle of the products is kept up to date, until `complete` is called.
-        """
+    def add_rows(self, rows, weight, wait=False):
+        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
         if len(rows):
-            if self._products is None:
-                self._products = np.zeros((self.width, self.width))
-            # In the order of Fortran, which sees the transposed arrays, this is the upper triangle.
-            dsyrk(1.0, rows.T, beta=1.0, c=self._products.T, overwrite_c=True)
             self.weight += weight
             self.n_rows += len(rows)
+            if wait:
+                self._waiting.append(rows)
+            else:
+                self._update(rows)
+
+    def _update(self, rows):
+        if self._products is None:
+            self._products = np.zeros((self.width, self.width))
+        # In the order of Fortran, which sees the transposed arrays, this is the upper triangle.
+        dsyrk(1.0, rows.T, beta=1.0, c=self._products.T, overwrite_c=True)
 
     def add(self, other):
         """Add sums that are not needed afterwards: their memory may be taken over."""
@@ -62,9 +70,18 @@ class Sums:
             self._products += other._products
         self.weight += other.weight
         self.n_rows += other.n_rows
+        self._waiting += other._waiting
+        if sum(map(len, self._waiting)) >= _BLOCK_ROWS:
+            self._update_waiting()
+
+    def _update_waiting(self):
+        if self._waiting:
+            self._update(np.concatenate(self._waiting))
+            self._waiting = []
 
     def complete(self):
-        """Copy the lower triangle of the products to the upper one."""
+        """Add the rows that wait, and fill the upper triangle of the products."""
+        self._update_waiting()
         if self._products is not None:
             self._products = np.tril(self._products) + np.tril(self._products, -1).T
 
@@ -129,9 +146,9 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
             virial_weight += 6 * weight
     block.flush()
     if energy_rows:
-        sums["energy"].add_rows(np.array(energy_rows), energy_weight)
+        sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)
     if virial_rows:
-        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight)
+        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, wait=True)
     return sums
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import joblib
 import numpy as np
+from ase.data import atomic_numbers
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
@@ -228,8 +229,8 @@ class NormalEquations:
                 for target in TARGETS:
                     sums[target].add(part[target])
                 bar.update(chunk.stop - chunk.start)
-        for target in TARGETS:
-            sums[target].complete()
+            for target in TARGETS:
+                sums[target].complete()
         return cls(descriptors, sums, reference, len(structures))
 
     def __add__(self, other):
@@ -444,7 +445,7 @@ class ArrayEquations:
         rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
         with single_blas_thread():
             self._sums.add_rows(rows, float(sample_weight.sum()))
-        self._sums.complete()
+            self._sums.complete()
 
     def problem(self):
         """LinearProblem with the intercept projected out."""
@@ -502,9 +503,9 @@ def least_squares_reference(structures, species, labels):
     """Energies per atom by species that come nearest to the labels, of least norm."""
     if labels.energy is None:
         return np.zeros(len(species))
+    numbers = [atomic_numbers[symbol] for symbol in species]
     counts = np.array(
-        [[np.count_nonzero(atoms.symbols == symbol) for symbol in species] for atoms in structures],
-        np.float64,
+        [np.bincount(atoms.numbers, minlength=max(numbers) + 1)[numbers] for atoms in structures], np.float64
     )
     sizes = counts.sum(axis=1, keepdims=True)
     return np.linalg.lstsq(counts / sizes, labels.energy / sizes[:, 0], rcond=1e-10)[0]

@@ -142,7 +142,8 @@ def test_any_rank_of_four_body():
 @pytest.mark.parametrize("simd", VARIANTS)
 def test_four_body_terms_that_share_arms(simd):
     atoms, cutoff = sample("bulk")
-    four_body = FourBody(Gaussian(eta=2.0, centers=[1.8, 2.4, 3.0]), ((1, 1, 0), (1, 1, 1), (2, 1, 0), (1, 0, 2)))
+    ranks = ((1, 1, 0), (1, 1, 1), (2, 1, 0), (1, 0, 2))
+    four_body = FourBody(Gaussian(eta=2.0, centers=[1.8, 2.4, 3.0]), ranks)
     terms = build_terms(["Si"], cutoff, four_body=four_body)
     potential = make_potential(atoms, terms)
     energies, *_ = evaluate(core_of(potential, simd), potential, atoms)

@@ -17,8 +17,8 @@ cdef extern from "lanes.h" nogil:
     void free_numbers(double *numbers)
     void gaussians(int count, const double *p, const double *q, double r, double f, double df,
                    double *value, double *derivative)
-    void monomials(long n_neighbors, int count, const int *parent, const int *axis, const double *direction,
-                   double *monomial, long stride)
+    void angular_components(long n_neighbors, int begin, int end, const int *source, const int *axis,
+                            const double *factor, const double *direction, double *component, long stride)
     void product(long rows, long columns, long length, const double *a, long step_i, long step_m,
                  const double *b, long stride_b, double *c, long stride_c)
     void add_product(long rows, long columns, long length, const double *a, long step_i, long step_m,
@@ -34,7 +34,7 @@ cdef extern from "lanes.h" nogil:
         const int *neighbor
         const double *distance
         const double *direction
-        const double *monomial
+        const double *component
         long stride
         const int *lower
         const double *lower_weight
@@ -43,26 +43,22 @@ cdef extern from "lanes.h" nogil:
         long own_stride
         double n_own
     void fields(const pair_fields *g, double *by_derivative, double *by_value)
+    void powers_of_cosine(int n_degrees, const double *table, long stride, long count, long length,
+                          double *sums)
+    void add_to_columns(long count, const int *column, const int *place, const double *coefficient,
+                        double factor, const double *sums, long step, double *rows, long stride)
     void diagonal_product(long n_outputs, long width, long length, int angular, const double *derivative,
                           const double *value, long stride, const double *by_derivative,
-                          const double *by_value, double *sum)
-    void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum)
+                          const double *by_value, double *sum, long step)
+    void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum, long step)
 
 # Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
 cdef enum:
-    FUNCTION_SET, DEGREE, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
+    FUNCTION_SET, LOWEST, HIGHEST, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
 
 
 cdef inline long padded(long count) noexcept nogil:
     return (count + LANES - 1) // LANES * LANES
-
-
-cdef inline int first_monomial(int degree) noexcept nogil:
-    return degree * (degree + 1) * (degree + 2) // 6
-
-
-cdef inline int n_monomials(int degree) noexcept nogil:
-    return (degree + 1) * (degree + 2) // 2
 
 
 cdef void radial_function(
@@ -123,30 +119,33 @@ cdef struct Bucket:
     int *neighbor
     long *within       # [class] number of neighbours
     double *distance
-    double *direction  # [x][neighbour] unit vectors
-    double *monomial   # [monomial][neighbour]
+    double *direction  # [x][neighbour] unit vectors, and a row of ones
+    double *component  # [component of the angular bases][neighbour]
     double *radial     # [set] derivatives [neighbour][function], then values [neighbour][function]
     double *factor     # [class][2] cutoff function and its derivative
     double *buffer     # fields: by derivative [neighbour][x][field], then by value
     double *scratch
-    double *sums       # [x][field][function]
+    double *sums       # [x][degree][field][function]
 
 
 cdef class Kernel:
     """The tables of `plip._plan.build_plan` and the loops that run over them."""
 
     cdef readonly int n_terms, n_species, state_size
-    cdef int n_sets, n_classes, max_degree, n_components, n_halves, widest_field, widest_set
-    cdef long n_values, n_own
-    cdef const int[::1] set_first, set_count, set_class, set_degree, set_gaussian, function_code
-    cdef const int[::1] group_first, moment_first, power_first, product_first, halves, parent, axis
-    cdef const int[:, ::1] groups, moments, powers, products, lower
+    cdef int n_sets, n_classes, n_halves, widest_field
+    cdef long n_values, n_own, n_sums, most_components
+    cdef const int[::1] set_first, set_count, set_class, set_degree, set_basis, set_gaussian, function_code
+    cdef const int[::1] group_first, moment_first, power_first, product_first, halves, basis_degree
+    cdef const int[:, ::1] groups, moments, powers, products, first_component, source, axis
+    cdef const int[:, :, ::1] lower
     cdef const long long[::1] value_first, own_first
-    cdef const double[::1] class_cutoff, function_p, function_q, product_weight, monomial_weight, switch_range
+    cdef const double[::1] class_cutoff, function_p, function_q, switch_range
+    cdef const double[::1] product_weight, contraction_weight
     cdef const int[::1] scatter_column, scatter_place
     cdef const double[::1] derivative_coefficient, value_coefficient
     cdef const double[:, :, ::1] set_switch
-    cdef const double[:, ::1] lower_weight
+    cdef const double[:, ::1] factor, legendre_of_powers
+    cdef const double[:, :, ::1] lower_weight
 
     # What blocks of functions and fields are padded to.
     vector_length = LANES
@@ -155,12 +154,12 @@ cdef class Kernel:
         self.n_terms = plan["n_terms"]
         self.n_species = plan["n_species"]
         self.state_size = plan["state_size"]
-        self.max_degree = plan["max_degree"]
         self.n_halves = plan["n_halves"]
         self.set_first = plan["set_first"]
         self.set_count = plan["set_count"]
         self.set_class = plan["set_class"]
         self.set_degree = plan["set_degree"]
+        self.set_basis = plan["set_basis"]
         self.set_gaussian = plan["set_gaussian"]
         self.set_switch = plan["set_switch"]
         self.class_cutoff = plan["class_cutoff"]
@@ -184,29 +183,43 @@ cdef class Kernel:
         self.product_weight = plan["product_weight"]
         self.product_first = plan["product_first"]
         self.halves = plan["halves"]
-        self.parent = plan["monomial_parent"]
-        self.axis = plan["monomial_axis"]
-        self.monomial_weight = plan["monomial_weight"]
+        self.basis_degree = plan["basis_degree"]
+        self.first_component = plan["first_component"]
+        self.source = plan["source"]
+        self.axis = plan["axis"]
+        self.factor = plan["factor"]
+        self.contraction_weight = plan["contraction_weight"]
         self.lower = plan["lower"]
         self.lower_weight = plan["lower_weight"]
+        self.legendre_of_powers = plan["legendre_of_powers"]
         self.n_sets = self.set_count.shape[0]
         self.n_classes = self.class_cutoff.shape[0]
-        self.n_components = first_monomial(self.max_degree + 1)
         self.n_values = self.value_first[self.value_first.shape[0] - 1]
         self.n_own = plan["n_own"]
         self.widest_field = 0
-        self.widest_set = 0
-        cdef int k
-        for k in range(self.groups.shape[0]):
-            self.widest_field = max(self.widest_field, padded(self.groups[k, COUNT]))
-        for k in range(self.n_sets):
-            self.widest_set = max(self.widest_set, self.set_first[k + 1] - self.set_first[k])
+        self.n_sums = 0
+        self.most_components = 0
+        cdef int g, f, components
+        for g in range(self.groups.shape[0]):
+            f = self.groups[g, FUNCTION_SET]
+            components = self.n_components(f, self.groups[g, HIGHEST])
+            width = padded(self.groups[g, COUNT])
+            self.widest_field = max(self.widest_field, width)
+            self.n_sums = max(self.n_sums, self.value_first[g + 1] - self.value_first[g])
+            self.most_components = max(self.most_components, components)
+
+    cdef inline int component(self, int f, int degree) noexcept nogil:
+        """The first component of a degree in the angular basis of a function set."""
+        return self.first_component[self.set_basis[f], degree]
+
+    cdef inline int n_components(self, int f, int degree) noexcept nogil:
+        """Number of components of one degree in the angular basis of a function set."""
+        return self.component(f, degree + 1) - self.component(f, degree)
 
     cdef int allocate(self, Bucket *bucket, const long long[::1] first_as, int n_outputs) except -1 nogil:
         """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
         cdef long k, capacity = 1
         cdef long n_field = n_outputs * self.widest_field
-        cdef long n_scratch = n_monomials(self.max_degree) * max(3 * LANES, self.widest_field)
         for k in range(first_as.shape[0] - 1):
             capacity = max(capacity, first_as[k + 1] - first_as[k])
         bucket.capacity = capacity
@@ -216,16 +229,16 @@ cdef class Kernel:
         bucket.neighbor = <int *>malloc(capacity * sizeof(int))
         bucket.within = <long *>malloc(self.n_classes * sizeof(long))
         bucket.distance = new_numbers(capacity)
-        bucket.direction = new_numbers(3 * bucket.stride)
-        bucket.monomial = new_numbers(self.n_components * bucket.stride)
+        bucket.direction = new_numbers(4 * bucket.stride)
+        bucket.component = new_numbers(self.contraction_weight.shape[0] * bucket.stride)
         bucket.radial = new_numbers(2 * capacity * self.set_first[self.n_sets])
         bucket.factor = new_numbers(2 * self.n_classes)
         bucket.buffer = new_numbers(2 * capacity * n_field)
-        bucket.scratch = new_numbers(n_scratch)
-        bucket.sums = new_numbers(n_field * self.widest_set)
+        bucket.scratch = new_numbers(self.most_components * max(3 * bucket.stride, self.widest_field))
+        bucket.sums = new_numbers(n_outputs * self.n_sums)
         if (
             bucket.order == NULL or bucket.neighbor == NULL or bucket.within == NULL
-            or bucket.distance == NULL or bucket.direction == NULL or bucket.monomial == NULL
+            or bucket.distance == NULL or bucket.direction == NULL or bucket.component == NULL
             or bucket.radial == NULL or bucket.factor == NULL or bucket.buffer == NULL
             or bucket.scratch == NULL or bucket.sums == NULL
         ):
@@ -234,6 +247,8 @@ cdef class Kernel:
                 raise MemoryError("not enough memory for the neighbours of one atom")
         # What stands beyond the last neighbour is read with it, and must be a number.
         memset(bucket.direction, 0, 3 * bucket.stride * sizeof(double))
+        for k in range(bucket.stride):
+            bucket.direction[3 * bucket.stride + k] = 1.0
         return 0
 
     cdef void release(self, Bucket *bucket) noexcept nogil:
@@ -242,18 +257,21 @@ cdef class Kernel:
         free(bucket.within)
         free_numbers(bucket.distance)
         free_numbers(bucket.direction)
-        free_numbers(bucket.monomial)
+        free_numbers(bucket.component)
         free_numbers(bucket.radial)
         free_numbers(bucket.factor)
         free_numbers(bucket.buffer)
         free_numbers(bucket.scratch)
         free_numbers(bucket.sums)
 
-    cdef void fill(self, Bucket *bucket, int s, int t, double sign, int degree, long begin, long end,
+    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint for_gradient, long begin, long end,
                    const double[:, ::1] vector_pc, const double[::1] distance_p) noexcept nogil:
-        """Directions, their monomials up to a degree, and radial functions of the pairs [begin, end)."""
+        """Directions, angular and radial functions of the pairs [begin, end) of species s and t.
+
+        Gradients need no angular functions of the highest degree.
+        """
         cdef long p, k, count = 0, m, width
-        cdef int c, f, a, x
+        cdef int c, f, a, x, basis, degree
         cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
         cdef double lower = 0.0
         cdef double *value
@@ -268,10 +286,17 @@ cdef class Kernel:
         for k in range(count):
             r = distance_p[bucket.order[k]]
             bucket.distance[k] = r
+            z = sign / r
             for x in range(3):
-                bucket.direction[x * bucket.stride + k] = sign * vector_pc[bucket.order[k], x] / r
-        monomials(count, first_monomial(degree + 1), &self.parent[0], &self.axis[0], bucket.direction,
-                  bucket.monomial, bucket.stride)
+                bucket.direction[x * bucket.stride + k] = z * vector_pc[bucket.order[k], x]
+        for basis in range(2):
+            degree = self.basis_degree[basis]
+            if degree >= 0:
+                angular_components(
+                    count, self.first_component[basis, 0],
+                    self.first_component[basis, degree if for_gradient else degree + 1], &self.source[0, 0],
+                    &self.axis[0, 0], &self.factor[0, 0], bucket.direction, bucket.component, bucket.stride
+                )
         for k in range(count):
             r = bucket.distance[k]
             for c in range(self.n_classes):
@@ -355,13 +380,14 @@ cdef class Kernel:
         double[:, ::1] state, double[::1] values
     ) noexcept nogil:
         cdef long i, k, b, width, n_b, m, target
-        cdef int s, t, f, g, degree, e
+        cdef int s, t, f, g, degree, e, n_components
+        cdef const double *weight
         cdef double *row
         cdef double *radial
         cdef double *tensor
         cdef double *sums
         cdef double *moment
-        cdef double total, own
+        cdef double own
         memset(value_sums, 0, self.n_values * sizeof(double))
         memset(own_sums, 0, self.n_own * sizeof(double))
         for i in range(species_a.shape[0]):
@@ -373,8 +399,7 @@ cdef class Kernel:
                 row[self.halves[s] + k] = 0.5
             for t in range(self.n_species):
                 k = i * self.n_species + t
-                self.fill(bucket, s, t, 1.0, self.max_degree, first_as[k], first_as[k + 1], vector_pc,
-                          distance_p)
+                self.fill(bucket, s, t, 1.0, False, first_as[k], first_as[k + 1], vector_pc, distance_p)
                 for e in range(self.moment_first[s], self.moment_first[s + 1]):
                     if self.moments[e, 0] != t:
                         continue
@@ -382,8 +407,9 @@ cdef class Kernel:
                     m = bucket.within[self.set_class[f]]
                     width = self.set_first[f + 1] - self.set_first[f]
                     radial = bucket.radial + 2 * bucket.capacity * self.set_first[f] + m * width
-                    product(first_monomial(self.set_degree[f] + 1), width, m, bucket.monomial, 1,
-                            bucket.stride, radial, width, row + self.moments[e, 2], width)
+                    product(self.component(f, self.set_degree[f] + 1) - self.component(f, 0), width, m,
+                            bucket.component + self.component(f, 0) * bucket.stride, 1, bucket.stride, radial,
+                            width, row + self.moments[e, 2], width)
                     k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
                     if k >= 0:
                         add_product(width, width, m, radial, width, 1, radial, width, own_sums + k, width)
@@ -398,41 +424,46 @@ cdef class Kernel:
                 )
             for g in range(self.group_first[s * self.n_species], self.group_first[(s + 1) * self.n_species]):
                 f = self.groups[g, FUNCTION_SET]
-                degree = self.groups[g, DEGREE]
                 width = padded(self.groups[g, COUNT])
                 n_b = self.set_first[f + 1] - self.set_first[f]
-                moment = row + self.groups[g, MOMENT] + first_monomial(degree) * n_b
+                moment = row + self.groups[g, MOMENT]
                 tensor = row + self.groups[g, STATE]
                 sums = value_sums + self.value_first[g]
-                if self.groups[g, OUTER]:
-                    for k in range(n_monomials(degree)):
-                        for b in range(width):
-                            bucket.scratch[k * width + b] = (
-                                self.monomial_weight[first_monomial(degree) + k] * tensor[k * width + b]
-                            )
-                    add_product(width, n_b, n_monomials(degree), bucket.scratch, width, 1, moment, n_b, sums,
-                                n_b)
-                else:
-                    for k in range(n_monomials(degree)):
-                        for b in range(width):
-                            sums[b] += (
-                                self.monomial_weight[first_monomial(degree) + k]
-                                * tensor[k * width + b] * moment[k * n_b + b]
-                            )
+                for degree in range(self.groups[g, LOWEST], self.groups[g, HIGHEST] + 1):
+                    n_components = self.n_components(f, degree)
+                    weight = &self.contraction_weight[self.component(f, degree)]
+                    if self.groups[g, OUTER]:
+                        for k in range(n_components):
+                            for b in range(width):
+                                bucket.scratch[k * width + b] = weight[k] * tensor[k * width + b]
+                        add_product(width, n_b, n_components, bucket.scratch, width, 1, moment, n_b, sums,
+                                    n_b)
+                        sums += width * n_b
+                    else:
+                        for k in range(n_components):
+                            for b in range(width):
+                                sums[b] += weight[k] * tensor[k * width + b] * moment[k * n_b + b]
+                        sums += width
+                    tensor += n_components * width
+                    moment += n_components * n_b
         for s in range(self.n_species):
             for t in range(self.n_species):
                 for g in range(self.group_first[s * self.n_species + t],
                                self.group_first[s * self.n_species + t + 1]):
                     f = self.groups[g, FUNCTION_SET]
                     n_b = self.set_first[f + 1] - self.set_first[f]
+                    width = padded(self.groups[g, COUNT]) * (n_b if self.groups[g, OUTER] else 1)
+                    sums = value_sums + self.value_first[g]
+                    powers_of_cosine(self.groups[g, HIGHEST] - self.groups[g, LOWEST] + 1,
+                                     &self.legendre_of_powers[0, 0], self.legendre_of_powers.shape[1], width,
+                                     width, sums)
                     k = self.own_first[(s * self.n_species + t) * self.n_sets + f]
                     for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
                         target = self.scatter_place[e]
-                        total = value_sums[self.value_first[g] + target]
                         own = 0.0
                         if self.groups[g, OWN]:
-                            own = own_sums[k + (target if self.groups[g, OUTER] else target * (n_b + 1))]
-                        values[self.scatter_column[e]] += self.value_coefficient[e] * (total - own)
+                            own = own_sums[k + target % width * (1 if self.groups[g, OUTER] else n_b + 1)]
+                        values[self.scatter_column[e]] += self.value_coefficient[e] * (sums[target] - own)
 
     def derivative_rows(
         self,
@@ -484,8 +515,7 @@ cdef class Kernel:
                 k = n * self.n_species + t
                 if first_as[k] == first_as[k + 1]:
                     continue
-                self.fill(bucket, s, t, -1.0, self.max_degree - 1, first_as[k], first_as[k + 1], vector_pc,
-                          distance_p)
+                self.fill(bucket, s, t, -1.0, True, first_as[k], first_as[k + 1], vector_pc, distance_p)
                 for p in range(bucket.within[self.n_classes - 1]):
                     bucket.neighbor[p] = neighbor_p[bucket.order[p]]
                 # As a neighbour of species s of each centre of species t, and as a centre of
@@ -501,19 +531,20 @@ cdef class Kernel:
         const double[:, ::1] state, long row, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
-        cdef int g, f, degree, x, e
+        cdef int g, f, degree, x, e, n_degrees
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
-        cdef long m, width, n_b, step
+        cdef long m, width, n_b, length, step, state_place
         cdef pair_fields pairs
         cdef double *derivative
         cdef double *value
         cdef double *by_value
+        cdef double *sums
         pairs.with_virial = n_outputs == 9
         pairs.state_size = self.state_size
         pairs.neighbor = bucket.neighbor
         pairs.distance = bucket.distance
         pairs.direction = bucket.direction
-        pairs.monomial = bucket.monomial
+        pairs.component = bucket.component
         pairs.stride = bucket.stride
         pairs.scratch = bucket.scratch
         pairs.n_own = <double>neighbor_is_centre + <double>atom_is_centre
@@ -523,44 +554,53 @@ cdef class Kernel:
             m = bucket.within[self.set_class[f]]
             if m == 0:
                 continue
-            degree = self.groups[g, DEGREE]
             width = padded(self.groups[g, COUNT])
             n_b = self.set_first[f + 1] - self.set_first[f]
+            n_degrees = self.groups[g, HIGHEST] - self.groups[g, LOWEST] + 1
+            # Numbers per degree, and per component of the rows.
+            length = width * n_b if self.groups[g, OUTER] else width
+            step = n_degrees * length
             derivative = bucket.radial + 2 * bucket.capacity * self.set_first[f]
             value = derivative + m * n_b
-            step = n_outputs * width
-            by_value = bucket.buffer + m * step
-            pairs.degree = degree
-            pairs.n_components = n_monomials(degree)
+            by_value = bucket.buffer + m * n_outputs * width
             pairs.width = width
-            pairs.of_atoms = &state[0, self.groups[g, STATE]] if neighbor_is_centre else NULL
-            pairs.of_atom = &state[n, self.groups[g, STATE]] if atom_is_centre else NULL
-            pairs.parity = -1.0 if degree % 2 else 1.0
             pairs.n_neighbors = m
-            pairs.lower = &self.lower[first_monomial(degree), 0]
-            pairs.lower_weight = &self.lower_weight[first_monomial(degree), 0]
             pairs.own = value if self.groups[g, OWN] else NULL
             pairs.own_stride = n_b
-            if self.groups[g, OUTER]:
-                fields(&pairs, bucket.buffer, by_value)
-                for x in range(n_outputs):
-                    product(self.groups[g, COUNT], n_b, 2 * m if degree else m, bucket.buffer + x * width, step,
-                            1, derivative, n_b, bucket.sums + x * width * n_b, n_b)
-            elif degree or self.groups[g, OWN]:
-                fields(&pairs, bucket.buffer, by_value)
-                diagonal_product(n_outputs, width, m, degree, derivative, value, n_b, bucket.buffer, by_value,
-                                 bucket.sums)
-            else:
-                constant_fields(&pairs, derivative, n_b, bucket.sums)
-            step = width * n_b if self.groups[g, OUTER] else width
-            for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                for x in range(3):
-                    force_rows[row + x, self.scatter_column[e]] -= (
-                        self.derivative_coefficient[e] * bucket.sums[x * step + self.scatter_place[e]]
-                    )
+            state_place = self.groups[g, STATE]
+            sums = bucket.sums
+            for degree in range(self.groups[g, LOWEST], self.groups[g, HIGHEST] + 1):
+                pairs.degree = degree
+                pairs.n_components = self.n_components(f, degree)
+                pairs.of_atoms = &state[0, state_place] if neighbor_is_centre else NULL
+                pairs.of_atom = &state[n, state_place] if atom_is_centre else NULL
+                pairs.parity = -1.0 if degree % 2 else 1.0
+                pairs.lower = &self.lower[self.component(f, degree), 0, 0]
+                pairs.lower_weight = &self.lower_weight[self.component(f, degree), 0, 0]
+                if self.groups[g, OUTER]:
+                    fields(&pairs, bucket.buffer, by_value)
+                    for x in range(n_outputs):
+                        product(self.groups[g, COUNT], n_b, 2 * m if degree else m, bucket.buffer + x * width,
+                                n_outputs * width, 1, derivative, n_b, sums + x * step, n_b)
+                elif degree or self.groups[g, OWN]:
+                    fields(&pairs, bucket.buffer, by_value)
+                    diagonal_product(n_outputs, width, m, degree, derivative, value, n_b, bucket.buffer,
+                                     by_value, sums, step)
+                else:
+                    constant_fields(&pairs, derivative, n_b, sums, step)
+                sums += length
+                state_place += pairs.n_components * width
+            for x in range(n_outputs):
+                powers_of_cosine(n_degrees, &self.legendre_of_powers[0, 0], self.legendre_of_powers.shape[1],
+                                 self.groups[g, COUNT] * n_b if self.groups[g, OUTER] else width, length,
+                                 bucket.sums + x * step)
+            e = self.groups[g, SCATTER_BEGIN]
+            add_to_columns(self.groups[g, SCATTER_END] - e, &self.scatter_column[e], &self.scatter_place[e],
+                           &self.derivative_coefficient[e], -1.0, bucket.sums, step, &force_rows[row, 0],
+                           force_rows.strides[0] // sizeof(double))
             # Every pair is met from both of its atoms, hence the half.
-            for x in range(virial_rows.shape[0]):
-                for e in range(self.groups[g, SCATTER_BEGIN], self.groups[g, SCATTER_END]):
-                    virial_rows[x, self.scatter_column[e]] += 0.5 * (
-                        self.derivative_coefficient[e] * bucket.sums[(3 + x) * step + self.scatter_place[e]]
-                    )
+            for x in range(0, virial_rows.shape[0], 3):
+                add_to_columns(self.groups[g, SCATTER_END] - e, &self.scatter_column[e],
+                               &self.scatter_place[e], &self.derivative_coefficient[e], 0.5,
+                               bucket.sums + (3 + x) * step, step, &virial_rows[x, 0],
+                               virial_rows.strides[0] // sizeof(double))

@@ -107,22 +107,29 @@ INLINE void gaussians(int count, const double *p, const double *q, double r, dou
     }
 }
 
-/* Monomials of unit vectors: monomial[a] = monomial[parent[a]] * direction[axis[a]], all neighbours of a
- * component side by side, `stride` numbers from one component to the next. */
-static void monomials(long n_neighbors, int count, const int *parent, const int *axis, const double *direction,
-                      double *monomial, long stride)
+/* Components [begin, end) of an angular basis at unit vectors: the sum of two terms factor u[axis]
+ * component[source] each, with the axes x, y, z and 1. All neighbours of a component stand side by side,
+ * `stride` numbers from one component to the next. */
+static void angular_components(long n_neighbors, int begin, int end, const int *source, const int *axis,
+                               const double *factor, const double *direction, double *component, long stride)
 {
-    for (long k = 0; k < n_neighbors; k += LANES) {
-        store(monomial + k, splat(1.0));
-        for (int a = 1; a < count; a++)
-            store(monomial + a * stride + k,
-                  load(monomial + parent[a] * stride + k) * load(direction + axis[a] * stride + k));
+    if (begin < end)
+        for (long k = 0; k < n_neighbors; k += LANES)
+            store(component + begin * stride + k, splat(1.0));
+    for (int a = begin + 1; a < end; a++) {
+        const lanes first = splat(factor[2 * a]), second = splat(factor[2 * a + 1]);
+        const double *u = direction + axis[2 * a] * stride, *v = direction + axis[2 * a + 1] * stride;
+        const double *b = component + source[2 * a] * stride, *c = component + source[2 * a + 1] * stride;
+        for (long k = 0; k < n_neighbors; k += LANES)
+            store(component + a * stride + k,
+                  first * load(u + k) * load(b + k) + second * load(v + k) * load(c + k));
     }
 }
 
 /* One tile of a product: `rows` x (`vectors` lanes) accumulators stay in registers. */
-INLINE void product_tile(const int accumulate, const int rows, const int vectors, long length, const double *a,
-                         long step_i, long step_m, const double *b, long stride_b, double *c, long stride_c)
+INLINE void product_tile(const int accumulate, const int rows, const int vectors, long length,
+                         const double *a, long step_i, long step_m, const double *b, long stride_b, double *c,
+                         long stride_c)
 {
     lanes sum[12][4];
     for (int m = 0; m < rows; m++)
@@ -143,13 +150,13 @@ INLINE void product_tile(const int accumulate, const int rows, const int vectors
 
 /* `vectors` lanes of columns, in tiles of `most` rows. */
 INLINE void product_columns(const int accumulate, const int most, const int vectors, long rows, long length,
-                            const double *a, long step_i, long step_m, const double *b, long stride_b, double *c,
-                            long stride_c)
+                            const double *a, long step_i, long step_m, const double *b, long stride_b,
+                            double *c, long stride_c)
 {
     long m = 0;
-#define PRODUCT_TILES(count)                                                                                  \
-    for (; m + count <= rows; m += count)                                                                     \
-        product_tile(accumulate, count, vectors, length, a + m * step_m, step_i, step_m, b, stride_b,         \
+#define PRODUCT_TILES(count)                                                                                 \
+    for (; m + count <= rows; m += count)                                                                    \
+        product_tile(accumulate, count, vectors, length, a + m * step_m, step_i, step_m, b, stride_b,        \
                      c + m * stride_c, stride_c);
     PRODUCT_TILES(most)
     PRODUCT_TILES(3)
@@ -159,9 +166,10 @@ INLINE void product_columns(const int accumulate, const int most, const int vect
 
 /* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. */
 INLINE void product_of_kind(const int accumulate, long rows, long columns, long length, const double *a,
-                            long step_i, long step_m, const double *b, long stride_b, double *c, long stride_c)
+                            long step_i, long step_m, const double *b, long stride_b, double *c,
+                            long stride_c)
 {
-#define PRODUCT_COLUMNS(most, vectors)                                                                        \
+#define PRODUCT_COLUMNS(most, vectors)                                                                       \
     product_columns(accumulate, most, vectors, rows, length, a, step_i, step_m, b, stride_b, c, stride_c)
     for (; columns >= 4 * LANES; columns -= 4 * LANES) {
         PRODUCT_COLUMNS(3, 4);
@@ -195,25 +203,25 @@ static void add_product(long rows, long columns, long length, const double *a, l
 static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2, 2, 2, 1};
 
 /* The pairs of one atom with its neighbours of one species, and the fields of one degree that act along
- * them. The coefficients of a field are a symmetric tensor S: that of the neighbour as a centre plus
- * `parity` times that of the atom itself as a centre; either may be left out. */
+ * them. The coefficients S of a field are those of the neighbour as a centre plus `parity` times those of
+ * the atom itself as a centre; either may be left out. */
 typedef struct {
     int degree, n_components, with_virial;
     long width;
-    const double *of_atoms;     /* S of the first atom, to be taken of the neighbours, or NULL */
-    long state_size;            /* from one atom to the next */
-    const double *of_atom;      /* S of the atom itself, or NULL */
+    const double *of_atoms; /* S of the first atom, to be taken of the neighbours, or NULL */
+    long state_size;        /* from one atom to the next */
+    const double *of_atom;  /* S of the atom itself, or NULL */
     double parity;
     long n_neighbors;
     const int *neighbor;
-    const double *distance, *direction, *monomial;
-    long stride;                /* from one component of directions and monomials to the next */
-    const int *lower;           /* [component][x] the monomial with one power of x less */
-    const double *lower_weight; /* [component][x] multinomial coefficient of that monomial, or 0 */
-    double *scratch;            /* n_components * 3 * LANES doubles */
+    const double *distance, *direction, *component;
+    long stride;                /* from one component of directions and of the angular basis to the next */
+    const int *lower;           /* [component][x][2] which components make its gradient */
+    const double *lower_weight; /* their weights */
+    double *scratch;            /* [component][x][neighbour] */
     const double *own;          /* [neighbour][own_stride] the neighbour's own share in p, or NULL */
     long own_stride;
-    double n_own;               /* how many times to subtract it */
+    double n_own; /* how many times to subtract it */
 } pair_fields;
 
 /* S of one pair: of the neighbour as a centre and of the atom itself as a centre, or of one of them. */
@@ -230,16 +238,28 @@ INLINE lanes coefficients(const int of_neighbor, const int of_atom, const double
     return s;
 }
 
+/* The gradient of each component over its degree, for all neighbours. */
+INLINE void gradient_weights(const pair_fields *g)
+{
+    for (long a = 0; a < 3 * g->n_components; a++) {
+        const lanes first = splat(g->lower_weight[2 * a]), second = splat(g->lower_weight[2 * a + 1]);
+        const double *b = g->component + g->lower[2 * a] * g->stride;
+        const double *c = g->component + g->lower[2 * a + 1] * g->stride;
+        for (long k = 0; k < g->n_neighbors; k += LANES)
+            store(g->scratch + a * g->stride + k, first * load(b + k) + second * load(c + k));
+    }
+}
+
 /* A field p(u) of one pair k, as what multiplies the radial functions:
  *
  *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P,
- *     P_x = sum_alpha weight[alpha][x] S_alpha,   weight[alpha][x] = multinomial(alpha - x) u^(alpha - x).
+ *     P_x = sum_a weight[a][x] S_a,   weight[a][x] the gradient of component a over its degree.
  *
  * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). For the
  * virial, six more components follow: each times a component of r u. */
-INLINE void field_tile(const int vectors, const int of_neighbor, const int of_atom, const pair_fields *g, long k,
-                       const double *near, const double *next, const double *here, const double *weight,
-                       const double *own, double *by_derivative, double *by_value)
+INLINE void field_tile(const int vectors, const int of_neighbor, const int of_atom, const pair_fields *g,
+                       long k, const double *near, const double *next, const double *here,
+                       const double *weight, const double *own, double *by_derivative, double *by_value)
 {
     /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
     const int degree = g->degree;
@@ -256,8 +276,9 @@ INLINE void field_tile(const int vectors, const int of_neighbor, const int of_at
             p[v] = coefficients(of_neighbor, of_atom, near, here, parity, v * LANES);
     else {
         for (long a = 0; a < n_components * width; a += width) {
-            const lanes wx = splat(weight[0]), wy = splat(weight[LANES]), wz = splat(weight[2 * LANES]);
-            weight += 3 * LANES;
+            const lanes wx = splat(weight[0]), wy = splat(weight[g->stride]),
+                        wz = splat(weight[2 * g->stride]);
+            weight += 3 * g->stride;
             if (of_neighbor)
                 prefetch(next + a, vectors);
             for (int v = 0; v < vectors; v++) {
@@ -294,33 +315,30 @@ INLINE void field_tile(const int vectors, const int of_neighbor, const int of_at
 }
 
 /* The fields of all pairs: by_derivative and by_value are [neighbour][x][field]. */
-INLINE void fields_of_kind(const int of_neighbor, const int of_atom, const pair_fields *g, double *by_derivative,
-                           double *by_value)
+INLINE void fields_of_kind(const int of_neighbor, const int of_atom, const pair_fields *g,
+                           double *by_derivative, double *by_value)
 {
     const long width = g->width, step = width * (g->with_virial ? 9 : 3), m = g->n_neighbors;
     const double *near = NULL, *next = NULL;
-    for (long first = 0; first < m; first += LANES) {
-        if (g->degree)
-            for (long a = 0; a < 3 * g->n_components; a++)
-                store(g->scratch + a * LANES,
-                      splat(g->lower_weight[a]) * load(g->monomial + g->lower[a] * g->stride + first));
-        for (long k = first; k < first + LANES && k < m; k++) {
-            long b = 0;
-            if (of_neighbor) {
-                near = g->of_atoms + g->neighbor[k] * g->state_size;
-                next = g->of_atoms + g->neighbor[k + 1 < m ? k + 1 : k] * g->state_size;
-            }
-#define FIELD_TILES(vectors)                                                                                  \
-            for (; b + vectors * LANES <= width; b += vectors * LANES)                                        \
-                field_tile(vectors, of_neighbor, of_atom, g, k, near + b, next + b, g->of_atom + b,           \
-                           g->scratch + (k - first), g->own ? g->own + k * g->own_stride + b : NULL,          \
-                           by_derivative + k * step + b, by_value + k * step + b);
-            FIELD_TILES(4)
-            FIELD_TILES(3)
-            FIELD_TILES(2)
-            FIELD_TILES(1)
-#undef FIELD_TILES
+    if (g->degree)
+        gradient_weights(g);
+    for (long k = 0; k < m; k++) {
+        long b = 0;
+        if (of_neighbor) {
+            near = g->of_atoms + g->neighbor[k] * g->state_size;
+            next = g->of_atoms + g->neighbor[k + 1 < m ? k + 1 : k] * g->state_size;
         }
+#define FIELD_TILES(vectors)                                                                                 \
+    for (; b + vectors * LANES <= width; b += vectors * LANES)                                               \
+        field_tile(vectors, of_neighbor, of_atom, g, k, of_neighbor ? near + b : NULL,                       \
+                   of_neighbor ? next + b : NULL, of_atom ? g->of_atom + b : NULL, g->scratch + k,           \
+                   g->own ? g->own + k * g->own_stride + b : NULL, by_derivative + k * step + b,             \
+                   by_value + k * step + b);
+        FIELD_TILES(4)
+        FIELD_TILES(3)
+        FIELD_TILES(2)
+        FIELD_TILES(1)
+#undef FIELD_TILES
     }
 }
 
@@ -334,28 +352,57 @@ static void fields(const pair_fields *g, double *by_derivative, double *by_value
         fields_of_kind(0, 1, g, by_derivative, by_value);
 }
 
-/* Each field with its own radial function: sum[x][b] = sum_k derivative[k][b] by_derivative[k][x][b] +
+/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k]
+ * sums[k], the first `count` of `length` numbers each. The table has `stride` columns. */
+static void powers_of_cosine(int n_degrees, const double *table, long stride, long count, long length,
+                             double *sums)
+{
+    for (int l = n_degrees - 1; l > 1; l--)
+        for (long b = 0; b < count; b += LANES) {
+            lanes sum = splat(0.0);
+            for (int k = l; k >= 0; k -= 2)
+                sum += splat(table[l * stride + k]) * load(sums + k * length + b);
+            store(sums + l * length + b, sum);
+        }
+}
+
+/* Add sums to three rows: rows[x stride + column[e]] += factor coefficient[e] sums[x step + place[e]]. */
+static void add_to_columns(long count, const int *column, const int *place, const double *coefficient,
+                           double factor, const double *sums, long step, double *rows, long stride)
+{
+    for (long e = 0; e < count; e++) {
+        const double weight = factor * coefficient[e];
+        const double *from = sums + place[e];
+        double *to = rows + column[e];
+        to[0] += weight * from[0];
+        to[stride] += weight * from[step];
+        to[2 * stride] += weight * from[2 * step];
+    }
+}
+
+/* Each field with its own radial function: sum[x step + b] = sum_k derivative[k][b] by_derivative[k][x][b] +
  * value[k][b] by_value[k][x][b]. */
 static void diagonal_product(long n_outputs, long width, long length, int angular, const double *derivative,
                              const double *value, long stride, const double *by_derivative,
-                             const double *by_value, double *sum)
+                             const double *by_value, double *sum, long step)
 {
-    for (long x = 0; x < n_outputs * width; x += width)
+    for (long x = 0; x < n_outputs; x++)
         for (long b = 0; b < width; b += LANES) {
             lanes total = splat(0.0);
             for (long k = 0; k < length; k++) {
-                const long place = k * n_outputs * width + x + b;
+                const long place = (k * n_outputs + x) * width + b;
                 total += load(derivative + k * stride + b) * load(by_derivative + place);
                 if (angular)
                     total += load(value + k * stride + b) * load(by_value + place);
             }
-            store(sum + x + b, total);
+            store(sum + x * step + b, total);
         }
 }
 
 /* The same for fields of degree 0 without an own share, which need not be written down. */
 INLINE void constant_fields_of_kind(const int of_neighbor, const int of_atom, const int n_outputs,
-                                    const pair_fields *g, const double *derivative, long stride, double *sum)
+                                    const pair_fields *g, const double *derivative, long stride, double *sum,
+                                    long step)
 {
     const double *near = NULL;
     for (long b = 0; b < g->width; b += LANES) {
@@ -367,25 +414,27 @@ INLINE void constant_fields_of_kind(const int of_neighbor, const int of_atom, co
                 near = g->of_atoms + g->neighbor[k] * g->state_size;
             const lanes s = load(derivative + k * stride + b) *
                             coefficients(of_neighbor, of_atom, near, g->of_atom, splat(1.0), b);
-            const double u[3] = {g->direction[k], g->direction[g->stride + k], g->direction[2 * g->stride + k]};
+            const double u[3] = {g->direction[k], g->direction[g->stride + k],
+                                 g->direction[2 * g->stride + k]};
             for (int x = 0; x < 3; x++)
                 total[x] += s * splat(u[x]);
             for (int x = 3; x < n_outputs; x++)
                 total[x] += s * splat(u[virial_force[x - 3]] * u[virial_arm[x - 3]] * g->distance[k]);
         }
         for (int x = 0; x < n_outputs; x++)
-            store(sum + x * g->width + b, total[x]);
+            store(sum + x * step + b, total[x]);
     }
 }
 
-static void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum)
+static void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum,
+                            long step)
 {
-#define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                 \
-    do {                                                                                                      \
-        if (g->with_virial)                                                                                   \
-            constant_fields_of_kind(of_neighbor, of_atom, 9, g, derivative, stride, sum);                     \
-        else                                                                                                  \
-            constant_fields_of_kind(of_neighbor, of_atom, 3, g, derivative, stride, sum);                     \
+#define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                \
+    do {                                                                                                     \
+        if (g->with_virial)                                                                                  \
+            constant_fields_of_kind(of_neighbor, of_atom, 9, g, derivative, stride, sum, step);              \
+        else                                                                                                 \
+            constant_fields_of_kind(of_neighbor, of_atom, 3, g, derivative, stride, sum, step);              \
     } while (0)
     if (g->of_atoms && g->of_atom)
         CONSTANT_FIELDS(1, 1);
