@@ -51,12 +51,14 @@ PUBLISHED = {
 
 
 def descriptors_of(offer):
-    """ "auto", "auto+4" (with the four-body interaction) or a preset."""
-    if offer == "auto":
-        return PLIPDescriptors()
-    if offer == "auto+4":
-        return PLIPDescriptors(four_body="auto")
-    return PLIPDescriptors.preset(offer)
+    """ "auto", "auto+4" (with the four-body interaction) or a preset; with "@6" at a cutoff of 6 Angstrom."""
+    name, _, cutoff = offer.partition("@")
+    parameters = {"cutoff": float(cutoff)} if cutoff else {}
+    if name == "auto":
+        return PLIPDescriptors(**parameters)
+    if name == "auto+4":
+        return PLIPDescriptors(four_body="auto", **parameters)
+    return PLIPDescriptors.preset(name, **parameters)
 
 
 def deal_folds(X):
@@ -251,7 +253,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", nargs="+", help="TRAIN:TEST, or one file for cross-validation")
-    parser.add_argument("--offers", nargs="+", default=["auto", "accurate"], help="auto, auto+4, fast, ...")
+    parser.add_argument(
+        "--offers", nargs="+", default=["auto", "accurate"], help="auto, auto+4, fast, accurate@5.5, ..."
+    )
     parser.add_argument("--solvers", nargs="+", default=["lasso_lars", "omp", "replacement"], choices=SOLVERS)
     parser.add_argument("--sizes", nargs="+", type=int, default=[50, 127, 400])
     parser.add_argument("--energy-weights", nargs="+", type=float, default=[30.0, 60.0, 120.0, 240.0])

@@ -68,8 +68,11 @@ _THREE_BODY = tuple(
 _FOUR_BODY = tuple(
     {"grids": ((count, 1.0),), "ranks": ranks}
     for count, ranks in (
+        (5, _ALL_RANKS),
+        (4, _ALL_RANKS),
         (3, _ALL_RANKS),
         (3, _RANKS),
+        (2, _ALL_RANKS),
         (2, _RANKS),
         (2, _BASIC),
         (1, _RANKS),
@@ -78,19 +81,16 @@ _FOUR_BODY = tuple(
     )
 )
 
-# Where each offer enters the ladders (None: not at all), and how many columns the interactions
-# may have: two-, N-, three-body, and all four together. The four-body interaction takes what is left.
+# Where each offer enters the ladders (None: not at all), how many columns the interactions may have (two-,
+# N-, three-body, and all four together; the four-body interaction takes what is left), and the cutoff of the
+# four-body interaction over that of the others. Few four-body functions serve the first shells better
+# than the whole range; five cover it.
 OFFERS = {
-    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800)},
-    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400)},
-    "balanced": {"first": (0, 1, 2, 2), "columns": (100, 120, 380, 600)},
-    "accurate": {"first": (0, 0, 1, 1), "columns": (150, 200, 450, 1200)},
+    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800), "reach": 0.9},
+    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400), "reach": 0.9},
+    "balanced": {"first": (0, 1, 2, 5), "columns": (100, 120, 380, 600), "reach": 0.9},
+    "accurate": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0},
 }
-
-# The four-body interaction sees less far: three arms reach any direction within the first
-# shells already, and its cost grows with the neighbours.
-_FOUR_BODY_REACH = 0.9
-
 
 # Least width over spacing of the two- and N-body functions of several species. They share one grid, which
 # starts at the shortest distance of all pairs; where a pair has few data, narrow functions run wild.
@@ -206,7 +206,7 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         left = most - sum(
             count_columns(n_species, other) for other in (two_body, n_body, three_body) if other is not None
         )
-        reach = _FOUR_BODY_REACH * cutoff
+        reach = OFFERS[offer]["reach"] * cutoff
         four_body = _choose(
             FourBody, _FOUR_BODY, begin_four, n_species, min(first, 0.6 * reach), reach, left, round(reach, 4)
         )

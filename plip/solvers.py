@@ -14,11 +14,12 @@ adds a small ridge, documented where it is set, to the diagonal of the scaled Gr
 matrix that is not positive semidefinite within that ridge is a `numpy.linalg.LinAlgError`.
 """
 
+import copy
 import numbers
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, solve_triangular
 
 __all__ = [
     "SOLVERS",
@@ -59,6 +60,9 @@ _FEW = 100
 # A swap of two terms must lower the residual square by this share of it; a smaller share costs time and
 # gains nothing on structures that were not fitted.
 _SWAP_GAIN = 1e-4
+
+# Columns that sequential replacement chooses among, at the least.
+_SHORTLIST = 400
 
 # Ridge of the first solution of the adaptive lasso. In cross-validation on Mo and Si smaller ones give
 # larger errors below 100 terms, and the same above.
@@ -266,9 +270,14 @@ def omp_path(problem, alpha=0.0, max_terms=None):
         If `alpha` or `max_terms` is not valid.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    selection = _Selection(problem, alpha)
-    models = selection.grow(_at_most(max_terms, selection.tableau.n_columns))
-    return selection.path(models)
+    scaled = _Scaled(problem)
+    order, gains, factor, projection = _forward(scaled, max_terms, alpha)
+    coefs = np.zeros((len(order) + 1, len(scaled.columns)))
+    for size in range(1, len(order) + 1):
+        coefs[size, order[:size]] = solve_triangular(
+            factor[:size, order[:size]], projection[:size], check_finite=False
+        )
+    return scaled.path(np.minimum.accumulate(gains), coefs)
 
 
 def replacement_path(problem, alpha=0.0, max_terms=None):
@@ -280,10 +289,19 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
     from there, terms are taken out one by one, again with swaps, and the better of the two models
     of each size is kept. A model need not contain the smaller ones, but is never worse.
 
+    Of very many columns only those take part that forward selection chooses first, twice `max_terms` of them
+    and at least 400: in cross-validation on Si and Mo, with 1598 columns, that costs up to 1 % of the force
+    error and saves nine tenths of the time.
+
     Parameters, returns and errors are those of `omp_path`.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    selection = _Selection(problem, alpha, swaps=True)
+    scaled = _Scaled(problem)
+    if max_terms is not None:
+        shortlist = max(2 * max_terms, _SHORTLIST)
+        if shortlist < len(scaled.columns):
+            scaled = scaled.restricted(_forward(scaled, shortlist, alpha)[0])
+    selection = _Replacement(scaled, alpha)
     max_terms = _at_most(max_terms, selection.tableau.n_columns)
     models = selection.grow(_at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
     selection.shrink(models)
@@ -463,6 +481,13 @@ class _Scaled:
         self.moment = problem.moment[self.columns] / self.scales / n
         self.target = max(problem.target_square, 0.0) / n
 
+    def restricted(self, places):
+        """The problem with some of its columns alone."""
+        other = copy.copy(self)
+        other.columns, other.scales = self.columns[places], self.scales[places]
+        other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
+        return other
+
     def path(self, alphas, coefs):
         """Path of scaled coefficients."""
         physical = np.zeros((len(coefs), self.n_columns))
@@ -574,18 +599,68 @@ def _at_most(max_terms, n_columns):
     return n_columns if max_terms is None else min(max_terms, n_columns)
 
 
-class _Selection:
+def _smallest_gain(alpha):
+    """Share of the target square that a term must gain: this is not known better than to rounding errors."""
+    return max(alpha, np.finfo(np.float64).eps)
+
+
+def _forward(scaled, max_terms, alpha):
+    """Forward selection by a Cholesky factorisation that grows by one row a step.
+
+    Parameters
+    ----------
+    scaled : _Scaled
+    max_terms : int or None
+    alpha : float
+        Smallest relative gain.
+
+    Returns
+    -------
+    order : ndarray of int, shape (m,)
+        The chosen columns.
+    gains : ndarray of float64, shape (m + 1,)
+        Relative gain of the best further column after each step.
+    factor : ndarray of float64, shape (m, p)
+        Rows of the upper factor of the Gram matrix with its ridge.
+    projection : ndarray of float64, shape (m,)
+        The factor's solution for the moments.
+    """
+    n_columns = len(scaled.columns)
+    most = _at_most(max_terms, n_columns)
+    factor, projection = np.empty((most, n_columns)), np.empty(most)
+    left = np.diagonal(scaled.gram) + _RIDGE
+    correlation = scaled.moment.copy()
+    usable = np.ones(n_columns, dtype=bool)
+    order, gains = [], []
+    while True:
+        usable &= left > _DEPENDENT
+        gain = np.where(usable, correlation**2 / np.where(usable, left, 1.0), 0.0)
+        gains.append(gain.max(initial=0.0) / scaled.target if scaled.target > 0 else 0.0)
+        if len(order) == most or gains[-1] <= _smallest_gain(alpha):
+            break
+        size, chosen = len(order), int(gain.argmax())
+        row = scaled.gram[chosen] - factor[:size, chosen] @ factor[:size]
+        row[chosen] += _RIDGE
+        pivot = np.sqrt(row[chosen])
+        row /= pivot
+        factor[size], projection[size] = row, correlation[chosen] / pivot
+        left -= row**2
+        correlation -= row * projection[size]
+        usable[chosen] = False
+        order.append(chosen)
+    return np.array(order, dtype=int), np.array(gains), factor[: len(order)], projection[: len(order)]
+
+
+class _Replacement:
     """Models of 0, 1, 2, ... terms by adding, removing and swapping terms.
 
     A model is a tuple: minimum of the objective, relative gain of the best further term, coefficients.
     """
 
-    def __init__(self, problem, alpha, swaps=False):
-        self.scaled = _Scaled(problem)
-        self.tableau = _Tableau(_ridged(self.scaled.gram, _RIDGE), self.scaled.moment)
-        self.swaps = swaps
-        # The residual is not known better than to rounding errors of the target square.
-        self.smallest_gain = max(alpha, np.finfo(np.float64).eps)
+    def __init__(self, scaled, alpha):
+        self.scaled = scaled
+        self.tableau = _Tableau(_ridged(scaled.gram, _RIDGE), scaled.moment)
+        self.smallest_gain = _smallest_gain(alpha)
 
     def model(self):
         tableau, target = self.tableau, self.scaled.target
@@ -625,7 +700,7 @@ class _Selection:
 
     def swap(self):
         """Swap active columns for others while it pays."""
-        if not self.swaps or self.tableau.active[: self.tableau.n_columns].all():
+        if self.tableau.active[: self.tableau.n_columns].all():
             return
         # A few swaps are enough; the bound is for gains that are nothing but rounding errors.
         for _ in range(self.tableau.n_columns):

@@ -355,11 +355,22 @@ def test_replacement_is_better_than_greed_on_nearly_dependent_columns(seed):
 def test_shrinking_again_finds_better_models_than_growing_alone(monkeypatch):
     problem = make_problem(*overlapping_gaussians(80, 3.0))
     both = replacement_path(problem, max_terms=30)
-    monkeypatch.setattr(solvers._Selection, "shrink", lambda self, models: None)
+    monkeypatch.setattr(solvers._Replacement, "shrink", lambda self, models: None)
     growing = replacement_path(problem, max_terms=30)
     ratio = residual_squares(both.coefs, problem) / residual_squares(growing.coefs, problem)
     assert (ratio[:31] < 1 + 1e-9).all()
     assert ratio.min() < 0.99
+
+
+def test_replacement_among_very_many_columns_uses_those_that_forward_selection_prefers():
+    X, y = random_problem(n_rows=700, n_columns=500)[:2]
+    problem = make_problem(X, y)
+    path = replacement_path(problem, max_terms=12)
+    greedy = omp_path(problem, max_terms=400)
+    assert set(np.flatnonzero(path.coefs.any(axis=0))) <= set(np.flatnonzero(greedy.coefs[-1]))
+    sizes = np.arange(1, 13)
+    replaced = residual_squares(path.at_sizes(sizes).coefs, problem)
+    assert (replaced <= residual_squares(greedy.at_sizes(sizes).coefs, problem) * (1 + 1e-9)).all()
 
 
 def test_tableau_does_not_drift():
