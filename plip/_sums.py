@@ -30,8 +30,8 @@ def single_blas_thread():
 class Sums:
     """Products of the rows [X, composition, y] of one target, weighted by sample weights.
 
-    While rows are added, only the lower triangle of the products is kept up to date, and rows that come in
-    small numbers wait for others; `complete` ends that.
+    While rows are added, only the lower triangle of the products is filled, and rows that come in small
+    numbers wait for others; `complete` ends that.
     """
 
     def __init__(self, width, products=None, weight=0.0, n_rows=0):
@@ -80,10 +80,10 @@ class Sums:
             self._waiting = []
 
     def complete(self):
-        """Add the rows that wait, and fill the upper triangle of the products."""
+        """Add the rows that wait, and fill the upper triangle of the products; no rows can follow."""
         self._update_waiting()
         if self._products is not None:
-            self._products = np.tril(self._products) + np.tril(self._products, -1).T
+            self._products += np.tril(self._products, -1).T
 
     def combined(self, other, sign):
         """The sums plus (sign 1) or minus (sign -1) others."""
@@ -134,7 +134,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
         if forces is not None and structure.force_products is not None:
             products = np.zeros((width, width))
             columns = np.r_[:n_terms, width - 1]
-            products[np.ix_(columns, columns)] = weight * structure.force_products
+            products[np.ix_(columns, columns)] = weight * np.tril(structure.force_products)
             sums["force"].add(Sums(width, products, weight * 3 * size, 3 * size))
             if has_stress:
                 structure.write_rows(0, np.empty((0, width)), virial)

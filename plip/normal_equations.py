@@ -186,7 +186,15 @@ class NormalEquations:
 
     @classmethod
     def from_labels(
-        cls, structures, descriptors, labels, reference=None, memory=None, n_jobs=None, verbose=0
+        cls,
+        structures,
+        descriptors,
+        labels,
+        reference=None,
+        design=None,
+        memory=None,
+        n_jobs=None,
+        verbose=0,
     ):
         """Accumulate checked structures with checked labels.
 
@@ -201,6 +209,8 @@ class NormalEquations:
         reference : ndarray of float64, shape (n_species,), or None
             Energies per atom that are taken off before summing, for the sake of rounding;
             None takes the least-squares ones.
+        design : Design or None
+            The terms of the descriptors made ready for the kernels; None makes them ready here.
         memory : joblib.Memory, str, path-like or None
             Where the rows of each structure are kept for fits to come; None keeps nothing.
         n_jobs, verbose
@@ -213,7 +223,7 @@ class NormalEquations:
         _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
         if reference is None:
             reference = least_squares_reference(structures, descriptors.species_, labels)
-        design = Design(descriptors.terms_, descriptors.species_)
+        design = Design(descriptors.terms_, descriptors.species_) if design is None else design
         stored = Storage(check_memory(memory), design) if memory is not None else direct
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
@@ -443,9 +453,11 @@ class ArrayEquations:
         n_terms = X.shape[1]
         centred = np.column_stack([X, y]) - self._shift
         rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
+        batch = Sums(self._sums.width)
         with single_blas_thread():
-            self._sums.add_rows(rows, float(sample_weight.sum()))
-            self._sums.complete()
+            batch.add_rows(rows, float(sample_weight.sum()))
+            batch.complete()
+        self._sums.add(batch)
 
     def problem(self):
         """LinearProblem with the intercept projected out."""

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from plip import metrics
+from plip._design import Design
 from plip._structures import check_structures
 from plip._sums import single_blas_thread
 from plip.descriptors import PLIPDescriptors
@@ -555,6 +556,7 @@ class PLIPRegressorCV(_PLIPModel):
         reference = least_squares_reference(structures, descriptors.species_, labels)
         options = {
             "reference": reference,
+            "design": Design(descriptors.terms_, descriptors.species_),
             "memory": self.memory,
             "n_jobs": self.n_jobs,
             "verbose": self.verbose,

@@ -19,7 +19,7 @@ import numbers
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, lapack
 
 __all__ = [
     "SOLVERS",
@@ -273,10 +273,12 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     scaled = _Scaled(problem)
     order, gains, factor, projection = _forward(scaled, max_terms, alpha)
     coefs = np.zeros((len(order) + 1, len(scaled.columns)))
-    for size in range(1, len(order) + 1):
-        coefs[size, order[:size]] = solve_triangular(
-            factor[:size, order[:size]], projection[:size], check_finite=False
-        )
+    if len(order):
+        # The inverse of a leading block of a triangular matrix is the leading block of its inverse, so that
+        # each step adds one column of the inverse to the solution.
+        inverse, _ = lapack.dtrtri(factor)
+        inverse *= projection
+        coefs[1:, order] = np.cumsum(inverse, axis=1, out=inverse).T
     return scaled.path(np.minimum.accumulate(gains), coefs)
 
 
@@ -620,35 +622,38 @@ def _forward(scaled, max_terms, alpha):
         The chosen columns.
     gains : ndarray of float64, shape (m + 1,)
         Relative gain of the best further column after each step.
-    factor : ndarray of float64, shape (m, p)
-        Rows of the upper factor of the Gram matrix with its ridge.
+    factor : ndarray of float64, shape (m, m)
+        Upper triangular factor of the Gram matrix, with its ridge, of the chosen columns.
     projection : ndarray of float64, shape (m,)
-        The factor's solution for the moments.
+        The solution of factor^T projection = moment.
     """
     n_columns = len(scaled.columns)
     most = _at_most(max_terms, n_columns)
-    factor, projection = np.empty((most, n_columns)), np.empty(most)
+    # The chosen columns stand first, in their order; chosen and others change places.
+    order = np.arange(n_columns)
+    factor, projection = np.zeros((most, n_columns)), np.empty(most)
     left = np.diagonal(scaled.gram) + _RIDGE
     correlation = scaled.moment.copy()
-    usable = np.ones(n_columns, dtype=bool)
-    order, gains = [], []
-    while True:
-        usable &= left > _DEPENDENT
-        gain = np.where(usable, correlation**2 / np.where(usable, left, 1.0), 0.0)
+    gains = []
+    for size in range(most + 1):
+        usable = left[size:] > _DEPENDENT
+        gain = np.where(usable, correlation[size:] ** 2 / np.where(usable, left[size:], 1.0), 0.0)
         gains.append(gain.max(initial=0.0) / scaled.target if scaled.target > 0 else 0.0)
-        if len(order) == most or gains[-1] <= _smallest_gain(alpha):
+        if size == most or gains[-1] <= _smallest_gain(alpha):
             break
-        size, chosen = len(order), int(gain.argmax())
-        row = scaled.gram[chosen] - factor[:size, chosen] @ factor[:size]
-        row[chosen] += _RIDGE
-        pivot = np.sqrt(row[chosen])
+        both = [size, size + int(gain.argmax())]
+        for array in (order, left, correlation):
+            array[both] = array[both[::-1]]
+        factor[:size, both] = factor[:size, both[::-1]]
+        row = scaled.gram[order[size], order[size:]] - factor[:size, size] @ factor[:size, size:]
+        pivot = np.sqrt(left[size])
+        row[0] = left[size]
         row /= pivot
-        factor[size], projection[size] = row, correlation[chosen] / pivot
-        left -= row**2
-        correlation -= row * projection[size]
-        usable[chosen] = False
-        order.append(chosen)
-    return np.array(order, dtype=int), np.array(gains), factor[: len(order)], projection[: len(order)]
+        factor[size, size:], projection[size] = row, correlation[size] / pivot
+        left[size:] -= row**2
+        correlation[size:] -= row * projection[size]
+    size = len(gains) - 1
+    return order[:size], np.array(gains), factor[:size, :size], projection[:size]
 
 
 class _Replacement:

@@ -598,8 +598,10 @@ def test_path_at_sizes_is_where_a_path_with_that_max_terms_ends(solver):
         path = solve(problem, solver, 0.0, size)[1]
         assert chosen.n_terms[row] == path.n_terms[-1] == size
         # Replacement looks beyond the size that is asked for, and how far changes what it finds.
+        # Rounding errors of 1e-16 depend on the length of the path, and grow with the inverse of the ridge.
         if solver != "replacement":
-            assert_array_equal(chosen.coefs[row], path.coefs[-1])
+            scale = np.abs(path.coefs[-1]).max()
+            assert_allclose(chosen.coefs[row], path.coefs[-1], rtol=0, atol=1e-7 * scale)
 
 
 def test_path_at_sizes_beyond_its_ends():
