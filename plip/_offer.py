@@ -11,11 +11,12 @@ from collections import Counter
 import numpy as np
 
 from plip._neighbors import find_neighbors
+from plip._structures import has_full_cell
 from plip._terms import arm_permutations
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 
-__all__ = ["OFFERS", "automatic_interactions", "count_columns", "shortest_distance"]
+__all__ = ["OFFERS", "automatic_cutoff", "automatic_interactions", "count_columns", "shortest_distance"]
 
 # Ranks (p, q, t), from cheap to dear in simulations.
 _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
@@ -95,6 +96,24 @@ OFFERS = {
 # Least width over spacing of the two- and N-body functions of several species. They share one grid, which
 # starts at the shortest distance of all pairs; where a pair has few data, narrow functions run wild.
 _LEAST_WIDTH_OF_MANY = 1.5
+
+
+# Cutoff in Angstrom where no structure is periodic in three directions and so has a density.
+_CUTOFF_WITHOUT_DENSITY = 5.0
+
+
+def automatic_cutoff(structures):
+    """Twice the cube root of the volume per atom: a sphere of this radius holds 33 atoms of any material.
+
+    The volume is the lower quartile over the structures that are periodic in three directions, so that slabs
+    with empty space do not count; without any, the cutoff is 5 Angstrom. It is rounded to 0.1 Angstrom.
+    """
+    volumes = [
+        atoms.get_volume() / len(atoms) for atoms in structures if atoms.pbc.all() and has_full_cell(atoms)
+    ]
+    if not volumes:
+        return _CUTOFF_WITHOUT_DENSITY
+    return max(round(2.0 * float(np.quantile(volumes, 0.25, method="lower")) ** (1 / 3), 1), 0.1)
 
 
 def shortest_distance(structures, cutoff):

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
 from plip._design import Design, StructureDesign
-from plip._offer import OFFERS, automatic_interactions, shortest_distance
+from plip._offer import OFFERS, automatic_cutoff, automatic_interactions, shortest_distance
 from plip._parameters import Parameters
 from plip._structures import check_structures
 from plip._terms import Term, build_terms
@@ -29,8 +29,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    cutoff : float, default=5.0
-        Cutoff in Angstrom.
+    cutoff : float or "auto", default=5.0
+        Cutoff in Angstrom. "auto" takes twice the cube root of the volume per atom of the data (its lower
+        quartile over the structures with three periodic directions; 5 without any), which makes
+        about 33 neighbours in any material.
     two_body : TwoBody, "auto" or None, default="auto"
         Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
     three_body : ThreeBody, "auto" or None, default="auto"
@@ -47,6 +49,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
+    cutoff_ : float
+        Cutoff in Angstrom.
     terms_ : list of Term
         What each column means, in order.
     species_ : tuple of str
@@ -93,10 +97,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         name : {"fast", "balanced", "accurate"}
-            "fast" offers about a hundred two-, three- and N-body terms for one species,
-            "balanced" adds a small four-body interaction, "accurate" a larger one.
+            "fast" offers about a hundred two-, three- and N-body terms for one species, "balanced" adds a
+            small four-body interaction, "accurate" more of all, for a solver to choose from: 1,598 terms.
         **parameters
-            Other parameters of the constructor, such as ``cutoff=6.0`` for atoms far apart.
+            Other parameters of the constructor, such as ``cutoff=5.0``; without it the cutoff is "auto".
 
         Returns
         -------
@@ -111,13 +115,13 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Examples
         --------
         >>> PLIPDescriptors.preset("fast")
-        PLIPDescriptors(four_body='fast', n_body='fast', three_body='fast',
-                        two_body='fast')
+        PLIPDescriptors(cutoff='auto', four_body='fast', n_body='fast',
+                        three_body='fast', two_body='fast')
         """
         presets = [offer for offer in OFFERS if offer != "auto"]
         if name not in presets:
             raise ValueError(f"preset must be one of {', '.join(map(repr, presets))}, got {name!r}")
-        return cls(**{**dict.fromkeys(_INTERACTIONS, name), **parameters})
+        return cls(**{"cutoff": "auto", **dict.fromkeys(_INTERACTIONS, name), **parameters})
 
     def fit(self, X, y=None):
         """Fix the species and the table of terms.
@@ -141,10 +145,16 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     def _checked(self, X, species):
         """Structures as a list, after a check of the cutoff and of every structure."""
-        value = self.cutoff
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
-            raise ValueError(f"cutoff must be a positive length in Angstrom, got {value!r}")
-        return check_structures(X, species=species, cutoff=float(value))
+        cutoff = self.cutoff
+        if cutoff == "auto":
+            if hasattr(self, "cutoff_"):
+                cutoff = self.cutoff_
+            else:
+                X = check_structures(X, species=species)
+                cutoff = automatic_cutoff(X)
+        elif not isinstance(cutoff, numbers.Real) or isinstance(cutoff, bool) or not 0 < cutoff < math.inf:
+            raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {cutoff!r}')
+        return check_structures(X, species=species, cutoff=float(cutoff))
 
     def _given_species(self):
         """The parameter `species`, sorted and checked, or None."""
@@ -162,17 +172,18 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+        cutoff = automatic_cutoff(structures) if self.cutoff == "auto" else float(self.cutoff)
         chosen = {name: getattr(self, name) for name in _INTERACTIONS}
         offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
         if offers:
-            cutoff = float(self.cutoff)
             shortest = shortest_distance(structures, cutoff)
             made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
             chosen = {
                 name: made[value][name] if isinstance(value, str) and value in made else value
                 for name, value in chosen.items()
             }
-        self.terms_ = build_terms(species, float(self.cutoff), **chosen)
+        self.terms_ = build_terms(species, cutoff, **chosen)
+        self.cutoff_ = cutoff
         self.species_ = tuple(species)
         return self
 
@@ -260,6 +271,7 @@ def descriptors_to_dict(descriptors):
     """Fitted descriptors as plain data for JSON; `descriptors_from_dict` is the inverse."""
     return {
         "parameters": {name: _to_plain(value) for name, value in descriptors.get_params(deep=False).items()},
+        "cutoff": descriptors.cutoff_,
         "species": list(descriptors.species_),
         "terms": [term.to_dict() for term in descriptors.terms_],
     }
@@ -268,6 +280,7 @@ def descriptors_to_dict(descriptors):
 def descriptors_from_dict(data):
     """Fitted descriptors from plain data."""
     descriptors = PLIPDescriptors(**{name: _from_plain(value) for name, value in data["parameters"].items()})
+    descriptors.cutoff_ = data["cutoff"]
     descriptors.species_ = tuple(data["species"])
     descriptors.terms_ = [Term.from_dict(term) for term in data["terms"]]
     return descriptors

@@ -81,13 +81,40 @@ def test_nothing_within_the_cutoff():
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets(name):
     descriptors = PLIPDescriptors.preset(name)
-    assert descriptors.cutoff == 5.0
     structures = [bulk("Si", cubic=True), bulk("Si") * (2, 1, 1)]
     structures[0].rattle(0.05, seed=1)
     terms = descriptors.fit(structures).terms_
     kinds = {"two-body", "three-body", "N-body"} | (set() if name == "fast" else {"four-body"})
     assert {term.interaction for term in terms} == kinds
     assert np.isfinite(descriptors.transform(structures)).all()
+
+
+def test_automatic_cutoff_encloses_33_atoms_of_any_crystal():
+    for symbol in ("C", "Si", "Mo", "Na", "Cs"):
+        crystal = bulk(symbol)
+        volume = crystal.get_volume() / len(crystal)
+        cutoff = PLIPDescriptors(cutoff="auto").fit([crystal]).cutoff_
+        # 32 pi / 3 atoms, give or take the rounding to 0.1 Angstrom.
+        assert 4 / 3 * np.pi * cutoff**3 / volume == pytest.approx(32 * np.pi / 3, rel=0.05)
+
+
+def test_automatic_cutoff_passes_over_empty_space_and_molecules():
+    crystal, slab, water = bulk("Si", cubic=True), bulk("Si", cubic=True), molecule("H2O")
+    slab.center(vacuum=20.0, axis=2)
+    expected = PLIPDescriptors(cutoff="auto").fit([crystal]).cutoff_
+    assert PLIPDescriptors(cutoff="auto").fit([slab, crystal, slab]).cutoff_ == expected
+    assert PLIPDescriptors(cutoff="auto").fit([water, crystal]).cutoff_ == expected
+    assert PLIPDescriptors(cutoff="auto").fit([water]).cutoff_ == 5.0
+
+
+def test_automatic_cutoff_is_that_of_the_fit():
+    crystal = bulk("Si", cubic=True)
+    descriptors = PLIPDescriptors(cutoff="auto").fit([crystal])
+    fixed = PLIPDescriptors(cutoff=descriptors.cutoff_).fit([crystal])
+    stretched = bulk("Si", a=6.5, cubic=True)
+    np.testing.assert_array_equal(descriptors.transform([stretched]), fixed.transform([stretched]))
+    with pytest.raises(ValueError, match="cutoff must be"):
+        PLIPDescriptors(cutoff="long").fit([crystal])
 
 
 def test_presets_grow():
