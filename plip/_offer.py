@@ -90,7 +90,8 @@ OFFERS = {
     "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800), "reach": 0.9},
     "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400), "reach": 0.9},
     "balanced": {"first": (0, 1, 2, 5), "columns": (100, 120, 380, 600), "reach": 0.9},
-    "accurate": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0},
+    "accurate": {"first": (0, 0, 1, 3), "columns": (150, 200, 450, 1200), "reach": 0.9},
+    "extensive": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0},
 }
 
 # Least width over spacing of the two- and N-body functions of several species. They share one grid, which
@@ -197,7 +198,7 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         Shortest distance in the data in Angstrom.
     cutoff : float
         Cutoff in Angstrom.
-    offer : {"auto", "fast", "balanced", "accurate"}, default="auto"
+    offer : {"auto", "fast", "balanced", "accurate", "extensive"}, default="auto"
         How much to offer.
 
     Returns

@@ -41,7 +41,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Embedding interaction.
     four_body : FourBody, "auto" or None, default=None
         Interaction of three arms. Each interaction may also be the name of a preset,
-        "fast", "balanced" or "accurate"; see `preset`.
+        "fast", "balanced", "accurate" or "extensive"; see `preset`.
     species : sequence of str or None, default=None
         Chemical symbols; None takes those of the structures seen in fit.
     atom_counts : bool, default=False
@@ -96,9 +96,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        name : {"fast", "balanced", "accurate"}
+        name : {"fast", "balanced", "accurate", "extensive"}
             "fast" offers about a hundred two-, three- and N-body terms for one species, "balanced" adds a
-            small four-body interaction, "accurate" more of all, for a solver to choose from: 1,598 terms.
+            small four-body interaction, "accurate" a larger one. "extensive" offers 1,598 terms for the most
+            accurate potential of any size; its terms take up to twice the time in a simulation.
         **parameters
             Other parameters of the constructor, such as ``cutoff=5.0``; without it the cutoff is "auto".
 
