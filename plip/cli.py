@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 import warnings
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,6 +24,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 # Options of ``plip fit`` that are parameters of the estimator.
 SETTINGS = (
+    "preset",
     "cutoff",
     "solver",
     "alpha",
@@ -122,6 +124,9 @@ def _parser():
     # An option that is not given is absent, so that the defaults live in PLIPRegressor alone.
     model = fit.add_argument_group(
         "model (defaults: those of PLIPRegressor)", argument_default=argparse.SUPPRESS
+    )
+    model.add_argument(
+        "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate or extensive"
     )
     model.add_argument("--cutoff", type=float, metavar="A", help="cutoff of all interactions in Angstrom")
     model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
@@ -229,10 +234,12 @@ def _demo(arguments):
 
 def _fit(arguments):
     settings = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
-    if "cutoff" in settings:
+    offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
+    if offer:
         from plip.descriptors import PLIPDescriptors
 
-        settings["descriptors"] = PLIPDescriptors(cutoff=settings.pop("cutoff"))
+        make = partial(PLIPDescriptors.preset, offer.pop("preset")) if "preset" in offer else PLIPDescriptors
+        settings["descriptors"] = make(**offer)
     output, plot = _outputs(arguments)
     train = _read(arguments.train, arguments)
     test = None if arguments.test is None else _read(arguments.test, arguments)

@@ -104,6 +104,15 @@ def test_fit_counts_the_terms(files):
     assert [float(x) for x in shown] == sorted(map(float, shown), reverse=True)
 
 
+def test_fit_with_a_preset(files, tmp_path, capsys):
+    output = tmp_path / "model.json"
+    options = ["--preset", "balanced", "--cutoff", "3.5", "--quiet", "--no-plot", "-o", str(output)]
+    assert main(["fit", files["train"], *options]) == 0
+    assert "four-body" in capsys.readouterr().out
+    # The four-body interaction of this preset reaches 0.9 times as far as the others.
+    assert {term.cutoff for term, _ in load_potential(output).terms} <= {3.5, 3.15}
+
+
 def test_evaluate_agrees_with_fit(files, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     plot = tmp_path / "parity.svg"
@@ -200,6 +209,7 @@ def test_partial_stress_is_taken_and_absent_stress_is_an_error(files, structures
         (["fit", "{train}", "-o", "."], "is a folder"),
         (["fit", "{train}", "--plot", "plot.doc"], "plot.doc"),
         (["fit", "{train}", "--cutoff", "-1"], "cutoff"),
+        (["fit", "{train}", "--preset", "best"], "preset must be one of"),
         (["fit", "{train}", "--solver", "magic"], "solver"),
         (["fit", "{train}", "--alpha", "-1"], "alpha"),
         (["fit", "{train}", "--energy-weight", "nan"], "energy_weight"),
