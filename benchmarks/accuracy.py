@@ -6,7 +6,8 @@ A data set is a pair of files, train and test, or one file, of which five folds 
 Of each size and solver one potential is made; the energy weight is the one with the smallest error in
 cross-validation over the train file. The error is that of `PLIPRegressorCV`: the mean over energies and
 forces of the mean square error over that of a model without terms, here over several deals of the folds,
-which take out some of the chance. Nothing is chosen by test errors.
+which take out some of the chance. Whether one solver is better than another is told by the difference
+of their errors in each fold, with its standard error. Nothing is chosen by test errors.
 `--no-test` leaves the test files unread and prints the errors of cross-validation alone.
 """
 
@@ -99,18 +100,26 @@ class Fits:
         return path.at_sizes(self.sizes).coefs
 
     def cross_validate(self, solver):
-        """Mean squares over held-out folds, {target: (n_weights, n_sizes)}; models by fold and weight."""
-        squares, rows, models = {}, {}, []
+        """Mean squares over held-out folds, {target: (n_weights, n_sizes)}; errors and models by fold."""
+        squares, rows, models, relative = {}, {}, [], []
+        null = self.total.null_mean_squares()
         for part in self.parts:
             rest = self.total - part
             models.append([self.coefficients(rest, solver, weight) for weight in self.weights])
+            relative.append(np.empty((len(self.weights), len(self.sizes))))
             for w, coefs in enumerate(models[-1]):
-                for target, values in part.mean_squares(coefs, rest.references(coefs)).items():
-                    shape = len(self.weights), len(self.sizes)
-                    squares.setdefault(target, np.zeros(shape))[w] += values * part.n_rows[target]
+                found = part.mean_squares(coefs, rest.references(coefs))
+                relative[-1][w] = relative_error(found, null)
+                for target, values in found.items():
+                    squares.setdefault(target, np.zeros_like(relative[-1]))[w] += values * part.n_rows[target]
             for target, count in part.n_rows.items():
                 rows[target] = rows.get(target, 0) + count
-        return {target: square / rows[target] for target, square in squares.items()}, models
+        return {target: square / rows[target] for target, square in squares.items()}, relative, models
+
+
+def relative_error(squares, null):
+    """What `PLIPRegressorCV` minimises."""
+    return np.mean([squares[t] / null[t] for t in ("energy", "force") if t in squares], axis=0)
 
 
 def predict(potential, X):
@@ -152,18 +161,21 @@ def measure(train, test, offer, solvers, sizes, weights):
     rows = []
     for solver in solvers:
         results = [deal.cross_validate(solver) for deal in tqdm(deals, desc=f"{offer}, {solver}")]
-        first, models = results[0]
-        squares = {target: np.mean([found[target] for found, _ in results], axis=0) for target in first}
-        relative = np.mean([squares[t] / null[t] for t in ("energy", "force") if t in squares], axis=0)
+        first, _, models = results[0]
+        squares = {target: np.mean([found[target] for found, _, _ in results], axis=0) for target in first}
+        by_fold = np.concatenate([relative for _, relative, _ in results])
+        relative = relative_error(squares, null)
         for s, w in enumerate(relative.argmin(axis=0)):
             coef = fits.coefficients(fits.total, solver, weights[w])[s]
             potential = Potential(fits.total.descriptors, coef, fits.total.reference_energies(coef))
             row = {
                 "offer": f"{offer} ({len(coef)})",
                 "solver": solver,
+                "size": sizes[s],
                 "terms": int(np.count_nonzero(coef)),
                 "weight": weights[w],
                 "cv": relative[w, s],
+                "by_fold": by_fold[:, w, s],
                 "cv_energy": 1e3 * np.sqrt(squares["energy"][w, s]) if "energy" in squares else np.nan,
                 "cv_force": np.sqrt(squares["force"][w, s]),
                 "us": microseconds(potential, train[0]),
@@ -214,6 +226,15 @@ def print_table(name, rows, published):
             f"{row['cv_energy']:12.2f} {row['cv_force']:.4f}  {row['cv']:.6f} | "
             f"{energy:14.2f} {force:6.4f} | {row['us']:7.1f}"
         )
+    for row in rows:
+        base = next(r for r in rows if (r["offer"], r["size"]) == (row["offer"], row["size"]))
+        if row is not base:
+            change = row["by_fold"] - base["by_fold"]
+            mean, spread = change.mean(), change.std(ddof=1) / np.sqrt(len(change))
+            print(
+                f"  {row['offer']}, {row['size']} terms: {row['solver']} against {base['solver']} "
+                f"{100 * mean / base['cv']:+.1f} % with a standard error of {100 * spread / base['cv']:.1f} %"
+            )
     for peer, size, energy, force in published:
         print(f"{peer:31s} {size:5d}         | {'':29s} | {energy:14.2f} {force:6.3f} |")
     last = rows[-1]
@@ -249,13 +270,15 @@ def plot_front(path, tables):
             energy, force = zip(*map(errors_of, mine), strict=True)
             for axis, x, y in zip(axes, (terms, terms, speed), (force, energy, force), strict=True):
                 axis.plot(x, y, style, marker="o", label=", ".join(kind))
-        for _, size, energy, force in published:
-            axes[0].plot(size, force, "k^")
-            axes[1].plot(size, energy, "k^")
+        if published:
+            _, sizes, energies, forces = zip(*published, strict=True)
+            axes[0].plot(sizes, forces, "k^")
+            axes[1].plot(sizes, energies, "k^")
+            axes[2].plot([], [], "k^", label="other packages")
         labels = (("terms", "force"), ("terms", "energy"), ("microseconds per atom", "force"))
         units = {"force": "force RMSE (eV/Å)", "energy": "energy RMSE (meV/atom)"}
         for axis, (x, y) in zip(axes, labels, strict=True):
-            axis.set(xscale="log", xlabel=x, ylabel=units[y], title=name)
+            axis.set(xscale="log" if x == "terms" else "linear", xlabel=x, ylabel=units[y], title=name)
         axes[2].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
