@@ -62,6 +62,7 @@ def kernel(instruction_set):
 EXTENSIONS = [Extension("plip._kernels._cpu", ["plip/_kernels/_cpu.pyx"]), kernel("_baseline")]
 if IS_X86_64:
     EXTENSIONS += [kernel("_avx2"), kernel("_avx512")]
+EXTENSIONS.append(Extension("plip._blas", ["plip/_blas.pyx"]))
 # The evaluation core is plain C and holds its own variants for instruction sets.
 EXTENSIONS.append(
     Extension(

@@ -7,9 +7,9 @@ the square root of the sample weight of their structure.
 import os
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
 from threadpoolctl import ThreadpoolController
 
+from plip._blas import add_row_products
 from plip._structures import describe, has_full_cell
 from plip.labels import TARGETS
 
@@ -59,8 +59,7 @@ class Sums:
     def _update(self, rows):
         if self._products is None:
             self._products = np.zeros((self.width, self.width))
-        # In the order of Fortran, which sees the transposed arrays, this is the upper triangle.
-        dsyrk(1.0, rows.T, beta=1.0, c=self._products.T, overwrite_c=True)
+        add_row_products(np.ascontiguousarray(rows), self._products)
 
     def add(self, other):
         """Add sums that are not needed afterwards: their memory may be taken over."""
