@@ -31,8 +31,8 @@ __all__ = ["NormalEquations"]
 _FORMAT = "plip-normal-equations"
 _VERSION = 1
 
-# Atoms per chunk, the unit of parallel work: enough that adding up the products of a chunk
-# (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
+# Atoms per chunk, the unit of parallel work, at most about: enough that adding up the products of a
+# chunk (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
 _CHUNK_ATOMS = 700
 # Structures that a stream is read ahead.
 _BATCH = 512
@@ -525,15 +525,13 @@ def least_squares_reference(structures, species, labels):
 
 def _chunks(sizes):
     """Slices of about equally many atoms; they depend on the structures alone."""
-    chunks, start, atoms = [], 0, 0
-    for index, size in enumerate(sizes):
-        atoms += size
-        if atoms >= _CHUNK_ATOMS:
-            chunks.append(slice(start, index + 1))
-            start, atoms = index + 1, 0
-    if start < len(sizes):
-        chunks.append(slice(start, len(sizes)))
-    return chunks
+    last = np.cumsum(sizes)
+    n_chunks = -(-int(last[-1]) // _CHUNK_ATOMS)
+    # An even number, so that two workers have the same to do.
+    n_chunks += n_chunks % 2 if n_chunks > 1 else 0
+    borders = np.searchsorted(last, last[-1] * np.arange(1, n_chunks) / n_chunks)
+    ends = np.unique(np.append(borders + 1, len(sizes)))
+    return [slice(int(start), int(end)) for start, end in zip(np.append(0, ends[:-1]), ends, strict=True)]
 
 
 def _width(descriptors):
