@@ -142,20 +142,27 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If a structure or a parameter is not valid; the message names it.
         """
-        return self._fit_checked(self._checked(X, self._given_species()))
+        return self._fit_checked(self._checked(X, fitted=False))
 
-    def _checked(self, X, species):
-        """Structures as a list, after a check of the cutoff and of every structure."""
-        cutoff = self.cutoff
-        if cutoff == "auto":
-            if hasattr(self, "cutoff_"):
-                cutoff = self.cutoff_
-            else:
-                X = check_structures(X, species=species)
-                cutoff = automatic_cutoff(X)
-        elif not isinstance(cutoff, numbers.Real) or isinstance(cutoff, bool) or not 0 < cutoff < math.inf:
-            raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {cutoff!r}')
-        return check_structures(X, species=species, cutoff=float(cutoff))
+    def _checked(self, X, fitted):
+        """Structures as a list, each checked for the cutoff and species of the fit, or for a fit to come."""
+        if fitted:
+            return check_structures(X, species=self.species_, cutoff=self.cutoff_)
+        species = self._given_species()
+        if self._cutoff_is_automatic():
+            X = check_structures(X, species=species)
+        return check_structures(X, species=species, cutoff=self._chosen_cutoff(X))
+
+    def _cutoff_is_automatic(self):
+        return isinstance(self.cutoff, str) and self.cutoff == "auto"
+
+    def _chosen_cutoff(self, structures):
+        if self._cutoff_is_automatic():
+            return automatic_cutoff(structures)
+        value = self.cutoff
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
+        return float(value)
 
     def _given_species(self):
         """The parameter `species`, sorted and checked, or None."""
@@ -173,7 +180,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
-        cutoff = automatic_cutoff(structures) if self.cutoff == "auto" else float(self.cutoff)
+        cutoff = self._chosen_cutoff(structures)
         chosen = {name: getattr(self, name) for name in _INTERACTIONS}
         offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
         if offers:
@@ -214,7 +221,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             X_n of the whole structure; with `atom_counts` after the numbers of atoms.
         """
         check_is_fitted(self)
-        structures = self._checked(X, self.species_)
+        structures = self._checked(X, fitted=True)
         design = self._design()
         n_counts = len(self.species_) if self.atom_counts else 0
         columns = np.empty((len(structures), n_counts + len(self.terms_)))
@@ -244,7 +251,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             dX_n/d(strain), order xx yy zz yz xz xy; the volume times the stress of X_n.
         """
         check_is_fitted(self)
-        (atoms,) = self._checked([atoms], self.species_)
+        (atoms,) = self._checked([atoms], fitted=True)
         structure = StructureDesign(self._design(), atoms)
         n_rows = 3 * len(atoms) if forces or virial else 0
         force_rows = np.empty((n_rows, len(self.terms_)))

@@ -178,7 +178,7 @@ class NormalEquations:
         **options,
     ):
         fitted = hasattr(descriptors, "terms_")
-        structures = descriptors._checked(X, descriptors.species_ if fitted else descriptors._given_species())
+        structures = descriptors._checked(X, fitted)
         labels = read_labels(structures, y, forces, stress, sample_weight, targets)
         if not fitted:
             descriptors = clone(descriptors)._fit_checked(structures)

@@ -490,7 +490,7 @@ class PLIPRegressorCV(_PLIPModel):
         self._check_parameters()
         weights = self._check_choices()
         descriptors = self._new_descriptors()
-        structures = descriptors._checked(X, descriptors._given_species())
+        structures = descriptors._checked(X, fitted=False)
         labels = read_labels(structures, y, forces, stress, sample_weight, self._fitted_targets())
         tests = self._test_sets(structures, labels, groups)
         descriptors._fit_checked(structures)

@@ -113,8 +113,14 @@ def test_automatic_cutoff_is_that_of_the_fit():
     fixed = PLIPDescriptors(cutoff=descriptors.cutoff_).fit([crystal])
     stretched = bulk("Si", a=6.5, cubic=True)
     np.testing.assert_array_equal(descriptors.transform([stretched]), fixed.transform([stretched]))
+    # Another fit forgets the first one.
+    assert descriptors.fit([stretched]).cutoff_ > fixed.cutoff_
+
+
+@pytest.mark.parametrize("cutoff", ["long", np.array([4.0, 5.0]), None, True])
+def test_cutoff_that_is_none(cutoff):
     with pytest.raises(ValueError, match="cutoff must be"):
-        PLIPDescriptors(cutoff="long").fit([crystal])
+        PLIPDescriptors(cutoff=cutoff).fit([bulk("Si")])
 
 
 def test_presets_grow():
