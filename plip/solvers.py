@@ -19,7 +19,10 @@ import numbers
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve, lapack
+from scipy.linalg import LinAlgError, lapack
+
+from plip._selection import Replacement, at_most, forward_selection
+from plip._tableau import RIDGE, Tableau, ridged
 
 __all__ = [
     "SOLVERS",
@@ -38,28 +41,11 @@ __all__ = [
     "solve",
 ]
 
-# Ridge of least-squares solutions on the scaled diagonal: directions that carry less than this share
-# of a column's mean square are damped. In cross-validation on Mo and Si 1e-6 costs up to a seventh
-# of the energy accuracy, while 1e-10 gains 2 % and lets the largest coefficients grow sixfold.
-_RIDGE = 1e-8
-
-# A column is left out of forward selection once all but this share of its mean square is explained
-# by the columns already chosen: of a repeated column, twice the ridge is left.
-_DEPENDENT = 10 * _RIDGE
-
 # Pairs of (ridge on the scaled diagonal, perturbation of the moments relative to the largest) that the lasso
 # tries in turn. Rounding errors grow with 1/ridge when nearly dependent columns leave a model. The
 # perturbation, different for every column, parts the events of repeated columns, which would
 # otherwise fall together and cycle; it bounds the error of the optimality conditions.
 _LASSO_ATTEMPTS = ((1e-8, 1e-10), (1e-7, 1e-9), (1e-6, 1e-8))
-
-# Columns up to which a tableau changes its model one by one; a factorisation from scratch costs about as
-# much as a hundred such pivots.
-_FEW = 100
-
-# A swap of two terms must lower the residual square by this share of it; a smaller share costs time and
-# gains nothing on structures that were not fitted.
-_SWAP_GAIN = 1e-4
 
 # Columns that sequential replacement chooses among, at the least.
 _SHORTLIST = 400
@@ -271,7 +257,7 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = _Scaled(problem)
-    order, gains, factor, projection = _forward(scaled, max_terms, alpha)
+    order, gains, factor, projection = forward_selection(scaled, max_terms, alpha)
     coefs = np.zeros((len(order) + 1, len(scaled.columns)))
     if len(order):
         # The inverse of a leading block of a triangular matrix is the leading block of its inverse, so that
@@ -302,10 +288,10 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
     if max_terms is not None:
         shortlist = max(2 * max_terms, _SHORTLIST)
         if shortlist < len(scaled.columns):
-            scaled = scaled.restricted(_forward(scaled, shortlist, alpha)[0])
-    selection = _Replacement(scaled, alpha)
-    max_terms = _at_most(max_terms, selection.tableau.n_columns)
-    models = selection.grow(_at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
+            scaled = scaled.restricted(forward_selection(scaled, shortlist, alpha)[0])
+    selection = Replacement(scaled, alpha)
+    max_terms = at_most(max_terms, selection.tableau.n_columns)
+    models = selection.grow(at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
     selection.shrink(models)
     return selection.path(selection.mend(models[: max_terms + 1]))
 
@@ -363,8 +349,8 @@ def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = _Scaled(problem)
     n_columns = len(scaled.moment)
-    max_terms = _at_most(max_terms, n_columns)
-    tableau = _Tableau(_ridged(scaled.gram, max(alpha, _RIDGE)), scaled.moment)
+    max_terms = at_most(max_terms, n_columns)
+    tableau = Tableau(ridged(scaled.gram, max(alpha, RIDGE)), scaled.moment)
     tableau.move(np.ones(n_columns, dtype=bool))
     coefs = []
     while True:
@@ -401,7 +387,7 @@ def refit(problem, support):
 def refit_path(problem, path):
     """The models of a path with `refit` coefficients on the terms they keep."""
     scaled = _Scaled(problem)
-    tableau = _Tableau(_ridged(scaled.gram, _RIDGE), scaled.moment)
+    tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
     coefs = []
     for model in path.coefs[:, scaled.columns]:
         tableau.move(model != 0)
@@ -466,10 +452,6 @@ def _checked(alpha, max_terms):
     return float(alpha), max_terms
 
 
-def _ridged(gram, ridge):
-    return gram + ridge * np.eye(len(gram))
-
-
 class _Scaled:
     """A problem with its empty columns left out and the others at unit mean square."""
 
@@ -497,234 +479,6 @@ class _Scaled:
         return Path(np.array(alphas, dtype=np.float64), physical, np.count_nonzero(physical, axis=1))
 
 
-class _Tableau:
-    """Symmetric matrix [[gram, right], [right^T, 0]] swept on the active columns.
-
-    With A the active columns, I the others and those of `right`, and S the matrix as given, `values`
-    holds -S_AA^-1 in its AA block, S_AA^-1 S_AI in AI, and S_II - S_IA S_AA^-1 S_AI in II (Dempster,
-    Elements of Continuous Multivariate Analysis (1969)). So a right-hand side keeps the
-    solution on active columns and the correlation with the residual on the others; one
-    column enters or leaves by a rank-one update.
-    """
-
-    def __init__(self, gram, *right):
-        n_columns, n_right = len(gram), len(right)
-        self._given = np.zeros((n_columns + n_right,) * 2, order="F")
-        self._given[:n_columns, :n_columns] = gram
-        for column, values in enumerate(right, start=n_columns):
-            self._given[:n_columns, column] = self._given[column, :n_columns] = values
-        self.n_columns = n_columns
-        self.values = self._given.copy(order="F")
-        self.active = np.zeros(n_columns + n_right, dtype=bool)
-
-    def pivot(self, k):
-        """Let column k in, or out again."""
-        values = self.values
-        column = values[:, k].copy()
-        pivot = column[k]
-        if not (pivot < 0 if self.active[k] else pivot > 0):
-            raise LinAlgError("the Gram matrix is not positive definite")
-        blas.dger(-1.0 / pivot, column, column, a=values, overwrite_a=True)
-        column /= -pivot if self.active[k] else pivot
-        column[k] = -1.0 / pivot
-        values[:, k] = values[k] = column
-        self.active[k] = not self.active[k]
-
-    def move(self, support):
-        """Make the columns of a mask, shape (p,), the active ones."""
-        changed = np.flatnonzero(support != self.active[: self.n_columns])
-        if len(changed) <= _FEW:
-            for k in changed:
-                self.pivot(k)
-        else:
-            self.active[: self.n_columns] = support
-            self._factorise()
-
-    def solution(self):
-        """Solution for the first right-hand side, shape (p,), zero outside the active columns."""
-        inside = self.active[: self.n_columns]
-        return np.where(inside, self.values[: self.n_columns, self.n_columns], 0.0)
-
-    def _factorise(self):
-        """Compute all values from the matrix as given."""
-        inside, outside = np.flatnonzero(self.active), np.flatnonzero(~self.active)
-        given, values = self._given, self.values
-        if not len(inside):
-            values[:] = given
-            return
-        cross = given[np.ix_(inside, outside)]
-        factor = cho_factor(given[np.ix_(inside, inside)], check_finite=False)
-        solution = cho_solve(factor, cross, check_finite=False)
-        values[np.ix_(inside, inside)] = -cho_solve(factor, np.eye(len(inside)), check_finite=False)
-        values[np.ix_(inside, outside)] = solution
-        values[np.ix_(outside, inside)] = solution.T
-        values[np.ix_(outside, outside)] = given[np.ix_(outside, outside)] - cross.T @ solution
-
-    def set_right(self, right, k, value):
-        """Change the right-hand side of number `right` at the inactive column k."""
-        right += self.n_columns
-        change = value - self._given[k, right]
-        for matrix in (self._given, self.values):
-            matrix[k, right] += change
-            matrix[right, k] += change
-
-    def gains(self):
-        """How much each column would lower the minimum for the first right-hand side; active ones: -1."""
-        left = np.diagonal(self.values)[: self.n_columns]
-        correlation = self.values[: self.n_columns, self.n_columns]
-        usable = ~self.active[: self.n_columns] & (left > _DEPENDENT)
-        return np.where(usable, correlation**2 / np.where(usable, left, 1.0), -1.0)
-
-    def losses(self):
-        """How much the minimum rises without each active column, and their variances."""
-        inside = np.flatnonzero(self.active)
-        variance = -np.diagonal(self.values)[inside]
-        return self.values[inside, self.n_columns] ** 2 / variance, variance
-
-    def best_swap(self):
-        """The pair (active column, other column) whose swap lowers the minimum most, and by how much."""
-        values, right = self.values, self.n_columns
-        inside = np.flatnonzero(self.active)
-        outside = np.flatnonzero(~self.active[:right])
-        loss, variance = self.losses()
-        # Correlation and remaining square of each column outside once one inside has left.
-        cross = values[outside][:, inside]
-        left = np.diagonal(values)[outside, None] + cross**2 / variance
-        correlation = values[outside, right, None] + cross * (values[inside, right] / variance)
-        usable = left > _DEPENDENT
-        gain = np.where(usable, correlation**2 / np.where(usable, left, 1.0), 0.0) - loss
-        enter, leave = np.unravel_index(gain.argmax(), gain.shape)
-        return gain[enter, leave], inside[leave], outside[enter]
-
-
-def _at_most(max_terms, n_columns):
-    return n_columns if max_terms is None else min(max_terms, n_columns)
-
-
-def _smallest_gain(alpha):
-    """Share of the target square that a term must gain: this is not known better than to rounding errors."""
-    return max(alpha, np.finfo(np.float64).eps)
-
-
-def _forward(scaled, max_terms, alpha):
-    """Forward selection by a Cholesky factorisation that grows by one row a step.
-
-    Parameters
-    ----------
-    scaled : _Scaled
-    max_terms : int or None
-    alpha : float
-        Smallest relative gain.
-
-    Returns
-    -------
-    order : ndarray of int, shape (m,)
-        The chosen columns.
-    gains : ndarray of float64, shape (m + 1,)
-        Relative gain of the best further column after each step.
-    factor : ndarray of float64, shape (m, m)
-        Upper triangular factor of the Gram matrix, with its ridge, of the chosen columns.
-    projection : ndarray of float64, shape (m,)
-        The solution of factor^T projection = moment.
-    """
-    n_columns = len(scaled.columns)
-    most = _at_most(max_terms, n_columns)
-    # The chosen columns stand first, in their order; chosen and others change places.
-    order = np.arange(n_columns)
-    factor, projection = np.zeros((most, n_columns)), np.empty(most)
-    left = np.diagonal(scaled.gram) + _RIDGE
-    correlation = scaled.moment.copy()
-    gains = []
-    for size in range(most + 1):
-        usable = left[size:] > _DEPENDENT
-        gain = np.where(usable, correlation[size:] ** 2 / np.where(usable, left[size:], 1.0), 0.0)
-        gains.append(gain.max(initial=0.0) / scaled.target if scaled.target > 0 else 0.0)
-        if size == most or gains[-1] <= _smallest_gain(alpha):
-            break
-        both = [size, size + int(gain.argmax())]
-        for array in (order, left, correlation):
-            array[both] = array[both[::-1]]
-        factor[:size, both] = factor[:size, both[::-1]]
-        row = scaled.gram[order[size], order[size:]] - factor[:size, size] @ factor[:size, size:]
-        pivot = np.sqrt(left[size])
-        row[0] = left[size]
-        row /= pivot
-        factor[size, size:], projection[size] = row, correlation[size] / pivot
-        left[size:] -= row**2
-        correlation[size:] -= row * projection[size]
-    size = len(gains) - 1
-    return order[:size], np.array(gains), factor[:size, :size], projection[:size]
-
-
-class _Replacement:
-    """Models of 0, 1, 2, ... terms by adding, removing and swapping terms.
-
-    A model is a tuple: minimum of the objective, relative gain of the best further term, coefficients.
-    """
-
-    def __init__(self, scaled, alpha):
-        self.scaled = scaled
-        self.tableau = _Tableau(_ridged(scaled.gram, _RIDGE), scaled.moment)
-        self.smallest_gain = _smallest_gain(alpha)
-
-    def model(self):
-        tableau, target = self.tableau, self.scaled.target
-        minimum = target + tableau.values[tableau.n_columns, tableau.n_columns]
-        gain = tableau.gains().max(initial=0.0)
-        return minimum, gain / target if target > 0 else 0.0, tableau.solution()
-
-    def grow(self, n_terms):
-        """Models of all sizes up to n_terms, or until no term gains enough."""
-        models = [self.model()]
-        while len(models) <= n_terms and models[-1][1] > self.smallest_gain:
-            self.tableau.pivot(int(self.tableau.gains().argmax()))
-            self.swap()
-            models.append(self.model())
-        return models
-
-    def shrink(self, models):
-        """Take terms out of the last model again, and put the models that are better into the list."""
-        for size in range(len(models) - 2, 0, -1):
-            losses, _ = self.tableau.losses()
-            self.tableau.pivot(np.flatnonzero(self.tableau.active)[losses.argmin()])
-            self.swap()
-            models[size] = min(models[size], self.model(), key=lambda model: model[0])
-
-    def mend(self, models):
-        """Where a model is worse than a smaller one, grow it from that; models without such a pair."""
-        for size in range(1, len(models)):
-            if models[size][0] >= models[size - 1][0]:
-                self.tableau.move(models[size - 1][2] != 0)
-                gains = self.tableau.gains()
-                if gains.max() <= 0:
-                    return models[:size]
-                self.tableau.pivot(int(gains.argmax()))
-                self.swap()
-                models[size] = self.model()
-        return models
-
-    def swap(self):
-        """Swap active columns for others while it pays."""
-        if self.tableau.active[: self.tableau.n_columns].all():
-            return
-        # A few swaps are enough; the bound is for gains that are nothing but rounding errors.
-        for _ in range(self.tableau.n_columns):
-            gain, leave, enter = self.tableau.best_swap()
-            minimum = self.scaled.target + self.tableau.values[self.tableau.n_columns, self.tableau.n_columns]
-            if gain <= max(_SWAP_GAIN * minimum, self.smallest_gain * self.scaled.target):
-                break
-            self.tableau.pivot(leave)
-            self.tableau.pivot(enter)
-
-    def path(self, models):
-        """Path of the models up to the first that no term improves enough."""
-        gains = np.array([gain for _, gain, _ in models])
-        enough = np.flatnonzero(gains <= self.smallest_gain)
-        models = models[: enough[0] + 1] if len(enough) else models
-        alphas = np.minimum.accumulate(gains[: len(models)])
-        return self.scaled.path(alphas, [coef for _, _, coef in models])
-
-
 def _ridge(gram, moment, alphas):
     """Minimisers of w^T G w / 2 - c^T w + alpha w^T w / 2, shape (m, p)."""
     values, vectors = np.linalg.eigh(gram)
@@ -745,12 +499,12 @@ def _lasso(gram, moment, alpha, max_terms, size=None):
     # The golden ratio spreads the perturbations of any number of columns evenly.
     spread = np.arange(1, len(moment) + 1) * 0.6180339887498949 % 1.0
     for ridge, perturbation in _LASSO_ATTEMPTS:
-        ridged = _ridged(gram, ridge) * size * size[:, None]
+        scaled = ridged(gram, ridge) * size * size[:, None]
         try:
-            alphas, coefs = _lasso_knots(ridged, moment + perturbation * largest * spread, alpha, max_terms)
+            alphas, coefs = _lasso_knots(scaled, moment + perturbation * largest * spread, alpha, max_terms)
         except LinAlgError:
             continue
-        if _violation(ridged, moment, alphas, coefs) <= 10 * perturbation * largest:
+        if _violation(scaled, moment, alphas, coefs) <= 10 * perturbation * largest:
             return alphas, coefs * size
     raise PathError(
         f"the lasso path could not be followed to alpha = {alpha:g}: the Gram matrix is not positive "
@@ -767,7 +521,7 @@ def _lasso_knots(gram, moment, alpha, max_terms):
     """
     n_columns = len(moment)
     signs = np.zeros(n_columns)
-    tableau = _Tableau(gram, moment, signs)
+    tableau = Tableau(gram, moment, signs)
     active = tableau.active[:n_columns]
     start = current = np.abs(moment).max()
     rounding = 8 * np.finfo(np.float64).eps * start

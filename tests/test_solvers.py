@@ -355,7 +355,7 @@ def test_replacement_is_better_than_greed_on_nearly_dependent_columns(seed):
 def test_shrinking_again_finds_better_models_than_growing_alone(monkeypatch):
     problem = make_problem(*overlapping_gaussians(80, 3.0))
     both = replacement_path(problem, max_terms=30)
-    monkeypatch.setattr(solvers._Replacement, "shrink", lambda self, models: None)
+    monkeypatch.setattr(solvers.Replacement, "shrink", lambda self, models: None)
     growing = replacement_path(problem, max_terms=30)
     ratio = residual_squares(both.coefs, problem) / residual_squares(growing.coefs, problem)
     assert (ratio[:31] < 1 + 1e-9).all()
@@ -375,7 +375,7 @@ def test_replacement_among_very_many_columns_uses_those_that_forward_selection_p
 
 def test_tableau_does_not_drift():
     gram, moment = scaled_normal_equations(make_problem(*overlapping_gaussians(60, 4.0)))
-    tableau = solvers._Tableau(gram, moment)
+    tableau = solvers.Tableau(gram, moment)
     for k in np.random.default_rng(0).integers(60, size=2099):
         tableau.pivot(k)
     kept = np.flatnonzero(tableau.active)

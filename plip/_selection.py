@@ -1,0 +1,141 @@
+"""Selection of columns of a scaled problem: forward, and with exchanges."""
+
+import numpy as np
+
+from plip._tableau import DEPENDENT, RIDGE, Tableau, ridged
+
+__all__ = ["Replacement", "at_most", "forward_selection"]
+
+# A swap of two terms must lower the residual square by this share of it; a smaller share costs time and
+# gains nothing on structures that were not fitted.
+_SWAP_GAIN = 1e-4
+
+
+def at_most(max_terms, n_columns):
+    """Number of terms allowed; None stands for all columns."""
+    return n_columns if max_terms is None else min(max_terms, n_columns)
+
+
+def _smallest_gain(alpha):
+    """Share of the target square that a term must gain: this is not known better than to rounding errors."""
+    return max(alpha, np.finfo(np.float64).eps)
+
+
+def forward_selection(scaled, max_terms, alpha):
+    """Forward selection by a Cholesky factorisation that grows by one row a step.
+
+    Parameters
+    ----------
+    scaled : object with `columns`, `gram`, `moment`, `target`
+        A problem at unit mean square, from `plip.solvers`.
+    max_terms : int or None
+    alpha : float
+        Smallest relative gain.
+
+    Returns
+    -------
+    order : ndarray of int, shape (m,)
+        The chosen columns.
+    gains : ndarray of float64, shape (m + 1,)
+        Relative gain of the best further column after each step.
+    factor : ndarray of float64, shape (m, m)
+        Upper triangular factor of the Gram matrix, with its ridge, of the chosen columns.
+    projection : ndarray of float64, shape (m,)
+        The solution of factor^T projection = moment.
+    """
+    n_columns = len(scaled.columns)
+    most = at_most(max_terms, n_columns)
+    # The chosen columns stand first, in their order; chosen and others change places.
+    order = np.arange(n_columns)
+    factor, projection = np.zeros((most, n_columns)), np.empty(most)
+    left = np.diagonal(scaled.gram) + RIDGE
+    correlation = scaled.moment.copy()
+    gains = []
+    for size in range(most + 1):
+        usable = left[size:] > DEPENDENT
+        gain = np.where(usable, correlation[size:] ** 2 / np.where(usable, left[size:], 1.0), 0.0)
+        gains.append(gain.max(initial=0.0) / scaled.target if scaled.target > 0 else 0.0)
+        if size == most or gains[-1] <= _smallest_gain(alpha):
+            break
+        both = [size, size + int(gain.argmax())]
+        for array in (order, left, correlation):
+            array[both] = array[both[::-1]]
+        factor[:size, both] = factor[:size, both[::-1]]
+        row = scaled.gram[order[size], order[size:]] - factor[:size, size] @ factor[:size, size:]
+        pivot = np.sqrt(left[size])
+        row[0] = left[size]
+        row /= pivot
+        factor[size, size:], projection[size] = row, correlation[size] / pivot
+        left[size:] -= row**2
+        correlation[size:] -= row * projection[size]
+    size = len(gains) - 1
+    return order[:size], np.array(gains), factor[:size, :size], projection[:size]
+
+
+class Replacement:
+    """Models of 0, 1, 2, ... terms by adding, removing and swapping terms.
+
+    A model is a tuple: minimum of the objective, relative gain of the best further term, coefficients.
+    """
+
+    def __init__(self, scaled, alpha):
+        self.scaled = scaled
+        self.tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
+        self.smallest_gain = _smallest_gain(alpha)
+
+    def model(self):
+        tableau, target = self.tableau, self.scaled.target
+        minimum = target + tableau.values[tableau.n_columns, tableau.n_columns]
+        gain = tableau.gains().max(initial=0.0)
+        return minimum, gain / target if target > 0 else 0.0, tableau.solution()
+
+    def grow(self, n_terms):
+        """Models of all sizes up to n_terms, or until no term gains enough."""
+        models = [self.model()]
+        while len(models) <= n_terms and models[-1][1] > self.smallest_gain:
+            self.tableau.pivot(int(self.tableau.gains().argmax()))
+            self.swap()
+            models.append(self.model())
+        return models
+
+    def shrink(self, models):
+        """Take terms out of the last model again, and put the models that are better into the list."""
+        for size in range(len(models) - 2, 0, -1):
+            losses, _ = self.tableau.losses()
+            self.tableau.pivot(np.flatnonzero(self.tableau.active)[losses.argmin()])
+            self.swap()
+            models[size] = min(models[size], self.model(), key=lambda model: model[0])
+
+    def mend(self, models):
+        """Where a model is worse than a smaller one, grow it from that; models without such a pair."""
+        for size in range(1, len(models)):
+            if models[size][0] >= models[size - 1][0]:
+                self.tableau.move(models[size - 1][2] != 0)
+                gains = self.tableau.gains()
+                if gains.max() <= 0:
+                    return models[:size]
+                self.tableau.pivot(int(gains.argmax()))
+                self.swap()
+                models[size] = self.model()
+        return models
+
+    def swap(self):
+        """Swap active columns for others while it pays."""
+        if self.tableau.active[: self.tableau.n_columns].all():
+            return
+        # A few swaps are enough; the bound is for gains that are nothing but rounding errors.
+        for _ in range(self.tableau.n_columns):
+            gain, leave, enter = self.tableau.best_swap()
+            minimum = self.scaled.target + self.tableau.values[self.tableau.n_columns, self.tableau.n_columns]
+            if gain <= max(_SWAP_GAIN * minimum, self.smallest_gain * self.scaled.target):
+                break
+            self.tableau.pivot(leave)
+            self.tableau.pivot(enter)
+
+    def path(self, models):
+        """Path of the models up to the first that no term improves enough."""
+        gains = np.array([gain for _, gain, _ in models])
+        enough = np.flatnonzero(gains <= self.smallest_gain)
+        models = models[: enough[0] + 1] if len(enough) else models
+        alphas = np.minimum.accumulate(gains[: len(models)])
+        return self.scaled.path(alphas, [coef for _, _, coef in models])
