@@ -37,6 +37,28 @@ class Neighbors:
     vector_pc: np.ndarray
     distance_p: np.ndarray
 
+    def shortest_distances(self, n_species):
+        """Shortest distance by species of center and neighbor, symmetric, infinite where no pair is.
+
+        Parameters
+        ----------
+        n_species : int
+            Number of species.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_species, n_species)
+            Angstrom.
+        """
+        shortest = np.full((n_species, n_species), np.inf)
+        # Buckets of one atom and one species; empty ones have no minimum of their own.
+        bucket = np.flatnonzero(np.diff(self.first_as))
+        if len(bucket):
+            nearest = np.minimum.reduceat(self.distance_p, self.first_as[bucket])
+            np.minimum.at(shortest, (self.species_a[bucket // n_species], bucket % n_species), nearest)
+        # Rounding may tell the two directions of a pair apart.
+        return np.minimum(shortest, shortest.T)
+
 
 def find_neighbors(atoms, species_a, n_species, cutoff):
     """All neighbours within the cutoff, periodic images included.

@@ -29,7 +29,7 @@ class Storage:
         self._setting = joblib.hash([[term.to_dict() for term in design.terms], design.species])
 
     def __call__(self, design, atoms, forces, has_stress):
-        values, force_rows, force_products, virial_rows = self._compute(
+        values, shortest, force_rows, force_products, virial_rows = self._compute(
             design,
             self._setting,
             atoms.numbers,
@@ -39,15 +39,16 @@ class Storage:
             forces,
             has_stress,
         )
-        return _StoredStructure(design, atoms, values, force_rows, force_products, virial_rows)
+        return _StoredStructure(design, atoms, values, shortest, force_rows, force_products, virial_rows)
 
 
 class _StoredStructure:
     """What `StructureDesign` offers, from stored arrays."""
 
-    def __init__(self, design, atoms, values, force_rows, force_products, virial_rows):
+    def __init__(self, design, atoms, values, shortest, force_rows, force_products, virial_rows):
         self.atoms = atoms
         self.values = values
+        self.shortest = shortest
         self.counts = design.counts(atoms)
         self.force_products = force_products
         self._force_rows = force_rows
@@ -63,7 +64,7 @@ class _StoredStructure:
 
 
 def _compute(design, setting, numbers, positions, cell, pbc, forces, has_stress):
-    """Values, force rows or their products with the forces (whichever is smaller), virial rows."""
+    """Values, shortest distances, force rows or their products with the forces, virial rows."""
     from ase import Atoms
 
     structure = StructureDesign(design, Atoms(numbers, positions, cell=cell, pbc=pbc))
@@ -78,4 +79,4 @@ def _compute(design, setting, numbers, positions, cell, pbc, forces, has_stress)
         elif n_rows > n_terms + 1:
             rows = np.column_stack([force_rows, forces.ravel()])
             force_rows, force_products = None, rows.T @ rows
-    return structure.values, force_rows, force_products, virial_rows
+    return structure.values, structure.shortest, force_rows, force_products, virial_rows

@@ -97,7 +97,7 @@ def empty_sums(width):
 
 
 def chunk_sums(design, structures, labels, reference, first_index, stored, parent_process):
-    """Sums of one chunk, on one BLAS thread in whatever process it runs."""
+    """Sums and shortest distances by species of one chunk, on one BLAS thread in whatever process it runs."""
     if os.getpid() == parent_process:
         return _accumulate(design, structures, labels, reference, first_index, stored)
     with single_blas_thread():
@@ -110,6 +110,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
     sums = empty_sums(width)
     block = _Block(sums["force"], n_terms, width)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
+    shortest = np.full((len(design.species), len(design.species)), np.inf)
     for k, atoms in enumerate(structures):
         weight = labels.sample_weight[k]
         if weight == 0.0:
@@ -124,6 +125,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
                 f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
+        np.minimum(shortest, structure.shortest, out=shortest)
         if labels.energy is not None:
             energy = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [energy]])
@@ -148,7 +150,7 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
         sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)
     if virial_rows:
         sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, wait=True)
-    return sums
+    return sums, shortest
 
 
 class _Block:

@@ -53,13 +53,18 @@ class NormalEquations:
         Fitted descriptors.
     n_structures : int
         Number of structures.
+    shortest_distances : dict, or None
+        Shortest distance in Angstrom of each pair of species (symbols sorted) in the structures with weight;
+        infinite where the pair never comes within the cutoff. Normal equations from which others were taken
+        out keep theirs. None if unknown, in files of older versions.
     """
 
-    def __init__(self, descriptors, sums, reference, n_structures):
+    def __init__(self, descriptors, sums, reference, n_structures, shortest_distances=None):
         self.descriptors = descriptors
         self._sums = sums
         self._reference = reference
         self.n_structures = n_structures
+        self.shortest_distances = shortest_distances
 
     @property
     def terms(self):
@@ -233,15 +238,18 @@ class NormalEquations:
             for chunk in chunks
         )
         sums = empty_sums(_width(descriptors))
+        shortest = np.full((len(descriptors.species_),) * 2, np.inf)
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
             parts = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)
-            for chunk, part in zip(chunks, parts, strict=True):
+            for chunk, (part, near) in zip(chunks, parts, strict=True):
+                np.minimum(shortest, near, out=shortest)
                 for target in TARGETS:
                     sums[target].add(part[target])
                 bar.update(chunk.stop - chunk.start)
             for target in TARGETS:
                 sums[target].complete()
-        return cls(descriptors, sums, reference, len(structures))
+        distances = _by_pair(descriptors.species_, shortest)
+        return cls(descriptors, sums, reference, len(structures), distances)
 
     def __add__(self, other):
         return self._combine(other, 1)
@@ -262,8 +270,12 @@ class NormalEquations:
         sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
         if any(part.n_rows < 0 for part in sums.values()):
             raise ValueError("cannot take out more rows than there are")
+        distances = self.shortest_distances
+        if sign > 0 and distances is not None:
+            others = other.shortest_distances
+            distances = others and {pair: min(distances[pair], others[pair]) for pair in distances}
         return NormalEquations(
-            self.descriptors, sums, self._reference, self.n_structures + sign * other.n_structures
+            self.descriptors, sums, self._reference, self.n_structures + sign * other.n_structures, distances
         )
 
     def _rebased(self, reference):
@@ -385,6 +397,8 @@ class NormalEquations:
             "weight_sums": self.weight_sums,
         }
         arrays = {target: self._sums[target].products for target in TARGETS if self.n_rows[target]}
+        if self.shortest_distances is not None:
+            arrays["shortest_distances"] = list(self.shortest_distances.values())
         with write_whole(path, "wb") as file:
             np.savez(file, header=json.dumps(header), reference=self._reference, **arrays)
 
@@ -425,7 +439,11 @@ class NormalEquations:
                     )
                     for target in TARGETS
                 }
-                return cls(descriptors, sums, archive["reference"], header["n_structures"])
+                distances = None
+                if "shortest_distances" in archive:
+                    pairs = itertools.combinations_with_replacement(descriptors.species_, 2)
+                    distances = dict(zip(pairs, archive["shortest_distances"].tolist(), strict=True))
+                return cls(descriptors, sums, archive["reference"], header["n_structures"], distances)
         except (ValueError, KeyError, EOFError, TypeError) as error:
             raise ValueError(f"{os.fspath(path)} does not hold normal equations of plip: {error}") from error
 
@@ -498,6 +516,12 @@ def _problem(products, n_terms, weight_sum):
 def _pseudo_inverse(composition):
     # Below 1e-10 of the largest eigenvalue compositions do not tell species apart.
     return np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
+
+
+def _by_pair(species, symmetric):
+    """Entries of a symmetric matrix by pair of species, the symbols of each sorted."""
+    pairs = itertools.combinations_with_replacement(range(len(species)), 2)
+    return {(species[s], species[t]): float(symmetric[s, t]) for s, t in pairs}
 
 
 def _warn_of_memory(n_terms, n_species):

@@ -6,6 +6,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.neighborlist import neighbor_list
 from threadpoolctl import threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors
@@ -266,3 +267,58 @@ def test_descriptors_that_are_not_finite_name_the_structure(structures):
     close = structures[:1] + [labelled(Atoms("SiC", [[0, 0, 0], [0.5, 0, 0]]), np.random.default_rng(0))]
     with pytest.raises(ValueError, match="structure 1"):
         NormalEquations.from_structures(close, steep, stress=[None, None])
+
+
+def shortest_by_ase(structures, cutoff):
+    """By pair of species that comes within the cutoff."""
+    shortest = {}
+    for atoms in structures:
+        for i, j, distance in zip(*neighbor_list("ijd", atoms, cutoff), strict=True):
+            pair = tuple(sorted((atoms.symbols[i], atoms.symbols[j])))
+            shortest[pair] = min(distance, shortest.get(pair, np.inf))
+    return shortest
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_shortest_distances_of_each_pair_of_species(structures, descriptors, tmp_path, monkeypatch, memory):
+    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    memory = str(tmp_path / "memory") if memory else None
+    close = labelled(bulk("SiC", "zincblende", a=3.0), np.random.default_rng(0))
+    structures = [close, *structures]
+    weights = [0.0] + [1.0] * (len(structures) - 1)
+    for _ in range(2):  # computed, then taken from the memory
+        found = NormalEquations.from_structures(
+            structures, descriptors, sample_weight=weights, memory=memory
+        ).shortest_distances
+        assert found == pytest.approx(shortest_by_ase(structures[1:], 4.0), rel=1e-12)
+        assert list(found) == [("C", "C"), ("C", "Si"), ("Si", "Si")]
+
+
+def test_shortest_distances_merge_and_are_kept(structures, tmp_path):
+    descriptors = PLIPDescriptors(cutoff=2.5, three_body=None, n_body=None, species=["H", "Si", "C"])
+    rng = np.random.default_rng(0)
+    near = labelled(Atoms("SiC", [[0, 0, 0], [1.6, 0, 0]]), rng, stress=False)
+    far = labelled(Atoms("SiCSi", [[0, 0, 0], [1.9, 0, 0], [0, 2.3, 0]]), rng, stress=False)
+    first = NormalEquations.from_structures([far], descriptors)
+    second = NormalEquations.from_structures([near], first.descriptors)
+    assert first.shortest_distances == pytest.approx(
+        {**dict.fromkeys([("C", "C"), ("C", "H"), ("H", "H"), ("H", "Si")], np.inf)}
+        | {("C", "Si"): 1.9, ("Si", "Si"): 2.3}
+    )
+    both = first + second
+    assert both.shortest_distances == pytest.approx({**first.shortest_distances, ("C", "Si"): 1.6})
+    assert (both - second).shortest_distances == both.shortest_distances
+    both.save(tmp_path / "both.npz")
+    assert NormalEquations.load(tmp_path / "both.npz").shortest_distances == both.shortest_distances
+
+
+def test_file_without_shortest_distances(structures, descriptors, tmp_path):
+    """As written by version 0.1."""
+    equations = NormalEquations.from_structures(structures, descriptors)
+    equations.shortest_distances = None
+    equations.save(tmp_path / "old.npz")
+    old = NormalEquations.load(tmp_path / "old.npz")
+    assert old.shortest_distances is None
+    other = NormalEquations.from_structures(structures, descriptors)
+    assert (old + other).shortest_distances is None
+    assert (other + old).shortest_distances is None
