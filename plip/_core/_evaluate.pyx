@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
@@ -70,10 +71,14 @@ cdef extern from "plip_core.h" nogil:
     int plip_evaluate(
         const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int
     )
+    enum:
+        PLIP_TOO_MANY
+        PLIP_FAR_AWAY
+
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["Core", "NeighborList"]
+__all__ = ["Core", "NeighborList", "find_neighbors"]
 
 KINDS = {
     "two-body": PLIP_TWO_BODY,
@@ -90,6 +95,137 @@ BLOCKS = 8
 cdef int NO_MASK = 0x7FFFFFFF
 
 
+cdef int build_list(
+    plip_list *pairs,
+    const double[:, ::1] positions,
+    const double[:, ::1] cell,
+    const int[::1] periodic,
+    double cutoff,
+) except -1:
+    """Make a neighbour list; see `NeighborList` for the parameters and errors."""
+    cdef int status, n = positions.shape[0]
+    cdef const double *r = &positions[0, 0] if n else NULL
+    if n and positions.shape[1] != 3 or cell.shape[0] != 3 or cell.shape[1] != 3 or periodic.shape[0] != 3:
+        raise ValueError("positions must be of shape (n, 3), cell (3, 3), periodic (3,)")
+    if not 0.0 < cutoff < INFINITY:
+        raise ValueError(f"cutoff must be a positive length in Angstrom, got {cutoff}")
+    with nogil:
+        status = plip_list_build(pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
+    if status == PLIP_TOO_MANY:
+        raise ValueError(
+            f"the structure has too many neighbours within {cutoff:g} Angstrom for the memory (more than 50 "
+            "million, and more than 500 for each atom): check its cell and positions (in Angstrom), or use a "
+            "shorter cutoff or a smaller structure"
+        )
+    if status == PLIP_FAR_AWAY:
+        raise ValueError(
+            "the structure has atoms too many cell vectors away from its cell, or lengths that are not finite: "
+            "correct its cell and positions (in Angstrom)"
+        )
+    if status:
+        raise MemoryError("the neighbour list does not fit into memory")
+    return 0
+
+
+def find_neighbors(
+    const double[:, ::1] positions not None,
+    const double[:, ::1] cell not None,
+    pbc,
+    double cutoff,
+    const int[::1] species not None,
+    int n_species,
+):
+    """All neighbours within a cutoff, by centre and by the species of the neighbour.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n_atoms, 3)
+        Angstrom; may lie outside the cell.
+    cell : ndarray of float64, shape (3, 3)
+        Angstrom, in rows; rows of directions that are not periodic do not matter.
+    pbc : array_like of bool, shape (3,)
+        Periodic directions.
+    cutoff : float
+        Angstrom.
+    species : ndarray of int32, shape (n_atoms,)
+        Species of each atom, below `n_species`.
+    n_species : int
+        Number of species.
+
+    Returns
+    -------
+    first_as : ndarray of int64, shape (n_atoms * n_species + 1,)
+        Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are the neighbours of
+        species s of atom i, in an order that depends on the arguments only.
+    neighbor_p : ndarray of int32, shape (n_pairs,)
+        Index j of the neighbour.
+    vector_pc : ndarray of float64, shape (n_pairs, 3)
+        Vectors r_j - r_i, image included, in Angstrom; those of i to j and of j to i differ by their sign alone.
+    distance_p : ndarray of float64, shape (n_pairs,)
+        Their lengths in Angstrom, below `cutoff`.
+
+    Raises
+    ------
+    ValueError
+        As for `NeighborList`, or if a species is out of range.
+    """
+    cdef NeighborList pairs
+    cdef plip_list *p
+    cdef int n = positions.shape[0], i, j, b, c, s, pass_
+    cdef int64_t m, m_out, place
+    cdef int[3] shift
+    cdef double[3] d
+    cdef double r
+    cdef bint outside = n_species < 1 or species.shape[0] != n
+    for i in range(n if not outside else 0):
+        outside |= not 0 <= species[i] < n_species
+    if outside:
+        raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
+    # A little more, so that the distance as it is computed here decides, alike in both directions.
+    pairs = NeighborList(positions, cell, np.array(pbc, dtype=bool).astype(np.int32), cutoff * (1.0 + 1e-9))
+    p = &pairs.pairs
+    first = np.zeros(n * <size_t>n_species + 1, np.int64)
+    cdef int64_t[::1] next_as = first
+    cdef int[::1] neighbor_p = np.empty(0, np.int32)
+    cdef double[:, ::1] vector_pc = np.empty((0, 3))
+    cdef double[::1] distance_p = np.empty(0)
+    # The first pass counts, the second one writes.
+    for pass_ in range(2):
+        with nogil:
+            for i in range(n):
+                for m in range(p.offset[i], p.offset[i + 1]):
+                    b = p.neighbours[m]
+                    j = p.owner[b]
+                    for c in range(3):
+                        shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
+                    for c in range(3):
+                        d[c] = positions[j, c] - positions[i, c] + (
+                            shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+                        )
+                    r = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+                    if not r < cutoff:
+                        continue
+                    place = i * <int64_t>n_species + species[j]
+                    if pass_ == 0:
+                        next_as[place + 1] += 1
+                        continue
+                    m_out = next_as[place]
+                    neighbor_p[m_out] = j
+                    for c in range(3):
+                        vector_pc[m_out, c] = d[c]
+                    distance_p[m_out] = r
+                    next_as[place] += 1
+        if pass_ == 0:
+            np.cumsum(first, out=first)
+            neighbor_p = np.empty(first[n * <size_t>n_species], np.int32)
+            vector_pc = np.empty((neighbor_p.shape[0], 3))
+            distance_p = np.empty(neighbor_p.shape[0])
+    # Each place has moved on to where the next one began.
+    first[1:] = first[: n * <size_t>n_species]
+    first[0] = 0
+    return first, np.asarray(neighbor_p), np.asarray(vector_pc), np.asarray(distance_p)
+
+
 cdef class NeighborList:
     """All pairs of atoms closer than a cutoff, both ways; images are atoms of their own.
 
@@ -98,7 +234,7 @@ cdef class NeighborList:
     positions : ndarray of float64, shape (n, 3)
         Angstrom; may lie outside the cell.
     cell : ndarray of float64, shape (3, 3)
-        Three independent rows, also where the system is not periodic.
+        Angstrom, in rows; rows of directions that are not periodic do not matter.
     periodic : ndarray of int32, shape (3,)
     cutoff : float
         Angstrom.
@@ -113,7 +249,8 @@ cdef class NeighborList:
     Raises
     ------
     ValueError
-        If the cutoff reaches more images than can be counted.
+        If there are more neighbours or images than memory should hold (50 million pairs, or 500 for each atom
+        if that is more), an atom is too far outside the cell, or the cutoff is not a positive number.
     """
 
     cdef plip_list pairs
@@ -125,16 +262,7 @@ cdef class NeighborList:
         const int[::1] periodic not None,
         double cutoff,
     ):
-        cdef int status, n = positions.shape[0]
-        cdef const double *r = &positions[0, 0] if n else NULL
-        with nogil:
-            status = plip_list_build(&self.pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
-        if status == -2:
-            raise ValueError(
-                f"the cutoff of {cutoff} A reaches more images of the cell than can be counted: check it"
-            )
-        if status:
-            raise MemoryError("the neighbour list does not fit into memory")
+        build_list(&self.pairs, positions, cell, periodic, cutoff)
 
     def __dealloc__(self):
         plip_list_free(&self.pairs)

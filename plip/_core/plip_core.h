@@ -103,8 +103,15 @@ typedef struct {
     double closest;      /* shortest distance of a pair; infinite without pairs */
 } plip_list;
 
-/* All pairs closer than `cutoff`, each in both directions. `cell` has three independent rows, also in
- * directions that are not periodic. 0, -1 if memory ran out, -2 if there are more images than an int counts. */
+/* Why there is no list. */
+enum {
+    PLIP_NO_MEMORY = -1,
+    PLIP_TOO_MANY = -2, /* neighbours or images */
+    PLIP_FAR_AWAY = -3  /* an atom is more cells away than can be counted, or a number is not finite */
+};
+
+/* All pairs closer than `cutoff`, each in both directions, in an order that depends on the arguments only. Rows of
+ * `cell` in directions that are not periodic do not matter. Returns 0 or a reason from above. */
 int plip_list_build(plip_list *list, int n, const double *positions, const double *cell, const int *periodic,
                     double cutoff);
 void plip_list_free(plip_list *list);
