@@ -160,7 +160,7 @@ def find_neighbors(
     neighbor_p : ndarray of int32, shape (n_pairs,)
         Index j of the neighbour.
     vector_pc : ndarray of float64, shape (n_pairs, 3)
-        Vectors r_j - r_i, image included, in Angstrom; those of i to j and of j to i differ by their sign alone.
+        Vectors r_j - r_i, image included, in Angstrom; opposite ones differ by their sign alone.
     distance_p : ndarray of float64, shape (n_pairs,)
         Their lengths in Angstrom, below `cutoff`.
 
@@ -171,7 +171,7 @@ def find_neighbors(
     """
     cdef NeighborList pairs
     cdef plip_list *p
-    cdef int n = positions.shape[0], i, j, b, c, s, pass_
+    cdef int n = positions.shape[0], i, j, b, c, pass_
     cdef int64_t m, m_out, place
     cdef int[3] shift
     cdef double[3] d
