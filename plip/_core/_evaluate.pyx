@@ -119,7 +119,7 @@ cdef int build_list(
         )
     if status == PLIP_FAR_AWAY:
         raise ValueError(
-            "the structure has atoms too many cell vectors away from its cell, or lengths that are not finite: "
+            "the structure has atoms too many cell vectors away from its cell, or lengths not finite: "
             "correct its cell and positions (in Angstrom)"
         )
     if status:
