@@ -16,7 +16,14 @@ from plip._terms import arm_permutations
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 
-__all__ = ["OFFERS", "automatic_cutoff", "automatic_interactions", "count_columns", "shortest_distance"]
+__all__ = [
+    "OFFERS",
+    "PRESETS",
+    "automatic_cutoff",
+    "automatic_interactions",
+    "count_columns",
+    "shortest_distance",
+]
 
 # Ranks (p, q, t), from cheap to dear in simulations.
 _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
@@ -93,6 +100,9 @@ OFFERS = {
     "accurate": {"first": (0, 0, 1, 3), "columns": (150, 200, 450, 1200), "reach": 0.9},
     "extensive": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0},
 }
+
+# Names that stand for all descriptors.
+PRESETS = tuple(offer for offer in OFFERS if offer != "auto")
 
 # Least width over spacing of the two- and N-body functions of several species. They share one grid, which
 # starts at the shortest distance of all pairs; where a pair has few data, narrow functions run wild.

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
 from plip._design import Design, StructureDesign
-from plip._offer import OFFERS, automatic_cutoff, automatic_interactions, shortest_distance
+from plip._offer import OFFERS, PRESETS, automatic_cutoff, automatic_interactions, shortest_distance
 from plip._parameters import Parameters
 from plip._structures import check_structures
 from plip._terms import Term, build_terms
@@ -18,7 +18,12 @@ from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]
 
-_INTERACTIONS = ("two_body", "three_body", "n_body", "four_body")
+_INTERACTIONS = {
+    "two_body": interactions.TwoBody,
+    "three_body": interactions.ThreeBody,
+    "n_body": interactions.NBody,
+    "four_body": interactions.FourBody,
+}
 
 
 class PLIPDescriptors(TransformerMixin, BaseEstimator):
@@ -119,10 +124,37 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         PLIPDescriptors(cutoff='auto', four_body='fast', n_body='fast',
                         three_body='fast', two_body='fast')
         """
-        presets = [offer for offer in OFFERS if offer != "auto"]
-        if name not in presets:
-            raise ValueError(f"preset must be one of {', '.join(map(repr, presets))}, got {name!r}")
+        if not isinstance(name, str) or name not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
         return cls(**{"cutoff": "auto", **dict.fromkeys(_INTERACTIONS, name), **parameters})
+
+    def set_params(self, **params):
+        """Set parameters, nested ones as ``three_body__max_power``.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or an interaction that is to be changed is no object.
+        """
+        for key in params:
+            name, _, nested = key.partition("__")
+            value = params.get(name, getattr(self, name, None))
+            if nested and name in _INTERACTIONS and not hasattr(value, "set_params"):
+                kind = _INTERACTIONS[name].__name__
+                raise ValueError(
+                    f"{name} is {value!r}, which has no parameter {nested!r}: give an object, "
+                    f"descriptors=PLIPDescriptors({name}={kind}(...))"
+                )
+        return super().set_params(**params)
 
     def fit(self, X, y=None):
         """Fix the species and the table of terms.
@@ -273,6 +305,37 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         counts = [f"atoms {symbol}" for symbol in self.species_] if self.atom_counts else []
         return np.array(counts + [term.name for term in self.terms_], dtype=object)
+
+
+def as_descriptors(value):
+    """Descriptors from what a user may give in their place.
+
+    Parameters
+    ----------
+    value : PLIPDescriptors, str or None
+        Descriptors are returned as they are, the name of a preset becomes that preset, and None
+        ``PLIPDescriptors()``.
+
+    Returns
+    -------
+    PLIPDescriptors
+
+    Raises
+    ------
+    TypeError
+        If the value is of another type.
+    ValueError
+        If there is no preset of this name.
+    """
+    if value is None:
+        return PLIPDescriptors()
+    if isinstance(value, PLIPDescriptors):
+        return value
+    if isinstance(value, str) and value in PRESETS:
+        return PLIPDescriptors.preset(value)
+    names = ", ".join(map(repr, PRESETS))
+    error = ValueError if isinstance(value, str) else TypeError
+    raise error(f"descriptors must be PLIPDescriptors, the name of a preset ({names}) or None, got {value!r}")
 
 
 def descriptors_to_dict(descriptors):

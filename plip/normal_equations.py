@@ -22,7 +22,7 @@ from plip._design import Design
 from plip._files import write_whole
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
-from plip.descriptors import PLIPDescriptors, descriptors_from_dict, descriptors_to_dict
+from plip.descriptors import as_descriptors, descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS, read_labels
 from plip.solvers import LinearProblem
 
@@ -107,8 +107,8 @@ class NormalEquations:
         X : iterable of ase.Atoms
             Structures. A generator is read in batches and never held as a whole; its
             labels must be attached to the Atoms.
-        descriptors : PLIPDescriptors
-            Fitted, or else fitted here to a clone.
+        descriptors : PLIPDescriptors, name of a preset or None
+            Fitted, or else fitted here to a clone. None means ``PLIPDescriptors()``.
         y : array_like of float64, shape (n_structures,), or None
             Total energies in eV; None takes the attached ones.
         forces : sequence of array_like, shapes (n_atoms, 3), or None
@@ -135,8 +135,7 @@ class NormalEquations:
         TypeError, ValueError
             If a structure or label is not valid; the message names its index.
         """
-        if not isinstance(descriptors, PLIPDescriptors):
-            raise TypeError(f"descriptors must be PLIPDescriptors, got {type(descriptors).__name__}")
+        descriptors = as_descriptors(descriptors)
         options = {"n_jobs": n_jobs, "memory": memory, "targets": targets}
         labels = (y, forces, stress, sample_weight)
         if not isinstance(X, Iterator):

@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 
 from plip import metrics
 from plip._design import Design
+from plip._offer import PRESETS
 from plip._structures import check_structures
 from plip._sums import single_blas_thread
-from plip.descriptors import PLIPDescriptors
+from plip.descriptors import as_descriptors
 from plip.labels import TARGETS, Labels, read_energies, read_forces, read_labels, read_sample_weight
 from plip.normal_equations import ArrayEquations, NormalEquations, least_squares_reference
 from plip.potential import Potential
@@ -52,14 +53,56 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError(f"max_terms must be a positive integer or None, got {self.max_terms!r}")
         if not isinstance(self.refit, (bool, np.bool_)):
             raise ValueError(f"refit must be True or False, got {self.refit!r}")
-        if self.descriptors is not None and not self._is_precomputed():
-            if not isinstance(self.descriptors, PLIPDescriptors):
-                raise ValueError(
-                    f"descriptors must be PLIPDescriptors, 'precomputed' or None, got {self.descriptors!r}"
-                )
+        if not self._is_precomputed():
+            as_descriptors(self.descriptors)
+
+    def get_params(self, deep=True):
+        """Parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of the descriptors as ``descriptors__cutoff``, also where a name or None
+            stands for the descriptors.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super().get_params(deep=deep)
+        if deep and self._descriptors_have_default():
+            nested = as_descriptors(self.descriptors).get_params()
+            params.update({f"descriptors__{name}": value for name, value in nested.items()})
+        return params
+
+    def set_params(self, **params):
+        """Set parameters, nested ones as ``descriptors__cutoff``.
+
+        Nested ones make ``PLIPDescriptors`` of a preset's name and of None.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+        """
+        if "descriptors" in params:
+            self.descriptors = params.pop("descriptors")
+        if any(name.startswith("descriptors__") for name in params) and self._descriptors_have_default():
+            self.descriptors = as_descriptors(self.descriptors)
+        return super().set_params(**params)
+
+    def _descriptors_have_default(self):
+        """Whether `descriptors` is None or a preset's name, which stand for PLIPDescriptors."""
+        value = self.descriptors
+        return value is None or (isinstance(value, str) and value in PRESETS)
 
     def _new_descriptors(self):
-        return PLIPDescriptors() if self.descriptors is None else clone(self.descriptors)
+        return clone(as_descriptors(self.descriptors))
 
     def _fitted_targets(self):
         """Targets that the weights let in."""
@@ -193,9 +236,10 @@ class PLIPRegressor(_PLIPModel):
 
     Parameters
     ----------
-    descriptors : PLIPDescriptors, "precomputed" or None, default=None
-        The interactions on offer; None means ``PLIPDescriptors()``. With "precomputed", X is a
-        numeric array (n_samples, n_terms) and y any target.
+    descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default=None
+        The interactions on offer; None means ``PLIPDescriptors()``, a name such as "accurate" means
+        ``PLIPDescriptors.preset("accurate")``. With "precomputed", X is a numeric array (n_samples, n_terms)
+        and y any target.
     solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
         How coefficients are found; see `plip.solvers`.
     alpha : float, default=1e-5
@@ -391,8 +435,8 @@ class PLIPRegressorCV(_PLIPModel):
 
     Parameters
     ----------
-    descriptors : PLIPDescriptors or None, default=None
-        The interactions on offer; None means ``PLIPDescriptors()``.
+    descriptors : PLIPDescriptors, name of a preset or None, default=None
+        The interactions on offer, as in `PLIPRegressor`.
     solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
         Whose path is searched.
     alpha : float, default=1e-5

@@ -577,6 +577,63 @@ def test_cross_validation_by_groups(silicon_carbide):
         PLIPRegressorCV(small_descriptors(), cv=GroupKFold(3)).fit(train)
 
 
+@pytest.mark.parametrize("estimator", [PLIPRegressor, PLIPRegressorCV])
+@pytest.mark.parametrize("descriptors", [None, "fast", PLIPDescriptors()])
+def test_parameters_of_default_descriptors_are_searched(silicon_carbide, estimator, descriptors):
+    model = estimator(descriptors, max_terms=5)
+    assert "descriptors__cutoff" in model.get_params() and "descriptors__cutoff" not in model.get_params(
+        False
+    )
+    before = clone(model).get_params()["descriptors__three_body"]
+    grid = {"descriptors__cutoff": [3.0, 3.4], "descriptors__n_body": [None]}
+    search = GridSearchCV(model, grid, cv=2).fit(silicon_carbide[0][::3])
+    best = search.best_estimator_
+    assert best.descriptors_.cutoff_ == search.best_params_["descriptors__cutoff"]
+    # What the search does not change stays that of the default.
+    assert best.descriptors.three_body == before == model.get_params()["descriptors__three_body"]
+    assert model.descriptors is descriptors
+
+
+def test_nested_parameters_of_default_descriptors():
+    model = PLIPRegressor().set_params(descriptors__cutoff=4.0, alpha=1e-3)
+    assert isinstance(model.descriptors, PLIPDescriptors)
+    assert (model.descriptors.cutoff, model.alpha) == (4.0, 1e-3)
+    model.set_params(descriptors="accurate", descriptors__cutoff="auto")
+    assert model.descriptors.four_body == "accurate"
+    with pytest.raises(ValueError, match="bogus"):
+        PLIPRegressor().set_params(descriptors__bogus=1)
+    with pytest.raises(ValueError, match=r"descriptors=PLIPDescriptors\(three_body=ThreeBody\(\.\.\.\)\)"):
+        PLIPRegressor().set_params(descriptors__three_body__max_power=3)
+    shape = ThreeBody(Gaussian(eta=1.0, centers=[2.0]))
+    model.set_params(descriptors__three_body=shape, descriptors__three_body__max_power=3)
+    assert model.descriptors.three_body.max_power == 3
+    # The default of another model is not touched.
+    assert PLIPRegressor().get_params()["descriptors__cutoff"] == PLIPDescriptors().cutoff
+
+
+def test_name_of_a_preset_stands_for_its_descriptors(silicon_carbide):
+    train = silicon_carbide[0][::6]
+    preset = PLIPDescriptors.preset("fast")
+    terms = PLIPRegressor(preset, max_terms=5).fit(train).descriptors_.terms_
+    assert PLIPRegressor("fast", max_terms=5).fit(train).descriptors_.terms_ == terms
+    assert PLIPRegressorCV("fast", max_terms=5, cv=2).fit(train).descriptors_.terms_ == terms
+    assert NormalEquations.from_structures(train, "fast").descriptors.terms_ == terms
+    search = GridSearchCV(PLIPRegressor(max_terms=5), {"descriptors": ["fast", preset]}, cv=2).fit(train)
+    assert np.ptp(search.cv_results_["mean_test_score"]) == 0.0
+
+
+@pytest.mark.parametrize(("value", "error"), [("best", ValueError), ("auto", ValueError), (3, TypeError)])
+def test_unknown_descriptors_list_the_presets(silicon_carbide, value, error):
+    train = silicon_carbide[0][:4]
+    message = "'fast', 'balanced', 'accurate', 'extensive'"
+    with pytest.raises(error, match=message):
+        PLIPRegressor(value).fit(train)
+    with pytest.raises(error, match=message):
+        PLIPRegressorCV(value).fit(train)
+    with pytest.raises(error, match=message):
+        NormalEquations.from_structures(train, value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
