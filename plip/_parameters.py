@@ -86,15 +86,22 @@ class Parameters:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __eq__(self, other):
-        if type(self) is not type(other):
-            return NotImplemented
-        mine, others = self.get_params(deep=False), other.get_params(deep=False)
-        return all(_same(mine[name], others[name]) for name in mine)
+        return self._key() == other._key() if type(self) is type(other) else NotImplemented
 
-    __hash__ = None
+    def __hash__(self):
+        # By value, as for equality: an object that is a key must not be changed.
+        return hash((type(self), self._key()))
+
+    def _key(self):
+        return _frozen(self.get_params(deep=False))
 
 
-def _same(a, b):
-    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    return a == b
+def _frozen(value):
+    """A hashable value that is equal for equal contents, whichever sequence or array holds them."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, (list, tuple, range)):
+        return tuple(map(_frozen, value))
+    if isinstance(value, dict):
+        return frozenset((key, _frozen(item)) for key, item in value.items())
+    return value

@@ -47,6 +47,12 @@ class Term:
     cutoff: float = 5.0
     switch: float | None = None
 
+    def __post_init__(self):
+        object.__setattr__(self, "species", tuple(self.species))
+        object.__setattr__(self, "radial", tuple(function.frozen() for function in self.radial))
+        if isinstance(self.power, list):
+            object.__setattr__(self, "power", tuple(self.power))
+
     @property
     def name(self):
         """Unique name of the column, such as ``two-body Si-Si Gaussian(eta=0.5, centers=2)``."""

@@ -1,6 +1,7 @@
 """ASE calculator of a potential, with a neighbour list that lasts for many steps."""
 
 import math
+import numbers
 
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
@@ -9,6 +10,9 @@ from plip._structures import has_full_cell
 from plip.potential import check_atoms, find_pairs
 
 __all__ = ["PLIPCalculator"]
+
+# More than any machine has; a mistyped number is an error, not a request to the operating system.
+_MOST_THREADS = 65536
 
 
 class PLIPCalculator(Calculator):
@@ -38,14 +42,17 @@ class PLIPCalculator(Calculator):
     nolabel = True
 
     def __init__(self, potential, skin=0.5, n_threads=1, **kwargs):
-        if not 0 <= skin < math.inf:
+        if not isinstance(skin, numbers.Real) or isinstance(skin, bool) or not 0 <= skin < math.inf:
             raise ValueError(f"skin must be a length in Angstrom, not negative, got {skin!r}")
-        if not isinstance(n_threads, int) or n_threads < 1:
-            raise ValueError(f"n_threads must be a positive integer, got {n_threads!r}")
+        is_integer = isinstance(n_threads, numbers.Integral) and not isinstance(n_threads, bool)
+        if not is_integer or not 1 <= n_threads <= _MOST_THREADS:
+            raise ValueError(
+                f"n_threads must be a positive integer, at most {_MOST_THREADS}, got {n_threads!r}"
+            )
         super().__init__(**kwargs)
         self.potential = potential
-        self.n_threads = n_threads
-        self._neighbors = _SkinList(potential.cutoff, skin)
+        self.n_threads = int(n_threads)
+        self._neighbors = _SkinList(potential.cutoff, float(skin))
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Compute all properties of ASE's list, "stresses" only where asked for.
@@ -87,6 +94,13 @@ class _SkinList:
         self.skin = skin
         self.n_builds = 0
         self._pairs = None
+
+    def __getstate__(self):
+        # A copy, or another process, makes its own list.
+        return {"cutoff": self.cutoff, "skin": self.skin}
+
+    def __setstate__(self, state):
+        self.__init__(**state)
 
     def find(self, positions, cell, pbc):
         """A list that holds all pairs within the cutoff; parameters as for `find_pairs`."""

@@ -25,6 +25,18 @@ OVERLAP = 1e-3
 LARGEST_LENGTH = 1e7
 
 
+class FrozenDict(dict):
+    """A dict that cannot be changed; it equals one of the same items and is written to JSON like one."""
+
+    def _refuse(self, *args, **kwargs):
+        raise TypeError("a potential cannot be changed: make another one with these values")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self):
+        return type(self), (dict(self),)
+
+
 class Potential:
     """The sum of reference energies and terms, ``E = sum_i e0(Z_i) + sum_n w_n X_n``.
 
@@ -46,7 +58,7 @@ class Potential:
     coef : ndarray of float64, shape (len(terms),)
         The coefficients alone, read-only.
     intercept : dict of str to float
-        Reference energies in eV.
+        Reference energies in eV; a dict that cannot be changed.
     cutoff : float
         Largest cutoff of the terms in Angstrom, 0 without terms.
     table_error : float
@@ -62,7 +74,12 @@ class Potential:
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
     and stress are the exact derivatives of the energy that is returned.
+
+    Nothing of a potential can be changed, so that its energies and the file that it saves agree; a
+    copy is the potential itself.
     """
+
+    __slots__ = ("__weakref__", "_coef", "_core", "_reference", "_species", "_terms")
 
     def __init__(self, descriptors, coef, intercept):
         coef = np.asarray(coef, dtype=np.float64)
@@ -83,23 +100,34 @@ class Potential:
                 f"intercept must give one reference energy for each of the species {', '.join(species)}, "
                 f"got {intercept!r}"
             )
-        values = {symbol: float(intercept[symbol]) for symbol in species}
-        if not np.isfinite(coef).all() or not np.isfinite(list(values.values())).all():
+        reference = tuple(float(intercept[symbol]) for symbol in species)
+        if not np.isfinite(coef).all() or not np.isfinite(reference).all():
             raise ValueError("coefficients and reference energies must be finite")
         unknown = {symbol for term in terms for symbol in term.species} - set(species)
         if unknown:
             raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
-        coef = np.array(coef, dtype=np.float64)
-        coef.flags.writeable = False
-        self.species = species
-        self.coef = coef
-        self.intercept = values
+        # Nobody can make an array of bytes writeable again.
+        self._coef = np.frombuffer(np.asarray(coef, dtype=np.float64).tobytes())
+        self._species = species
+        self._reference = reference
         self._terms = tuple(terms)
         self._core = None
 
     @property
+    def species(self):
+        return self._species
+
+    @property
+    def coef(self):
+        return self._coef
+
+    @property
+    def intercept(self):
+        return FrozenDict(zip(self._species, self._reference, strict=True))
+
+    @property
     def terms(self):
-        return list(zip(self._terms, self.coef.tolist(), strict=True))
+        return list(zip(self._terms, self._coef.tolist(), strict=True))
 
     @property
     def cutoff(self):
@@ -114,8 +142,7 @@ class Potential:
     def core(self):
         """The potential as the C core has it; made on first use."""
         if self._core is None:
-            reference = np.array([self.intercept[symbol] for symbol in self.species])
-            self._core = Core(self.species, self.terms, reference)
+            self._core = Core(self.species, self.terms, np.array(self._reference))
         return self._core
 
     def __repr__(self):
@@ -123,10 +150,17 @@ class Potential:
         return f"<Potential {'-'.join(self.species)}: {size}>"
 
     def __getstate__(self):
-        return {"species": self.species, "terms": self._terms, "coef": self.coef, "intercept": self.intercept}
+        intercept = dict(self.intercept)
+        return {"species": self._species, "terms": self._terms, "coef": self._coef, "intercept": intercept}
 
     def __setstate__(self, state):
         self._assign(**state)
+
+    def __copy__(self):
+        return self
+
+    def __deepcopy__(self, memo):
+        return self
 
     def evaluate(self, atoms, forces=True, stress=True):
         """Energy and its derivatives in one pass.

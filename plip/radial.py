@@ -95,6 +95,41 @@ class RadialFamily(Parameters):
 
     code = -1
 
+    def __setattr__(self, name, value):
+        self._refuse_frozen()
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        self._refuse_frozen()
+        super().__delattr__(name)
+
+    def _refuse_frozen(self):
+        if "_is_frozen" in self.__dict__:
+            raise AttributeError(
+                f"{self!r} belongs to a term, which cannot be changed: make another {type(self).__name__}"
+            )
+
+    def frozen(self):
+        """The function itself for a scalar instance that cannot be changed, or else such a copy.
+
+        Returns
+        -------
+        RadialFamily
+
+        Raises
+        ------
+        ValueError
+            If this is not a scalar instance.
+        """
+        if "_is_frozen" in self.__dict__:
+            return self
+        try:
+            function = type(self)(**{key: float(getattr(self, key)) for key in self._parameter_names()})
+        except (TypeError, ValueError):
+            raise ValueError(f"{self!r} is not one function: its parameters must be numbers") from None
+        function.__dict__["_is_frozen"] = True
+        return function
+
     def grid(self, cutoff):
         """All combinations of the parameters, the first parameter outermost.
 

@@ -1,9 +1,15 @@
 """The ASE calculator: all properties, the neighbour list that is reused, ASE's own tools."""
 
+import copy
 import importlib.util
+import io
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import joblib
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -79,9 +85,77 @@ def test_molecule_has_no_stress():
 
 def test_parameters_are_checked():
     potential = sample_potential(*sample("bulk"), n_terms=3)
-    for bad in ({"skin": -0.1}, {"skin": np.nan}, {"skin": np.inf}, {"n_threads": 0}, {"n_threads": 1.5}):
-        with pytest.raises(ValueError, match=next(iter(bad))):
-            potential.calculator(**bad)
+    for name, values in (
+        ("skin", (-0.1, np.nan, np.inf, "1", None, True)),
+        ("n_threads", (0, -1, 1.5, 2.0, "2", None, True, 2**40, np.array([1, 2]))),
+    ):
+        for value in values:
+            with pytest.raises(ValueError, match=name):
+                potential.calculator(**{name: value})
+
+
+@pytest.mark.parametrize("number", [2, np.int64(2), np.uint8(2)])
+def test_any_integer_is_a_number_of_threads(number):
+    atoms, cutoff = sample("small cell")
+    atoms *= (13, 13, 13)  # enough atoms for threads
+    potential = sample_potential(sample("small cell")[0], cutoff, n_terms=5)
+    atoms.calc = potential.calculator(n_threads=number, skin=np.float32(0.25))
+    assert atoms.get_potential_energy() == potential.calculator(skin=0.25).get_potential_energy(atoms)
+
+
+def energy_of(atoms):
+    return atoms.get_potential_energy()
+
+
+def energy_after_a_move(atoms):
+    atoms.positions[0] += 0.05
+    return atoms.get_potential_energy()
+
+
+def through_joblib(thing):
+    file = io.BytesIO()
+    joblib.dump(thing, file)
+    file.seek(0)
+    return joblib.load(file)
+
+
+@pytest.mark.parametrize("used", [False, True])
+@pytest.mark.parametrize(
+    "twin_of",
+    [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing)), through_joblib],
+    ids=["copy", "deepcopy", "pickle", "joblib"],
+)
+def test_copies_of_a_calculator(used, twin_of):
+    """A copy has the same energy, also after moves of its own, and leaves the original alone."""
+    atoms, cutoff = sample("triclinic")
+    potential = sample_potential(atoms, cutoff)
+    energy = potential.energy(atoms)
+    atoms.calc = potential.calculator(skin=0.3, n_threads=2)
+    if used:
+        atoms.get_forces()
+    twins = [twin_of(atoms.calc)] if twin_of is copy.copy else [twin_of(atoms.calc), twin_of(atoms).calc]
+    for calc in twins:
+        assert calc is not atoms.calc
+        assert calc.n_threads == 2
+        other = atoms.copy()
+        other.calc = calc
+        assert other.get_potential_energy() == pytest.approx(energy, abs=1e-10)
+        other.positions[1] += 0.3
+        assert other.get_potential_energy() == pytest.approx(potential.energy(other), abs=1e-10)
+        assert atoms.get_potential_energy() == pytest.approx(energy, abs=1e-10)
+
+
+def test_calculators_in_use_go_to_other_processes():
+    atoms, cutoff = sample("triclinic")
+    potential = sample_potential(atoms, cutoff)
+    atoms.calc = potential.calculator()
+    atoms.get_forces()
+    moved = atoms.copy()
+    moved.positions[0] += 0.05
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(energy_of, atoms).result() == pytest.approx(potential.energy(atoms), abs=1e-10)
+        there = pool.submit(energy_after_a_move, atoms).result()
+    assert there == pytest.approx(potential.energy(moved), abs=1e-10)
 
 
 def test_bad_structures_are_refused():

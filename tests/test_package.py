@@ -31,6 +31,27 @@ def test_unknown_name_is_an_attribute_error():
         _ = plip.Regressor
 
 
+def test_submodules_are_attributes():
+    code = """if True:
+        import plip
+        names = ["calculator", "datasets", "descriptors", "interactions", "labels", "lammps", "metrics",
+                 "normal_equations", "potential", "radial", "regressor", "report", "solvers"]
+        assert set(names) <= set(dir(plip)), set(names) - set(dir(plip))
+        for name in names:
+            module = getattr(plip, name)
+            assert module.__name__ == f"plip.{name}" and module.__all__
+        print(len(plip.datasets.load_silicon_carbide()))
+    """
+    assert _run(code).split() == ["2"]
+
+
+@pytest.mark.parametrize("name", ["_nothing", "nothing", "importlib", "_files.nothing"])
+def test_only_what_is_there_is_an_attribute(name):
+    assert name not in dir(plip)
+    if name != "importlib":
+        assert not hasattr(plip, name)
+
+
 def test_every_public_module_declares_its_names():
     for module in pkgutil.iter_modules(plip.__path__, "plip."):
         if not module.name.rpartition(".")[2].startswith("_"):

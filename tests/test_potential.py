@@ -15,7 +15,7 @@ from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, sample, switch_radius
 
 from plip import Potential, load_potential
-from plip._terms import build_terms
+from plip._terms import Term, build_terms
 from plip.interactions import NBody, TwoBody
 from plip.radial import Gaussian
 
@@ -202,6 +202,72 @@ def test_terms_are_those_that_matter():
     assert "C-Si" in repr(potential) and "4 terms" in repr(potential)
     with pytest.raises(ValueError):
         potential.coef[0] = 1.0
+
+
+def test_nothing_can_be_changed(tmp_path):
+    """Whatever is refused or changes a copy, the energy and the file stay those of the coefficients."""
+    potential, terms = small_potential()
+    atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]])
+    potential.save(tmp_path / "before.json")
+    intercept = potential.intercept
+    for change in (
+        lambda: intercept.update(Si=0.0),
+        lambda: intercept.__setitem__("Si", 0.0),
+        lambda: intercept.__delitem__("Si"),
+        lambda: intercept.__ior__({"Si": 0.0}),
+        lambda: intercept.setdefault("O", 0.0),
+        lambda: intercept.pop("Si"),
+        intercept.popitem,
+        intercept.clear,
+    ):
+        with pytest.raises(TypeError, match="cannot be changed"):
+            change()
+    for name in ("species", "coef", "intercept", "terms", "cutoff", "energies"):
+        with pytest.raises(AttributeError):
+            setattr(potential, name, None)
+    for name in ("species", "coef", "intercept"):
+        with pytest.raises(AttributeError):
+            delattr(potential, name)
+    with pytest.raises(ValueError):
+        potential.coef.flags.writeable = True
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        potential.terms[0][0].radial[0].eta = 3.0
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        potential.terms[0][0].radial[0].set_params(centers=3.0)
+    with pytest.raises(AttributeError, match="cannot be changed"):
+        del potential.terms[0][0].radial[0].eta
+    with pytest.raises(AttributeError):
+        potential.terms[0][0].cutoff = 3.0
+    potential.terms.clear()
+    terms.clear()
+
+    other, _ = small_potential()
+    assert potential.energy(atoms) == other.energy(atoms)
+    potential.save(tmp_path / "after.json")
+    assert (tmp_path / "after.json").read_bytes() == (tmp_path / "before.json").read_bytes()
+
+
+def test_functions_that_a_user_made_are_copied():
+    function = Gaussian(eta=1.0, centers=1.5)
+    term = Term("two-body", ("C", "Si"), (function,), None, 4.0)
+    descriptors = SimpleNamespace(terms_=[term], species_=("C", "Si"))
+    coef, reference = np.array([0.5]), {"C": -1.0, "Si": -2.0}
+    potential = Potential(descriptors, coef, reference)
+    function.eta, coef[0], reference["C"] = 9.0, 9.0, 9.0
+    atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]])
+    value = np.exp(-(0.3**2)) * 0.5 * (1 + np.cos(np.pi * 1.8 / 4.0))
+    assert potential.energy(atoms) == pytest.approx(-3.0 + 0.5 * value, abs=1e-9)
+
+
+@pytest.mark.parametrize("twin_of", [copy.copy, copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_the_frozen_intercept_is_a_dict(twin_of):
+    potential, _ = small_potential()
+    intercept = twin_of(potential.intercept)
+    assert intercept == {"C": -1.1, "Si": -2.2} and isinstance(intercept, dict)
+    assert json.loads(json.dumps(intercept)) == intercept
+    assert dict(intercept, Si=0.0) == {"C": -1.1, "Si": 0.0}
+    with pytest.raises(TypeError):
+        intercept["C"] += 1.0
 
 
 def test_no_terms_at_all():

@@ -240,3 +240,28 @@ def test_equality_is_by_parameters():
     assert Gaussian(eta=1.0, centers=2.0) != Gaussian(eta=1.0, centers=2.5)
     assert Slater(powers=1.0, zeta=0.5) != GaussianType(powers=1.0, zeta=0.5)
     assert repr(Gaussian(eta=1.0, centers=2.0)) == "Gaussian(eta=1.0, centers=2.0)"
+
+
+def test_equal_families_have_equal_hashes(families):
+    assert len({*families.values(), *families.values()}) == len(families)
+    grids = ([0.5, 1.0], (0.5, 1.0), np.array([0.5, 1.0]))
+    same = [Slater(powers=1, zeta=zeta) for zeta in grids] + [Slater(powers=1.0, zeta=grids[0])]
+    assert all(one == other and hash(one) == hash(other) for one in same for other in same)
+    assert Slater(powers=[1], zeta=0.5) != Slater(powers=1, zeta=0.5)
+    assert Slater(powers=1, zeta=0.5) != GaussianType(powers=1, zeta=0.5)
+    assert len({Gaussian(centers=4), Gaussian(centers=4, eta=1.0), Gaussian(centers=4)}) == 2
+
+
+def test_a_frozen_function_is_a_copy_for_good():
+    function = Gaussian(eta=1, centers=np.float32(2.0))
+    frozen = function.frozen()
+    function.eta = 5.0
+    assert frozen == Gaussian(eta=1.0, centers=2.0) and frozen.frozen() is frozen
+    with pytest.raises(AttributeError, match="make another Gaussian"):
+        frozen.eta = 2.0
+    free = clone(frozen)
+    free.eta = 2.0
+    assert frozen.eta == 1.0
+    for family in (Gaussian(), Slater(powers=[1, 2], zeta=1.0), LennardJones(sigma="x")):
+        with pytest.raises(ValueError, match="not one function"):
+            family.frozen()

@@ -189,6 +189,25 @@ def test_terms_are_frozen_values():
         term.cutoff = 3.0
     for twin in (copy.copy(term), copy.deepcopy(term), pickle.loads(pickle.dumps(term))):
         assert twin == term
+        with pytest.raises(AttributeError, match="cannot be changed"):
+            twin.radial[0].eta = 3.0
+
+
+def test_equal_terms_have_equal_hashes():
+    terms, again = all_terms(), all_terms()
+    assert len(set(terms)) == len(terms)
+    assert [hash(term) for term in terms] == [hash(term) for term in again]
+    assert {term: n for n, term in enumerate(terms)}[again[5]] == 5
+    read = Term.from_dict(json.loads(json.dumps(terms[-1].to_dict())))
+    assert {read, terms[-1]} == {read}
+    lists = Term("four-body", ["Si"] * 4, [Gaussian(eta=1, centers=2)] * 3, [1, 1, 0], 5.0)
+    tuples = Term("four-body", ("Si",) * 4, (Gaussian(eta=1.0, centers=2.0),) * 3, (1, 1, 0), 5.0)
+    assert {lists: 1}[tuples] == 1
+
+
+def test_a_term_has_single_functions():
+    with pytest.raises(ValueError, match="not one function"):
+        Term("two-body", ("Si", "Si"), (Gaussian(eta=1.0, centers=[1.0, 2.0]),))
 
 
 def test_json_round_trip_is_exact():
