@@ -89,7 +89,7 @@ def enclosing_cell(atoms, cutoff):
     return cell
 
 
-def check_structures(X, species=None, cutoff=None):
+def check_structures(X, species=None, cutoff=None, first=0):
     """Check a sequence of structures and return it as a list.
 
     Parameters
@@ -103,6 +103,8 @@ def check_structures(X, species=None, cutoff=None):
         fifty million neighbours (estimated, each pair counted from both ends), or a cell so thin or skewed
         that the search alone would take seconds, or a flat or long structure of more than 1e5 cubes of the
         cutoff, which the search cannot handle.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
 
     Returns
     -------
@@ -119,28 +121,28 @@ def check_structures(X, species=None, cutoff=None):
         or thinner than 1e-3 A, two atoms closer than 1e-3 A (periodic images included), too many neighbours
         within `cutoff`. The message names the first such structure.
     """
-    structures = _as_list(X)
+    structures = _as_list(X, first)
     for index, atoms in enumerate(structures):
         if len(atoms) == 0:
-            raise ValueError(f"structure {index}: it has no atoms; remove it")
+            raise ValueError(f"structure {first + index}: it has no atoms; remove it")
     sizes = np.array([len(atoms) for atoms in structures])
     owner_a = np.repeat(np.arange(len(structures)), sizes)
-    _check_elements(structures, owner_a, species)
+    _check_elements(structures, owner_a, species, first)
 
     r_ac = np.concatenate([atoms.positions for atoms in structures])
     cells = np.array([atoms.cell.array for atoms in structures])
     pbc = np.array([atoms.pbc for atoms in structures])
-    _check_lengths(structures, owner_a, r_ac, cells)
+    _check_lengths(structures, owner_a, r_ac, cells, first)
     periodic = cells * pbc[:, :, None]
     inverse, thickness = _invert_periodic(periodic, pbc)
-    _check_cells(structures, cells, pbc, thickness)
-    _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness)
+    _check_cells(structures, cells, pbc, thickness, first)
+    _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first)
     if cutoff is not None:
-        _check_search(structures, sizes, pbc, thickness, cutoff)
+        _check_search(structures, sizes, pbc, thickness, cutoff, first)
     return structures
 
 
-def _as_list(X):
+def _as_list(X, first):
     if isinstance(X, Atoms):
         raise TypeError("X is a single Atoms; pass a sequence of structures, such as [atoms]")
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
@@ -156,17 +158,18 @@ def _as_list(X):
         raise ValueError("X holds no structures; at least one is needed")
     for index, atoms in enumerate(structures):
         if not isinstance(atoms, Atoms):
-            raise TypeError(f"structure {index}: expected an ase.Atoms, got {type(atoms).__name__}")
+            raise TypeError(f"structure {first + index}: expected an ase.Atoms, got {type(atoms).__name__}")
     return structures
 
 
-def _check_elements(structures, owner_a, species):
+def _check_elements(structures, owner_a, species, first):
     numbers_a = np.concatenate([atoms.numbers for atoms in structures])
     outside = (numbers_a < 0) | (numbers_a >= len(chemical_symbols))
     if outside.any():
         a = outside.argmax()
         raise ValueError(
-            f"structure {owner_a[a]}: {numbers_a[a]} is not the atomic number of an element; correct it"
+            f"structure {first + owner_a[a]}: {numbers_a[a]} is not the atomic number of an element; "
+            "correct it"
         )
     if species is None:
         return
@@ -176,12 +179,12 @@ def _check_elements(structures, owner_a, species):
         a = unknown.argmax()
         index, symbol = owner_a[a], chemical_symbols[numbers_a[a]]
         raise ValueError(
-            f"{describe(index, structures[index])}: element {symbol} is not among the known species "
+            f"{describe(first + index, structures[index])}: element {symbol} is not among the known species "
             f"({', '.join(species)}); leave the structure out or fit with that element"
         )
 
 
-def _check_lengths(structures, owner_a, r_ac, cells):
+def _check_lengths(structures, owner_a, r_ac, cells, first):
     # The comparison is False for NaN.
     bad_cells = ~(np.abs(cells) <= _LARGEST_LENGTH).all(axis=(1, 2))
     bad_atoms = ~(np.abs(r_ac) <= _LARGEST_LENGTH).all(axis=1)
@@ -191,8 +194,8 @@ def _check_lengths(structures, owner_a, r_ac, cells):
         index = bad.argmax()
         what = "cell" if bad_cells[index] else "positions"
         raise ValueError(
-            f"{describe(index, structures[index])}: its {what} hold values that are NaN, infinite or beyond "
-            f"{_LARGEST_LENGTH:g} A; correct them (lengths are in Angstrom)"
+            f"{describe(first + index, structures[index])}: its {what} hold values that are NaN, infinite or "
+            f"beyond {_LARGEST_LENGTH:g} A; correct them (lengths are in Angstrom)"
         )
 
 
@@ -226,7 +229,7 @@ def _invert_periodic(periodic, pbc):
     return inverse, thickness
 
 
-def _check_cells(structures, cells, pbc, thickness):
+def _check_cells(structures, cells, pbc, thickness, first):
     # Every lattice vector is at least as long as the cell is thin: an atom on its own image is caught here
     # too.
     thin = (thickness < _OVERLAP).any(axis=1)
@@ -238,10 +241,12 @@ def _check_cells(structures, cells, pbc, thickness):
         reason = f"it is periodic along cell vector {'abc'[missing.argmax()]}, which is zero"
     else:
         reason = f"its periodic cell has no volume (thickness {thickness[index].min():.2g} A)"
-    raise ValueError(f"{describe(index, structures[index])}: {reason}; correct the cell or set pbc to False")
+    raise ValueError(
+        f"{describe(first + index, structures[index])}: {reason}; correct the cell or set pbc to False"
+    )
 
 
-def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness):
+def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first):
     """Raise for the first pair closer than _OVERLAP.
 
     Atoms are wrapped into the cell and those next to its lower faces repeated at the upper ones, so that
@@ -274,14 +279,14 @@ def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickne
             # Of three and more atoms at one place, the two nearest may both be others than the one asked for.
             other = nearest[k, 0] if nearest[k, 0] != start + k else nearest[k, 1]
             index = owner_a[atom[other]]
-            first, second = sorted(np.array([atom[start + k], atom[other]]) - sizes[:index].sum())
+            lower, upper = sorted(np.array([atom[start + k], atom[other]]) - sizes[:index].sum())
             raise ValueError(
-                f"{describe(index, structures[index])}: atoms {first} and {second} are closer "
+                f"{describe(first + index, structures[index])}: atoms {lower} and {upper} are closer "
                 f"than {_OVERLAP:g} A (periodic images included); remove one of them"
             )
 
 
-def _check_search(structures, sizes, pbc, thickness, cutoff):
+def _check_search(structures, sizes, pbc, thickness, cutoff, first):
     """Raise where the neighbour search would exhaust memory or time, or end the interpreter."""
     # No more neighbours than these: every pair of atoms, through every image in reach.
     reach = np.where(thickness < 2 * cutoff, 2 * cutoff / thickness + 1, 1)
@@ -304,7 +309,7 @@ def _check_search(structures, sizes, pbc, thickness, cutoff):
     visits = reached * (n_bins + sizes.astype(float) ** 2 / n_bins)
 
     for index in np.flatnonzero((upper > _MAX_NEIGHBORS) | lost | (visits > _MAX_VISITS)):
-        where = describe(index, structures[index])
+        where = describe(first + index, structures[index])
         neighbors = _estimate_neighbors(structures[index], cutoff)
         if neighbors > _MAX_NEIGHBORS:
             raise ValueError(

@@ -86,10 +86,11 @@ class Sums:
 
     def combined(self, other, sign):
         """The sums plus (sign 1) or minus (sign -1) others."""
-        products = self.products + sign * other.products if self.n_rows or other.n_rows else None
-        return Sums(
-            self.width, products, self.weight + sign * other.weight, self.n_rows + sign * other.n_rows
-        )
+        n_rows = self.n_rows + sign * other.n_rows
+        if not n_rows:  # a difference would leave rounding of weight and products
+            return Sums(self.width)
+        products = self.products + sign * other.products
+        return Sums(self.width, products, self.weight + sign * other.weight, n_rows)
 
 
 def empty_sums(width):
@@ -113,12 +114,13 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
     shortest = np.full((len(design.species), len(design.species)), np.inf)
     for k, atoms in enumerate(structures):
         weight = labels.sample_weight[k]
-        if weight == 0.0:
-            continue
-        root, size = np.sqrt(weight), len(atoms)
+        energy = None if labels.energy is None or np.isnan(labels.energy[k]) else labels.energy[k]
         forces = None if labels.forces is None else labels.forces[k]
         stress = None if labels.stress is None else labels.stress[k]
         has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
+        if weight == 0.0 or (energy is None and forces is None and not has_stress):
+            continue
+        root, size = np.sqrt(weight), len(atoms)
         structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
             raise ValueError(
@@ -126,9 +128,9 @@ def _accumulate(design, structures, labels, reference, first_index, stored):
                 "too steep for its shortest distance, or the distance is wrong"
             )
         np.minimum(shortest, structure.shortest, out=shortest)
-        if labels.energy is not None:
-            energy = labels.energy[k] - structure.counts @ reference
-            row = np.concatenate([structure.values, structure.counts, [energy]])
+        if energy is not None:
+            deviation = energy - structure.counts @ reference
+            row = np.concatenate([structure.values, structure.counts, [deviation]])
             energy_rows.append(root / size * row)
             energy_weight += weight
         virial = np.zeros((6, width)) if has_stress else None

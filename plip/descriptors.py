@@ -176,14 +176,14 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         """
         return self._fit_checked(self._checked(X, fitted=False))
 
-    def _checked(self, X, fitted):
+    def _checked(self, X, fitted, first=0):
         """Structures as a list, each checked for the cutoff and species of the fit, or for a fit to come."""
         if fitted:
-            return check_structures(X, species=self.species_, cutoff=self.cutoff_)
+            return check_structures(X, species=self.species_, cutoff=self.cutoff_, first=first)
         species = self._given_species()
         if self._cutoff_is_automatic():
-            X = check_structures(X, species=species)
-        return check_structures(X, species=species, cutoff=self._chosen_cutoff(X))
+            X = check_structures(X, species=species, first=first)
+        return check_structures(X, species=species, cutoff=self._chosen_cutoff(X), first=first)
 
     def _cutoff_is_automatic(self):
         return isinstance(self.cutoff, str) and self.cutoff == "auto"

@@ -1,30 +1,47 @@
 """Targets of structures (energies, forces, stresses), given or attached, and their weights."""
 
 import numbers
+import sys
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import GPa
 
 from plip._structures import describe, has_full_cell
 
 __all__ = [
+    "STRESS_UNITS",
     "TARGETS",
     "Labels",
-    "read_energies",
-    "read_forces",
+    "convert_stress",
     "read_labels",
-    "read_sample_weight",
-    "read_stresses",
+    "stress_from_virial",
 ]
 
 TARGETS = ("energy", "force", "virial")
+# eV/A^3.
+STRESS_UNITS = {"eV/A^3": 1.0, "GPa": GPa, "kbar": 0.1 * GPa}
 
 # Angstrom. Wrapping or scaling atoms and cell there and back rounds less; at a force of 10 eV/A it is 1e-7
 # eV.
 _MOVED = 1e-8
+# Angstrom. Surroundings that tell whether symmetry forbids a force or whether there is a stress at all.
+_NEAR = 5.0
+
+# What labels under other names are called. A key that has one of the second words is a setting.
+_LOOKS_LIKE = {
+    "energy": ("energy", "etot", "e_tot", "toten"),
+    "force": ("force", "gradient"),
+    "virial": ("virial", "stress"),
+}
+_SETTING = ("weight", "cutoff", "sigma", "kinetic", "std", "unit")
+
+_ATTRIBUTES = {"energy": "energy", "force": "forces", "virial": "stress"}
+_PLURALS = {"energy": "energies", "force": "forces", "virial": "stresses"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +51,10 @@ class Labels:
     Attributes
     ----------
     energy : (n,) float64 or None
-        Total energies, eV.
-    forces : list of n (n_atoms, 3) float64, or None
-        eV/A. May share memory with what they were read from.
+        Total energies, eV; NaN is a structure without energy.
+    forces : list of n (n_atoms, 3) float64 or None, or None
+        eV/A; a None in the list is a structure without forces. May share memory with what they were read
+        from.
     stress : (n, 6) float64 or None
         eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN is a structure without stress.
     sample_weight : (n,) float64
@@ -67,12 +85,50 @@ class Labels:
             sample_weight=self.sample_weight[chosen],
         )
 
+    def present(self, target):
+        """Which structures have a label.
 
-def read_labels(X, y=None, forces=None, stress=None, sample_weight=None, targets=TARGETS):
+        Parameters
+        ----------
+        target : {"energy", "force", "virial"}
+
+        Returns
+        -------
+        (n,) bool
+        """
+        values = getattr(self, _ATTRIBUTES[target])
+        if values is None:
+            return np.zeros(len(self.sample_weight), bool)
+        if target == "force":
+            return np.array([value is not None for value in values])
+        return ~np.isnan(values if target == "energy" else values[:, 0])
+
+    def targets(self):
+        """Names of the targets that any structure has, among "energy", "force", "virial"."""
+        return [target for target in TARGETS if getattr(self, _ATTRIBUTES[target]) is not None]
+
+
+def read_labels(
+    X,
+    y=None,
+    forces=None,
+    stress=None,
+    sample_weight=None,
+    targets=TARGETS,
+    hinted=None,
+    first=0,
+    purpose="to fit",
+    required=True,
+):
     """Collect the targets of structures: those given, else those attached to the Atoms.
 
     Attached labels are results that ``atoms.calc`` already holds for exactly these atoms: no calculation is
-    started and no constraint is applied (``atoms.get_forces()`` would do both).
+    started and no constraint is applied (``atoms.get_forces()`` would do both). Energies are those named
+    ``free_energy``, else ``energy``: forces are the derivatives of the free energy, which differs from
+    ``energy`` where a calculator extrapolates that to zero smearing.
+
+    A label is missing where it is None (or ``pandas.NA``, or masked as a whole), or where nothing is
+    attached.
 
     Parameters
     ----------
@@ -82,12 +138,21 @@ def read_labels(X, y=None, forces=None, stress=None, sample_weight=None, targets
         Total energies, eV.
     forces : sequence of n array-likes of shape (n_atoms, 3), optional
         eV/A.
-    stress : array-like of shape (n, 6), or sequence of None, (6,) or (3, 3), optional
-        eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; None or a row of NaN where there is none.
+    stress : array-like of shape (n, 6), or sequence of n array-likes of shape (6,) or (3, 3), optional
+        eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN counts as missing. Attached
+        stresses of structures whose cell has no volume mean nothing and are passed over.
     sample_weight : array-like of shape (n,), optional
         One by default.
     targets : collection of {"energy", "force", "virial"}, optional
         Those wanted; attached labels of the others are not looked at.
+    hinted : collection of {"energy", "force", "virial"}, optional
+        Targets whose labels under other names are worth a warning; `targets` by default.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
+    purpose : str, default="to fit"
+        What labels are for, for messages.
+    required : bool, default=True
+        Whether it is an error if no structure has any label.
 
     Returns
     -------
@@ -96,138 +161,239 @@ def read_labels(X, y=None, forces=None, stress=None, sample_weight=None, targets
     Raises
     ------
     ValueError
-        No target at all; energies or forces of some structures only; a wrong shape; NaN or infinite values; a
-        stress given for a structure whose cell has no volume; negative weights or none above zero; attached
-        labels of atoms that have moved since. The message names the first such structure.
+        No target at all; a wrong shape; NaN or infinite values; masked entries within a label; booleans,
+        strings, complex numbers, numbers with units; a stress given for a structure whose cell has no volume;
+        negative weights or none above zero; attached labels of atoms that have moved since. The message names
+        the first such structure.
 
     Warns
     -----
     UserWarning
-        Free energies are attached to some structures and only energies of another kind to others.
+        Structures without any label; labels under names that are not looked at; labels that are exactly zero
+        where they cannot be (placeholders of a reader), which are left out; energies that contradict those
+        attached beside the forces; labels computed by a potential of plip; free energies attached to some
+        structures and only energies of another kind to others.
     """
     found = {}
     for target, read, given in (
-        ("energy", read_energies, y),
-        ("force", read_forces, forces),
-        ("virial", read_stresses, stress),
+        ("energy", _read_energies, y),
+        ("force", _read_forces, forces),
+        ("virial", _read_stresses, stress),
     ):
         # What is given is checked in any case; what is attached for a target nobody wants is not looked at.
-        values = read(X, given) if given is not None or target in targets else None
+        values = read(X, given, first) if given is not None or target in targets else None
         found[target] = values if target in targets else None
-    labels = Labels(found["energy"], found["force"], found["virial"], read_sample_weight(X, sample_weight))
-    if labels.energy is None and labels.forces is None and labels.stress is None:
-        names = {"energy": "energies", "force": "forces", "virial": "stresses"}
-        wanted = [names[target] for target in TARGETS if target in targets]
-        unwanted = [names[target] for target in TARGETS if target not in targets]
-        alternatives = [", ".join(wanted[:-1]), wanted[-1]] if wanted[1:] else wanted or ["labels"]
-        message = (
-            f"no {' or '.join(alternatives)} to fit: pass them as y=, forces=, stress=, or attach them with "
-            "atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(atoms, energy=..., forces=...)"
-        )
-        message += _hint(X[0])
-        if unwanted:
-            message += (
-                f". The weight of {' and '.join(unwanted)} is 0: if they are what there is to fit, raise "
-                "energy_weight, force_weight or stress_weight"
-            )
-        raise ValueError(message)
+    weight = _read_sample_weight(X, sample_weight, first)
+    if y is not None:
+        _warn_of_contradiction(X, found, forces, stress)
+    given = {"energy": y is not None, "force": forces is not None, "virial": stress is not None}
+    _leave_out_placeholders(X, found, given, first)
+    labels = Labels(found["energy"], found["force"], found["virial"], weight)
+    _warn_of_other_names(X, labels, targets if hinted is None else hinted)
+    if required and not labels.targets():
+        raise no_labels(X[0], targets, purpose)
+    _warn_of_predictions(X, labels, given, first)
+    unlabelled = ~np.any([labels.present(target) for target in TARGETS], axis=0) & (weight > 0)
+    if unlabelled.any():
+        _warn(f"{_name(X, unlabelled, first)}: no label {purpose}; passed over")
     return labels
 
 
-def read_energies(X, y=None):
-    """Total energies (n,), eV: `y`, else the attached ones (free energies first); None if there are none.
+class NoLabels(ValueError):
+    """Data without any label of the targets wanted."""
 
-    Forces are the derivatives of the free energy, which differs from ``energy`` where a calculator
-    extrapolates that to zero smearing. Parameters and errors as in `read_labels`.
+
+def no_labels(atoms, targets, purpose="to fit"):
+    """The error for data without any label.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Structure 0.
+    targets, purpose
+        As in `read_labels`.
+
+    Returns
+    -------
+    NoLabels
     """
-    if y is not None:
-        return _check_vector(y, X, "y")
-    attached = [_attached(index, atoms, ("free_energy", "energy")) for index, atoms in enumerate(X)]
-    if not _all_or_none(attached, X, "energy", "y="):
-        return None
-    names = {name for name, _ in attached}
-    if len(names) > 1:
-        other = next(index for index, (name, _) in enumerate(attached) if name == "energy")
-        warnings.warn(
-            f"some structures have a free_energy attached, but {describe(other, X[other])} only an energy; "
-            "the two differ wherever electrons are smeared: check that all energies are of one kind",
-            UserWarning,
-            stacklevel=3,
-        )
-    return np.array(
-        [_check_array(value, (), index, X[index], name) for index, (name, value) in enumerate(attached)]
+    wanted = [_PLURALS[target] for target in TARGETS if target in targets]
+    unwanted = [_PLURALS[target] for target in TARGETS if target not in targets]
+    alternatives = [", ".join(wanted[:-1]), wanted[-1]] if wanted[1:] else wanted or ["labels"]
+    message = (
+        f"no {' or '.join(alternatives)} {purpose}: pass them as y=, forces=, stress=, or attach them with "
+        "atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(atoms, energy=..., forces=...)"
     )
+    hints = [hint for target in TARGETS for hint in _other_names(atoms, target)]
+    if hints:
+        names = " and ".join(hints)
+        message += f". Structure 0 has {names}: pass them, e.g. y=[atoms.info[...] for atoms in X]"
+    if unwanted and purpose == "to fit":
+        message += (
+            f". The weight of {' and '.join(unwanted)} is 0: if they are what there is to fit, raise "
+            "energy_weight, force_weight or stress_weight"
+        )
+    return NoLabels(message)
 
 
-def read_forces(X, forces=None):
-    """Forces as a list of (n_atoms, 3), eV/A: `forces`, else the attached ones; None if there are none.
+def stress_from_virial(virial, volume):
+    """Stress of a virial.
 
-    Parameters and errors as in `read_labels`.
+        stress = -virial / volume
+
+    That is the sign of the virials of extended XYZ files and of GAP: positive under compression.
+
+    Parameters
+    ----------
+    virial : array-like of shape (3, 3), (9,) or (6,)
+        eV. Six components are in Voigt order xx yy zz yz xz xy, nine row by row.
+    volume : float
+        A^3, of the cell.
+
+    Returns
+    -------
+    (6,) float64
+        eV/A^3, Voigt order, tension positive.
+
+    Raises
+    ------
+    ValueError
+        Another shape; entries that are not finite real numbers; a volume that is not positive.
     """
+    if not isinstance(volume, numbers.Real) or not 0 < volume < np.inf:
+        raise ValueError(f"a virial needs a cell with a volume to give a stress, got {volume!r}")
+    return -_voigt(virial, "virial") / float(volume)
+
+
+def convert_stress(stress, unit="eV/A^3", sign="tension"):
+    """Stress in plip's unit and sign.
+
+    Parameters
+    ----------
+    stress : array-like of shape (3, 3), (9,) or (6,)
+        Six components are in Voigt order xx yy zz yz xz xy, nine row by row.
+    unit : {"eV/A^3", "GPa", "kbar"}
+        Of `stress`.
+    sign : {"tension", "compression"}
+        What is positive in `stress`. A pressure tensor is positive under compression.
+
+    Returns
+    -------
+    (6,) float64
+        eV/A^3, Voigt order, tension positive.
+
+    Raises
+    ------
+    ValueError
+        Another unit, sign or shape; entries that are not finite real numbers.
+    """
+    if unit not in STRESS_UNITS:
+        raise ValueError(f"the unit of stresses must be one of {', '.join(STRESS_UNITS)}, got {unit!r}")
+    if sign not in ("tension", "compression"):
+        raise ValueError(f"the sign of stresses must be tension or compression, got {sign!r}")
+    return _voigt(stress, "stress") * (STRESS_UNITS[unit] if sign == "tension" else -STRESS_UNITS[unit])
+
+
+def _voigt(values, name):
+    array = real_array(values, name)
+    if array.shape not in ((6,), (9,), (3, 3)):
+        raise ValueError(f"{name} must have 6, 9 or 3 x 3 components, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinite values")
+    return array.copy() if array.size == 6 else full_3x3_to_voigt_6_stress(array.reshape(3, 3))
+
+
+# Reading
+
+
+def _read_energies(X, y, first):
+    """Total energies (n,), NaN where there is none, or None if no structure has one."""
+    if y is not None:
+        energies = _check_vector(y, X, "y", first, may_be_missing=True)
+        return None if np.isnan(energies).all() else energies
+    attached = [_attached(first + k, atoms, ("free_energy", "energy")) for k, atoms in enumerate(X)]
+    if all(entry is None for entry in attached):
+        return None
+    names = [None if entry is None else entry[0] for entry in attached]
+    if "free_energy" in names and "energy" in names:
+        other = names.index("energy")
+        _warn(
+            f"some structures have a free_energy attached, but {describe(first + other, X[other])} only an "
+            "energy; the two differ wherever electrons are smeared: check that all energies are of one kind"
+        )
+    energies = np.full(len(X), np.nan)
+    for k, entry in enumerate(attached):
+        if entry is not None:
+            energies[k] = _check_array(entry[1], (), first + k, X[k], entry[0])
+    return energies
+
+
+def _read_forces(X, forces, first):
+    """Forces as a list of (n_atoms, 3) or None, or None if no structure has them."""
     if forces is None:
-        attached = [_attached(index, atoms, ("forces",)) for index, atoms in enumerate(X)]
-        if not _all_or_none(attached, X, "forces", "forces="):
-            return None
-        forces = [value for _, value in attached]
-    forces = _check_length(forces, X, "forces")
-    return [
-        _check_array(value, (len(atoms), 3), index, atoms, "forces")
-        for index, (atoms, value) in enumerate(zip(X, forces, strict=True))
+        attached = [_attached(first + k, atoms, ("forces",)) for k, atoms in enumerate(X)]
+        values = [None if entry is None else entry[1] for entry in attached]
+    else:
+        values = _check_length(forces, X, "forces")
+    found = [
+        None if _is_missing(value) else _check_array(value, (len(atoms), 3), first + k, atoms, "forces")
+        for k, (atoms, value) in enumerate(zip(X, values, strict=True))
     ]
+    return None if all(value is None for value in found) else found
 
 
-def read_stresses(X, stress=None):
-    """Stresses (n, 6), eV/A^3, with rows of NaN where there is none: `stress`, else the attached ones.
-
-    None if no structure has a stress. Attached stresses of structures whose cell has no volume are passed
-    over, for they mean nothing. Parameters and errors as in `read_labels`.
-    """
+def _read_stresses(X, stress, first):
+    """Stresses (n, 6) with rows of NaN where there is none, or None if no structure has one."""
     given = stress is not None
     if given:
         values = _check_length(stress, X, "stress")
     else:
-        attached = [_attached(index, atoms, ("stress",)) for index, atoms in enumerate(X)]
+        attached = [_attached(first + k, atoms, ("stress",)) for k, atoms in enumerate(X)]
         values = [None if entry is None else entry[1] for entry in attached]
     rows = np.full((len(X), 6), np.nan)
-    for index, (atoms, value) in enumerate(zip(X, values, strict=True)):
-        if value is None:
+    for k, (atoms, value) in enumerate(zip(X, values, strict=True)):
+        if _is_missing(value):
             continue
-        row = _numeric(value, index, atoms, "stress")
+        row = _numeric(value, first + k, atoms, "stress")
         if given and row.size and np.isnan(row).all():
             continue
         if not has_full_cell(atoms):
             if not given:
                 continue
             raise ValueError(
-                f"{describe(index, atoms)}: a stress is given, but its cell has no volume; give None instead"
+                f"{describe(first + k, atoms)}: a stress is given, but its cell has no volume; give None "
+                "instead"
             )
-        row = _check_array(row, (3, 3) if row.ndim == 2 else (6,), index, atoms, "stress")
-        rows[index] = row if row.ndim == 1 else full_3x3_to_voigt_6_stress(row)
+        row = _check_array(row, (3, 3) if row.ndim == 2 else (6,), first + k, atoms, "stress")
+        rows[k] = row if row.ndim == 1 else full_3x3_to_voigt_6_stress(row)
     return None if np.isnan(rows).all() else rows
 
 
-def read_sample_weight(X, sample_weight=None):
-    """Weights (n,) of the structures, one by default. Parameters and errors as in `read_labels`."""
+def _read_sample_weight(X, sample_weight, first):
+    """Weights (n,) of the structures, one by default."""
     if sample_weight is None:
         return np.ones(len(X))
-    weights = _check_vector(sample_weight, X, "sample_weight")
+    weights = _check_vector(sample_weight, X, "sample_weight", first)
     if (weights < 0).any():
-        index = (weights < 0).argmax()
+        k = (weights < 0).argmax()
         raise ValueError(
-            f"{describe(index, X[index])}: sample_weight is {weights[index]:g}; it must not be negative"
+            f"{describe(first + k, X[k])}: sample_weight is {weights[k]:g}; it must not be negative"
         )
     if not weights.any():
         raise ValueError("sample_weight is zero for every structure; at least one must count")
     return weights
 
 
+def _results(atoms):
+    results = getattr(atoms.calc, "results", None)
+    return results if isinstance(results, Mapping) else {}
+
+
 def _attached(index, atoms, names):
     """Return (name, value) of the first of `names` that the calculator of `atoms` holds, or None."""
-    results = getattr(atoms.calc, "results", None)
-    if not isinstance(results, Mapping):
-        return None
+    results = _results(atoms)
     for name in names:
-        if results.get(name) is not None:
+        if not _is_missing(results.get(name)):
             _check_unmoved(index, atoms, name)
             return name, results[name]
     return None
@@ -262,17 +428,16 @@ def _check_unmoved(index, atoms, name):
     )
 
 
-def _all_or_none(attached, X, what, argument):
-    missing = [value is None for value in attached]
-    if all(missing):
-        return False
-    if any(missing):
-        first, other = missing.index(True), missing.index(False)
-        raise ValueError(
-            f"{describe(first, X[first])}: no {what} attached, while {describe(other, X[other])} has; attach "
-            f"them to all structures or to none, or pass {argument}"
-        )
-    return True
+# Checks of values
+
+
+def _is_missing(value):
+    if value is None or value is np.ma.masked:
+        return True
+    if isinstance(value, np.ma.MaskedArray):
+        return value.size > 0 and bool(np.ma.getmaskarray(value).all())
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and value is pandas.NA
 
 
 def _check_length(values, X, name):
@@ -285,32 +450,87 @@ def _check_length(values, X, name):
     return values
 
 
-def _check_vector(values, X, name):
+def _check_vector(values, X, name, first, may_be_missing=False):
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
         raise ValueError(f"{name} must be one number per structure, shape ({len(X)},), got shape {shape}")
     values = _check_length(values, X, name)
-    for index, value in enumerate(values):
-        if not isinstance(value, numbers.Real):
+    numbers_found = np.full(len(X), np.nan)
+    for k, value in enumerate(values):
+        if may_be_missing and _is_missing(value):
+            continue
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
             raise ValueError(
-                f"{describe(index, X[index])}: {name} must be one number per structure, got "
-                f"{type(value).__name__}"
+                f"{describe(first + k, X[k])}: {name} must be one number per structure, got "
+                f"{'a masked entry' if value is np.ma.masked else type(value).__name__}"
             )
-        if not np.isfinite(value):
+        try:
+            numbers_found[k] = value
+        except OverflowError:
+            numbers_found[k] = np.inf
+        if not np.isfinite(numbers_found[k]):
             raise ValueError(
-                f"{describe(index, X[index])}: {name} is {value}; correct it or leave the structure out"
+                f"{describe(first + k, X[k])}: {name} is {value}; correct it or leave the structure out"
             )
-    return np.array(values, dtype=np.float64)
+    return numbers_found
+
+
+def real_array(values, name):
+    """Array of float64 of values that are real numbers and nothing besides.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        Masked entries, booleans, strings, complex numbers, None, numbers with units, rows of unequal length.
+    """
+    _check_entries(values, name)
+    try:
+        array = np.asarray(values)
+        # A row without numbers is float64.
+        if array.dtype.kind not in "iufO":
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be an array of real numbers") from None
+
+
+def _check_entries(values, name):
+    """Raise for what `numpy.asarray` would drop or convert without a word."""
+    if getattr(values, "unit", None) is not None or getattr(values, "units", None) is not None:
+        raise ValueError(f"{name} has a unit: convert it (eV, A) and pass plain numbers")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked entries; correct them, or give None for the whole")
+    if isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.dtype == object):
+        if isinstance(values, np.ndarray) and values.ndim == 0:
+            values = [values.item()]
+        for value in values:
+            _check_entries(value, name)
+    elif isinstance(values, np.ndarray) or hasattr(values, "__array__"):
+        array = np.asarray(values)
+        if array.dtype == object:
+            _check_entries(array, name)
+        elif array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} must be an array of real numbers, got {array.dtype}")
+    elif isinstance(values, bool) or not isinstance(values, numbers.Real):
+        what = "a masked entry" if values is np.ma.masked else type(values).__name__
+        raise ValueError(f"{name} must be an array of real numbers, got {what}")
 
 
 def _numeric(value, index, atoms, name):
     try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iufO":
-            raise TypeError
-        return array.astype(np.float64, copy=False)
-    except (TypeError, ValueError):
-        raise ValueError(f"{describe(index, atoms)}: {name} must be an array of real numbers") from None
+        return real_array(value, name)
+    except ValueError as error:
+        raise ValueError(f"{describe(index, atoms)}: {error}") from None
 
 
 def _check_array(value, shape, index, atoms, name):
@@ -320,15 +540,193 @@ def _check_array(value, shape, index, atoms, name):
         raise ValueError(f"{describe(index, atoms)}: {name} must be {expected}, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(
-            f"{describe(index, atoms)}: {name} has NaN or infinite values; correct it or leave it out"
+            f"{describe(index, atoms)}: {name} has NaN or infinite values; correct it, or give None where "
+            "there is none"
         )
     return array
 
 
-def _hint(atoms):
-    """Point out labels under names that ASE does not recognise, as extended XYZ files often have."""
-    found = [f"info[{key!r}]" for key in atoms.info if "energy" in str(key).lower()]
-    found += [f"arrays[{key!r}]" for key in atoms.arrays if "force" in key.lower()]
-    if not found:
-        return ""
-    return f". Structure 0 has {' and '.join(found)}: pass them, e.g. y=[atoms.info[...] for atoms in X]"
+# Labels that are none, and none that are
+
+
+def _warn(message):
+    warnings.warn(message, UserWarning, stacklevel=4)
+
+
+def _name(X, chosen, first):
+    """Name the first of some structures (n,) bool, and count the others."""
+    rows = np.flatnonzero(chosen)
+    others = len(rows) - 1
+    rest = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+    return f"{describe(first + rows[0], X[rows[0]])}{rest}"
+
+
+def _leave_out_placeholders(X, found, given, first):
+    """Take out labels that are exactly zero where no calculation gives zero.
+
+    Readers of files put zeros where the file has nothing: an energy of zero beside forces that are not zero
+    (once in the data that may be the zero of energy, unless all others are far away), forces of zero on atoms
+    whose surroundings have no symmetry that forbids them, a stress of zero between neighbors (once, either
+    may be true). Where all labels of a structure are zero there is nothing to judge by. Forces and stresses
+    that the user has given are kept, with the warning.
+    """
+    energy, forces, stress = found["energy"], found["force"], found["virial"]
+    pushed = np.array([_any_force(atoms, None if forces is None else forces[k]) for k, atoms in enumerate(X)])
+    if energy is not None:
+        zero = (energy == 0) & pushed
+        others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
+        alone = zero.sum() == 1 and others.size and np.abs(others).min() <= np.ptp(others)
+        if zero.any() and not alone:
+            reason = "an energy of exactly 0 beside forces that are not zero"
+            _warn(f"{_name(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}")
+            energy = np.where(zero, np.nan, energy)
+            found["energy"] = None if np.isnan(energy).all() else energy
+    # NaN counts as not zero.
+    informed = pushed | (np.ones(len(X), bool) if energy is None else energy != 0)
+    if forces is not None:
+        zero = np.array(
+            [
+                informed[k] and force is not None and not force.any() and _surroundings(X[k])[1]
+                for k, force in enumerate(forces)
+            ]
+        )
+        if _warn_of_zeros(
+            X, zero, given["force"], first, "forces of exactly 0 though no symmetry forbids them"
+        ):
+            forces = [None if out else force for out, force in zip(zero, forces, strict=True)]
+            found["force"] = None if all(force is None for force in forces) else forces
+    if stress is not None:
+        zero = np.array(
+            [informed[k] and not row.any() and _surroundings(X[k])[0] for k, row in enumerate(stress)]
+        )
+        if _warn_of_zeros(X, zero, given["virial"], first, "a stress of exactly 0 between near atoms"):
+            stress = np.where(zero[:, None], np.nan, stress)
+            found["virial"] = None if np.isnan(stress).all() else stress
+
+
+_PLACEHOLDER = "Taken for the placeholder of a file without this label and left out; None says so"
+
+
+def _warn_of_zeros(X, zero, given, first, reason):
+    """Warn of several labels of zero; return whether they are to be left out."""
+    if zero.sum() < 2:
+        return False
+    ending = "Give None where there is no label" if given else _PLACEHOLDER
+    _warn(f"{_name(X, zero, first)} of {len(X)}: {reason}. {ending}")
+    return not given
+
+
+def _any_force(atoms, forces):
+    """Whether a structure has forces that are not all zero, read or only attached."""
+    if forces is None:
+        forces = _results(atoms).get("forces")
+    try:
+        return forces is not None and bool(np.any(forces))
+    except (TypeError, ValueError):
+        return False
+
+
+def _surroundings(atoms):
+    """Whether any atom has neighbours, and whether those of any atom do not balance."""
+    if len(atoms) == 0:
+        return False, False
+    i, vector, distance = neighbor_list("iDd", atoms, _NEAR)
+    pull = (1 - distance / _NEAR) ** 2
+    sums = np.zeros((len(atoms), 3))
+    np.add.at(sums, i, (pull / distance)[:, None] * vector)
+    total = np.bincount(i, weights=pull, minlength=len(atoms))
+    # 1e-3 is far above the rounding of positions in files.
+    return len(i) > 0, bool((np.linalg.norm(sums, axis=1) > 1e-3 * total).any())
+
+
+def _other_names(atoms, target):
+    """Arrays and info keys of a structure that look like labels of a target."""
+    force = target == "force"
+    found = []
+    for key, value in (atoms.arrays if force else atoms.info).items():
+        name = str(key).lower()
+        if any(word in name for word in _SETTING) or not any(word in name for word in _LOOKS_LIKE[target]):
+            continue
+        try:
+            shape = real_array(value, "").shape
+        except ValueError:
+            continue
+        if shape in {"energy": ((),), "force": ((len(atoms), 3),), "virial": ((6,), (9,), (3, 3))}[target]:
+            found.append(f"{'arrays' if force else 'info'}[{key!r}]")
+    return found
+
+
+def _warn_of_other_names(X, labels, targets):
+    """Warn of labels under names that nobody looks at, where the label is missing."""
+    if not labels.targets():
+        return  # an error, which names them too
+    parts = []
+    for target in targets:
+        lacking = np.flatnonzero(~labels.present(target))
+        names = [name for k in lacking for name in _other_names(X[k], target)]
+        if names:
+            parts.append(
+                f"{len(lacking)} of {len(X)} structures have no {_ATTRIBUTES[target]}, but "
+                f"{' and '.join(dict.fromkeys(names))}, which is not used"
+            )
+    if parts:
+        _warn(
+            f"{'; '.join(parts)}. Pass such labels as y=, forces=, stress= (plip.labels.stress_from_virial "
+            "converts a virial) or, on the command line, name them with --energy-key, --forces-key, "
+            "--stress-key, --virial-key"
+        )
+
+
+def _warn_of_contradiction(X, found, forces, stress):
+    """Warn if energies given are not those beside the attached forces or stresses, up to their zero."""
+    attached = [
+        name
+        for name, values, given in (("forces", found["force"], forces), ("stress", found["virial"], stress))
+        if values is not None and given is None
+    ]
+    energy = found["energy"]
+    if energy is None or not attached:
+        return
+    species = np.unique(np.concatenate([atoms.numbers for atoms in X]))
+    zero = np.array([[*(atoms.numbers[:, None] == species).sum(axis=0), 1.0] for atoms in X])
+    ratios = []
+    for name in ("energy", "free_energy"):
+        other = np.array([_plain_number(_results(atoms).get(name)) for atoms in X])
+        both = np.isfinite(energy) & np.isfinite(other)
+        if both.sum() > zero.shape[1]:
+            size, difference = (
+                values - zero[both] @ np.linalg.lstsq(zero[both], values, rcond=None)[0]
+                for values in (other[both], energy[both] - other[both])
+            )
+            floor = 1e-6 + 1e-9 * np.abs(other[both]).max()
+            ratios.append(np.linalg.norm(difference) / (np.linalg.norm(size) + floor))
+    # One per cent is more than extrapolation to zero smearing makes.
+    if ratios and min(ratios) > 0.01:
+        _warn(
+            f"the energies given are not those attached beside the {' and '.join(attached)} that are used: "
+            "they differ by more than a constant for each species, so that forces are no longer their "
+            "derivatives (sklearn.compose.TransformedTargetRegressor scales y alone). Give forces= and "
+            "stress= that belong to y, or set atoms.calc = None"
+        )
+
+
+def _plain_number(value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _warn_of_predictions(X, labels, given, first):
+    """Warn of attached labels that a potential of plip has computed."""
+    used = np.zeros(len(X), bool)
+    for target in labels.targets():
+        if not given[target]:
+            used |= labels.present(target)
+    # ASE's name of the calculator, which trajectories and databases keep.
+    used &= [getattr(atoms.calc, "name", None) == "plipcalculator" for atoms in X]
+    if used.any():
+        _warn(
+            f"{_name(X, used, first)}: the labels attached were computed by a potential of plip. Errors "
+            "against them say nothing about its accuracy; attach labels of the reference method"
+        )

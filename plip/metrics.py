@@ -13,7 +13,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from plip._structures import check_structures
-from plip.labels import Labels, read_energies, read_forces, read_labels, read_sample_weight
+from plip.labels import TARGETS, Labels, NoLabels, read_labels
 
 __all__ = [
     "UNITS",
@@ -118,10 +118,14 @@ def score(X, reference, predicted):
         The reference has neither energies nor forces.
     """
     parts = []
+    weight = reference.sample_weight
     if reference.energy is not None:
-        parts.append(energy_r2(reference.energy, predicted.energy, _composition(X), reference.sample_weight))
+        rows = np.flatnonzero(reference.present("energy"))
+        composition = _composition([X[row] for row in rows])
+        parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight[rows]))
     if reference.forces is not None:
-        parts.append(force_r2(reference.forces, predicted.forces, reference.sample_weight))
+        rows = np.flatnonzero(reference.present("force"))
+        parts.append(force_r2(*_forces(rows, reference, predicted), weight[rows]))
     if not parts:
         raise ValueError("no energies or forces to score against; attach them to the structures or pass y")
     defined = [part for part in parts if not np.isnan(part)]
@@ -134,7 +138,7 @@ def errors(predicted, reference, n_atoms):
     Parameters
     ----------
     predicted, reference : Labels
-        Targets that the reference lacks (None; NaN rows of the stress) are left out. Weights are not used.
+        Targets and structures that the reference lacks are left out. Weights are not used.
     n_atoms : (n,) array-like of int
 
     Returns
@@ -146,18 +150,17 @@ def errors(predicted, reference, n_atoms):
     """
     n_atoms = np.asarray(n_atoms)
     result = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}
-    if reference.energy is not None:
-        true, found = reference.energy / n_atoms * 1e3, predicted.energy / n_atoms * 1e3
+    rows = {target: np.flatnonzero(reference.present(target)) for target in TARGETS}
+    if len(rows["energy"]):
+        true, found = ((labels.energy / n_atoms)[rows["energy"]] * 1e3 for labels in (reference, predicted))
         result |= _rmse_and_mae("energy", true, found)
-    if reference.forces is not None:
-        true, found = np.concatenate(reference.forces), np.concatenate(predicted.forces)
+    if len(rows["force"]):
+        true, found = map(np.concatenate, _forces(rows["force"], reference, predicted))
         result |= _rmse_and_mae("force", true, found)
-    if reference.stress is not None:
-        present = ~np.isnan(reference.stress[:, 0])
-        if present.any():
-            true, found = reference.stress[present] / GPa, predicted.stress[present] / GPa
-            result |= _rmse_and_mae("stress", true, found)
-            result["n_stresses"] = int(present.sum())
+    if len(rows["virial"]):
+        true, found = (labels.stress[rows["virial"]] / GPa for labels in (reference, predicted))
+        result |= _rmse_and_mae("stress", true, found)
+        result["n_stresses"] = len(rows["virial"])
     return result
 
 
@@ -181,7 +184,7 @@ def error_summary(model, X, labels=None):
         without a name are in ``"(no group)"``.
     """
     X = check_structures(X)
-    reference = read_labels(X) if labels is None else labels
+    reference = read_labels(X, purpose="to compare with") if labels is None else labels
     predicted = _predict(model, X, reference)
     n_atoms = np.array([len(atoms) for atoms in X])
     summary = errors(predicted, reference, n_atoms)
@@ -241,30 +244,28 @@ class RMSEScorer:
             `plip.labels.read_labels`).
         """
         X = check_structures(X)
-        weight = read_sample_weight(X, sample_weight)
+        try:
+            labels = read_labels(
+                X, y, forces, None, sample_weight, targets=(self.target,), purpose="to score against"
+            )
+        except NoLabels as error:
+            if self.target == "energy":
+                raise
+            raise ValueError(
+                f"{error}. To hand forces to a scorer, enable metadata routing and use "
+                "neg_force_rmse.set_score_request(forces=True)"
+            ) from None
+        rows = np.flatnonzero(labels.present(self.target))
+        X = [X[row] for row in rows]
+        weight = labels.sample_weight[rows]
         n_atoms = np.array([len(atoms) for atoms in X])
         if self.target == "energy":
-            true = read_energies(X, y)
-            if true is None:
-                raise ValueError("no energies to score against; attach them to the structures or pass y")
-            return -float(
-                root_mean_squared_error(
-                    true / n_atoms, np.asarray(estimator.predict(X)) / n_atoms, sample_weight=weight
-                )
-            )
-        true = read_forces(X, forces)
-        if true is None:
-            raise ValueError(
-                "no forces to score against; attach them to the structures, or enable metadata routing and "
-                "use neg_force_rmse.set_score_request(forces=True)"
-            )
-        return -float(
-            root_mean_squared_error(
-                np.concatenate(true).ravel(),
-                np.concatenate(estimator.predict_forces(X)).ravel(),
-                sample_weight=np.repeat(weight, 3 * n_atoms),
-            )
-        )
+            true, found = labels.energy[rows] / n_atoms, np.asarray(estimator.predict(X)) / n_atoms
+        else:
+            true = np.concatenate([labels.forces[row] for row in rows]).ravel()
+            found = np.concatenate(estimator.predict_forces(X)).ravel()
+            weight = np.repeat(weight, 3 * n_atoms)
+        return -float(root_mean_squared_error(true, found, sample_weight=weight))
 
     def set_score_request(self, **requests):
         """Return a copy of the scorer that asks for metadata.
@@ -310,6 +311,10 @@ def _composition(X):
     numbers = [atoms.numbers for atoms in X]
     species = np.unique(np.concatenate(numbers))
     return np.array([(z[:, None] == species).sum(axis=0) for z in numbers])
+
+
+def _forces(rows, *labels):
+    return [[each.forces[row] for row in rows] for each in labels]
 
 
 def _rmse_and_mae(target, true, predicted):

@@ -23,7 +23,7 @@ from plip._files import write_whole
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
 from plip.descriptors import as_descriptors, descriptors_from_dict, descriptors_to_dict
-from plip.labels import TARGETS, read_labels
+from plip.labels import TARGETS, no_labels, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]
@@ -136,57 +136,54 @@ class NormalEquations:
             If a structure or label is not valid; the message names its index.
         """
         descriptors = as_descriptors(descriptors)
-        options = {"n_jobs": n_jobs, "memory": memory, "targets": targets}
         labels = (y, forces, stress, sample_weight)
+        reading = {"targets": targets}
+        return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, n_jobs=n_jobs, memory=memory)
+
+    @classmethod
+    def _accumulate(cls, X, descriptors, labels, reading, check=None, verbose=0, **options):
+        """As `from_structures`; `reading` are options of `read_labels`, `check` is called with structures and
+        labels of a list before the work."""
         if not isinstance(X, Iterator):
-            return cls._from_list(X, descriptors, *labels, verbose=verbose, **options)
+            return cls._from_list(X, descriptors, labels, reading, check, verbose=verbose, **options)
         if any(values is not None for values in labels):
             raise TypeError(
                 "X is a generator, so labels must be attached to its Atoms: "
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
-        return cls._from_stream(X, descriptors, verbose, **options)
+        return cls._from_stream(X, descriptors, reading, verbose, **options)
 
     @classmethod
-    def _from_stream(cls, stream, descriptors, verbose, **options):
+    def _from_stream(cls, stream, descriptors, reading, verbose, **options):
         total = None
+        # Only all batches together need a label.
+        batch_reading = {**reading, "required": False}
         with tqdm(desc="structures", unit="", disable=not verbose) as bar:
             while batch := list(itertools.islice(stream, _BATCH)):
-                part = cls._from_list(batch, descriptors, **options)
+                first = 0 if total is None else total.n_structures
+                part = cls._from_list(batch, descriptors, (), batch_reading, first=first, **options)
                 descriptors = part.descriptors
-                if total is not None and part._targets() != total._targets():
-                    raise ValueError(
-                        f"structures {total.n_structures} to {total.n_structures + len(batch) - 1} have "
-                        f"labels for {' and '.join(part._targets())}, those before for "
-                        f"{' and '.join(total._targets())}: label all alike"
-                    )
-                total = part if total is None else total + part
+                if total is None:
+                    total, structure = part, batch[0]
+                else:
+                    total = total + part
                 bar.update(len(batch))
         if total is None:
             raise ValueError("X holds no structures; at least one is needed")
+        if not any(total.n_rows.values()):
+            raise no_labels(structure, reading["targets"])
         return total
 
-    def _targets(self):
-        return [target for target in ("energy", "force") if self._sums[target].n_rows]
-
     @classmethod
-    def _from_list(
-        cls,
-        X,
-        descriptors,
-        y=None,
-        forces=None,
-        stress=None,
-        sample_weight=None,
-        targets=TARGETS,
-        **options,
-    ):
+    def _from_list(cls, X, descriptors, labels, reading, check=None, first=0, **options):
         fitted = hasattr(descriptors, "terms_")
-        structures = descriptors._checked(X, fitted)
-        labels = read_labels(structures, y, forces, stress, sample_weight, targets)
+        structures = descriptors._checked(X, fitted, first)
+        labels = read_labels(structures, *labels, first=first, **reading)
+        if check is not None:
+            check(structures, labels)
         if not fitted:
             descriptors = clone(descriptors)._fit_checked(structures)
-        return cls.from_labels(structures, descriptors, labels, **options)
+        return cls.from_labels(structures, descriptors, labels, first=first, **options)
 
     @classmethod
     def from_labels(
@@ -199,6 +196,7 @@ class NormalEquations:
         memory=None,
         n_jobs=None,
         verbose=0,
+        first=0,
     ):
         """Accumulate checked structures with checked labels.
 
@@ -219,6 +217,8 @@ class NormalEquations:
             Where the rows of each structure are kept for fits to come; None keeps nothing.
         n_jobs, verbose
             As in `from_structures`.
+        first : int, default=0
+            Place of the first structure in the data, for messages.
 
         Returns
         -------
@@ -232,7 +232,13 @@ class NormalEquations:
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
             joblib.delayed(chunk_sums)(
-                design, structures[chunk], labels.take(chunk), reference, chunk.start, stored, os.getpid()
+                design,
+                structures[chunk],
+                labels.take(chunk),
+                reference,
+                first + chunk.start,
+                stored,
+                os.getpid(),
             )
             for chunk in chunks
         )
@@ -265,7 +271,9 @@ class NormalEquations:
             return NotImplemented
         if self.terms != other.terms or self.species != other.species:
             raise ValueError("these normal equations have different terms: use the same fitted descriptors")
-        rebased = other._rebased(self._reference)
+        # The reference of data without energies is none.
+        reference = self._reference if self.n_rows["energy"] else other._reference
+        rebased = other._rebased(reference)
         sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
         if any(part.n_rows < 0 for part in sums.values()):
             raise ValueError("cannot take out more rows than there are")
@@ -274,7 +282,7 @@ class NormalEquations:
             others = other.shortest_distances
             distances = others and {pair: min(distances[pair], others[pair]) for pair in distances}
         return NormalEquations(
-            self.descriptors, sums, self._reference, self.n_structures + sign * other.n_structures, distances
+            self.descriptors, sums, reference, self.n_structures + sign * other.n_structures, distances
         )
 
     def _rebased(self, reference):
@@ -542,8 +550,10 @@ def least_squares_reference(structures, species, labels):
     counts = np.array(
         [np.bincount(atoms.numbers, minlength=max(numbers) + 1)[numbers] for atoms in structures], np.float64
     )
+    present = labels.present("energy")
+    counts, energy = counts[present], labels.energy[present]
     sizes = counts.sum(axis=1, keepdims=True)
-    return np.linalg.lstsq(counts / sizes, labels.energy / sizes[:, 0], rcond=1e-10)[0]
+    return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]
 
 
 def _chunks(sizes):

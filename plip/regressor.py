@@ -18,7 +18,7 @@ from plip._offer import PRESETS
 from plip._structures import check_structures
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
-from plip.labels import TARGETS, Labels, read_energies, read_forces, read_labels, read_sample_weight
+from plip.labels import TARGETS, Labels, read_labels
 from plip.normal_equations import ArrayEquations, NormalEquations, least_squares_reference
 from plip.potential import Potential
 from plip.solvers import SOLVERS, refit_path, solve
@@ -211,11 +211,14 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             return super().score(X, y, sample_weight=sample_weight)
         check_is_fitted(self)
         structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
-        reference = Labels(
-            read_energies(structures, y),
-            read_forces(structures, forces),
+        reference = read_labels(
+            structures,
+            y,
+            forces,
             None,
-            read_sample_weight(structures, sample_weight),
+            sample_weight,
+            targets=("energy", "force"),
+            purpose="to score against",
         )
         predicted = self._predict(structures, forces=reference.forces is not None, stress=False)
         return metrics.score(structures, reference, predicted)

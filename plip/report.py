@@ -48,7 +48,7 @@ class Evaluation:
         self.groups = None
         if any("group" in atoms.info for atoms in X):
             self.groups = np.array([str(atoms.info.get("group", "(no group)")) for atoms in X])
-        self.reference = labels = read_labels(X)
+        self.reference = labels = read_labels(X, purpose="to compare with")
         forces, stress = labels.forces is not None, labels.stress is not None
         results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
         self.predicted = Labels(
@@ -78,14 +78,13 @@ class Evaluation:
         -------
         reference, predicted : (m,) float64
         """
+        rows = np.flatnonzero(self.reference.present({"stress": "virial"}.get(target, target)))
+        both = (self.reference, self.predicted)
         if target == "energy":
-            return self.reference.energy / self.n_atoms, self.predicted.energy / self.n_atoms
+            return tuple((labels.energy / self.n_atoms)[rows] for labels in both)
         if target == "force":
-            return np.concatenate(self.reference.forces).ravel(), np.concatenate(
-                self.predicted.forces
-            ).ravel()
-        present = ~np.isnan(self.reference.stress[:, 0])
-        return self.reference.stress[present].ravel() / GPa, self.predicted.stress[present].ravel() / GPa
+            return tuple(np.concatenate([labels.forces[row] for row in rows]).ravel() for labels in both)
+        return tuple(labels.stress[rows].ravel() / GPa for labels in both)
 
     def errors(self, group=None):
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""

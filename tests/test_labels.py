@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import read, write
 
-from plip.labels import read_labels
+from plip.labels import TARGETS, convert_stress, read_labels, stress_from_virial
 
 STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
 
@@ -216,13 +216,201 @@ def test_no_target_at_all():
         read_labels(X)
 
 
-@pytest.mark.parametrize("target", ["energy", "forces"])
-def test_a_structure_without_energy_or_forces_among_others(target):
+def present(labels):
+    return {target: labels.present(target).tolist() for target in TARGETS}
+
+
+@pytest.mark.parametrize("absent", [None, ..., pandas.NA])
+def test_attached_labels_of_some_structures_only(absent):
     X = make()
-    for index in (1, 3):
-        del X[index].calc.results[target]
-    with pytest.raises(ValueError, match=rf"^structure 1 \(Cu8\): no {target} attached"):
+    for index, name in ((0, "energy"), (1, "forces"), (1, "energy"), (2, "stress"), (3, "energy")):
+        if absent is Ellipsis:
+            del X[index].calc.results[name]
+        else:
+            X[index].calc.results[name] = absent
+    labels = read_labels(X)
+    assert present(labels) == {
+        "energy": [False, False, True, False],
+        "force": [True, False, True, True],
+        "virial": [True, True, False, True],
+    }
+    assert labels.energy[2] == X[2].calc.results["energy"]
+    assert labels.forces[1] is None
+    np.testing.assert_array_equal(labels.forces[3], X[3].calc.results["forces"])
+    taken = labels.take(np.array([1, 2]))
+    assert present(taken) == {"energy": [False, True], "force": [False, True], "virial": [True, False]}
+
+
+@pytest.mark.parametrize(
+    "container", [list, tuple, lambda y: np.array(y, dtype=object), lambda y: pandas.Series(y, dtype=object)]
+)
+@pytest.mark.parametrize("absent", [None, pandas.NA, np.ma.masked])
+def test_given_labels_of_some_structures_only(container, absent):
+    X = make(forces=False)
+    forces = [np.full((len(atoms), 3), 0.5) for atoms in X]
+    given = [forces[0], None, absent, forces[3]]
+    if isinstance(container(["x"]), np.ndarray):
+        array = np.empty(4, dtype=object)
+        array[:] = given
+        given = array
+    labels = read_labels(X, y=container([absent, -24.0, None, -48.0]), forces=given)
+    # What is attached does not stand in for what is given as missing.
+    np.testing.assert_array_equal(labels.energy, [np.nan, -24.0, np.nan, -48.0])
+    assert present(labels)["force"] == [True, False, False, True]
+    np.testing.assert_array_equal(labels.forces[3], forces[3])
+
+
+def test_nullable_and_masked_arrays():
+    X = make(energy=False)
+    series = pandas.Series([-12.0, None, -36.0, -48.0], dtype="Float64")
+    masked = np.ma.array([-12.0, 999.0, -36.0, -48.0], mask=[0, 1, 0, 0])
+    for y in (series, masked):
+        np.testing.assert_array_equal(read_labels(X, y=y).energy, [-12.0, np.nan, -36.0, -48.0])
+    # In a series of plain floats None has become NaN, which may be a failed calculation.
+    with pytest.raises(ValueError, match="structure 1 .*y is nan"):
+        read_labels(X, y=pandas.Series([-12.0, None, -36.0, -48.0]))
+
+
+def test_labels_of_nobody():
+    X = make()
+    labels = read_labels(X, y=[None] * 4, forces=[None] * 4)
+    assert labels.energy is None and labels.forces is None
+    with pytest.raises(ValueError, match="no energies, forces or stresses to fit"):
+        read_labels(X, y=[None] * 4, forces=[None] * 4, stress=[None] * 4)
+
+
+def test_a_structure_without_any_label_is_named():
+    X = make()
+    X[1].calc = X[3].calc = None
+    with pytest.warns(UserWarning, match=r"structure 1 \(Cu8\) and 1 other: no label to fit"):
+        labels = read_labels(X)
+    assert present(labels)["energy"] == [True, False, True, False]
+    # Not where it does not count.
+    read_labels(X, sample_weight=[1, 0, 1, 0])
+
+
+def mask(array, *entries):
+    masked = np.ma.array(array, mask=np.zeros(np.shape(array), bool))
+    masked[entries or ...] = np.ma.masked
+    return masked
+
+
+def entries(array, value):
+    changed = np.array(array, dtype=object)
+    changed[-1, -1] = value
+    return changed
+
+
+@pytest.mark.parametrize("attached", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda a: mask(a, 0), "masked"),
+        (lambda a: [mask(a[0], 1), *a[1:]], "masked"),
+        (lambda a: a > 0, "bool"),
+        (lambda a: a.astype(complex), "complex"),
+        (lambda a: a.astype(str), "real numbers"),
+        (lambda a: entries(a, "1.0"), "str"),
+        (lambda a: entries(a, True), "bool"),
+        (lambda a: entries(a, 1j), "complex"),
+        (lambda a: entries(a, None), "NoneType"),
+        (lambda a: entries(a, np.ma.masked), "masked"),
+        (lambda a: [[True, 0.0, 1.0], *a.tolist()[1:]], "bool"),
+        (lambda a: [[*a[0, :2], np.bool_(True)], *a.tolist()[1:]], "bool"),
+        (lambda a: entries(a, 10**400), "real numbers"),
+    ],
+)
+def test_what_an_array_says_beside_its_numbers(attached, spoil, message):
+    X = make()
+    if attached:
+        X[1].calc.results["forces"] = spoil(X[1].calc.results["forces"])
+        given = {}
+    else:
+        given = {"forces": [atoms.calc.results["forces"] for atoms in X]}
+        given["forces"][1] = spoil(given["forces"][1])
+    with pytest.raises(ValueError, match=rf"^structure 1 \(Cu8\): forces .*{message}"):
+        read_labels(X, **given)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("energy", True, "bool"),
+        ("energy", np.bool_(False), "bool"),
+        ("energy", "1.5", "str"),
+        ("energy", 1j, "complex"),
+        ("stress", mask(STRESS, 2), "masked"),
+        ("stress", STRESS > 0, "bool"),
+        ("stress", ["0", *STRESS[1:]], "str"),
+    ],
+)
+def test_types_of_attached_energies_and_stresses(name, value, message):
+    X = make()
+    X[1].calc.results[name] = value
+    with pytest.raises(ValueError, match=rf"^structure 1 \(Cu8\): {name} .*{message}"):
         read_labels(X)
+
+
+def test_masked_as_a_whole_is_missing():
+    X = make()
+    X[0].calc.results |= {"energy": np.ma.masked, "stress": mask(STRESS)}
+    X[2].calc.results["forces"] = mask(np.zeros((12, 3)))
+    labels = read_labels(X)
+    assert present(labels) == {
+        "energy": [False, True, True, True],
+        "force": [True, True, False, True],
+        "virial": [False, True, True, True],
+    }
+    # A mask that hides nothing changes nothing.
+    X[1].calc.results["forces"] = np.ma.array(X[1].calc.results["forces"])
+    np.testing.assert_array_equal(read_labels(X).forces[1], labels.forces[1])
+
+
+def test_numbers_with_units_are_refused():
+    class Quantity(np.ndarray):
+        unit = "kcal/mol"
+
+    X = make()
+    X[1].calc.results["forces"] = X[1].calc.results["forces"].view(Quantity)
+    with pytest.raises(ValueError, match="^structure 1 .*forces has a unit"):
+        read_labels(X)
+
+
+def test_index_of_a_part_of_the_data():
+    X = make()
+    X[2].calc.results["forces"] = np.zeros((1, 3))
+    with pytest.raises(ValueError, match=r"^structure 102 \(Cu12\)"):
+        read_labels(X, first=100)
+
+
+def test_stress_from_virial():
+    virial = np.array([[1.0, 0.4, 0.3], [0.4, 2.0, 0.2], [0.3, 0.2, 3.0]])
+    expected = -np.array([1.0, 2.0, 3.0, 0.2, 0.3, 0.4]) / 50.0
+    for given in (virial, virial.ravel(), virial.tolist(), [1.0, 2.0, 3.0, 0.2, 0.3, 0.4]):
+        np.testing.assert_allclose(stress_from_virial(given, 50.0), expected, rtol=1e-15)
+    # What ASE computes, written as extended XYZ files have it.
+    atoms = bulk("Cu", cubic=True)
+    atoms.rattle(0.1)
+    atoms.calc = EMT()
+    virial = -atoms.get_volume() * atoms.get_stress(voigt=False)
+    np.testing.assert_allclose(stress_from_virial(virial, atoms.get_volume()), atoms.get_stress(), atol=1e-15)
+    for virial, volume in ((np.eye(3), 0.0), (np.eye(3), NAN), (np.eye(2), 1.0), ([NAN] * 6, 1.0)):
+        with pytest.raises(ValueError, match="virial"):
+            stress_from_virial(virial, volume)
+
+
+def test_convert_stress():
+    # 1 eV/A^3 is 160.2176634 GPa; ASE's constants are older by 1e-8.
+    in_gpa = STRESS * 160.2176634
+    np.testing.assert_allclose(convert_stress(in_gpa, "GPa"), STRESS, rtol=1e-7)
+    np.testing.assert_allclose(convert_stress(-10 * in_gpa, "kbar", "compression"), STRESS, rtol=1e-7)
+    xx, yy, zz, yz, xz, xy = STRESS
+    np.testing.assert_array_equal(convert_stress([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]), STRESS)
+    for wrong in ({"unit": "bar"}, {"sign": "pressure"}):
+        with pytest.raises(ValueError, match="must be"):
+            convert_stress(STRESS, **wrong)
+    with pytest.raises(ValueError, match="bool"):
+        convert_stress(STRESS > 0)
 
 
 def test_stress_of_some_structures_only():
@@ -260,7 +448,7 @@ def test_stress_without_a_full_cell():
 @pytest.mark.parametrize("container", [list, tuple, np.array, pandas.Series])
 def test_given_energies_win(container):
     y = [1, 2.5, np.float32(3), np.int64(4)]
-    labels = read_labels(make(), y=container(y), sample_weight=container(y))
+    labels = read_labels(make(forces=False, stress=False), y=container(y), sample_weight=container(y))
     np.testing.assert_array_equal(labels.energy, y)
     np.testing.assert_array_equal(labels.sample_weight, y)
     assert labels.energy.dtype == labels.sample_weight.dtype == np.float64
@@ -268,7 +456,7 @@ def test_given_energies_win(container):
 
 def test_given_forces_win():
     X = make()
-    forces = [np.full((len(atoms), 3), index, dtype=np.float32) for index, atoms in enumerate(X)]
+    forces = [np.full((len(atoms), 3), index + 1, dtype=np.float32) for index, atoms in enumerate(X)]
     array = np.empty(4, dtype=object)
     array[:] = forces
     for given in (forces, tuple(forces), array, [f.tolist() for f in forces]):
@@ -277,7 +465,7 @@ def test_given_forces_win():
             np.testing.assert_array_equal(found, expected)
             assert found.dtype == np.float64
     same_size = [X[0], X[0]]
-    assert len(read_labels(same_size, forces=np.zeros((2, 4, 3))).forces) == 2
+    assert len(read_labels(same_size, forces=np.ones((2, 4, 3))).forces) == 2
 
 
 NAN, INF = np.nan, np.inf
@@ -288,7 +476,10 @@ NAN, INF = np.nan, np.inf
     [
         ("y", [1, NAN, 2, 3], "structure 1 .*y is nan"),
         ("y", [1, 2, -INF, 3], "structure 2 .*y is -inf"),
-        ("y", [1, None, 2, 3], "structure 1 .*NoneType"),
+        ("y", [1, True, 2, 3], "structure 1 .*bool"),
+        ("y", np.array([True, False, True, True]), "structure 0 .*bool"),
+        ("y", np.array([1, 2, "x", 4], dtype=object), "structure 2 .*str"),
+        ("y", [1, 2, 10**400, 3], "structure 2 .*y is 1000"),
         ("y", [1, 2, "3", 4], "structure 2 .*str"),
         ("y", np.array(["1", "2", "3", "4"]), "structure 0 .*str"),
         ("y", [1, 2j, 3, 4], "structure 1 .*complex"),
@@ -300,13 +491,15 @@ NAN, INF = np.nan, np.inf
         ("sample_weight", [1, NAN, 2, 3], "structure 1 .*sample_weight is nan"),
         ("sample_weight", [1, INF, 2, 3], "structure 1 .*sample_weight is inf"),
         ("sample_weight", [1, 1, 1, -1], "structure 3 .*negative"),
+        ("sample_weight", [1, 1, True, 1], "structure 2 .*bool"),
+        ("sample_weight", [1, None, 1, 1], "structure 1 .*NoneType"),
+        ("sample_weight", np.ma.masked_equal([1.0, 1.0, 2.0, 1.0], 2.0), "structure 2 .*masked entry"),
         ("sample_weight", [0, 0, 0, 0], "zero for every structure"),
         ("sample_weight", [1, 2], "2 entries for 4 structures"),
         ("sample_weight", 1.0, "one entry per structure"),
         ("forces", [np.zeros((4, 3))] * 3, "3 entries for 4 structures"),
         ("forces", [np.zeros((4, 3))] * 4, r"structure 1 .*shape \(8, 3\), got shape \(4, 3\)"),
         ("forces", [np.zeros(12)] * 4, r"structure 0 .*shape \(4, 3\), got shape \(12,\)"),
-        ("forces", [None] * 4, "structure 0 .*shape"),
         ("forces", ["x"] * 4, "structure 0 .*real numbers"),
         ("forces", [[[1, 2, 3], [1, 2]]] * 4, "structure 0 .*real numbers"),
         ("forces", 1.0, "one entry per structure"),
@@ -359,5 +552,5 @@ def test_weights_of_zero_are_allowed_beside_others():
 
 def test_molecules_without_cell():
     atoms = molecule("H2O")
-    labels = read_labels([atoms, Atoms("H")], y=[1.0, 2.0], forces=[np.zeros((3, 3)), np.zeros((1, 3))])
+    labels = read_labels([atoms, Atoms("H")], y=[1.0, 2.0], forces=[np.ones((3, 3)), np.zeros((1, 3))])
     assert labels.stress is None

@@ -393,4 +393,4 @@ def test_scorers_survive_clone_and_pickle():
 
 def test_molecules():
     X = [molecule("H2O"), molecule("CH4")]
-    assert neg_force_rmse(Constant(force=1.0), X, forces=[np.zeros((3, 3)), np.zeros((5, 3))]) == -1.0
+    assert neg_force_rmse(Constant(force=1.0), X, forces=[np.full((3, 3), 2.0), np.zeros((5, 3))]) == -1.0

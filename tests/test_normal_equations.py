@@ -50,33 +50,42 @@ def descriptors(structures):
     ).fit(structures)
 
 
+def take_labels_away(structures):
+    for index, names in {0: ["stress"], 1: ["energy"], 2: ["forces"], 4: ["energy", "forces"]}.items():
+        for name in names:
+            del structures[index].calc.results[name]
+    for name in ("energy", "forces"):
+        del structures[5].calc.results[name]
+
+
 def dense_rows(structures, descriptors, energy_weight, force_weight, stress_weight, sample_weight):
-    """Weighted rows and targets, one structure after the other, and the composition columns."""
+    """Weighted rows and targets of the labels attached, and the composition columns."""
     rows, compositions, targets = [], [], []
     for atoms, weight in zip(structures, sample_weight, strict=True):
         values, forces, virial = descriptors.design_rows(atoms)
         results = atoms.calc.results
         counts = np.array([np.count_nonzero(atoms.symbols == s) for s in descriptors.species_])
         size = len(atoms)
-        for factor, block, composition, target in (
-            (energy_weight, values[None] / size, counts[None] / size, [results["energy"] / size]),
-            (force_weight, forces, np.zeros((3 * size, len(counts))), results["forces"].ravel()),
-            (
-                stress_weight,
-                virial / size,
-                np.zeros((6, len(counts))),
-                atoms.get_volume() * results["stress"] / size,
-            ),
+        for factor, name, block, composition, unit in (
+            (energy_weight, "energy", values[None] / size, counts[None] / size, 1 / size),
+            (force_weight, "forces", forces, np.zeros((3 * size, len(counts))), 1.0),
+            (stress_weight, "stress", virial / size, np.zeros((6, len(counts))), atoms.get_volume() / size),
         ):
+            if name not in results:
+                continue
+            target = unit * np.ravel(results[name])
             factor = factor * np.sqrt(weight)
             rows.append(factor * block)
             compositions.append(factor * composition)
-            targets.append(factor * np.asarray(target))
+            targets.append(factor * target)
     return np.concatenate(rows), np.concatenate(compositions), np.concatenate(targets)
 
 
-def test_problem_is_that_of_the_dense_rows(structures, descriptors):
+@pytest.mark.parametrize("missing", [False, True])
+def test_problem_is_that_of_the_dense_rows(structures, descriptors, missing):
     sample_weight = np.linspace(0.5, 2.0, len(structures))
+    if missing:
+        take_labels_away(structures)
     equations = NormalEquations.from_structures(structures, descriptors, sample_weight=sample_weight)
     problem = equations.problem(energy_weight=3.0, force_weight=0.7, stress_weight=0.2)
     X, C, y = dense_rows(structures, descriptors, 3.0, 0.7, 0.2, sample_weight)
@@ -92,7 +101,8 @@ def test_problem_is_that_of_the_dense_rows(structures, descriptors):
     )
     assert problem.target_square == pytest.approx(expected[-1, -1], rel=1e-10)
     n = sum(
-        weight * (1 + 3 * len(atoms) + 6) for weight, atoms in zip(sample_weight, structures, strict=True)
+        weight * sum(np.size(label) for label in atoms.calc.results.values())
+        for weight, atoms in zip(sample_weight, structures, strict=True)
     )
     assert problem.weight_sum == pytest.approx(n, rel=1e-14)
 
@@ -172,6 +182,71 @@ def test_generator_gives_the_same_sums(structures, descriptors, monkeypatch):
         NormalEquations.from_structures((atoms for atoms in structures), descriptors, y=[0.0])
     with pytest.raises(ValueError, match="no structures"):
         NormalEquations.from_structures(iter([]), descriptors)
+
+
+@pytest.mark.parametrize("first_batch", [2, 3])
+def test_generator_of_structures_of_which_some_lack_labels(structures, descriptors, monkeypatch, first_batch):
+    """The first two structures have no energy, so that the first batch may know no reference."""
+    take_labels_away(structures)
+    del structures[0].calc.results["energy"]
+    monkeypatch.setattr("plip.normal_equations._BATCH", first_batch)
+    whole = NormalEquations.from_structures(structures, descriptors)
+    assert whole.n_rows["energy"] == 4
+    assert_same(whole, NormalEquations.from_structures(iter(structures), descriptors))
+
+
+def test_generator_with_a_batch_without_labels(structures, descriptors, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    for atoms in structures[3:6]:
+        atoms.calc = None
+    with pytest.warns(UserWarning, match=r"structure 3 .* and 2 others: no label"):
+        found = NormalEquations.from_structures(iter(structures), descriptors)
+    assert_same(found, NormalEquations.from_structures(structures[:3] + structures[6:], descriptors))
+    for atoms in structures:
+        atoms.calc = None
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="no energies, forces or stresses to fit"):
+        NormalEquations.from_structures(iter(structures), descriptors)
+
+
+def spoil_label(atoms):
+    atoms.calc.results["forces"] = np.full((len(atoms), 3), np.nan)
+
+
+def spoil_position(atoms):
+    atoms.positions[0] = np.nan
+
+
+def empty(atoms):
+    del atoms[:]
+
+
+def meet(atoms):
+    atoms.positions[1] = atoms.positions[0]
+
+
+@pytest.mark.parametrize("spoil", [spoil_label, spoil_position, empty, meet])
+def test_errors_count_within_the_whole_generator(structures, descriptors, monkeypatch, spoil):
+    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    spoil(structures[7])
+    for X in (structures, iter(structures)):
+        with pytest.raises(ValueError, match="^structure 7"):
+            NormalEquations.from_structures(X, descriptors)
+
+
+def test_nothing_is_left_when_all_is_taken_out(structures, descriptors):
+    weights = [0.1, 0.2, 0.3, 0.7, 0.9, 1.1, 1.3, 1.7]
+    equations = [
+        NormalEquations.from_structures([atoms], descriptors, sample_weight=[weight])
+        for atoms, weight in zip(structures, weights, strict=True)
+    ]
+    rest = sum(equations)
+    for part in equations:
+        rest = rest - part
+    # The sum of the weights in another order is not exactly zero.
+    assert rest.weight_sums == {"energy": 0.0, "force": 0.0, "virial": 0.0}
+    assert rest.mean_squares(np.zeros((1, len(descriptors.terms_))), np.zeros((1, 2))) == {}
+    with pytest.raises(ValueError, match="no target has both rows"):
+        rest.problem()
 
 
 def test_different_terms_do_not_merge(structures, descriptors):
