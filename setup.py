@@ -67,7 +67,10 @@ EXTENSIONS.append(Extension("plip._blas", ["plip/_blas.pyx"]))
 EXTENSIONS.append(
     Extension(
         "plip._core._evaluate",
-        [f"plip/_core/{name}" for name in ("_evaluate.pyx", "plip_core.c", "plip_list.c", "plip_radial.c")],
+        [
+            f"plip/_core/{name}"
+            for name in ("_evaluate.pyx", "plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c")
+        ],
         depends=[f"plip/_core/{name}" for name in ("plip_core.h", "plip_kernel.h", "plip_plan.h")],
         include_dirs=["plip/_core"],
     )

@@ -1,13 +1,13 @@
 """The table of terms: what each column of a descriptor means, its name and its formula."""
 
 import itertools
-import math
 import numbers
 from dataclasses import dataclass
 
 import numpy as np
 from ase.data import atomic_numbers
 
+from plip._core import check_length, check_power, is_element
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import FAMILIES, RadialFamily, number_text
 
@@ -16,6 +16,8 @@ __all__ = ["Term", "build_terms"]
 # The switch of a density runs between these multiples of the shortest distance
 # (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020)).
 SWITCH_RANGE = (0.95, 1.05)
+# What describes a term in a file.
+KEYS = {"interaction", "species", "radial", "power", "cutoff", "switch", "coefficient"}
 
 
 @dataclass(frozen=True, eq=True)
@@ -133,40 +135,50 @@ class Term:
             If the data do not describe a term.
         """
         try:
-            interaction, species = data["interaction"], tuple(data["species"])
+            interaction, species, radial = data["interaction"], data["species"], data["radial"]
             n_functions = {"two-body": 1, "N-body": 1, "three-body": 2, "four-body": 3}[interaction]
             n_species = {"two-body": 2, "N-body": 2, "three-body": 3, "four-body": 4}[interaction]
-            functions = []
-            for item in data["radial"]:
-                family = FAMILIES[item["family"]]
-                given = family(**{key: float(value) for key, value in item.items() if key != "family"})
-                functions += given.grid(data["cutoff"])
-            power = data.get("power")
+            power, switch = data.get("power"), data.get("switch")
             if isinstance(power, list):
                 power = tuple(_integer("power", value, 0) for value in power)
             elif power is not None:
                 power = _integer("power", power, 0)
             expected = {"two-body": type(None), "four-body": tuple}.get(interaction, int)
-            switch = data.get("switch")
             valid = (
-                len(functions) == n_functions
+                data.keys() <= KEYS
+                and isinstance(radial, list)
+                and len(radial) == n_functions
+                and isinstance(species, list)
                 and len(species) == n_species
-                and all(symbol in atomic_numbers for symbol in species)
+                and all(is_element(symbol) for symbol in species)
                 and isinstance(power, expected)
                 and (interaction != "four-body" or len(power) == 3)
             )
             if not valid:
                 raise ValueError("its parts do not fit together")
+            check_power(interaction, power)
             return cls(
                 interaction,
-                species,
-                tuple(functions),
+                tuple(species),
+                tuple(_function_from_dict(item) for item in radial),
                 power,
                 _length("cutoff", data["cutoff"]),
                 None if switch is None else _length("switch", switch),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"not the description of a term: {data!r} ({error})") from error
+
+
+def _function_from_dict(data):
+    family = FAMILIES[data["family"]]
+    names = family._parameter_names()
+    if set(data) != {"family", *names}:
+        raise ValueError(f"{family.__name__} has the parameters {', '.join(names)}")
+    for name in names:
+        if not isinstance(data[name], numbers.Real) or isinstance(data[name], bool):
+            raise ValueError(f"{family.__name__}: {name} must be a number, got {data[name]!r}")
+    (function,) = family(**{name: float(data[name]) for name in names}).grid(None)
+    return function
 
 
 def _integer(name, value, least):
@@ -176,9 +188,17 @@ def _integer(name, value, least):
 
 
 def _length(name, value):
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive length in Angstrom, got {value!r}")
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a length in Angstrom, got {value!r}")
+    check_length(name, value)
     return float(value)
+
+
+def _check_power(name, interaction, power):
+    try:
+        check_power(interaction, power)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _cutoff(interaction, cutoff):
@@ -217,7 +237,9 @@ def _two_body(interaction, species, cutoff):
 
 def _three_body(interaction, species, cutoff):
     functions = _functions(interaction, cutoff)
-    powers = range(_integer("max_power of ThreeBody", interaction.max_power, 0) + 1)
+    max_power = _integer("max_power of ThreeBody", interaction.max_power, 0)
+    _check_power("max_power of ThreeBody", "three-body", max_power)
+    powers = range(max_power + 1)
     if not isinstance(interaction.mixed, (bool, np.bool_)):
         raise ValueError(f"mixed of ThreeBody must be True or False, got {interaction.mixed!r}")
     for centre in species:
@@ -256,6 +278,8 @@ def _n_body(interaction, species, cutoff):
     powers = [_integer("powers of NBody", power, 2) for power in powers]
     if not powers or len(set(powers)) < len(powers):
         raise ValueError(f"powers of NBody must be different integers from 2 on, got {interaction.powers!r}")
+    for power in powers:
+        _check_power("powers of NBody", "N-body", power)
     switches = _switches(interaction.switch, species)
     for centre, neighbour in itertools.product(species, repeat=2):
         switch = switches.get(tuple(sorted((centre, neighbour))))
@@ -290,6 +314,8 @@ def _four_body(interaction, species, cutoff):
         raise ValueError(
             f"ranks of FourBody must be different triples of powers (p, q, t), got {interaction.ranks!r}"
         )
+    for rank in ranks:
+        _check_power("ranks of FourBody", "four-body", rank)
     arms = list(itertools.product(range(len(species)), range(len(functions))))
     for centre in species:
         for rank in ranks:

@@ -21,8 +21,8 @@ import plip
 __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
 SOURCES = Path(__file__).parent / "_core"
-C_FILES = ("plip_core.c", "plip_list.c", "plip_radial.c")
-HEADERS = ("plip_core.h", "plip_plan.h", "plip_kernel.h")
+C_FILES = ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c")
+HEADERS = ("plip_core.h", "plip_plan.h", "plip_kernel.h", "lammps/read_model.h")
 CPP_FILE = "lammps/pair_plip.cpp"
 # LAMMPS loads the files of its plugin folders whose names end in "plugin.so".
 PLUGIN = "plipplugin.so"

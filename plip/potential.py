@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 import plip
-from plip._core import Core, NeighborList
+from plip._core import Core, NeighborList, check_terms, is_element
 from plip._files import write_whole
 from plip._structures import has_full_cell
 from plip._terms import Term
@@ -20,6 +20,8 @@ FORMAT = "plip-potential"
 # Version of the JSON format that this module writes, and the newest that it reads.
 VERSION = 1
 UNITS = {"energy": "eV", "length": "Angstrom"}
+# Levels of arrays and objects in each other; a potential has six.
+MAX_DEPTH = 32
 # Angstrom; see plip._structures.
 OVERLAP = 1e-3
 LARGEST_LENGTH = 1e7
@@ -265,8 +267,8 @@ def load_potential(path):
         data = file.read()
     name = os.fspath(path)
     try:
-        document = json.loads(data)
-    except ValueError as error:
+        document = _parse(data)
+    except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{name}: not a readable JSON file ({error}); give one that Potential.save or 'plip fit' wrote"
         ) from error
@@ -291,11 +293,58 @@ def load_potential(path):
         ) from error
 
 
+def _parse(data):
+    """JSON without what Python's reader adds to the standard, as the LAMMPS plugin reads it."""
+    document = json.loads(
+        data.decode("utf-8-sig"),
+        object_pairs_hook=_object,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_integer,
+    )
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        values = [value for item in level if isinstance(item, dict) for value in (*item, *item.values())]
+        values += [value for item in level if isinstance(item, list) for value in item]
+        for value in values:
+            if isinstance(value, str):
+                value.encode()  # lone surrogates are no text
+        level = values
+    if any(isinstance(item, (dict, list)) for item in level):
+        raise ValueError("too deeply nested")
+    return document
+
+
+def _object(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} occurs twice in one object")
+    return result
+
+
+def _no_number(text):
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _finite(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _integer(text):
+    _finite(text)
+    return int(text)
+
+
 def _from_document(document):
     if document.get("units") != UNITS:
         raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
     species, reference = document.get("species"), document.get("reference_energies")
-    if not isinstance(species, list) or not all(isinstance(s, str) and s in atomic_numbers for s in species):
+    if not isinstance(species, list) or not all(isinstance(s, str) and is_element(s) for s in species):
         raise ValueError(f"species must be a list of chemical symbols, got {species!r}")
     if not isinstance(reference, dict):
         raise ValueError(f"reference_energies must be an object, got {reference!r}")
@@ -307,6 +356,7 @@ def _from_document(document):
     terms = [Term.from_dict(item) for item in items]
     potential = Potential.__new__(Potential)
     potential._assign(species, terms, coef, reference)
+    check_terms(species, potential.terms)
     return potential
 
 

@@ -9,10 +9,12 @@ Radial families: M. Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020);
 cutoff function: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
 """
 
+import itertools
 import numbers
 
 import numpy as np
 
+from plip._core import check_radial
 from plip._parameters import Parameters
 
 __all__ = [
@@ -70,8 +72,11 @@ def _is_count(value):
 def _values(family, name, value):
     """One-dimensional finite float64 array of a grid parameter."""
     try:
-        array = np.atleast_1d(np.asarray(value, dtype=np.float64))
-    except (TypeError, ValueError):
+        plain = np.asarray(value, dtype=object)
+        if not all(isinstance(x, numbers.Real) and not isinstance(x, bool) for x in plain.flat):
+            raise TypeError
+        array = np.atleast_1d(plain.astype(np.float64))
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{family}: {name} must be a number or a list of numbers, got {value!r}") from None
     if array.ndim != 1 or array.size == 0:
         raise ValueError(f"{family}: {name} must be a number or a non-empty list of numbers, got {value!r}")
@@ -149,22 +154,23 @@ class RadialFamily(Parameters):
         ValueError
             If a parameter is not finite or outside its range.
         """
-        first, second = self._parameter_names()
-        outer, inner = self._grid_values(cutoff)
-        return [type(self)(**{first: float(a), second: float(b)}) for a in outer for b in inner]
+        names = self._parameter_names()
+        functions = [
+            type(self)(**dict(zip(names, map(float, values), strict=True)))
+            for values in itertools.product(*self._grid_values(cutoff))
+        ]
+        for function in functions:
+            check_radial(self.code, *function.kernel_parameters())
+        return functions
 
     def _grid_values(self, cutoff):
         name = type(self).__name__
-        outer, inner = (_values(name, key, getattr(self, key)) for key in self._parameter_names())
-        self._check(outer, inner)
-        return outer, inner
-
-    def _check(self, *arrays):
-        """Raise ValueError for parameters outside the range of the family."""
+        return [_values(name, key, getattr(self, key)) for key in self._parameter_names()]
 
     def kernel_parameters(self):
-        """The two numbers (p, q) of a scalar instance, as the kernels take them."""
-        return tuple(float(getattr(self, key)) for key in self._parameter_names())
+        """The numbers (p, q) of a scalar instance, as the kernels take them; q is 0 where there is one."""
+        p, *q = (float(getattr(self, key)) for key in self._parameter_names())
+        return p, q[0] if q else 0.0
 
     def evaluate(self, r):
         """phi(r) and its derivative, for a scalar instance and without the cutoff function.
@@ -231,8 +237,6 @@ class Gaussian(RadialFamily):
             eta = np.array([0.5 / (np.ptp(centers) / (centers.size - 1)) ** 2])
         else:
             raise ValueError("Gaussian: one centre has no spacing to take the width from; give eta as well")
-        if (eta <= 0).any():
-            raise ValueError(f"Gaussian: eta must be positive, got {self.eta!r}")
         return eta, centers
 
     @staticmethod
@@ -262,10 +266,6 @@ class Slater(RadialFamily):
         self.powers = powers
         self.zeta = zeta
 
-    def _check(self, powers, zeta):
-        if (zeta <= 0).any():
-            raise ValueError(f"Slater: zeta must be positive, got {self.zeta!r}")
-
     @staticmethod
     def _evaluate(r, p, q):
         decay = np.exp(-q * r)
@@ -292,10 +292,6 @@ class GaussianType(RadialFamily):
     def __init__(self, powers, zeta):
         self.powers = powers
         self.zeta = zeta
-
-    def _check(self, powers, zeta):
-        if (zeta <= 0).any():
-            raise ValueError(f"GaussianType: zeta must be positive, got {self.zeta!r}")
 
     @staticmethod
     def _evaluate(r, p, q):
@@ -324,10 +320,6 @@ class StillingerWeber(RadialFamily):
         self.gamma = gamma
         self.onset = onset
 
-    def _check(self, gamma, onset):
-        if (gamma >= 0).any():
-            raise ValueError(f"StillingerWeber: gamma must be negative, got {self.gamma!r}")
-
     @staticmethod
     def _evaluate(r, p, q):
         beyond = r > q
@@ -354,12 +346,6 @@ class Power(RadialFamily):
 
     def __init__(self, powers):
         self.powers = powers
-
-    def grid(self, cutoff):
-        return [Power(powers=float(p)) for p in _values("Power", "powers", self.powers)]
-
-    def kernel_parameters(self):
-        return float(self.powers), 0.0
 
     @staticmethod
     def _evaluate(r, p, q):
@@ -390,8 +376,6 @@ class Lorentzian(RadialFamily):
 
     def _grid_values(self, cutoff):
         exponents = _values("Lorentzian", "exponents", self.exponents)
-        if (exponents < 2).any() or (exponents % 2 != 0).any():
-            raise ValueError(f"Lorentzian: exponents must be even integers from 2 on, got {self.exponents!r}")
         return _center_values("Lorentzian", self.centers, cutoff), exponents
 
     @staticmethod
@@ -422,10 +406,6 @@ class LogNormal(RadialFamily):
         self.onsets = onsets
         self.scales = scales
 
-    def _check(self, onsets, scales):
-        if (scales <= 0).any():
-            raise ValueError(f"LogNormal: scales must be positive, got {self.scales!r}")
-
     @staticmethod
     def _evaluate(r, p, q):
         beyond = r > p
@@ -452,15 +432,6 @@ class LennardJones(RadialFamily):
 
     def __init__(self, sigma):
         self.sigma = sigma
-
-    def grid(self, cutoff):
-        sigma = _values("LennardJones", "sigma", self.sigma)
-        if (sigma <= 0).any():
-            raise ValueError(f"LennardJones: sigma must be positive, got {self.sigma!r}")
-        return [LennardJones(sigma=float(s)) for s in sigma]
-
-    def kernel_parameters(self):
-        return float(self.sigma), 0.0
 
     @staticmethod
     def _evaluate(r, p, q):

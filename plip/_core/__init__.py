@@ -1,5 +1,23 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrapper."""
 
-from plip._core._evaluate import Core, NeighborList, find_neighbors
+from plip._core._evaluate import (
+    Core,
+    NeighborList,
+    check_length,
+    check_power,
+    check_radial,
+    check_terms,
+    find_neighbors,
+    is_element,
+)
 
-__all__ = ["Core", "NeighborList", "find_neighbors"]
+__all__ = [
+    "Core",
+    "NeighborList",
+    "check_length",
+    "check_power",
+    "check_radial",
+    "check_terms",
+    "find_neighbors",
+    "is_element",
+]

@@ -10,6 +10,7 @@ import numpy as np
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 cdef extern from "plip_core.h" nogil:
     enum:
@@ -30,6 +31,12 @@ cdef extern from "plip_core.h" nogil:
         double cutoff
         double switch_distance
         double coefficient
+
+    int plip_check_length(const char *, double, char *)
+    int plip_check_radial(int, double, double, char *)
+    int plip_check_power(int, const int *, char *)
+    int plip_check_term(int, const plip_term *, char *)
+    bint plip_is_element(const char *)
 
     ctypedef struct plip_potential:
         pass
@@ -78,7 +85,16 @@ cdef extern from "plip_core.h" nogil:
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["Core", "NeighborList", "find_neighbors"]
+__all__ = [
+    "Core",
+    "NeighborList",
+    "check_length",
+    "check_power",
+    "check_radial",
+    "check_terms",
+    "find_neighbors",
+    "is_element",
+]
 
 KINDS = {
     "two-body": PLIP_TWO_BODY,
@@ -93,6 +109,74 @@ LARGE = 4096
 BLOCKS = 8
 # All bits of a neighbour index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
+
+
+def is_element(symbol):
+    """Whether a str is a chemical symbol (or "X", the dummy atom of ASE)."""
+    return "\0" not in symbol and plip_is_element(symbol.encode(errors="replace"))
+
+
+def check_length(name, double value):
+    """Raise ValueError for what is no cutoff or switch distance, in Angstrom."""
+    cdef char[PLIP_ERROR_LENGTH] error
+    if plip_check_length(name.encode(), value, error):
+        raise ValueError(error.decode(errors="replace"))
+
+
+def check_radial(int code, double p, double q):
+    """Raise ValueError for parameters outside the range of a radial family."""
+    cdef char[PLIP_ERROR_LENGTH] error
+    if plip_check_radial(code, p, q, error):
+        raise ValueError(error.decode())
+
+
+def check_power(interaction, power):
+    """Raise ValueError for powers that cannot be evaluated.
+
+    Parameters
+    ----------
+    interaction : str
+        As that of a Term.
+    power : None, int or tuple of int
+    """
+    cdef int[3] powers
+    cdef char[PLIP_ERROR_LENGTH] error
+    _set_power(powers, power)
+    if plip_check_power(KINDS[interaction], powers, error):
+        raise ValueError(f"{error.decode()}, got {power!r}")
+
+
+def check_terms(species, terms):
+    """Raise ValueError for the first term that cannot be evaluated; parameters as for `Core`."""
+    cdef plip_term record
+    cdef char[PLIP_ERROR_LENGTH] error
+    index = {symbol: s for s, symbol in enumerate(species)}
+    for n, (term, coefficient) in enumerate(terms):
+        _set_term(&record, index, term, coefficient)
+        if plip_check_term(len(index), &record, error):
+            raise ValueError(f"term {n}: {error.decode()}")
+
+
+cdef _set_power(int *powers, power):
+    """What an int cannot hold is out of every range as well."""
+    powers[0] = powers[1] = powers[2] = 0
+    if power is not None:
+        for m, value in enumerate(power if isinstance(power, tuple) else (power,)):
+            powers[m] = min(max(value, -10**9), 10**9)
+
+
+cdef _set_term(plip_term *record, index, term, double coefficient):
+    memset(record, 0, sizeof(plip_term))
+    record.kind = KINDS[term.interaction]
+    for m, symbol in enumerate(term.species):
+        record.species[m] = index.get(symbol, -1)
+    for m, function in enumerate(term.radial):
+        record.family[m] = function.code
+        record.p[m], record.q[m] = function.kernel_parameters()
+    _set_power(record.power, term.power)
+    record.cutoff = term.cutoff
+    record.switch_distance = term.switch or 0.0
+    record.coefficient = coefficient
 
 
 cdef int build_list(
@@ -339,7 +423,7 @@ cdef class Core:
     cdef list spare
 
     def __cinit__(self, species, terms, const double[::1] reference not None, simd="auto"):
-        cdef int n = len(terms), k, m
+        cdef int n = len(terms), k
         cdef plip_term *records
         cdef char[PLIP_ERROR_LENGTH] error
         cdef bytes variant = simd.encode()
@@ -351,18 +435,7 @@ cdef class Core:
             raise MemoryError
         try:
             for k, (term, coefficient) in enumerate(terms):
-                records[k].kind = KINDS[term.interaction]
-                for m, symbol in enumerate(term.species):
-                    records[k].species[m] = index[symbol]
-                for m, function in enumerate(term.radial):
-                    records[k].family[m] = function.code
-                    records[k].p[m], records[k].q[m] = function.kernel_parameters()
-                if term.power is not None:
-                    for m, power in enumerate(np.atleast_1d(term.power)):
-                        records[k].power[m] = power
-                records[k].cutoff = term.cutoff
-                records[k].switch_distance = term.switch or 0.0
-                records[k].coefficient = coefficient
+                _set_term(records + k, index, term, coefficient)
             self.potential = plip_create(len(index), &reference[0], n, records, variant, error)
         finally:
             free(records)

@@ -8,8 +8,6 @@
 
 #include "plip_plan.h"
 
-/* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
-#define MAX_DEGREE 40
 /* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
 #define NUMBER_DENSITY 0.1
 /* A table may change the force of a centre on a neighbour by this much, eV/Angstrom: a pair force is the sum of two of
@@ -234,38 +232,36 @@ static void make_contraction(builder *b, contraction *rank, const int *power)
 {
     const int p = power[0], q = power[1], t = power[2];
     const int n_p = COMPONENTS(p), n_q = COMPONENTS(q), n_t = COMPONENTS(t);
-    int py, pz, qy, qz, ty, tz, n;
+    int py, pz, qy, qz, ty, tz, m, n = 0;
+    entry *all;
 
     memcpy(rank->power, power, sizeof rank->power);
     rank->n_a = COMPONENTS(p + t);
     rank->n_b = COMPONENTS(p + q);
-    if ((double)n_p * n_q * n_t > 1e7)
-        fail(b, "the powers of a four-body term are too large");
-    rank->entries = KEEP((size_t)n_p * n_q * n_t, entry);
-    rank->n_entries = 0;
+    all = SCRATCH((size_t)n_p * n_q * n_t, entry);
     for (pz = 0; pz <= p; pz++)
         for (py = 0; py <= p - pz; py++)
             for (qz = 0; qz <= q; qz++)
                 for (qy = 0; qy <= q - qz; qy++)
                     for (tz = 0; tz <= t; tz++)
-                        for (ty = 0; ty <= t - tz; ty++) {
-                            entry e;
-                            e.a = component(p + t, py + ty, pz + tz);
-                            e.b = component(p + q, py + qy, pz + qz);
-                            e.c = component(q + t, qy + ty, qz + tz);
-                            e.coefficient = multinomial(p - py - pz, py, pz) * multinomial(q - qy - qz, qy, qz) *
-                                            multinomial(t - ty - tz, ty, tz);
-                            for (n = 0; n < rank->n_entries; n++) {
-                                entry *old = rank->entries + n;
-                                if (old->a == e.a && old->b == e.b && old->c == e.c) {
-                                    old->coefficient += e.coefficient;
-                                    break;
-                                }
-                            }
-                            if (n == rank->n_entries)
-                                rank->entries[rank->n_entries++] = e;
+                        for (ty = 0; ty <= t - tz; ty++, n++) {
+                            entry *e = all + n;
+                            e->a = component(p + t, py + ty, pz + tz);
+                            e->b = component(p + q, py + qy, pz + qz);
+                            e->c = component(q + t, qy + ty, qz + tz);
+                            e->coefficient = multinomial(p - py - pz, py, pz) * multinomial(q - qy - qz, qy, qz) *
+                                             multinomial(t - ty - tz, ty, tz);
                         }
-    qsort(rank->entries, (size_t)rank->n_entries, sizeof(entry), compare_entries);
+    qsort(all, (size_t)n, sizeof(entry), compare_entries);
+    /* Like products follow each other. */
+    for (m = 0; m < n; m++) {
+        if (rank->n_entries && compare_entries(all + rank->n_entries - 1, all + m) == 0)
+            all[rank->n_entries - 1].coefficient += all[m].coefficient;
+        else
+            all[rank->n_entries++] = all[m];
+    }
+    rank->entries = KEEP(rank->n_entries, entry);
+    memcpy(rank->entries, all, (size_t)rank->n_entries * sizeof(entry));
     rank->last = KEEP(rank->n_b, const entry *);
     for (n = 0; n < rank->n_entries; n++)
         rank->last[rank->entries[n].b] = rank->entries + n + 1;
@@ -948,35 +944,19 @@ static void make_centre(builder *b, int centre)
 
 static void check_terms(builder *b)
 {
-    int n, arm, k;
+    char reason[PLIP_ERROR_LENGTH];
+    int n, arm, degrees[3];
 
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
-        int n_arms = term->kind == PLIP_TWO_BODY ? 1 : arms(term), degrees[3];
-        if (term->kind < PLIP_TWO_BODY || term->kind > PLIP_FOUR_BODY)
-            fail(b, "a term has an unknown interaction");
-        for (k = 0; k < (term->kind == PLIP_TWO_BODY ? 2 : n_arms + 1); k++)
-            if (term->species[k] < 0 || term->species[k] >= b->potential->n_species)
-                fail(b, "a term has an unknown species");
-        for (arm = 0; arm < n_arms; arm++)
-            if (term->family[arm] < 0 || term->family[arm] >= PLIP_N_FAMILIES || !isfinite(term->p[arm]) ||
-                !isfinite(term->q[arm]))
-                fail(b, "a term has an unknown radial function");
-        if (!(term->cutoff > 0.0) || !isfinite(term->cutoff) || !isfinite(term->coefficient) ||
-            !(term->switch_distance >= 0.0) || !isfinite(term->switch_distance))
-            fail(b, "a term has a cutoff, switch or coefficient that is not a finite number");
-        for (k = 0; k < 3 && term->kind != PLIP_TWO_BODY; k++)
-            if (term->power[k] < 0 || term->power[k] > 1000)
-                fail(b, "a term has a power that is negative or above 1000");
-        if (term->kind == PLIP_N_BODY && term->power[0] < 1)
-            fail(b, "an N-body term has power 0");
+        if (plip_check_term(b->potential->n_species, term, reason)) {
+            snprintf(b->error, PLIP_ERROR_LENGTH, "term %d: %.230s", n, reason);
+            longjmp(b->failed, 1);
+        }
         arm_degrees(term, degrees);
-        for (arm = 0; arm < 3 && term->kind != PLIP_TWO_BODY; arm++) {
-            if (degrees[arm] > MAX_DEGREE)
-                fail(b, "a term has a power of the cosine above 40");
+        for (arm = 0; arm < 3; arm++)
             if (degrees[arm] > b->potential->max_degree)
                 b->potential->max_degree = degrees[arm];
-        }
     }
 }
 

@@ -18,7 +18,10 @@ extern "C" {
 
 #define PLIP_ERROR_LENGTH 256
 
-enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY };
+enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY, PLIP_N_INTERACTIONS };
+
+/* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
+enum { PLIP_MAX_DEGREE = 40 };
 
 /* Codes of the radial families; those of plip.radial. */
 enum {
@@ -44,6 +47,26 @@ typedef struct {
     double switch_distance; /* shortest distance of the switch of an N-body density; 0: none */
     double coefficient;
 } plip_term;
+
+/* Names of interactions and radial families, and of the parameters p and q, in Python and in files. */
+typedef struct {
+    const char *name;
+    int n_species, n_functions, n_powers;
+} plip_interaction;
+typedef struct {
+    const char *name, *p, *q; /* q is NULL where there is one parameter */
+} plip_family;
+extern const plip_interaction PLIP_INTERACTIONS[PLIP_N_INTERACTIONS];
+extern const plip_family PLIP_FAMILIES[PLIP_N_FAMILIES];
+
+/* Whether a value may be part of a potential: 0, or -1 with the reason in `error` (PLIP_ERROR_LENGTH characters).
+ * `power` is that of a plip_term; a switch distance of 0 is none. */
+int plip_check_length(const char *name, double value, char *error);
+int plip_check_radial(int family, double p, double q, char *error);
+int plip_check_power(int kind, const int *power, char *error);
+int plip_check_term(int n_species, const plip_term *term, char *error);
+/* Whether it is a chemical symbol (or "X", the dummy atom of ASE). */
+int plip_is_element(const char *symbol);
 
 typedef struct plip_potential plip_potential;
 typedef struct plip_workspace plip_workspace;

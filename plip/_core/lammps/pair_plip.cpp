@@ -6,7 +6,6 @@
 #include "atom.h"
 #include "error.h"
 #include "force.h"
-#include "json.h"
 #include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
@@ -14,122 +13,28 @@
 #include "update.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <fstream>
-#include <limits>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "plip_core.h"
+#include "read_model.h"
 
 using namespace LAMMPS_NS;
 
 namespace {
 
-constexpr int FORMAT_VERSION = 1;
+using plip::Model;
 
-// Names of the radial families and of their parameters p and q in the JSON file; those of plip.radial.
-struct Family {
-    const char *name, *p, *q;
-    int code;
-};
-const Family FAMILIES[] = {
-    {"Gaussian", "eta", "centers", PLIP_GAUSSIAN},
-    {"Slater", "powers", "zeta", PLIP_SLATER},
-    {"GaussianType", "powers", "zeta", PLIP_GAUSSIAN_TYPE},
-    {"StillingerWeber", "gamma", "onset", PLIP_STILLINGER_WEBER},
-    {"Power", "powers", nullptr, PLIP_POWER},
-    {"Lorentzian", "centers", "exponents", PLIP_LORENTZIAN},
-    {"LogNormal", "onsets", "scales", PLIP_LOG_NORMAL},
-    {"LennardJones", "sigma", nullptr, PLIP_LENNARD_JONES},
-};
-
-struct Interaction {
-    const char *name;
-    int code, n_species, n_functions, n_powers;
-};
-const Interaction INTERACTIONS[] = {
-    {"two-body", PLIP_TWO_BODY, 2, 1, 0},
-    {"three-body", PLIP_THREE_BODY, 3, 2, 1},
-    {"N-body", PLIP_N_BODY, 2, 1, 1},
-    {"four-body", PLIP_FOUR_BODY, 4, 3, 3},
-};
-
-template <class T, size_t n> const T &find(const T (&table)[n], const std::string &name)
-{
-    for (const T &item : table)
-        if (name == item.name)
-            return item;
-    throw std::runtime_error("'" + name + "' is not known");
-}
-
-struct Model {
-    std::vector<std::string> species;
-    std::vector<double> reference;
-    std::vector<plip_term> terms;
-
-    int index(const std::string &symbol) const
-    {
-        const auto place = std::find(species.begin(), species.end(), symbol);
-        return place == species.end() ? -1 : int(place - species.begin());
-    }
-};
-
-plip_term read_term(const Model &model, const json &item)
-{
-    plip_term term{};
-    const Interaction &kind = find(INTERACTIONS, item.at("interaction").get<std::string>());
-    const json &species = item.at("species"), &radial = item.at("radial");
-    if (int(species.size()) != kind.n_species || int(radial.size()) != kind.n_functions)
-        throw std::runtime_error("the parts of a term do not fit together");
-    term.kind = kind.code;
-    for (int k = 0; k < kind.n_species; k++) {
-        term.species[k] = model.index(species[k].get<std::string>());
-        if (term.species[k] < 0)
-            throw std::runtime_error("a term has a species without a reference energy");
-    }
-    for (int k = 0; k < kind.n_functions; k++) {
-        const Family &family = find(FAMILIES, radial[k].at("family").get<std::string>());
-        term.family[k] = family.code;
-        term.p[k] = radial[k].at(family.p).get<double>();
-        term.q[k] = family.q ? radial[k].at(family.q).get<double>() : 0.0;
-    }
-    if (kind.n_powers == 1)
-        term.power[0] = item.at("power").get<int>();
-    for (int k = 0; k < kind.n_powers && kind.n_powers > 1; k++)
-        term.power[k] = item.at("power").at(k).get<int>();
-    term.cutoff = item.at("cutoff").get<double>();
-    term.switch_distance = item.contains("switch") ? item.at("switch").get<double>() : 0.0;
-    term.coefficient = item.at("coefficient").get<double>();
-    return term;
-}
-
-Model read_model(const std::string &path)
+std::string read_file(const std::string &path)
 {
     std::ifstream file(path, std::ios::binary);
     if (!file)
         throw std::runtime_error("cannot open the file");
-    const json document = json::parse(file);
-    if (!document.is_object() || document.value("format", json()) != "plip-potential")
-        throw std::runtime_error("not a plip potential; give a file that plip has saved");
-    const int version = document.at("version").get<int>();
-    if (version > FORMAT_VERSION)
-        throw std::runtime_error("written in version " + std::to_string(version) +
-                                 " of the format, newer than this plugin reads (" +
-                                 std::to_string(FORMAT_VERSION) +
-                                 "): upgrade plip-potential and run 'plip lammps build' again");
-    if (document.at("units") != json{{"energy", "eV"}, {"length", "Angstrom"}})
-        throw std::runtime_error("its units are not eV and Angstrom");
-    Model model;
-    for (const json &symbol : document.at("species")) {
-        model.species.push_back(symbol.get<std::string>());
-        model.reference.push_back(document.at("reference_energies").at(model.species.back()).get<double>());
-    }
-    for (const json &item : document.at("terms"))
-        model.terms.push_back(read_term(model, item));
-    return model;
+    return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 class PairPLIP : public Pair {
@@ -266,7 +171,7 @@ private:
 
     void read(const std::string &path)
     {
-        const Model model = read_model(path);
+        const Model model = plip::read_model(read_file(path));
         species_of_type.assign(atom->ntypes + 1, -1);
         for (int type = 1; type <= atom->ntypes; type++) {
             if (map[type] < 0)

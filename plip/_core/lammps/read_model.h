@@ -1,0 +1,207 @@
+// From the JSON text of a potential to the terms of the core. As strict as plip.load_potential: what one refuses, so
+// does the other (tests/bad_files.py). Ranges are checked by the core, types and structure here.
+#ifndef PLIP_READ_MODEL_H
+#define PLIP_READ_MODEL_H
+
+#include "json.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "plip_core.h"
+
+namespace plip {
+
+using LAMMPS_NS::json;
+
+constexpr int FORMAT_VERSION = 1;
+// Levels of arrays and objects in each other; a potential has six.
+constexpr int MAX_DEPTH = 32;
+
+struct Model {
+    std::vector<std::string> species;
+    std::vector<double> reference;
+    std::vector<plip_term> terms;
+
+    int index(const std::string &symbol) const
+    {
+        const auto place = std::find(species.begin(), species.end(), symbol);
+        return place == species.end() ? -1 : int(place - species.begin());
+    }
+};
+
+inline void fail(const std::string &reason)
+{
+    throw std::runtime_error("damaged potential: " + reason);
+}
+
+inline const json &member(const json &object, const char *name)
+{
+    const auto place = object.find(name);
+    if (place == object.end())
+        fail(std::string("there is no \"") + name + "\"");
+    return *place;
+}
+
+inline std::string text(const json &value, const char *what)
+{
+    if (!value.is_string())
+        fail(std::string(what) + " must be a string");
+    return value.get<std::string>();
+}
+
+inline double number(const json &value, const char *what)
+{
+    if (!value.is_number() || !std::isfinite(value.get<double>()))
+        fail(std::string(what) + " must be a finite number");
+    return value.get<double>();
+}
+
+// An integer as the core takes it; what an int cannot hold is out of every range as well.
+inline int integer(const json &value, const char *what)
+{
+    if (!value.is_number_integer())
+        fail(std::string(what) + " must be an integer");
+    return int(std::clamp(value.get<double>(), -1e9, 1e9));
+}
+
+inline const json &array(const json &value, const char *what)
+{
+    if (!value.is_array())
+        fail(std::string(what) + " must be an array");
+    return value;
+}
+
+inline double length(const json &value, const char *what)
+{
+    char reason[PLIP_ERROR_LENGTH];
+    const double result = number(value, what);
+    if (plip_check_length(what, result, reason))
+        fail(reason);
+    return result;
+}
+
+template <class T, size_t n> int find(const T (&table)[n], const std::string &name)
+{
+    for (size_t k = 0; k < n; k++)
+        if (name == table[k].name)
+            return int(k);
+    fail("'" + name + "' is not known");
+    return -1;
+}
+
+inline plip_term read_term(const Model &model, const json &item)
+{
+    static const std::set<std::string> KEYS{"interaction", "species", "radial", "power", "cutoff", "switch",
+                                            "coefficient"};
+    plip_term term{};
+    if (!item.is_object())
+        fail("a term must be an object");
+    for (const auto &entry : item.items())
+        if (!KEYS.count(entry.key()))
+            fail("a term has an unknown \"" + entry.key() + "\"");
+    term.kind = find(PLIP_INTERACTIONS, text(member(item, "interaction"), "interaction"));
+    const plip_interaction &kind = PLIP_INTERACTIONS[term.kind];
+    const json &species = array(member(item, "species"), "species"), &radial = array(member(item, "radial"), "radial");
+    if (int(species.size()) != kind.n_species || int(radial.size()) != kind.n_functions)
+        fail("the parts of a term do not fit together");
+    for (int k = 0; k < kind.n_species; k++)
+        term.species[k] = model.index(text(species[k], "species"));
+    for (int k = 0; k < kind.n_functions; k++) {
+        if (!radial[k].is_object())
+            fail("a radial function must be an object");
+        term.family[k] = find(PLIP_FAMILIES, text(member(radial[k], "family"), "family"));
+        const plip_family &family = PLIP_FAMILIES[term.family[k]];
+        term.p[k] = number(member(radial[k], family.p), family.p);
+        term.q[k] = family.q ? number(member(radial[k], family.q), family.q) : 0.0;
+        if (radial[k].size() != (family.q ? 3u : 2u))
+            fail(std::string("a ") + family.name + " has an unknown parameter");
+    }
+    const json power = item.value("power", json());
+    if (kind.n_powers == 0 && !power.is_null())
+        fail("a two-body term has no power");
+    if (kind.n_powers == 1)
+        term.power[0] = integer(power, "power");
+    if (kind.n_powers == 3) {
+        if (array(power, "power").size() != 3)
+            fail("power must have three numbers");
+        for (int k = 0; k < 3; k++)
+            term.power[k] = integer(power[k], "power");
+    }
+    term.cutoff = number(member(item, "cutoff"), "cutoff");
+    const json distance = item.value("switch", json());
+    term.switch_distance = distance.is_null() ? 0.0 : length(distance, "switch");
+    term.coefficient = number(member(item, "coefficient"), "coefficient");
+    char reason[PLIP_ERROR_LENGTH];
+    if (plip_check_term(int(model.species.size()), &term, reason))
+        fail("term " + std::to_string(model.terms.size()) + ": " + reason);
+    return term;
+}
+
+// JSON without what the standard leaves to the reader: one name twice, bytes of zero, any depth.
+inline json parse(const std::string &data)
+{
+    std::vector<std::set<std::string>> names;
+    const auto check = [&names](int depth, json::parse_event_t event, json &parsed) {
+        const bool begins = event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+        if (begins && depth >= MAX_DEPTH)
+            throw std::runtime_error("not a readable JSON file (too deeply nested)");
+        if (event == json::parse_event_t::object_start)
+            names.emplace_back();
+        else if (event == json::parse_event_t::object_end)
+            names.pop_back();
+        else if (event == json::parse_event_t::key && !names.back().insert(parsed.get<std::string>()).second)
+            throw std::runtime_error("damaged potential: \"" + parsed.get<std::string>() + "\" occurs twice");
+        return true;
+    };
+    if (data.find('\0') != std::string::npos)
+        throw std::runtime_error("not a readable JSON file");
+    try {
+        return json::parse(data, check);
+    } catch (const json::exception &problem) {
+        std::string reason = problem.what(); // it quotes the file, which may be anything
+        for (char &c : reason)
+            c = c >= ' ' && c <= '~' ? c : '?';
+        throw std::runtime_error("not a readable JSON file (" + reason + ")");
+    }
+}
+
+inline Model read_model(const std::string &data)
+{
+    const json document = parse(data);
+    if (!document.is_object() || document.value("format", json()) != "plip-potential")
+        throw std::runtime_error("not a plip potential; give a file that plip has saved");
+    const json version = document.value("version", json());
+    if (!version.is_number_integer() || version.get<double>() < 1.0)
+        fail("the version of its format is not a positive integer");
+    if (version.get<double>() > FORMAT_VERSION)
+        throw std::runtime_error("written in version " + version.dump() + " of the format, newer than this plugin reads (" +
+                                 std::to_string(FORMAT_VERSION) +
+                                 "): upgrade plip-potential and run 'plip lammps build' again");
+    if (member(document, "units") != json{{"energy", "eV"}, {"length", "Angstrom"}})
+        fail("its units are not eV and Angstrom");
+    Model model;
+    const json &reference = member(document, "reference_energies");
+    if (!reference.is_object())
+        fail("reference_energies must be an object");
+    for (const json &symbol : array(member(document, "species"), "species")) {
+        const std::string name = text(symbol, "species");
+        if (name.find('\0') != std::string::npos || !plip_is_element(name.c_str()) || model.index(name) >= 0)
+            fail("species must be different chemical symbols");
+        model.species.push_back(name);
+        model.reference.push_back(number(member(reference, name.c_str()), "reference energy"));
+    }
+    if (model.species.empty() || reference.size() != model.species.size())
+        fail("species and reference_energies do not fit together");
+    for (const json &item : array(member(document, "terms"), "terms"))
+        model.terms.push_back(read_term(model, item));
+    return model;
+}
+
+} // namespace plip
+
+#endif

@@ -1,0 +1,171 @@
+/* What a potential may hold. The readers of its file (plip.potential, the LAMMPS plugin) and the parameters of a fit
+ * (plip.radial, plip.interactions) are checked here and nowhere else. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "plip_core.h"
+
+/* Angstrom. Nothing is closer than the first; the second reaches more neighbours than memory holds. */
+#define SHORTEST 0.01
+#define LONGEST 1000.0
+#define MAX_POWER 1000
+/* Products of monomials in a four-body contraction, each some operations per centre. */
+#define MAX_PRODUCTS 200000
+
+const plip_family PLIP_FAMILIES[PLIP_N_FAMILIES] = {
+    {"Gaussian", "eta", "centers"},      {"Slater", "powers", "zeta"},
+    {"GaussianType", "powers", "zeta"},  {"StillingerWeber", "gamma", "onset"},
+    {"Power", "powers", NULL},           {"Lorentzian", "centers", "exponents"},
+    {"LogNormal", "onsets", "scales"},   {"LennardJones", "sigma", NULL},
+};
+
+const plip_interaction PLIP_INTERACTIONS[PLIP_N_INTERACTIONS] = {
+    {"two-body", 2, 1, 0},
+    {"three-body", 3, 2, 1},
+    {"N-body", 2, 1, 1},
+    {"four-body", 4, 3, 3},
+};
+
+static const char *const ELEMENTS =
+    " X H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt "
+    "Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv "
+    "Ts Og ";
+
+int plip_is_element(const char *symbol)
+{
+    const size_t length = strlen(symbol);
+    const char *place;
+
+    if (length < 1 || length > 2 || strchr(symbol, ' '))
+        return 0;
+    for (place = strstr(ELEMENTS, symbol); place; place = strstr(place + 1, symbol))
+        if (place[-1] == ' ' && place[length] == ' ')
+            return 1;
+    return 0;
+}
+
+int plip_check_length(const char *name, double value, char *error)
+{
+    if (value >= SHORTEST && value <= LONGEST)
+        return 0;
+    snprintf(error, PLIP_ERROR_LENGTH, "%.100s must be a length of %g to %g Angstrom, got %g", name, SHORTEST, LONGEST,
+             value);
+    return -1;
+}
+
+int plip_check_radial(int family, double p, double q, char *error)
+{
+    const plip_family *known;
+    const char *name, *rule = NULL;
+    double value;
+
+    if (family < 0 || family >= PLIP_N_FAMILIES) {
+        snprintf(error, PLIP_ERROR_LENGTH, "there is no radial family %d", family);
+        return -1;
+    }
+    known = PLIP_FAMILIES + family;
+    name = known->q;
+    value = q;
+    switch (family) {
+    case PLIP_GAUSSIAN:
+    case PLIP_STILLINGER_WEBER:
+    case PLIP_LENNARD_JONES:
+        name = known->p;
+        value = p;
+        if (family == PLIP_STILLINGER_WEBER ? !(p < 0.0) : !(p > 0.0))
+            rule = family == PLIP_STILLINGER_WEBER ? "negative" : "positive";
+        break;
+    case PLIP_SLATER:
+    case PLIP_GAUSSIAN_TYPE:
+    case PLIP_LOG_NORMAL:
+        if (!(q > 0.0))
+            rule = "positive";
+        break;
+    case PLIP_LORENTZIAN:
+        if (!(q >= 2.0) || fmod(q, 2.0) != 0.0)
+            rule = "even integers from 2 on";
+        break;
+    default:
+        break;
+    }
+    if (!isfinite(p) || !isfinite(q)) {
+        rule = "finite";
+        name = isfinite(p) ? known->q : known->p;
+        value = isfinite(p) ? q : p;
+    }
+    if (!rule)
+        return 0;
+    snprintf(error, PLIP_ERROR_LENGTH, "%s: %s must be %s, got %g", known->name, name, rule, value);
+    return -1;
+}
+
+int plip_check_power(int kind, const int *power, char *error)
+{
+    int k;
+
+    if (kind == PLIP_THREE_BODY && (power[0] < 0 || power[0] > PLIP_MAX_DEGREE)) {
+        snprintf(error, PLIP_ERROR_LENGTH, "the power of the cosine must be an integer from 0 to %d", PLIP_MAX_DEGREE);
+        return -1;
+    }
+    if (kind == PLIP_N_BODY && (power[0] < 1 || power[0] > MAX_POWER)) {
+        snprintf(error, PLIP_ERROR_LENGTH, "the power of a density must be an integer from 1 to %d", MAX_POWER);
+        return -1;
+    }
+    if (kind == PLIP_FOUR_BODY) {
+        double products = 1.0;
+        for (k = 0; k < 3; k++) {
+            if (power[k] < 0 || power[k] > PLIP_MAX_DEGREE || power[k] + power[(k + 1) % 3] > PLIP_MAX_DEGREE) {
+                snprintf(error, PLIP_ERROR_LENGTH,
+                         "the powers (p, q, t) of a four-body term must be integers from 0 on, two of them together "
+                         "at most %d",
+                         PLIP_MAX_DEGREE);
+                return -1;
+            }
+            products *= (power[k] + 1) * (power[k] + 2) / 2;
+        }
+        if (products > MAX_PRODUCTS) {
+            snprintf(error, PLIP_ERROR_LENGTH,
+                     "the powers (%d, %d, %d) of a four-body term give %.3g products of monomials, more than %d",
+                     power[0], power[1], power[2], products, MAX_PRODUCTS);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int plip_check_term(int n_species, const plip_term *term, char *error)
+{
+    const plip_interaction *kind;
+    int k;
+
+    if (term->kind < 0 || term->kind >= PLIP_N_INTERACTIONS) {
+        snprintf(error, PLIP_ERROR_LENGTH, "there is no interaction %d", term->kind);
+        return -1;
+    }
+    kind = PLIP_INTERACTIONS + term->kind;
+    for (k = 0; k < kind->n_species; k++)
+        if (term->species[k] < 0 || term->species[k] >= n_species) {
+            snprintf(error, PLIP_ERROR_LENGTH, "it has a species without a reference energy");
+            return -1;
+        }
+    for (k = 0; k < kind->n_functions; k++)
+        if (plip_check_radial(term->family[k], term->p[k], term->q[k], error))
+            return -1;
+    if (plip_check_power(term->kind, term->power, error) || plip_check_length("cutoff", term->cutoff, error))
+        return -1;
+    if (term->switch_distance != 0.0) {
+        if (term->kind != PLIP_N_BODY) {
+            snprintf(error, PLIP_ERROR_LENGTH, "only the density of an N-body term may have a switch");
+            return -1;
+        }
+        if (plip_check_length("switch", term->switch_distance, error))
+            return -1;
+    }
+    if (!isfinite(term->coefficient)) {
+        snprintf(error, PLIP_ERROR_LENGTH, "its coefficient is not a finite number");
+        return -1;
+    }
+    return 0;
+}
