@@ -32,6 +32,9 @@ _MOVED = 1e-8
 # Angstrom. Surroundings that tell whether symmetry forbids a force or whether there is a stress at all.
 _NEAR = 5.0
 
+# eV/atom. Energies relative to that of one structure rarely lie all beyond this.
+_FAR = 1.0
+
 # What labels under other names are called. A key that has one of the second words is a setting.
 _LOOKS_LIKE = {
     "energy": ("energy", "etot", "e_tot", "toten"),
@@ -194,7 +197,8 @@ def read_labels(
         raise no_labels(X[0], targets, purpose)
     _warn_of_predictions(X, labels, given, first)
     unlabelled = ~np.any([labels.present(target) for target in TARGETS], axis=0) & (weight > 0)
-    if unlabelled.any():
+    # A scorer takes what it finds.
+    if unlabelled.any() and purpose != "to score against":
         _warn(f"{_name(X, unlabelled, first)}: no label {purpose}; passed over")
     return labels
 
@@ -526,6 +530,31 @@ def _check_entries(values, name):
         raise ValueError(f"{name} must be an array of real numbers, got {what}")
 
 
+def check_plain(values, name):
+    """Raise for what scikit-learn's checks would drop or convert without a word.
+
+    Parameters
+    ----------
+    values : array-like of any shape
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        Masked entries, booleans or strings.
+    """
+    rows = [values, *values] if isinstance(values, (list, tuple)) else [values]
+    if any(isinstance(row, np.ma.MaskedArray) and np.ma.is_masked(row) for row in rows):
+        raise ValueError(f"{name} has masked entries; leave those samples out")
+    array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
+    entries = array.ravel() if array.dtype == object else array.ravel()[:1]
+    for entry in entries:
+        if isinstance(entry, (str, bytes, bool, np.bool_)) or entry is np.ma.masked:
+            what = "a masked entry" if entry is np.ma.masked else type(entry).__name__
+            raise ValueError(f"{name} must hold real numbers, got {what}")
+
+
 def _numeric(value, index, atoms, name):
     try:
         return real_array(value, name)
@@ -575,7 +604,7 @@ def _leave_out_placeholders(X, found, given, first):
     if energy is not None:
         zero = (energy == 0) & pushed
         others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
-        alone = zero.sum() == 1 and others.size and np.abs(others).min() <= np.ptp(others)
+        alone = zero.sum() == 1 and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
         if zero.any() and not alone:
             reason = "an energy of exactly 0 beside forces that are not zero"
             _warn(f"{_name(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}")

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import joblib
 import numpy as np
 from ase.data import atomic_numbers
+from ase.neighborlist import neighbor_list
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
@@ -37,6 +38,9 @@ _CHUNK_ATOMS = 700
 # Structures that a stream is read ahead.
 _BATCH = 512
 
+# eV. Energies of one isolated atom in several boxes may differ by as much.
+_SAME_ENERGY = 1e-3
+
 # Above this number of columns the matrices take gigabytes.
 _MANY_COLUMNS = 5000
 
@@ -57,14 +61,26 @@ class NormalEquations:
         Shortest distance in Angstrom of each pair of species (symbols sorted) in the structures with weight;
         infinite where the pair never comes within the cutoff. Normal equations from which others were taken
         out keep theirs. None if unknown, in files of older versions.
+    isolated_energies : dict, or None
+        Energies in eV of the structures of one atom without neighbors, a list by chemical symbol. None if
+        unknown, in files of older versions.
     """
 
-    def __init__(self, descriptors, sums, reference, n_structures, shortest_distances=None):
+    def __init__(
+        self,
+        descriptors,
+        sums,
+        reference,
+        n_structures,
+        shortest_distances=None,
+        isolated_energies=None,
+    ):
         self.descriptors = descriptors
         self._sums = sums
         self._reference = reference
         self.n_structures = n_structures
         self.shortest_distances = shortest_distances
+        self.isolated_energies = isolated_energies
 
     @property
     def terms(self):
@@ -142,8 +158,8 @@ class NormalEquations:
 
     @classmethod
     def _accumulate(cls, X, descriptors, labels, reading, check=None, verbose=0, **options):
-        """As `from_structures`; `reading` are options of `read_labels`, `check` is called with structures and
-        labels of a list before the work."""
+        """As `from_structures`; `reading` are options of `read_labels`, `check` is called with structures,
+        labels and fitted descriptors of a list before the work."""
         if not isinstance(X, Iterator):
             return cls._from_list(X, descriptors, labels, reading, check, verbose=verbose, **options)
         if any(values is not None for values in labels):
@@ -179,10 +195,10 @@ class NormalEquations:
         fitted = hasattr(descriptors, "terms_")
         structures = descriptors._checked(X, fitted, first)
         labels = read_labels(structures, *labels, first=first, **reading)
-        if check is not None:
-            check(structures, labels)
         if not fitted:
             descriptors = clone(descriptors)._fit_checked(structures)
+        if check is not None:
+            check(structures, labels, descriptors)
         return cls.from_labels(structures, descriptors, labels, first=first, **options)
 
     @classmethod
@@ -254,7 +270,8 @@ class NormalEquations:
             for target in TARGETS:
                 sums[target].complete()
         distances = _by_pair(descriptors.species_, shortest)
-        return cls(descriptors, sums, reference, len(structures), distances)
+        isolated = find_isolated_energies(structures, labels, descriptors)
+        return cls(descriptors, sums, reference, len(structures), distances, isolated)
 
     def __add__(self, other):
         return self._combine(other, 1)
@@ -281,8 +298,20 @@ class NormalEquations:
         if sign > 0 and distances is not None:
             others = other.shortest_distances
             distances = others and {pair: min(distances[pair], others[pair]) for pair in distances}
+        isolated = None
+        if self.isolated_energies is not None and other.isolated_energies is not None:
+            combine = _joined if sign > 0 else _removed
+            isolated = {
+                symbol: combine(energies, other.isolated_energies[symbol])
+                for symbol, energies in self.isolated_energies.items()
+            }
         return NormalEquations(
-            self.descriptors, sums, reference, self.n_structures + sign * other.n_structures, distances
+            self.descriptors,
+            sums,
+            reference,
+            self.n_structures + sign * other.n_structures,
+            distances,
+            isolated,
         )
 
     def _rebased(self, reference):
@@ -297,14 +326,17 @@ class NormalEquations:
         products = transform.T @ energy.products @ transform
         return {**self._sums, "energy": Sums(energy.width, products, energy.weight, energy.n_rows)}
 
-    def problem(self, energy_weight=30.0, force_weight=1.0, stress_weight=0.0):
-        """The weighted least-squares problem, reference energies projected out.
+    def problem(self, energy_weight=30.0, force_weight=1.0, stress_weight=0.0, reference_energies=None):
+        """The weighted least-squares problem, reference energies projected out or fixed.
 
         Parameters
         ----------
         energy_weight, force_weight, stress_weight : float
             Factors of the rows: energy per atom (eV), force components (eV/Angstrom),
             virial per atom (eV).
+        reference_energies : dict or None
+            eV by chemical symbol, which are taken off the energies; None projects the composition out, which
+            is to fit them.
 
         Returns
         -------
@@ -314,12 +346,22 @@ class NormalEquations:
         used = [target for target in TARGETS if weights[target] > 0 and self._sums[target].weight > 0]
         if not used:
             raise ValueError("no target has both rows and a positive weight: give labels or weights")
-        products = sum(weights[target] ** 2 * self._sums[target].products for target in used)
+        all_sums = self._sums
+        if reference_energies is not None:
+            all_sums = self._rebased(self._by_species(reference_energies))
+        products = sum(weights[target] ** 2 * all_sums[target].products for target in used)
         weight_sum = sum(self._sums[target].weight for target in used)
-        return _problem(products, len(self.terms), weight_sum)
+        n_terms = len(self.terms)
+        if reference_energies is not None:  # nothing is left to project out
+            products[n_terms:-1] = 0.0
+            products[:, n_terms:-1] = 0.0
+        return _problem(products, n_terms, weight_sum)
+
+    def _by_species(self, energies):
+        return np.array([energies[symbol] for symbol in self.species], np.float64)
 
     def reference_energies(self, coef):
-        """Reference energy per species that goes with the coefficients.
+        """Fitted reference energy per species that goes with the coefficients.
 
         Parameters
         ----------
@@ -335,18 +377,22 @@ class NormalEquations:
         energies = self.references(np.asarray(coef, np.float64)[None, :])[0]
         return dict(zip(self.species, energies.tolist(), strict=True))
 
-    def references(self, coefs):
+    def references(self, coefs, reference_energies=None):
         """Reference energies of several models.
 
         Parameters
         ----------
         coefs : ndarray of float64, shape (m, n_terms)
+        reference_energies : dict or None
+            As in `problem`; where given, those of every model.
 
         Returns
         -------
         ndarray of float64, shape (m, n_species)
             As in `reference_energies`.
         """
+        if reference_energies is not None:
+            return np.tile(self._by_species(reference_energies), (len(coefs), 1))
         if not self._sums["energy"].n_rows:
             return np.zeros((len(coefs), len(self.species)))
         n_terms = len(self.terms)
@@ -381,11 +427,18 @@ class NormalEquations:
         return found
 
     def null_mean_squares(self):
-        """Mean squares without any term: about the reference by composition, and about zero."""
+        """Mean squares without any term: about the reference by composition, and about zero.
+
+        Exactly zero where the composition says all there is to say of the energies.
+        """
         nothing = np.zeros((1, len(self.terms)))
-        return {
+        found = {
             target: value[0] for target, value in self.mean_squares(nothing, self.references(nothing)).items()
         }
+        # Of energies that follow the composition the reference leaves rounding, some 1e-15 of their size.
+        if found.get("energy", 1.0) <= (1e-12 * np.abs(self._reference).max()) ** 2:
+            found["energy"] = 0.0
+        return found
 
     def save(self, path):
         """Write to a NumPy archive, whole or not at all.
@@ -402,6 +455,7 @@ class NormalEquations:
             "n_structures": self.n_structures,
             "n_rows": self.n_rows,
             "weight_sums": self.weight_sums,
+            "isolated_energies": self.isolated_energies,
         }
         arrays = {target: self._sums[target].products for target in TARGETS if self.n_rows[target]}
         if self.shortest_distances is not None:
@@ -450,7 +504,14 @@ class NormalEquations:
                 if "shortest_distances" in archive:
                     pairs = itertools.combinations_with_replacement(descriptors.species_, 2)
                     distances = dict(zip(pairs, archive["shortest_distances"].tolist(), strict=True))
-                return cls(descriptors, sums, archive["reference"], header["n_structures"], distances)
+                return cls(
+                    descriptors,
+                    sums,
+                    archive["reference"],
+                    header["n_structures"],
+                    distances,
+                    header.get("isolated_energies"),
+                )
         except (ValueError, KeyError, EOFError, TypeError) as error:
             raise ValueError(f"{os.fspath(path)} does not hold normal equations of plip: {error}") from error
 
@@ -523,6 +584,100 @@ def _problem(products, n_terms, weight_sum):
 def _pseudo_inverse(composition):
     # Below 1e-10 of the largest eigenvalue compositions do not tell species apart.
     return np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
+
+
+def find_isolated_energies(structures, labels, descriptors):
+    """Energies of the structures of one atom without neighbors within the cutoff.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+    labels : Labels
+        Structures of weight zero do not count.
+    descriptors : PLIPDescriptors
+        Fitted.
+
+    Returns
+    -------
+    dict
+        Lists of energies in eV by chemical symbol, of every species.
+    """
+    found = {symbol: [] for symbol in descriptors.species_}
+    for k in np.flatnonzero(labels.present("energy") & (labels.sample_weight > 0)):
+        atoms = structures[k]
+        if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
+            found[atoms.symbols[0]].append(float(labels.energy[k]))
+    return found
+
+
+def _has_no_neighbors(atoms, cutoff):
+    # Mostly the shortest vector of a primitive cell answers.
+    if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
+        return False
+    return len(neighbor_list("i", atoms, cutoff)) == 0
+
+
+def check_isolated_energies(isolated_energies):
+    """Raise unless every species has an energy from `find_isolated_energies`."""
+    if isolated_energies is None:
+        raise ValueError(
+            "these normal equations were written by an older version, which did not note energies of "
+            "isolated atoms: give reference_energies as a dict"
+        )
+    missing = [symbol for symbol, energies in isolated_energies.items() if not energies]
+    if missing:
+        raise ValueError(
+            'reference_energies="isolated" needs a structure of one atom without neighbors that has an '
+            f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
+            "as a dict"
+        )
+
+
+def mean_isolated_energies(isolated_energies):
+    """Reference energies of `find_isolated_energies`.
+
+    Parameters
+    ----------
+    isolated_energies : dict
+        Lists of energies in eV by chemical symbol.
+
+    Returns
+    -------
+    dict
+        eV by chemical symbol.
+
+    Raises
+    ------
+    ValueError
+        A species has no energy.
+
+    Warns
+    -----
+    UserWarning
+        Energies of one species differ by more than 1 meV; the mean is taken.
+    """
+    check_isolated_energies(isolated_energies)
+    for symbol, energies in isolated_energies.items():
+        if max(energies) - min(energies) > _SAME_ENERGY:
+            warnings.warn(
+                f"the energies of {len(energies)} isolated atoms of {symbol} differ, from "
+                f"{min(energies):.6g} to {max(energies):.6g} eV; their mean is taken",
+                UserWarning,
+                stacklevel=2,
+            )
+    return {symbol: float(np.mean(energies)) for symbol, energies in isolated_energies.items()}
+
+
+def _joined(energies, others):
+    return energies + others
+
+
+def _removed(energies, others):
+    rest = list(energies)
+    for energy in others:
+        if energy in rest:
+            rest.remove(energy)
+    return rest
 
 
 def _by_pair(species, symmetric):

@@ -1,12 +1,16 @@
 """PLIPRegressor and PLIPRegressorCV: the scikit-learn estimators from structures to a potential."""
 
 import functools
+import inspect
 import math
 import numbers
 import operator
+import warnings
+from collections.abc import Mapping
 
 import joblib
 import numpy as np
+from ase.data import atomic_numbers
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
@@ -18,12 +22,21 @@ from plip._offer import PRESETS
 from plip._structures import check_structures
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
-from plip.labels import TARGETS, Labels, read_labels
-from plip.normal_equations import ArrayEquations, NormalEquations, least_squares_reference
+from plip.labels import TARGETS, Labels, check_plain, read_labels
+from plip.normal_equations import (
+    ArrayEquations,
+    NormalEquations,
+    check_isolated_energies,
+    find_isolated_energies,
+    least_squares_reference,
+    mean_isolated_energies,
+)
 from plip.potential import Potential
 from plip.solvers import SOLVERS, refit_path, solve
 
 __all__ = ["PLIPRegressor", "PLIPRegressorCV"]
+
+_WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
 
 
 class _PLIPModel(RegressorMixin, BaseEstimator):
@@ -55,6 +68,25 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError(f"refit must be True or False, got {self.refit!r}")
         if not self._is_precomputed():
             as_descriptors(self.descriptors)
+        self._check_reference_energies()
+
+    def _check_reference_energies(self):
+        value = self.reference_energies
+        if value is None:
+            return
+        if self._is_precomputed():
+            raise ValueError("reference_energies are of species, which precomputed descriptors do not know")
+        if isinstance(value, str) and value == "isolated":
+            return
+        if not isinstance(value, Mapping):
+            raise ValueError(f'reference_energies must be a dict, "isolated" or None, got {value!r}')
+        for symbol, energy in value.items():
+            if not isinstance(symbol, str) or symbol not in atomic_numbers:
+                raise ValueError(f"reference_energies: {symbol!r} is not a chemical symbol")
+            if not isinstance(energy, numbers.Real) or isinstance(energy, bool) or not math.isfinite(energy):
+                raise ValueError(
+                    f"reference_energies: that of {symbol} must be a number in eV, got {energy!r}"
+                )
 
     def get_params(self, deep=True):
         """Parameters of this estimator.
@@ -104,12 +136,54 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
     def _new_descriptors(self):
         return clone(as_descriptors(self.descriptors))
 
-    def _fitted_targets(self):
-        """Targets that the weights let in."""
-        weights = dict(zip(TARGETS, (self.energy_weight, self.force_weight, self.stress_weight), strict=True))
-        return [target for target in TARGETS if weights[target] > 0]
+    def _reading(self):
+        """Which labels to read: those that have a weight. A weight of zero by default drops no hint."""
+        return {
+            "targets": [target for target, name in _WEIGHTS.items() if getattr(self, name) > 0],
+            "hinted": [
+                target
+                for target, name in _WEIGHTS.items()
+                if getattr(self, name) > 0 or getattr(self, name) == self._default(name)
+            ],
+        }
 
-    def _adopt(self, coef, path, equations, problem):
+    def _default(self, name):
+        return inspect.signature(type(self)).parameters[name].default
+
+    def _check_targets(self, present):
+        """A weight that the user has set needs a label."""
+        for target, name in _WEIGHTS.items():
+            value = getattr(self, name)
+            if value > 0 and value != self._default(name) and target not in present:
+                what = {"energy": "energy", "force": "forces", "virial": "stress"}[target]
+                raise ValueError(
+                    f"{name} is {value:g}, but no structure has {what}: attach or pass such labels, or leave "
+                    f"{name} out"
+                )
+
+    def _check_data(self, structures, labels, descriptors):
+        """What can be said of the data before the long work."""
+        self._check_targets(labels.targets())
+        if isinstance(self.reference_energies, str):
+            check_isolated_energies(find_isolated_energies(structures, labels, descriptors))
+        else:
+            self._fixed_references(descriptors.species_, None)
+
+    def _fixed_references(self, species, isolated):
+        """Reference energies that are not fitted, by symbol, or None."""
+        given = self.reference_energies
+        if given is None:
+            return None
+        if isinstance(given, str):
+            return mean_isolated_energies(isolated)
+        missing = [symbol for symbol in species if symbol not in given]
+        if missing:
+            raise ValueError(
+                f"reference_energies has no energy of {', '.join(missing)}: add it, or take None to fit them"
+            )
+        return {symbol: float(given[symbol]) for symbol in species}
+
+    def _adopt(self, coef, path, equations, problem, references):
         """Take the coefficients of a model on the path, and make its potential."""
         self.coef_, self.path_ = coef, path
         self.normal_equations_ = equations
@@ -120,7 +194,7 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         else:
             self.descriptors_ = equations.descriptors
             self.n_features_in_ = len(coef)
-            self.intercept_ = equations.reference_energies(coef)
+            self.intercept_ = equations.reference_energies(coef) if references is None else references
             self.potential_ = Potential(self.descriptors_, coef, self.intercept_)
         return self
 
@@ -139,6 +213,7 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if self._is_precomputed():
+            check_plain(X, "X")
             X = validate_data(self, X, reset=False, dtype=np.float64)
             return X @ self.coef_ + self.intercept_
         return self._predict(X, forces=False, stress=False).energy
@@ -208,6 +283,8 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             the constructor. With "precomputed", the R^2 of y.
         """
         if self._is_precomputed():
+            check_plain(y, "y")
+            check_plain(sample_weight, "sample_weight")
             return super().score(X, y, sample_weight=sample_weight)
         check_is_fitted(self)
         structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
@@ -255,6 +332,9 @@ class PLIPRegressor(_PLIPModel):
     energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
         Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
         (eV). A target of weight 0 is not fitted.
+    reference_energies : dict, "isolated" or None, default=None
+        Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
     memory : None, str, path-like or joblib.Memory, default=None
         Where the descriptors of each structure are kept, so that searches over other parameters do
         not compute them again.
@@ -305,6 +385,7 @@ class PLIPRegressor(_PLIPModel):
         energy_weight=30.0,
         force_weight=1.0,
         stress_weight=0.0,
+        reference_energies=None,
         memory=None,
         n_jobs=None,
         verbose=0,
@@ -317,6 +398,7 @@ class PLIPRegressor(_PLIPModel):
         self.energy_weight = energy_weight
         self.force_weight = force_weight
         self.stress_weight = stress_weight
+        self.reference_energies = reference_energies
         self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -352,7 +434,8 @@ class PLIPRegressor(_PLIPModel):
         if self._is_precomputed():
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
             return self._solve(ArrayEquations(*arrays))
-        return self._solve(self._accumulate(X, y, forces, stress, sample_weight, self._new_descriptors()))
+        labels = (y, forces, stress, sample_weight)
+        return self._solve(self._accumulate(X, labels, self._new_descriptors(), self._check_data))
 
     def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
         """Add a batch to the normal equations and solve again.
@@ -371,7 +454,7 @@ class PLIPRegressor(_PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
             self.normal_equations_.add(*arrays)
             return self._solve(self.normal_equations_)
-        batch = self._accumulate(X, y, forces, stress, sample_weight, self.descriptors_)
+        batch = self._accumulate(X, (y, forces, stress, sample_weight), self.descriptors_)
         return self._solve(self.normal_equations_ + batch)
 
     def fit_normal_equations(self, normal_equations):
@@ -393,6 +476,8 @@ class PLIPRegressor(_PLIPModel):
     def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
         if forces is not None or stress is not None:
             raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
+        for values, name in ((X, "X"), (y, "y"), (sample_weight, "sample_weight")):
+            check_plain(values, name)
         X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
         if sample_weight is None:
             weight = np.ones(len(y))
@@ -404,28 +489,28 @@ class PLIPRegressor(_PLIPModel):
             raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
         return X, y.astype(np.float64), weight
 
-    def _accumulate(self, X, y, forces, stress, sample_weight, descriptors):
-        return NormalEquations.from_structures(
+    def _accumulate(self, X, labels, descriptors, check=None):
+        return NormalEquations._accumulate(
             X,
             descriptors,
-            y,
-            forces,
-            stress,
-            sample_weight,
+            labels,
+            self._reading(),
+            check,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             memory=self.memory,
-            targets=self._fitted_targets(),
         )
 
     def _solve(self, equations):
-        weights = (
-            () if self._is_precomputed() else (self.energy_weight, self.force_weight, self.stress_weight)
-        )
-        problem = equations.problem(*weights)
+        if self._is_precomputed():
+            references, problem = None, equations.problem()
+        else:
+            self._check_targets([target for target, n in equations.n_rows.items() if n])
+            references = self._fixed_references(equations.species, equations.isolated_energies)
+            problem = equations.problem(self.energy_weight, self.force_weight, self.stress_weight, references)
         with single_blas_thread():
             coef, path = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
-        return self._adopt(coef, path, equations, problem)
+        return self._adopt(coef, path, equations, problem, references)
 
 
 class PLIPRegressorCV(_PLIPModel):
@@ -456,6 +541,9 @@ class PLIPRegressorCV(_PLIPModel):
         As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
     selection : {"min", "one_standard_error"}, default="min"
         The size with the smallest error, or the smallest size whose error is within one standard error of it.
+    reference_energies : dict, "isolated" or None, default=None
+        Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
     memory : None, str, path-like or joblib.Memory, default=None
         Where the descriptors of each structure are kept for fits to come.
     n_jobs : int or None, default=None
@@ -494,6 +582,7 @@ class PLIPRegressorCV(_PLIPModel):
         energy_weights=None,
         cv=None,
         selection="min",
+        reference_energies=None,
         memory=None,
         n_jobs=None,
         verbose=0,
@@ -509,6 +598,7 @@ class PLIPRegressorCV(_PLIPModel):
         self.energy_weights = energy_weights
         self.cv = cv
         self.selection = selection
+        self.reference_energies = reference_energies
         self.memory = memory
         self.n_jobs = n_jobs
         self.verbose = verbose
@@ -538,28 +628,36 @@ class PLIPRegressorCV(_PLIPModel):
         weights = self._check_choices()
         descriptors = self._new_descriptors()
         structures = descriptors._checked(X, fitted=False)
-        labels = read_labels(structures, y, forces, stress, sample_weight, self._fitted_targets())
+        labels = read_labels(structures, y, forces, stress, sample_weight, **self._reading())
+        if self.energy_weights is not None and labels.energy is None:
+            raise ValueError("energy_weights are given, but no structure has an energy: leave them out")
         tests = self._test_sets(structures, labels, groups)
         descriptors._fit_checked(structures)
+        self._check_data(structures, labels, descriptors)
         total, parts = self._accumulate(structures, labels, descriptors, tests)
         self.n_splits_ = len(tests)
+        references = self._fixed_references(total.species, total.isolated_energies)
         problems = {
-            weight: total.problem(weight, self.force_weight, self.stress_weight) for weight in weights
+            weight: total.problem(weight, self.force_weight, self.stress_weight, references)
+            for weight in weights
         }
+        null = self._null_mean_squares(total)
         with (
             single_blas_thread(),
             tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
         ):
             errors, mean_squares, paths = {}, {}, {}
             for weight in weights:
-                errors[weight], mean_squares[weight] = self._cross_validate(total, parts, weight, bar)
+                errors[weight], mean_squares[weight] = self._cross_validate(
+                    total, parts, null, weight, references, bar
+                )
                 paths[weight] = self._path(problems[weight])
                 bar.update()
         best = min(weights, key=lambda weight: errors[weight].mean(axis=0).min())
         mean, spread = errors[best].mean(axis=0), errors[best].std(axis=0)
         index = int(np.argmin(mean))
         if self.selection == "one_standard_error":
-            bound = mean[index] + spread[index] / np.sqrt(max(1, len(parts) - 1))
+            bound = mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
             index = int(np.argmax(mean <= bound))
         self.energy_weight_ = best
         self.selected_size_ = index
@@ -571,7 +669,7 @@ class PLIPRegressorCV(_PLIPModel):
             **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
         }
         path = paths[best]
-        return self._adopt(path.coefs[index].copy(), path, total, problems[best])
+        return self._adopt(path.coefs[index].copy(), path, total, problems[best], references)
 
     def _check_choices(self):
         if self._is_precomputed():
@@ -630,18 +728,41 @@ class PLIPRegressorCV(_PLIPModel):
         path = SOLVERS[self.solver](problem, self.alpha, self.max_terms).at_sizes(np.arange(most + 1))
         return refit_path(problem, path) if self.refit else path
 
-    def _cross_validate(self, total, parts, weight, bar):
-        """Errors of every size in every fold, and mean squares by target over all folds."""
+    def _null_mean_squares(self, total):
+        """What the errors of each target are relative to, of the targets that vary."""
         null = total.null_mean_squares()
+        constant = [target for target, value in null.items() if value == 0]
+        if len(constant) == len(null):
+            raise ValueError(
+                "energies that follow the composition alone and forces and stresses of zero leave nothing to "
+                "choose a number of terms by: check the labels, or use PLIPRegressor"
+            )
+        if constant:
+            warnings.warn(
+                f"labels that do not vary: the error of {' and '.join(constant)} is not cross-validated",
+                UserWarning,
+                stacklevel=3,
+            )
+        return {target: value for target, value in null.items() if value > 0}
+
+    def _cross_validate(self, total, parts, null, weight, references, bar):
+        """Errors of every size in every fold that has labels, and mean squares by target over all folds."""
         errors, squares, weight_sums = [], {}, {}
         for part in parts:
             train = total - part
-            coefs = self._path(train.problem(weight, self.force_weight, self.stress_weight)).coefs
-            found = part.mean_squares(coefs, train.references(coefs))
-            errors.append(np.mean([found[target] / null[target] for target in found], axis=0))
+            problem = train.problem(weight, self.force_weight, self.stress_weight, references)
+            coefs = self._path(problem).coefs
+            found = part.mean_squares(coefs, train.references(coefs, references))
+            # Where all labels of a target are in this fold, the others say nothing of it.
+            found = {target: values for target, values in found.items() if train.n_rows[target]}
+            compared = [found[target] / null[target] for target in found if target in null]
+            if compared:
+                errors.append(np.mean(compared, axis=0))
             for target, values in found.items():
                 n = part.weight_sums[target]
                 squares[target] = squares.get(target, 0.0) + n * values
                 weight_sums[target] = weight_sums.get(target, 0.0) + n
             bar.update()
+        if not errors:
+            raise ValueError("cv: no target has labels both in a test set and in its training set")
         return np.array(errors), {target: squares[target] / weight_sums[target] for target in squares}

@@ -397,3 +397,51 @@ def test_file_without_shortest_distances(structures, descriptors, tmp_path):
     other = NormalEquations.from_structures(structures, descriptors)
     assert (old + other).shortest_distances is None
     assert (other + old).shortest_distances is None
+
+
+def test_fixed_reference_energies_are_taken_off(structures, descriptors):
+    """Not projected out: the rows are those of the interactions and of y less the reference."""
+    fixed = {"Si": -4.0, "C": -7.5, "O": 1.0}
+    equations = NormalEquations.from_structures(structures, descriptors)
+    equations -= NormalEquations.from_structures(structures[:2], descriptors)
+    problem = equations.problem(3.0, 0.7, 0.2, reference_energies=fixed)
+    X, C, y = dense_rows(structures[2:], descriptors, 3.0, 0.7, 0.2, np.ones(6))
+    rows = np.column_stack([X, y - C @ [fixed["C"], fixed["Si"]]])
+    expected = rows.T @ rows
+    scale = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    found = np.block([[problem.gram, problem.moment[:, None]], [problem.moment, problem.target_square]])
+    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-10)
+    coefs = np.random.default_rng(0).normal(size=(2, len(descriptors.terms_)))
+    references = equations.references(coefs, fixed)
+    np.testing.assert_array_equal(references, [[-7.5, -4.0]] * 2)
+    X, C, y = dense_rows(structures[2:], descriptors, 1.0, 0.0, 0.0, np.ones(6))
+    energies = [np.mean((X @ coef + C @ [-7.5, -4.0] - y)[: len(y)] ** 2) for coef in coefs]
+    errors = equations.mean_squares(coefs, references)["energy"]
+    np.testing.assert_allclose(errors, np.array(energies) * len(y) / 6, rtol=1e-9)
+
+
+def isolated(symbol, energy, **cell):
+    atoms = Atoms(symbol, **cell)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def test_isolated_energies_are_noted(structures, descriptors, tmp_path):
+    big, small = {"cell": [9, 9, 9], "pbc": True}, {"cell": [9, 9, 3.9], "pbc": True}
+    # In a skewed cell the nearest image is along no cell vector.
+    skewed = {"cell": [[9, 0, 0], [8, 3, 0], [0, 0, 9]], "pbc": True}
+    lone = [isolated("C", -1.5, **big), isolated("C", -1.25), isolated("C", -9.0, **small)]
+    lone += [isolated("C", -8.0, **skewed), isolated("Si", -2.0), isolated("Si", None)]
+    lone[-1].calc.results["forces"] = np.zeros((1, 3))
+    weight = [1.0] * len(structures) + [1.0] * 6
+    whole = NormalEquations.from_structures(structures + lone, descriptors, sample_weight=weight)
+    assert whole.isolated_energies == {"C": [-1.5, -1.25], "Si": [-2.0]}
+    rest = whole - NormalEquations.from_structures(lone[1:5], descriptors)
+    assert rest.isolated_energies == {"C": [-1.5], "Si": []}
+    sums = NormalEquations.from_structures(structures, descriptors)
+    assert (sums + whole).isolated_energies == whole.isolated_energies
+    whole.save(tmp_path / "sums.npz")
+    assert NormalEquations.load(tmp_path / "sums.npz").isolated_energies == whole.isolated_energies
+    weight[len(structures)] = 0.0
+    found = NormalEquations.from_structures(structures + lone, descriptors, sample_weight=weight)
+    assert found.isolated_energies == {"C": [-1.25], "Si": [-2.0]}

@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LassoLarsCV, LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -31,6 +32,7 @@ from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.metrics import neg_energy_rmse, neg_force_rmse
 from plip.radial import Gaussian
+from plip.report import Evaluation
 
 
 def small_descriptors(**changes):
@@ -647,3 +649,356 @@ def test_unknown_descriptors_list_the_presets(silicon_carbide, value, error):
 def test_cross_validation_refuses_bad_parameters(silicon_carbide, name, value):
     with pytest.raises(ValueError, match=f"{name}|PLIPRegressorCV"):
         PLIPRegressorCV(**{name: value}).fit(silicon_carbide[0])
+
+
+# Missing labels
+
+
+def partly_labelled(structures):
+    """Energies, forces or both of each structure, and isolated atoms with an energy alone."""
+    made = []
+    for index, source in enumerate(structures):
+        results = dict(source.calc.results)
+        for name in {0: ["energy"], 1: ["forces"], 2: ["stress"]}.get(index % 4, []):
+            del results[name]
+        atoms = source.copy()
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        made.append(atoms)
+    return [*made, lone_atom("Si", -0.8), lone_atom("C", -1.3)]
+
+
+def lone_atom(symbol, energy):
+    atoms = Atoms(symbol)
+    atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    return atoms
+
+
+def as_arguments(structures):
+    """Bare structures, and their labels with None where there is none."""
+    results = [atoms.calc.results for atoms in structures]
+    labels = {
+        name: [result.get(key) for result in results]
+        for name, key in (("y", "energy"), ("forces", "forces"), ("stress", "stress"))
+    }
+    return [atoms.copy() for atoms in structures], labels
+
+
+def test_labels_of_some_structures_only(silicon_carbide):
+    """What is attached, what is passed, a generator, batches and single targets all give the same fit."""
+    partial = partly_labelled(silicon_carbide[0])
+    options = {"descriptors": small_descriptors(species=("C", "Si")), "solver": "ridge", "alpha": 1e-6}
+    model = PLIPRegressor(stress_weight=2.0, **options).fit(partial)
+    bare, labels = as_arguments(partial)
+    given = PLIPRegressor(stress_weight=2.0, **options).fit(bare, **labels)
+    np.testing.assert_array_equal(given.coef_, model.coef_)
+    y = np.array(labels["y"], dtype=object)
+    np.testing.assert_array_equal(
+        PLIPRegressor(stress_weight=2.0, **options).fit(bare, **{**labels, "y": y}).coef_, model.coef_
+    )
+    np.testing.assert_array_equal(
+        PLIPRegressor(stress_weight=2.0, **options).fit(iter(partial)).coef_, model.coef_
+    )
+    batches = PLIPRegressor(stress_weight=2.0, **options)
+    for batch in (partial[:1], partial[1:2], partial[2:9], partial[9:]):
+        batches.partial_fit(batch)
+    np.testing.assert_allclose(batches.predict(bare), model.predict(bare), rtol=1e-7)
+    rows = model.normal_equations_.n_rows
+    assert rows["energy"] == sum("energy" in atoms.calc.results for atoms in partial)
+    assert rows["force"] == 3 * sum(len(atoms) for atoms in partial if "forces" in atoms.calc.results)
+    # Cut up into sets that have one kind of label each, they are the same data.
+    sets = []
+    for name in ("energy", "forces", "stress"):
+        for atoms in partial:
+            if name in atoms.calc.results:
+                sets.append(atoms.copy())
+                sets[-1].calc = SinglePointCalculator(sets[-1], **{name: atoms.calc.results[name]})
+    cut = PLIPRegressor(stress_weight=2.0, **options).fit(sets)
+    np.testing.assert_allclose(cut.predict(bare), model.predict(bare), rtol=1e-7)
+
+
+def test_scores_where_some_labels_are_missing(silicon_carbide, fitted):
+    test = partly_labelled(silicon_carbide[1])
+    with_energy = [atoms for atoms in test if "energy" in atoms.calc.results]
+    with_forces = [atoms for atoms in test if "forces" in atoms.calc.results]
+    energies = [atoms.calc.results["energy"] for atoms in with_energy]
+    forces = [atoms.calc.results["forces"] for atoms in with_forces]
+    bare, labels = as_arguments(test)
+    del labels["stress"]
+    parts = [
+        fitted.score([atoms.copy() for atoms in with_energy], energies),
+        fitted.score([atoms.copy() for atoms in with_forces], forces=forces),
+    ]
+    assert fitted.score(test) == pytest.approx(np.mean(parts), rel=1e-12)
+    assert fitted.score(bare, **labels) == pytest.approx(np.mean(parts), rel=1e-12)
+    sizes = np.array([len(atoms) for atoms in with_energy])
+    errors = (fitted.predict(with_energy) - energies) / sizes
+    assert neg_energy_rmse(fitted, test) == pytest.approx(-np.sqrt(np.mean(errors**2)), rel=1e-12)
+    errors = np.concatenate(fitted.predict_forces(with_forces)) - np.concatenate(forces)
+    assert neg_force_rmse(fitted, bare, forces=labels["forces"]) == pytest.approx(
+        -np.sqrt(np.mean(errors**2)), rel=1e-12
+    )
+    found = Evaluation(fitted.potential_, test)
+    assert found.n_labels["energy"] == len(with_energy)
+    assert found.n_labels["force"] == 3 * sum(len(atoms) for atoms in with_forces)
+    assert found.errors()["force_rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-12)
+    np.testing.assert_allclose(found.parity("force")[0], np.concatenate(forces).ravel())
+
+
+def test_searches_where_some_labels_are_missing(silicon_carbide):
+    partial = partly_labelled(silicon_carbide[0])
+    bare, labels = as_arguments(partial)
+    model = PLIPRegressor(small_descriptors(), max_terms=10)
+    search = GridSearchCV(model, {"max_terms": [5, 10]}, cv=3, error_score="raise")
+    attached = search.fit(partial).cv_results_["mean_test_score"]
+    del labels["stress"]
+    assert np.isfinite(attached).all()
+    # Scores see y alone, so that forces must be attached.
+    np.testing.assert_array_equal(search.fit(partial, labels["y"]).cv_results_["mean_test_score"], attached)
+    assert np.isfinite(cross_val_score(model, partial, cv=3, scoring=neg_force_rmse)).all()
+
+
+def test_cross_validation_where_some_labels_are_missing(silicon_carbide):
+    """The errors are those of separate fits, over the folds and structures that have the label."""
+    partial = partly_labelled(silicon_carbide[0])
+    folds = KFold(3, shuffle=True, random_state=1)
+    options = {"solver": "ridge", "alpha": 1e-5, "max_terms": None}
+    model = PLIPRegressorCV(small_descriptors(species=("C", "Si")), cv=folds, **options).fit(partial)
+    squares = []
+    for rows, held in folds.split(partial):
+        part = PLIPRegressor(model.descriptors, **options).fit([partial[k] for k in rows])
+        for k in held:
+            if "energy" in partial[k].calc.results:
+                energy = partial[k].calc.results["energy"]
+                squares.append(((part.predict([partial[k]])[0] - energy) / len(partial[k])) ** 2)
+    found = model.cv_results_["energy_rmse"][-1]
+    assert found == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+
+
+def test_a_fold_without_labels_of_a_target(silicon_carbide):
+    """Energies stand in one fold only: there they cannot be predicted, elsewhere not compared."""
+    train = [atoms.copy() for atoms in silicon_carbide[0]]
+    for index, (atoms, source) in enumerate(zip(train, silicon_carbide[0], strict=True)):
+        results = {"forces": source.calc.results["forces"]}
+        if index < 5:
+            results["energy"] = source.calc.results["energy"]
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    folds = [(np.arange(5, len(train)), np.arange(5)), (np.arange(20), np.arange(20, len(train)))]
+    model = PLIPRegressorCV(small_descriptors(), cv=folds, max_terms=10).fit(train)
+    assert "energy_rmse" not in model.cv_results_
+    assert np.isfinite(model.cv_results_["mean_error"]).all()
+
+
+# Weights and labels
+
+
+@pytest.mark.parametrize("estimator", [PLIPRegressor, PLIPRegressorCV])
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("stress_weight", ("energy", "forces")), ("energy_weight", ("forces",)), ("force_weight", ("energy",))],
+)
+def test_a_weight_set_without_a_label(silicon_carbide, estimator, name, kept):
+    train = [atoms.copy() for atoms in silicon_carbide[0][:8]]
+    for atoms, source in zip(train, silicon_carbide[0], strict=False):
+        atoms.calc = SinglePointCalculator(atoms, **{key: source.calc.results[key] for key in kept})
+    model = estimator(small_descriptors(), max_terms=5)
+    model.fit(train)
+    # A default says nothing of what the user wants.
+    model.set_params(**{name: 2.5})
+    with pytest.raises(ValueError, match=f"{name} is 2.5, but no structure has"):
+        model.fit(train)
+    if estimator is PLIPRegressor:
+        with pytest.raises(ValueError, match=f"{name} is 2.5, but no structure has"):
+            model.fit(iter(train))
+        equations = NormalEquations.from_structures(train, small_descriptors())
+        with pytest.raises(ValueError, match=f"{name} is 2.5, but no structure has"):
+            model.fit_normal_equations(equations)
+
+
+def test_energy_weights_without_energies(silicon_carbide):
+    bare, _, forces, _ = separate_labels(silicon_carbide[0][:8])
+    with pytest.raises(ValueError, match="energy_weights"):
+        PLIPRegressorCV(small_descriptors(), energy_weights=[1.0, 2.0]).fit(bare, forces=forces)
+
+
+def test_labels_under_other_names_are_no_secret(silicon_carbide):
+    train = [atoms.copy() for atoms in silicon_carbide[0][:8]]
+    for atoms, source in zip(train, silicon_carbide[0], strict=False):
+        results = source.calc.results
+        atoms.arrays["force"] = results["forces"]
+        atoms.info["virial"] = -results["stress"] * atoms.get_volume()
+        atoms.calc = SinglePointCalculator(atoms, energy=results["energy"])
+    for estimator in (PLIPRegressor, PLIPRegressorCV):
+        with pytest.warns(UserWarning, match=r"arrays\['force'\].*info\['virial'\]"):
+            estimator(small_descriptors(), max_terms=5).fit(train)
+
+
+def test_scaled_energies_contradict_attached_forces(silicon_carbide):
+    train = silicon_carbide[0][:12]
+    bare, y, _, _ = separate_labels(train)
+    scaled = TransformedTargetRegressor(
+        PLIPRegressor(small_descriptors(), max_terms=5), transformer=StandardScaler()
+    )
+    with pytest.warns(UserWarning, match="TransformedTargetRegressor"):
+        scaled.fit(train, y)
+    # Energies alone are scaled as well as anything.
+    assert np.isfinite(scaled.fit(bare, y).predict(bare)).all()
+
+
+def test_scores_against_predictions_warn(fitted, silicon_carbide):
+    frames = [atoms.copy() for atoms in silicon_carbide[1][:3]]
+    for atoms in frames:
+        atoms.calc = fitted.potential_.calculator()
+        atoms.get_forces()
+    with pytest.warns(UserWarning, match="computed by a potential of plip"):
+        assert fitted.score(frames) == pytest.approx(1.0)
+    with pytest.warns(UserWarning, match="computed by a potential of plip"):
+        neg_force_rmse(fitted, frames)
+    with pytest.warns(UserWarning, match="computed by a potential of plip"):
+        Evaluation(fitted.potential_, frames)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.ma.masked_equal([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], 4.0),
+        np.array([[1.0, "2.0"], [3.0, 4.0], [5.0, 6.0]], dtype=object),
+        np.array([[True, False], [True, True], [False, False]]),
+        [[1.0, 2.0], [3.0, True], [5.0, 6.0]],
+    ],
+)
+def test_precomputed_arrays_say_nothing_beside_their_numbers(values):
+    X, y = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.5]]), np.array([1.0, 2.0, 4.0])
+    column = [row[0] if isinstance(row[0], str) else row[1] for row in values]
+    if isinstance(values, np.ndarray):
+        column = values.ravel()[[0, 1, 3]]
+    model = PLIPRegressor("precomputed").fit(X, y)
+    for call in (
+        lambda: model.fit(values, y),
+        lambda: model.fit(X, column),
+        lambda: model.fit(X, y, sample_weight=column),
+        lambda: model.partial_fit(values, y),
+        lambda: model.predict(values),
+        lambda: model.score(X, column),
+        lambda: model.score(X, y, sample_weight=column),
+    ):
+        with pytest.raises(ValueError, match="masked|real numbers"):
+            call()
+
+
+# Reference energies
+
+
+REFERENCE = {"C": -7.9, "Si": -4.3}
+
+
+@pytest.mark.parametrize("estimator", [PLIPRegressor, PLIPRegressorCV])
+def test_given_reference_energies(silicon_carbide, estimator):
+    train, test = silicon_carbide
+    options = {"solver": "ridge", "alpha": 1e-6, "max_terms": None}
+    model = estimator(small_descriptors(), reference_energies={**REFERENCE, "O": -2.0}, **options).fit(train)
+    assert model.intercept_ == REFERENCE
+    assert model.potential_.evaluate(lone_atom("Si", 0.0))["energy"] == pytest.approx(-4.3, rel=1e-12)
+    # The same as a fit of what is left, with references of zero.
+    bare, y, forces, _ = separate_labels(train)
+    left = y - [sum(REFERENCE[symbol] for symbol in atoms.symbols) for atoms in bare]
+    other = estimator(small_descriptors(), reference_energies={"C": 0, "Si": 0}, **options)
+    other.fit(bare, left, forces=forces)
+    # 1e-6: normal equations subtract other energies first and square what they leave.
+    energy, expected = (
+        np.array(potential.predict(test))
+        - [sum(potential.intercept_[symbol] for symbol in atoms.symbols) for atoms in test]
+        for potential in (model, other)
+    )
+    np.testing.assert_allclose(energy, expected, rtol=1e-6)
+    copy = pickle.loads(pickle.dumps(model))
+    assert copy.intercept_ == REFERENCE and clone(model).reference_energies == model.reference_energies
+    # Fitted ones are others.
+    assert estimator(small_descriptors(), **options).fit(train).intercept_["C"] != pytest.approx(-7.9)
+
+
+def test_reference_energies_of_the_fit_fixed_change_nothing(silicon_carbide):
+    train = silicon_carbide[0]
+    options = {"descriptors": small_descriptors(), "solver": "ridge", "alpha": 1e-9}
+    free = PLIPRegressor(**options).fit(train)
+    problem = free.normal_equations_.problem()
+    # Without penalty the best coefficients for the best references are those of the free fit.
+    fixed = free.normal_equations_.problem(reference_energies=free.intercept_)
+    free_coef = np.linalg.lstsq(problem.gram, problem.moment, rcond=1e-12)[0]
+    best = free.normal_equations_.reference_energies(free_coef)
+    fixed = free.normal_equations_.problem(reference_energies=best)
+    gradient = fixed.moment - fixed.gram @ free_coef
+    assert np.abs(gradient).max() <= 1e-6 * np.abs(fixed.moment).max()
+
+
+@pytest.mark.parametrize("estimator", [PLIPRegressor, PLIPRegressorCV])
+def test_reference_energies_of_isolated_atoms(silicon_carbide, estimator):
+    train = [*silicon_carbide[0], lone_atom("Si", -0.8), lone_atom("C", -1.3)]
+    model = estimator(small_descriptors(), max_terms=10, reference_energies="isolated").fit(train)
+    assert model.intercept_ == {"C": -1.3, "Si": -0.8}
+    given = estimator(small_descriptors(), max_terms=10, reference_energies=model.intercept_).fit(train)
+    np.testing.assert_array_equal(given.coef_, model.coef_)
+    if estimator is PLIPRegressor:
+        other = clone(model).fit(iter(train))
+        np.testing.assert_array_equal(other.coef_, model.coef_)
+        other = clone(model).set_params(descriptors__species=("C", "Si"))
+        other.partial_fit(train[-20:]).partial_fit(train[:-20])
+        assert other.intercept_ == model.intercept_
+        other = clone(model).fit_normal_equations(model.normal_equations_)
+        np.testing.assert_array_equal(other.coef_, model.coef_)
+    nearly = [*train, lone_atom("C", -1.3004)]
+    assert estimator(**model.get_params(deep=False)).fit(nearly).intercept_["C"] == pytest.approx(-1.3002)
+    with pytest.warns(UserWarning, match=r"2 isolated atoms of C differ, from -1\.5 to -1\.3 eV"):
+        assert clone(model).fit([*train, lone_atom("C", -1.5)]).intercept_["C"] == pytest.approx(-1.4)
+
+
+def test_isolated_atoms_that_are_missing(silicon_carbide, monkeypatch):
+    def no_work(*args, **kwargs):
+        raise AssertionError("the structures were added up before")
+
+    monkeypatch.setattr("plip._sums._accumulate", no_work)
+    crystal = bulk("C", a=3.0, crystalstructure="sc")
+    crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
+    train = [*silicon_carbide[0][:6], lone_atom("Si", -0.8), crystal]
+    for estimator in (PLIPRegressor, PLIPRegressorCV):
+        model = estimator(small_descriptors(), reference_energies="isolated")
+        with pytest.raises(ValueError, match="there is none of C:"):
+            model.fit(train)
+        with pytest.raises(ValueError, match="reference_energies has no energy of Si"):
+            model.set_params(reference_energies={"C": -1.0}).fit(train)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["alone", [1.0, 2.0], {"C": np.nan, "Si": 0.0}, {"C": True, "Si": 0.0}, {"C": "1", "Si": 0.0}, {6: 1.0}],
+)
+def test_reference_energies_that_are_none(silicon_carbide, value):
+    for estimator in (PLIPRegressor, PLIPRegressorCV):
+        with pytest.raises(ValueError, match="reference_energies"):
+            estimator(small_descriptors(), reference_energies=value).fit(silicon_carbide[0])
+
+
+def test_precomputed_descriptors_have_no_species():
+    with pytest.raises(ValueError, match="reference_energies"):
+        PLIPRegressor("precomputed", reference_energies={"Si": 1.0}).fit(np.eye(3), np.ones(3))
+
+
+def test_reference_energies_of_forces_alone(silicon_carbide):
+    bare, _, forces, _ = separate_labels(silicon_carbide[0])
+    model = PLIPRegressor(small_descriptors(), reference_energies=REFERENCE, max_terms=10)
+    assert model.fit(bare, forces=forces).intercept_ == REFERENCE
+
+
+# Labels that do not vary
+
+
+def test_cross_validation_of_constant_labels(silicon_carbide):
+    bare, _, forces, _ = separate_labels(silicon_carbide[0])
+    sizes = np.array([len(atoms) for atoms in bare])
+    counts = np.array([(atoms.symbols == "C").sum() for atoms in bare])
+    for y in (np.zeros(len(bare)), -5.3 * sizes, -5.3 * sizes - 2.0 * counts):
+        with pytest.raises(ValueError, match="nothing to choose"):
+            PLIPRegressorCV(small_descriptors(), cv=3).fit(bare, y)
+    with pytest.warns(UserWarning, match="error of energy is not cross-validated"):
+        both = PLIPRegressorCV(small_descriptors(), cv=3).fit(bare, -5.3 * sizes, forces=forces)
+    assert np.isfinite(both.cv_results_["mean_error"]).all()
+    assert both.selected_size_ > 0
