@@ -4,7 +4,9 @@ Rows are [X, composition, y]: energy per atom, force component, virial per atom,
 the square root of the sample weight of their structure.
 """
 
+import contextlib
 import os
+import threading
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -19,12 +21,64 @@ __all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
 # structures to need one update; with 800 columns 15 MB, which is what each worker holds.
 _BLOCK_ROWS = 2304
 
-_threadpools = ThreadpoolController()
+_LIBRARIES = ThreadpoolController().select(user_api="blas").lib_controllers
+# Where OpenBLAS runs on OpenMP each thread has a number of its own; all others have one for the process.
+_OF_THREAD = [
+    library
+    for library in _LIBRARIES
+    if library.internal_api == "openblas" and library.threading_layer == "openmp"
+]
+_OF_PROCESS = [library for library in _LIBRARIES if library not in _OF_THREAD]
 
 
+class _Limit:
+    """What limits BLAS to one thread in this process: how many ask for it, and what there was before."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.n_inside = 0
+        self.before = []
+
+
+_limit = _Limit()
+# The lock that a child inherits may be held by a thread which the child does not have.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_limit.__init__)
+
+
+@contextlib.contextmanager
 def single_blas_thread():
-    """Context in which BLAS runs on one thread, so that bits do not depend on thread settings."""
-    return _threadpools.limit(limits=1, user_api="blas")
+    """Context in which BLAS runs on one thread, so that bits do not depend on thread settings.
+
+    The number belongs to the process: the first of all threads that enter sets it, the last to leave restores
+    what the first found.
+    """
+    with _limit.lock:
+        if _limit.n_inside == 0:
+            _limit.before = _set_threads(_OF_PROCESS, [1] * len(_OF_PROCESS))
+        _limit.n_inside += 1
+    before = _set_threads(_OF_THREAD, [1] * len(_OF_THREAD))
+    try:
+        yield
+    finally:
+        _set_threads(_OF_THREAD, before)
+        with _limit.lock:
+            _limit.n_inside -= 1
+            if _limit.n_inside == 0:
+                _set_threads(_OF_PROCESS, _limit.before)
+
+
+def _set_threads(libraries, numbers):
+    """Set the number of threads of each library, and return what they were."""
+    before = [library.num_threads for library in libraries]
+    for library, number in zip(libraries, numbers, strict=True):
+        # In newer releases of threadpoolctl the thread that first set the number of an OpenBLAS keeps all
+        # others from it, silently. Here the one that restores is often another than the one that set.
+        release = getattr(library, "clear_controlling_thread", lambda force: None)
+        release(force=True)
+        library.set_num_threads(number)
+        release(force=True)
+    return before
 
 
 class Sums:
@@ -97,15 +151,9 @@ def empty_sums(width):
     return {target: Sums(width) for target in TARGETS}
 
 
-def chunk_sums(design, structures, labels, reference, first_index, stored, parent_process):
-    """Sums and shortest distances by species of one chunk, on one BLAS thread in whatever process it runs."""
-    if os.getpid() == parent_process:
-        return _accumulate(design, structures, labels, reference, first_index, stored)
-    with single_blas_thread():
-        return _accumulate(design, structures, labels, reference, first_index, stored)
-
-
-def _accumulate(design, structures, labels, reference, first_index, stored):
+@single_blas_thread()
+def chunk_sums(design, structures, labels, reference, first_index, stored):
+    """Sums of one chunk, in whatever process or thread."""
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)

@@ -254,15 +254,13 @@ class NormalEquations:
                 reference,
                 first + chunk.start,
                 stored,
-                os.getpid(),
             )
             for chunk in chunks
         )
         sums = empty_sums(_width(descriptors))
         shortest = np.full((len(descriptors.species_),) * 2, np.inf)
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
-            parts = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(jobs)
-            for chunk, (part, near) in zip(chunks, parts, strict=True):
+            for chunk, (part, near) in zip(chunks, _in_order(jobs, n_jobs), strict=True):
                 np.minimum(shortest, near, out=shortest)
                 for target in TARGETS:
                     sums[target].add(part[target])
@@ -314,6 +312,7 @@ class NormalEquations:
             isolated,
         )
 
+    @single_blas_thread()
     def _rebased(self, reference):
         """The sums with other reference energies taken off."""
         change = self._reference - reference
@@ -326,6 +325,7 @@ class NormalEquations:
         products = transform.T @ energy.products @ transform
         return {**self._sums, "energy": Sums(energy.width, products, energy.weight, energy.n_rows)}
 
+    @single_blas_thread()
     def problem(self, energy_weight=30.0, force_weight=1.0, stress_weight=0.0, reference_energies=None):
         """The weighted least-squares problem, reference energies projected out or fixed.
 
@@ -377,6 +377,7 @@ class NormalEquations:
         energies = self.references(np.asarray(coef, np.float64)[None, :])[0]
         return dict(zip(self.species, energies.tolist(), strict=True))
 
+    @single_blas_thread()
     def references(self, coefs, reference_energies=None):
         """Reference energies of several models.
 
@@ -403,6 +404,7 @@ class NormalEquations:
         # The part of the reference that the data cannot see is dropped.
         return inverse @ composition @ self._reference + change
 
+    @single_blas_thread()
     def mean_squares(self, coefs, references):
         """Weighted mean square errors of several models on these data, from products alone.
 
@@ -545,10 +547,12 @@ class ArrayEquations:
             batch.complete()
         self._sums.add(batch)
 
+    @single_blas_thread()
     def problem(self):
         """LinearProblem with the intercept projected out."""
         return _problem(self._sums.products, self._sums.width - 2, self._sums.weight)
 
+    @single_blas_thread()
     def intercept(self, coef):
         """The intercept that goes with the coefficients."""
         n_terms = len(coef)
@@ -697,6 +701,7 @@ def _warn_of_memory(n_terms, n_species):
         )
 
 
+@single_blas_thread()
 def least_squares_reference(structures, species, labels):
     """Energies per atom by species that come nearest to the labels, of least norm."""
     if labels.energy is None:
@@ -709,6 +714,20 @@ def least_squares_reference(structures, species, labels):
     counts, energy = counts[present], labels.energy[present]
     sizes = counts.sum(axis=1, keepdims=True)
     return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]
+
+
+def _in_order(jobs, n_jobs):
+    """Results of joblib jobs, one by one, of which only few are held at a time."""
+    try:
+        parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    except ValueError:
+        # A backend that gives lists alone, such as "multiprocessing".
+        with joblib.Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
+            n_workers = joblib.effective_n_jobs(n_jobs)
+            while batch := list(itertools.islice(jobs, 4 * n_workers)):
+                yield from parallel(batch)
+    else:
+        yield from parallel(jobs)
 
 
 def _chunks(sizes):

@@ -1,5 +1,8 @@
 """Normal equations: the sums themselves, their merging, their bits and their files."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
 import numpy as np
 import pytest
 from ase import Atoms
@@ -7,7 +10,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors
 from plip.interactions import NBody, ThreeBody, TwoBody
@@ -144,13 +147,40 @@ def test_bits_do_not_depend_on_blas_threads(structures, descriptors):
     assert np.array_equal(one.gram, two.gram)
 
 
-def test_worker_processes_give_the_same_bits(structures, descriptors, monkeypatch):
-    import joblib
+@pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
+def test_every_backend_gives_the_same_bits(structures, descriptors, monkeypatch, tmp_path, backend):
+    """Also one that gives lists alone; several batches of several chunks, with and without memory."""
+    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 8)
+    here = NormalEquations.from_structures(structures * 3, descriptors)
+    for memory in (None, str(tmp_path), str(tmp_path)):
+        with joblib.parallel_config(backend=backend, n_jobs=2):
+            there = NormalEquations.from_structures(structures * 3, descriptors, memory=memory)
+        if memory is None:
+            assert_same_bits(here, there)
+        else:
+            assert_same(here, there)
 
-    here = NormalEquations.from_structures(structures, descriptors).problem()
-    with joblib.parallel_config(backend="loky", n_jobs=2):
-        there = NormalEquations.from_structures(structures, descriptors).problem()
-    assert np.array_equal(here.gram, there.gram)
+
+def assert_same_bits(a, b):
+    a, b = a.problem(2.0, 1.0, 0.5), b.problem(2.0, 1.0, 0.5)
+    assert np.array_equal(a.gram, b.gram)
+    assert np.array_equal(a.moment, b.moment)
+    assert a.target_square == b.target_square
+
+
+def test_fits_at_the_same_time_give_the_same_bits(structures, descriptors, monkeypatch):
+    """Threads that begin and end at different times, each with as many structures as its number."""
+    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    alone = [NormalEquations.from_structures(structures[:n], descriptors) for n in range(3, 9)]
+    with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(3) as pool:
+        before = threadpool_info()
+        jobs = [
+            pool.submit(NormalEquations.from_structures, structures[:n], descriptors, n_jobs=1 + n % 2)
+            for n in range(3, 9)
+        ]
+        for one, job in zip(alone, jobs, strict=True):
+            assert_same_bits(one, job.result())
+        assert threadpool_info() == before
 
 
 def assert_same(a, b, rtol=1e-9):

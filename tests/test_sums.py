@@ -1,13 +1,17 @@
 """Sums of products of rows, and the rank-k update below them."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip._blas import add_row_products
-from plip._sums import Sums
+from plip._sums import Sums, single_blas_thread
 
 
 def test_rank_k_update_fills_the_lower_triangle_alone():
@@ -48,3 +52,75 @@ def test_sums_of_rows_that_wait_and_of_those_that_do_not():
     total.complete()
     np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
     assert (total.weight, total.n_rows) == (12.0, 12)
+
+
+def blas_threads():
+    return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+
+def test_one_blas_thread_until_the_last_has_left():
+    """Threads that come and go in any order run on one BLAS thread, and leave the number as it was."""
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        if before == {1}:
+            pytest.skip("this BLAS has one thread")
+        for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+            contexts = [single_blas_thread() for _ in range(3)]
+            for context in contexts:
+                context.__enter__()
+                assert blas_threads() == {1}
+            for number in order:
+                assert blas_threads() == {1}
+                contexts[number].__exit__(None, None, None)
+            assert blas_threads() == before
+
+
+def test_errors_and_nesting_restore_the_number_of_threads():
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with pytest.raises(KeyError), single_blas_thread():
+            with single_blas_thread():
+                pass
+            assert blas_threads() == {1}
+            raise KeyError
+        assert blas_threads() == before
+
+
+def test_many_threads_at_once():
+    seen, inside = [], threading.Barrier(4)
+
+    def work():
+        inside.wait()
+        for _ in range(30):
+            with single_blas_thread():
+                seen.append(blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        workers = [threading.Thread(target=work) for _ in range(4)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert seen == [{1}] * 120
+        assert blas_threads() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not copied here")
+def test_a_copied_process_does_not_wait_for_threads_that_it_does_not_have():
+    """The lock may be held by another thread at the moment of the fork."""
+    code = """if True:
+        import os, signal
+        from plip import _sums
+        with _sums.single_blas_thread():
+            _sums._limit.lock.acquire()
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)
+                with _sums.single_blas_thread():
+                    pass
+                os._exit(0)
+            _sums._limit.lock.release()
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
