@@ -1,6 +1,7 @@
 """The command ``plip``: demo, fit, evaluate, lammps and export, thin over the Python interface."""
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -10,9 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import iread
-from tqdm import tqdm
+from ase.data import chemical_symbols
 
 import plip
 
@@ -33,9 +32,24 @@ SETTINGS = (
     "energy_weight",
     "force_weight",
     "stress_weight",
+    "reference_energies",
 )
-# Arrays that every Atoms has.
-GEOMETRY = ("numbers", "positions")
+# Weights, the targets that they let in, and the options that name their labels.
+WEIGHTS = {
+    "energy_weight": ("energy", "--energy-key"),
+    "force_weight": ("force", "--forces-key"),
+    "stress_weight": ("virial", "--stress-key or --virial-key"),
+}
+# Where labels are: attributes of `plip._data.Keys` and options.
+KEYS = {
+    "energy": "energy_key",
+    "forces": "forces_key",
+    "stress": "stress_key",
+    "virial": "virial_key",
+    "stress_unit": "stress_unit",
+    "stress_sign": "stress_sign",
+    "group": "group_key",
+}
 
 
 class CommandError(Exception):
@@ -109,16 +123,24 @@ def _parser():
         "fit",
         help="fit a potential to labelled structures",
         description="Fit a potential to structures with energies (eV), forces (eV/A) or stresses (eV/A^3) "
-        "and print a report; write the potential and a parity plot.",
+        "and print a report; write the potential and a parity plot. Any structure may lack some of these.",
     )
     fit.set_defaults(run=_fit)
     fit.add_argument("train", nargs="+", help="training structures, any file that ASE reads (file@slice too)")
-    fit.add_argument(
+    test = fit.add_mutually_exclusive_group()
+    test.add_argument(
         "--test",
         action="append",
         metavar="FILE",
         help="test structures, for the report only (may be repeated)",
     )
+    test.add_argument(
+        "--test-fraction",
+        type=_fraction,
+        metavar="X",
+        help="leave out this share of every group for the test, such as 0.1",
+    )
+    fit.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
     _add_output(fit, "model.json")
     _add_labels(fit)
     # An option that is not given is absent, so that the defaults live in PLIPRegressor alone.
@@ -128,7 +150,12 @@ def _parser():
     model.add_argument(
         "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate or extensive"
     )
-    model.add_argument("--cutoff", type=float, metavar="A", help="cutoff of all interactions in Angstrom")
+    model.add_argument(
+        "--cutoff",
+        type=_length_or_auto,
+        metavar="A",
+        help="cutoff of all interactions in Angstrom, or 'auto'",
+    )
     model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
     model.add_argument("--alpha", type=float, metavar="X", help="strength of the penalty")
     model.add_argument("--max-terms", type=_count_or_none, metavar="N", help="most terms kept, or 'none'")
@@ -136,6 +163,22 @@ def _parser():
     model.add_argument("--energy-weight", type=float, metavar="W", help="weight of energies per atom")
     model.add_argument("--force-weight", type=float, metavar="W", help="weight of force components")
     model.add_argument("--stress-weight", type=float, metavar="W", help="weight of virials per atom")
+    model.add_argument(
+        "--reference",
+        nargs="+",
+        action=_Reference,
+        dest="reference_energies",
+        metavar="SYMBOL=E",
+        help="energies of the isolated atoms in eV, such as Si=-5.4 C=-9.1, or 'isolated': those of the "
+        "structures of one atom (default: fitted)",
+    )
+    fit.add_argument(
+        "--weights",
+        metavar="FILE",
+        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
+        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
+        "(default: 1)",
+    )
     _add_run(fit)
 
     evaluate = commands.add_parser(
@@ -189,14 +232,59 @@ def _add_output(parser, default):
 
 
 def _add_labels(parser):
-    labels = parser.add_argument_group("labels under other names than ASE's own")
+    labels = parser.add_argument_group("labels under other names than ASE's own, and groups")
     labels.add_argument("--energy-key", metavar="KEY", help="energies are in atoms.info[KEY]")
     labels.add_argument("--forces-key", metavar="KEY", help="forces are in atoms.arrays[KEY]")
-    labels.add_argument(
+    stress = labels.add_mutually_exclusive_group()
+    stress.add_argument(
         "--stress-key",
         metavar="KEY",
-        help="stresses are in atoms.info[KEY], 6 (xx yy zz yz xz xy) or 3 x 3 components, tension positive",
+        help="stresses are in atoms.info[KEY], 6 (xx yy zz yz xz xy) or 3 x 3 components",
     )
+    stress.add_argument(
+        "--virial-key",
+        metavar="KEY",
+        help="virials are in atoms.info[KEY], in eV: minus the volume times the stress, as in extended XYZ",
+    )
+    labels.add_argument(
+        "--stress-unit",
+        choices=("eV/A^3", "GPa", "kbar"),
+        default="eV/A^3",
+        help="unit of the stresses (default: eV/A^3)",
+    )
+    labels.add_argument(
+        "--stress-sign",
+        choices=("tension", "compression"),
+        default="tension",
+        help="which stress is positive (default: tension)",
+    )
+    labels.add_argument(
+        "--group-key",
+        metavar="KEY",
+        help="the group of a structure is in atoms.info[KEY] (default: group, then config_type)",
+    )
+
+
+class _Reference(argparse.Action):
+    """Reference energies: "isolated", or a dict of SYMBOL=ENERGY."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values[0] if values == ["isolated"] else self._table(values))
+
+    def _table(self, values):
+        table = {}
+        for value in values:
+            symbol, _, energy = value.partition("=")
+            try:
+                number = float(energy)
+            except ValueError:
+                number = math.nan
+            if symbol not in chemical_symbols[1:] or not math.isfinite(number) or symbol in table:
+                raise argparse.ArgumentError(
+                    self, f"expected 'isolated' or SYMBOL=ENERGY, each symbol once, got {value!r}"
+                )
+            table[symbol] = number
+        return table
 
 
 def _add_run(parser):
@@ -220,19 +308,44 @@ def _count_or_none(text):
     return int(text)
 
 
+def _length_or_auto(text):
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a length in Angstrom or 'auto', got {text!r}") from None
+
+
+def _fraction(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, got {text!r}")
+    return value
+
+
 # Commands
 
 
 def _demo(arguments):
+    from plip._data import Data
     from plip.datasets import load_silicon_carbide
+    from plip.metrics import read_groups
 
     output, plot = _outputs(arguments)
-    train, test = load_silicon_carbide()
+    train, test = (
+        Data(X, [f"structure {k}" for k in range(len(X))], read_groups(X)) for X in load_silicon_carbide()
+    )
     print("Silicon carbide, density-functional theory (PBE), data set of plip.datasets\n")
-    _fit_and_report({}, train, test, arguments, output, plot)
+    _fit_and_report({}, train, test, None, arguments, output, plot)
 
 
 def _fit(arguments):
+    from plip._data import read_group_weights, split
+
     settings = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
     offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
     if offer:
@@ -242,45 +355,93 @@ def _fit(arguments):
         settings["descriptors"] = make(**offer)
     output, plot = _outputs(arguments)
     train = _read(arguments.train, arguments)
-    test = None if arguments.test is None else _read(arguments.test, arguments)
-    if test is not None:
-        _check_test(test, train)
-    _fit_and_report(settings, train, test, arguments, output, plot)
+    test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
+    if arguments.test_fraction is not None:
+        isolated = settings.get("reference_energies") == "isolated"
+        train, test = split(train, arguments.test_fraction, arguments.seed, keep_single_atoms=isolated)
+    weights = None if arguments.weights is None else read_group_weights(arguments.weights, train.groups)
+    _fit_and_report(settings, train, test, weights, arguments, output, plot)
 
 
-def _check_test(test, train):
-    """Say what is wrong with the test data before the long work, not after it."""
-    from plip._structures import check_structures
-    from plip.labels import read_labels
-
-    species = sorted({symbol for atoms in train for symbol in atoms.symbols})
-    try:
-        read_labels(check_structures(test, species=species))
-    except ValueError as error:
-        raise CommandError(f"test data: {error}") from error
-
-
-def _fit_and_report(settings, train, test, arguments, output, plot):
+def _fit_and_report(settings, train, test, weights, arguments, output, plot):
     from plip.regressor import PLIPRegressor
     from plip.report import Evaluation, fit_report
     from plip.solvers import PathError
 
+    # All that is wrong with the data is said before the long work.
+    labels = {"train": _check(train), "test": None}
+    _check_weights(settings, labels["train"])
+    if test is not None:
+        labels["test"] = _check(
+            test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
+        )
     model = PLIPRegressor(**settings, n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
-        model.fit(train)
+        with train.located():
+            model.fit(train.structures, sample_weight=weights)
     except PathError as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    _check_terms(model, train)
     # First of all, so that nothing that goes wrong with the report can lose the fit.
     model.potential_.save(output)
-    evaluations = {"train": Evaluation(model.potential_, train)}
-    if test is not None:
-        evaluations["test"] = Evaluation(model.potential_, test)
+    evaluations = {}
+    for name, data in (("train", train), ("test", test)):
+        if data is not None:
+            with data.located():
+                evaluations[name] = Evaluation(model.potential_, data.structures, data.groups, labels[name])
     print(fit_report(model, evaluations))
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
+
+
+def _check(data, species=None):
+    """The labels of checked structures."""
+    from plip._structures import check_structures
+    from plip.labels import read_labels
+
+    with data.located():
+        return read_labels(check_structures(data.structures, species=species))
+
+
+def _check_weights(settings, labels):
+    """Refuse weights that the user has set for labels that are not there."""
+    for name, (target, keys) in WEIGHTS.items():
+        if settings.get(name, 0) > 0 and not labels.present(target).any():
+            option = f"--{name.replace('_', '-')}"
+            raise CommandError(
+                f"{option} is {settings[name]:g}, but no training structure has such a label: name it with "
+                f"{keys}, or leave {option} out"
+            )
+
+
+def _check_terms(model, data):
+    """Refuse a potential without interactions where the cutoff is too short; warn of any other."""
+    if model.n_terms_ > 0:
+        return
+    cutoff = model.descriptors_.cutoff_
+    shortest = _shortest_distance(data.structures)
+    if shortest >= cutoff:
+        raise CommandError(
+            f"no two atoms of the training structures come within the cutoff of {cutoff:g} A (the shortest "
+            f"distance is {shortest:.4g} A): raise --cutoff"
+        )
+    warnings.warn("no term was kept: the potential is the sum of its reference energies", stacklevel=1)
+
+
+def _shortest_distance(structures):
+    from plip._offer import shortest_distance
+
+    reach = 1.0
+    # Beyond, atoms are isolated for any purpose.
+    while reach < 100.0:
+        shortest = shortest_distance(structures, reach)
+        if shortest < reach:
+            return shortest
+        reach *= 2.0
+    return math.inf
 
 
 def _evaluate(arguments):
@@ -289,7 +450,9 @@ def _evaluate(arguments):
 
     plot = None if arguments.plot is None else _plot_path(arguments.plot)
     potential = load_potential(arguments.model)
-    evaluations = {"data": Evaluation(potential, _read(arguments.data, arguments))}
+    data = _read(arguments.data, arguments)
+    with data.located():
+        evaluations = {"data": Evaluation(potential, data.structures, data.groups)}
     print(
         f"{arguments.model}: {'-'.join(potential.species)}, {len(potential.terms)} terms, "
         f"cutoff {potential.cutoff:g} A\n"
@@ -375,61 +538,8 @@ def _shows_progress(arguments):
     return sys.stderr.isatty() if arguments.verbose is None else arguments.verbose
 
 
-def _read(paths, arguments):
-    """Structures of some files, with their labels attached under ASE's names."""
-    structures = []
-    for path in paths:
-        if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
-            raise CommandError(f"{path}: no such file")
-        progress = tqdm(
-            iread(path), desc=f"Reading {path}", unit=" structures", disable=not _shows_progress(arguments)
-        )
-        before = len(structures)
-        try:
-            structures.extend(progress)
-        except Exception as error:  # each of ASE's many readers raises what it likes
-            raise CommandError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
-        if len(structures) == before:
-            raise CommandError(f"{path}: there is no structure in it")
-    keys = {
-        name: getattr(arguments, f"{name}_key")
-        for name in ("energy", "forces", "stress")
-        if getattr(arguments, f"{name}_key") is not None
-    }
-    if keys:
-        for index, atoms in enumerate(structures):
-            _attach(atoms, keys, f"structure {index}")
-        if "stress" in keys and all(atoms.calc.results["stress"] is None for atoms in structures):
-            raise CommandError(f"no structure has a stress {keys['stress']!r} in its info")
-    elif all(atoms.calc is None for atoms in structures):
-        first = structures[0]
-        found = ", ".join(map(str, first.info)) or "nothing"
-        arrays = ", ".join(name for name in first.arrays if name not in GEOMETRY) or "nothing"
-        raise CommandError(
-            f"{paths[0]}: no energies, forces or stresses under ASE's names. Its first structure has {found} "
-            f"in info and {arrays} in arrays: name the labels with --energy-key, --forces-key, --stress-key"
-        )
-    return structures
+def _read(paths, arguments, required=True):
+    from plip._data import Keys, read_files
 
-
-def _attach(atoms, keys, name):
-    """Put labels from `info` and `arrays` where ASE and plip look for them."""
-    results = dict(atoms.calc.results) if atoms.calc is not None else {}
-    if "energy" in keys:
-        results["energy"] = _label(atoms.info, keys["energy"], f"{name}: info")
-        # plip reads this one first, so it must not stand beside the energy that was asked for.
-        results.pop("free_energy", None)
-    if "forces" in keys:
-        results["forces"] = _label(atoms.arrays, keys["forces"], f"{name}: arrays")
-    if "stress" in keys:
-        # As for attached labels, part of the structures may be without stress.
-        results["stress"] = atoms.info.get(keys["stress"])
-    atoms.calc = SinglePointCalculator(atoms)
-    atoms.calc.results = results
-
-
-def _label(source, key, name):
-    if key not in source:
-        found = ", ".join(str(other) for other in source if other not in GEOMETRY) or "nothing"
-        raise CommandError(f"{name} has no {key!r}, only {found}")
-    return source[key]
+    keys = Keys(**{name: getattr(arguments, option) for name, option in KEYS.items()})
+    return read_files(paths, keys, required=required, progress=_shows_progress(arguments))

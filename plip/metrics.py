@@ -24,6 +24,7 @@ __all__ = [
     "force_r2",
     "neg_energy_rmse",
     "neg_force_rmse",
+    "read_groups",
     "score",
 ]
 
@@ -172,7 +173,7 @@ def error_summary(model, X, labels=None):
     model : PLIPRegressor or Potential
         Or anything else with ``predict``, ``predict_forces`` and ``predict_stress``.
     X : sequence of n ase.Atoms
-        ``atoms.info["group"]`` names the group of a structure.
+        Groups are those of `read_groups`.
     labels : Labels, optional
         The attached ones by default.
 
@@ -180,21 +181,41 @@ def error_summary(model, X, labels=None):
     -------
     dict
         What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
-        from the name of each group, in alphabetical order, to what `errors` returns for it. Structures
-        without a name are in ``"(no group)"``.
+        from the name of each group, in alphabetical order, to what `errors` returns for it.
     """
     X = check_structures(X)
     reference = read_labels(X, purpose="to compare with") if labels is None else labels
     predicted = _predict(model, X, reference)
     n_atoms = np.array([len(atoms) for atoms in X])
     summary = errors(predicted, reference, n_atoms)
-    if any("group" in atoms.info for atoms in X):
-        group = np.array([str(atoms.info.get("group", "(no group)")) for atoms in X])
+    groups = read_groups(X)
+    if groups is not None:
         summary["groups"] = {}
-        for name in sorted(set(group)):
-            rows = np.flatnonzero(group == name)
+        for name in sorted(set(groups)):
+            rows = np.flatnonzero(groups == name)
             summary["groups"][name] = errors(predicted.take(rows), reference.take(rows), n_atoms[rows])
     return summary
+
+
+def read_groups(X, key=None):
+    """Group of each structure, such as "bulk" or "surface".
+
+    Parameters
+    ----------
+    X : sequence of n ase.Atoms
+    key : str or None, default=None
+        Key of the group in ``atoms.info``; None means ``"group"``, and ``"config_type"`` where there is none.
+
+    Returns
+    -------
+    (n,) ndarray of str, or None
+        ``"(no group)"`` for structures without a group; None if no structure has one.
+    """
+    keys = ("group", "config_type") if key is None else (key,)
+    names = [next((atoms.info[key] for key in keys if atoms.info.get(key) is not None), None) for atoms in X]
+    if all(name is None for name in names):
+        return None
+    return np.array(["(no group)" if name is None else str(name) for name in names])
 
 
 class RMSEScorer:

@@ -7,7 +7,7 @@ from ase.units import GPa
 
 from plip._structures import check_structures
 from plip.labels import Labels, read_labels
-from plip.metrics import UNITS, errors
+from plip.metrics import UNITS, errors, read_groups
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
@@ -24,15 +24,19 @@ class Evaluation:
     ----------
     potential : Potential
         The potential.
-    X : sequence of ase.Atoms
+    X : sequence of n ase.Atoms
         Structures with labels attached.
+    groups : (n,) array of str, or None, default=None
+        Group of each structure; None takes those of `plip.metrics.read_groups`.
+    labels : Labels or None, default=None
+        The labels, if they have been read before.
 
     Attributes
     ----------
     n_atoms : (n,) int
         Number of atoms of each structure.
     groups : (n,) str or None
-        ``info["group"]`` of each structure, None if no structure has one.
+        Group of each structure, None if no structure has one.
     reference, predicted : Labels
         The labels, and the predictions of those targets that are labelled.
 
@@ -42,13 +46,11 @@ class Evaluation:
         If labels are missing or not valid, see `plip.labels.read_labels`.
     """
 
-    def __init__(self, potential, X):
+    def __init__(self, potential, X, groups=None, labels=None):
         X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
         self.n_atoms = np.array([len(atoms) for atoms in X])
-        self.groups = None
-        if any("group" in atoms.info for atoms in X):
-            self.groups = np.array([str(atoms.info.get("group", "(no group)")) for atoms in X])
-        self.reference = labels = read_labels(X, purpose="to compare with")
+        self.groups = read_groups(X) if groups is None else groups
+        self.reference = labels = read_labels(X, purpose="to compare with") if labels is None else labels
         forces, stress = labels.forces is not None, labels.stress is not None
         results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
         self.predicted = Labels(
@@ -125,7 +127,7 @@ def fit_report(model, evaluations, n_strongest=10):
 
 
 def evaluation_report(evaluations):
-    """Sizes and errors of data sets, and the errors of the last one by group.
+    """Sizes and errors of data sets, and the errors of each one by group.
 
     Parameters
     ----------
@@ -136,14 +138,14 @@ def evaluation_report(evaluations):
     -------
     str
     """
-    *_, (last_name, last) = evaluations.items()
     totals = {name: evaluation.errors() for name, evaluation in evaluations.items()}
     parts = [_size_table(evaluations), _error_table("errors", totals)]
-    groups = [] if last.groups is None else sorted(set(last.groups))
-    if len(groups) > 1:
-        by_group = {group: last.errors(group) for group in groups}
-        by_group = {f"{group} ({found['n_structures']})": found for group, found in by_group.items()}
-        parts.append(_error_table(f"{last_name}, by group", by_group))
+    for name, evaluation in evaluations.items():
+        groups = [] if evaluation.groups is None else sorted(set(evaluation.groups))
+        if len(groups) > 1:
+            by_group = {group: evaluation.errors(group) for group in groups}
+            by_group = {f"{group} ({found['n_structures']})": found for group, found in by_group.items()}
+            parts.append(_error_table(f"{name}, by group", by_group))
     return "\n\n".join(parts)
 
 

@@ -1,0 +1,397 @@
+"""Labelled structures of files, for the command line: labels by key, groups, weights, a test set."""
+
+import json
+import math
+import re
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.db
+import numpy as np
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import iread
+from ase.io.formats import filetype, parse_filename
+from sklearn.model_selection import StratifiedShuffleSplit
+from tqdm import tqdm
+
+from plip._structures import has_full_cell
+from plip.labels import TARGETS, convert_stress, stress_from_virial
+from plip.metrics import read_groups
+
+__all__ = ["Data", "Keys", "read_files", "read_group_weights", "split"]
+
+# Arrays that every Atoms has.
+_GEOMETRY = ("numbers", "positions")
+_LABELS = ("energy", "free_energy", "forces", "stress")
+# Attached stresses are in this unit and of this sign by ASE's convention.
+_NO_CONVERSION = (None, "eV/A^3", "tension")
+# Formats of ASE's databases.
+_DATABASES = ("db", "json")
+# Names of the targets in a file of weights.
+_WEIGHTS = {"energy": "energy", "force": "force", "forces": "force", "stress": "virial", "virial": "virial"}
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Where labels and groups are.
+
+    Attributes
+    ----------
+    energy, forces, stress, virial : str or None
+        Keys of `info`, for forces of `arrays`; None: under ASE's names.
+    stress_unit, stress_sign : str
+        Of the stresses in the files; see `plip.labels.convert_stress`.
+    group : str or None
+        Key of `info`; None: see `plip.metrics.read_groups`.
+    """
+
+    energy: str | None = None
+    forces: str | None = None
+    stress: str | None = None
+    virial: str | None = None
+    stress_unit: str = "eV/A^3"
+    stress_sign: str = "tension"
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Data:
+    """Structures with their labels attached under ASE's names.
+
+    Attributes
+    ----------
+    structures : list of ase.Atoms
+    places : list of str
+        Where each structure is from, such as "b.xyz, structure 3".
+    groups : (n,) str, or None
+    """
+
+    structures: list
+    places: list
+    groups: np.ndarray | None
+
+    def take(self, rows):
+        """Some of the structures; `rows` is an ndarray of int."""
+        return Data(
+            [self.structures[row] for row in rows],
+            [self.places[row] for row in rows],
+            None if self.groups is None else self.groups[rows],
+        )
+
+    @contextmanager
+    def located(self):
+        """Context in which errors and warnings about these structures say where they are from."""
+        show = warnings.showwarning
+
+        def show_located(message, *rest, **options):
+            show(self._located(message), *rest, **options)
+
+        with warnings.catch_warnings():
+            warnings.showwarning = show_located
+            try:
+                yield
+            except ValueError as error:
+                raise ValueError(self._located(error)) from error
+
+    def _located(self, message):
+        def place(match):
+            index = int(match[1])
+            return self.places[index] if index < len(self.places) else match[0]
+
+        # As `plip._structures.describe` names structures.
+        return re.sub(r"\b[Ss]tructure (\d+)\b", place, str(message))
+
+
+def read_files(paths, keys, required=True, progress=False):
+    """Structures of some files.
+
+    Parameters
+    ----------
+    paths : list of str
+        Any file that ASE reads; ``file@slice`` reads a part of it. Key-value pairs and data of ASE's
+        databases become entries of `info` and `arrays`.
+    keys : Keys
+        A key that only some structures have leaves the others without this label.
+    required : bool, default=True
+        Whether it is an error if no structure has a key.
+    progress : bool, default=False
+        Whether to show progress.
+
+    Returns
+    -------
+    Data
+
+    Raises
+    ------
+    ValueError
+        A file that cannot be read or is empty; a key that no structure has; no label at all; a stress or
+        virial that cannot be converted. The message names the file.
+    """
+    structures, places = [], []
+    for path in paths:
+        if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
+            raise ValueError(f"{path}: no such file")
+        before = len(structures)
+        try:
+            found = tqdm(_iterate(path), desc=f"Reading {path}", unit=" structures", disable=not progress)
+            structures.extend(found)
+        except Exception as error:  # each of ASE's many readers raises what it likes
+            raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
+        if len(structures) == before:
+            raise ValueError(f"{path}: there is no structure in it")
+        places += _places(path, len(structures) - before)
+    if required:
+        _check_keys(structures, keys, paths[0])
+    for atoms, place in zip(structures, places, strict=True):
+        try:
+            _attach(atoms, keys)
+        except ValueError as error:
+            raise ValueError(f"{place} ({atoms.get_chemical_formula()}): {error}") from error
+    if not any(atoms.calc is not None and set(_LABELS) & set(atoms.calc.results) for atoms in structures):
+        first = structures[0]
+        raise ValueError(
+            f"{paths[0]}: no energies, forces or stresses under ASE's names. Its first structure has "
+            f"{_names(first.info)} in info and {_names(first.arrays)} in arrays: name the labels with "
+            "--energy-key, --forces-key, --stress-key, --virial-key"
+        )
+    return Data(structures, places, read_groups(structures, keys.group))
+
+
+def _names(source):
+    return ", ".join(str(name) for name in source if name not in _GEOMETRY) or "nothing"
+
+
+def _iterate(path):
+    name, index = parse_filename(path)
+    return _rows(name, index) if filetype(name) in _DATABASES else iread(path)
+
+
+def _rows(name, index):
+    """Structures of an ASE database with key-value pairs and data, which ASE's reader leaves out."""
+    with ase.db.connect(name, serial=True) as database:
+        rows = database.select(index if isinstance(index, str) else None)
+        if isinstance(index, int):
+            rows = [list(rows)[index]]
+        elif isinstance(index, slice):
+            rows = list(rows)[index]
+        for row in rows:
+            atoms = row.toatoms()
+            # In `info` too: the virial of three atoms has the shape of their forces.
+            atoms.info.update({**row.data, **row.key_value_pairs})
+            for key, value in row.data.items():
+                if np.shape(value) == (len(atoms), 3) and key not in atoms.arrays:
+                    atoms.arrays[key] = np.asarray(value)
+            yield atoms
+
+
+def _places(path, n):
+    """Names of the n structures that were read from a path."""
+    name, index = parse_filename(path)
+    if isinstance(index, int) and index >= 0:
+        return [f"{name}, structure {index}"]
+    if isinstance(index, slice) and (index.start or 0) >= 0 and (index.step or 1) > 0:
+        start, step = index.start or 0, index.step or 1
+        return [f"{name}, structure {start + step * k}" for k in range(n)]
+    # Only the reader knows where these are in the file.
+    return [f"{path}, structure {k}" for k in range(n)]
+
+
+def _check_keys(structures, keys, path):
+    for option, where in (("energy", "info"), ("forces", "arrays"), ("stress", "info"), ("virial", "info")):
+        key = getattr(keys, option)
+        if key is not None and all(_find(atoms, where, key) is None for atoms in structures):
+            raise ValueError(
+                f"--{option}-key: no structure has {key!r} in {where}. The first one of {path} has "
+                f"{_names(getattr(structures[0], where))} there"
+            )
+    if keys.group is not None and all(atoms.info.get(keys.group) is None for atoms in structures):
+        raise ValueError(
+            f"--group-key: no structure has {keys.group!r} in info. The first one of {path} has "
+            f"{_names(structures[0].info)} there"
+        )
+
+
+def _find(atoms, where, key):
+    """A label by its key, also where ASE's readers have recognised it; None if there is none."""
+    value = getattr(atoms, where).get(key)
+    if value is None and atoms.calc is not None:
+        value = atoms.calc.results.get(key)
+    return value
+
+
+def _attach(atoms, keys):
+    """Put labels where ASE and plip look for them, in plip's units."""
+    attached = {} if atoms.calc is None else atoms.calc.results
+    results = dict(attached)
+    if keys.energy is not None:
+        results["energy"] = _find(atoms, "info", keys.energy)
+        # plip reads this one first, so it must not stand beside the energy that was asked for.
+        results.pop("free_energy", None)
+    if keys.forces is not None:
+        results["forces"] = _find(atoms, "arrays", keys.forces)
+    if keys.virial is not None:
+        virial = _find(atoms, "info", keys.virial)
+        # Without a volume there is no stress.
+        usable = virial is not None and has_full_cell(atoms)
+        results["stress"] = stress_from_virial(virial, atoms.get_volume()) if usable else None
+    else:
+        stress = results.get("stress") if keys.stress is None else _find(atoms, "info", keys.stress)
+        if stress is not None and (keys.stress, keys.stress_unit, keys.stress_sign) != _NO_CONVERSION:
+            stress = convert_stress(stress, keys.stress_unit, keys.stress_sign)
+        results["stress"] = stress
+    results = {name: value for name, value in results.items() if value is not None}
+    if not results:
+        atoms.calc = None
+    elif any(results.get(name) is not attached.get(name) for name in {*results, *attached}):
+        labels = SinglePointCalculator(atoms)
+        labels.results = results
+        if atoms.calc is not None and any(results.get(name) is value for name, value in attached.items()):
+            labels.name = atoms.calc.name
+        atoms.calc = labels
+
+
+# Groups
+
+
+def read_group_weights(path, groups):
+    """Weights of structures from a file of weights by group.
+
+    The file is JSON, ``{"surface": 4, "bulk": {"energy": 1, "force": 2}}``, or text of one group a line,
+    ``surface: 4`` and ``bulk: energy 1, force 2``; there ``#`` begins a comment. A group or target that is
+    not named has the weight 1.
+
+    Parameters
+    ----------
+    path : str
+    groups : (n,) str, or None
+        Group of each structure.
+
+    Returns
+    -------
+    (n, 3) float64
+        By target: energy, force and virial.
+
+    Raises
+    ------
+    ValueError
+        The file cannot be understood, or names a group or target that there is not. The message names the
+        file.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        table = _parse_json(text) if text.lstrip().startswith("{") else _parse_lines(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if groups is None:
+        raise ValueError(f"{path}: there are no groups: name their key in info with --group-key")
+    unknown = [repr(group) for group in table if group not in groups]
+    if unknown:
+        raise ValueError(
+            f"{path}: no structure is of the group {' or '.join(unknown)}; there are "
+            f"{', '.join(sorted(set(groups)))}"
+        )
+    return np.array([[table.get(group, {}).get(target, 1.0) for target in TARGETS] for group in groups])
+
+
+def _parse_json(text):
+    def unique(pairs):
+        if len(dict(pairs)) < len(pairs):
+            raise ValueError("a name occurs twice")
+        return dict(pairs)
+
+    return {
+        group: _check_weights(group, weights)
+        for group, weights in json.loads(text, object_pairs_hook=unique).items()
+    }
+
+
+def _parse_lines(text):
+    table = {}
+    for line in text.splitlines():
+        line = line.partition("#")[0].strip()
+        if not line:
+            continue
+        group, colon, weights = line.partition(":")
+        group = group.strip(" \t\"'")
+        words = re.split(r"[\s,:={}]+", weights.strip(" {}"))
+        if not colon or not group or len(words) % 2 and len(words) > 1:
+            raise ValueError(
+                f"expected 'group: weight' or 'group: energy 1, force 1, stress 1', got {line!r}"
+            )
+        if group in table:
+            raise ValueError(f"group {group!r} occurs twice")
+        values = words[0] if len(words) == 1 else dict(zip(words[::2], words[1::2], strict=True))
+        table[group] = _check_weights(group, values)
+    return table
+
+
+def _check_weights(group, weights):
+    """Weights by target."""
+    if not isinstance(weights, dict):
+        weights = dict.fromkeys(("energy", "force", "stress"), weights)
+    found = {}
+    for name, weight in weights.items():
+        if name not in _WEIGHTS:
+            raise ValueError(f"group {group!r}: {name!r} is none of energy, force, stress")
+        try:
+            value = math.nan if isinstance(weight, bool) else float(weight)
+        except (TypeError, ValueError):
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise ValueError(f"group {group!r}: a weight must be a number of at least 0, got {weight!r}")
+        found[_WEIGHTS[name]] = value
+    return found
+
+
+def split(data, fraction, seed=0, keep_single_atoms=False):
+    """Training and test data, every group by its share.
+
+    Groups of one structure, and the only structures of an element, are trained on.
+
+    Parameters
+    ----------
+    data : Data
+    fraction : float
+        Share of the test set, between 0 and 1.
+    seed : int, default=0
+    keep_single_atoms : bool, default=False
+        Whether structures of a single atom are trained on.
+
+    Returns
+    -------
+    train, test : Data
+
+    Raises
+    ------
+    ValueError
+        The test set or the training set would be empty.
+    """
+    n = len(data.structures)
+    names = np.zeros(n, int) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    single = np.bincount(names)[names] == 1
+    if keep_single_atoms:
+        single |= np.array([len(atoms) == 1 for atoms in data.structures])
+    free = np.flatnonzero(~single)
+    n_test = round(fraction * n)
+    if not 1 <= n_test < len(free):
+        raise ValueError(
+            f"--test-fraction {fraction:g} of {n} structures in {len(set(names))} groups leaves nothing to "
+            f"{'test on' if n_test < 1 else 'train on'}: change it, or name test files with --test"
+        )
+    names = names[free]
+    # The splitter wants two structures of every group, and room for every group on both sides.
+    while len(sizes := np.unique_counts(names).counts) > min(n_test, len(free) - n_test) or sizes.min() < 2:
+        values = np.unique_counts(names).values[np.argsort(sizes, kind="stable")]
+        names[names == values[0]] = values[1]
+    splitter = StratifiedShuffleSplit(n_splits=1, test_size=n_test, random_state=seed)
+    ((_, chosen),) = splitter.split(names, names)
+    test = np.zeros(n, bool)
+    test[free[chosen]] = True
+    trained = {symbol for k in np.flatnonzero(~test) for symbol in data.structures[k].symbols}
+    for k in np.flatnonzero(test):
+        if not trained.issuperset(data.structures[k].symbols):
+            test[k] = False
+            trained.update(data.structures[k].symbols)
+    return data.take(np.flatnonzero(~test)), data.take(np.flatnonzero(test))
