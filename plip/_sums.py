@@ -160,15 +160,16 @@ def chunk_sums(design, structures, labels, reference, first_index, stored):
     block = _Block(sums["force"], n_terms, width)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
     shortest = np.full((len(design.species), len(design.species)), np.inf)
+    used = {target: labels.used(target) for target in TARGETS}
+    weights = {target: labels.weight(target) for target in TARGETS}
     for k, atoms in enumerate(structures):
-        weight = labels.sample_weight[k]
-        energy = None if labels.energy is None or np.isnan(labels.energy[k]) else labels.energy[k]
-        forces = None if labels.forces is None else labels.forces[k]
-        stress = None if labels.stress is None else labels.stress[k]
-        has_stress = stress is not None and np.isfinite(stress).all() and has_full_cell(atoms)
-        if weight == 0.0 or (energy is None and forces is None and not has_stress):
+        weight = {target: weights[target][k] for target in TARGETS}
+        has_energy = used["energy"][k]
+        forces = labels.forces[k] if used["force"][k] else None
+        has_stress = used["virial"][k] and has_full_cell(atoms)
+        if not has_energy and forces is None and not has_stress:
             continue
-        root, size = np.sqrt(weight), len(atoms)
+        size = len(atoms)
         structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
             raise ValueError(
@@ -176,25 +177,25 @@ def chunk_sums(design, structures, labels, reference, first_index, stored):
                 "too steep for its shortest distance, or the distance is wrong"
             )
         np.minimum(shortest, structure.shortest, out=shortest)
-        if energy is not None:
-            deviation = energy - structure.counts @ reference
+        if has_energy:
+            deviation = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [deviation]])
-            energy_rows.append(root / size * row)
-            energy_weight += weight
+            energy_rows.append(np.sqrt(weight["energy"]) / size * row)
+            energy_weight += weight["energy"]
         virial = np.zeros((6, width)) if has_stress else None
         if forces is not None and structure.force_products is not None:
             products = np.zeros((width, width))
             columns = np.r_[:n_terms, width - 1]
-            products[np.ix_(columns, columns)] = weight * np.tril(structure.force_products)
-            sums["force"].add(Sums(width, products, weight * 3 * size, 3 * size))
+            products[np.ix_(columns, columns)] = weight["force"] * np.tril(structure.force_products)
+            sums["force"].add(Sums(width, products, weight["force"] * 3 * size, 3 * size))
             if has_stress:
                 structure.write_rows(0, np.empty((0, width)), virial)
         elif forces is not None or has_stress:
-            block.add(structure, forces, root, virial)
+            block.add(structure, forces, np.sqrt(weight["force"]), virial)
         if has_stress:
-            virial[:, -1] = atoms.get_volume() * stress
-            virial_rows.append(root / size * virial)
-            virial_weight += 6 * weight
+            virial[:, -1] = atoms.get_volume() * labels.stress[k]
+            virial_rows.append(np.sqrt(weight["virial"]) / size * virial)
+            virial_weight += 6 * weight["virial"]
     block.flush()
     if energy_rows:
         sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)

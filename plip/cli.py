@@ -364,6 +364,7 @@ def _fit(arguments):
 
 
 def _fit_and_report(settings, train, test, weights, arguments, output, plot):
+    from plip.labels import LabelWarning
     from plip.regressor import PLIPRegressor
     from plip.report import Evaluation, fit_report
     from plip.solvers import PathError
@@ -379,6 +380,8 @@ def _fit_and_report(settings, train, test, weights, arguments, output, plot):
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
         with train.located():
+            # These were shown before, and of all targets.
+            warnings.simplefilter("ignore", LabelWarning)
             model.fit(train.structures, sample_weight=weights)
     except PathError as error:
         raise CommandError(error) from error

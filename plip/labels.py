@@ -16,6 +16,7 @@ from plip._structures import describe, has_full_cell
 __all__ = [
     "STRESS_UNITS",
     "TARGETS",
+    "LabelWarning",
     "Labels",
     "convert_stress",
     "read_labels",
@@ -60,8 +61,9 @@ class Labels:
         from.
     stress : (n, 6) float64 or None
         eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN is a structure without stress.
-    sample_weight : (n,) float64
-        Weight of each structure, not negative.
+    sample_weight : (n,) or (n, 3) float64
+        Weight of each structure, not negative; three columns are the weights of its energy, forces and
+        stress.
     """
 
     energy: np.ndarray | None
@@ -106,6 +108,24 @@ class Labels:
             return np.array([value is not None for value in values])
         return ~np.isnan(values if target == "energy" else values[:, 0])
 
+    def weight(self, target):
+        """Weight of a label of each structure.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "virial"}
+
+        Returns
+        -------
+        (n,) float64
+        """
+        weight = self.sample_weight
+        return weight if weight.ndim == 1 else weight[:, TARGETS.index(target)]
+
+    def used(self, target):
+        """Which structures have a label whose weight is not zero, (n,) bool."""
+        return self.present(target) & (self.weight(target) > 0)
+
     def targets(self):
         """Names of the targets that any structure has, among "energy", "force", "virial"."""
         return [target for target in TARGETS if getattr(self, _ATTRIBUTES[target]) is not None]
@@ -144,8 +164,8 @@ def read_labels(
     stress : array-like of shape (n, 6), or sequence of n array-likes of shape (6,) or (3, 3), optional
         eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN counts as missing. Attached
         stresses of structures whose cell has no volume mean nothing and are passed over.
-    sample_weight : array-like of shape (n,), optional
-        One by default.
+    sample_weight : array-like of shape (n,), or array of shape (n, 3), optional
+        One by default; three columns are weights of the energy, the forces and the stress.
     targets : collection of {"energy", "force", "virial"}, optional
         Those wanted; attached labels of the others are not looked at.
     hinted : collection of {"energy", "force", "virial"}, optional
@@ -171,7 +191,7 @@ def read_labels(
 
     Warns
     -----
-    UserWarning
+    LabelWarning
         Structures without any label; labels under names that are not looked at; labels that are exactly zero
         where they cannot be (placeholders of a reader), which are left out; energies that contradict those
         attached beside the forces; labels computed by a potential of plip; free energies attached to some
@@ -196,11 +216,16 @@ def read_labels(
     if required and not labels.targets():
         raise no_labels(X[0], targets, purpose)
     _warn_of_predictions(X, labels, given, first)
-    unlabelled = ~np.any([labels.present(target) for target in TARGETS], axis=0) & (weight > 0)
+    counts = weight.reshape(len(X), -1).any(axis=1)
+    unlabelled = ~np.any([labels.present(target) for target in TARGETS], axis=0) & counts
     # A scorer takes what it finds.
     if unlabelled.any() and purpose != "to score against":
         _warn(f"{_name(X, unlabelled, first)}: no label {purpose}; passed over")
     return labels
+
+
+class LabelWarning(UserWarning):
+    """Labels that are probably not what was meant."""
 
 
 class NoLabels(ValueError):
@@ -374,14 +399,18 @@ def _read_stresses(X, stress, first):
 
 
 def _read_sample_weight(X, sample_weight, first):
-    """Weights (n,) of the structures, one by default."""
+    """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
     if sample_weight is None:
         return np.ones(len(X))
-    weights = _check_vector(sample_weight, X, "sample_weight", first)
+    if getattr(sample_weight, "shape", ())[1:] == (len(TARGETS),):
+        columns = np.asarray(sample_weight).T
+        weights = np.column_stack([_check_vector(column, X, "sample_weight", first) for column in columns])
+    else:
+        weights = _check_vector(sample_weight, X, "sample_weight", first)
     if (weights < 0).any():
-        k = (weights < 0).argmax()
+        k = np.argwhere(weights < 0)[0, 0]
         raise ValueError(
-            f"{describe(first + k, X[k])}: sample_weight is {weights[k]:g}; it must not be negative"
+            f"{describe(first + k, X[k])}: sample_weight is {weights[k].min():g}; it must not be negative"
         )
     if not weights.any():
         raise ValueError("sample_weight is zero for every structure; at least one must count")
@@ -579,7 +608,7 @@ def _check_array(value, shape, index, atoms, name):
 
 
 def _warn(message):
-    warnings.warn(message, UserWarning, stacklevel=4)
+    warnings.warn(message, LabelWarning, stacklevel=4)
 
 
 def _name(X, chosen, first):

@@ -119,14 +119,13 @@ def score(X, reference, predicted):
         The reference has neither energies nor forces.
     """
     parts = []
-    weight = reference.sample_weight
-    if reference.energy is not None:
-        rows = np.flatnonzero(reference.present("energy"))
-        composition = _composition([X[row] for row in rows])
-        parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight[rows]))
-    if reference.forces is not None:
-        rows = np.flatnonzero(reference.present("force"))
-        parts.append(force_r2(*_forces(rows, reference, predicted), weight[rows]))
+    rows = np.flatnonzero(reference.used("energy"))
+    if len(rows):
+        composition, weight = _composition([X[row] for row in rows]), reference.weight("energy")[rows]
+        parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight))
+    rows = np.flatnonzero(reference.used("force"))
+    if len(rows):
+        parts.append(force_r2(*_forces(rows, reference, predicted), reference.weight("force")[rows]))
     if not parts:
         raise ValueError("no energies or forces to score against; attach them to the structures or pass y")
     defined = [part for part in parts if not np.isnan(part)]
@@ -278,7 +277,7 @@ class RMSEScorer:
             ) from None
         rows = np.flatnonzero(labels.present(self.target))
         X = [X[row] for row in rows]
-        weight = labels.sample_weight[rows]
+        weight = labels.weight(self.target)[rows]
         n_atoms = np.array([len(atoms) for atoms in X])
         if self.target == "energy":
             true, found = labels.energy[rows] / n_atoms, np.asarray(estimator.predict(X)) / n_atoms

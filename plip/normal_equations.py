@@ -131,8 +131,9 @@ class NormalEquations:
             Forces in eV/Angstrom; None takes the attached ones.
         stress : array_like, shape (n_structures, 6), or None
             Stress in eV/Angstrom^3, ASE's Voigt order and sign; None takes the attached ones.
-        sample_weight : array_like, shape (n_structures,), or None
-            Weight of each structure, which multiplies all its squared residuals.
+        sample_weight : array_like, shape (n_structures,) or (n_structures, 3), or None
+            Weight of each structure, which multiplies its squared residuals; three columns are the weights of
+            its energy, forces and stress.
         n_jobs : int or None, default=None
             Number of joblib workers. The result is the same to the last bit for any number.
         verbose : int, default=0

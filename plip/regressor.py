@@ -418,8 +418,9 @@ class PLIPRegressor(_PLIPModel):
         stress : array_like, shape (n_structures, 6), or None
             Stress in eV/Angstrom^3 in ASE's Voigt order and sign, NaN where absent; None takes the
             attached ones.
-        sample_weight : array_like, shape (n_structures,), or None
-            Weight of each structure, which multiplies all its squared residuals.
+        sample_weight : array_like, shape (n_structures,) or (n_structures, 3), or None
+            Weight of each structure, which multiplies its squared residuals; three columns are the weights of
+            its energy, forces and stress.
 
         Returns
         -------
