@@ -403,7 +403,7 @@ def _read_sample_weight(X, sample_weight, first):
     if sample_weight is None:
         return np.ones(len(X))
     if getattr(sample_weight, "shape", ())[1:] == (len(TARGETS),):
-        columns = np.asarray(sample_weight).T
+        columns = np.asanyarray(sample_weight).T
         weights = np.column_stack([_check_vector(column, X, "sample_weight", first) for column in columns])
     else:
         weights = _check_vector(sample_weight, X, "sample_weight", first)

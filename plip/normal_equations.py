@@ -608,7 +608,7 @@ def find_isolated_energies(structures, labels, descriptors):
         Lists of energies in eV by chemical symbol, of every species.
     """
     found = {symbol: [] for symbol in descriptors.species_}
-    for k in np.flatnonzero(labels.present("energy") & (labels.sample_weight > 0)):
+    for k in np.flatnonzero(labels.used("energy")):
         atoms = structures[k]
         if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
             found[atoms.symbols[0]].append(float(labels.energy[k]))

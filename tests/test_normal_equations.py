@@ -321,6 +321,23 @@ def test_weight_counts_like_repetition(structures, descriptors):
 
 
 @pytest.mark.parametrize("products", [False, True])
+def test_weights_of_the_targets(structures, descriptors, tmp_path, products):
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, (len(structures), 3))
+    weights[1] = weights[2, 0] = weights[3, 1] = weights[4, 2] = 0.0
+    options = {}
+    if products:  # structures with more force rows than terms, kept as products of rows
+        structures = [labelled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures]
+        options["memory"] = str(tmp_path)
+    weighted = NormalEquations.from_structures(structures, descriptors, sample_weight=weights, **options)
+    parts = [
+        NormalEquations.from_structures(structures, descriptors, sample_weight=column, targets=(target,))
+        for target, column in zip(("energy", "force", "virial"), weights.T, strict=True)
+    ]
+    assert_same(weighted, sum(parts))
+    assert weighted.n_rows["energy"] == parts[0].n_rows["energy"] < len(structures)
+
+
+@pytest.mark.parametrize("products", [False, True])
 def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, monkeypatch, products):
     import plip._storage as storage
 
