@@ -761,3 +761,21 @@ def test_reader_that_stops_early_is_no_error(files, tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     process.wait()
+
+
+def test_reference_energies(files, structures, tmp_path, capsys):
+    output = tmp_path / "model.json"
+    command = ["fit", files["train"], "-o", str(output), *SMALL, "--reference"]
+    assert main([*command, "Si=-5.4", "C=-9.1"]) == 0
+    assert load_potential(output).intercept == {"C": -9.1, "Si": -5.4}
+    isolated = []
+    for symbol, energy in (("Si", -0.75), ("C", -1.25)):
+        isolated.append(Atoms(symbol, cell=[20] * 3, pbc=True))
+        isolated[-1].calc = SinglePointCalculator(isolated[-1], energy=energy)
+    write(tmp_path / "isolated.xyz", isolated, format="extxyz")
+    assert (
+        main(["fit", str(tmp_path / "isolated.xyz"), *command[1:], "isolated", "--test-fraction", "0.2"]) == 0
+    )
+    assert load_potential(output).intercept == {"C": -1.25, "Si": -0.75}
+    capsys.readouterr()
+    assert "Si" in _fails(capsys, *command, "C=-9.1")
