@@ -12,7 +12,7 @@ import plip
 
 __all__ = ["show_config"]
 
-_DEPENDENCIES = ("ase", "joblib", "numpy", "scikit-learn", "scipy", "vesin")
+_DEPENDENCIES = ("ase", "joblib", "numpy", "scikit-learn", "scipy")
 _OF_LIBRARY = ("user_api", "internal_api", "version", "architecture", "num_threads")
 
 

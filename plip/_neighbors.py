@@ -3,16 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
-from vesin import NeighborList
-
-from plip._structures import enclosing_cell
+from plip import _core
 
 __all__ = ["Neighbors", "find_neighbors"]
 
 
 @dataclass(frozen=True)
 class Neighbors:
-    """Neighbours of every atom, sorted by centre and by the species of the neighbour.
+    """Neighbours of every atom, by centre and by the species of the neighbour.
 
     Index suffixes: a atom, p (directed) pair, s species, c Cartesian.
 
@@ -77,24 +75,14 @@ def find_neighbors(atoms, species_a, n_species, cutoff):
     Returns
     -------
     Neighbors
+        In an order that depends on the arguments only.
+
+    Raises
+    ------
+    ValueError
+        If there are more neighbours than memory should hold, or an atom is too far outside the cell.
     """
-    # One thread: the order of the pairs, and with it the last bits of the sums, must not vary.
-    search = NeighborList(cutoff=cutoff, full_list=True, sorted=True, n_threads=1)
-    i, j, vector_pc, distance_p = search.compute(
-        points=atoms.positions,
-        box=enclosing_cell(atoms, cutoff),
-        periodic=True,
-        quantities="ijDd",
+    first_as, neighbor_p, vector_pc, distance_p = _core.find_neighbors(
+        np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species_a, n_species
     )
-    bucket_p = i.astype(np.int64) * n_species + species_a[j]
-    if n_species > 1:
-        order = np.argsort(bucket_p, kind="stable")
-        bucket_p, j, vector_pc, distance_p = (x[order] for x in (bucket_p, j, vector_pc, distance_p))
-    counts = np.bincount(bucket_p, minlength=len(atoms) * n_species)
-    return Neighbors(
-        species_a=species_a,
-        first_as=np.concatenate([[0], np.cumsum(counts)]),
-        neighbor_p=np.ascontiguousarray(j, np.int32),
-        vector_pc=np.ascontiguousarray(vector_pc),
-        distance_p=np.ascontiguousarray(distance_p),
-    )
+    return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p)

@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 
 from plip._neighbors import find_neighbors
-from plip._structures import has_full_cell
+from plip._structures import errors_of
 from plip._terms import arm_permutations
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
@@ -21,6 +21,7 @@ __all__ = [
     "PRESETS",
     "automatic_cutoff",
     "automatic_interactions",
+    "check_within_reach",
     "count_columns",
     "shortest_distance",
 ]
@@ -109,32 +110,141 @@ PRESETS = tuple(offer for offer in OFFERS if offer != "auto")
 _LEAST_WIDTH_OF_MANY = 1.5
 
 
-# Cutoff in Angstrom where no structure is periodic in three directions and so has a density.
-_CUTOFF_WITHOUT_DENSITY = 5.0
+# The automatic cutoff. Each number is a choice in whose neighbourhood crystals, slabs, clusters and molecules
+# get nearly the same.
+# A sphere of twice the cube root of the volume per atom, as the cutoff function (1 + cos(pi r / r_c)) / 2
+# counts atoms: the integral of 4 pi r^2 f_c(r) over uniform density, in which the atom itself counts.
+_COUNT = 32 * np.pi / 3 * (0.5 - 3 / np.pi**2)
+# Angstrom. Searches for neighbours; the last one bounds the cutoff (crystals of cesium: 9.6).
+_SEARCHES = (6.0, 8.0, 10.0)
+# Angstrom. Atoms farther from all others are isolated (next neighbours in cesium: 5.2).
+_ISOLATED = 6.0
+# Matter is sparse, as molecules in boxes and gases are, where fewer than 16 atoms take the place of the 33, or
+# where their sphere is wider than 7 Angstrom and 3.2 times the distance of the nearest neighbour (close-packed
+# crystals: 1.8, diamond: 2.3).
+_FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 7.0, 3.2
+# Angstrom. The cutoff of sparse matter.
+_CUTOFF_OF_SPARSE = 5.0
+# The second shell of close-packed crystals stands at 1.41 times the distance of the first.
+_LEAST_PER_NEAREST = 1.6
+# Share of the atoms of a structure that are inside, not at a surface: a slab of three layers has so many.
+_SHARE = 1 / 3
+# Atoms looked at in each structure.
+_SAMPLE = 32
 
 
 def automatic_cutoff(structures):
-    """Twice the cube root of the volume per atom: a sphere of this radius holds 33 atoms of any material.
+    """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
 
-    The volume is the lower quartile over the structures that are periodic in three directions, so that slabs
-    with empty space do not count; without any, the cutoff is 5 Angstrom. It is rounded to 0.1 Angstrom.
+    In a crystal it is twice the cube root of the volume per atom. Elsewhere it is the radius at which the sum of
+    the cutoff function over the neighbours is that of such a crystal, so that empty space in a cell does not
+    count: the lower tercile over the atoms of a structure, then the lower quartile over the structures.
+    Sparse structures (isolated molecules, gases, chains), which have no such density, are passed over; without
+    any others the cutoff is 5 Angstrom. It is at least 1.6 times the distance of the nearest neighbour of each
+    species (again the lower quartile), which keeps the first two shells of large atoms inside.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        From `plip._structures.check_structures`.
+
+    Returns
+    -------
+    float
+        Angstrom, rounded to 0.1.
     """
-    volumes = [
-        atoms.get_volume() / len(atoms) for atoms in structures if atoms.pbc.all() and has_full_cell(atoms)
-    ]
-    if not volumes:
-        return _CUTOFF_WITHOUT_DENSITY
-    return max(round(2.0 * float(np.quantile(volumes, 0.25, method="lower")) ** (1 / 3), 1), 0.1)
+    radii, nearest = [], {}
+    for index, atoms in enumerate(structures):
+        radius, symbols, distances = _surroundings(index, atoms)
+        radii.append(radius)
+        for symbol, distance in zip(symbols, distances, strict=True):
+            if distance < _ISOLATED:
+                nearest.setdefault(symbol, []).append(distance)
+    dense = [radius for radius in radii if np.isfinite(radius)]
+    cutoff = _lower_quartile(dense) if dense else _CUTOFF_OF_SPARSE
+    least = [_LEAST_PER_NEAREST * _lower_quartile(distances) for distances in nearest.values()]
+    return max(round(max([cutoff, *least]), 1), 0.1)
+
+
+def _lower_quartile(values):
+    return float(np.quantile(values, 0.25, method="lower"))
+
+
+def _surroundings(index, atoms):
+    """Radius of the neighbourhoods of a structure (infinite if sparse), symbols and nearest distances of a sample."""
+    sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
+    species_a = np.zeros(len(atoms), np.int32)
+    for reach in _SEARCHES:
+        with errors_of(index, atoms):
+            near = find_neighbors(atoms, species_a, 1, reach)
+        distances = [near.distance_p[near.first_as[a] : near.first_as[a + 1]] for a in sample]
+        nearest = np.array([distance.min(initial=np.inf) for distance in distances])
+        radii = _radii(distances, reach)
+        atoms_inside = [1 + np.count_nonzero(d < r) for d, r in zip(distances, radii, strict=True)]
+        sparse = np.array(atoms_inside) < _FEWEST
+        sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
+        sparse |= nearest > _ISOLATED
+        radii[sparse] = np.inf
+        radius = float(np.quantile(radii, _SHARE, method="lower"))
+        if np.isfinite(radius):
+            break
+    return radius, np.array(atoms.symbols)[sample], nearest
+
+
+def _radii(distances, reach):
+    """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`."""
+    owner = np.repeat(np.arange(len(distances)), [len(distance) for distance in distances])
+    distance_p = np.concatenate(distances)
+
+    def counts(radii):
+        part = np.minimum(distance_p / radii[owner], 1.0)
+        return 1.0 + np.bincount(owner, 0.5 + 0.5 * np.cos(np.pi * part), minlength=len(distances))
+
+    low, high = np.zeros(len(distances)), np.full(len(distances), reach)
+    enclosed = counts(high) >= _COUNT
+    for _ in range(10):  # to a thousandth of the reach
+        middle = 0.5 * (low + high)
+        enough = counts(middle) >= _COUNT
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(enclosed, high, np.inf)
 
 
 def shortest_distance(structures, cutoff):
     """Shortest distance between two atoms, at most the cutoff, in Angstrom."""
     shortest = cutoff
-    for atoms in structures:
-        near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, shortest)
+    for index, atoms in enumerate(structures):
+        with errors_of(index, atoms):
+            near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, shortest)
         if near.distance_p.size:
             shortest = float(near.distance_p.min())
     return shortest
+
+
+def check_within_reach(structures, cutoff):
+    """Raise if no two atoms are within the cutoff although some are neighbors.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        From `plip._structures.check_structures`.
+    cutoff : float
+        Angstrom.
+
+    Raises
+    ------
+    ValueError
+        It names the shortest distance.
+    """
+    for index, atoms in enumerate(structures):
+        with errors_of(index, atoms):
+            if find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff).distance_p.size:
+                return
+    shortest = shortest_distance(structures, _ISOLATED)
+    if cutoff <= shortest < _ISOLATED:
+        raise ValueError(
+            f"the cutoff of {cutoff:g} A is below the shortest distance of two atoms in the data, "
+            f"{shortest:.4g} A, so that every term is zero: use a longer cutoff (lengths are in Angstrom)"
+        )
 
 
 def count_columns(n_species, interaction):
@@ -171,6 +281,11 @@ def count_columns(n_species, interaction):
     return n_species * total
 
 
+def _count_columns_of(n_species, *interactions):
+    """Number of columns of several interactions, some of which may be None."""
+    return sum(count_columns(n_species, one) for one in interactions if one is not None)
+
+
 def _cycles(order):
     """Number of cycles of a permutation of three: by its number of fixed points."""
     return {3: 3, 1: 2, 0: 1}[Counter(k == arm for k, arm in enumerate(order))[True]]
@@ -178,9 +293,14 @@ def _cycles(order):
 
 def _gaussians(count, first, cutoff, width):
     """`count` Gaussians from `first` to the cutoff; `width` is their sigma over their spacing."""
-    centers = np.round(np.linspace(first, cutoff, count, endpoint=False), 4)
+    centers = [_rounded(center, 5) for center in np.linspace(first, cutoff, count, endpoint=False)]
     sigma = width * (cutoff - first) / count
-    return Gaussian(eta=round(0.5 / sigma**2, 4), centers=centers.tolist())
+    return Gaussian(eta=_rounded(0.5 / sigma**2, 5), centers=centers)
+
+
+def _rounded(value, digits):
+    """Rounded to so many significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0):
@@ -218,7 +338,7 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         the offer does not have or of which not even the poorest grid fits. A pair interaction
         there is always.
     """
-    first = round(min(shortest, 0.6 * cutoff), 1) or 0.6 * cutoff
+    first = _rounded(min(shortest, 0.6 * cutoff), 2)
     begin_two, begin_n, begin_three, begin_four = OFFERS[offer]["first"]
     most_two, most_n, most_three, most = OFFERS[offer]["columns"]
     least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
@@ -230,14 +350,14 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     three_body = _choose(ThreeBody, _THREE_BODY, begin_three, n_species, first, cutoff, most_three)
     if three_body is None:  # with so many species that its columns are free for the others
         most_n += most_three
+    left = most - _count_columns_of(n_species, two_body, three_body)
+    most_n = min(most_n, left)
     n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n, least_width=least_width)
     four_body = None
     if begin_four is not None:
-        left = most - sum(
-            count_columns(n_species, other) for other in (two_body, n_body, three_body) if other is not None
-        )
+        left -= _count_columns_of(n_species, n_body)
         reach = OFFERS[offer]["reach"] * cutoff
         four_body = _choose(
-            FourBody, _FOUR_BODY, begin_four, n_species, min(first, 0.6 * reach), reach, left, round(reach, 4)
+            FourBody, _FOUR_BODY, begin_four, n_species, min(first, 0.6 * reach), reach, left, _rounded(reach, 5)
         )
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}

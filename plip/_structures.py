@@ -3,26 +3,22 @@
 Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
-__all__ = ["check_structures", "describe", "enclosing_cell", "has_full_cell"]
+__all__ = ["check_neighbors", "check_structures", "describe", "errors_of", "has_full_cell"]
 
 # Angstrom. Atoms nearer than this are one atom entered twice: no two nuclei come within 0.5 A.
 _OVERLAP = 1e-3
 # Angstrom (1 mm). Beyond it a double no longer resolves _OVERLAP safely, and the unit is surely another.
 _LARGEST_LENGTH = 1e7
-# Of one structure. A neighbour list of this length takes about 3 GB: i, j, S, d, D are 60 bytes. Two million
-# atoms of silicon have as many at 5 A; what deserves an error mostly has many times more.
+# Of one structure. A neighbour list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
+# silicon have as many at 5 A; what deserves an error mostly has many times more.
 _MAX_NEIGHBORS = 50_000_000
-# Steps of the neighbour search of one structure, which take seconds. Bulk matter needs some ten times as many
-# as it has neighbours, so that only thin or very skewed cells come here.
-_MAX_VISITS = 1_000_000_000
-# vesin (0.6.2, and its sources before) scales larger numbers of bins down to this one. Where that leaves a
-# direction without a bin, it divides by zero and ends the interpreter.
-_MAX_BINS = 1e5
 
 
 def describe(index, atoms):
@@ -39,6 +35,22 @@ def describe(index, atoms):
     str
     """
     return f"structure {index} ({atoms.get_chemical_formula() or 'no atoms'})"
+
+
+@contextmanager
+def errors_of(index, atoms):
+    """Name the structure in every ValueError raised within.
+
+    Parameters
+    ----------
+    index : int
+        Position of the structure in X, counted from 0.
+    atoms : ase.Atoms
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{describe(index, atoms)}: {error}") from error
 
 
 def has_full_cell(atoms):
@@ -59,36 +71,6 @@ def has_full_cell(atoms):
     return bool(abs(np.linalg.det(vectors)) > 1e-12 * lengths.prod())
 
 
-def enclosing_cell(atoms, cutoff):
-    """Cell of a structure periodic in three directions that has the same neighbours.
-
-    Vectors along directions without period are replaced by vectors normal to all others, so long that images
-    along them are out of reach. vesin (0.6.2) searches neighbours in such a cell in linear time, but in
-    quadratic time where only some directions are periodic.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        With a cell that passed `check_structures`.
-    cutoff : float
-        Angstrom.
-
-    Returns
-    -------
-    (3, 3) float64
-        Cell vectors in rows, Angstrom. Vectors along periodic directions are those of `atoms`.
-    """
-    cell = atoms.cell.array.copy()
-    free = ~atoms.pbc
-    if free.any():
-        # The rows of vt that belong to no singular value span what is normal to the periodic vectors.
-        axes = np.linalg.svd(cell * atoms.pbc[:, None])[2][3 - free.sum() :]
-        extent = np.ptp(atoms.positions @ axes.T, axis=0)
-        # One per cent keeps images apart whatever the rounding.
-        cell[free] = axes * (extent + 1.01 * cutoff)[:, None]
-    return cell
-
-
 def check_structures(X, species=None, cutoff=None, first=0):
     """Check a sequence of structures and return it as a list.
 
@@ -100,9 +82,7 @@ def check_structures(X, species=None, cutoff=None, first=0):
         The chemical symbols that may occur; None allows any element.
     cutoff : float, optional
         Angstrom. When given, structures whose neighbour list would not fit into memory are refused: more than
-        fifty million neighbours (estimated, each pair counted from both ends), or a cell so thin or skewed
-        that the search alone would take seconds, or a flat or long structure of more than 1e5 cubes of the
-        cutoff, which the search cannot handle.
+        fifty million neighbours (estimated, each pair counted from both ends).
     first : int, default=0
         Place of the first structure in the data, for messages.
 
@@ -138,7 +118,7 @@ def check_structures(X, species=None, cutoff=None, first=0):
     _check_cells(structures, cells, pbc, thickness, first)
     _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first)
     if cutoff is not None:
-        _check_search(structures, sizes, pbc, thickness, cutoff, first)
+        check_neighbors(structures, cutoff, first)
     return structures
 
 
@@ -286,48 +266,37 @@ def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickne
             )
 
 
-def _check_search(structures, sizes, pbc, thickness, cutoff, first):
-    """Raise where the neighbour search would exhaust memory or time, or end the interpreter."""
+def check_neighbors(structures, cutoff, first=0):
+    """Raise where the neighbour list would exhaust memory.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        From `check_structures`.
+    cutoff : float
+        Angstrom.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
+
+    Raises
+    ------
+    ValueError
+        More than fifty million neighbours in a structure (estimated), which the message names.
+    """
+    sizes = np.array([len(atoms) for atoms in structures], float)
+    pbc = np.array([atoms.pbc for atoms in structures])
+    periodic = np.array([atoms.cell.array for atoms in structures]) * pbc[:, :, None]
+    thickness = _invert_periodic(periodic, pbc)[1]
     # No more neighbours than these: every pair of atoms, through every image in reach.
     reach = np.where(thickness < 2 * cutoff, 2 * cutoff / thickness + 1, 1)
-    upper = sizes.astype(float) ** 2 * reach.prod(axis=1)
-
-    # The bins of the cell list, which is made for the enclosing cell.
-    side = thickness.copy()
-    for index in np.flatnonzero(~pbc.all(axis=1)):
-        free = ~pbc[index]
-        side[index, free] = np.linalg.norm(enclosing_cell(structures[index], cutoff)[free], axis=1)
-    bins = np.maximum(1, np.trunc(side / cutoff))
-    scale = np.minimum(1, np.cbrt(_MAX_BINS / bins.prod(axis=1)))[:, None]
-    # vesin rounds down in each of three steps: three bins are enough to keep one.
-    lost = (scale[:, 0] < 1) & (bins * scale < 3).any(axis=1)
-
-    # Every bin is visited with all bins in reach, and there every pair of atoms.
-    scaled = bins * scale
-    n_bins = scaled.prod(axis=1)
-    reached = (2 * np.ceil(cutoff * scaled / side) + 1).prod(axis=1)
-    visits = reached * (n_bins + sizes.astype(float) ** 2 / n_bins)
-
-    for index in np.flatnonzero((upper > _MAX_NEIGHBORS) | lost | (visits > _MAX_VISITS)):
-        where = describe(first + index, structures[index])
+    upper = sizes**2 * reach.prod(axis=1)
+    for index in np.flatnonzero(upper > _MAX_NEIGHBORS):
         neighbors = _estimate_neighbors(structures[index], cutoff)
         if neighbors > _MAX_NEIGHBORS:
             raise ValueError(
-                f"{where}: about {neighbors:.1g} neighbours within the cutoff of {cutoff:g} A, more than the "
-                f"{_MAX_NEIGHBORS:,} that fit into memory; check cell and positions (in Angstrom), or use a "
-                "shorter cutoff or a smaller structure"
-            )
-        if lost[index]:
-            shape = " x ".join(f"{n:.0f}" for n in bins[index])
-            raise ValueError(
-                f"{where}: it is too flat or long for its size, {shape} cubes of the cutoff of {cutoff:g} A; "
-                "reduce the empty space in its cell or cut it into parts"
-            )
-        if visits[index] > _MAX_VISITS:
-            raise ValueError(
-                f"{where}: its cell is so thin or skewed (thickness {thickness[index].min():.2g} A) that the "
-                f"search for neighbours within {cutoff:g} A would not end soon; reduce the cell "
-                "(ase.geometry.minkowski_reduce), or use a shorter cutoff"
+                f"{describe(first + index, structures[index])}: about {neighbors:.1g} neighbours within the cutoff of "
+                f"{cutoff:g} A, more than the {_MAX_NEIGHBORS:,} that fit into memory; check cell and positions "
+                "(in Angstrom), or use a shorter cutoff or a smaller structure"
             )
 
 
