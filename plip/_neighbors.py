@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+
 from plip import _core
 
 __all__ = ["Neighbors", "find_neighbors"]

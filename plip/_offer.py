@@ -119,34 +119,34 @@ _COUNT = 32 * np.pi / 3 * (0.5 - 3 / np.pi**2)
 _SEARCHES = (6.0, 8.0, 10.0)
 # Angstrom. Atoms farther from all others are isolated (next neighbours in cesium: 5.2).
 _ISOLATED = 6.0
-# Matter is sparse, as molecules in boxes and gases are, where fewer than 16 atoms take the place of the 33, or
-# where their sphere is wider than 7 Angstrom and 3.2 times the distance of the nearest neighbour (close-packed
-# crystals: 1.8, diamond: 2.3).
-_FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 7.0, 3.2
+# Matter is sparse, as molecules in boxes and gases are, where fewer than 16 atoms take the place of the 33,
+# or where their sphere is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbour
+# (close-packed crystals: 1.8, diamond: 2.3).
+_FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 5.5, 3.2
 # Angstrom. The cutoff of sparse matter.
 _CUTOFF_OF_SPARSE = 5.0
 # The second shell of close-packed crystals stands at 1.41 times the distance of the first.
 _LEAST_PER_NEAREST = 1.6
-# Share of the atoms of a structure that are inside, not at a surface: a slab of three layers has so many.
-_SHARE = 1 / 3
 # Atoms looked at in each structure.
 _SAMPLE = 32
 
 
-def automatic_cutoff(structures):
+def automatic_cutoff(structures, first=0):
     """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
 
-    In a crystal it is twice the cube root of the volume per atom. Elsewhere it is the radius at which the sum of
-    the cutoff function over the neighbours is that of such a crystal, so that empty space in a cell does not
-    count: the lower tercile over the atoms of a structure, then the lower quartile over the structures.
-    Sparse structures (isolated molecules, gases, chains), which have no such density, are passed over; without
-    any others the cutoff is 5 Angstrom. It is at least 1.6 times the distance of the nearest neighbour of each
-    species (again the lower quartile), which keeps the first two shells of large atoms inside.
+    In a crystal it is twice the cube root of the volume per atom. Elsewhere it is the radius at which the
+    sum of the cutoff function over the neighbours is that of such a crystal, so that empty space in a cell
+    does not count: the lower tercile over the atoms of a structure, then the lower quartile over the
+    structures. Sparse structures (isolated molecules, gases, chains), which have no such density, are passed
+    over; without any others the cutoff is 5 Angstrom. It is at least 1.6 times the distance of the nearest
+    neighbour of each species (the lower decile), which keeps the first two shells of large atoms inside.
 
     Parameters
     ----------
     structures : list of ase.Atoms
         From `plip._structures.check_structures`.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
 
     Returns
     -------
@@ -155,23 +155,24 @@ def automatic_cutoff(structures):
     """
     radii, nearest = [], {}
     for index, atoms in enumerate(structures):
-        radius, symbols, distances = _surroundings(index, atoms)
+        radius, symbols, distances = _surroundings(first + index, atoms)
         radii.append(radius)
         for symbol, distance in zip(symbols, distances, strict=True):
             if distance < _ISOLATED:
                 nearest.setdefault(symbol, []).append(distance)
     dense = [radius for radius in radii if np.isfinite(radius)]
-    cutoff = _lower_quartile(dense) if dense else _CUTOFF_OF_SPARSE
-    least = [_LEAST_PER_NEAREST * _lower_quartile(distances) for distances in nearest.values()]
+    cutoff = _quantile(dense, 1 / 4) if dense else _CUTOFF_OF_SPARSE
+    # A decile, since the atoms of a gas are seldom as near as they come to each other.
+    least = [_LEAST_PER_NEAREST * _quantile(distances, 1 / 10) for distances in nearest.values()]
     return max(round(max([cutoff, *least]), 1), 0.1)
 
 
-def _lower_quartile(values):
-    return float(np.quantile(values, 0.25, method="lower"))
+def _quantile(values, share):
+    return float(np.quantile(values, share, method="lower"))
 
 
 def _surroundings(index, atoms):
-    """Radius of the neighbourhoods of a structure (infinite if sparse), symbols and nearest distances of a sample."""
+    """Radius of the neighbourhoods, infinite if sparse; symbols and nearest distances of a sample."""
     sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
     species_a = np.zeros(len(atoms), np.int32)
     for reach in _SEARCHES:
@@ -185,7 +186,8 @@ def _surroundings(index, atoms):
         sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
         sparse |= nearest > _ISOLATED
         radii[sparse] = np.inf
-        radius = float(np.quantile(radii, _SHARE, method="lower"))
+        # A third of the atoms of a slab of three layers are inside.
+        radius = _quantile(radii, 1 / 3)
         if np.isfinite(radius):
             break
     return radius, np.array(atoms.symbols)[sample], nearest
@@ -209,18 +211,18 @@ def _radii(distances, reach):
     return np.where(enclosed, high, np.inf)
 
 
-def shortest_distance(structures, cutoff):
+def shortest_distance(structures, cutoff, first=0):
     """Shortest distance between two atoms, at most the cutoff, in Angstrom."""
     shortest = cutoff
     for index, atoms in enumerate(structures):
-        with errors_of(index, atoms):
+        with errors_of(first + index, atoms):
             near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, shortest)
         if near.distance_p.size:
             shortest = float(near.distance_p.min())
     return shortest
 
 
-def check_within_reach(structures, cutoff):
+def check_within_reach(structures, cutoff, first=0):
     """Raise if no two atoms are within the cutoff although some are neighbors.
 
     Parameters
@@ -229,6 +231,8 @@ def check_within_reach(structures, cutoff):
         From `plip._structures.check_structures`.
     cutoff : float
         Angstrom.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
 
     Raises
     ------
@@ -236,10 +240,10 @@ def check_within_reach(structures, cutoff):
         It names the shortest distance.
     """
     for index, atoms in enumerate(structures):
-        with errors_of(index, atoms):
+        with errors_of(first + index, atoms):
             if find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff).distance_p.size:
                 return
-    shortest = shortest_distance(structures, _ISOLATED)
+    shortest = shortest_distance(structures, _ISOLATED, first)
     if cutoff <= shortest < _ISOLATED:
         raise ValueError(
             f"the cutoff of {cutoff:g} A is below the shortest distance of two atoms in the data, "
@@ -358,6 +362,13 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         left -= _count_columns_of(n_species, n_body)
         reach = OFFERS[offer]["reach"] * cutoff
         four_body = _choose(
-            FourBody, _FOUR_BODY, begin_four, n_species, min(first, 0.6 * reach), reach, left, _rounded(reach, 5)
+            FourBody,
+            _FOUR_BODY,
+            begin_four,
+            n_species,
+            min(first, 0.6 * reach),
+            reach,
+            left,
+            _rounded(reach, 5),
         )
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}

@@ -294,9 +294,9 @@ def check_neighbors(structures, cutoff, first=0):
         neighbors = _estimate_neighbors(structures[index], cutoff)
         if neighbors > _MAX_NEIGHBORS:
             raise ValueError(
-                f"{describe(first + index, structures[index])}: about {neighbors:.1g} neighbours within the cutoff of "
-                f"{cutoff:g} A, more than the {_MAX_NEIGHBORS:,} that fit into memory; check cell and positions "
-                "(in Angstrom), or use a shorter cutoff or a smaller structure"
+                f"{describe(first + index, structures[index])}: about {neighbors:.1g} neighbours within the "
+                f"cutoff of {cutoff:g} A, more than the {_MAX_NEIGHBORS:,} that fit into memory; check cell "
+                "and positions (in Angstrom), or use a shorter cutoff or a smaller structure"
             )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from plip._blas import add_row_products
-from plip._structures import describe, has_full_cell
+from plip._structures import describe, errors_of, has_full_cell
 from plip.labels import TARGETS
 
 __all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
@@ -152,8 +152,8 @@ def empty_sums(width):
 
 
 @single_blas_thread()
-def chunk_sums(design, structures, labels, reference, first_index, stored):
-    """Sums of one chunk, in whatever process or thread."""
+def chunk_sums(design, structures, labels, reference, places, stored):
+    """Sums and shortest distances by species of one chunk, in whatever process or thread."""
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
@@ -170,10 +170,11 @@ def chunk_sums(design, structures, labels, reference, first_index, stored):
         if not has_energy and forces is None and not has_stress:
             continue
         size = len(atoms)
-        structure = stored(design, atoms, forces, has_stress)
+        with errors_of(places[k], atoms):
+            structure = stored(design, atoms, forces, has_stress)
         if not np.isfinite(structure.values).all():
             raise ValueError(
-                f"{describe(first_index + k, atoms)}: its descriptors are not finite; a radial function is "
+                f"{describe(places[k], atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
         np.minimum(shortest, structure.shortest, out=shortest)

@@ -10,9 +10,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
 from plip._design import Design, StructureDesign
-from plip._offer import OFFERS, PRESETS, automatic_cutoff, automatic_interactions, shortest_distance
+from plip._offer import (
+    OFFERS,
+    PRESETS,
+    automatic_cutoff,
+    automatic_interactions,
+    check_within_reach,
+    shortest_distance,
+)
 from plip._parameters import Parameters
-from plip._structures import check_structures
+from plip._structures import check_neighbors, check_structures, errors_of
 from plip._terms import Term, build_terms
 from plip.radial import FAMILIES
 
@@ -177,21 +184,15 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return self._fit_checked(self._checked(X, fitted=False))
 
     def _checked(self, X, fitted, first=0):
-        """Structures as a list, each checked for the cutoff and species of the fit, or for a fit to come."""
+        """Structures as a list, each checked for the cutoff and species of the fit, or for `_fit_checked`."""
         if fitted:
             return check_structures(X, species=self.species_, cutoff=self.cutoff_, first=first)
-        species = self._given_species()
-        if self._cutoff_is_automatic():
-            X = check_structures(X, species=species, first=first)
-        return check_structures(X, species=species, cutoff=self._chosen_cutoff(X), first=first)
+        return check_structures(X, species=self._given_species(), first=first)
 
-    def _cutoff_is_automatic(self):
-        return isinstance(self.cutoff, str) and self.cutoff == "auto"
-
-    def _chosen_cutoff(self, structures):
-        if self._cutoff_is_automatic():
-            return automatic_cutoff(structures)
+    def _chosen_cutoff(self, structures, first):
         value = self.cutoff
+        if isinstance(value, str) and value == "auto":
+            return automatic_cutoff(structures, first)
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
         return float(value)
@@ -208,21 +209,25 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             )
         return sorted(self.species)
 
-    def _fit_checked(self, structures):
+    def _fit_checked(self, structures, first=0):
+        """Fit to what `_checked` returned; `first` is the place of its first structure in the data."""
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
-        cutoff = self._chosen_cutoff(structures)
+        cutoff = self._chosen_cutoff(structures, first)
+        check_neighbors(structures, cutoff, first)
         chosen = {name: getattr(self, name) for name in _INTERACTIONS}
         offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
         if offers:
-            shortest = shortest_distance(structures, cutoff)
+            shortest = shortest_distance(structures, cutoff, first)
             made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
             chosen = {
                 name: made[value][name] if isinstance(value, str) and value in made else value
                 for name, value in chosen.items()
             }
-        self.terms_ = build_terms(species, cutoff, **chosen)
+        terms = build_terms(species, cutoff, **chosen)
+        check_within_reach(structures, max(term.cutoff for term in terms), first)
+        self.terms_ = terms
         self.cutoff_ = cutoff
         self.species_ = tuple(species)
         return self
@@ -257,8 +262,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         design = self._design()
         n_counts = len(self.species_) if self.atom_counts else 0
         columns = np.empty((len(structures), n_counts + len(self.terms_)))
-        for row, atoms in zip(columns, structures, strict=True):
-            structure = StructureDesign(design, atoms)
+        for index, (row, atoms) in enumerate(zip(columns, structures, strict=True)):
+            with errors_of(index, atoms):
+                structure = StructureDesign(design, atoms)
             row[:n_counts] = structure.counts[:n_counts]
             row[n_counts:] = structure.values
         return columns
@@ -284,7 +290,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         (atoms,) = self._checked([atoms], fitted=True)
-        structure = StructureDesign(self._design(), atoms)
+        with errors_of(0, atoms):
+            structure = StructureDesign(self._design(), atoms)
         n_rows = 3 * len(atoms) if forces or virial else 0
         force_rows = np.empty((n_rows, len(self.terms_)))
         virial_rows = np.zeros((6, len(self.terms_))) if virial else None

@@ -197,10 +197,11 @@ class NormalEquations:
         structures = descriptors._checked(X, fitted, first)
         labels = read_labels(structures, *labels, first=first, **reading)
         if not fitted:
-            descriptors = clone(descriptors)._fit_checked(structures)
+            descriptors = clone(descriptors)._fit_checked(structures, first)
         if check is not None:
             check(structures, labels, descriptors)
-        return cls.from_labels(structures, descriptors, labels, first=first, **options)
+        places = np.arange(first, first + len(structures))
+        return cls.from_labels(structures, descriptors, labels, places=places, **options)
 
     @classmethod
     def from_labels(
@@ -213,7 +214,7 @@ class NormalEquations:
         memory=None,
         n_jobs=None,
         verbose=0,
-        first=0,
+        places=None,
     ):
         """Accumulate checked structures with checked labels.
 
@@ -234,8 +235,8 @@ class NormalEquations:
             Where the rows of each structure are kept for fits to come; None keeps nothing.
         n_jobs, verbose
             As in `from_structures`.
-        first : int, default=0
-            Place of the first structure in the data, for messages.
+        places : sequence of int, shape (n_structures,), or None
+            Places of the structures in the data, for messages; None counts from 0.
 
         Returns
         -------
@@ -246,6 +247,7 @@ class NormalEquations:
             reference = least_squares_reference(structures, descriptors.species_, labels)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
         stored = Storage(check_memory(memory), design) if memory is not None else direct
+        places = range(len(structures)) if places is None else places
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
             joblib.delayed(chunk_sums)(
@@ -253,7 +255,7 @@ class NormalEquations:
                 structures[chunk],
                 labels.take(chunk),
                 reference,
-                first + chunk.start,
+                places[chunk],
                 stored,
             )
             for chunk in chunks

@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from plip import metrics
 from plip._design import Design
 from plip._offer import PRESETS
-from plip._structures import check_structures
+from plip._structures import check_structures, errors_of
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
 from plip.labels import TARGETS, Labels, check_plain, read_labels
@@ -252,8 +252,12 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
         potential = self.potential_
         structures = check_structures(X, species=potential.species, cutoff=potential.cutoff)
+        return self._predict_checked(structures, forces, stress)
+
+    def _predict_checked(self, structures, forces, stress):
         jobs = (
-            joblib.delayed(potential.evaluate)(atoms, forces=forces, stress=stress) for atoms in structures
+            joblib.delayed(_evaluate)(self.potential_, index, atoms, forces, stress)
+            for index, atoms in enumerate(structures)
         )
         results = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
         return Labels(
@@ -297,8 +301,13 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             targets=("energy", "force"),
             purpose="to score against",
         )
-        predicted = self._predict(structures, forces=reference.forces is not None, stress=False)
+        predicted = self._predict_checked(structures, forces=reference.forces is not None, stress=False)
         return metrics.score(structures, reference, predicted)
+
+
+def _evaluate(potential, index, atoms, forces, stress):
+    with errors_of(index, atoms):
+        return potential.evaluate(atoms, forces=forces, stress=stress)
 
 
 class PLIPRegressor(_PLIPModel):
@@ -710,7 +719,7 @@ class PLIPRegressorCV(_PLIPModel):
 
         def equations(rows):
             chosen = [structures[row] for row in rows]
-            return NormalEquations.from_labels(chosen, descriptors, labels.take(rows), **options)
+            return NormalEquations.from_labels(chosen, descriptors, labels.take(rows), places=rows, **options)
 
         distinct = {test.tobytes(): test for test in tests}
         sums = {key: equations(test) for key, test in distinct.items()}

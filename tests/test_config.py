@@ -73,7 +73,7 @@ def test_text_holds_what_the_dict_holds(config, capsys):
         f"plip {plip.__version__}",
         config["instruction_sets"]["kernels"],
         f"numpy {np.__version__}",
-        f"vesin {config['versions']['vesin']}",
+        f"scipy {config['versions']['scipy']}",
         "blas: ",
     ):
         assert words in text

@@ -5,9 +5,11 @@ import itertools
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bcc110, bulk, diamond100, fcc111, molecule
+from ase.data import chemical_symbols
 
 from plip import NormalEquations, PLIPDescriptors
+from plip._neighbors import find_neighbors
 from plip._offer import OFFERS, automatic_interactions, count_columns, shortest_distance
 from plip._terms import build_terms
 from plip.datasets import load_silicon_carbide
@@ -17,6 +19,33 @@ from plip.solvers import omp_path
 
 SYMBOLS = ("Al", "C", "Co", "Cr", "Cu", "Fe", "H", "Mn", "Mo", "N", "Ni", "O")
 PRESETS = ("fast", "balanced", "accurate", "extensive")
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+@pytest.mark.parametrize("n_species", range(1, 41))
+def test_offers_of_any_number_of_species(offer, n_species):
+    """Within the budget, unless pairs alone exceed it, at any cutoff."""
+    pairs = n_species * (n_species + 1) // 2
+    for shortest, cutoff in ((2.0, 5.0), (0.7, 1.0), (1.0, 1.0), (0.05, 0.1), (1e-3, 1e-3)):
+        chosen = automatic_interactions(n_species, shortest, cutoff, offer)
+        count = sum(count_columns(n_species, one) for one in chosen.values() if one is not None)
+        assert pairs <= count <= max(pairs, OFFERS[offer]["columns"][-1])
+        for one in chosen.values():
+            for family in one.radial if one is not None else ():
+                assert 0 < max(family.centers) < cutoff and 0 < family.eta < np.inf
+
+
+@pytest.mark.parametrize("offer", OFFERS)
+def test_functions_of_several_species_are_wide(offer):
+    """Pairs and densities of rare species have few data, in which narrow functions run wild."""
+    for n_species, least in ((1, 1.0), (2, 1.5), (5, 1.5)):
+        chosen = automatic_interactions(n_species, 2.0, 5.0, offer)
+        ratios = [
+            np.sqrt(0.5 / family.eta) / (3.0 / len(family.centers))
+            for name in ("two_body", "n_body")
+            for family in chosen[name].radial
+        ]
+        assert min(ratios) == pytest.approx(least, rel=1e-3)
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -89,22 +118,146 @@ def test_presets(name):
     assert np.isfinite(descriptors.transform(structures)).all()
 
 
-def test_automatic_cutoff_encloses_33_atoms_of_any_crystal():
-    for symbol in ("C", "Si", "Mo", "Na", "Cs"):
-        crystal = bulk(symbol)
-        volume = crystal.get_volume() / len(crystal)
-        cutoff = PLIPDescriptors(cutoff="auto").fit([crystal]).cutoff_
-        # 32 pi / 3 atoms, give or take the rounding to 0.1 Angstrom.
-        assert 4 / 3 * np.pi * cutoff**3 / volume == pytest.approx(32 * np.pi / 3, rel=0.05)
+def density_cutoff(atoms):
+    """Twice the cube root of the volume per atom."""
+    return 2 * (atoms.get_volume() / len(atoms)) ** (1 / 3)
 
 
-def test_automatic_cutoff_passes_over_empty_space_and_molecules():
-    crystal, slab, water = bulk("Si", cubic=True), bulk("Si", cubic=True), molecule("H2O")
+def cutoff_of(*structures):
+    return PLIPDescriptors(cutoff="auto", three_body=None, n_body=None).fit(structures).cutoff_
+
+
+def crystals():
+    """Symbols and crystals of all elements of which ASE knows one; some need data that are not there."""
+    for symbol in chemical_symbols[1:]:
+        try:
+            yield symbol, bulk(symbol)
+        except (ValueError, NotImplementedError, RuntimeError):
+            continue
+
+
+def in_box(atoms, length, pbc=True):
+    atoms = atoms.copy()
+    atoms.set_cell([length] * 3)
+    atoms.center()
+    atoms.pbc = pbc
+    return atoms
+
+
+def test_automatic_cutoff_of_every_element():
+    """Twice the cube root of the volume per atom, the first two shells well inside."""
+    seen = set()
+    for symbol, crystal in crystals():
+        if symbol == "Np":  # ASE has one of its eight atoms, alone in the whole cell
+            continue
+        seen.add(symbol)
+        cutoff = cutoff_of(crystal)
+        assert cutoff == pytest.approx(density_cutoff(crystal), abs=0.15), symbol
+        shells = np.sort(find_neighbors(crystal, np.zeros(len(crystal), np.int32), 1, 9.0).distance_p)
+        # Neighbours within 10 % are one shell.
+        second = shells[shells > 1.1 * shells[0]][0]
+        assert second < 0.85 * cutoff, symbol
+    assert {"Li", "C", "Si", "K", "Ca", "Kr", "Rb", "Xe", "Cs", "Ba", "La", "U"} <= seen
+
+
+@pytest.mark.parametrize("symbol", ["Si", "Mo", "Cs", "Xe"])
+def test_automatic_cutoff_of_warm_crystals(symbol):
+    crystal = bulk(symbol, cubic=True) * (2, 2, 2)
+    expected = density_cutoff(crystal)
+    crystal.rattle(0.05 * expected / 2, seed=0)
+    assert cutoff_of(crystal) == pytest.approx(expected, abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["H2O", "CH4", "N2", "SiH4", "CH3CH2OH", "C6H6", "Na2"])
+def test_automatic_cutoff_of_molecules_in_boxes(name):
+    """Empty space does not count, nor does a single atom or a box without period."""
+    for length in (9.0, 12.0, 20.0):
+        assert cutoff_of(in_box(molecule(name), length)) == pytest.approx(5.0, abs=0.2)
+    assert cutoff_of(molecule(name)) == pytest.approx(5.0, abs=0.2)
+    assert cutoff_of(in_box(Atoms("H"), 10.0), in_box(molecule(name), 12.0)) == pytest.approx(5.0, abs=0.2)
+
+
+def test_automatic_cutoff_of_isolated_atoms():
+    assert cutoff_of(Atoms("He"), in_box(Atoms("Cs"), 12.0), in_box(Atoms("Ne"), 7.0)) == 5.0
+
+
+@pytest.mark.parametrize("layers", [3, 4, 8])
+def test_automatic_cutoff_of_slabs(layers):
+    for slab, crystal in (
+        (fcc111("Cu", (2, 2, layers), vacuum=12.0), bulk("Cu")),
+        (bcc110("Mo", (2, 2, layers), vacuum=12.0), bulk("Mo")),
+        (diamond100("Si", (1, 1, 2 * layers), vacuum=12.0), bulk("Si")),
+    ):
+        assert cutoff_of(slab) == pytest.approx(density_cutoff(crystal), abs=0.2)
+        slab.pbc = (True, True, False)
+        assert cutoff_of(slab) == pytest.approx(density_cutoff(crystal), abs=0.2)
+
+
+def test_automatic_cutoff_of_wires_pores_and_gases():
+    copper = bulk("Cu", cubic=True) * (4, 4, 3)
+    away = np.hypot(*(copper.positions - copper.cell.lengths() / 2).T[:2])
+    wire = copper[away < 4.5]
+    wire.set_cell(wire.cell * [[3], [3], [1]])
+    assert cutoff_of(wire) == pytest.approx(density_cutoff(copper), abs=0.4)
+    silicon = bulk("Si", cubic=True) * (4, 4, 4)
+    away = np.linalg.norm(silicon.positions - silicon.cell.lengths() / 2, axis=1)
+    assert cutoff_of(silicon[away > 9.0]) == pytest.approx(density_cutoff(silicon), abs=0.2)
+    chain = Atoms("C", cell=[15, 15, 1.3], pbc=True)
+    assert cutoff_of(chain) == 5.0
+    rng = np.random.default_rng(0)
+    for volume in (300, 1000):
+        length = (40 * volume) ** (1 / 3)
+        grid = np.stack(np.meshgrid(*3 * [np.arange(4)]), -1).reshape(-1, 3)[rng.permutation(64)[:40]]
+        places = (grid + rng.uniform(-0.25, 0.25, grid.shape)) * length / 4
+        gas = Atoms("Ar40", places, cell=[length] * 3, pbc=True)
+        assert 5.0 <= cutoff_of(gas) < 8.0
+
+
+def test_automatic_cutoff_of_mixtures():
+    """Dense matter decides, wherever there is some."""
+    crystal = bulk("Si", cubic=True)
+    dimers = [
+        in_box(Atoms("Si2", [[0, 0, 0], [distance, 0, 0]]), 15.0) for distance in np.linspace(1.8, 4.0, 16)
+    ]
+    slab = crystal.copy()
     slab.center(vacuum=20.0, axis=2)
-    expected = PLIPDescriptors(cutoff="auto").fit([crystal]).cutoff_
-    assert PLIPDescriptors(cutoff="auto").fit([slab, crystal, slab]).cutoff_ == expected
-    assert PLIPDescriptors(cutoff="auto").fit([water, crystal]).cutoff_ == expected
-    assert PLIPDescriptors(cutoff="auto").fit([water]).cutoff_ == 5.0
+    expected = cutoff_of(crystal)
+    assert cutoff_of(*dimers, *[crystal] * 4) == expected
+    assert cutoff_of(slab, crystal, slab) == expected
+    assert cutoff_of(molecule("H2O"), crystal) == expected
+
+
+def test_automatic_cutoff_serves_the_largest_atoms():
+    """The quartile of the densities is carbon's, at 3.6 Angstrom, where cesium has no neighbours."""
+    carbon, cesium = bulk("C"), bulk("Cs")
+    assert cutoff_of(carbon) < 4.0
+    nearest = 3**0.5 / 2 * 6.05
+    assert cutoff_of(carbon, carbon, carbon, cesium) > 1.5 * nearest
+
+
+def test_automatic_cutoff_does_not_depend_on_the_cell():
+    crystal = bulk("Si")
+    skewed = crystal.copy()
+    skewed.set_cell(crystal.cell.array @ np.eye(3) + [[0, 0, 0], 7 * crystal.cell.array[0], [0, 0, 0]])
+    assert cutoff_of(skewed) == cutoff_of(crystal * (3, 2, 1)) == cutoff_of(crystal)
+
+
+def test_atoms_far_apart_are_fitted():
+    """The search for the grid shrinks; one library ended the interpreter here."""
+    near, far = molecule("H2"), Atoms("H2", [[0, 0, 0], [300.0, 300.0, 0]])
+    for X in ([near, far], [far, near]):
+        assert shortest_distance(X, 5.0) == pytest.approx(0.737, abs=1e-3)
+        assert np.isfinite(PLIPDescriptors().fit_transform(X)).all()
+
+
+@pytest.mark.parametrize("parameters", [{}, {"two_body": TwoBody(Gaussian(eta=1.0, centers=[0.2]))}])
+def test_cutoff_below_the_shortest_distance(parameters):
+    structures = [Atoms("Si"), bulk("Si"), bulk("Si", a=5.6)]
+    with pytest.raises(ValueError, match=r"cutoff of 2 A is below the shortest distance .* 2\.351 A"):
+        PLIPDescriptors(cutoff=2.0, **parameters).fit(structures)
+    PLIPDescriptors(cutoff=2.4, **parameters).fit(structures)
+    # Isolated atoms have no neighbours to miss.
+    PLIPDescriptors(cutoff=2.0, **parameters).fit([Atoms("Si"), in_box(Atoms("Si"), 9.0)])
 
 
 def test_automatic_cutoff_is_that_of_the_fit():
