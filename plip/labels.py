@@ -36,6 +36,9 @@ _NEAR = 5.0
 # eV/atom. Energies relative to that of one structure rarely lie all beyond this.
 _FAR = 1.0
 
+# eV/A^3. Four times the pressure at the center of the earth; virials in eV are mostly larger.
+_LARGE_STRESS = 10.0
+
 # What labels under other names are called. A key that has one of the second words is a setting.
 _LOOKS_LIKE = {
     "energy": ("energy", "etot", "e_tot", "toten"),
@@ -211,6 +214,8 @@ def read_labels(
         _warn_of_contradiction(X, found, forces, stress)
     given = {"energy": y is not None, "force": forces is not None, "virial": stress is not None}
     _leave_out_placeholders(X, found, given, first)
+    if found["virial"] is not None:
+        _warn_of_large_stresses(found["virial"])
     labels = Labels(found["energy"], found["force"], found["virial"], weight)
     _warn_of_other_names(X, labels, targets if hinted is None else hinted)
     if required and not labels.targets():
@@ -340,7 +345,7 @@ def _read_energies(X, y, first):
     if y is not None:
         energies = _check_vector(y, X, "y", first, may_be_missing=True)
         return None if np.isnan(energies).all() else energies
-    attached = [_attached(first + k, atoms, ("free_energy", "energy")) for k, atoms in enumerate(X)]
+    attached = [_attached(first + k, atoms, _energy_names(atoms)) for k, atoms in enumerate(X)]
     if all(entry is None for entry in attached):
         return None
     names = [None if entry is None else entry[0] for entry in attached]
@@ -415,6 +420,14 @@ def _read_sample_weight(X, sample_weight, first):
     if not weights.any():
         raise ValueError("sample_weight is zero for every structure; at least one must count")
     return weights
+
+
+def _energy_names(atoms):
+    """Names of an energy, the best first. A free energy of zero beside an energy is a placeholder."""
+    results = _results(atoms)
+    if not _is_missing(results.get("energy")) and _plain_number(results.get("free_energy")) == 0.0:
+        return ("energy",)
+    return ("free_energy", "energy")
 
 
 def _results(atoms):
@@ -622,20 +635,26 @@ def _name(X, chosen, first):
 def _leave_out_placeholders(X, found, given, first):
     """Take out labels that are exactly zero where no calculation gives zero.
 
-    Readers of files put zeros where the file has nothing: an energy of zero beside forces that are not zero
-    (once in the data that may be the zero of energy, unless all others are far away), forces of zero on atoms
-    whose surroundings have no symmetry that forbids them, a stress of zero between neighbors (once, either
-    may be true). Where all labels of a structure are zero there is nothing to judge by. Forces and stresses
-    that the user has given are kept, with the warning.
+    Readers of files put zeros where the file has nothing: an energy of zero beside forces or a stress that
+    are not zero (once in the data that may be the zero of energy, unless all others are far away), forces of
+    zero on atoms whose surroundings have no symmetry that forbids them, a stress of zero between neighbors
+    (once, either may be true). Where all labels of a structure are zero there is nothing to judge by. Forces
+    and stresses that the user has given are kept, with the warning.
     """
     energy, forces, stress = found["energy"], found["force"], found["virial"]
-    pushed = np.array([_any_force(atoms, None if forces is None else forces[k]) for k, atoms in enumerate(X)])
+    pushed = np.array(
+        [
+            _not_zero(atoms, "forces", None if forces is None else forces[k])
+            or _not_zero(atoms, "stress", None if stress is None else stress[k])
+            for k, atoms in enumerate(X)
+        ]
+    )
     if energy is not None:
         zero = (energy == 0) & pushed
         others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
         alone = zero.sum() == 1 and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
         if zero.any() and not alone:
-            reason = "an energy of exactly 0 beside forces that are not zero"
+            reason = "an energy of exactly 0 beside forces or a stress that are not zero"
             _warn(f"{_name(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}")
             energy = np.where(zero, np.nan, energy)
             found["energy"] = None if np.isnan(energy).all() else energy
@@ -674,12 +693,12 @@ def _warn_of_zeros(X, zero, given, first, reason):
     return not given
 
 
-def _any_force(atoms, forces):
-    """Whether a structure has forces that are not all zero, read or only attached."""
-    if forces is None:
-        forces = _results(atoms).get("forces")
+def _not_zero(atoms, name, values):
+    """Whether a structure has forces or a stress that are not all zero, read or only attached."""
+    if values is None:
+        values = _results(atoms).get(name)
     try:
-        return forces is not None and bool(np.any(forces))
+        return values is not None and bool(np.any(values))
     except (TypeError, ValueError):
         return False
 
@@ -732,6 +751,16 @@ def _warn_of_other_names(X, labels, targets):
             f"{'; '.join(parts)}. Pass such labels as y=, forces=, stress= (plip.labels.stress_from_virial "
             "converts a virial) or, on the command line, name them with --energy-key, --forces-key, "
             "--stress-key, --virial-key"
+        )
+
+
+def _warn_of_large_stresses(stress):
+    largest = np.median(np.nanmax(np.abs(stress[~np.isnan(stress[:, 0])]), axis=1))
+    if largest > _LARGE_STRESS:
+        _warn(
+            f"half of the stresses have a component above {largest / GPa:.0f} GPa: they seem to be virials "
+            "(eV), or in GPa or kbar; plip takes eV/A^3 (plip.labels.stress_from_virial and convert_stress "
+            "convert them)"
         )
 
 

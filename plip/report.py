@@ -1,6 +1,7 @@
 """Errors and contents of a potential as text."""
 
 import textwrap
+import warnings
 
 import numpy as np
 from ase.units import GPa
@@ -12,6 +13,8 @@ from plip.metrics import UNITS, errors, read_groups
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
 INTERACTIONS = ("two-body", "three-body", "N-body", "four-body")
+# eV/atom, eV/A and GPa. Extended XYZ files keep eight decimals of forces.
+_ROUNDING = 1e-7
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
@@ -44,6 +47,11 @@ class Evaluation:
     ------
     ValueError
         If labels are missing or not valid, see `plip.labels.read_labels`.
+
+    Warns
+    -----
+    UserWarning
+        As in `plip.labels.read_labels`; and if the labels are what the potential predicts, to all digits.
     """
 
     def __init__(self, potential, X, groups=None, labels=None):
@@ -59,6 +67,19 @@ class Evaluation:
             stress=np.array([result["stress"] for result in results]) if stress else None,
             sample_weight=labels.sample_weight,
         )
+        if self._agrees():
+            warnings.warn(
+                "labels and predictions agree in all digits that files have: these labels seem to have been "
+                "computed by this potential, and the errors say nothing about its accuracy",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _agrees(self):
+        """Whether labels are predictions read back from a file: all alike, and forces that are not zero."""
+        if self.reference.forces is None or not self.parity("force")[0].any():
+            return False
+        return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
 
     @property
     def n_labels(self):

@@ -654,6 +654,30 @@ def test_energies_of_zero_beside_forces_are_left_out(given):
         read_labels(X, targets=["energy"])
 
 
+def test_energies_of_zero_beside_stresses_are_left_out():
+    X = make(forces=False)
+    for atoms in X:
+        atoms.calc.results["energy"] = 0.0
+    with pytest.warns(UserWarning, match="4: an energy of exactly 0 beside forces or a stress"):
+        assert present(read_labels(X))["energy"] == [False] * 4
+
+
+def test_a_free_energy_of_zero_does_not_hide_the_energy():
+    X = make()
+    for atoms in X:
+        atoms.calc.results["free_energy"] = 0.0
+    np.testing.assert_array_equal(read_labels(X).energy, [a.calc.results["energy"] for a in X])
+
+
+def test_stresses_in_other_units():
+    X = make()
+    for atoms in X:
+        atoms.calc.results["stress"] *= 1602.2
+    # In kbar: 16, 32, 48 and 64 for 1.6 to 6.4 GPa.
+    with pytest.warns(UserWarning, match="half of the stresses .* virials"):
+        read_labels(X)
+
+
 @pytest.mark.parametrize("far", [False, True])
 def test_energies_of_zero_in_a_part_of_the_data(far):
     X = make(10, stress=False)

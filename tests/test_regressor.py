@@ -1,6 +1,7 @@
 """PLIPRegressor: what it recovers, what it refuses, and that scikit-learn's tools work on it."""
 
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -11,6 +12,7 @@ from ase.build import bulk, fcc111
 from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.io import read, write
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.linear_model import LassoLarsCV, LinearRegression
@@ -855,6 +857,20 @@ def test_scores_against_predictions_warn(fitted, silicon_carbide):
         neg_force_rmse(fitted, frames)
     with pytest.warns(UserWarning, match="computed by a potential of plip"):
         Evaluation(fitted.potential_, frames)
+
+
+def test_evaluations_of_predictions_from_a_file_warn(fitted, silicon_carbide, tmp_path):
+    """The file does not say who computed the labels, but they agree in all its digits."""
+    frames = [atoms.copy() for atoms in silicon_carbide[1][:3]]
+    for atoms in frames:
+        atoms.calc = fitted.potential_.calculator()
+        atoms.get_stress()
+    write(tmp_path / "run.xyz", frames)
+    with pytest.warns(UserWarning, match="agree in all digits"):
+        Evaluation(fitted.potential_, read(tmp_path / "run.xyz", ":"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Evaluation(fitted.potential_, silicon_carbide[1])
 
 
 @pytest.mark.parametrize(
