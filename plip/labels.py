@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
+from plip._core import find_neighbors
 from plip._structures import describe, has_full_cell
 
 __all__ = [
@@ -620,6 +620,14 @@ def _check_array(value, shape, index, atoms, name):
 # Labels that are none, and none that are
 
 
+def has_no_neighbors(atoms, cutoff):
+    """Whether a structure of one atom has no image of it within the cutoff, in Angstrom."""
+    # Mostly a vector of a primitive cell answers.
+    if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
+        return False
+    return len(_neighbors(atoms, cutoff)[-1]) == 0
+
+
 def _warn(message):
     warnings.warn(message, LabelWarning, stacklevel=4)
 
@@ -703,14 +711,21 @@ def _not_zero(atoms, name, values):
         return False
 
 
+def _neighbors(atoms, cutoff):
+    species = np.zeros(len(atoms), np.int32)
+    return find_neighbors(
+        np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species, 1
+    )
+
+
 def _surroundings(atoms):
     """Whether any atom has neighbours, and whether those of any atom do not balance."""
-    if len(atoms) == 0:
-        return False, False
-    i, vector, distance = neighbor_list("iDd", atoms, _NEAR)
+    first, _, vector, distance = _neighbors(atoms, _NEAR)
+    i = np.repeat(np.arange(len(atoms)), np.diff(first))
     pull = (1 - distance / _NEAR) ** 2
-    sums = np.zeros((len(atoms), 3))
-    np.add.at(sums, i, (pull / distance)[:, None] * vector)
+    sums = np.column_stack(
+        [np.bincount(i, weights=pull / distance * component, minlength=len(atoms)) for component in vector.T]
+    )
     total = np.bincount(i, weights=pull, minlength=len(atoms))
     # 1e-3 is far above the rounding of positions in files.
     return len(i) > 0, bool((np.linalg.norm(sums, axis=1) > 1e-3 * total).any())

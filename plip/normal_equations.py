@@ -14,7 +14,6 @@ from collections.abc import Iterator
 import joblib
 import numpy as np
 from ase.data import atomic_numbers
-from ase.neighborlist import neighbor_list
 from sklearn.base import clone
 from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
@@ -24,7 +23,7 @@ from plip._files import write_whole
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
 from plip.descriptors import as_descriptors, descriptors_from_dict, descriptors_to_dict
-from plip.labels import TARGETS, no_labels, read_labels
+from plip.labels import TARGETS, has_no_neighbors, no_labels, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]
@@ -612,16 +611,9 @@ def find_isolated_energies(structures, labels, descriptors):
     found = {symbol: [] for symbol in descriptors.species_}
     for k in np.flatnonzero(labels.used("energy")):
         atoms = structures[k]
-        if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
+        if len(atoms) == 1 and has_no_neighbors(atoms, descriptors.cutoff_):
             found[atoms.symbols[0]].append(float(labels.energy[k]))
     return found
-
-
-def _has_no_neighbors(atoms, cutoff):
-    # Mostly the shortest vector of a primitive cell answers.
-    if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
-        return False
-    return len(neighbor_list("i", atoms, cutoff)) == 0
 
 
 def check_isolated_energies(isolated_energies):
