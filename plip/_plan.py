@@ -52,6 +52,8 @@ __all__ = ["CACHE_LINE", "build_plan"]
 
 # Numbers in a line of the cache.
 CACHE_LINE = 8
+# Of the four-body interaction: 400 MB, and some ten milliseconds for each atom.
+MAX_PRODUCTS = 20_000_000
 
 # Columns of the integer table of groups; the kernel names them in the same order.
 GROUP_FIELDS = (
@@ -68,8 +70,17 @@ GROUP_FIELDS = (
 )
 
 
+def arm_degrees(rank):
+    """Degrees of the moments of the three arms of a four-body term."""
+    p, q, t = rank
+    return p + t, p + q, q + t
+
+
 def contraction(rank):
     """The angular factor of a four-body term as a sum over monomials of its three arms.
+
+    Each product of a monomial of cos(jik), of cos(kim) and of cos(mij) gives other exponents of the arms, so
+    that no two summands are alike.
 
     Parameters
     ----------
@@ -78,19 +89,20 @@ def contraction(rank):
 
     Returns
     -------
-    list of (tuple, tuple, tuple, float)
-        Exponents of the monomials of the arms j, k, m, and the weight.
+    components : ndarray of int64, shape (3, n)
+        Numbers of the monomials of the arms j, k, m among those of their degrees p + t, p + q, q + t.
+    weights : ndarray of float64, shape (n,)
     """
-    p, q, t = rank
-    products = {}
-    for alpha, beta, gamma in itertools.product(monomials(p), monomials(q), monomials(t)):
-        key = tuple(
-            tuple(a + b for a, b in zip(*pair, strict=True))
-            for pair in ((alpha, gamma), (alpha, beta), (beta, gamma))
-        )
-        weight = multinomial(alpha) * multinomial(beta) * multinomial(gamma)
-        products[key] = products.get(key, 0.0) + weight
-    return [(*key, weight) for key, weight in products.items()]
+    exponents = [np.array(monomials(power)) for power in rank]
+    p, q, t = (x.ravel() for x in np.meshgrid(*(np.arange(len(x)) for x in exponents), indexing="ij"))
+    alpha, beta, gamma = (x[number] for x, number in zip(exponents, (p, q, t), strict=True))
+    components = []
+    for _, y, z in ((alpha + gamma).T, (alpha + beta).T, (beta + gamma).T):
+        components.append((y + z) * (y + z + 1) // 2 + z)  # the order of `monomials`
+    weights = np.ones(len(p))
+    for power, number in zip(rank, (p, q, t), strict=True):
+        weights *= np.array([float(multinomial(x)) for x in monomials(power)])[number]
+    return np.array(components), weights
 
 
 class _Builder:
@@ -218,11 +230,11 @@ class _Builder:
                 self.add_group(s, t, index, (0, 0), state, count, False, False, moment, entries, power)
 
     def add_four_body(self, functions, cutoff, ranks):
-        max_degree = max(max(p + t, p + q, q + t) for p, q, t in ranks)
+        max_degree = max(max(arm_degrees(rank)) for rank in ranks)
         index = self.add_set(functions, cutoff, max_degree, basis=MONOMIALS)
         n_species = range(len(self.species))
         terms = [key for key in self.columns if key[0] == "four-body"]
-        products = {rank: contraction(rank) for rank in ranks}
+        products, n_products = {rank: contraction(rank) for rank in ranks}, 0
         for s in n_species:
             moments = [self.add_moments(s, t, index) for t in n_species]
             fields = {}  # (rank, arms with a hole) -> number of the field within its degree
@@ -240,7 +252,7 @@ class _Builder:
                         key=lambda arms: tuple((-1, -1) if arm is None else arm for arm in arms),
                     )
                     place = rest.index(None)
-                    degree = (rank[0] + rank[2], rank[0] + rank[1], rank[1] + rank[2])[place]
+                    degree = arm_degrees(rank)[place]
                     members = by_degree.setdefault(degree, [])
                     if (rank, rest) not in fields:
                         fields[rank, rest] = len(members)
@@ -250,23 +262,28 @@ class _Builder:
                     entry = self.columns[key], fields[rank, rest], a
                     table[entry] = table.get(entry, 0.0) + 1.0
             stride = self.padded(len(functions))
+            n_products += sum(
+                len(products[rank][1]) for members in by_degree.values() for rank, *_ in members
+            )
+            if n_products > MAX_PRODUCTS:
+                raise ValueError(
+                    f"the four-body interaction takes more than {MAX_PRODUCTS:,} products of moments per "
+                    "atom: give lower ranks, fewer radial functions or fewer species"
+                )
             for degree, members in sorted(by_degree.items()):
                 width = self.padded(len(members))
-                exponents = monomials(degree)
-                state = self.allocate(s, len(exponents) * width)
+                own_weights = np.array([float(multinomial(alpha)) for alpha in monomials(degree)])
+                state = self.allocate(s, len(own_weights) * width)
                 for number, (rank, rest, place) in enumerate(members):
-                    others = [k for k in range(3) if k != place]
-                    for product in products[rank]:
-                        alpha = product[place]
-                        sources = []
-                        for k in others:
+                    components, weights = products[rank]
+                    operations = [state + components[place] * width + number]
+                    for k in range(3):
+                        if k != place:
                             t, a = rest[k]
-                            first = first_component(MONOMIALS, sum(product[k]))
-                            component = monomials(sum(product[k])).index(product[k])
-                            sources.append(moments[t] + (first + component) * stride + a)
-                        target = state + exponents.index(alpha) * width + number
-                        weight = product[3] / multinomial(alpha)
-                        self.product_operations[s].append((target, *sources, weight))
+                            first = first_component(MONOMIALS, arm_degrees(rank)[k])
+                            operations.append(moments[t] + (first + components[k]) * stride + a)
+                    weights = weights / own_weights[components[place]]
+                    self.product_operations[s].append((np.column_stack(operations), weights))
                 for t in n_species:
                     listed = [
                         (column, degree, field, function, value)
@@ -316,10 +333,11 @@ class _Builder:
             for rows, first, mine in (
                 (moments, moment_first, self.moments[s]),
                 (powers, power_first, self.power_operations[s]),
-                (products, product_first, self.product_operations[s]),
             ):
                 rows += mine
                 first.append(len(rows))
+            products += self.product_operations[s]
+            product_first.append(sum(len(weights) for _, weights in products))
         max_degrees = [
             max((chosen["max_degree"] for chosen in self.sets if chosen["basis"] == basis), default=-1)
             for basis in (MONOMIALS, HARMONICS)
@@ -363,8 +381,8 @@ class _Builder:
             "moment_first": np.array(moment_first, np.int32),
             "powers": table(powers, 4),
             "power_first": np.array(power_first, np.int32),
-            "products": table([row[:3] for row in products], 3),
-            "product_weight": np.array([row[3] for row in products], np.float64),
+            "products": np.concatenate([table([], 3), *(rows for rows, _ in products)]).astype(np.int32),
+            "product_weight": np.concatenate([np.empty(0), *(weights for _, weights in products)]),
             "product_first": np.array(product_first, np.int32),
             "halves": np.array(self.halves or [0] * n_species, np.int32),
             "n_halves": self.n_halves,

@@ -17,6 +17,7 @@ from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, random_structure, sample
 
 from plip._core import Core, NeighborList, find_neighbors, is_element
+from plip._design import Design, StructureDesign
 from plip._terms import build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.potential import Potential, check_atoms
@@ -419,6 +420,30 @@ def test_only_what_is_asked_for():
     energies, *others = evaluate(core_of(potential), potential, atoms, forces=False, strain=False)
     assert energies.shape == (len(atoms),)
     assert others == [None, None, None]
+
+
+@pytest.mark.parametrize("rank", [(7, 7, 7), (9, 9, 9), (20, 20, 0), (0, 1, 39)])
+def test_high_ranks_can_be_fitted_and_evaluated(rank):
+    atoms = sample("molecule")[0]
+    species = sorted(set(atoms.symbols))
+    terms = build_terms(species, 2.0, four_body=FourBody(Gaussian(eta=1.0, centers=1.3), (rank,)))
+    terms = [term for term in terms if set(term.species) <= {"C", "H"}]
+    begin = time.perf_counter()
+    values = StructureDesign(Design(terms, species), atoms).values
+    potential = make_potential(atoms, terms, n_terms=3)
+    energy = potential.energy(atoms) - sum(potential.intercept[symbol] for symbol in atoms.symbols)
+    assert time.perf_counter() - begin < 10.0
+    kept = [terms.index(term) for term, _ in potential.terms]
+    assert energy == pytest.approx(potential.coef @ values[kept], abs=1e-10)
+    assert energy == pytest.approx(
+        potential.coef @ oracle.oracle_energies(atoms, [term for term, _ in potential.terms]), abs=1e-10
+    )
+
+
+def test_more_products_than_memory_should_hold():
+    four_body = FourBody(Gaussian(eta=1.0, centers=np.linspace(1, 2, 20)), ((9, 9, 9),))
+    with pytest.raises(ValueError, match="products of moments"):
+        Design(build_terms(["Cu"], 4.0, four_body=four_body), ["Cu"])
 
 
 # Bad input

@@ -227,41 +227,33 @@ static int compare_entries(const void *first, const void *second)
          : a->a != b->a ? (a->a > b->a) - (a->a < b->a) : (a->c > b->c) - (a->c < b->c);
 }
 
-/* (u_j.u_k)^p (u_k.u_m)^q (u_m.u_j)^t as a sum over monomials of u_j, u_k, u_m of degrees p+t, p+q, q+t. */
+/* (u_j.u_k)^p (u_k.u_m)^q (u_m.u_j)^t as a sum over monomials of u_j, u_k, u_m of degrees p+t, p+q, q+t. Each product
+ * of monomials of the three factors gives other exponents, so that no two entries are alike. */
 static void make_contraction(builder *b, contraction *rank, const int *power)
 {
     const int p = power[0], q = power[1], t = power[2];
     const int n_p = COMPONENTS(p), n_q = COMPONENTS(q), n_t = COMPONENTS(t);
-    int py, pz, qy, qz, ty, tz, m, n = 0;
-    entry *all;
+    int py, pz, qy, qz, ty, tz, n;
+    entry *e;
 
     memcpy(rank->power, power, sizeof rank->power);
     rank->n_a = COMPONENTS(p + t);
     rank->n_b = COMPONENTS(p + q);
-    all = SCRATCH((size_t)n_p * n_q * n_t, entry);
+    rank->n_entries = n_p * n_q * n_t;
+    rank->entries = e = KEEP(rank->n_entries, entry);
     for (pz = 0; pz <= p; pz++)
         for (py = 0; py <= p - pz; py++)
             for (qz = 0; qz <= q; qz++)
                 for (qy = 0; qy <= q - qz; qy++)
                     for (tz = 0; tz <= t; tz++)
-                        for (ty = 0; ty <= t - tz; ty++, n++) {
-                            entry *e = all + n;
+                        for (ty = 0; ty <= t - tz; ty++, e++) {
                             e->a = component(p + t, py + ty, pz + tz);
                             e->b = component(p + q, py + qy, pz + qz);
                             e->c = component(q + t, qy + ty, qz + tz);
                             e->coefficient = multinomial(p - py - pz, py, pz) * multinomial(q - qy - qz, qy, qz) *
                                              multinomial(t - ty - tz, ty, tz);
                         }
-    qsort(all, (size_t)n, sizeof(entry), compare_entries);
-    /* Like products follow each other. */
-    for (m = 0; m < n; m++) {
-        if (rank->n_entries && compare_entries(all + rank->n_entries - 1, all + m) == 0)
-            all[rank->n_entries - 1].coefficient += all[m].coefficient;
-        else
-            all[rank->n_entries++] = all[m];
-    }
-    rank->entries = KEEP(rank->n_entries, entry);
-    memcpy(rank->entries, all, (size_t)rank->n_entries * sizeof(entry));
+    qsort(rank->entries, (size_t)rank->n_entries, sizeof(entry), compare_entries);
     rank->last = KEEP(rank->n_b, const entry *);
     for (n = 0; n < rank->n_entries; n++)
         rank->last[rank->entries[n].b] = rank->entries + n + 1;
