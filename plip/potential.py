@@ -23,7 +23,6 @@ UNITS = {"energy": "eV", "length": "Angstrom"}
 # Levels of arrays and objects in each other; a potential has six.
 MAX_DEPTH = 32
 # Angstrom; see plip._structures.
-OVERLAP = 1e-3
 LARGEST_LENGTH = 1e7
 
 
@@ -428,10 +427,5 @@ def check_cell(positions, cell, pbc):
 
 
 def find_pairs(positions, cell, pbc, cutoff):
-    """Neighbour list of the core, checked for atoms at one place."""
-    pairs = NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)
-    if pairs.closest < OVERLAP:
-        raise ValueError(
-            f"two atoms are closer than {OVERLAP:g} Angstrom (periodic images included): remove one of them"
-        )
-    return pairs
+    """Neighbour list of the core."""
+    return NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)

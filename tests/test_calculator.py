@@ -359,3 +359,24 @@ def test_phonons(tmp_path, monkeypatch):
     assert np.isfinite(bands.energies).all()
     # Longitudinal phonons of copper-like atoms and springs: some ten meV.
     assert 5e-3 < bands.energies.max() < 0.1
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_atoms_that_meet_within_the_skin(pbc):
+    atoms, cutoff = sample("two species")
+    potential = sample_potential(atoms, cutoff, n_terms=20)
+    atoms.pbc = pbc
+    atoms.calc = potential.calculator(skin=3.0)
+    atoms.get_potential_energy()
+    n_builds = atoms.calc._neighbors.n_builds
+    start = atoms.positions.copy()
+    for shift in ([0.0, 0.0, 0.0], [3e-4, 0.0, 0.0]):
+        atoms.positions[4:6] = (start[4] + start[5]) / 2
+        atoms.positions[5] += shift
+        with pytest.raises(ValueError, match="two atoms are closer"):
+            atoms.get_potential_energy()
+        with pytest.raises(ValueError, match="two atoms are closer"):
+            potential.energy(atoms)
+    assert atoms.calc._neighbors.n_builds == n_builds  # this is about a list that is used again
+    atoms.positions = start
+    assert atoms.get_potential_energy() == pytest.approx(potential.energy(atoms), abs=1e-10)

@@ -494,14 +494,32 @@ def test_a_list_is_not_a_structure():
 
 def test_no_atoms():
     potential, _ = small_potential()
-    assert potential.energy(Atoms()) == 0.0
-    assert potential.forces(Atoms()).shape == (0, 3)
+    for atoms in (Atoms(), Atoms(cell=[3, 3, 3], pbc=True), Atoms(cell=[3, 0, 0], pbc=(1, 0, 0))):
+        results = potential.evaluate(atoms)
+        assert results["energy"] == 0.0
+        assert (results["energies"].shape, results["forces"].shape) == ((0,), (0, 3))
+        np.testing.assert_array_equal(results["stress"], np.full(6, 0.0 if atoms.cell.rank == 3 else np.nan))
+        atoms.calc = potential.calculator()
+        assert (atoms.get_potential_energy(), atoms.get_forces().shape) == (0.0, (0, 3))
 
 
-def test_flat_cell_of_a_molecule_does_not_matter():
+def test_structures_that_are_too_dense():
     potential, _ = small_potential()
-    atoms = Atoms("SiC", positions=[[0, 0, 0], [0, 0, 1.8]])
+    atoms = Atoms("C", cell=[0.04] * 3, pbc=True)
+    for energy in (potential.energy, potential.calculator().get_potential_energy):
+        with pytest.raises(ValueError, match="too many neighbours"):
+            energy(atoms)
+    with pytest.raises(ValueError, match="too many neighbours"):
+        potential.energy(Atoms("C", cell=[0.1] * 3, pbc=True).repeat(16))
+
+
+def test_cell_with_a_tiny_angle_takes_no_time():
+    potential, _ = small_potential()
+    angle = np.radians(0.15)
+    vectors = np.array([[800, 0, 0], [800 * np.cos(angle), 800 * np.sin(angle), 0], [0, 0, 4]])
+    atoms = Atoms("C", cell=vectors, pbc=True)
+    reduced = Atoms("C", cell=atoms.cell.minkowski_reduce()[0], pbc=True)
+    begin = time.perf_counter()
     energy = potential.energy(atoms)
-    atoms.cell = [[4, 0, 0], [0, 4, 0], [4, 4, 0]]
-    assert potential.energy(atoms) == energy
-    assert np.isnan(potential.stress(atoms)).all()
+    assert time.perf_counter() - begin < 0.5
+    assert energy == pytest.approx(potential.energy(reduced), abs=1e-12)

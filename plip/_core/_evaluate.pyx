@@ -57,6 +57,7 @@ cdef extern from "plip_core.h" nogil:
         int n_neighbours
         const int *neighbours
         double energy
+        double closest
 
     ctypedef struct plip_list:
         int n_local
@@ -65,7 +66,6 @@ cdef extern from "plip_core.h" nogil:
         int *shift
         int64_t *offset
         int *neighbours
-        double closest
 
     plip_potential *plip_create(int, const double *, int, const plip_term *, const char *, char *)
     void plip_free(plip_potential *)
@@ -107,6 +107,8 @@ KINDS = {
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
 LARGE = 4096
 BLOCKS = 8
+# Angstrom; see plip._structures.
+OVERLAP = 1e-3
 # All bits of a neighbour index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
 
@@ -197,9 +199,9 @@ cdef int build_list(
         status = plip_list_build(pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
     if status == PLIP_TOO_MANY:
         raise ValueError(
-            f"the structure has too many neighbours within {cutoff:g} Angstrom for the memory (more than 50 "
-            "million, and more than 500 for each atom): check its cell and positions (in Angstrom), or use a "
-            "shorter cutoff or a smaller structure"
+            f"the structure has too many neighbours within {cutoff:g} Angstrom for the memory (more than "
+            "200,000 of one atom, or more than 50 million and 500 for each atom): check its cell and "
+            "positions (in Angstrom), or use a shorter cutoff or a smaller structure"
         )
     if status == PLIP_FAR_AWAY:
         raise ValueError(
@@ -327,14 +329,13 @@ cdef class NeighborList:
     ----------
     n_local, n_all, n_pairs : int
         Atoms, atoms with images, directed pairs.
-    closest : float
-        Shortest distance between two atoms in Angstrom, infinite without pairs.
 
     Raises
     ------
     ValueError
-        If there are more neighbours or images than memory should hold (50 million pairs, or 500 for each atom
-        if that is more), an atom is too far outside the cell, or the cutoff is not a positive number.
+        If there are more neighbours or images than memory should hold (200,000 of one atom; 50 million pairs,
+        or 500 for each atom if that is more), an atom is too far outside the cell, or the cutoff is not a
+        positive number.
     """
 
     cdef plip_list pairs
@@ -362,10 +363,6 @@ cdef class NeighborList:
     @property
     def n_pairs(self):
         return self.pairs.offset[self.pairs.n_local]
-
-    @property
-    def closest(self):
-        return self.pairs.closest
 
     def to_arrays(self):
         """The list as arrays.
@@ -500,6 +497,11 @@ cdef class Core:
             Derivative of the energy with respect to strain in eV, order xx yy zz yz xz xy.
         strains : ndarray of float64, shape (n, 6), or None
             The same by atom, half of each pair force to both atoms.
+
+        Raises
+        ------
+        ValueError
+            If two atoms are closer than 1e-3 Angstrom.
         """
         cdef plip_list *p = &neighbors.pairs
         cdef int n = p.n_local, n_all = p.n_all, b, c, a
@@ -565,10 +567,12 @@ cdef class Core:
         cdef plip_system system
         cdef plip_centre[PLIP_CENTRES] centres
         cdef int n, k, status = 0
+        cdef double closest = INFINITY
         cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
-        cdef _Workspace work = self.spare.pop() if self.spare else _Workspace(self)
+        cdef _Workspace work
         if positions.shape[0] == 0:
             return
+        work = self.spare.pop() if self.spare else _Workspace(self)
         system.positions = &positions[0, 0]
         system.types = &types[0]
         system.species_of_type = &identity[0]
@@ -585,10 +589,16 @@ cdef class Core:
                 status |= plip_evaluate(self.potential, work.memory, &system, n, centres, NO_MASK)
                 for k in range(n):
                     energies[first + k] = centres[k].energy
+                    closest = min(closest, centres[k].closest)
                 first += n
         self.spare.append(work)
         if status:
             raise MemoryError("the neighbours of an atom do not fit into memory")
+        if closest < OVERLAP:
+            raise ValueError(
+                f"two atoms are closer than {OVERLAP:g} Angstrom (periodic images included): remove one of "
+                "them"
+            )
 
 
 cdef class _Workspace:

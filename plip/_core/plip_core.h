@@ -100,7 +100,8 @@ void plip_workspace_free(plip_workspace *workspace);
 typedef struct {
     int atom, n_neighbours;
     const int *neighbours;
-    double energy; /* result; reference energy included */
+    double energy;  /* result; reference energy included */
+    double closest; /* result: distance of the closest neighbour; infinite without neighbours */
 } plip_centre;
 
 /* A good number of centres for one call: four-body terms take several of one species at a time. */
@@ -123,7 +124,6 @@ typedef struct {
     int *shift;          /* (n_all, 3) cell vectors to add to the owner's position */
     int64_t *offset;     /* (n_local + 1,) */
     int *neighbours;     /* (offset[n_local],) indices of all atoms */
-    double closest;      /* shortest distance of a pair; infinite without pairs */
 } plip_list;
 
 /* Why there is no list. */

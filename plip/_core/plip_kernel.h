@@ -432,6 +432,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
     const int *const listed = centre->neighbours;
     int *const reached = work->reached;
     double *memory = arrays->rows;
+    double closest = INFINITY;
     int n_reached = 0, s, k, j;
 
     /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
@@ -439,9 +440,12 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         const int neighbour = listed[k] & mask;
         const double *r = positions + 3 * (size_t)neighbour;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
+        const double square = x * x + y * y + z * z;
+        closest = square < closest ? square : closest;
         reached[n_reached] = neighbour;
-        n_reached += x * x + y * y + z * z < square_cutoff;
+        n_reached += square < square_cutoff;
     }
+    centre->closest = sqrt(closest);
 
     /* Neighbours by species; those within reach of the angular functions from the front, the others from the end. */
     for (s = 0; s < n_species; s++)

@@ -19,6 +19,8 @@
 /* 200 MB of pairs, 1.5 GB of images; large systems may have as many as cutoffs of 10 Angstrom give. */
 #define MAX_PAIRS 50000000.0
 #define MAX_PAIRS_PER_ATOM 500.0
+/* Of one atom: an evaluation takes about a kilobyte for each. A cutoff of 80 Angstrom in a metal. */
+#define MAX_NEIGHBOURS 200000
 #define MAX_IMAGES 20000000.0
 #define MAX_IMAGES_PER_ATOM 8.0
 /* Distances that one call computes: seconds. Only matter much denser than the bins of a huge box comes here. */
@@ -383,7 +385,7 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
                     double cutoff)
 {
     const double most = fmax(MAX_PAIRS, MAX_PAIRS_PER_ATOM * n);
-    double *x = NULL, *sorted = NULL, n_bins, visits = 0.0, closest = INFINITY;
+    double *x = NULL, *sorted = NULL, n_bins, visits = 0.0;
     binned *atoms = NULL;
     int *start = NULL;
     size_t capacity = 0;
@@ -392,7 +394,6 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
     grid g;
 
     memset(list, 0, sizeof *list);
-    list->closest = INFINITY;
     list->offset = array((size_t)n + 1, sizeof(int64_t));
     if (!list->offset)
         return PLIP_NO_MEMORY;
@@ -467,18 +468,15 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
                     int other = atoms[m].atom;
                     list->neighbours[used] = other;
                     used += (square < cutoff * cutoff) & (other != i);
-                    if (square < closest && other != i)
-                        closest = square;
                 }
                 visits += last - first;
             }
         list->offset[i + 1] = used;
-        if ((double)used > most || visits > MAX_VISITS) {
+        if ((double)used > most || used - list->offset[i] > MAX_NEIGHBOURS || visits > MAX_VISITS) {
             status = PLIP_TOO_MANY;
             goto fail;
         }
     }
-    list->closest = sqrt(closest);
     status = 0;
     {
         int *fitted = realloc(list->neighbours, (used ? (size_t)used : 1) * sizeof(int));
