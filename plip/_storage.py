@@ -1,11 +1,22 @@
 """Rows of single structures, computed or taken from a joblib.Memory."""
 
+import functools
+import hashlib
+import os
+import warnings
+from importlib import import_module
+
 import joblib
 import numpy as np
+from sklearn.utils.validation import check_memory
 
+import plip
 from plip._design import StructureDesign
 
 __all__ = ["Storage", "direct"]
+
+# Modules besides the kernels that decide which numbers the rows of a structure are.
+_SOURCES = ("_angular", "_core._evaluate", "_design", "_neighbors", "_plan", "_storage")
 
 
 def direct(design, atoms, forces, has_stress):
@@ -14,32 +25,78 @@ def direct(design, atoms, forces, has_stress):
 
 
 class Storage:
-    """Keeps what the kernels compute of a structure, keyed by the structure and the terms.
+    """Keeps what the kernels compute of a structure.
+
+    The key is the structure with its forces, the terms, the version of plip and the build of the kernels. An
+    entry holds its key and a digest of its numbers; one that is damaged is computed anew, with a warning. A
+    folder that cannot be written to is a warning, too.
 
     Parameters
     ----------
-    memory : joblib.Memory
+    memory : str, path-like or joblib.Memory
         Where to keep it.
     design : Design
-        Terms; they are part of the key.
+        The terms.
     """
 
     def __init__(self, memory, design):
-        self._compute = memory.cache(_compute, ignore=["design"])
-        self._setting = joblib.hash([[term.to_dict() for term in design.terms], design.species])
+        setting = [[term.to_dict() for term in design.terms], design.species, plip.__version__]
+        self._setting = joblib.hash([*setting, _build(type(design.kernel).__module__)])
+        self._is_writable = True
+        self._cached = None
+        try:
+            memory = check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
+            ignored = ["design", "atoms", "forces", "has_stress", "made"]
+            self._cached = memory.cache(_compute, ignore=ignored)
+        except OSError as error:
+            _warn(f"memory={memory!r} cannot be used ({error}): nothing is kept")
 
     def __call__(self, design, atoms, forces, has_stress):
-        values, shortest, force_rows, force_products, virial_rows = self._compute(
-            design,
-            self._setting,
-            atoms.numbers,
-            atoms.positions,
-            atoms.cell[:],
-            atoms.pbc,
-            forces,
-            has_stress,
+        key = joblib.hash(
+            (self._setting, atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc, forces, has_stress)
         )
-        return _StoredStructure(design, atoms, values, shortest, force_rows, force_products, virial_rows)
+        made = []
+        arguments = (key, design, atoms, forces, has_stress, made)
+        if self._cached is None:
+            entry = _compute(*arguments)
+        else:
+            entry = self._take(key, arguments, made)
+        return _StoredStructure(design, atoms, *entry["arrays"])
+
+    def _take(self, key, arguments, made):
+        """An entry that is stored, or else made and stored."""
+        was_stored = self._is_stored(arguments)
+        if not was_stored and not self._is_writable:
+            return _compute(*arguments)
+        try:
+            entry = self._cached(*arguments)
+        except Exception:
+            # Its own errors the computation raises again; all others are those of the cache.
+            entry = made[-1] if made else _compute(*arguments)
+        if was_stored and (made or not _is_valid(entry, *arguments[:-1])):
+            _warn("entries of the cache are damaged and are computed anew: look at the disk, or delete it")
+            if not made:
+                entry = self._replaced(arguments, made)
+        elif made and not self._is_stored(arguments):
+            if self._is_writable:
+                _warn("the cache cannot be written to (read-only, or a full disk?): nothing more is kept")
+            self._is_writable = False
+        return entry
+
+    def _is_stored(self, arguments):
+        try:
+            return self._cached.check_call_in_cache(*arguments)
+        except OSError:
+            return False
+
+    def _replaced(self, arguments, made):
+        """A new entry in the place of a damaged one."""
+        try:
+            # What this returns differs between the releases of joblib.
+            self._cached.call(*arguments)
+        except Exception:
+            return made[-1] if made else _compute(*arguments)
+        return made[-1]
 
 
 class _StoredStructure:
@@ -63,12 +120,14 @@ class _StoredStructure:
             virial_rows[:, :n_terms] += self._virial_rows
 
 
-def _compute(design, setting, numbers, positions, cell, pbc, forces, has_stress):
-    """Values, shortest distances, force rows or their products with the forces, virial rows."""
-    from ase import Atoms
+def _compute(key, design, atoms, forces, has_stress, made):
+    """The entry of a structure, which is also put into the list `made`.
 
-    structure = StructureDesign(design, Atoms(numbers, positions, cell=cell, pbc=pbc))
-    n_terms, n_rows = len(structure.values), 3 * len(numbers)
+    Its arrays are values, shortest distances, force rows or their products with the forces (whichever is
+    smaller), virial rows.
+    """
+    structure = StructureDesign(design, atoms)
+    n_terms, n_rows = len(structure.values), 3 * len(atoms)
     virial_rows = np.zeros((6, n_terms)) if has_stress else None
     force_rows = force_products = None
     if forces is not None or has_stress:
@@ -79,4 +138,40 @@ def _compute(design, setting, numbers, positions, cell, pbc, forces, has_stress)
         elif n_rows > n_terms + 1:
             rows = np.column_stack([force_rows, forces.ravel()])
             force_rows, force_products = None, rows.T @ rows
-    return structure.values, structure.shortest, force_rows, force_products, virial_rows
+    arrays = (structure.values, structure.shortest, force_rows, force_products, virial_rows)
+    made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})
+    return made[-1]
+
+
+def _is_valid(entry, key, design, atoms, forces, has_stress):
+    """Whether what came from the disk is the entry of this structure, undamaged."""
+    try:
+        return entry["key"] == key and entry["digest"] == _digest(key, entry["arrays"])
+    except Exception:  # whatever a damaged file turns into
+        return False
+
+
+def _digest(key, arrays):
+    """Digest of the numbers, their shapes and their types, and of the key that they belong to."""
+    digest = hashlib.blake2b(key.encode(), digest_size=16)
+    for array in arrays:
+        if array is None:
+            digest.update(b"none")
+        else:
+            digest.update(f"{array.dtype.str}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+@functools.cache
+def _build(kernel):
+    """Name of the module of the kernels, and digests of it and of what it works with."""
+    digest = hashlib.sha256()
+    for name in (kernel, *(f"plip.{name}" for name in _SOURCES)):
+        with open(import_module(name).__file__, "rb") as file:
+            digest.update(file.read())
+    return kernel, digest.hexdigest()
+
+
+def _warn(message):
+    warnings.warn(message, UserWarning, stacklevel=3)

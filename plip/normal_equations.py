@@ -15,7 +15,6 @@ import joblib
 import numpy as np
 from ase.data import atomic_numbers
 from sklearn.base import clone
-from sklearn.utils.validation import check_memory
 from tqdm.auto import tqdm
 
 from plip._design import Design
@@ -245,7 +244,7 @@ class NormalEquations:
         if reference is None:
             reference = least_squares_reference(structures, descriptors.species_, labels)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
-        stored = Storage(check_memory(memory), design) if memory is not None else direct
+        stored = Storage(memory, design) if memory is not None else direct
         places = range(len(structures)) if places is None else places
         chunks = _chunks([len(atoms) for atoms in structures])
         jobs = (
