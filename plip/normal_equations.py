@@ -5,10 +5,7 @@ component, virial per atom), merged by addition.
 """
 
 import itertools
-import json
-import os
 import warnings
-import zipfile
 from collections.abc import Iterator
 
 import joblib
@@ -17,18 +14,15 @@ from ase.data import atomic_numbers
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from plip._archive import read_archive, write_archive
 from plip._design import Design
-from plip._files import write_whole
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
-from plip.descriptors import as_descriptors, descriptors_from_dict, descriptors_to_dict
+from plip.descriptors import as_descriptors
 from plip.labels import TARGETS, has_no_neighbors, no_labels, read_labels
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]
-
-_FORMAT = "plip-normal-equations"
-_VERSION = 1
 
 # Atoms per chunk, the unit of parallel work, at most about: enough that adding up the products of a
 # chunk (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
@@ -451,20 +445,7 @@ class NormalEquations:
         path : str or path-like
             File name, usually ending in ``.npz``.
         """
-        header = {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "descriptors": descriptors_to_dict(self.descriptors),
-            "n_structures": self.n_structures,
-            "n_rows": self.n_rows,
-            "weight_sums": self.weight_sums,
-            "isolated_energies": self.isolated_energies,
-        }
-        arrays = {target: self._sums[target].products for target in TARGETS if self.n_rows[target]}
-        if self.shortest_distances is not None:
-            arrays["shortest_distances"] = list(self.shortest_distances.values())
-        with write_whole(path, "wb") as file:
-            np.savez(file, header=json.dumps(header), reference=self._reference, **arrays)
+        write_archive(path, self, self._sums, self._reference)
 
     @classmethod
     def load(cls, path):
@@ -480,43 +461,12 @@ class NormalEquations:
 
         Raises
         ------
+        OSError
+            If the file cannot be opened.
         ValueError
-            If the file holds something else or was written by a newer version.
+            If it holds something else, is damaged, or was written in a newer format.
         """
-        if not zipfile.is_zipfile(path):
-            name = os.fspath(path)
-            raise ValueError(f"{name} does not hold normal equations of plip: it is no NumPy archive")
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                header = json.loads(str(archive["header"]))
-                if header["format"] != _FORMAT:
-                    raise ValueError(f"its format is {header['format']!r}")
-                if header["version"] > _VERSION:
-                    raise ValueError(f"its version {header['version']} is newer than this plip: update plip")
-                descriptors = descriptors_from_dict(header["descriptors"])
-                sums = {
-                    target: Sums(
-                        _width(descriptors),
-                        archive[target] if header["n_rows"][target] else None,
-                        header["weight_sums"][target],
-                        header["n_rows"][target],
-                    )
-                    for target in TARGETS
-                }
-                distances = None
-                if "shortest_distances" in archive:
-                    pairs = itertools.combinations_with_replacement(descriptors.species_, 2)
-                    distances = dict(zip(pairs, archive["shortest_distances"].tolist(), strict=True))
-                return cls(
-                    descriptors,
-                    sums,
-                    archive["reference"],
-                    header["n_structures"],
-                    distances,
-                    header.get("isolated_energies"),
-                )
-        except (ValueError, KeyError, EOFError, TypeError) as error:
-            raise ValueError(f"{os.fspath(path)} does not hold normal equations of plip: {error}") from error
+        return cls(*read_archive(path))
 
 
 class ArrayEquations:

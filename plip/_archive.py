@@ -1,0 +1,193 @@
+"""Archives of normal equations: written with a digest, checked from end to end when they are read."""
+
+import hashlib
+import itertools
+import json
+import math
+import numbers
+import os
+
+import numpy as np
+from ase.data import atomic_numbers
+
+import plip
+from plip._files import write_whole
+from plip._sums import Sums
+from plip.descriptors import descriptors_from_dict, descriptors_to_dict
+from plip.labels import TARGETS
+
+__all__ = ["read_archive", "write_archive"]
+
+FORMAT = "plip-normal-equations"
+# Version of the format that this module writes, and the newest that it reads.
+VERSION = 1
+# Rows come in so many for each structure, or atom.
+_ROWS = {"energy": 1, "force": 3, "virial": 6}
+
+
+def write_archive(path, equations, sums, reference):
+    """Write normal equations; parameters as in `plip.normal_equations.NormalEquations`."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "plip": plip.__version__,
+        "descriptors": descriptors_to_dict(equations.descriptors),
+        "n_structures": equations.n_structures,
+        "n_rows": equations.n_rows,
+        "weight_sums": equations.weight_sums,
+        "isolated_energies": equations.isolated_energies,
+    }
+    arrays = {target: sums[target].products for target in TARGETS if sums[target].n_rows}
+    arrays["reference"] = np.asarray(reference, np.float64)
+    if equations.shortest_distances is not None:
+        arrays["shortest_distances"] = np.array(list(equations.shortest_distances.values()), np.float64)
+    header["digest"] = _digest(header, arrays)
+    with write_whole(path, "wb") as file:
+        np.savez(file, header=json.dumps(header), **arrays)
+
+
+def read_archive(path):
+    """Arguments of `plip.normal_equations.NormalEquations` from a file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be opened.
+    ValueError
+        If it holds something else, is damaged, or was written in a newer format; with the file's name.
+    """
+    with open(path, "rb") as file:
+        # What a damaged archive makes of zipfile, NumPy and json is not a matter of ValueError alone.
+        try:
+            # Without this, NumPy takes whatever is no archive for a pickle.
+            if file.read(2) != b"PK":
+                raise ValueError("it is no NumPy archive")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                return _read(archive)
+        except Exception as error:
+            text = str(error) or type(error).__name__
+            raise ValueError(
+                f"{os.fspath(path)} does not hold normal equations of plip: {text}; give a file that "
+                "NormalEquations.save wrote"
+            ) from error
+
+
+def _read(archive):
+    header = json.loads(str(archive["header"]))
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise ValueError("its header is another")
+    version = _integer(header, "version")
+    if version < 1:
+        raise ValueError(f"its version is {version}")
+    if version > VERSION:
+        raise ValueError(
+            f"it was written in version {version} of the format by plip {header.get('plip')}; this is plip "
+            f"{plip.__version__}, which reads up to version {VERSION}: upgrade plip-potential"
+        )
+    arrays = {name: archive[name] for name in archive.files if name != "header"}
+    # Version 0.1.0 wrote none.
+    if "digest" in header and header["digest"] != _digest(header, arrays):
+        raise ValueError("it is damaged: its digest is another")
+    descriptors = _descriptors(header["descriptors"])
+    species = descriptors.species_
+    n_structures = _integer(header, "n_structures")
+    sums = {
+        target: _sums(target, header, arrays, len(descriptors.terms_) + len(species) + 1, n_structures)
+        for target in TARGETS
+    }
+    reference = _array(arrays, "reference", (len(species),))
+    distances = None
+    if "shortest_distances" in arrays:
+        pairs = list(itertools.combinations_with_replacement(species, 2))
+        values = _array(arrays, "shortest_distances", (len(pairs),), is_finite=False)
+        if not (values > 0).all():
+            raise ValueError("its shortest_distances are not all positive")
+        distances = dict(zip(pairs, values.tolist(), strict=True))
+    isolated = header.get("isolated_energies")
+    if isolated is not None:
+        if set(isolated) != set(species):
+            raise ValueError("its isolated_energies are not those of its species")
+        isolated = {
+            symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
+            for symbol in species
+        }
+    return descriptors, sums, reference, n_structures, distances, isolated
+
+
+def _descriptors(data):
+    species = data["species"]
+    known = isinstance(species, list) and all(isinstance(s, str) and s in atomic_numbers for s in species)
+    if not known or not species or species != sorted(set(species)):
+        raise ValueError(f"its species are {species!r}")
+    cutoff = _number("cutoff", data["cutoff"])
+    descriptors = descriptors_from_dict(data)
+    if not descriptors.terms_:
+        raise ValueError("it has no terms")
+    if len(set(descriptors.terms_)) < len(descriptors.terms_):
+        raise ValueError("it has a term twice")
+    for term in descriptors.terms_:
+        if not 0 < term.cutoff <= cutoff:
+            raise ValueError(f"its cutoff of {cutoff} is less than the {term.cutoff} of {term.name}")
+        if not set(term.species) - {"*"} <= set(species):
+            raise ValueError(f"its term {term.name} has a species that is not among {', '.join(species)}")
+    return descriptors
+
+
+def _sums(target, header, arrays, width, n_structures):
+    """Sums of one target, which fit together."""
+    n_rows = _integer(header["n_rows"], target)
+    weight = _number(f"weight of the {target} rows", header["weight_sums"][target])
+    most = n_structures * _ROWS[target] if target != "force" else math.inf
+    if n_rows % _ROWS[target] or n_rows > most or (n_rows and not n_structures):
+        raise ValueError(f"{n_rows} {target} rows do not fit to {n_structures} structures")
+    if not n_rows:
+        if weight != 0 or target in arrays:
+            raise ValueError(f"it has sums of {target} rows, but no such rows")
+        return Sums(width)
+    if not weight > 0:
+        raise ValueError(f"the weight of its {target} rows is {weight}, not positive")
+    products = _array(arrays, target, (width, width))
+    # Sums of squares and products, but for rounding where a part of the data was taken out.
+    squares = np.diagonal(products)
+    rounding = 1e-9 * np.abs(squares).max()
+    bound = np.sqrt(np.outer(np.maximum(squares, 0.0), np.maximum(squares, 0.0)))
+    if (squares < -rounding).any() or (np.abs(products) > (1.0 + 1e-6) * bound + rounding).any():
+        raise ValueError(f"its {target} products are no sums of squares and products")
+    if (np.abs(products - products.T) > 1e-8 * bound + 1e-3 * rounding).any():
+        raise ValueError(f"its {target} products are not symmetric")
+    return Sums(width, products, weight, n_rows)
+
+
+def _array(arrays, name, shape, is_finite=True):
+    array = arrays[name]
+    if array.dtype.kind != "f" or array.dtype.itemsize != 8 or array.shape != shape:
+        raise ValueError(
+            f"its array {name} is {array.dtype} of shape {array.shape}, not float64 of shape {shape}"
+        )
+    if is_finite and not np.isfinite(array).all():
+        raise ValueError(f"its array {name} has values that are NaN or infinite")
+    return np.ascontiguousarray(array, np.float64)
+
+
+def _integer(data, name):
+    value = data[name]
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise ValueError(f"its {name} is {value!r}, not a number of at least 0")
+    return value
+
+
+def _number(name, value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"its {name} is {value!r}, not a finite number")
+    return float(value)
+
+
+def _digest(header, arrays):
+    """Digest of the header, itself left out, and of the arrays."""
+    text = json.dumps({name: value for name, value in header.items() if name != "digest"}, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()
