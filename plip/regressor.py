@@ -194,9 +194,49 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         else:
             self.descriptors_ = equations.descriptors
             self.n_features_in_ = len(coef)
-            self.intercept_ = equations.reference_energies(coef) if references is None else references
-            self.potential_ = Potential(self.descriptors_, coef, self.intercept_)
+            self._references = references
+            self.potential_ = self._make_potential(coef)
+            self.intercept_ = dict(self.potential_.intercept)
         return self
+
+    def _make_potential(self, coef):
+        """The potential of any coefficients, with the reference energies that go with them."""
+        references = self._references
+        if references is None:
+            references = self.normal_equations_.reference_energies(coef)
+        return Potential(self.descriptors_, coef, references)
+
+    def potential_at(self, n_terms):
+        """The potential of another size on the path, with the reference energies of its own coefficients.
+
+        Parameters
+        ----------
+        n_terms : int
+            Number of terms. ``n_terms_`` gives `potential_` itself; of several models of another size on
+            `path_` it is the last, which is the least penalised.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        ValueError
+            If no model on the path has that many terms, or the descriptors are precomputed.
+        """
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors make no potential: fit structures instead")
+        if not isinstance(n_terms, numbers.Integral) or isinstance(n_terms, bool) or n_terms < 0:
+            raise ValueError(f"n_terms must be an integer of at least 0, got {n_terms!r}")
+        if n_terms == self.n_terms_:
+            return self.potential_
+        rows = np.flatnonzero(self.path_.n_terms == n_terms)
+        if not rows.size:
+            raise ValueError(
+                f"no model on the path has {n_terms} terms; there are those of {_ranges(self.path_.n_terms)}"
+            )
+        return self._make_potential(self.path_.coefs[rows[-1]])
 
     def predict(self, X):
         """Predict total energies.
@@ -308,6 +348,13 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
 def _evaluate(potential, index, atoms, forces, stress):
     with errors_of(index, atoms):
         return potential.evaluate(atoms, forces=forces, stress=stress)
+
+
+def _ranges(sizes):
+    """Sizes as text, such as ``0 to 7, 9, 11 to 20``."""
+    sizes = np.unique(sizes)
+    parts = np.split(sizes, np.flatnonzero(np.diff(sizes) > 1) + 1)
+    return ", ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)
 
 
 class PLIPRegressor(_PLIPModel):

@@ -15,6 +15,7 @@ from ase.constraints import FixAtoms
 from ase.io import read, write
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LassoLarsCV, LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
@@ -35,6 +36,7 @@ from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.metrics import neg_energy_rmse, neg_force_rmse
 from plip.radial import Gaussian
 from plip.report import Evaluation
+from plip.solvers import Path
 
 
 def small_descriptors(**changes):
@@ -1018,3 +1020,69 @@ def test_cross_validation_of_constant_labels(silicon_carbide):
         both = PLIPRegressorCV(small_descriptors(), cv=3).fit(bare, -5.3 * sizes, forces=forces)
     assert np.isfinite(both.cv_results_["mean_error"]).all()
     assert both.selected_size_ > 0
+
+
+# Potentials of other sizes
+
+
+@pytest.mark.parametrize("solver", ["lasso_lars", "omp", "ridge"])
+def test_potential_of_any_size_is_that_of_a_fit_of_that_size(silicon_carbide, solver):
+    train, test = silicon_carbide
+    model = PLIPRegressor(small_descriptors(), solver=solver, alpha=1e-7, max_terms=25).fit(train)
+    assert model.potential_at(model.n_terms_) is model.potential_
+    for size in (np.int64(1), 7, 20):
+        potential = model.potential_at(size)
+        assert len(potential.terms) == size
+        small = PLIPRegressor(small_descriptors(), solver=solver, alpha=1e-7, max_terms=int(size))
+        small.fit_normal_equations(model.normal_equations_)
+        assert small.n_terms_ == size
+        np.testing.assert_allclose(potential.coef, small.potential_.coef, rtol=1e-9)
+        for symbol, energy in small.intercept_.items():
+            assert potential.intercept[symbol] == pytest.approx(energy, rel=1e-12)
+        energy = potential.energy(test[0])
+        assert energy == pytest.approx(small.predict(test[:1])[0], abs=1e-9 * len(test[0]))
+        # The reference energies of the largest model would be wrong by more than this.
+        assert dict(potential.intercept) != model.intercept_
+
+
+def test_potential_of_no_terms_is_the_mean_by_composition(silicon_carbide):
+    model = PLIPRegressor(small_descriptors(), max_terms=5).fit(silicon_carbide[0])
+    nothing = model.potential_at(0)
+    assert nothing.terms == []
+    expected = model.normal_equations_.reference_energies(np.zeros(model.n_features_in_))
+    assert nothing.intercept == expected
+
+
+def test_fixed_reference_energies_stay_fixed_at_every_size(silicon_carbide):
+    given = {"C": -8.0, "Si": -5.0}
+    model = PLIPRegressor(small_descriptors(), max_terms=8, reference_energies=given).fit(silicon_carbide[0])
+    assert model.potential_at(3).intercept == given == model.intercept_
+
+
+def test_sizes_that_the_path_lacks_are_errors(silicon_carbide):
+    model = PLIPRegressor(small_descriptors(), max_terms=6).fit(silicon_carbide[0])
+    with pytest.raises(ValueError, match="has 7 terms; there are those of 0 to 6"):
+        model.potential_at(7)
+    model.path_ = Path(model.path_.alphas[:4], model.path_.coefs[[1, 2, 5, 6]], np.array([1, 2, 5, 6]))
+    with pytest.raises(ValueError, match="there are those of 1 to 2, 5 to 6"):
+        model.potential_at(3)
+    for bad in (-1, 2.0, "2", None, True):
+        with pytest.raises(ValueError, match="n_terms must be an integer"):
+            model.potential_at(bad)
+    with pytest.raises(NotFittedError):
+        PLIPRegressor().potential_at(3)
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    with pytest.raises(ValueError, match="precomputed"):
+        PLIPRegressor("precomputed").fit(X, X.sum(axis=1)).potential_at(1)
+
+
+def test_cross_validated_path_has_potentials_of_every_size(silicon_carbide):
+    train, test = silicon_carbide
+    model = PLIPRegressorCV(small_descriptors(), max_terms=12, cv=3).fit(train)
+    assert model.potential_at(model.n_terms_) is model.potential_
+    single = PLIPRegressor(small_descriptors(), max_terms=12)
+    single.fit_normal_equations(model.normal_equations_)
+    for size in (2, 9):
+        assert model.potential_at(size).energy(test[0]) == pytest.approx(
+            single.potential_at(size).energy(test[0]), abs=1e-8 * len(test[0])
+        )
