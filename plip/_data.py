@@ -4,6 +4,7 @@ import json
 import math
 import re
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -348,7 +349,7 @@ def _check_weights(group, weights):
 def split(data, fraction, seed=0, keep_single_atoms=False):
     """Training and test data, every group by its share.
 
-    Groups of one structure, and the only structures of an element, are trained on.
+    Groups of one structure are trained on, and so is at least one structure of every element.
 
     Parameters
     ----------
@@ -366,19 +367,22 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
     Raises
     ------
     ValueError
-        The test set or the training set would be empty.
+        The training set would be empty.
     """
     n = len(data.structures)
     names = np.zeros(n, int) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
+    elements = [set(atoms.symbols) for atoms in data.structures]
+    counts = Counter(symbol for symbols in elements for symbol in symbols)
     single = np.bincount(names)[names] == 1
+    single |= np.array([any(counts[symbol] == 1 for symbol in symbols) for symbols in elements])
     if keep_single_atoms:
         single |= np.array([len(atoms) == 1 for atoms in data.structures])
     free = np.flatnonzero(~single)
-    n_test = round(fraction * n)
-    if not 1 <= n_test < len(free):
+    n_test = max(1, round(fraction * n))
+    if n_test >= len(free):
         raise ValueError(
-            f"--test-fraction {fraction:g} of {n} structures in {len(set(names))} groups leaves nothing to "
-            f"{'test on' if n_test < 1 else 'train on'}: change it, or name test files with --test"
+            f"--test-fraction {fraction:g} of {n} structures leaves nothing to train on: lower it, or "
+            "name test files with --test"
         )
     names = names[free]
     # The splitter wants two structures of every group, and room for every group on both sides.
@@ -389,9 +393,9 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
     ((_, chosen),) = splitter.split(names, names)
     test = np.zeros(n, bool)
     test[free[chosen]] = True
-    trained = {symbol for k in np.flatnonzero(~test) for symbol in data.structures[k].symbols}
+    trained = set().union(*(elements[k] for k in np.flatnonzero(~test)))
     for k in np.flatnonzero(test):
-        if not trained.issuperset(data.structures[k].symbols):
+        if not elements[k] <= trained:
             test[k] = False
-            trained.update(data.structures[k].symbols)
+            trained |= elements[k]
     return data.take(np.flatnonzero(~test)), data.take(np.flatnonzero(test))

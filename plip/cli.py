@@ -545,4 +545,6 @@ def _read(paths, arguments, required=True):
     from plip._data import Keys, read_files
 
     keys = Keys(**{name: getattr(arguments, option) for name, option in KEYS.items()})
+    if keys.virial is not None and (keys.stress_unit, keys.stress_sign) != ("eV/A^3", "tension"):
+        raise CommandError("--virial-key is in eV: --stress-unit and --stress-sign are for stresses")
     return read_files(paths, keys, required=required, progress=_shows_progress(arguments))
