@@ -386,7 +386,8 @@ def _fit_and_report(settings, train, test, weights, arguments, output, plot):
     except PathError as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
-    _check_terms(model, train)
+    if model.n_terms_ == 0:
+        warnings.warn("no term was kept: the potential is the sum of its reference energies", stacklevel=1)
     # First of all, so that nothing that goes wrong with the report can lose the fit.
     model.potential_.save(output)
     evaluations = {}
@@ -418,33 +419,6 @@ def _check_weights(settings, labels):
                 f"{option} is {settings[name]:g}, but no training structure has such a label: name it with "
                 f"{keys}, or leave {option} out"
             )
-
-
-def _check_terms(model, data):
-    """Refuse a potential without interactions where the cutoff is too short; warn of any other."""
-    if model.n_terms_ > 0:
-        return
-    cutoff = model.descriptors_.cutoff_
-    shortest = _shortest_distance(data.structures)
-    if shortest >= cutoff:
-        raise CommandError(
-            f"no two atoms of the training structures come within the cutoff of {cutoff:g} A (the shortest "
-            f"distance is {shortest:.4g} A): raise --cutoff"
-        )
-    warnings.warn("no term was kept: the potential is the sum of its reference energies", stacklevel=1)
-
-
-def _shortest_distance(structures):
-    from plip._offer import shortest_distance
-
-    reach = 1.0
-    # Beyond, atoms are isolated for any purpose.
-    while reach < 100.0:
-        shortest = shortest_distance(structures, reach)
-        if shortest < reach:
-            return shortest
-        reach *= 2.0
-    return math.inf
 
 
 def _evaluate(arguments):

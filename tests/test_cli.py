@@ -585,7 +585,7 @@ def test_cutoff_below_the_shortest_distance(files, structures, tmp_path, capsys)
     shortest = min(neighbor_list("d", atoms, 3.0).min() for atoms in structures[0])
     for cutoff in ("0.5", f"{shortest - 1e-3:.6f}"):
         message = _fails(capsys, "fit", files["train"], "-o", tmp_path / "no.json", "-q", "--cutoff", cutoff)
-        assert f"{shortest:.4g} A" in message and "--cutoff" in message
+        assert f"{shortest:.4g} A" in message and f"cutoff of {float(cutoff):g} A" in message
     assert not list(tmp_path.iterdir())
 
 
