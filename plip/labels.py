@@ -45,6 +45,7 @@ _LOOKS_LIKE = {
     "force": ("force", "gradient"),
     "virial": ("virial", "stress"),
 }
+_SHORT = {"energy": ("e",), "force": ("f",), "virial": ()}
 _SETTING = ("weight", "cutoff", "sigma", "kinetic", "std", "unit")
 
 _ATTRIBUTES = {"energy": "energy", "force": "forces", "virial": "stress"}
@@ -737,7 +738,9 @@ def _other_names(atoms, target):
     found = []
     for key, value in (atoms.arrays if force else atoms.info).items():
         name = str(key).lower()
-        if any(word in name for word in _SETTING) or not any(word in name for word in _LOOKS_LIKE[target]):
+        if any(word in name for word in _SETTING):
+            continue
+        if name not in _SHORT[target] and not any(word in name for word in _LOOKS_LIKE[target]):
             continue
         try:
             shape = real_array(value, "").shape
@@ -753,8 +756,12 @@ def _warn_of_other_names(X, labels, targets):
     if not labels.targets():
         return  # an error, which names them too
     parts = []
-    for target in targets:
+    for target in TARGETS:
+        if target not in targets:
+            continue
         lacking = np.flatnonzero(~labels.present(target))
+        if target == "virial":
+            lacking = [k for k in lacking if has_full_cell(X[k])]
         names = [name for k in lacking for name in _other_names(X[k], target)]
         if names:
             parts.append(

@@ -137,15 +137,16 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         return clone(as_descriptors(self.descriptors))
 
     def _reading(self):
-        """Which labels to read: those that have a weight. A weight of zero by default drops no hint."""
-        return {
-            "targets": [target for target, name in _WEIGHTS.items() if getattr(self, name) > 0],
-            "hinted": [
-                target
-                for target, name in _WEIGHTS.items()
-                if getattr(self, name) > 0 or getattr(self, name) == self._default(name)
-            ],
-        }
+        """Which labels to read, and of which to point out other names."""
+        targets = [target for target, name in _WEIGHTS.items() if getattr(self, name) > 0]
+        if isinstance(self.reference_energies, str) and "energy" not in targets:
+            # Isolated atoms need no weight to say what they are.
+            targets = ["energy", *targets]
+        # Of a target that has no weight by default a user may well expect that it is fitted.
+        by_default = [
+            target for target, name in _WEIGHTS.items() if getattr(self, name) == self._default(name)
+        ]
+        return {"targets": targets, "hinted": [*targets, *by_default]}
 
     def _default(self, name):
         return inspect.signature(type(self)).parameters[name].default
@@ -468,7 +469,8 @@ class PLIPRegressor(_PLIPModel):
             Structures. A generator is read in batches and never held as a whole (its labels
             must be attached). With "precomputed", an array (n_samples, n_terms).
         y : array_like of float64, shape (n_structures,), or None
-            Total energies in eV; None takes those attached to the structures.
+            Total energies in eV; None takes those attached to the structures. An entry None, here and in
+            `forces` and `stress`, is a structure without this label.
         forces : sequence of array_like, shapes (n_atoms, 3), or None
             Forces in eV/Angstrom; None takes the attached ones.
         stress : array_like, shape (n_structures, 6), or None
@@ -485,7 +487,13 @@ class PLIPRegressor(_PLIPModel):
         Raises
         ------
         TypeError, ValueError
-            If a parameter, a structure or a label is not valid; the message names the structure.
+            If a parameter, a structure or a label is not valid; the message names the structure. Also if a
+            weight is not the default and no structure has a label of its target.
+
+        Warns
+        -----
+        UserWarning
+            Labels that are probably not what was meant; see `plip.labels.read_labels`.
         """
         self._check_parameters()
         if self._is_precomputed():

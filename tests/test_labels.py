@@ -592,6 +592,8 @@ def elsewhere(X, target, key):
         ("forces", "dft_force"),
         ("energy", "REF_energy"),
         ("energy", "E_tot"),
+        ("energy", "E"),
+        ("forces", "f"),
         ("energy", "dft_free_energy"),
         ("stress", "virial"),
         ("stress", "REF_virials"),
@@ -627,6 +629,14 @@ def test_other_names_beside_the_right_ones_are_no_matter():
     del X[2].calc.results["forces"]
     with pytest.warns(UserWarning, match=r"1 of 4 structures have no forces, but arrays\['REF_forces'\]"):
         read_labels(X)
+
+
+def test_a_virial_without_a_volume_gives_no_stress():
+    slab = fcc111("Cu", (1, 1, 3))
+    slab.cell[2] = 0
+    slab.calc = SinglePointCalculator(slab, energy=-1.0, forces=np.ones((3, 3)))
+    slab.info["virial"] = np.eye(3)
+    read_labels([slab])
 
 
 def test_settings_and_texts_are_no_labels():

@@ -848,6 +848,7 @@ def test_scaled_energies_contradict_attached_forces(silicon_carbide):
     assert np.isfinite(scaled.fit(bare, y).predict(bare)).all()
 
 
+@pytest.mark.filterwarnings("ignore:labels and predictions agree")
 def test_scores_against_predictions_warn(fitted, silicon_carbide):
     frames = [atoms.copy() for atoms in silicon_carbide[1][:3]]
     for atoms in frames:
@@ -1002,6 +1003,10 @@ def test_precomputed_descriptors_have_no_species():
 
 def test_reference_energies_of_forces_alone(silicon_carbide):
     bare, _, forces, _ = separate_labels(silicon_carbide[0])
+    lone = [lone_atom("Si", -0.8), lone_atom("C", -1.3)]
+    isolated = PLIPRegressor(small_descriptors(), energy_weight=0.0, max_terms=10)
+    isolated.set_params(reference_energies="isolated").fit([*bare, *lone], forces=[*forces, None, None])
+    assert isolated.intercept_ == {"C": -1.3, "Si": -0.8}
     model = PLIPRegressor(small_descriptors(), reference_energies=REFERENCE, max_terms=10)
     assert model.fit(bare, forces=forces).intercept_ == REFERENCE
 
