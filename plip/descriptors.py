@@ -41,10 +41,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
-    cutoff : float or "auto", default=5.0
-        Cutoff in Angstrom. "auto" takes twice the cube root of the volume per atom of the data (its lower
-        quartile over the structures with three periodic directions; 5 without any), which makes
-        about 33 neighbours in any material.
+    cutoff : float or "auto", default="auto"
+        Cutoff in Angstrom. "auto" encloses about 33 atoms of any material: in crystals twice the cube root of
+        the volume per atom, elsewhere the radius with as many neighbours by the cutoff function. Empty space
+        does not count, and where there is nothing but isolated molecules it is 5. It is no shorter than
+        1.6 times the distance of the nearest neighbours of any species, nor than the cutoff of any
+        interaction.
     two_body : TwoBody, "auto" or None, default="auto"
         Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
     three_body : ThreeBody, "auto" or None, default="auto"
@@ -62,7 +64,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     cutoff_ : float
-        Cutoff in Angstrom.
+        Cutoff in Angstrom: the one given, or the one that "auto" has chosen.
     terms_ : list of Term
         What each column means, in order.
     species_ : tuple of str
@@ -83,7 +85,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        cutoff=5.0,
+        cutoff="auto",
         two_body="auto",
         three_body="auto",
         n_body="auto",
@@ -113,7 +115,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             small four-body interaction, "accurate" a larger one. "extensive" offers 1,598 terms for the most
             accurate potential of any size; its terms take up to twice the time in a simulation.
         **parameters
-            Other parameters of the constructor, such as ``cutoff=5.0``; without it the cutoff is "auto".
+            Other parameters of the constructor, such as ``cutoff=5.0``.
 
         Returns
         -------
@@ -128,12 +130,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Examples
         --------
         >>> PLIPDescriptors.preset("fast")
-        PLIPDescriptors(cutoff='auto', four_body='fast', n_body='fast',
-                        three_body='fast', two_body='fast')
+        PLIPDescriptors(four_body='fast', n_body='fast', three_body='fast',
+                        two_body='fast')
         """
         if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
-        return cls(**{"cutoff": "auto", **dict.fromkeys(_INTERACTIONS, name), **parameters})
+        return cls(**{**dict.fromkeys(_INTERACTIONS, name), **parameters})
 
     def set_params(self, **params):
         """Set parameters, nested ones as ``three_body__max_power``.
@@ -192,7 +194,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     def _chosen_cutoff(self, structures, first):
         value = self.cutoff
         if isinstance(value, str) and value == "auto":
-            return automatic_cutoff(structures, first)
+            given = [getattr(getattr(self, name), "cutoff", None) for name in _INTERACTIONS]
+            # Those that are no lengths are refused when the terms are built.
+            given = [own for own in given if isinstance(own, numbers.Real) and math.isfinite(own)]
+            return max([automatic_cutoff(structures, first), *map(float, given)])
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
         return float(value)

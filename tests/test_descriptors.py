@@ -52,7 +52,7 @@ def test_constructor_only_assigns():
 def test_defaults():
     parameters = PLIPDescriptors().get_params(deep=False)
     assert parameters == {
-        "cutoff": 5.0,
+        "cutoff": "auto",
         "two_body": "auto",
         "three_body": "auto",
         "n_body": "auto",

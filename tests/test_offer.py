@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bcc110, bulk, diamond100, fcc111, molecule
+from ase.calculators.morse import MorsePotential
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
-from plip import NormalEquations, PLIPDescriptors
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
 from plip._neighbors import find_neighbors
 from plip._offer import OFFERS, automatic_interactions, count_columns, shortest_distance
 from plip._terms import build_terms
@@ -233,6 +235,39 @@ def test_automatic_cutoff_serves_the_largest_atoms():
     assert cutoff_of(carbon) < 4.0
     nearest = 3**0.5 / 2 * 6.05
     assert cutoff_of(carbon, carbon, carbon, cesium) > 1.5 * nearest
+
+
+def test_cutoffs_of_interactions_are_obeyed():
+    """The automatic cutoff is no shorter; a given one is never changed."""
+    far = ThreeBody(Gaussian(eta=1.0, centers=[2.0, 6.0]), max_power=1, cutoff=7.0)
+    assert PLIPDescriptors(three_body=far).fit([bulk("Si")]).cutoff_ == 7.0
+    near = ThreeBody(Gaussian(eta=1.0, centers=[2.0]), max_power=1, cutoff=3.0)
+    assert PLIPDescriptors(three_body=near).fit([bulk("Si")]).cutoff_ == cutoff_of(bulk("Si"))
+    assert PLIPDescriptors(cutoff=4.7, three_body=near).fit([bulk("Si")]).cutoff_ == 4.7
+    for wrong in ("long", np.nan, -1.0):
+        with pytest.raises(ValueError, match="cutoff"):
+            PLIPDescriptors(three_body=ThreeBody(Gaussian(), cutoff=wrong)).fit([bulk("Si")])
+
+
+@pytest.mark.parametrize("symbol", ["K", "Xe"])
+def test_default_fit_of_large_atoms(symbol):
+    """Their neighbours stand near 5 Angstrom, where a cutoff of 5 leaves nothing but tails of functions."""
+    rng = np.random.default_rng(0)
+    crystal = bulk(symbol, cubic=True)
+    nearest = shortest_distance([crystal], 6.0)
+    reach = {"rcut1": 1.3 * nearest, "rcut2": 1.5 * nearest}
+    structures = []
+    for _ in range(12):
+        atoms = crystal.copy()
+        atoms.set_cell(atoms.cell * rng.uniform(0.97, 1.06), scale_atoms=True)
+        atoms.positions += rng.normal(scale=0.03 * nearest, size=atoms.positions.shape)
+        atoms.calc = MorsePotential(epsilon=0.1, r0=nearest, rho0=5.0, **reach)
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        structures.append(atoms)
+    model = PLIPRegressor(max_terms=50).fit(structures[:9])
+    # Little is asked for: that the neighbours are seen at all.
+    assert model.score(structures[9:]) > 0.8
 
 
 def test_automatic_cutoff_does_not_depend_on_the_cell():
