@@ -519,7 +519,11 @@ def gas(folder, plugin, style, exchange, n_steps):
         "molecule dimer dimer.mol",
         "pair_style plip",
         "pair_coeff * * model.json Cu",
-        f"fix 1 all gcmc 1 20 0 {exchange} full_energy",
+        # Without effect, since there never is an atom of the second group.
+        "group gas type 1",
+        "group wall empty",
+        "neigh_modify exclude group gas wall",
+        f"fix 1 gas gcmc 1 20 0 {exchange} full_energy",
         "variable n equal atoms",
         f"fix 2 all ave/time 1 {n_steps} {n_steps} v_n",
         "thermo_style custom step f_1[4] f_1[6] f_2",
@@ -827,17 +831,20 @@ def test_no_home_folder_to_build_in(monkeypatch):
         plugin_folder()
 
 
-def test_folder_is_made_for_the_user_alone(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "cache" / "plip").mkdir(parents=True)
-    os.chmod(tmp_path / "cache" / "plip", 0o777)
+@pytest.mark.parametrize("there", [False, True])
+def test_folder_is_made_for_the_user_alone(there, monkeypatch, tmp_path):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    if there:
+        (cache / "plip").mkdir(parents=True)
+        os.chmod(cache / "plip", 0o777)
     before = os.umask(0)
     try:
         folder = Path(plugin_folder())
         plip_lammps._make_private(folder)
     finally:
         os.umask(before)
-    for path in (folder, folder.parent):
+    for path in (folder, folder.parent, *([] if there else [cache])):
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
     assert plip_lammps.start() == str(folder)
 
