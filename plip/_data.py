@@ -349,7 +349,7 @@ def _check_weights(group, weights):
 def split(data, fraction, seed=0, keep_single_atoms=False):
     """Training and test data, every group by its share.
 
-    Groups of one structure are trained on, and so is at least one structure of every element.
+    At least one structure of every group and of every element is trained on.
 
     Parameters
     ----------
@@ -371,10 +371,10 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
     """
     n = len(data.structures)
     names = np.zeros(n, int) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
-    elements = [set(atoms.symbols) for atoms in data.structures]
-    counts = Counter(symbol for symbols in elements for symbol in symbols)
-    single = np.bincount(names)[names] == 1
-    single |= np.array([any(counts[symbol] == 1 for symbol in symbols) for symbols in elements])
+    # What the training must know: elements and the group.
+    kinds = [{*atoms.symbols, int(name)} for atoms, name in zip(data.structures, names, strict=True)]
+    counts = Counter(kind for one in kinds for kind in one)
+    single = np.array([any(counts[kind] == 1 for kind in one) for one in kinds])
     if keep_single_atoms:
         single |= np.array([len(atoms) == 1 for atoms in data.structures])
     free = np.flatnonzero(~single)
@@ -393,9 +393,9 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
     ((_, chosen),) = splitter.split(names, names)
     test = np.zeros(n, bool)
     test[free[chosen]] = True
-    trained = set().union(*(elements[k] for k in np.flatnonzero(~test)))
+    trained = set().union(*(kinds[k] for k in np.flatnonzero(~test)))
     for k in np.flatnonzero(test):
-        if not elements[k] <= trained:
+        if not kinds[k] <= trained:
             test[k] = False
-            trained |= elements[k]
+            trained |= kinds[k]
     return data.take(np.flatnonzero(~test)), data.take(np.flatnonzero(test))

@@ -495,7 +495,7 @@ def test_groups_too_small_for_their_share_are_pooled():
         train, test = split(data, 0.1, seed)
         assert sorted([*map(int, train.places), *map(int, test.places)]) == list(range(n))
         # The only structure with germanium is trained on.
-        assert "0" in train.places
+        assert "0" in train.places and set(train.groups) == set(groups)
         assert sorted(test.groups == "bulk") == [False, False, True, True]
         assert len(split(data, 0.001, seed)[1].places) == 1
 

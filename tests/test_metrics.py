@@ -22,6 +22,7 @@ from plip.metrics import (
     force_r2,
     neg_energy_rmse,
     neg_force_rmse,
+    read_groups,
     score,
 )
 
@@ -247,6 +248,17 @@ def test_errors_of_absent_targets_are_left_out(target):
     name = "force" if target == "forces" else target
     assert found[f"{name}_rmse"] == found[f"{name}_mae"] == 0
     assert {key.split("_")[0] for key in found} <= {"n", name}
+
+
+def test_groups_of_structures():
+    X = [bulk("Si") for _ in range(4)]
+    assert read_groups(X) is None
+    X[0].info.update(group="bulk", config_type="other")
+    X[1].info.update(config_type=7, kind="a")
+    X[2].info.update(group=None)
+    assert read_groups(X).tolist() == ["bulk", "7", "(no group)", "(no group)"]
+    assert read_groups(X, "kind").tolist() == ["(no group)", "a", "(no group)", "(no group)"]
+    assert read_groups(X, "missing") is None
 
 
 @pytest.mark.parametrize("model", [Constant(), ConstantPotential()], ids=["regressor", "potential"])
