@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
+from plip._core import check_length
 from plip._design import Design, StructureDesign
 from plip._offer import (
     OFFERS,
@@ -200,6 +201,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             return max([automatic_cutoff(structures, first), *map(float, given)])
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
+        check_length("cutoff", value)
         return float(value)
 
     def _given_species(self):

@@ -305,7 +305,7 @@ def test_automatic_cutoff_is_that_of_the_fit():
     assert descriptors.fit([stretched]).cutoff_ > fixed.cutoff_
 
 
-@pytest.mark.parametrize("cutoff", ["long", np.array([4.0, 5.0]), None, True])
+@pytest.mark.parametrize("cutoff", ["long", np.array([4.0, 5.0]), None, True, -4.0, np.inf, 5e-324, 1e300])
 def test_cutoff_that_is_none(cutoff):
     with pytest.raises(ValueError, match="cutoff must be"):
         PLIPDescriptors(cutoff=cutoff).fit([bulk("Si")])
