@@ -16,12 +16,21 @@ from ase.neighborlist import neighbor_list
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, random_structure, sample
 
-from plip._core import Core, NeighborList, find_neighbors, is_element
+from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
 from plip._design import Design, StructureDesign
 from plip._terms import build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.potential import Potential, check_atoms
-from plip.radial import Gaussian
+from plip.radial import (
+    Gaussian,
+    GaussianType,
+    LennardJones,
+    LogNormal,
+    Lorentzian,
+    Power,
+    Slater,
+    StillingerWeber,
+)
 
 VARIANTS = ("baseline", "avx2", "avx512")
 
@@ -175,6 +184,17 @@ def test_lengths_that_cannot_be_searched():
         with pytest.raises(ValueError, match="cutoff"):
             neighbors(Atoms("Cu"), cutoff)
     assert neighbors(bulk("Cu"), 5e-324).n_pairs == 0
+
+
+def test_pairs_at_the_very_cutoff():
+    # Where the cutoff is a cell vector and a bit more, rounding decides unless there is a margin.
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        length, position = rng.uniform(2.0, 4.0), rng.uniform(0.0, 1.0)
+        n = rng.integers(1, 6)
+        atoms = Atoms("Cu", cell=[length, 100, 100], positions=[[position * length, 0, 0]], pbc=(1, 0, 0))
+        i, *_ = neighbors(atoms, np.nextafter(n * length, 100) * (1 + 1e-12)).to_arrays()
+        assert len(i) == 2 * n
 
 
 def found_by_species(atoms, cutoff):
@@ -381,6 +401,65 @@ def test_switch_is_exact_at_its_ends():
     for r in (0.9499 * r_short, 0.95 * r_short, 0.951 * r_short, 2.0, 1.0499 * r_short, 1.05 * r_short, 2.5):
         atoms = Atoms("Cu2", positions=[[0, 0, 0], [r, 0, 0]])
         assert potential.energy(atoms) == pytest.approx(oracle.oracle_energy(atoms, terms[0]), abs=1e-10)
+
+
+FUNCTIONS = [
+    Gaussian(eta=2.0, centers=2.0),
+    Slater(powers=1.5, zeta=0.8),
+    GaussianType(powers=2.0, zeta=0.4),
+    StillingerWeber(gamma=-1.5, onset=0.9),
+    Power(powers=-3.0),
+    Lorentzian(centers=1.5, exponents=6.0),
+    Lorentzian(centers=1.5, exponents=2.0),
+    LogNormal(onsets=0.5, scales=1.4),
+    LennardJones(sigma=1.9),
+]
+
+
+@pytest.mark.parametrize("switch", [0.0, 2.0])
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.label())
+def test_derivatives_that_tables_are_made_of(function, switch):
+    step = 1e-3
+    for r in (0.7, 1.3, 1.95, 2.04, 2.6, 4.4):
+        near = np.array([radial_function(function, 4.5, switch, r + n * step) for n in range(-3, 4)])
+        differences = np.array([-1, 9, -45, 0, 45, -9, 1]) / 60 @ near / step
+        value, first, second = near[3]
+        scale = np.abs(near).max() + 1e-3
+        # Truncation, and rounding over the step.
+        assert first == pytest.approx(differences[0], abs=1e-8 * scale)
+        assert second == pytest.approx(differences[1], abs=1e-8 * scale)
+        expected = function.evaluate(r)[0] * (1 + np.cos(np.pi * r / 4.5)) / 2
+        if switch == 0.0:
+            assert value == pytest.approx(expected, rel=1e-13)
+
+
+def test_powers_that_overflow():
+    function = Lorentzian(centers=1.0, exponents=1000.0)
+    for r in (0.0, 0.5, 1.0, 1.99, 2.0, 2.01, 4.0):
+        assert np.isfinite(radial_function(function, 5.0, 0.0, r)).all()
+
+
+def test_last_interval_before_the_cutoff():
+    # Distances below the cutoff that the spacing of the table rounds up to it.
+    reached = 0
+    for cutoff in np.linspace(3.0, 5.0, 200):
+        r = np.nextafter(cutoff, 0.0)
+        if int(r * (1.0 / (cutoff / 256))) < 256:
+            continue
+        reached += 1
+        atoms = Atoms("Cu2", positions=[[0, 0, 0], [r, 0, 0]])
+        terms = build_terms(
+            ["Cu"],
+            cutoff,
+            two_body=TwoBody(Gaussian(eta=1.0, centers=2.0)),
+            three_body=ThreeBody(Gaussian(eta=1.0, centers=2.0), 2),
+        )
+        potential = Potential(
+            SimpleNamespace(terms_=terms, species_=("Cu",)), np.ones(len(terms)), {"Cu": 0.0}
+        )
+        energies, forces, strain, _ = evaluate(core_of(potential), potential, atoms, skin=0.1)
+        np.testing.assert_allclose(np.concatenate([energies, forces.ravel(), strain]), 0.0, atol=1e-12)
+    assert reached > 5
 
 
 # Threads, blocks, skin

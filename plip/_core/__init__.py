@@ -9,6 +9,7 @@ from plip._core._evaluate import (
     check_terms,
     find_neighbors,
     is_element,
+    radial_function,
 )
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "check_terms",
     "find_neighbors",
     "is_element",
+    "radial_function",
 ]

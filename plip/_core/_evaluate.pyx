@@ -32,6 +32,7 @@ cdef extern from "plip_core.h" nogil:
         double switch_distance
         double coefficient
 
+    void plip_radial(int, double, double, double, double, double, double *)
     int plip_check_length(const char *, double, char *)
     int plip_check_radial(int, double, double, char *)
     int plip_check_power(int, const int *, char *)
@@ -94,6 +95,7 @@ __all__ = [
     "check_terms",
     "find_neighbors",
     "is_element",
+    "radial_function",
 ]
 
 KINDS = {
@@ -157,6 +159,31 @@ def check_terms(species, terms):
         _set_term(&record, index, term, coefficient)
         if plip_check_term(len(index), &record, error):
             raise ValueError(f"term {n}: {error.decode()}")
+
+
+def radial_function(function, double cutoff, double switch_distance, double r):
+    """Value, first and second derivative of g(r) as the tables are made from it.
+
+    Parameters
+    ----------
+    function : RadialFamily
+        A scalar instance.
+    cutoff : float
+        Angstrom.
+    switch_distance : float
+        Angstrom; 0 for no switch.
+    r : float
+        Angstrom.
+
+    Returns
+    -------
+    tuple of float
+        g, g' in 1/Angstrom and g'' in 1/Angstrom^2.
+    """
+    cdef double[3] result
+    p, q = function.kernel_parameters()
+    plip_radial(function.code, p, q, cutoff, switch_distance, r, result)
+    return result[0], result[1], result[2]
 
 
 cdef _set_power(int *powers, power):

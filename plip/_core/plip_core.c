@@ -115,8 +115,10 @@ static void release(struct block *pool)
 
 #if defined(__GNUC__)
 #define FORCE_INLINE inline __attribute__((always_inline))
+#define ALIGNED(bytes) __attribute__((aligned(bytes)))
 #else
 #define FORCE_INLINE inline
+#define ALIGNED(bytes)
 #endif
 
 #if defined(__has_builtin)
@@ -459,10 +461,13 @@ static void make_tables(builder *b, section *part, double cutoff)
             break;
     }
     for (k = 0; k < 2; k++) {
-        size_t size = (size_t)(n_intervals + 1) * 3 * tables[k]->n_columns;
-        double *knots = KEEP(size, double);
+        size_t size = (size_t)(n_intervals + 1) * 3 * tables[k]->n_columns, last;
+        /* Behind the last knot comes one that nobody may read: NaN would show it. */
+        double *knots = KEEP(size + 3 * tables[k]->n_columns, double);
         unsigned char *exact = KEEP(n_intervals + 1, unsigned char);
         memcpy(knots, tables[k]->knots, size * sizeof(double));
+        for (last = size; last < size + 3 * tables[k]->n_columns; last++)
+            knots[last] = NAN;
         memcpy(exact, tables[k]->exact, (size_t)n_intervals + 1);
         exact[n_intervals] = 1; /* r just below the cutoff may round into the interval behind the last */
         tables[k]->knots = knots;
@@ -952,27 +957,14 @@ static void check_terms(builder *b)
     }
 }
 
-plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
-                            const char *simd, char *error)
+/* May leave by longjmp. */
+static void make_potential(builder *b, int n_species, const double *reference_energies, const char *simd)
 {
-    builder state, *const b = &state;
-    plip_potential *const potential = calloc(1, sizeof *potential);
+    plip_potential *const potential = b->potential;
+    const plip_term *const terms = b->terms;
+    const int n_terms = b->n_terms;
     int n, k, arm;
 
-    if (!potential) {
-        snprintf(error, PLIP_ERROR_LENGTH, "out of memory");
-        return NULL;
-    }
-    memset(b, 0, sizeof *b);
-    b->error = error;
-    b->potential = potential;
-    b->terms = terms;
-    b->n_terms = n_terms;
-    if (setjmp(b->failed)) {
-        release(b->scratch);
-        plip_free(b->potential);
-        return NULL;
-    }
     if (n_species < 1 || n_terms < 0)
         fail(b, "a potential needs at least one species");
     potential->n_species = n_species;
@@ -1002,6 +994,39 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
         potential->max_open = size > potential->max_open ? size : potential->max_open;
     }
     potential->max_four_body += 2 * potential->max_open * potential->lanes;
+}
+
+/* A function of its own: no variable of its caller lives across setjmp. */
+static int try_potential(builder *b, int n_species, const double *reference_energies, const char *simd)
+{
+    if (setjmp(b->failed))
+        return -1;
+    make_potential(b, n_species, reference_energies, simd);
+    return 0;
+}
+
+plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
+                            const char *simd, char *error)
+{
+    builder *b = calloc(1, sizeof *b);
+    plip_potential *potential = calloc(1, sizeof *potential);
+
+    snprintf(error, PLIP_ERROR_LENGTH, "out of memory");
+    if (b && potential) {
+        b->error = error;
+        b->potential = potential;
+        b->terms = terms;
+        b->n_terms = n_terms;
+        if (try_potential(b, n_species, reference_energies, simd)) {
+            plip_free(potential);
+            potential = NULL;
+        }
+        release(b->scratch);
+    } else {
+        free(potential);
+        potential = NULL;
+    }
+    free(b);
     return potential;
 }
 

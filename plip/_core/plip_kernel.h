@@ -205,7 +205,7 @@ static double NAME(couple)(const plip_potential *potential, const centre_plan *p
                            double *adjoints)
 {
     VECTOR energy = {0}, energies[7] = {{0}};
-    double sum[LANES] __attribute__((aligned(64)));
+    double sum[LANES] ALIGNED(64);
     int m, n, k;
 
     for (m = 0; m < plan->n_moments; m++)
@@ -617,7 +617,7 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
                                     dg + k * LANES, columns, pairs->monomials, stride, work->sums);
             }
             for (j = 0; j < near; j++) {
-                double sum[4] __attribute__((aligned(32)));
+                double sum[4] ALIGNED(32);
                 if (scalars) {
                     double *t = work->sums + ((size_t)j * 4 + 3) * LANES;
                     STORE(t, LOAD(t) + NAME(scalar_slope)(adjoint, scalar + (size_t)j * scalars, scalars));
@@ -632,7 +632,7 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
             done = near;
         }
         for (j = done; j < n; j++) {
-            double sum[LANES] __attribute__((aligned(64))), t = 0.0;
+            double sum[LANES] ALIGNED(64), t = 0.0;
             if (scalars) {
                 STORE(sum, NAME(scalar_slope)(adjoint, scalar + (size_t)j * scalars, scalars));
                 t = NAME(total)(sum);

@@ -47,9 +47,15 @@ static void family_value(int family, double p, double q, double r, double *resul
     case PLIP_LORENTZIAN:
         x = r - p;
         v = 1.0 / (pow(x, q) + 1.0);
-        a = q * pow(x, q - 1.0);
-        dv = -a * v * v;
-        ddv = (-q * (q - 1.0) * pow(x, q - 2.0) + 2.0 * a * a * v) * v * v;
+        if (fabs(x) > 1.0) { /* powers of x may overflow where the function has vanished */
+            a = 1.0 - v;
+            dv = -q / x * a * v;
+            ddv = q / (x * x) * a * v * (1.0 - q + 2.0 * q * a);
+        } else {
+            a = q * pow(x, q - 1.0);
+            dv = -a * v * v;
+            ddv = (-q * (q - 1.0) * pow(x, q - 2.0) + 2.0 * a * a * v) * v * v;
+        }
         break;
     case PLIP_LOG_NORMAL:
         x = r - p;

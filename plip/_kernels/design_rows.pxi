@@ -7,57 +7,59 @@
 # f function set, g group of fields, a function, b field, x Cartesian component.
 
 from libc.math cimport M_PI, cos, exp, log, pow, sin
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cdef extern from "lanes.h" nogil:
     enum:
         LANES
-    double *new_numbers(long count)
+    double *new_numbers(ptrdiff_t count)
     void free_numbers(double *numbers)
     void gaussians(int count, const double *p, const double *q, double r, double f, double df,
                    double *value, double *derivative)
-    void angular_components(long n_neighbors, int begin, int end, const int *source, const int *axis,
-                            const double *factor, const double *direction, double *component, long stride)
-    void product(long rows, long columns, long length, const double *a, long step_i, long step_m,
-                 const double *b, long stride_b, double *c, long stride_c)
-    void add_product(long rows, long columns, long length, const double *a, long step_i, long step_m,
-                     const double *b, long stride_b, double *c, long stride_c)
+    void angular_components(ptrdiff_t n_neighbors, int begin, int end, const int *source, const int *axis,
+                            const double *factor, const double *direction, double *component, ptrdiff_t stride)
+    void product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
+                 const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
+    void add_product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
+                     const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
     ctypedef struct pair_fields:
         int degree, n_components, with_virial
-        long width
+        ptrdiff_t width
         const double *of_atoms
-        long state_size
+        ptrdiff_t state_size
         const double *of_atom
         double parity
-        long n_neighbors
+        ptrdiff_t n_neighbors
         const int *neighbor
         const double *distance
         const double *direction
         const double *component
-        long stride
+        ptrdiff_t stride
         const int *lower
         const double *lower_weight
         double *scratch
         const double *own
-        long own_stride
+        ptrdiff_t own_stride
         double n_own
     void fields(const pair_fields *g, double *by_derivative, double *by_value)
-    void powers_of_cosine(int n_degrees, const double *table, long stride, long count, long length,
+    void powers_of_cosine(int n_degrees, const double *table, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t length,
                           double *sums)
-    void add_to_columns(long count, const int *column, const int *place, const double *coefficient,
-                        double factor, const double *sums, long step, double *rows, long stride)
-    void diagonal_product(long n_outputs, long width, long length, int angular, const double *derivative,
-                          const double *value, long stride, const double *by_derivative,
-                          const double *by_value, double *sum, long step)
-    void constant_fields(const pair_fields *g, const double *derivative, long stride, double *sum, long step)
+    void add_to_columns(ptrdiff_t count, const int *column, const int *place, const double *coefficient,
+                        double factor, const double *sums, ptrdiff_t step, double *rows, ptrdiff_t stride)
+    void diagonal_product(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t length, int angular, const double *derivative,
+                          const double *value, ptrdiff_t stride, const double *by_derivative,
+                          const double *by_value, double *sum, ptrdiff_t step)
+    void constant_fields(const pair_fields *g, const double *derivative, ptrdiff_t stride, double *sum, ptrdiff_t step)
 
 # Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
 cdef enum:
     FUNCTION_SET, LOWEST, HIGHEST, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
 
 
-cdef inline long padded(long count) noexcept nogil:
+cdef inline ptrdiff_t padded(ptrdiff_t count) noexcept nogil:
     return (count + LANES - 1) // LANES * LANES
 
 
@@ -113,11 +115,11 @@ cdef inline double integer_power(double x, int power) noexcept nogil:
 cdef struct Bucket:
     # The neighbours of one species of one atom, and what the kernels compute of them. Neighbours
     # are ordered by cutoff class, so that those of each function set come first.
-    long capacity
-    long stride        # of the arrays with one row per component
-    long *order
+    ptrdiff_t capacity
+    ptrdiff_t stride        # of the arrays with one row per component
+    ptrdiff_t *order
     int *neighbor
-    long *within       # [class] number of neighbours
+    ptrdiff_t *within       # [class] number of neighbours
     double *distance
     double *direction  # [x][neighbour] unit vectors, and a row of ones
     double *component  # [component of the angular bases][neighbour]
@@ -133,12 +135,12 @@ cdef class Kernel:
 
     cdef readonly int n_terms, n_species, state_size
     cdef int n_sets, n_classes, n_halves, widest_field
-    cdef long n_values, n_own, n_sums, most_components
+    cdef ptrdiff_t n_values, n_own, n_sums, most_components
     cdef const int[::1] set_first, set_count, set_class, set_degree, set_basis, set_gaussian, function_code
     cdef const int[::1] group_first, moment_first, power_first, product_first, halves, basis_degree
     cdef const int[:, ::1] groups, moments, powers, products, first_component, source, axis
     cdef const int[:, :, ::1] lower
-    cdef const long long[::1] value_first, own_first
+    cdef const int64_t[::1] value_first, own_first
     cdef const double[::1] class_cutoff, function_p, function_q, switch_range
     cdef const double[::1] product_weight, contraction_weight
     cdef const int[::1] scatter_column, scatter_place
@@ -216,18 +218,18 @@ cdef class Kernel:
         """Number of components of one degree in the angular basis of a function set."""
         return self.component(f, degree + 1) - self.component(f, degree)
 
-    cdef int allocate(self, Bucket *bucket, const long long[::1] first_as, int n_outputs) except -1 nogil:
+    cdef int allocate(self, Bucket *bucket, const int64_t[::1] first_as, int n_outputs) except -1 nogil:
         """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
-        cdef long k, capacity = 1
-        cdef long n_field = n_outputs * self.widest_field
+        cdef ptrdiff_t k, capacity = 1
+        cdef ptrdiff_t n_field = n_outputs * self.widest_field
         for k in range(first_as.shape[0] - 1):
             capacity = max(capacity, first_as[k + 1] - first_as[k])
         bucket.capacity = capacity
         # An odd number of cache lines, so that components do not compete for the same part of the cache.
         bucket.stride = ((capacity + 7) // 8 | 1) * 8
-        bucket.order = <long *>malloc(capacity * sizeof(long))
+        bucket.order = <ptrdiff_t *>malloc(capacity * sizeof(ptrdiff_t))
         bucket.neighbor = <int *>malloc(capacity * sizeof(int))
-        bucket.within = <long *>malloc(self.n_classes * sizeof(long))
+        bucket.within = <ptrdiff_t *>malloc(self.n_classes * sizeof(ptrdiff_t))
         bucket.distance = new_numbers(capacity)
         bucket.direction = new_numbers(4 * bucket.stride)
         bucket.component = new_numbers(self.contraction_weight.shape[0] * bucket.stride)
@@ -264,13 +266,13 @@ cdef class Kernel:
         free_numbers(bucket.scratch)
         free_numbers(bucket.sums)
 
-    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint for_gradient, long begin, long end,
+    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint for_gradient, ptrdiff_t begin, ptrdiff_t end,
                    const double[:, ::1] vector_pc, const double[::1] distance_p) noexcept nogil:
         """Directions, angular and radial functions of the pairs [begin, end) of species s and t.
 
         Gradients need no angular functions of the highest degree.
         """
-        cdef long p, k, count = 0, m, width
+        cdef ptrdiff_t p, k, count = 0, m, width
         cdef int c, f, a, x, basis, degree
         cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
         cdef double lower = 0.0
@@ -338,7 +340,7 @@ cdef class Kernel:
     def moments_and_values(
         self,
         const int[::1] species_a,
-        const long long[::1] first_as,
+        const int64_t[::1] first_as,
         const double[:, ::1] vector_pc,
         const double[::1] distance_p,
         double[:, ::1] state,
@@ -376,10 +378,10 @@ cdef class Kernel:
 
     cdef void add_values(
         self, Bucket *bucket, double *value_sums, double *own_sums, const int[::1] species_a,
-        const long long[::1] first_as, const double[:, ::1] vector_pc, const double[::1] distance_p,
+        const int64_t[::1] first_as, const double[:, ::1] vector_pc, const double[::1] distance_p,
         double[:, ::1] state, double[::1] values
     ) noexcept nogil:
-        cdef long i, k, b, width, n_b, m, target
+        cdef ptrdiff_t i, k, b, width, n_b, m, target
         cdef int s, t, f, g, degree, e, n_components
         cdef const double *weight
         cdef double *row
@@ -468,12 +470,12 @@ cdef class Kernel:
     def derivative_rows(
         self,
         const int[::1] species_a,
-        const long long[::1] first_as,
+        const int64_t[::1] first_as,
         const int[::1] neighbor_p,
         const double[:, ::1] vector_pc,
         const double[::1] distance_p,
         const double[:, ::1] state,
-        long first_atom,
+        ptrdiff_t first_atom,
         double[:, ::1] force_rows,
         double[:, ::1] virial_rows,
     ):
@@ -500,11 +502,11 @@ cdef class Kernel:
             self.release(&bucket)
 
     cdef void add_rows(
-        self, Bucket *bucket, const int[::1] species_a, const long long[::1] first_as,
+        self, Bucket *bucket, const int[::1] species_a, const int64_t[::1] first_as,
         const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
-        const double[:, ::1] state, long first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
+        const double[:, ::1] state, ptrdiff_t first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
-        cdef long n, k, p, row
+        cdef ptrdiff_t n, k, p, row
         cdef int s, t
         for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
             s = species_a[n]
@@ -527,13 +529,13 @@ cdef class Kernel:
                                   virial_rows)
 
     cdef void add_pass(
-        self, Bucket *bucket, int centre, int arm, long n, bint neighbor_is_centre, bint atom_is_centre,
-        const double[:, ::1] state, long row, double[:, ::1] force_rows, double[:, ::1] virial_rows
+        self, Bucket *bucket, int centre, int arm, ptrdiff_t n, bint neighbor_is_centre, bint atom_is_centre,
+        const double[:, ::1] state, ptrdiff_t row, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
         cdef int g, f, degree, x, e, n_degrees
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
-        cdef long m, width, n_b, length, step, state_place
+        cdef ptrdiff_t m, width, n_b, length, step, state_place
         cdef pair_fields pairs
         cdef double *derivative
         cdef double *value
