@@ -13,7 +13,7 @@ import ase.db
 import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread
-from ase.io.formats import filetype, parse_filename
+from ase.io.formats import filetype, string2index
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm import tqdm
 
@@ -164,19 +164,34 @@ def _names(source):
     return ", ".join(str(name) for name in source if name not in _GEOMETRY) or "nothing"
 
 
+def _part(path):
+    """Name of a file, and the index, slice or selection (str) of what is wanted of it, or None."""
+    if Path(path).exists():
+        return path, None
+    name, _, part = path.rpartition("@")
+    try:
+        return name, string2index(part)
+    except ValueError:
+        return name, part
+
+
 def _iterate(path):
-    name, index = parse_filename(path)
-    return _rows(name, index) if filetype(name) in _DATABASES else iread(path)
+    name, part = _part(path)
+    if filetype(name) in _DATABASES:
+        return _rows(name, part)
+    if isinstance(part, str):
+        raise ValueError(f"{part!r} is neither an index nor a slice")
+    return iread(name, part, do_not_split_by_at_sign=True)
 
 
-def _rows(name, index):
+def _rows(name, part):
     """Structures of an ASE database with key-value pairs and data, which ASE's reader leaves out."""
     with ase.db.connect(name, serial=True) as database:
-        rows = database.select(index if isinstance(index, str) else None)
-        if isinstance(index, int):
-            rows = [list(rows)[index]]
-        elif isinstance(index, slice):
-            rows = list(rows)[index]
+        rows = database.select(part if isinstance(part, str) else None)
+        if isinstance(part, int):
+            rows = [list(rows)[part]]
+        elif isinstance(part, slice):
+            rows = list(rows)[part]
         for row in rows:
             atoms = row.toatoms()
             # In `info` too: the virial of three atoms has the shape of their forces.
@@ -189,11 +204,13 @@ def _rows(name, index):
 
 def _places(path, n):
     """Names of the n structures that were read from a path."""
-    name, index = parse_filename(path)
-    if isinstance(index, int) and index >= 0:
-        return [f"{name}, structure {index}"]
-    if isinstance(index, slice) and (index.start or 0) >= 0 and (index.step or 1) > 0:
-        start, step = index.start or 0, index.step or 1
+    name, part = _part(path)
+    if part is None:
+        part = slice(None)
+    if isinstance(part, int) and part >= 0:
+        return [f"{name}, structure {part}"]
+    if isinstance(part, slice) and (part.start or 0) >= 0 and (part.step or 1) > 0:
+        start, step = part.start or 0, part.step or 1
         return [f"{name}, structure {start + step * k}" for k in range(n)]
     # Only the reader knows where these are in the file.
     return [f"{path}, structure {k}" for k in range(n)]
@@ -283,7 +300,7 @@ def read_group_weights(path, groups):
     text = Path(path).read_text(encoding="utf-8")
     try:
         table = _parse_json(text) if text.lstrip().startswith("{") else _parse_lines(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: {error}") from error
     if groups is None:
         raise ValueError(f"{path}: there are no groups: name their key in info with --group-key")
@@ -338,7 +355,7 @@ def _check_weights(group, weights):
             raise ValueError(f"group {group!r}: {name!r} is none of energy, force, stress")
         try:
             value = math.nan if isinstance(weight, bool) else float(weight)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             value = math.nan
         if not 0 <= value < math.inf:
             raise ValueError(f"group {group!r}: a weight must be a number of at least 0, got {weight!r}")

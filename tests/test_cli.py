@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import ase.db
 import numpy as np
@@ -433,6 +434,8 @@ def test_weights_of_groups_by_target(text, files, structures, tmp_path, capsys):
         (f'{{"{GROUP}": true}}', "at least 0"),
         (f'{{"{GROUP}": [1, 2, 3]}}', "at least 0"),
         (f'{{"{GROUP}": 1', "weights:"),
+        (f'{{"{GROUP}": 1{"0" * 400}}}', "at least 0"),
+        ('{"a":' * 100_000, "weights:"),
     ],
 )
 def test_wrong_files_of_weights(text, expected, files, tmp_path, capsys):
@@ -547,9 +550,21 @@ def test_databases(name, files, structures, tmp_path, capsys):
         ("@config_type=type-1", None),
     ):
         assert main(["evaluate", files["model"], path + slice_, *keys]) == 0
-        found = _sizes(capsys.readouterr().out, "data")[0]
+        captured = capsys.readouterr()
+        assert captured.err == ""
+        found = _sizes(captured.out, "data")[0]
         assert found == (len(structures[1]) // 2 if n is None else n)
     assert "--energy-key" in _fails(capsys, "evaluate", files["model"], path)
+
+
+def test_sign_in_the_name_of_a_file(files, capsys, tmp_path):
+    path = tmp_path / "train@300.xyz"
+    path.write_bytes(Path(files["test"]).read_bytes())
+    for part, n in (("", len(read(files["test"], ":"))), ("@:2", 2)):
+        assert main(["evaluate", files["model"], f"{path}{part}", "-q"]) == 0
+        captured = capsys.readouterr()
+        assert (captured.err, _sizes(captured.out, "data")[0]) == ("", n)
+    assert "'one' is neither" in _fails(capsys, "evaluate", files["model"], f"{path}@one", "-q")
 
 
 def test_database_with_calculated_labels(files, structures, tmp_path, capsys):
