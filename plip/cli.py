@@ -72,6 +72,8 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
+        # Shown whatever filters the environment sets: a warning neither disappears nor ends a command.
+        warnings.simplefilter("default", UserWarning)
         try:
             arguments.run(arguments)
         except KeyboardInterrupt:
