@@ -187,8 +187,8 @@ def test_lengths_that_cannot_be_searched():
 
 
 def test_pairs_at_the_very_cutoff():
-    # Atoms many cells away, pairs closer than the cutoff by the last bits: rounding loses some of them, unless
-    # there is a margin for it.
+    # Atoms many cells away, pairs closer than the cutoff by the last bits: rounding loses some of them,
+    # unless there is a margin for it.
     rng = np.random.default_rng(0)
     for _ in range(300):
         length, n = rng.uniform(2.0, 4.0), int(rng.integers(1, 4))
@@ -444,6 +444,40 @@ def test_powers_that_overflow():
     function = Lorentzian(centers=1.0, exponents=1000.0)
     for r in (0.0, 0.5, 1.0, 1.99, 2.0, 2.01, 4.0):
         assert np.isfinite(radial_function(function, 5.0, 0.0, r)).all()
+
+
+def lennard_jones_triplets(positions, weights, sigma, cutoff):
+    """Three-body energy by pairs of neighbours, in extended precision: nothing is subtracted."""
+    energy = np.longdouble(0.0)
+    for i in range(len(positions)):
+        d = np.delete(positions, i, axis=0) - positions[i]
+        r = np.sqrt((d**2).sum(axis=1))
+        x = (sigma / r) ** 6
+        fc = (1 + np.cos(np.longdouble("3.14159265358979323846") * r / cutoff)) / 2
+        g = np.where(r < cutoff, 4 * (x * x - x) * fc, 0)
+        for j, k in itertools.combinations(range(len(r)), 2):
+            cosine = d[j] @ d[k] / (r[j] * r[k])
+            energy += g[j] * g[k] * sum(w * cosine**power for power, w in enumerate(weights))
+    return energy
+
+
+@pytest.mark.parametrize("distance", [0.8, 1.0, 1.1, 1.3])
+def test_steep_functions_at_short_distance(distance):
+    # The part of a neighbour with itself, which is subtracted, is 1e5 times what remains.
+    sigma, weights = 2.3, [0.3, -0.2, 0.5]
+    terms = build_terms(["Cu"], 5.0, three_body=ThreeBody(LennardJones(sigma=sigma), max_power=2))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), weights, {"Cu": 0.0})
+    positions = np.array([[0, 0, 0], [distance, 0, 0], [0.3, 2.6, 0.4], [2.9, 1.0, 0.2]])
+    forces = potential.forces(Atoms("Cu4", positions=positions))
+    step = np.longdouble(2e-4)
+    for axis in range(3):
+        energies = []
+        for n in range(-3, 4):
+            moved = positions.astype(np.longdouble)
+            moved[1, axis] += n * step
+            energies.append(lennard_jones_triplets(moved, weights, sigma, 5.0))
+        expected = -(np.array([-1, 9, -45, 0, 45, -9, 1]) @ energies) / 60 / step
+        assert forces[1, axis] == pytest.approx(float(expected), abs=1e-9 * np.abs(forces).max())
 
 
 def test_last_interval_before_the_cutoff():

@@ -20,6 +20,8 @@
 #define MAX_KINKS 16
 /* Shorter distances than this part of the cutoff do not make a table finer: they are rare, and exact. */
 #define RARE 0.25
+/* eV, see mark_steep */
+#define STEEP 10.0
 
 #define ALIGNMENT 64
 
@@ -435,6 +437,28 @@ static int fill_table(const plip_potential *potential, table *t, int n_intervals
     return left_over;
 }
 
+/* Where the product of two functions that is subtracted for a neighbour itself is large, and larger than the moments
+ * that the tables were made for, errors of the tables no longer cancel: the exact functions do, but for rounding. */
+static void mark_steep(builder *b, section *part)
+{
+    const plip_potential *potential = b->potential;
+    int n, c, k;
+
+    for (n = 0; n < part->n_intervals; n++)
+        for (c = 0; c < part->scalar.n_columns && !(part->scalar.exact[n] && part->angular.exact[n]); c++)
+            for (k = 0; k < part->scalar.columns[c].n_products; k++) {
+                const product *own = part->scalar.columns[c].products + k;
+                double first[3], second[3];
+                if (own->b < 0)
+                    continue;
+                function_value(potential, own->a, (n + 0.5) * part->spacing, first);
+                function_value(potential, own->b, (n + 0.5) * part->spacing, second);
+                if (fabs(own->weight * first[0] * second[0]) > STEEP &&
+                    (fabs(first[0]) > b->bounds[own->a] || fabs(second[0]) > b->bounds[own->b]))
+                    part->scalar.exact[n] = part->angular.exact[n] = 1;
+            }
+}
+
 static void make_tables(builder *b, section *part, double cutoff)
 {
     plip_potential *potential = b->potential;
@@ -473,6 +497,7 @@ static void make_tables(builder *b, section *part, double cutoff)
         tables[k]->knots = knots;
         tables[k]->exact = exact;
     }
+    mark_steep(b, part);
     part->inverse_spacing = 1.0 / part->spacing;
     potential->table_error = fmax(potential->table_error, 2.0 * error);
 }
