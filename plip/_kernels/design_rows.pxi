@@ -15,51 +15,53 @@ from libc.string cimport memset
 cdef extern from "lanes.h" nogil:
     enum:
         LANES
-    double *new_numbers(ptrdiff_t count)
+    ctypedef ptrdiff_t isize
+    double *new_numbers(isize count)
     void free_numbers(double *numbers)
     void gaussians(int count, const double *p, const double *q, double r, double f, double df,
                    double *value, double *derivative)
-    void angular_components(ptrdiff_t n_neighbors, int begin, int end, const int *source, const int *axis,
-                            const double *factor, const double *direction, double *component, ptrdiff_t stride)
-    void product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
-                 const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
-    void add_product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
-                     const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
+    void angular_components(isize n_neighbors, int begin, int end, const int *source, const int *axis,
+                            const double *factor, const double *direction, double *component, isize stride)
+    void product(isize rows, isize columns, isize length, const double *a, isize step_i, isize step_m,
+                 const double *b, isize stride_b, double *c, isize stride_c)
+    void add_product(isize rows, isize columns, isize length, const double *a, isize step_i, isize step_m,
+                     const double *b, isize stride_b, double *c, isize stride_c)
     ctypedef struct pair_fields:
         int degree, n_components, with_virial
-        ptrdiff_t width
+        isize width
         const double *of_atoms
-        ptrdiff_t state_size
+        isize state_size
         const double *of_atom
         double parity
-        ptrdiff_t n_neighbors
+        isize n_neighbors
         const int *neighbor
         const double *distance
         const double *direction
         const double *component
-        ptrdiff_t stride
+        isize stride
         const int *lower
         const double *lower_weight
         double *scratch
         const double *own
-        ptrdiff_t own_stride
+        isize own_stride
         double n_own
     void fields(const pair_fields *g, double *by_derivative, double *by_value)
-    void powers_of_cosine(int n_degrees, const double *table, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t length,
+    void powers_of_cosine(int n_degrees, const double *table, isize stride, isize count, isize length,
                           double *sums)
-    void add_to_columns(ptrdiff_t count, const int *column, const int *place, const double *coefficient,
-                        double factor, const double *sums, ptrdiff_t step, double *rows, ptrdiff_t stride)
-    void diagonal_product(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t length, int angular, const double *derivative,
-                          const double *value, ptrdiff_t stride, const double *by_derivative,
-                          const double *by_value, double *sum, ptrdiff_t step)
-    void constant_fields(const pair_fields *g, const double *derivative, ptrdiff_t stride, double *sum, ptrdiff_t step)
+    void add_to_columns(isize count, const int *column, const int *place, const double *coefficient,
+                        double factor, const double *sums, isize step, double *rows, isize stride)
+    void diagonal_product(isize n_outputs, isize width, isize length, int angular, const double *derivative,
+                          const double *value, isize stride, const double *by_derivative,
+                          const double *by_value, double *sum, isize step)
+    void constant_fields(const pair_fields *g, const double *derivative, isize stride, double *sum,
+                         isize step)
 
 # Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
 cdef enum:
     FUNCTION_SET, LOWEST, HIGHEST, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
 
 
-cdef inline ptrdiff_t padded(ptrdiff_t count) noexcept nogil:
+cdef inline isize padded(isize count) noexcept nogil:
     return (count + LANES - 1) // LANES * LANES
 
 
@@ -115,11 +117,11 @@ cdef inline double integer_power(double x, int power) noexcept nogil:
 cdef struct Bucket:
     # The neighbours of one species of one atom, and what the kernels compute of them. Neighbours
     # are ordered by cutoff class, so that those of each function set come first.
-    ptrdiff_t capacity
-    ptrdiff_t stride        # of the arrays with one row per component
-    ptrdiff_t *order
+    isize capacity
+    isize stride        # of the arrays with one row per component
+    isize *order
     int *neighbor
-    ptrdiff_t *within       # [class] number of neighbours
+    isize *within       # [class] number of neighbours
     double *distance
     double *direction  # [x][neighbour] unit vectors, and a row of ones
     double *component  # [component of the angular bases][neighbour]
@@ -135,7 +137,7 @@ cdef class Kernel:
 
     cdef readonly int n_terms, n_species, state_size
     cdef int n_sets, n_classes, n_halves, widest_field
-    cdef ptrdiff_t n_values, n_own, n_sums, most_components
+    cdef isize n_values, n_own, n_sums, most_components
     cdef const int[::1] set_first, set_count, set_class, set_degree, set_basis, set_gaussian, function_code
     cdef const int[::1] group_first, moment_first, power_first, product_first, halves, basis_degree
     cdef const int[:, ::1] groups, moments, powers, products, first_component, source, axis
@@ -220,16 +222,16 @@ cdef class Kernel:
 
     cdef int allocate(self, Bucket *bucket, const int64_t[::1] first_as, int n_outputs) except -1 nogil:
         """Scratch memory for the largest bucket; n_outputs components of the rows, 0 for moments alone."""
-        cdef ptrdiff_t k, capacity = 1
-        cdef ptrdiff_t n_field = n_outputs * self.widest_field
+        cdef isize k, capacity = 1
+        cdef isize n_field = n_outputs * self.widest_field
         for k in range(first_as.shape[0] - 1):
             capacity = max(capacity, first_as[k + 1] - first_as[k])
         bucket.capacity = capacity
         # An odd number of cache lines, so that components do not compete for the same part of the cache.
         bucket.stride = ((capacity + 7) // 8 | 1) * 8
-        bucket.order = <ptrdiff_t *>malloc(capacity * sizeof(ptrdiff_t))
+        bucket.order = <isize *>malloc(capacity * sizeof(isize))
         bucket.neighbor = <int *>malloc(capacity * sizeof(int))
-        bucket.within = <ptrdiff_t *>malloc(self.n_classes * sizeof(ptrdiff_t))
+        bucket.within = <isize *>malloc(self.n_classes * sizeof(isize))
         bucket.distance = new_numbers(capacity)
         bucket.direction = new_numbers(4 * bucket.stride)
         bucket.component = new_numbers(self.contraction_weight.shape[0] * bucket.stride)
@@ -266,13 +268,13 @@ cdef class Kernel:
         free_numbers(bucket.scratch)
         free_numbers(bucket.sums)
 
-    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint for_gradient, ptrdiff_t begin, ptrdiff_t end,
+    cdef void fill(self, Bucket *bucket, int s, int t, double sign, bint for_gradient, isize begin, isize end,
                    const double[:, ::1] vector_pc, const double[::1] distance_p) noexcept nogil:
         """Directions, angular and radial functions of the pairs [begin, end) of species s and t.
 
         Gradients need no angular functions of the highest degree.
         """
-        cdef ptrdiff_t p, k, count = 0, m, width
+        cdef isize p, k, count = 0, m, width
         cdef int c, f, a, x, basis, degree
         cdef double r, z, f_c, df_c, low, high, u, switch, d_switch, phi, d_phi
         cdef double lower = 0.0
@@ -381,7 +383,7 @@ cdef class Kernel:
         const int64_t[::1] first_as, const double[:, ::1] vector_pc, const double[::1] distance_p,
         double[:, ::1] state, double[::1] values
     ) noexcept nogil:
-        cdef ptrdiff_t i, k, b, width, n_b, m, target
+        cdef isize i, k, b, width, n_b, m, target
         cdef int s, t, f, g, degree, e, n_components
         cdef const double *weight
         cdef double *row
@@ -475,7 +477,7 @@ cdef class Kernel:
         const double[:, ::1] vector_pc,
         const double[::1] distance_p,
         const double[:, ::1] state,
-        ptrdiff_t first_atom,
+        isize first_atom,
         double[:, ::1] force_rows,
         double[:, ::1] virial_rows,
     ):
@@ -504,9 +506,9 @@ cdef class Kernel:
     cdef void add_rows(
         self, Bucket *bucket, const int[::1] species_a, const int64_t[::1] first_as,
         const int[::1] neighbor_p, const double[:, ::1] vector_pc, const double[::1] distance_p,
-        const double[:, ::1] state, ptrdiff_t first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
+        const double[:, ::1] state, isize first_atom, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
-        cdef ptrdiff_t n, k, p, row
+        cdef isize n, k, p, row
         cdef int s, t
         for n in range(first_atom, first_atom + force_rows.shape[0] // 3):
             s = species_a[n]
@@ -529,13 +531,13 @@ cdef class Kernel:
                                   virial_rows)
 
     cdef void add_pass(
-        self, Bucket *bucket, int centre, int arm, ptrdiff_t n, bint neighbor_is_centre, bint atom_is_centre,
-        const double[:, ::1] state, ptrdiff_t row, double[:, ::1] force_rows, double[:, ::1] virial_rows
+        self, Bucket *bucket, int centre, int arm, isize n, bint neighbor_is_centre, bint atom_is_centre,
+        const double[:, ::1] state, isize row, double[:, ::1] force_rows, double[:, ::1] virial_rows
     ) noexcept nogil:
         """The columns of one species of centre with an arm of one species, for the pairs of one bucket."""
         cdef int g, f, degree, x, e, n_degrees
         cdef int n_outputs = 9 if virial_rows.shape[0] else 3
-        cdef ptrdiff_t m, width, n_b, length, step, state_place
+        cdef isize m, width, n_b, length, step, state_place
         cdef pair_fields pairs
         cdef double *derivative
         cdef double *value

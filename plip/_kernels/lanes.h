@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+/* Sizes and places in arrays; long would have 32 bits under Windows. */
+typedef ptrdiff_t isize;
+
 #if defined(__GNUC__)
 #ifdef __AVX512F__
 #define LANES 8
@@ -36,7 +39,7 @@ INLINE void store(double *target, lanes value) { *(lanes *)target = value; }
 /* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
 #define LINE 64
 
-static double *new_numbers(ptrdiff_t count)
+static double *new_numbers(isize count)
 {
     char *memory = malloc(sizeof(void *) + LINE + count * sizeof(double));
     if (!memory)
@@ -111,32 +114,32 @@ INLINE void gaussians(int count, const double *p, const double *q, double r, dou
 /* Components [begin, end) of an angular basis at unit vectors: the sum of two terms factor u[axis]
  * component[source] each, with the axes x, y, z and 1. All neighbours of a component stand side by side,
  * `stride` numbers from one component to the next. */
-static void angular_components(ptrdiff_t n_neighbors, int begin, int end, const int *source, const int *axis,
-                               const double *factor, const double *direction, double *component, ptrdiff_t stride)
+static void angular_components(isize n_neighbors, int begin, int end, const int *source, const int *axis,
+                               const double *factor, const double *direction, double *component, isize stride)
 {
     if (begin < end)
-        for (ptrdiff_t k = 0; k < n_neighbors; k += LANES)
+        for (isize k = 0; k < n_neighbors; k += LANES)
             store(component + begin * stride + k, splat(1.0));
     for (int a = begin + 1; a < end; a++) {
         const lanes first = splat(factor[2 * a]), second = splat(factor[2 * a + 1]);
         const double *u = direction + axis[2 * a] * stride, *v = direction + axis[2 * a + 1] * stride;
         const double *b = component + source[2 * a] * stride, *c = component + source[2 * a + 1] * stride;
-        for (ptrdiff_t k = 0; k < n_neighbors; k += LANES)
+        for (isize k = 0; k < n_neighbors; k += LANES)
             store(component + a * stride + k,
                   first * load(u + k) * load(b + k) + second * load(v + k) * load(c + k));
     }
 }
 
 /* One tile of a product: `rows` x (`vectors` lanes) accumulators stay in registers. */
-INLINE void product_tile(const int accumulate, const int rows, const int vectors, ptrdiff_t length,
-                         const double *a, ptrdiff_t step_i, ptrdiff_t step_m, const double *b, ptrdiff_t stride_b, double *c,
-                         ptrdiff_t stride_c)
+INLINE void product_tile(const int accumulate, const int rows, const int vectors, isize length,
+                         const double *a, isize step_i, isize step_m, const double *b, isize stride_b, double *c,
+                         isize stride_c)
 {
     lanes sum[12][4];
     for (int m = 0; m < rows; m++)
         for (int v = 0; v < vectors; v++)
             sum[m][v] = accumulate ? load(c + m * stride_c + v * LANES) : splat(0.0);
-    for (ptrdiff_t i = 0; i < length; i++) {
+    for (isize i = 0; i < length; i++) {
         const double *ai = a + i * step_i, *bi = b + i * stride_b;
         for (int m = 0; m < rows; m++) {
             const lanes am = splat(ai[m * step_m]);
@@ -150,11 +153,11 @@ INLINE void product_tile(const int accumulate, const int rows, const int vectors
 }
 
 /* `vectors` lanes of columns, in tiles of `most` rows. */
-INLINE void product_columns(const int accumulate, const int most, const int vectors, ptrdiff_t rows, ptrdiff_t length,
-                            const double *a, ptrdiff_t step_i, ptrdiff_t step_m, const double *b, ptrdiff_t stride_b,
-                            double *c, ptrdiff_t stride_c)
+INLINE void product_columns(const int accumulate, const int most, const int vectors, isize rows, isize length,
+                            const double *a, isize step_i, isize step_m, const double *b, isize stride_b,
+                            double *c, isize stride_c)
 {
-    ptrdiff_t m = 0;
+    isize m = 0;
 #define PRODUCT_TILES(count)                                                                                 \
     for (; m + count <= rows; m += count)                                                                    \
         product_tile(accumulate, count, vectors, length, a + m * step_m, step_i, step_m, b, stride_b,        \
@@ -166,9 +169,9 @@ INLINE void product_columns(const int accumulate, const int most, const int vect
 }
 
 /* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. */
-INLINE void product_of_kind(const int accumulate, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a,
-                            ptrdiff_t step_i, ptrdiff_t step_m, const double *b, ptrdiff_t stride_b, double *c,
-                            ptrdiff_t stride_c)
+INLINE void product_of_kind(const int accumulate, isize rows, isize columns, isize length, const double *a,
+                            isize step_i, isize step_m, const double *b, isize stride_b, double *c,
+                            isize stride_c)
 {
 #define PRODUCT_COLUMNS(most, vectors)                                                                       \
     product_columns(accumulate, most, vectors, rows, length, a, step_i, step_m, b, stride_b, c, stride_c)
@@ -187,15 +190,15 @@ INLINE void product_of_kind(const int accumulate, ptrdiff_t rows, ptrdiff_t colu
 }
 
 /* c[m][n] = sum_i a[i step_i + m step_m] b[i][n]; columns must be whole lanes. */
-static void product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
-                    const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
+static void product(isize rows, isize columns, isize length, const double *a, isize step_i, isize step_m,
+                    const double *b, isize stride_b, double *c, isize stride_c)
 {
     product_of_kind(0, rows, columns, length, a, step_i, step_m, b, stride_b, c, stride_c);
 }
 
 /* The same, added to c. */
-static void add_product(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i, ptrdiff_t step_m,
-                        const double *b, ptrdiff_t stride_b, double *c, ptrdiff_t stride_c)
+static void add_product(isize rows, isize columns, isize length, const double *a, isize step_i, isize step_m,
+                        const double *b, isize stride_b, double *c, isize stride_c)
 {
     product_of_kind(1, rows, columns, length, a, step_i, step_m, b, stride_b, c, stride_c);
 }
@@ -208,26 +211,26 @@ static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2,
  * the atom itself as a centre; either may be left out. */
 typedef struct {
     int degree, n_components, with_virial;
-    ptrdiff_t width;
+    isize width;
     const double *of_atoms; /* S of the first atom, to be taken of the neighbours, or NULL */
-    ptrdiff_t state_size;        /* from one atom to the next */
+    isize state_size;        /* from one atom to the next */
     const double *of_atom;  /* S of the atom itself, or NULL */
     double parity;
-    ptrdiff_t n_neighbors;
+    isize n_neighbors;
     const int *neighbor;
     const double *distance, *direction, *component;
-    ptrdiff_t stride;                /* from one component of directions and of the angular basis to the next */
+    isize stride;                /* from one component of directions and of the angular basis to the next */
     const int *lower;           /* [component][x][2] which components make its gradient */
     const double *lower_weight; /* their weights */
     double *scratch;            /* [component][x][neighbour] */
     const double *own;          /* [neighbour][own_stride] the neighbour's own share in p, or NULL */
-    ptrdiff_t own_stride;
+    isize own_stride;
     double n_own; /* how many times to subtract it */
 } pair_fields;
 
 /* S of one pair: of the neighbour as a centre and of the atom itself as a centre, or of one of them. */
 INLINE lanes coefficients(const int of_neighbor, const int of_atom, const double *near, const double *here,
-                          lanes parity, ptrdiff_t place)
+                          lanes parity, isize place)
 {
     lanes s;
     if (of_neighbor && of_atom)
@@ -242,11 +245,11 @@ INLINE lanes coefficients(const int of_neighbor, const int of_atom, const double
 /* The gradient of each component over its degree, for all neighbours. */
 INLINE void gradient_weights(const pair_fields *g)
 {
-    for (ptrdiff_t a = 0; a < 3 * g->n_components; a++) {
+    for (isize a = 0; a < 3 * g->n_components; a++) {
         const lanes first = splat(g->lower_weight[2 * a]), second = splat(g->lower_weight[2 * a + 1]);
         const double *b = g->component + g->lower[2 * a] * g->stride;
         const double *c = g->component + g->lower[2 * a + 1] * g->stride;
-        for (ptrdiff_t k = 0; k < g->n_neighbors; k += LANES)
+        for (isize k = 0; k < g->n_neighbors; k += LANES)
             store(g->scratch + a * g->stride + k, first * load(b + k) + second * load(c + k));
     }
 }
@@ -259,12 +262,12 @@ INLINE void gradient_weights(const pair_fields *g)
  * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). For the
  * virial, six more components follow: each times a component of r u. */
 INLINE void field_tile(const int vectors, const int of_neighbor, const int of_atom, const pair_fields *g,
-                       ptrdiff_t k, const double *near, const double *next, const double *here,
+                       isize k, const double *near, const double *next, const double *here,
                        const double *weight, const double *own, double *by_derivative, double *by_value)
 {
     /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
     const int degree = g->degree;
-    const ptrdiff_t n_components = g->n_components, width = g->width;
+    const isize n_components = g->n_components, width = g->width;
     const lanes parity = splat(g->parity);
     const double u[3] = {g->direction[k], g->direction[g->stride + k], g->direction[2 * g->stride + k]};
     const double r = g->distance[k];
@@ -276,7 +279,7 @@ INLINE void field_tile(const int vectors, const int of_neighbor, const int of_at
         for (int v = 0; v < vectors; v++)
             p[v] = coefficients(of_neighbor, of_atom, near, here, parity, v * LANES);
     else {
-        for (ptrdiff_t a = 0; a < n_components * width; a += width) {
+        for (isize a = 0; a < n_components * width; a += width) {
             const lanes wx = splat(weight[0]), wy = splat(weight[g->stride]),
                         wz = splat(weight[2 * g->stride]);
             weight += 3 * g->stride;
@@ -319,12 +322,12 @@ INLINE void field_tile(const int vectors, const int of_neighbor, const int of_at
 INLINE void fields_of_kind(const int of_neighbor, const int of_atom, const pair_fields *g,
                            double *by_derivative, double *by_value)
 {
-    const ptrdiff_t width = g->width, step = width * (g->with_virial ? 9 : 3), m = g->n_neighbors;
+    const isize width = g->width, step = width * (g->with_virial ? 9 : 3), m = g->n_neighbors;
     const double *near = NULL, *next = NULL;
     if (g->degree)
         gradient_weights(g);
-    for (ptrdiff_t k = 0; k < m; k++) {
-        ptrdiff_t b = 0;
+    for (isize k = 0; k < m; k++) {
+        isize b = 0;
         if (of_neighbor) {
             near = g->of_atoms + g->neighbor[k] * g->state_size;
             next = g->of_atoms + g->neighbor[k + 1 < m ? k + 1 : k] * g->state_size;
@@ -355,11 +358,11 @@ static void fields(const pair_fields *g, double *by_derivative, double *by_value
 
 /* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k]
  * sums[k], the first `count` of `length` numbers each. The table has `stride` columns. */
-static void powers_of_cosine(int n_degrees, const double *table, ptrdiff_t stride, ptrdiff_t count, ptrdiff_t length,
+static void powers_of_cosine(int n_degrees, const double *table, isize stride, isize count, isize length,
                              double *sums)
 {
     for (int l = n_degrees - 1; l > 1; l--)
-        for (ptrdiff_t b = 0; b < count; b += LANES) {
+        for (isize b = 0; b < count; b += LANES) {
             lanes sum = splat(0.0);
             for (int k = l; k >= 0; k -= 2)
                 sum += splat(table[l * stride + k]) * load(sums + k * length + b);
@@ -368,10 +371,10 @@ static void powers_of_cosine(int n_degrees, const double *table, ptrdiff_t strid
 }
 
 /* Add sums to three rows: rows[x stride + column[e]] += factor coefficient[e] sums[x step + place[e]]. */
-static void add_to_columns(ptrdiff_t count, const int *column, const int *place, const double *coefficient,
-                           double factor, const double *sums, ptrdiff_t step, double *rows, ptrdiff_t stride)
+static void add_to_columns(isize count, const int *column, const int *place, const double *coefficient,
+                           double factor, const double *sums, isize step, double *rows, isize stride)
 {
-    for (ptrdiff_t e = 0; e < count; e++) {
+    for (isize e = 0; e < count; e++) {
         const double weight = factor * coefficient[e];
         const double *from = sums + place[e];
         double *to = rows + column[e];
@@ -383,15 +386,15 @@ static void add_to_columns(ptrdiff_t count, const int *column, const int *place,
 
 /* Each field with its own radial function: sum[x step + b] = sum_k derivative[k][b] by_derivative[k][x][b] +
  * value[k][b] by_value[k][x][b]. */
-static void diagonal_product(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t length, int angular, const double *derivative,
-                             const double *value, ptrdiff_t stride, const double *by_derivative,
-                             const double *by_value, double *sum, ptrdiff_t step)
+static void diagonal_product(isize n_outputs, isize width, isize length, int angular, const double *derivative,
+                             const double *value, isize stride, const double *by_derivative,
+                             const double *by_value, double *sum, isize step)
 {
-    for (ptrdiff_t x = 0; x < n_outputs; x++)
-        for (ptrdiff_t b = 0; b < width; b += LANES) {
+    for (isize x = 0; x < n_outputs; x++)
+        for (isize b = 0; b < width; b += LANES) {
             lanes total = splat(0.0);
-            for (ptrdiff_t k = 0; k < length; k++) {
-                const ptrdiff_t place = (k * n_outputs + x) * width + b;
+            for (isize k = 0; k < length; k++) {
+                const isize place = (k * n_outputs + x) * width + b;
                 total += load(derivative + k * stride + b) * load(by_derivative + place);
                 if (angular)
                     total += load(value + k * stride + b) * load(by_value + place);
@@ -402,15 +405,15 @@ static void diagonal_product(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t len
 
 /* The same for fields of degree 0 without an own share, which need not be written down. */
 INLINE void constant_fields_of_kind(const int of_neighbor, const int of_atom, const int n_outputs,
-                                    const pair_fields *g, const double *derivative, ptrdiff_t stride, double *sum,
-                                    ptrdiff_t step)
+                                    const pair_fields *g, const double *derivative, isize stride, double *sum,
+                                    isize step)
 {
     const double *near = NULL;
-    for (ptrdiff_t b = 0; b < g->width; b += LANES) {
+    for (isize b = 0; b < g->width; b += LANES) {
         lanes total[9];
         for (int x = 0; x < n_outputs; x++)
             total[x] = splat(0.0);
-        for (ptrdiff_t k = 0; k < g->n_neighbors; k++) {
+        for (isize k = 0; k < g->n_neighbors; k++) {
             if (of_neighbor)
                 near = g->of_atoms + g->neighbor[k] * g->state_size;
             const lanes s = load(derivative + k * stride + b) *
@@ -427,8 +430,8 @@ INLINE void constant_fields_of_kind(const int of_neighbor, const int of_atom, co
     }
 }
 
-static void constant_fields(const pair_fields *g, const double *derivative, ptrdiff_t stride, double *sum,
-                            ptrdiff_t step)
+static void constant_fields(const pair_fields *g, const double *derivative, isize stride, double *sum,
+                            isize step)
 {
 #define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                \
     do {                                                                                                     \
