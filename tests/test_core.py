@@ -170,10 +170,11 @@ def test_no_atoms():
     ],
 )
 def test_more_neighbours_than_memory_should_hold(atoms, cutoff):
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(ValueError, match="too many neighbours"):
         neighbors(atoms, cutoff)
-    assert time.perf_counter() - begin < 3.0
+    # A second; more under sanitizers.
+    assert time.process_time() - begin < 10.0
 
 
 def test_lengths_that_cannot_be_searched():

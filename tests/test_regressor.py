@@ -566,6 +566,43 @@ def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-6, atol=1e-6 * np.abs(model.coef_).max())
 
 
+def test_energy_weight_with_the_smallest_error_is_chosen(silicon_carbide):
+    train = silicon_carbide[0]
+    weights = [1e-3, 10.0, 1e4]
+    alone = {
+        weight: PLIPRegressorCV(small_descriptors(), energy_weight=weight, max_terms=40).fit(train)
+        for weight in weights
+    }
+    errors = {weight: model.cv_results_["mean_error"].min() for weight, model in alone.items()}
+    best = min(weights, key=errors.get)
+    assert best == 10.0 and max(errors.values()) > 1.5 * errors[best]
+    for order in ([1e-3, 10.0, 1e4], [10.0, 1e4, 1e-3], [1e4, 1e-3, 10.0]):
+        model = PLIPRegressorCV(
+            small_descriptors(), energy_weight=2.0, energy_weights=order, max_terms=40
+        ).fit(train)
+        assert model.energy_weight_ == best
+        np.testing.assert_array_equal(model.coef_, alone[best].coef_)
+        for name, values in alone[best].cv_results_.items():
+            np.testing.assert_array_equal(model.cv_results_[name], values)
+
+
+@pytest.mark.parametrize("n_splits", [3, 5])
+def test_one_standard_error_is_that_of_the_mean(silicon_carbide, n_splits):
+    """The standard error of the mean over n folds: their standard deviation over the root of n - 1."""
+    model = PLIPRegressorCV(
+        small_descriptors(), selection="one_standard_error", cv=n_splits, solver="omp", max_terms=60
+    ).fit(silicon_carbide[0])
+    mean, spread = model.cv_results_["mean_error"], model.cv_results_["std_error"]
+
+    def smallest(share):
+        return int(np.argmax(mean <= mean.min() + share * spread[mean.argmin()]))
+
+    sizes = [smallest(share) for share in (1.0, 1 / np.sqrt(n_splits - 1), 1 / (n_splits - 1), 0.0)]
+    # These data tell the four apart.
+    assert sizes == sorted(set(sizes)), sizes
+    assert model.selected_size_ == sizes[1]
+
+
 def test_cross_validation_computes_descriptors_once(silicon_carbide, computed):
     train = silicon_carbide[0]
     PLIPRegressorCV(small_descriptors(), cv=7, energy_weights=[1.0, 10.0, 100.0]).fit(train)
