@@ -69,7 +69,14 @@ EXTENSIONS = [
         "plip._core._evaluate",
         [
             f"plip/_core/{name}"
-            for name in ("_evaluate.pyx", "plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c")
+            for name in (
+                "_evaluate.pyx",
+                "plip_core.c",
+                "plip_check.c",
+                "plip_list.c",
+                "plip_radial.c",
+                "plip_repulsion.c",
+            )
         ],
         depends=[f"plip/_core/{name}" for name in ("plip_core.h", "plip_kernel.h", "plip_plan.h")],
         include_dirs=["plip/_core"],

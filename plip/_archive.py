@@ -1,7 +1,6 @@
 """Archives of normal equations: written with a digest, checked from end to end when they are read."""
 
 import hashlib
-import itertools
 import json
 import math
 import numbers
@@ -11,6 +10,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 import plip
+from plip._extent import Extent
 from plip._files import write_whole
 from plip._sums import Sums
 from plip.descriptors import descriptors_from_dict, descriptors_to_dict
@@ -25,7 +25,7 @@ VERSION = 1
 _ROWS = {"energy": 1, "force": 3, "virial": 6}
 
 
-def write_archive(path, equations, sums, reference):
+def write_archive(path, equations, sums, reference, extent):
     """Write normal equations; parameters as in `plip.normal_equations.NormalEquations`."""
     header = {
         "format": FORMAT,
@@ -39,8 +39,8 @@ def write_archive(path, equations, sums, reference):
     }
     arrays = {target: sums[target].products for target in TARGETS if sums[target].n_rows}
     arrays["reference"] = np.asarray(reference, np.float64)
-    if equations.shortest_distances is not None:
-        arrays["shortest_distances"] = np.array(list(equations.shortest_distances.values()), np.float64)
+    if extent is not None:
+        arrays["extent"] = extent.to_array()
     header["digest"] = _digest(header, arrays)
     with write_whole(path, "wb") as file:
         np.savez(file, header=json.dumps(header), **arrays)
@@ -97,13 +97,14 @@ def _read(archive):
         for target in TARGETS
     }
     reference = _array(arrays, "reference", (len(species),))
-    distances = None
-    if "shortest_distances" in arrays:
-        pairs = list(itertools.combinations_with_replacement(species, 2))
-        values = _array(arrays, "shortest_distances", (len(pairs),), is_finite=False)
-        if not (values > 0).all():
-            raise ValueError("its shortest_distances are not all positive")
-        distances = dict(zip(pairs, values.tolist(), strict=True))
+    extent = None
+    if "extent" in arrays:
+        shape = len(species), len(species) + 1
+        extent = Extent.from_array(_array(arrays, "extent", shape, is_finite=False))
+        if not ((extent.shortest > 0).all() and np.array_equal(extent.shortest, extent.shortest.T)):
+            raise ValueError("its shortest distances are not all positive and symmetric")
+        if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
+            raise ValueError("its largest densities are not all positive")
     isolated = header.get("isolated_energies")
     if isolated is not None:
         if set(isolated) != set(species):
@@ -112,7 +113,7 @@ def _read(archive):
             symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
             for symbol in species
         }
-    return descriptors, sums, reference, n_structures, distances, isolated
+    return descriptors, sums, reference, n_structures, extent, isolated
 
 
 def _descriptors(data):

@@ -3,6 +3,7 @@
 import numpy as np
 from ase.data import atomic_numbers
 
+from plip._extent import Extent, density_range
 from plip._kernels import Kernel
 from plip._neighbors import find_neighbors
 from plip._plan import CACHE_LINE, build_plan
@@ -61,9 +62,8 @@ class StructureDesign:
         X_n of the whole structure.
     counts : ndarray of float64, shape (n_species,)
         Number of atoms of each species.
-    shortest : ndarray of float64, shape (n_species, n_species)
-        Shortest distance in Angstrom of a neighbor of one species (column) from a center of another (row), in
-        either order; infinite where none is within the cutoff.
+    extent : Extent
+        Its shortest distances and largest densities.
     force_products : None
         Force rows are computed, not stored as products.
     """
@@ -79,7 +79,7 @@ class StructureDesign:
         self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors
-        self.shortest = near.shortest_distances(len(design.species))
+        self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
         self._kernel.moments_and_values(
             near.species_a, near.first_as, near.vector_pc, near.distance_p, self._state, self.values
         )

@@ -12,11 +12,12 @@ from sklearn.utils.validation import check_memory
 
 import plip
 from plip._design import StructureDesign
+from plip._extent import Extent
 
 __all__ = ["Storage", "direct"]
 
 # Modules besides the kernels that decide which numbers the rows of a structure are.
-_SOURCES = ("_angular", "_core._evaluate", "_design", "_neighbors", "_plan", "_storage")
+_SOURCES = ("_angular", "_core._evaluate", "_design", "_extent", "_neighbors", "_plan", "_storage")
 
 
 def direct(design, atoms, forces, has_stress):
@@ -102,10 +103,10 @@ class Storage:
 class _StoredStructure:
     """What `StructureDesign` offers, from stored arrays."""
 
-    def __init__(self, design, atoms, values, shortest, force_rows, force_products, virial_rows):
+    def __init__(self, design, atoms, values, extent, force_rows, force_products, virial_rows):
         self.atoms = atoms
         self.values = values
-        self.shortest = shortest
+        self.extent = Extent.from_array(extent)
         self.counts = design.counts(atoms)
         self.force_products = force_products
         self._force_rows = force_rows
@@ -123,7 +124,7 @@ class _StoredStructure:
 def _compute(key, design, atoms, forces, has_stress, made):
     """The entry of a structure, which is also put into the list `made`.
 
-    Its arrays are values, shortest distances, force rows or their products with the forces (whichever is
+    Its arrays are values, extent, force rows or their products with the forces (whichever is
     smaller), virial rows.
     """
     structure = StructureDesign(design, atoms)
@@ -138,7 +139,7 @@ def _compute(key, design, atoms, forces, has_stress, made):
         elif n_rows > n_terms + 1:
             rows = np.column_stack([force_rows, forces.ravel()])
             force_rows, force_products = None, rows.T @ rows
-    arrays = (structure.values, structure.shortest, force_rows, force_products, virial_rows)
+    arrays = (structure.values, structure.extent.to_array(), force_rows, force_products, virial_rows)
     made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})
     return made[-1]
 

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from plip._blas import add_row_products
+from plip._extent import Extent
 from plip._structures import describe, errors_of, has_full_cell
 from plip.labels import TARGETS
 
@@ -153,13 +154,13 @@ def empty_sums(width):
 
 @single_blas_thread()
 def chunk_sums(design, structures, labels, reference, places, stored):
-    """Sums and shortest distances by species of one chunk, in whatever process or thread."""
+    """Sums and extent of one chunk, in whatever process or thread."""
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
     block = _Block(sums["force"], n_terms, width)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
-    shortest = np.full((len(design.species), len(design.species)), np.inf)
+    extent = Extent.empty(len(design.species))
     used = {target: labels.used(target) for target in TARGETS}
     weights = {target: labels.weight(target) for target in TARGETS}
     for k, atoms in enumerate(structures):
@@ -177,7 +178,7 @@ def chunk_sums(design, structures, labels, reference, places, stored):
                 f"{describe(places[k], atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
-        np.minimum(shortest, structure.shortest, out=shortest)
+        extent = extent.merged(structure.extent)
         if has_energy:
             deviation = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [deviation]])
@@ -202,7 +203,7 @@ def chunk_sums(design, structures, labels, reference, places, stored):
         sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)
     if virial_rows:
         sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, wait=True)
-    return sums, shortest
+    return sums, extent
 
 
 class _Block:

@@ -25,7 +25,7 @@ import plip
 __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
 SOURCES = Path(__file__).parent / "_core"
-C_FILES = ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c")
+C_FILES = ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c", "plip_repulsion.c")
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"
 # What LAMMPS loads of its plugin folders.

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from plip._archive import read_archive, write_archive
 from plip._design import Design
+from plip._extent import Extent, density_range
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
 from plip.descriptors import as_descriptors
@@ -49,10 +50,6 @@ class NormalEquations:
         Fitted descriptors.
     n_structures : int
         Number of structures.
-    shortest_distances : dict, or None
-        Shortest distance in Angstrom of each pair of species (symbols sorted) in the structures with weight;
-        infinite where the pair never comes within the cutoff. Normal equations from which others were taken
-        out keep theirs. None if unknown, in files of older versions.
     isolated_energies : dict, or None
         Energies in eV of the structures of one atom without neighbors, a list by chemical symbol. None if
         unknown, in files of older versions.
@@ -64,14 +61,14 @@ class NormalEquations:
         sums,
         reference,
         n_structures,
-        shortest_distances=None,
+        extent=None,
         isolated_energies=None,
     ):
         self.descriptors = descriptors
         self._sums = sums
         self._reference = reference
         self.n_structures = n_structures
-        self.shortest_distances = shortest_distances
+        self._extent = extent
         self.isolated_energies = isolated_energies
 
     @property
@@ -93,6 +90,30 @@ class NormalEquations:
     def weight_sums(self):
         """dict: sum of the sample weights of the rows by target."""
         return {target: self._sums[target].weight for target in TARGETS}
+
+    @property
+    def shortest_distances(self):
+        """dict of (str, str) to float, or None: shortest distance of each pair of species in Angstrom.
+
+        Of the structures with weight, symbols sorted; infinite where the pair never comes within the cutoff.
+        Normal equations from which others were taken out keep theirs. None in files of versions that do not
+        know them.
+        """
+        return None if self._extent is None else self._extent.shortest_distances(self.species)
+
+    @property
+    def largest_densities(self):
+        """dict of str to float, or None: largest density around an atom of each species.
+
+        The density is the sum over neighbors of (1 - r^2 / `density_range`^2)^3; otherwise as
+        `shortest_distances`.
+        """
+        return None if self._extent is None else self._extent.largest_densities(self.species)
+
+    @property
+    def density_range(self):
+        """float: distance in Angstrom up to which neighbors count for `largest_densities`."""
+        return density_range(max(term.cutoff for term in self.terms))
 
     @classmethod
     def from_structures(
@@ -253,18 +274,17 @@ class NormalEquations:
             for chunk in chunks
         )
         sums = empty_sums(_width(descriptors))
-        shortest = np.full((len(descriptors.species_),) * 2, np.inf)
+        extent = Extent.empty(len(descriptors.species_))
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
-            for chunk, (part, near) in zip(chunks, _in_order(jobs, n_jobs), strict=True):
-                np.minimum(shortest, near, out=shortest)
+            for chunk, (part, own_extent) in zip(chunks, _in_order(jobs, n_jobs), strict=True):
+                extent = extent.merged(own_extent)
                 for target in TARGETS:
                     sums[target].add(part[target])
                 bar.update(chunk.stop - chunk.start)
             for target in TARGETS:
                 sums[target].complete()
-        distances = _by_pair(descriptors.species_, shortest)
         isolated = find_isolated_energies(structures, labels, descriptors)
-        return cls(descriptors, sums, reference, len(structures), distances, isolated)
+        return cls(descriptors, sums, reference, len(structures), extent, isolated)
 
     def __add__(self, other):
         return self._combine(other, 1)
@@ -287,10 +307,9 @@ class NormalEquations:
         sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
         if any(part.n_rows < 0 for part in sums.values()):
             raise ValueError("cannot take out more rows than there are")
-        distances = self.shortest_distances
-        if sign > 0 and distances is not None:
-            others = other.shortest_distances
-            distances = others and {pair: min(distances[pair], others[pair]) for pair in distances}
+        extent = self._extent
+        if sign > 0 and extent is not None:
+            extent = other._extent and extent.merged(other._extent)
         isolated = None
         if self.isolated_energies is not None and other.isolated_energies is not None:
             combine = _joined if sign > 0 else _removed
@@ -303,7 +322,7 @@ class NormalEquations:
             sums,
             reference,
             self.n_structures + sign * other.n_structures,
-            distances,
+            extent,
             isolated,
         )
 
@@ -445,7 +464,7 @@ class NormalEquations:
         path : str or path-like
             File name, usually ending in ``.npz``.
         """
-        write_archive(path, self, self._sums, self._reference)
+        write_archive(path, self, self._sums, self._reference, self._extent)
 
     @classmethod
     def load(cls, path):
@@ -626,12 +645,6 @@ def _removed(energies, others):
         if energy in rest:
             rest.remove(energy)
     return rest
-
-
-def _by_pair(species, symmetric):
-    """Entries of a symmetric matrix by pair of species, the symbols of each sorted."""
-    pairs = itertools.combinations_with_replacement(range(len(species)), 2)
-    return {(species[s], species[t]): float(symmetric[s, t]) for s, t in pairs}
 
 
 def _warn_of_memory(n_terms, n_species):

@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 import plip
-from plip._core import Core, NeighborList, check_terms, is_element
+from plip._core import Core, NeighborList, check_repulsion, check_terms, is_element
 from plip._files import write_whole
 from plip._structures import has_full_cell
 from plip._terms import Term
@@ -18,12 +18,14 @@ __all__ = ["Potential", "load_potential"]
 
 FORMAT = "plip-potential"
 # Version of the JSON format that this module writes, and the newest that it reads.
-VERSION = 1
+VERSION = 2
 UNITS = {"energy": "eV", "length": "Angstrom"}
 # Levels of arrays and objects in each other; a potential has six.
 MAX_DEPTH = 32
 # Angstrom; see plip._structures.
 LARGEST_LENGTH = 1e7
+# Names of the parts of a density limit in JSON.
+_LIMIT = ("range", "limit")
 
 
 class FrozenDict(dict):
@@ -49,6 +51,11 @@ class Potential:
         Coefficients w_n; terms whose coefficient is zero are left out.
     intercept : dict of str to float
         Reference energy e0 of each species in eV.
+    repulsion : dict of (str, str) to (float, float), or None
+        Core repulsion by pair of species: the two distances in Angstrom between which it takes over. None,
+        or a pair that is missing: the terms alone, at any distance.
+    density_limits : dict of str to (float, float), or None
+        Range in Angstrom and limit of the density around atoms of a species, beyond which the terms fade out.
 
     Attributes
     ----------
@@ -60,8 +67,12 @@ class Potential:
         The coefficients alone, read-only.
     intercept : dict of str to float
         Reference energies in eV; a dict that cannot be changed.
+    repulsion : dict of (str, str) to (float, float), or None
+        Sorted pairs of species, and the distances in Angstrom between which the core repulsion takes over.
+    density_limits : dict of str to (float, float), or None
+        As given.
     cutoff : float
-        Largest cutoff of the terms in Angstrom, 0 without terms.
+        Distance in Angstrom up to which neighbors matter.
     table_error : float
         Estimated bound of the error in a pair force that radial tables cause, eV/Angstrom.
 
@@ -72,6 +83,14 @@ class Potential:
 
     Notes
     -----
+    Outside the data the energy is no longer the sum of terms. For a pair that is closer than the outer of
+    its two distances (the shortest in the training data), radial functions take the value that they have
+    near that distance and fade out towards the inner one, while the screened repulsion of the nuclei takes
+    over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). For an atom whose
+    density n = sum over neighbors of (1 - r^2/range^2)^3 exceeds its limit, the sum of terms fades out and a
+    repulsion 150 eV log(n / limit)^2.65 takes over. Both are smooth to second derivatives, and exactly zero
+    within the data. `doc/model.rst` has the equations.
+
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
     and stress are the exact derivatives of the energy that is returned.
@@ -80,9 +99,18 @@ class Potential:
     copy is the potential itself.
     """
 
-    __slots__ = ("__weakref__", "_coef", "_core", "_reference", "_species", "_terms")
+    __slots__ = (
+        "__weakref__",
+        "_coef",
+        "_core",
+        "_density_limits",
+        "_reference",
+        "_repulsion",
+        "_species",
+        "_terms",
+    )
 
-    def __init__(self, descriptors, coef, intercept):
+    def __init__(self, descriptors, coef, intercept, repulsion=None, density_limits=None):
         coef = np.asarray(coef, dtype=np.float64)
         if not hasattr(descriptors, "terms_"):
             raise ValueError("the descriptors are not fitted: call their fit with structures first")
@@ -92,9 +120,11 @@ class Potential:
                 f"coef must have one value for each of {len(terms)} terms, got an array of shape {coef.shape}"
             )
         kept = np.flatnonzero(coef)
-        self._assign(descriptors.species_, [terms[n] for n in kept], coef[kept], intercept)
+        self._assign(
+            descriptors.species_, [terms[n] for n in kept], coef[kept], intercept, repulsion, density_limits
+        )
 
-    def _assign(self, species, terms, coef, intercept):
+    def _assign(self, species, terms, coef, intercept, repulsion=None, density_limits=None):
         species = tuple(species)
         if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
             raise ValueError(
@@ -111,6 +141,9 @@ class Potential:
         self._coef = np.frombuffer(np.asarray(coef, dtype=np.float64).tobytes())
         self._species = species
         self._reference = reference
+        self._repulsion = _read_repulsion(repulsion, species)
+        self._density_limits = _read_limits(density_limits, species)
+        check_repulsion(species, self._repulsion, self._density_limits)
         self._terms = tuple(terms)
         self._core = None
 
@@ -127,13 +160,24 @@ class Potential:
         return FrozenDict(zip(self._species, self._reference, strict=True))
 
     @property
+    def repulsion(self):
+        return self._repulsion
+
+    @property
+    def density_limits(self):
+        return self._density_limits
+
+    @property
     def terms(self):
         return list(zip(self._terms, self._coef.tolist(), strict=True))
 
     @property
     def cutoff(self):
-        # Without terms nothing is within reach, but the search for neighbours needs a length.
-        return max((term.cutoff for term in self._terms), default=1.0)
+        lengths = [term.cutoff for term in self._terms]
+        lengths += [outer for _, outer in (self.repulsion or {}).values()]
+        lengths += [reach for reach, _ in (self.density_limits or {}).values()]
+        # Without terms nothing is within reach, but the search for neighbors needs a length.
+        return max(lengths, default=1.0)
 
     @property
     def table_error(self):
@@ -143,7 +187,13 @@ class Potential:
     def core(self):
         """The potential as the C core has it; made on first use."""
         if self._core is None:
-            self._core = Core(self.species, self.terms, np.array(self._reference))
+            self._core = Core(
+                self.species,
+                self.terms,
+                np.array(self._reference),
+                repulsion=self._repulsion,
+                density_limits=self._density_limits,
+            )
         return self._core
 
     def __repr__(self):
@@ -151,8 +201,14 @@ class Potential:
         return f"<Potential {'-'.join(self.species)}: {size}>"
 
     def __getstate__(self):
-        intercept = dict(self.intercept)
-        return {"species": self._species, "terms": self._terms, "coef": self._coef, "intercept": intercept}
+        return {
+            "species": self._species,
+            "terms": self._terms,
+            "coef": self._coef,
+            "intercept": dict(self.intercept),
+            "repulsion": self._repulsion,
+            "density_limits": self._density_limits,
+        }
 
     def __setstate__(self, state):
         self._assign(**state)
@@ -232,6 +288,11 @@ class Potential:
             "units": UNITS,
             "species": list(self.species),
             "reference_energies": self.intercept,
+            "repulsion": self.repulsion and {"-".join(pair): fade for pair, fade in self.repulsion.items()},
+            "density_limits": self.density_limits
+            and {
+                symbol: dict(zip(_LIMIT, limit, strict=True)) for symbol, limit in self.density_limits.items()
+            },
         }
         # One line per term, the coefficient first; json.dumps would make one line of all, or one per number.
         lines = [
@@ -353,10 +414,51 @@ def _from_document(document):
         raise ValueError("terms must be a list of objects")
     coef = [_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)]
     terms = [Term.from_dict(item) for item in items]
+    repulsion, limits = document.get("repulsion"), document.get("density_limits")
+    if repulsion is not None:
+        if not isinstance(repulsion, dict):
+            raise ValueError(f"repulsion must be an object or null, got {repulsion!r}")
+        repulsion = {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
+    if limits is not None:
+        if not isinstance(limits, dict) or not all(
+            isinstance(limit, dict) and set(limit) == set(_LIMIT) for limit in limits.values()
+        ):
+            raise ValueError(
+                f"density_limits must be null or give range and limit by species, got {limits!r}"
+            )
+        limits = {symbol: tuple(limit[name] for name in _LIMIT) for symbol, limit in limits.items()}
     potential = Potential.__new__(Potential)
-    potential._assign(species, terms, coef, reference)
+    potential._assign(species, terms, coef, reference, repulsion, limits)
     check_terms(species, potential.terms)
     return potential
+
+
+def _read_repulsion(repulsion, species):
+    """Distances by sorted pair; the core checks their ranges."""
+    if repulsion is None:
+        return None
+    checked = {}
+    for pair, fade in repulsion.items():
+        if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
+            raise ValueError(f"repulsion must name pairs of {', '.join(species)}, got {pair!r}")
+        if not isinstance(fade, (list, tuple)) or len(fade) != 2 or tuple(sorted(pair)) in checked:
+            raise ValueError(f"the repulsion of {'-'.join(pair)} must be two distances, given once")
+        inner, outer = (_number(f"repulsion of {'-'.join(pair)}", distance) for distance in fade)
+        checked[tuple(sorted(pair))] = inner, outer
+    return FrozenDict(checked)
+
+
+def _read_limits(limits, species):
+    if limits is None:
+        return None
+    unknown = sorted(set(limits) - set(species))
+    if unknown:
+        raise ValueError(f"density_limits has species without a reference energy: {', '.join(unknown)}")
+    checked = {}
+    for symbol, limit in limits.items():
+        named = zip(_LIMIT, limit, strict=True)
+        checked[symbol] = tuple(_number(f"density {name} of {symbol}", value) for name, value in named)
+    return FrozenDict(checked)
 
 
 def _number(name, value):

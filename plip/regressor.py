@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from plip import metrics
 from plip._design import Design
 from plip._offer import PRESETS
+from plip._repulsion import automatic_repulsion
 from plip._structures import check_structures, errors_of
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
@@ -64,6 +65,8 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             or self.max_terms < 1
         ):
             raise ValueError(f"max_terms must be a positive integer or None, got {self.max_terms!r}")
+        if not (self.repulsion is None or isinstance(self.repulsion, str) and self.repulsion == "auto"):
+            raise ValueError(f"repulsion must be 'auto' or None, got {self.repulsion!r}")
         if not isinstance(self.refit, (bool, np.bool_)):
             raise ValueError(f"refit must be True or False, got {self.refit!r}")
         if not self._is_precomputed():
@@ -205,7 +208,8 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         references = self._references
         if references is None:
             references = self.normal_equations_.reference_energies(coef)
-        return Potential(self.descriptors_, coef, references)
+        beyond = (None, None) if self.repulsion is None else automatic_repulsion(self.normal_equations_)
+        return Potential(self.descriptors_, coef, references, *beyond)
 
     def potential_at(self, n_terms):
         """The potential of another size on the path, with the reference energies of its own coefficients.
@@ -389,6 +393,11 @@ class PLIPRegressor(_PLIPModel):
     energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
         Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
         (eV). A target of weight 0 is not fitted.
+    repulsion : {"auto", None}, default="auto"
+        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
+        the data repel each other, and so do atoms that are more densely surrounded than any in the data,
+        while the fitted functions fade out; structures within the data keep every bit. With None the fitted
+        functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
         more species than the data); "isolated" takes them from the structures of one atom without neighbors.
@@ -442,6 +451,7 @@ class PLIPRegressor(_PLIPModel):
         energy_weight=30.0,
         force_weight=1.0,
         stress_weight=0.0,
+        repulsion="auto",
         reference_energies=None,
         memory=None,
         n_jobs=None,
@@ -455,6 +465,7 @@ class PLIPRegressor(_PLIPModel):
         self.energy_weight = energy_weight
         self.force_weight = force_weight
         self.stress_weight = stress_weight
+        self.repulsion = repulsion
         self.reference_energies = reference_energies
         self.memory = memory
         self.n_jobs = n_jobs
@@ -606,6 +617,11 @@ class PLIPRegressorCV(_PLIPModel):
         As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
     selection : {"min", "one_standard_error"}, default="min"
         The size with the smallest error, or the smallest size whose error is within one standard error of it.
+    repulsion : {"auto", None}, default="auto"
+        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
+        the data repel each other, and so do atoms that are more densely surrounded than any in the data,
+        while the fitted functions fade out; structures within the data keep every bit. With None the fitted
+        functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
         more species than the data); "isolated" takes them from the structures of one atom without neighbors.
@@ -647,6 +663,7 @@ class PLIPRegressorCV(_PLIPModel):
         energy_weights=None,
         cv=None,
         selection="min",
+        repulsion="auto",
         reference_energies=None,
         memory=None,
         n_jobs=None,
@@ -663,6 +680,7 @@ class PLIPRegressorCV(_PLIPModel):
         self.energy_weights = energy_weights
         self.cv = cv
         self.selection = selection
+        self.repulsion = repulsion
         self.reference_energies = reference_energies
         self.memory = memory
         self.n_jobs = n_jobs

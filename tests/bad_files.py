@@ -31,11 +31,13 @@ def document():
     """A potential with every interaction and every family, as plain data."""
     return {
         "format": "plip-potential",
-        "version": 1,
+        "version": 2,
         "plip": "0.1.0",
         "units": {"energy": "eV", "length": "Angstrom"},
         "species": ["O", "Si"],
         "reference_energies": {"O": -1.0, "Si": -2.0},
+        "repulsion": {"O-Si": [0.4, 1.5], "Si-Si": [0.5, 2.0]},
+        "density_limits": {"Si": {"range": 3.2, "limit": 5.0}},
         "terms": [
             *(_term("two-body", ["O", "Si"], [family], cutoff=4.0) for family in RADIAL),
             _term("three-body", ["Si", "O", "Si"], ["Gaussian", "Slater"], cutoff=3.5, power=2),
@@ -123,7 +125,33 @@ def bad_files():
         **{f"version is {v!r}": _changed(["version"], v) for v in (0, -1, 2.5, 1.0, True, None, "1", 99)},
         "version 2^64 + 1": _changed(["version"], 2**64 + 1),
         "version -2^64": _changed(["version"], -(2**64)),
-        "version 1e0": _replaced('"version": 1', '"version": 1e0'),
+        "version 2e0": _replaced('"version": 2', '"version": 2e0'),
+        # Outside the data
+        **{f"repulsion is {v!r}": _changed(["repulsion"], v) for v in (True, [], "auto", 1)},
+        **{
+            f"repulsion of a pair is {v!r}": _changed(["repulsion", "O-Si"], v)
+            for v in (1.5, [1.5], [1, 2, 3], [1.5, 0.4], [0, 1.5], [0.4, 1e5], [True, 1.5], ["a", 1.5], {})
+        },
+        **{
+            f"repulsion of {pair!r}": _changed(["repulsion", pair], [0.4, 1.5])
+            for pair in ("O", "O-Ge", "O-Si-O", "-", "", "O-", "Si-O")
+        },
+        **{f"density limits are {v!r}": _changed(["density_limits"], v) for v in (True, [], 1)},
+        **{
+            f"density limit is {v!r}": _changed(["density_limits", "Si"], v)
+            for v in (
+                5.0,
+                [3.2, 5.0],
+                {"range": 3.2},
+                {"range": 3.2, "limit": 5.0, "width": 1.0},
+                {"range": 0.0, "limit": 5.0},
+                {"range": 3.2, "limit": 0.0},
+                {"range": 3.2, "limit": -5.0},
+                {"range": 3.2, "limit": True},
+                {"range": 1e5, "limit": 5.0},
+            )
+        },
+        "density limit of another species": _changed(["density_limits", "Ge"], {"range": 3.2, "limit": 5.0}),
         "no units": _without("units"),
         "no unit of length": _without("units", "length"),
         "other units": _changed(["units", "energy"], "Ry"),
@@ -220,7 +248,7 @@ def bad_files():
     for name, text in {"400 digits": "1" * 400, "5000 digits": "1" * 5000}.items():
         files[f"coefficient of {name}"] = _replaced('"coefficient": 0.5', f'"coefficient": {text}')
         files[f"power of {name}"] = _replaced('"power": 2', f'"power": {text}')
-        files[f"version of {name}"] = _replaced('"version": 1', f'"version": {text}')
+        files[f"version of {name}"] = _replaced('"version": 2', f'"version": {text}')
     for name, value in NO_LENGTHS.items():
         files[f"cutoff is {name}"] = _changed(["terms", 0, "cutoff"], value)
         files[f"switch is {name}"] = _changed(["terms", N_BODY, "switch"], value)

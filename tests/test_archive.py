@@ -233,7 +233,7 @@ def test_any_change_of_a_number_is_noticed(new, tmp_path):
         header["descriptors"]["terms"][0]["radial"][0]["eta"] += 1e-9
 
     def distance(header, arrays):
-        arrays["shortest_distances"] = arrays["shortest_distances"] / 2
+        arrays["extent"] = arrays["extent"] / 2
 
     for change in (twice, weight, swapped, last_bit, term, distance):
         header, arrays = contents(new)

@@ -331,7 +331,7 @@ def test_file_is_readable(tmp_path):
     text = (tmp_path / "model.json").read_text()
     document = json.loads(text)
     assert document["format"] == "plip-potential"
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["units"] == {"energy": "eV", "length": "Angstrom"}
     assert document["species"] == ["C", "Si"]
     assert document["reference_energies"] == {"C": -1.1, "Si": -2.2}
@@ -378,7 +378,7 @@ def broken_files():
         "empty": (lambda path: path.write_text(""), "JSON"),
         "binary": (lambda path: path.write_bytes(b"\x80\x04\xff\x00"), "JSON"),
         "another format": (lambda path: path.write_text("[1, 2]"), "not a plip potential"),
-        "newer": (document(lambda d: d.update(version=2)), "upgrade plip-potential"),
+        "newer": (document(lambda d: d.update(version=3)), "upgrade plip-potential"),
         "no version": (document(lambda d: d.pop("version")), "damaged"),
         "other units": (document(lambda d: d["units"].update(energy="Ry")), "units"),
         "unknown symbol": (document(lambda d: d["species"].append("Xx")), "species"),

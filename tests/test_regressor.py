@@ -529,7 +529,7 @@ def test_precomputed_agrees_with_lasso_lars():
 def test_cross_validated_errors_are_those_of_separate_fits(silicon_carbide):
     train = silicon_carbide[0]
     folds = KFold(4, shuffle=True, random_state=1)
-    options = {"solver": "omp", "alpha": 0.0, "max_terms": 20}
+    options = {"solver": "omp", "alpha": 0.0, "max_terms": 20, "repulsion": None}
     model = PLIPRegressorCV(small_descriptors(species=("C", "Si")), cv=folds, **options).fit(train)
     squares, n_atoms, forces, n_forces = 0.0, 0, 0.0, 0
     for rows, held in folds.split(train):
@@ -802,7 +802,7 @@ def test_cross_validation_where_some_labels_are_missing(silicon_carbide):
     """The errors are those of separate fits, over the folds and structures that have the label."""
     partial = partly_labelled(silicon_carbide[0])
     folds = KFold(3, shuffle=True, random_state=1)
-    options = {"solver": "ridge", "alpha": 1e-5, "max_terms": None}
+    options = {"solver": "ridge", "alpha": 1e-5, "max_terms": None, "repulsion": None}
     model = PLIPRegressorCV(small_descriptors(species=("C", "Si")), cv=folds, **options).fit(partial)
     squares = []
     for rows, held in folds.split(partial):

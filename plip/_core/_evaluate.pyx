@@ -37,7 +37,16 @@ cdef extern from "plip_core.h" nogil:
     int plip_check_radial(int, double, double, char *)
     int plip_check_power(int, const int *, char *)
     int plip_check_term(int, const plip_term *, char *)
-    bint plip_is_element(const char *)
+    int plip_atomic_number(const char *)
+
+    ctypedef struct plip_repulsion:
+        const char *const *symbols
+        const double *inner
+        const double *outer
+        const double *range
+        const double *limit
+
+    int plip_check_repulsion(int, const plip_repulsion *, char *)
 
     ctypedef struct plip_potential:
         pass
@@ -68,7 +77,9 @@ cdef extern from "plip_core.h" nogil:
         int64_t *offset
         int *neighbours
 
-    plip_potential *plip_create(int, const double *, int, const plip_term *, const char *, char *)
+    plip_potential *plip_create(
+        int, const double *, int, const plip_term *, const plip_repulsion *, const char *, char *
+    )
     void plip_free(plip_potential *)
     double plip_cutoff(const plip_potential *)
     const char *plip_simd(const plip_potential *)
@@ -92,6 +103,7 @@ __all__ = [
     "check_length",
     "check_power",
     "check_radial",
+    "check_repulsion",
     "check_terms",
     "find_neighbors",
     "is_element",
@@ -117,7 +129,7 @@ cdef int NO_MASK = 0x7FFFFFFF
 
 def is_element(symbol):
     """Whether a str is a chemical symbol (or "X", the dummy atom of ASE)."""
-    return "\0" not in symbol and plip_is_element(symbol.encode(errors="replace"))
+    return "\0" not in symbol and plip_atomic_number(symbol.encode(errors="replace")) >= 0
 
 
 def check_length(name, double value):
@@ -184,6 +196,50 @@ def radial_function(function, double cutoff, double switch_distance, double r):
     p, q = function.kernel_parameters()
     plip_radial(function.code, p, q, cutoff, switch_distance, r, result)
     return result[0], result[1], result[2]
+
+
+def check_repulsion(species, repulsion, density_limits):
+    """Raise ValueError for distances and limits that cannot be evaluated; parameters as for `Core`."""
+    cdef char[PLIP_ERROR_LENGTH] error
+    beyond = _Repulsion(species, repulsion, density_limits)
+    if plip_check_repulsion(len(species), &beyond.record, error):
+        raise ValueError(error.decode(errors="replace"))
+
+
+cdef class _Repulsion:
+    """The record of the core for what replaces the terms outside the data, and its memory."""
+
+    cdef plip_repulsion record
+    cdef const char **symbols
+    cdef list names
+    cdef double[:, :, ::1] distances
+    cdef double[:, ::1] limits
+
+    def __cinit__(self, species, repulsion, density_limits):
+        cdef int n = len(species), k, s, t
+        self.symbols = <const char **>calloc(n + 1, sizeof(char *))
+        if self.symbols == NULL:
+            raise MemoryError
+        self.names = [symbol.encode() for symbol in species]
+        for k in range(n):
+            self.symbols[k] = self.names[k]
+        index = {symbol: k for k, symbol in enumerate(species)}
+        self.distances = np.zeros((2, n, n))
+        self.limits = np.zeros((2, n))
+        for (first, second), fade in (repulsion or {}).items():
+            s, t = index[first], index[second]
+            for k in range(2):
+                self.distances[k, s, t] = self.distances[k, t, s] = fade[k]
+        for symbol, limit in (density_limits or {}).items():
+            s = index[symbol]
+            for k in range(2):
+                self.limits[k, s] = limit[k]
+        self.record.symbols = self.symbols
+        self.record.inner, self.record.outer = &self.distances[0, 0, 0], &self.distances[1, 0, 0]
+        self.record.range, self.record.limit = &self.limits[0, 0], &self.limits[1, 0]
+
+    def __dealloc__(self):
+        free(self.symbols)
 
 
 cdef _set_power(int *powers, power):
@@ -425,6 +481,11 @@ cdef class Core:
         Reference energies in eV.
     simd : {"auto", "avx512", "avx2", "baseline"}
         Variant of the kernel; "auto" takes the best of this machine.
+    repulsion : mapping of (str, str) to (float, float), or None
+        Pairs of species, in any order, and the two distances in Angstrom between which the core repulsion
+        takes over.
+    density_limits : mapping of str to (float, float), or None
+        Species, and the range in Angstrom and the limit of the density around its atoms.
 
     Attributes
     ----------
@@ -446,21 +507,33 @@ cdef class Core:
     cdef plip_potential *potential
     cdef list spare
 
-    def __cinit__(self, species, terms, const double[::1] reference not None, simd="auto"):
+    def __cinit__(
+        self,
+        species,
+        terms,
+        const double[::1] reference not None,
+        simd="auto",
+        repulsion=None,
+        density_limits=None,
+    ):
         cdef int n = len(terms), k
+        cdef _Repulsion beyond
         cdef plip_term *records
         cdef char[PLIP_ERROR_LENGTH] error
         cdef bytes variant = simd.encode()
         index = {symbol: s for s, symbol in enumerate(species)}
         if reference.shape[0] != len(index):
             raise ValueError("there must be one reference energy per species")
+        beyond = _Repulsion(species, repulsion, density_limits)
         records = <plip_term *>calloc(n + 1, sizeof(plip_term))
         if records == NULL:
             raise MemoryError
         try:
             for k, (term, coefficient) in enumerate(terms):
                 _set_term(records + k, index, term, coefficient)
-            self.potential = plip_create(len(index), &reference[0], n, records, variant, error)
+            self.potential = plip_create(
+                len(index), &reference[0], n, records, &beyond.record, variant, error
+            )
         finally:
             free(records)
         if self.potential == NULL:

@@ -1,5 +1,6 @@
 /* What a potential may hold. The readers of its file (plip.potential, the LAMMPS plugin) and the parameters of a fit
  * (plip.radial, plip.interactions) are checked here and nowhere else. */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,16 +34,56 @@ static const char *const ELEMENTS =
     "Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv "
     "Ts Og ";
 
-int plip_is_element(const char *symbol)
+int plip_atomic_number(const char *symbol)
 {
     const size_t length = strlen(symbol);
-    const char *place;
+    const char *place = ELEMENTS;
+    int number;
 
-    if (length < 1 || length > 2 || strchr(symbol, ' '))
-        return 0;
-    for (place = strstr(ELEMENTS, symbol); place; place = strstr(place + 1, symbol))
-        if (place[-1] == ' ' && place[length] == ' ')
-            return 1;
+    /* Each symbol stands between two spaces. */
+    for (number = 0; place[1]; number++) {
+        const char *end = strchr(place + 1, ' ');
+        if ((size_t)(end - place - 1) == length && memcmp(place + 1, symbol, length) == 0)
+            return number;
+        place = end;
+    }
+    return -1;
+}
+
+int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error)
+{
+    int s, t;
+
+    for (s = 0; s < n_species; s++) {
+        const char *const symbol = repulsion->symbols[s];
+        const double range = repulsion->range[s], limit = repulsion->limit[s];
+        if (plip_atomic_number(symbol) < 0) {
+            snprintf(error, PLIP_ERROR_LENGTH, "'%.20s' is not a chemical symbol", symbol);
+            return -1;
+        }
+        if (limit != 0.0 || range != 0.0) {
+            if (plip_check_length("the range of a density", range, error))
+                return -1;
+            if (!(limit > 0.0 && limit <= DBL_MAX)) {
+                snprintf(error, PLIP_ERROR_LENGTH, "the limit of the density of %s must be positive, got %g", symbol, limit);
+                return -1;
+            }
+        }
+        for (t = 0; t < n_species; t++) {
+            const double inner = repulsion->inner[s * n_species + t], outer = repulsion->outer[s * n_species + t];
+            if (inner == 0.0 && outer == 0.0)
+                continue;
+            if (plip_check_length("a distance of the core repulsion", inner, error) ||
+                plip_check_length("a distance of the core repulsion", outer, error))
+                return -1;
+            if (!(inner <= 0.9 * outer)) {
+                snprintf(error, PLIP_ERROR_LENGTH,
+                         "the first distance of the core repulsion of %s and %s must be below 0.9 of the second, got %g and %g",
+                         symbol, repulsion->symbols[t], inner, outer);
+                return -1;
+            }
+        }
+    }
     return 0;
 }
 

@@ -47,6 +47,7 @@ typedef struct {
     struct block *scratch;
     const plip_term *terms;
     int n_terms;
+    const plip_repulsion *repulsion;
     double *bounds; /* per function: bound of its moments */
 } builder;
 
@@ -307,17 +308,44 @@ static void function_value(const plip_potential *potential, int n, double r, dou
     plip_radial(f->family, f->p, f->q, f->cutoff, f->switch_distance, r, result);
 }
 
-void plip_column_exact(const plip_potential *potential, const column *column, double r, double result[3])
+/* A radial function where the core repulsion takes over: fade(r) g(reach(r)). */
+static void faded_value(const plip_potential *potential, int n, const double fade[3], const double reach[3],
+                        double result[3])
 {
+    double g[3];
+
+    function_value(potential, n, reach[0], g);
+    g[2] = g[2] * reach[1] * reach[1] + g[1] * reach[2];
+    g[1] *= reach[1];
+    result[0] = fade[0] * g[0];
+    result[1] = fade[0] * g[1] + fade[1] * g[0];
+    result[2] = fade[0] * g[2] + 2.0 * fade[1] * g[1] + fade[2] * g[0];
+}
+
+void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
+                       double result[3])
+{
+    double repulsion[3] = {0.0, 0.0, 0.0}, fade[3], reach[3];
+    const int inside = core && r < core->outer;
     int n;
 
-    result[0] = result[1] = result[2] = 0.0;
+    if (inside)
+        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
+                            reach);
+    for (n = 0; n < 3; n++)
+        result[n] = column->repulsion * repulsion[n];
     for (n = 0; n < column->n_products; n++) {
         const product *part = column->products + n;
         double a[3], g[3];
-        function_value(potential, part->a, r, a);
+        if (inside)
+            faded_value(potential, part->a, fade, reach, a);
+        else
+            function_value(potential, part->a, r, a);
         if (part->b >= 0) {
-            function_value(potential, part->b, r, g);
+            if (inside)
+                faded_value(potential, part->b, fade, reach, g);
+            else
+                function_value(potential, part->b, r, g);
             a[2] = a[2] * g[0] + 2.0 * a[1] * g[1] + a[0] * g[2];
             a[1] = a[1] * g[0] + a[0] * g[1];
             a[0] *= g[0];
@@ -383,37 +411,44 @@ static double hermite(const double *left, const double *right, int stride, doubl
            t3 * (t * (7.0 - 3.0 * t) - 4.0) * right[stride] + t3 * (0.5 + t * (0.5 * t - 1.0)) * right[2 * stride];
 }
 
-/* Fills a table; returns the number of intervals beyond RARE that are left to the exact functions. */
-static int fill_table(const plip_potential *potential, table *t, int n_intervals, double spacing, double degree_weight,
-                      double *error)
+/* Value, h * first and h^2 * second derivative of all columns at the first `n` knots. */
+static void fill_knots(const plip_potential *potential, table *t, int n, double spacing)
+{
+    const int columns = t->n_columns;
+    double value[3];
+    int k, c, i;
+
+    for (k = 0; k < n; k++) {
+        double *knot = t->knots + (size_t)k * 3 * columns, scale = 1.0;
+        for (c = 0; c < columns; c++) {
+            plip_column_exact(potential, t->columns + c, t->core, k * spacing, value);
+            for (i = 0, scale = 1.0; i < 3; i++, scale *= spacing)
+                knot[i * columns + c] = scale * value[i];
+        }
+    }
+}
+
+/* Marks those of the first `n` intervals whose table is not accurate enough. `error`: the largest error of the others.
+ * Returns the number of marked ones that begin beyond `rare`. */
+static int mark_exact(const plip_potential *potential, table *t, int n, double spacing, double degree_weight,
+                      double rare, double *error)
 {
     /* Where the derivative of the error of quintic interpolation is largest, and the error itself. */
     static const double places[3] = {0.28, 0.5, 0.72};
     const int columns = t->n_columns;
-    int n, c, k, left_over = 0;
+    int i, c, k, left_over = 0;
     double value[3];
 
-    *error = 0.0;
-    for (n = 0; n <= n_intervals; n++) {
-        double r = n == n_intervals ? n_intervals * spacing : n * spacing;
-        double *knot = t->knots + (size_t)n * 3 * columns;
-        for (c = 0; c < columns; c++) {
-            plip_column_exact(potential, t->columns + c, r, value);
-            knot[c] = value[0];
-            knot[columns + c] = spacing * value[1];
-            knot[2 * columns + c] = spacing * spacing * value[2];
-        }
-    }
-    for (n = 0; n < n_intervals; n++) {
-        const double *knot = t->knots + (size_t)n * 3 * columns;
+    for (i = 0; i < n; i++) {
+        const double *knot = t->knots + (size_t)i * 3 * columns;
         double sums[3] = {0.0, 0.0, 0.0}, worst;
-        int good = 1;
+        int good;
         for (c = 0; c < columns; c++) {
-            if (t->columns[c].n_products == 0)
+            if (t->columns[c].n_products == 0 && t->columns[c].repulsion == 0.0)
                 continue;
             for (k = 0; k < 3; k++) {
                 double slope, interpolated, deviation, rounding;
-                plip_column_exact(potential, t->columns + c, (n + places[k]) * spacing, value);
+                plip_column_exact(potential, t->columns + c, t->core, (i + places[k]) * spacing, value);
                 interpolated = hermite(knot + c, knot + 3 * columns + c, columns, places[k], &slope);
                 deviation = fabs(slope / spacing - value[1]) + degree_weight * fabs(interpolated - value[0]);
                 /* What double precision allows, 20 units in the last place, is no fault of the table. */
@@ -425,16 +460,41 @@ static int fill_table(const plip_potential *potential, table *t, int n_intervals
         }
         worst = fmax(fmax(sums[0], sums[1]), sums[2]);
         good = isfinite(sums[0] + sums[1] + sums[2]) && worst <= TABLE_TOLERANCE;
-        t->exact[n] = (unsigned char)!good;
+        t->exact[i] = good ? 0 : EXACT;
         if (good && worst > *error)
             *error = worst;
-        if (!good && n * spacing > RARE * n_intervals * spacing)
+        if (!good && i * spacing > rare)
             left_over++;
     }
-    for (n = 0; n < (n_intervals + 1) * 3 * columns; n++)
-        if (!isfinite(t->knots[n]))
-            t->knots[n] = 0.0;
     return left_over;
+}
+
+/* Fills a table; returns the number of intervals beyond RARE that are left to the exact functions. */
+static int fill_table(const plip_potential *potential, table *t, int n_intervals, double spacing, double degree_weight,
+                      double *error)
+{
+    *error = 0.0;
+    fill_knots(potential, t, n_intervals + 1, spacing);
+    return mark_exact(potential, t, n_intervals, spacing, degree_weight, RARE * n_intervals * spacing, error);
+}
+
+/* Puts the core repulsion into a finished table. Not a bit of it changes for distances from core->outer on. */
+static void add_core(builder *b, table *t, const core_pair *core, int n_intervals, double spacing,
+                     double degree_weight, double *error)
+{
+    const size_t row = (size_t)3 * (size_t)t->n_columns;
+    const double last = core->outer / spacing;
+    const int parted = last < n_intervals ? (int)last : n_intervals;
+
+    t->core = core;
+    if (parted < n_intervals) {
+        t->beyond = KEEP(2 * row, double);
+        memcpy(t->beyond, t->knots + (size_t)parted * row, 2 * row * sizeof(double));
+        if (!t->exact[parted])
+            t->exact[parted] = PARTED;
+    }
+    fill_knots(b->potential, t, parted + (parted < n_intervals), spacing);
+    mark_exact(b->potential, t, parted, spacing, degree_weight, 0.0, error);
 }
 
 /* Where the product of two functions that is subtracted for a neighbour itself is large, and larger than the moments
@@ -455,16 +515,18 @@ static void mark_steep(builder *b, section *part)
                 function_value(potential, own->b, (n + 0.5) * part->spacing, second);
                 if (fabs(own->weight * first[0] * second[0]) > STEEP &&
                     (fabs(first[0]) > b->bounds[own->a] || fabs(second[0]) > b->bounds[own->b]))
-                    part->scalar.exact[n] = part->angular.exact[n] = 1;
+                    part->scalar.exact[n] = part->angular.exact[n] = EXACT;
             }
 }
 
 static void make_tables(builder *b, section *part, double cutoff)
 {
     plip_potential *potential = b->potential;
+    const double degree_weight = 1.0 + part->max_degree;
     table *tables[2];
     int n_intervals, k, left_over;
-    double error;
+    double error, own;
+    size_t n;
 
     tables[0] = &part->angular;
     tables[1] = &part->scalar;
@@ -474,11 +536,10 @@ static void make_tables(builder *b, section *part, double cutoff)
         left_over = 0;
         error = 0.0;
         for (k = 0; k < 2; k++) {
-            double own;
             /* Attempts that are not good enough are freed with the scratch memory. */
             tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * 3 * tables[k]->n_columns, double);
             tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
-            left_over += fill_table(potential, tables[k], n_intervals, part->spacing, 1.0 + part->max_degree, &own);
+            left_over += fill_table(potential, tables[k], n_intervals, part->spacing, degree_weight, &own);
             error += own;
         }
         if (left_over <= MAX_KINKS || n_intervals == MAX_INTERVALS)
@@ -493,11 +554,22 @@ static void make_tables(builder *b, section *part, double cutoff)
         for (last = size; last < size + 3 * tables[k]->n_columns; last++)
             knots[last] = NAN;
         memcpy(exact, tables[k]->exact, (size_t)n_intervals + 1);
-        exact[n_intervals] = 1; /* r just below the cutoff may round into the interval behind the last */
+        exact[n_intervals] = EXACT; /* r just below the cutoff may round into the interval behind the last */
         tables[k]->knots = knots;
         tables[k]->exact = exact;
     }
     mark_steep(b, part);
+    for (k = 0; k < 2; k++) {
+        const size_t size = (size_t)(n_intervals + 1) * 3 * tables[k]->n_columns;
+        if (part->core.outer > 0.0) {
+            own = 0.0;
+            add_core(b, tables[k], &part->core, n_intervals, part->spacing, degree_weight, &own);
+            error = fmax(error, own);
+        }
+        for (n = 0; n < size; n++)
+            if (!isfinite(tables[k]->knots[n]))
+                tables[k]->knots[n] = 0.0;
+    }
     part->inverse_spacing = 1.0 / part->spacing;
     potential->table_error = fmax(potential->table_error, 2.0 * error);
 }
@@ -661,6 +733,9 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
         if (pair_columns) {
             group *last = plan->groups + part->first_group + part->n_angular + n_scalar / lanes;
             part->scalar.columns[n_scalar] = *pair_column;
+            /* Learned functions alone fix the grid, so that the core repulsion does not change their tables. */
+            if (n_angular + n_scalar + pair_column->n_products == 0)
+                part->scalar.cutoff = part->core.outer;
             for (k = 0; k < pair_column->n_products; k++)
                 part->scalar.cutoff =
                     fmax(part->scalar.cutoff, potential->functions[pair_column->products[k].a].cutoff);
@@ -857,6 +932,32 @@ static void make_trilinears(builder *b, centre_plan *plan, int centre, channel *
     }
 }
 
+/* The core repulsion of a centre with each species, and the limit of its density. */
+static void set_repulsion(builder *b, centre_plan *plan, int centre)
+{
+    const plip_repulsion *repulsion = b->repulsion;
+    const int n_species = b->potential->n_species;
+    const double range = repulsion->range[centre];
+    int s;
+
+    for (s = 0; s < n_species; s++) {
+        section *part = plan->sections + s;
+        if (!(repulsion->outer[centre * n_species + s] > 0.0))
+            continue;
+        part->core.first_number = plip_atomic_number(repulsion->symbols[centre]);
+        part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
+        part->core.inner = repulsion->inner[centre * n_species + s];
+        part->core.outer = repulsion->outer[centre * n_species + s];
+        part->scalar.columns->repulsion = 0.5;
+        part->scalar.n_columns = 1;
+    }
+    if (repulsion->limit[centre] > 0.0) {
+        plan->limit = repulsion->limit[centre];
+        plan->square_range = range * range;
+        plan->inverse_square_range = 1.0 / plan->square_range;
+    }
+}
+
 static void make_centre(builder *b, int centre)
 {
     plip_potential *potential = b->potential;
@@ -868,6 +969,9 @@ static void make_centre(builder *b, int centre)
     plan->sections = KEEP(potential->n_species, section);
     for (s = 0; s < potential->n_species; s++)
         plan->sections[s].scalar.columns = SCRATCH(1, column);
+    plan->limit = INFINITY;
+    if (b->repulsion)
+        set_repulsion(b, plan, centre);
 
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
@@ -940,10 +1044,11 @@ static void make_centre(builder *b, int centre)
         section *part = plan->sections + s;
         double cutoff = fmax(part->angular.cutoff, part->scalar.cutoff);
         int columns = part->angular.n_columns + part->scalar.n_columns, own;
-        part->square_cutoff = cutoff * cutoff;
         part->square_near = part->angular.cutoff * part->angular.cutoff;
         if (columns)
             make_tables(b, part, cutoff);
+        cutoff = fmax(fmax(cutoff, part->core.outer), sqrt(plan->square_range));
+        part->square_cutoff = cutoff * cutoff;
         potential->cutoff = fmax(potential->cutoff, cutoff);
         plan->square_cutoff = fmax(plan->square_cutoff, part->square_cutoff);
         own = PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1);
@@ -988,12 +1093,15 @@ static void make_potential(builder *b, int n_species, const double *reference_en
     plip_potential *const potential = b->potential;
     const plip_term *const terms = b->terms;
     const int n_terms = b->n_terms;
+    char reason[PLIP_ERROR_LENGTH];
     int n, k, arm;
 
     if (n_species < 1 || n_terms < 0)
         fail(b, "a potential needs at least one species");
     potential->n_species = n_species;
     check_terms(b);
+    if (b->repulsion && plip_check_repulsion(n_species, b->repulsion, reason))
+        fail(b, reason);
     choose_kernel(b, simd);
     make_multiplicities(b);
     potential->functions = KEEP(3 * n_terms + 1, radial_function);
@@ -1031,7 +1139,7 @@ static int try_potential(builder *b, int n_species, const double *reference_ener
 }
 
 plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
-                            const char *simd, char *error)
+                            const plip_repulsion *repulsion, const char *simd, char *error)
 {
     builder *b = calloc(1, sizeof *b);
     plip_potential *potential = calloc(1, sizeof *potential);
@@ -1042,6 +1150,7 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
         b->potential = potential;
         b->terms = terms;
         b->n_terms = n_terms;
+        b->repulsion = repulsion;
         if (try_potential(b, n_species, reference_energies, simd)) {
             plip_free(potential);
             potential = NULL;

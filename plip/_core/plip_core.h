@@ -65,8 +65,16 @@ int plip_check_length(const char *name, double value, char *error);
 int plip_check_radial(int family, double p, double q, char *error);
 int plip_check_power(int kind, const int *power, char *error);
 int plip_check_term(int n_species, const plip_term *term, char *error);
-/* Whether it is a chemical symbol (or "X", the dummy atom of ASE). */
-int plip_is_element(const char *symbol);
+/* Atomic number of a chemical symbol, 0 of "X" (the dummy atom of ASE), -1 if it is none. */
+int plip_atomic_number(const char *symbol);
+
+/* What takes the place of the terms where the data that they were fitted to end; see plip_repulsion.c. */
+typedef struct {
+    const char *const *symbols;  /* (n_species,) chemical symbols */
+    const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
+    const double *range, *limit; /* (n_species,): neighbours counted up to `range`, their most; limit 0: none */
+} plip_repulsion;
+int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error);
 
 typedef struct plip_potential plip_potential;
 typedef struct plip_workspace plip_workspace;
@@ -82,9 +90,10 @@ typedef struct {
 } plip_system;
 
 /* NULL, with the reason in `error` (PLIP_ERROR_LENGTH characters), if the terms cannot be evaluated.
- * `simd` is "auto", or the name of one of the compiled variants: "avx512", "avx2", "baseline". */
+ * `repulsion` may be NULL. `simd` is "auto", or the name of one of the compiled variants: "avx512", "avx2", "baseline". */
 plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms,
-                            const plip_term *terms, const char *simd, char *error);
+                            const plip_term *terms, const plip_repulsion *repulsion, const char *simd,
+                            char *error);
 void plip_free(plip_potential *potential);
 
 double plip_cutoff(const plip_potential *potential);
@@ -116,6 +125,11 @@ int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, co
  * At r = cutoff the limits from below. */
 void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
                  double result[3]);
+
+/* Core repulsion of a pair: value, first and second derivative. For atoms closer than `outer` the radial functions
+ * are fade(r) g(reach(r)); `fade` and `reach` may be NULL. */
+void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,
+                         double repulsion[3], double fade[3], double reach[3]);
 
 /* Neighbour list: images first become atoms of their own ("all" = local, then images). */
 typedef struct {

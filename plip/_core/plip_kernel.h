@@ -123,10 +123,12 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
     for (j = 0; j < n; j++) {
         const double *knot = radial->knots + (size_t)interval[j] * 3 * columns;
         VECTOR w[12];
-        if (radial->exact[interval[j]]) {
+        if (radial->exact[interval[j]] == PARTED && r[j] >= radial->core->outer) {
+            knot = radial->beyond;
+        } else if (radial->exact[interval[j]]) {
             for (c = 0; c < columns; c++) {
                 double value[3];
-                plip_column_exact(potential, radial->columns + c, r[j], value);
+                plip_column_exact(potential, radial->columns + c, radial->core, r[j], value);
                 g[(size_t)j * columns + c] = value[0];
                 dg[(size_t)j * columns + c] = value[1];
             }
@@ -423,15 +425,14 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
 
 /* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
 static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                          const plip_workspace *work, const centre_arrays *arrays, plip_centre *centre,
-                          int mask)
+                          const plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int mask)
 {
     const int n_species = potential->n_species, capacity = work->capacity;
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
     const double square_cutoff = plan->square_cutoff;
     const int *const listed = centre->neighbours;
     int *const reached = work->reached;
-    double *memory = arrays->rows;
+    double *memory = arrays->rows, density = 0.0;
     double closest = INFINITY;
     int n_reached = 0, s, k, j;
 
@@ -455,12 +456,14 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         const double *r = positions + 3 * (size_t)neighbour;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
+        const double ratio = fmin(square * plan->inverse_square_range, 1.0);
         const section *part;
         pair_arrays *pairs;
         int near, far, place;
         s = system->species_of_type[system->types[neighbour]];
         if (s < 0)
             continue;
+        density += DENSITY(ratio);
         part = plan->sections + s;
         pairs = arrays->pairs + s;
         near = square < part->square_near;
@@ -474,6 +477,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         pairs->dz[place] = z;
         pairs->r[place] = square;
     }
+    arrays->density = density;
 
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;
@@ -511,7 +515,8 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         INDEPENDENT
         for (j = 0; j < stride; j++) {
             const double distance = sqrt(r[j]), over = 1.0 / distance, slope = part->inverse_spacing;
-            const double scaled = distance * slope;
+            /* Beyond the last interval, whose functions are zero, neighbours may still count for the density. */
+            const double scaled = fmin(distance * slope, part->n_intervals);
             const int left = (int)scaled;
             const double t = scaled - left, t2 = t * t, t3 = t2 * t;
             const double a = t3 * (10.0 + t * (6.0 * t - 15.0)), b = 30.0 * t2 * (1.0 + t * (t - 2.0)) * slope;
@@ -707,6 +712,9 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
                 continue;
             if (plan->n_trilinears)
                 NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
+            for (k = 0; k < filled; k++)
+                if (work->centres[k].density > plan->limit)
+                    plip_crowd(potential, plan, system, work->centres + k, batch[k]);
             for (k = 0; k < filled && derivatives; k++)
                 NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom);
             filled = 0;

@@ -27,10 +27,17 @@ typedef struct {
     double weight;
 } product;
 
+/* Where the core repulsion of two species takes over; outer 0: nowhere. */
+typedef struct {
+    int first_number, second_number; /* atomic numbers */
+    double inner, outer;
+} core_pair;
+
 /* Column of a table: a radial function, or the pair function of a section. */
 typedef struct {
     int n_products, capacity;
     product *products;
+    double repulsion; /* share of the core repulsion that it holds */
     double sensitivity; /* bound of dE/d(moment); weighs the error of the table */
 } column;
 
@@ -40,8 +47,15 @@ typedef struct {
     column *columns;
     double cutoff;
     double *knots;
-    unsigned char *exact; /* per interval: not accurate enough, evaluate the functions */
+    unsigned char *exact; /* per interval: 0, EXACT or PARTED */
+    const core_pair *core;
+    double *beyond;       /* the two knots of the parted interval for distances from core->outer on */
 } table;
+
+/* The table is not accurate enough there: evaluate the functions. */
+#define EXACT 1
+/* The core repulsion ends within this interval: functions below its end, knots `beyond` from there on. */
+#define PARTED 2
 
 typedef struct {
     int even, odd;     /* largest even and odd degree that are summed over neighbours; -1: none */
@@ -59,6 +73,7 @@ typedef struct {
     int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
+    core_pair core;
     table angular, scalar;
 } section;
 
@@ -94,6 +109,8 @@ typedef struct {
 
 typedef struct {
     double reference_energy, square_cutoff;
+    double square_range, inverse_square_range; /* up to which neighbours count for the density */
+    double limit;                              /* of the density; infinite: none */
     section *sections; /* per species of neighbours */
     int n_groups;
     group *groups;
@@ -123,7 +140,10 @@ typedef struct {
 typedef struct {
     pair_arrays *pairs; /* per species */
     double *moments, *adjoints, *rows;
+    double density; /* sum over neighbours of DENSITY(square distance / square range) */
 } centre_arrays;
+
+#define DENSITY(ratio) ((1.0 - (ratio)) * (1.0 - (ratio)) * (1.0 - (ratio)))
 
 struct plip_workspace {
     int capacity; /* neighbours */
@@ -157,6 +177,11 @@ struct plip_potential {
 
 int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbours);
 /* Value, first and second derivative of a column by the exact functions. */
-void plip_column_exact(const plip_potential *potential, const column *column, double r, double result[3]);
+void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
+                       double result[3]);
+/* A centre whose density is beyond the limit: puts its energy and adjoints right, and adds what the moments do not
+ * know to the derivatives. */
+void plip_crowd(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
+                const centre_arrays *arrays, plip_centre *centre);
 
 #endif

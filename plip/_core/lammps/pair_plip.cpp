@@ -317,8 +317,10 @@ private:
         if (*std::max_element(setting.species_of_type.begin(), setting.species_of_type.end()) < 0)
             throw std::runtime_error("every atom type is NULL; name the species of one at least");
         char reason[PLIP_ERROR_LENGTH];
+        std::vector<const char *> symbols_of_model;
+        const plip_repulsion repulsion = plip::repulsion_of(model, symbols_of_model);
         setting.potential.reset(plip_create(int(model.species.size()), model.reference.data(), int(model.terms.size()),
-                                            model.terms.data(), "auto", reason));
+                                            model.terms.data(), &repulsion, "auto", reason));
         if (!setting.potential)
             throw std::runtime_error(reason);
         setting.workspace.reset(plip_workspace_create(setting.potential.get()));

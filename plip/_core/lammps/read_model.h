@@ -18,7 +18,7 @@ namespace plip {
 
 using LAMMPS_NS::json;
 
-constexpr int FORMAT_VERSION = 1;
+constexpr int FORMAT_VERSION = 2;
 // Levels of arrays and objects in each other; a potential has six.
 constexpr int MAX_DEPTH = 32;
 
@@ -26,6 +26,8 @@ struct Model {
     std::vector<std::string> species;
     std::vector<double> reference;
     std::vector<plip_term> terms;
+    // As in plip_repulsion.
+    std::vector<double> inner, outer, range, limit;
 
     int index(const std::string &symbol) const
     {
@@ -170,6 +172,53 @@ inline json parse(const std::string &data)
     }
 }
 
+// What plip_create takes; it points into the model.
+inline plip_repulsion repulsion_of(const Model &model, std::vector<const char *> &symbols)
+{
+    symbols.clear();
+    for (const std::string &symbol : model.species)
+        symbols.push_back(symbol.c_str());
+    return {symbols.data(), model.inner.data(), model.outer.data(), model.range.data(), model.limit.data()};
+}
+
+inline void read_repulsion(Model &model, const json &document)
+{
+    const size_t n = model.species.size();
+    const json repulsion = document.value("repulsion", json()), limits = document.value("density_limits", json());
+    model.inner.assign(n * n, 0.0);
+    model.outer.assign(n * n, 0.0);
+    model.range.assign(n, 0.0);
+    model.limit.assign(n, 0.0);
+    if (!repulsion.is_null() && !repulsion.is_object())
+        fail("repulsion must be an object or null");
+    for (const auto &entry : repulsion.items()) {
+        const size_t dash = entry.key().find('-');
+        const int first = model.index(entry.key().substr(0, dash));
+        const int second = dash == std::string::npos ? -1 : model.index(entry.key().substr(dash + 1));
+        if (first < 0 || second < 0 || model.outer[first * n + second] != 0.0)
+            fail("repulsion must name pairs of its species, each once");
+        if (array(entry.value(), "a repulsion").size() != 2)
+            fail("a repulsion must be two distances");
+        const double inner = length(entry.value()[0], "repulsion"), outer = length(entry.value()[1], "repulsion");
+        model.inner[first * n + second] = model.inner[second * n + first] = inner;
+        model.outer[first * n + second] = model.outer[second * n + first] = outer;
+    }
+    if (!limits.is_null() && !limits.is_object())
+        fail("density_limits must be an object or null");
+    for (const auto &entry : limits.items()) {
+        const int species = model.index(entry.key());
+        if (species < 0 || !entry.value().is_object() || entry.value().size() != 2)
+            fail("density_limits must give range and limit of its species");
+        model.range[species] = length(member(entry.value(), "range"), "range");
+        model.limit[species] = number(member(entry.value(), "limit"), "limit");
+    }
+    char reason[PLIP_ERROR_LENGTH];
+    std::vector<const char *> symbols;
+    const plip_repulsion record = repulsion_of(model, symbols);
+    if (plip_check_repulsion(int(n), &record, reason))
+        fail(reason);
+}
+
 inline Model read_model(const std::string &data)
 {
     const json document = parse(data);
@@ -190,7 +239,7 @@ inline Model read_model(const std::string &data)
         fail("reference_energies must be an object");
     for (const json &symbol : array(member(document, "species"), "species")) {
         const std::string name = text(symbol, "species");
-        if (name.find('\0') != std::string::npos || !plip_is_element(name.c_str()) || model.index(name) >= 0)
+        if (name.find('\0') != std::string::npos || plip_atomic_number(name.c_str()) < 0 || model.index(name) >= 0)
             fail("species must be different chemical symbols");
         model.species.push_back(name);
         model.reference.push_back(number(member(reference, name.c_str()), "reference energy"));
@@ -199,6 +248,7 @@ inline Model read_model(const std::string &data)
         fail("species and reference_energies do not fit together");
     for (const json &item : array(member(document, "terms"), "terms"))
         model.terms.push_back(read_term(model, item));
+    read_repulsion(model, document);
     return model;
 }
 

@@ -1,0 +1,79 @@
+"""How far data reach: the shortest distances between atoms, and the densest surroundings of an atom."""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Extent", "density_range"]
+
+# The density counts neighbors up to this part of the cutoff: the first shells, by which it tells compression.
+_RANGE = 0.8
+
+
+def density_range(cutoff):
+    """Distance in Angstrom up to which neighbors count for the density, for terms of this cutoff."""
+    return round(_RANGE * cutoff, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Extent:
+    """Extremes over structures.
+
+    Attributes
+    ----------
+    shortest : ndarray of float64, shape (n_species, n_species)
+        Shortest distance in Angstrom of each pair of species, symmetric; infinite where none is within the
+        cutoff.
+    densest : ndarray of float64, shape (n_species,)
+        Largest density n = sum over neighbors of (1 - r^2 / range^2)^3 around an atom of each species.
+    """
+
+    shortest: np.ndarray
+    densest: np.ndarray
+
+    @classmethod
+    def empty(cls, n_species):
+        """The extent of no data."""
+        return cls(np.full((n_species, n_species), np.inf), np.zeros(n_species))
+
+    @classmethod
+    def of_neighbors(cls, near, n_species, reach):
+        """The extent of one structure.
+
+        Parameters
+        ----------
+        near : Neighbors
+        n_species : int
+        reach : float
+            Range of the density in Angstrom.
+        """
+        n_atoms = len(near.species_a)
+        densest = np.zeros(n_species)
+        left_p = 1.0 - np.minimum(near.distance_p / reach, 1.0) ** 2
+        center_p = np.repeat(np.arange(n_atoms), np.diff(near.first_as[::n_species]))
+        density_a = np.bincount(center_p, left_p * left_p * left_p, minlength=n_atoms)
+        np.maximum.at(densest, near.species_a, density_a)
+        return cls(near.shortest_distances(n_species), densest)
+
+    @classmethod
+    def from_array(cls, array):
+        """What `to_array` was made of."""
+        return cls(array[:, :-1], array[:, -1])
+
+    def to_array(self):
+        """Shortest distances and, in the last column, largest densities; (n_species, n_species + 1)."""
+        return np.column_stack([self.shortest, self.densest])
+
+    def merged(self, other):
+        """The extent of both."""
+        return Extent(np.minimum(self.shortest, other.shortest), np.maximum(self.densest, other.densest))
+
+    def shortest_distances(self, species):
+        """Shortest distances, dict of (str, str), sorted, to Angstrom."""
+        pairs = itertools.combinations_with_replacement(range(len(species)), 2)
+        return {(species[s], species[t]): float(self.shortest[s, t]) for s, t in pairs}
+
+    def largest_densities(self, species):
+        """Largest densities, dict of str to float."""
+        return dict(zip(species, self.densest.tolist(), strict=True))

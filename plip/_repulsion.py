@@ -1,0 +1,65 @@
+"""Where the core repulsion of a potential begins, from how far its data reach."""
+
+import math
+import warnings
+
+import numpy as np
+from ase.data import atomic_numbers, covalent_radii
+
+__all__ = ["automatic_repulsion"]
+
+# The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
+# Angstrom at the latest, where the repulsion of nuclei alone is right.
+_INNER = 0.25
+_LONGEST_INNER = 0.3
+# Surroundings denser by a tenth, which is 3 % in length, are still near the data.
+_DENSITY_MARGIN = 1.1
+
+
+def automatic_repulsion(equations):
+    """Core repulsion and density limits that leave all data as they are.
+
+    The core repulsion of a pair of species begins at its shortest distance in the data, rounded down to
+    0.001 Angstrom; that of a pair that never comes within the cutoff begins at the sum of its covalent radii.
+    The density around an atom is limited to 1.1 times the largest in the data.
+
+    Parameters
+    ----------
+    equations : NormalEquations
+        Which know the shortest distances and the largest densities of their structures.
+
+    Returns
+    -------
+    repulsion : dict of (str, str) to (float, float), or None
+        As `Potential` takes it.
+    density_limits : dict of str to (float, float), or None
+        As `Potential` takes it.
+
+    Warns
+    -----
+    UserWarning
+        If the normal equations do not know how far their data reach.
+    """
+    if equations.shortest_distances is None:
+        warnings.warn(
+            "these normal equations come from a version of plip that did not keep the shortest distances of "
+            "the data: the potential has no core repulsion. Accumulate them anew from the structures",
+            UserWarning,
+            stacklevel=4,
+        )
+        return None, None
+    repulsion = {}
+    for pair, shortest in equations.shortest_distances.items():
+        if math.isfinite(shortest):
+            outer = np.floor(1000.0 * shortest) / 1000.0
+        else:
+            outer = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
+        outer = float(outer)
+        inner = max(_INNER * outer, min(_LONGEST_INNER, 0.5 * outer))
+        repulsion[pair] = round(inner, 4), round(outer, 3)
+    limits = {
+        symbol: (equations.density_range, _DENSITY_MARGIN * largest)
+        for symbol, largest in equations.largest_densities.items()
+        if largest > 0.0
+    }
+    return repulsion, limits or None

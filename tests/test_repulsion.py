@@ -1,0 +1,339 @@
+"""What a potential does outside its data: core repulsion of pairs, limit of the density."""
+
+import itertools
+
+import numpy as np
+import oracle
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.data import atomic_numbers, covalent_radii
+from ase.neighborlist import neighbor_list
+from sample_potentials import sample_potential
+from sample_structures import SAMPLE_NAMES, sample
+
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip._core import Core
+from plip._repulsion import automatic_repulsion
+from plip.datasets import load_silicon_carbide
+from plip.potential import Potential, check_atoms, find_pairs
+
+# Parts of the way between the distances on which the repulsion takes over and the functions fade out, how
+# much harder the repulsion is than that of nuclei, and the repulsion of crowded atoms, as in doc/model.rst.
+TAKEOVER, FADE, HARDER = 0.25, 0.35, 0.5
+STIFFNESS, EXPONENT, FADED = 150.0, 2.65, 0.5
+
+
+def beyond(potential, repulsion=None, density_limits=None):
+    """The same terms with other distances and limits."""
+    state = potential.__getstate__() | {"repulsion": repulsion, "density_limits": density_limits}
+    changed = Potential.__new__(Potential)
+    changed.__setstate__(state)
+    return changed
+
+
+def densities(atoms, reach):
+    i, d = neighbor_list("id", atoms, reach)
+    return np.bincount(i, (1.0 - (d / reach) ** 2) ** 3, minlength=len(atoms))
+
+
+def inside_and_outside(atoms, cutoff):
+    """A potential whose repulsion and density limit both matter for about half of the pairs and atoms."""
+    potential = sample_potential(atoms, cutoff, seed=3)
+    d = neighbor_list("d", atoms, cutoff)
+    middle = np.median(d) if len(d) else 2.0
+    pairs = itertools.combinations_with_replacement(potential.species, 2)
+    reach = 0.8 * cutoff
+    # 1.003: no distance of a sample is just there.
+    limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
+    return beyond(
+        potential,
+        {pair: (0.4 * middle, 1.003 * middle) for pair in pairs},
+        {symbol: (reach, limit) for symbol in potential.species},
+    )
+
+
+def smooth_step(u):
+    u = np.clip(u, 0.0, 1.0)
+    return u**3 * (6 * u**2 - 15 * u + 10)
+
+
+def nuclear(first, second, r):
+    """Ziegler, Biersack & Littmark (1985), in eV and Angstrom."""
+    x = r / (0.46850 / (first**0.23 + second**0.23))
+    weights, rates = (0.18175, 0.50986, 0.28022, 0.02817), (3.1998, 0.94229, 0.4029, 0.20162)
+    screening = sum(weight * np.exp(-rate * x) for weight, rate in zip(weights, rates, strict=True))
+    return 14.399645 * first * second / r * screening
+
+
+def core_functions(number, inner, outer, r):
+    """Repulsion of two like atoms, fade of the functions, and the distance at which they are taken."""
+    width = TAKEOVER * (outer - inner)
+    start = outer - width
+    above, below = smooth_step((r - start) / width), smooth_step((r - inner) / (start - inner))
+    repulsion = (1 + HARDER * below - (1 + HARDER) * above) * nuclear(number, number, r)
+    fade = smooth_step((r - inner) / (FADE * (outer - inner)))
+    # The slope of the reach is 3 u^2 - 2 u^3, and from outer on it is 1.
+    u = np.clip((r - start) / width, 0.0, 1.0)
+    reach = outer - width * (0.5 - u**3 + 0.5 * u**4) + np.maximum(r - outer, 0.0)
+    return repulsion, fade, reach
+
+
+@pytest.mark.parametrize("name", ["bulk", "small cell", "chain", "molecule", "one-atom cell"])
+def test_energy_is_that_of_the_equations(name, monkeypatch):
+    atoms, cutoff = sample(name)
+    atoms.numbers[:] = 14
+    potential = inside_and_outside(atoms, cutoff)
+    (inner, outer), (reach, limit) = potential.repulsion["Si", "Si"], potential.density_limits["Si"]
+    plain = oracle._g
+
+    def faded(function, r, term):
+        _, fade, taken_at = core_functions(14, inner, outer, r)
+        return fade * plain(function, taken_at, term)
+
+    monkeypatch.setattr(oracle, "_g", faded)
+    # The oracle has no energies of single atoms: the limit is tested where all atoms are alike.
+    i, d = neighbor_list("id", atoms, outer)
+    core = 0.5 * np.sum(core_functions(14, inner, outer, d)[0])
+    learned = float(oracle.oracle_energies(atoms, [t for t, _ in potential.terms]) @ potential.coef)
+    reference = len(atoms) * potential.intercept["Si"]
+    without_limit = beyond(potential, dict(potential.repulsion))
+    scale = abs(learned) + abs(core) + abs(reference)
+    assert without_limit.energy(atoms) == pytest.approx(reference + learned + core, abs=1e-9 * scale)
+    if len(atoms) == 1:
+        (n,) = densities(atoms, reach)
+        x = np.log(n / limit)
+        assert x > 0
+        expected = reference + (1 - smooth_step(x / FADED)) * learned + core + STIFFNESS * x**EXPONENT
+        assert potential.energy(atoms) == pytest.approx(expected, abs=1e-9 * scale)
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+@pytest.mark.parametrize("limited", [False, True])
+def test_forces_and_stress_are_derivatives(name, limited):
+    atoms, cutoff = sample(name)
+    potential = inside_and_outside(atoms, cutoff)
+    if not limited:
+        potential = beyond(potential, dict(potential.repulsion))
+    results = potential.evaluate(atoms)
+    step, weights = 1e-4, {2: -1 / 12, 1: 8 / 12, -1: -8 / 12, -2: 1 / 12}
+
+    def slope(energy):
+        return sum(weight * energy(k * step) for k, weight in weights.items()) / step
+
+    scale = max(np.abs(results["forces"]).max(), 1.0)
+    for atom, axis in [(0, 0), (len(atoms) // 2, 1), (len(atoms) - 1, 2)]:
+
+        def moved(distance, atom=atom, axis=axis):
+            other = atoms.copy()
+            other.positions[atom, axis] += distance
+            return potential.energy(other)
+
+        # 1e-8: rounding of energies over the step, and its fourth power.
+        assert results["forces"][atom, axis] == pytest.approx(-slope(moved), abs=2e-8 * scale)
+    if np.isnan(results["stress"]).all():
+        return
+    for component, (a, b) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+
+        def strained(size, a=a, b=b):
+            strain = np.zeros((3, 3))
+            strain[a, b] += size / 2
+            strain[b, a] += size / 2
+            other = atoms.copy()
+            other.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            return potential.energy(other)
+
+        expected = slope(strained) / atoms.get_volume()
+        scale = max(np.abs(results["stress"]).max(), 1.0 / atoms.get_volume())
+        # Larger than for forces: strain moves far atoms by more than the step.
+        assert results["stress"][component] == pytest.approx(expected, abs=2e-6 * scale)
+
+
+@pytest.mark.parametrize("name", ["three species", "slab"])
+def test_every_variant_agrees(name):
+    atoms, cutoff = sample(name)
+    potential = inside_and_outside(atoms, cutoff)
+    expected = potential.evaluate(atoms)
+    species, positions, cell = check_atoms(potential, atoms)
+    pairs = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
+    reference = np.array(list(potential.intercept.values()))
+    for simd in ("avx512", "avx2", "baseline"):
+        try:
+            core = Core(
+                potential.species,
+                potential.terms,
+                reference,
+                simd,
+                dict(potential.repulsion),
+                dict(potential.density_limits),
+            )
+        except ValueError:
+            continue
+        energies, forces, strain, _ = core.evaluate(pairs, positions, cell, species)
+        np.testing.assert_allclose(energies, expected["energies"], rtol=1e-11, atol=1e-10)
+        np.testing.assert_allclose(forces, expected["forces"], atol=1e-9 * np.abs(forces).max())
+
+
+def test_energy_is_smooth_where_the_repulsion_takes_over():
+    """No jump in energy, force or its derivative at either end of the fade."""
+    potential = beyond(sample_potential(bulk("Si"), 4.0, seed=1), {("Si", "Si"): (1.0, 2.4)})
+
+    def force(r):
+        return potential.forces(Atoms("Si2", [[0, 0, 0], [r, 0, 0]]))[1, 0]
+
+    width = TAKEOVER * 1.4
+    for r in (1.0, 1.0 + FADE * 1.4, 2.4 - width, 2.4):
+        h = 1e-4
+        left, right = (force(r) - force(r - h)) / h, (force(r + h) - force(r)) / h
+        # The third derivative of the energy times the step; a jump of the second would not shrink with it.
+        assert abs(right - left) < 0.05 * max(abs(left), 1.0)
+
+
+def test_bits_within_the_data_do_not_change():
+    for name in ("bulk", "three species", "molecule", "slab"):
+        atoms, cutoff = sample(name)
+        plain = sample_potential(atoms, cutoff, seed=2)
+        pairs = itertools.combinations_with_replacement(plain.species, 2)
+        shortest = neighbor_list("d", atoms, cutoff).min()
+        largest = densities(atoms, 0.8 * cutoff).max()
+        guarded = beyond(
+            plain,
+            {pair: (0.3 * shortest, np.nextafter(shortest, 0.0)) for pair in pairs},
+            {symbol: (0.8 * cutoff, 1.001 * largest) for symbol in plain.species},
+        )
+        before, after = plain.evaluate(atoms), guarded.evaluate(atoms)
+        for key in before:
+            np.testing.assert_array_equal(before[key], after[key])
+
+
+def test_file_keeps_every_bit(tmp_path):
+    atoms, cutoff = sample("three species")
+    potential = inside_and_outside(atoms, cutoff)
+    potential.save(tmp_path / "model.json")
+    loaded = load_potential(tmp_path / "model.json")
+    assert loaded.repulsion == potential.repulsion
+    assert loaded.density_limits == potential.density_limits
+    for key, value in potential.evaluate(atoms).items():
+        np.testing.assert_array_equal(loaded.evaluate(atoms)[key], value)
+
+
+@pytest.mark.parametrize(
+    ("repulsion", "limits", "match"),
+    [
+        ({("Si", "Si"): (2.0, 1.0)}, None, "below 0.9"),
+        ({("Si", "Si"): (0.0, 1.0)}, None, "length"),
+        ({("Si", "Si"): (1.0,)}, None, "two distances"),
+        ({("Si", "Ge"): (1.0, 2.0)}, None, "pairs of Si"),
+        ({"SiSi": (1.0, 2.0)}, None, "pairs of Si"),
+        ({("Si", "Si"): (1.0, np.nan)}, None, "finite"),
+        (None, {"Ge": (4.0, 1.0)}, "Ge"),
+        (None, {"Si": (4.0, -1.0)}, "positive"),
+        (None, {"Si": (0.0, 1.0)}, "length"),
+        (None, {"Si": (4.0, np.inf)}, "finite"),
+    ],
+)
+def test_bad_distances_and_limits(repulsion, limits, match):
+    with pytest.raises(ValueError, match=match):
+        beyond(sample_potential(bulk("Si"), 4.0), repulsion, limits)
+
+
+# ------------------------------------------------------------------ what a fit makes of it
+
+
+@pytest.fixture(scope="module")
+def silicon_carbide():
+    return load_silicon_carbide()[0]
+
+
+SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 40, "stress_weight": 10.0}
+
+
+@pytest.fixture(scope="module")
+def model(silicon_carbide):
+    return PLIPRegressor("fast", **SETTINGS).fit(silicon_carbide)
+
+
+def test_training_structures_keep_their_bits(model, silicon_carbide):
+    without = PLIPRegressor("fast", **SETTINGS, repulsion=None).fit(silicon_carbide)
+    assert without.potential_.repulsion is None and without.potential_.density_limits is None
+    for atoms in silicon_carbide:
+        first, second = model.potential_.evaluate(atoms), without.potential_.evaluate(atoms)
+        for key in first:
+            np.testing.assert_array_equal(first[key], second[key])
+
+
+def test_distances_are_those_of_the_data(model, silicon_carbide):
+    shortest = {}
+    for atoms in silicon_carbide:
+        symbols = np.array(atoms.get_chemical_symbols())
+        i, j, d = neighbor_list("ijd", atoms, 4.0)
+        for pair in (("C", "C"), ("C", "Si"), ("Si", "Si")):
+            of_pair = d[(symbols[i] == pair[0]) & (symbols[j] == pair[1])]
+            shortest[pair] = min(shortest.get(pair, np.inf), of_pair.min(initial=np.inf))
+    assert set(model.potential_.repulsion) == set(shortest)
+    for pair, (inner, outer) in model.potential_.repulsion.items():
+        assert 0 <= shortest[pair] - outer < 1.0001e-3
+        assert 0 < inner < 0.5 * outer
+    reach = model.potential_.density_limits["C"][0]
+    largest = max(densities(atoms, reach)[atoms.symbols == "C"].max(initial=0.0) for atoms in silicon_carbide)
+    assert model.potential_.density_limits["C"][1] == pytest.approx(1.1 * largest)
+
+
+def test_pairs_that_never_come_close():
+    """Their repulsion begins at the sum of the covalent radii."""
+    structures = [bulk("Cu", cubic=True) * 2, bulk("Na", cubic=True) * 2]
+    descriptors = PLIPDescriptors.preset("fast", cutoff=5.0)
+    equations = NormalEquations.from_structures(structures, descriptors, y=[1.0, 2.0])
+    repulsion, limits = automatic_repulsion(equations)
+    radii = covalent_radii[atomic_numbers["Cu"]] + covalent_radii[atomic_numbers["Na"]]
+    assert repulsion["Cu", "Na"][1] == pytest.approx(radii, abs=1e-3)
+    assert set(limits) == {"Cu", "Na"}
+
+
+def test_isolated_pairs_repel_as_nuclei_do(model):
+    potential = model.potential_
+    for pair, (_, outer) in potential.repulsion.items():
+        alone = sum(potential.intercept[symbol] for symbol in pair)
+        r = np.arange(0.95 * outer, 0.1, -0.01)
+        energies = [potential.energy(Atoms(pair, [[0, 0, 0], [x, 0, 0]])) - alone for x in r]
+        assert (np.diff(energies) > 0).all()
+        near = potential.energy(Atoms(pair, [[0, 0, 0], [0.3, 0, 0]])) - alone
+        numbers = [atomic_numbers[symbol] for symbol in pair]
+        assert near == pytest.approx(nuclear(*numbers, 0.3), rel=0.02)
+
+
+def test_compressed_crystals_gain_energy(model):
+    crystal = bulk("SiC", "zincblende", a=4.38)
+    energies = []
+    for length in np.arange(0.9, 0.59, -0.01):
+        atoms = crystal.copy()
+        atoms.set_cell(crystal.cell * length, scale_atoms=True)
+        energies.append(model.potential_.energy(atoms))
+    assert (np.diff(energies) > 0).all()
+
+
+def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):
+    potential = model.potential_
+    for atoms in silicon_carbide[::40]:
+        i, j, vector, d = neighbor_list("ijDd", atoms, 2.4)
+        for k in range(0, len(i), 7):
+            outer = potential.repulsion[tuple(sorted((atoms.symbols[i[k]], atoms.symbols[j[k]])))][1]
+            energies = []
+            for r in np.arange(min(0.95 * outer, d[k]), 0.1, -0.03):
+                pushed = atoms.copy()
+                pushed.positions[i[k]] += vector[k] * (1 - r / d[k])
+                energies.append(potential.energy(pushed))
+            assert (np.diff(energies) > 0).all()
+
+
+def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):
+    equations = NormalEquations.from_structures(silicon_carbide[:5], PLIPDescriptors.preset("fast"))
+    equations._extent = None
+    with pytest.warns(UserWarning, match="no core repulsion"):
+        model = PLIPRegressor(max_terms=5).fit_normal_equations(equations)
+    assert model.potential_.repulsion is None
+
+
+def test_other_values_are_refused(silicon_carbide):
+    with pytest.raises(ValueError, match="repulsion must be"):
+        PLIPRegressor(repulsion="zbl").fit(silicon_carbide[:2])
