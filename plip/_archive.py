@@ -12,6 +12,7 @@ from ase.data import atomic_numbers
 import plip
 from plip._extent import Extent
 from plip._files import write_whole
+from plip._sizes import Counts
 from plip._sums import Sums
 from plip.descriptors import descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS
@@ -25,7 +26,7 @@ VERSION = 1
 _ROWS = {"energy": 1, "force": 3, "virial": 6}
 
 
-def write_archive(path, equations, sums, reference, extent):
+def write_archive(path, equations, sums, reference, extent, counts):
     """Write normal equations; parameters as in `plip.normal_equations.NormalEquations`."""
     header = {
         "format": FORMAT,
@@ -41,6 +42,8 @@ def write_archive(path, equations, sums, reference, extent):
     arrays["reference"] = np.asarray(reference, np.float64)
     if extent is not None:
         arrays["extent"] = extent.to_array()
+    if counts is not None:
+        arrays |= {f"count_{name}": values for name, values in counts.arrays().items()}
     header["digest"] = _digest(header, arrays)
     with write_whole(path, "wb") as file:
         np.savez(file, header=json.dumps(header), **arrays)
@@ -105,6 +108,12 @@ def _read(archive):
             raise ValueError("its shortest distances are not all positive and symmetric")
         if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
             raise ValueError("its largest densities are not all positive")
+    counts = None
+    if extent is not None and "count_atoms" in arrays:
+        shapes = Counts.shapes(len(species), len(descriptors.terms_))
+        counts = Counts(**{name: _array(arrays, f"count_{name}", shape) for name, shape in shapes.items()})
+        if any((array < 0).any() for array in counts.arrays().values()):
+            raise ValueError("its counts are not all positive")
     isolated = header.get("isolated_energies")
     if isolated is not None:
         if set(isolated) != set(species):
@@ -113,7 +122,7 @@ def _read(archive):
             symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
             for symbol in species
         }
-    return descriptors, sums, reference, n_structures, extent, isolated
+    return descriptors, sums, reference, n_structures, extent, counts, isolated
 
 
 def _descriptors(data):

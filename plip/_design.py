@@ -64,6 +64,8 @@ class StructureDesign:
         Number of atoms of each species.
     extent : Extent
         Its shortest distances and largest densities.
+    pairs : ndarray of float64, shape (n_species, n_species)
+        Number of neighbors of one species (column) around all atoms of another (row) within the cutoff.
     force_products : None
         Force rows are computed, not stored as products.
     """
@@ -80,6 +82,7 @@ class StructureDesign:
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors
         self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
+        self.pairs = near.counts(len(design.species))
         self._kernel.moments_and_values(
             near.species_a, near.first_as, near.vector_pc, near.distance_p, self._state, self.values
         )

@@ -36,6 +36,12 @@ class Neighbors:
     vector_pc: np.ndarray
     distance_p: np.ndarray
 
+    def counts(self, n_species):
+        """Number of neighbors of each species (column) around all atoms of each (row), float64, square."""
+        counts = np.zeros((n_species, n_species))
+        np.add.at(counts, self.species_a, np.diff(self.first_as).reshape(-1, n_species))
+        return counts
+
     def shortest_distances(self, n_species):
         """Shortest distance by species of center and neighbor, symmetric, infinite where no pair is.
 

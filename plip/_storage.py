@@ -103,10 +103,11 @@ class Storage:
 class _StoredStructure:
     """What `StructureDesign` offers, from stored arrays."""
 
-    def __init__(self, design, atoms, values, extent, force_rows, force_products, virial_rows):
+    def __init__(self, design, atoms, values, extent, pairs, force_rows, force_products, virial_rows):
         self.atoms = atoms
         self.values = values
         self.extent = Extent.from_array(extent)
+        self.pairs = pairs
         self.counts = design.counts(atoms)
         self.force_products = force_products
         self._force_rows = force_rows
@@ -124,8 +125,8 @@ class _StoredStructure:
 def _compute(key, design, atoms, forces, has_stress, made):
     """The entry of a structure, which is also put into the list `made`.
 
-    Its arrays are values, extent, force rows or their products with the forces (whichever is
-    smaller), virial rows.
+    Its arrays are values, extent, numbers of pairs, force rows or their products with the forces
+    (whichever is smaller), virial rows.
     """
     structure = StructureDesign(design, atoms)
     n_terms, n_rows = len(structure.values), 3 * len(atoms)
@@ -139,7 +140,8 @@ def _compute(key, design, atoms, forces, has_stress, made):
         elif n_rows > n_terms + 1:
             rows = np.column_stack([force_rows, forces.ravel()])
             force_rows, force_products = None, rows.T @ rows
-    arrays = (structure.values, structure.extent.to_array(), force_rows, force_products, virial_rows)
+    neighbors = structure.extent.to_array(), structure.pairs
+    arrays = (structure.values, *neighbors, force_rows, force_products, virial_rows)
     made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})
     return made[-1]
 

@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from plip._blas import add_row_products
 from plip._extent import Extent
+from plip._sizes import Counts
 from plip._structures import describe, errors_of, has_full_cell
 from plip.labels import TARGETS
 
@@ -154,13 +155,14 @@ def empty_sums(width):
 
 @single_blas_thread()
 def chunk_sums(design, structures, labels, reference, places, stored):
-    """Sums and extent of one chunk, in whatever process or thread."""
+    """Sums, extent and counts of one chunk, in whatever process or thread."""
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
     block = _Block(sums["force"], n_terms, width)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
     extent = Extent.empty(len(design.species))
+    counts = Counts.empty(len(design.species), n_terms)
     used = {target: labels.used(target) for target in TARGETS}
     weights = {target: labels.weight(target) for target in TARGETS}
     for k, atoms in enumerate(structures):
@@ -179,6 +181,9 @@ def chunk_sums(design, structures, labels, reference, places, stored):
                 "too steep for its shortest distance, or the distance is wrong"
             )
         extent = extent.merged(structure.extent)
+        n_rows = {"energy": has_energy, "force": 3 * size * (forces is not None), "virial": 6 * has_stress}
+        rows = [weight[target] * n_rows[target] for target in TARGETS]
+        counts = counts.combined(Counts.of_structure(structure, rows), 1)
         if has_energy:
             deviation = labels.energy[k] - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [deviation]])
@@ -203,7 +208,7 @@ def chunk_sums(design, structures, labels, reference, places, stored):
         sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)
     if virial_rows:
         sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, wait=True)
-    return sums, extent
+    return sums, extent, counts
 
 
 class _Block:

@@ -423,7 +423,8 @@ class PLIPRegressor(_PLIPModel):
         All models on the way to the chosen one.
     column_scale_ : ndarray of float64, shape (n_terms,)
         Weighted root mean square s_n of each column, composition projected out; the products
-        ``coef_ * column_scale_`` compare terms.
+        ``coef_ * column_scale_`` compare terms. It is 0 for columns that are left out because the data say
+        nothing of them (see "The model" in the documentation).
     n_terms_ : int
         Number of terms kept.
     normal_equations_ : NormalEquations

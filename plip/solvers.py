@@ -73,6 +73,8 @@ class LinearProblem:
         y^T V^2 y.
     weight_sum : float
         n, the sum of the sample weights over rows.
+    ridge : ndarray of float64, shape (p,), or None
+        Squares l_k: every solver adds sum_k l_k w_k^2 / 2 to its objective. None adds nothing.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class LinearProblem:
     moment: np.ndarray
     target_square: float
     weight_sum: float
+    ridge: np.ndarray | None = None
 
     def __post_init__(self):
         gram = np.asarray(self.gram, dtype=np.float64)
@@ -462,6 +465,8 @@ class _Scaled:
         self.n_columns = len(scales)
         n = problem.weight_sum
         self.gram = problem.gram[np.ix_(self.columns, self.columns)] / self.scales / self.scales[:, None] / n
+        if problem.ridge is not None:
+            self.gram[np.diag_indices_from(self.gram)] += problem.ridge[self.columns] / self.scales**2
         self.moment = problem.moment[self.columns] / self.scales / n
         self.target = max(problem.target_square, 0.0) / n
 

@@ -812,7 +812,8 @@ def test_cross_validation_where_some_labels_are_missing(silicon_carbide):
                 energy = partial[k].calc.results["energy"]
                 squares.append(((part.predict([partial[k]])[0] - energy) / len(partial[k])) ** 2)
     found = model.cv_results_["energy_rmse"][-1]
-    assert found == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-5)
+    # 1e-4: what is left without a fold keeps its shortest distances, by which the small ridge is measured.
+    assert found == pytest.approx(np.sqrt(np.mean(squares)), rel=1e-4)
 
 
 def test_a_fold_without_labels_of_a_target(silicon_carbide):

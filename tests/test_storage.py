@@ -241,7 +241,7 @@ def one_bit(arrays):
 
 
 def transposed(arrays):
-    arrays[4] = arrays[4].reshape(arrays[4].shape[::-1])
+    arrays[5] = arrays[5].reshape(arrays[5].shape[::-1])
 
 
 def single(arrays):
@@ -249,11 +249,11 @@ def single(arrays):
 
 
 def swap_rows(arrays):
-    arrays[4] = arrays[4][[1, 0, 2, 3, 4, 5]]
+    arrays[5] = arrays[5][[1, 0, 2, 3, 4, 5]]
 
 
 def no_forces(arrays):
-    arrays[2] = arrays[3] = None
+    arrays[3] = arrays[4] = None
 
 
 DAMAGES = {
@@ -262,7 +262,7 @@ DAMAGES = {
     **{f"cut at {share}": truncated(share) for share in (0.0, 0.1, 0.5, 0.9, 0.999)},
     "None": replaced(None),
     "text": replaced("entry"),
-    "arrays alone": replaced((np.ones(3), None, None, None, None)),
+    "arrays alone": replaced((np.ones(3), None, None, None, None, None)),
     "empty": replaced({}),
     "scaled": with_arrays(scale),
     "one bit": with_arrays(one_bit),

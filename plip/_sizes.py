@@ -1,0 +1,151 @@
+"""How large terms are: in the data, and in typical surroundings."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+__all__ = ["Counts", "natural_sizes"]
+
+# Typical surroundings begin at this part of the shortest distance: functions that have died out where data
+# begin are judged by what they give a little closer.
+_CLOSER = 0.8
+
+# Points of the averages over distances.
+_N_POINTS = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Sums over structures by which typical surroundings are known.
+
+    They are kept apart by target, in the order of `plip.labels.TARGETS`, and multiplied by the weighted
+    number of rows per atom, so that a structure counts as much as its rows.
+
+    Attributes
+    ----------
+    atoms : ndarray of float64, shape (3, n_species)
+        Number of atoms of each species.
+    pairs : ndarray of float64, shape (3, n_species, n_species)
+        Number of neighbors of one species (last index) around all atoms of another within the cutoff.
+    squares : ndarray of float64, shape (3, n_terms)
+        Sum over atoms of the square of each column per atom of its structure.
+    """
+
+    atoms: np.ndarray
+    pairs: np.ndarray
+    squares: np.ndarray
+
+    @staticmethod
+    def shapes(n_species, n_terms):
+        """Shapes of the arrays by name."""
+        return {"atoms": (3, n_species), "pairs": (3, n_species, n_species), "squares": (3, n_terms)}
+
+    @classmethod
+    def empty(cls, n_species, n_terms):
+        """The counts of no data."""
+        return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
+
+    @classmethod
+    def of_structure(cls, structure, rows):
+        """Those of a StructureDesign that has `rows`, shape (3,), weighted rows of the targets."""
+        size = structure.counts.sum()
+        values = (structure.counts, structure.pairs, structure.values**2 / size)
+        return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in values))
+
+    def combined(self, other, sign):
+        """The counts of both (sign 1), or without the other (sign -1)."""
+        mine, others = self.arrays(), other.arrays()
+        return Counts(**{name: np.maximum(mine[name] + sign * others[name], 0.0) for name in mine})
+
+    def arrays(self):
+        """Arrays by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def natural_sizes(terms, species, cutoff, counts, shortest, targets):
+    """What one unit of each term gives in typical surroundings, as energy per atom and as force.
+
+    Typical surroundings have as many neighbors z as the data on average, at least one, at random places from
+    0.8 times the shortest distance of the pair of species up to the cutoff. With the mean <.> over this
+    shell, the sum of g over neighbors and the sum of its gradients have the root mean squares
+
+        A^2 = (z <|g|>)^2 + z <g^2>,   B^2 = z <g'^2>.
+
+    As energy a pair function has the size A/2 and another term the product of the A of its arms (A^m for a
+    density); as force a pair function has the size B, another term what the product rule makes of A and B.
+    Both are multiplied by the root of the share of the centers among all atoms, since columns are judged by
+    their root mean square. What the data hold of a term, if it is more, takes the place of these sizes.
+
+    Parameters
+    ----------
+    terms : sequence of Term
+        Columns.
+    species : sequence of str
+        Chemical symbols.
+    cutoff : float
+        Cutoff in Angstrom within which neighbors were counted.
+    counts : Counts
+        Of the data.
+    shortest : ndarray of float64, shape (n_species, n_species)
+        Shortest distance in Angstrom of each pair of species in the data.
+    targets : sequence of int
+        Targets that count.
+
+    Returns
+    -------
+    energy, force : ndarray of float64, shape (n_terms,)
+        Zero where the data have no neighbors for the term.
+    seen : ndarray of float64, shape (n_terms,)
+        Root mean square of the column per atom in the data.
+    """
+    place = {symbol: number for number, symbol in enumerate(species)}
+    targets = list(targets)
+    atoms, pairs, squares = (array[targets].sum(axis=0) for array in counts.arrays().values())
+    n_atoms = max(atoms.sum(), np.finfo(np.float64).tiny)
+    share = np.sqrt(atoms / n_atoms)
+    # Neighbors of each species around an atom of each.
+    number = pairs / np.maximum(atoms, np.finfo(np.float64).tiny)[:, None]
+    known = {}
+
+    def sums(function, reach, s, t):
+        key = type(function), function.kernel_parameters(), reach, s, t
+        if key not in known:
+            known[key] = _neighbor_sums(function, reach, cutoff, number[s, t], shortest[s, t])
+        return known[key]
+
+    sizes = np.zeros((2, len(terms)))
+    for n, term in enumerate(terms):
+        s, *arms = (place[symbol] for symbol in term.species)
+        if term.interaction == "two-body":
+            (t,) = arms
+            # Each pair counts once, whichever of its atoms is the center.
+            both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
+            sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
+            continue
+        value, slope = np.transpose(
+            [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
+        )
+        if value.all():
+            power = term.power if term.interaction == "N-body" else 1
+            energy = share[s] * np.prod(value) ** power
+            sizes[:, n] = energy, energy * power * np.linalg.norm(slope / value)
+    seen = np.sqrt(squares / n_atoms)
+    return np.maximum(sizes[0], seen), np.maximum(sizes[1], seen), seen
+
+
+def _neighbor_sums(function, reach, cutoff, number, shortest):
+    """A and B of `natural_sizes` for so many neighbors within the cutoff."""
+    if number == 0 or shortest == np.inf:
+        return 0.0, 0.0
+    first = min(_CLOSER * shortest, 0.9 * reach)
+    r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
+    value, slope = function.evaluate(r)
+    z = 0.5 * np.pi * (1.0 - r / reach)
+    slope = slope * np.sin(z) ** 2 - value * np.pi / reach * np.sin(z) * np.cos(z)
+    value = value * np.sin(z) ** 2
+    # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
+    shell = reach**3 - first**3
+    number = max(number * shell / (cutoff**3 - first**3), 1.0)
+    part = 3.0 * r**2 * (reach - first) / _N_POINTS / shell
+    mean, square, slope_square = np.stack([np.abs(value), value**2, slope**2]) @ part
+    return np.sqrt((number * mean) ** 2 + number * square), np.sqrt(number * slope_square)

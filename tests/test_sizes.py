@@ -1,0 +1,239 @@
+"""Sizes of columns: columns of rounding, and columns that the data hardly touch."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.morse import MorsePotential
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.neighborlist import neighbor_list
+
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip._sizes import natural_sizes
+from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.radial import Gaussian, Power
+from plip.solvers import SOLVERS
+
+SOLVER_OPTIONS = {
+    "lasso_lars": {"alpha": 1e-5},
+    "adaptive_lasso": {"alpha": 1e-5},
+    "omp": {"alpha": 0.0, "max_terms": 40},
+    "replacement": {"alpha": 0.0, "max_terms": 20},
+    "ridge": {"alpha": 1e-6, "max_terms": 60},
+}
+
+
+def labelled(atoms, calculator):
+    atoms.calc = calculator
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def waters(n=30):
+    rng = np.random.default_rng(0)
+    shape = molecule("H2O").positions
+    return [labelled(Atoms("OH2", shape + rng.normal(0, 0.06, (3, 3))), EMT()) for _ in range(n)]
+
+
+def trimers(n=30):
+    rng = np.random.default_rng(0)
+    shape = np.array([[0, 0, 0], [2.4, 0, 0], [1.2, 2.0, 0]])
+    return [labelled(Atoms("Cu3", shape + rng.normal(0, 0.1, (3, 3))), EMT()) for _ in range(n)]
+
+
+def gold_pairs(n=4):
+    rng = np.random.default_rng(1)
+    made = []
+    for _ in range(n):
+        atoms = bulk("Cu", cubic=True) * (3, 3, 2)
+        atoms.symbols[[0, rng.integers(1, 4)]] = "Au"
+        atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
+        made.append(labelled(atoms, EMT()))
+    return made
+
+
+def crystals(symbol, n=6, amplitude=0.1, strain=0.03):
+    rng = np.random.default_rng(2)
+    nearest = neighbor_list("d", bulk(symbol), 8.0).min()
+    calculator = MorsePotential(epsilon=0.3, r0=nearest, rho0=5.0, rcut1=1.6 * nearest, rcut2=1.8 * nearest)
+    made = []
+    for _ in range(n):
+        atoms = bulk(symbol, cubic=True) * 2
+        atoms.set_cell(atoms.cell * rng.uniform(1 - strain, 1 + strain), scale_atoms=True)
+        atoms.positions += rng.normal(0, amplitude, atoms.positions.shape)
+        made.append(labelled(atoms, calculator))
+    return made
+
+
+def stretched(atoms, factor):
+    atoms = atoms.copy()
+    atoms.set_cell(atoms.cell * factor)
+    atoms.positions *= factor
+    return atoms
+
+
+def energies_per_atom(potential, structures):
+    return np.array([potential.energy(atoms) / len(atoms) for atoms in structures])
+
+
+def labels_per_atom(structures):
+    return np.array([atoms.get_potential_energy() / len(atoms) for atoms in structures])
+
+
+def force_errors(model, structures):
+    """Root mean square error of the forces by the normal equations and by the potential."""
+    equations = model.normal_equations_
+    references = equations.references(model.coef_[None])
+    by_equations = equations.mean_squares(model.coef_[None], references)["force"][0] ** 0.5
+    labels = np.concatenate([atoms.get_forces() for atoms in structures])
+    error = np.concatenate(model.predict_forces(structures)) - labels
+    return by_equations, np.sqrt(np.mean(error**2))
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("data", [waters, gold_pairs])
+def test_columns_of_rounding_are_left_out(data, solver):
+    structures = data()
+    descriptors = PLIPDescriptors(
+        cutoff=4.0,
+        two_body=TwoBody(Gaussian(centers=6)),
+        three_body=ThreeBody(Gaussian(centers=3), max_power=3, mixed=True),
+        n_body=NBody(Gaussian(centers=3), powers=(2, 3)),
+    )
+    model = PLIPRegressor(descriptors, solver=solver, **SOLVER_OPTIONS[solver]).fit(structures)
+    by_equations, by_potential = force_errors(model, structures)
+    assert by_potential == pytest.approx(by_equations, rel=1e-6)
+    # No H has two H around it, no Au two Au.
+    symbol = "H" if data is waters else "Au"
+    empty = [term.species == (symbol,) * 3 for term in model.descriptors_.terms_]
+    assert any(empty)
+    assert not model.column_scale_[empty].any()
+    assert not model.coef_[empty].any()
+
+
+@pytest.mark.parametrize("rattled", [1e-2, 1e-4])
+def test_sums_that_vanish_by_symmetry_are_rounding(rattled):
+    """Forces of perfect crystals are sums that cancel; those of nearly perfect ones are small but real."""
+    descriptors = PLIPDescriptors(
+        cutoff=4.0,
+        two_body=None,
+        n_body=None,
+        three_body=ThreeBody(Gaussian(centers=[2.0, 3.0]), max_power=1),
+    )
+    perfect = crystals("Cu", amplitude=0.0, strain=0.0)
+    for atoms in perfect:
+        atoms.calc.results = {"forces": np.random.default_rng(0).normal(size=(len(atoms), 3))}
+    assert not NormalEquations.from_structures(perfect, descriptors).problem().scales.any()
+    nearly = crystals("Cu", amplitude=rattled, strain=0.0)
+    assert (NormalEquations.from_structures(nearly, descriptors).problem().scales > 0).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_trimers_promise_nothing_outside_the_data(solver):
+    structures = trimers()
+    model = PLIPRegressor(PLIPDescriptors(cutoff=5.0), solver=solver, **SOLVER_OPTIONS[solver])
+    model.fit(structures)
+    labels = labels_per_atom(structures)
+    assert np.abs(energies_per_atom(model.potential_, structures) - labels).max() < 0.02
+    for factor in (1.1, 1.2, 1.3):
+        energies = energies_per_atom(model.potential_, [stretched(atoms, factor) for atoms in structures])
+        # The labels rise by 1.2 eV/atom from 1 to 1.2 times the length.
+        assert np.abs(energies - labels.mean()).max() < 5.0
+    tetramers = []
+    for atoms in structures:
+        atoms = atoms.copy()
+        center = atoms.positions.mean(axis=0)
+        atoms.append("Cu")
+        atoms.positions[-1] = center + [0.0, 0.0, 2.0]
+        tetramers.append(atoms)
+    assert np.abs(energies_per_atom(model.potential_, tetramers) - labels.mean()).max() < 20.0
+
+
+@pytest.mark.parametrize("symbol", ["K", "Rb", "Ca", "Ba", "Kr", "Xe"])
+def test_neighbors_near_the_cutoff(symbol):
+    """Functions that reach up to 5 Angstrom, neighbors from 4 to 5: only tails are seen, by the fit alone."""
+    structures = crystals(symbol)
+    model = PLIPRegressor(PLIPDescriptors(cutoff=5.0), repulsion=None).fit(structures)
+    labels = labels_per_atom(structures)
+    rng = np.random.default_rng(0)
+    outside = [stretched(atoms, factor) for atoms in structures for factor in (1.05, 1.1, 1.2)]
+    for atoms in structures:
+        rattled = atoms.copy()
+        rattled.positions += rng.normal(0, 0.15, rattled.positions.shape)
+        outside.append(rattled)
+    assert np.abs(energies_per_atom(model.potential_, outside) - labels.mean()).max() < 3.0
+
+
+def test_cross_validation_promises_nothing_outside_the_data():
+    structures = trimers(20)
+    model = PLIPRegressorCV(PLIPDescriptors(cutoff=5.0), cv=2, max_terms=60, refit=True).fit(structures)
+    labels = labels_per_atom(structures)
+    energies = energies_per_atom(model.potential_, [stretched(atoms, 1.2) for atoms in structures])
+    assert np.abs(energies - labels.mean()).max() < 5.0
+
+
+def test_natural_sizes_are_those_of_random_neighbors():
+    """Against sums over neighbors at random places, as many as in the data."""
+    structures = crystals("Cu", n=2, amplitude=0.05)
+    descriptors = PLIPDescriptors(
+        cutoff=4.0,
+        two_body=TwoBody(Gaussian(eta=2.0, centers=[2.5])),
+        three_body=ThreeBody(Gaussian(eta=2.0, centers=[2.5, 3.0]), max_power=0, mixed=True),
+        n_body=NBody(Gaussian(eta=2.0, centers=[3.0]), powers=(2,)),
+    ).fit(structures)
+    equations = NormalEquations.from_structures(structures, descriptors)
+    shortest = equations._extent.shortest
+    energy, force, seen = natural_sizes(descriptors.terms_, ("Cu",), 4.0, equations._counts, shortest, [0])
+    distances = np.concatenate([neighbor_list("d", atoms, 4.0) for atoms in structures])
+    number = len(distances) / sum(map(len, structures))
+    first = 0.8 * distances.min()
+    rng = np.random.default_rng(0)
+    sums, slopes = [], []
+    for _ in range(4000):
+        r = np.cbrt(rng.uniform(first**3, 4.0**3, rng.poisson(number)))
+        u = rng.normal(size=(len(r), 3))
+        u /= np.linalg.norm(u, axis=1, keepdims=True)
+        f, df = 0.5 + 0.5 * np.cos(np.pi * r / 4.0), -0.5 * np.pi / 4.0 * np.sin(np.pi * r / 4.0)
+        g = np.exp(-2.0 * (r - np.array([2.5, 3.0])[:, None]) ** 2)
+        slope = g * (df - 4.0 * (r - np.array([2.5, 3.0])[:, None]) * f)
+        sums.append((g * f).sum(axis=1))
+        slopes.append(slope @ u)
+    total = np.sqrt(np.mean(np.square(sums), axis=0))
+    gradient = np.sqrt((np.array(slopes) ** 2).sum(axis=2).mean(axis=0))
+    of_arms = [(0, 0), (0, 1), (1, 1)]
+    expected = [0.5 * total[0], *(total[a] * total[b] for a, b in of_arms), total[1] ** 2]
+    np.testing.assert_allclose(energy, np.maximum(expected, seen), rtol=0.05)
+    expected = [
+        gradient[0],
+        *(np.hypot(gradient[a] * total[b], gradient[b] * total[a]) for a, b in of_arms),
+        2 * total[1] * gradient[1],
+    ]
+    np.testing.assert_allclose(force, np.maximum(expected, seen), rtol=0.05)
+    values = [descriptors.design_rows(atoms)[0] / len(atoms) for atoms in structures]
+    np.testing.assert_allclose(seen, np.sqrt(np.mean(np.square(values), axis=0)), rtol=1e-10)
+
+
+def test_weights_are_repeated_structures():
+    structures = trimers(4)
+    descriptors = PLIPDescriptors(cutoff=4.0).fit(structures)
+    once = NormalEquations.from_structures(structures, descriptors, sample_weight=[1.0, 2.0, 1.0, 3.0])
+    repeated = [structures[k] for k in (0, 1, 1, 2, 3, 3, 3)]
+    twice = NormalEquations.from_structures(repeated, descriptors)
+    for name, values in once._counts.arrays().items():
+        np.testing.assert_allclose(values, twice._counts.arrays()[name], rtol=1e-12)
+
+
+def test_unit_of_a_column_does_not_matter():
+    """r^p in other units is another multiple of it."""
+    structures = trimers(12)
+    scales = []
+    for power in (-12.0, 6.0):
+        descriptors = PLIPDescriptors(
+            cutoff=4.0, two_body=TwoBody(Power(power)), three_body=None, n_body=None
+        )
+        model = PLIPRegressor(descriptors, alpha=0.0).fit(structures)
+        scales.append(model.column_scale_[0])
+        assert model.n_terms_ == 1
+    assert scales[1] > 1e5 * scales[0]
