@@ -6,6 +6,7 @@ The formats are those of the manual of LAMMPS; where it is silent, of what the s
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
+from plip._core import core_repulsion
 from plip._files import write_whole
 from plip._terms import SWITCH_RANGE
 
@@ -29,9 +30,9 @@ def write_styles(potential, folder, species):
     folder.mkdir(parents=True, exist_ok=True)
     terms = [(term, w) for term, w in potential.terms if set(term.species) <= set(species)]
     styles = [
-        *_tables(terms, folder),
+        *_tables(potential, terms, folder, species),
         *_embeddings(potential, terms, folder, species),
-        *_splines(terms, folder, species),
+        *_splines(potential, terms, folder, species),
     ]
     names = [style for style, _, _ in styles]
     used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]
@@ -81,8 +82,18 @@ def _check_export(potential, species):
         )
 
 
-def _values(term, function, r):
-    """g(r) and its derivative, the cosine cutoff continued beyond its end."""
+def _values(term, function, r, fade=None):
+    """g(r) and its derivative, the cosine cutoff continued beyond its end.
+
+    With `fade`, from `_fades`, it is what the core repulsion of the potential makes of g.
+    """
+    if fade is not None:
+        factor, reach = fade
+        value, derivative = _values(term, function, reach[:, 0])
+        return (
+            factor[:, 0] * value,
+            factor[:, 1] * value + factor[:, 0] * derivative * reach[:, 1],
+        )
     phi, slope = function.evaluate(r)
     k = np.pi / term.cutoff
     cut, cut_slope = 0.5 * (1.0 + np.cos(k * r)), -0.5 * k * np.sin(k * r)
@@ -96,19 +107,33 @@ def _values(term, function, r):
     return value, derivative
 
 
-def _tables(terms, folder):
-    """Two-body: one section of a table file per pair of species."""
-    pairs = {}
+def _fade(potential, pair, r):
+    """Factor of radial functions and the distance at which they are taken, None without core repulsion."""
+    fade = (potential.repulsion or {}).get(tuple(sorted(pair)))
+    return None if fade is None else core_repulsion(pair, fade, r)[1:]
+
+
+def _tables(potential, terms, folder, species):
+    """Two-body and core repulsion: one section of a table file per pair of species."""
+    repulsion = {
+        pair: fade for pair, fade in (potential.repulsion or {}).items() if set(pair) <= set(species)
+    }
+    pairs = {pair: [] for pair in repulsion}
     for term, w in terms:
         if term.interaction == "two-body":
             pairs.setdefault(term.species, []).append((term, w))
     lines = []
     for pair, members in pairs.items():
-        cutoff = max(term.cutoff for term, _ in members)
+        outer = repulsion[pair][1] if pair in repulsion else 0.0
+        cutoff = max([outer, *(term.cutoff for term, _ in members)])
         r = np.linspace(R_MIN, cutoff, N_KNOTS)
         energy, force = np.zeros(N_KNOTS), np.zeros(N_KNOTS)
+        if outer > 0.0:
+            core = core_repulsion(pair, repulsion[pair], r)[0]
+            energy += np.where(r < outer, core[:, 0], 0.0)
+            force -= np.where(r < outer, core[:, 1], 0.0)
         for term, w in members:
-            value, slope = _values(term, term.radial[0], r)
+            value, slope = _values(term, term.radial[0], r, _fade(potential, pair, r))
             inside = r <= term.cutoff
             energy += w * np.where(inside, value, 0.0)
             force -= w * np.where(inside, slope, 0.0)
@@ -146,17 +171,18 @@ def _embeddings(potential, terms, folder, species):
     styles = []
     for number, (cutoff, content) in enumerate(files, 1):
         path = folder / f"density_{number}.eam.fs"
-        _write_embedding(path, cutoff, content, species, potential.intercept if number == 1 else {})
+        _write_embedding(potential, path, cutoff, content, species, is_first=number == 1)
         styles.append(("eam/fs", path, None))
     return styles
 
 
-def _write_embedding(path, cutoff, content, species, reference):
+def _write_embedding(potential, path, cutoff, content, species, is_first):
     step = cutoff / (N_KNOTS - 1)
     r = step * np.arange(N_KNOTS + N_BEYOND)
     tables, largest = {}, 0.0
     for centre, (term, _) in content.items():
-        value = _values(term, term.radial[0], np.maximum(r, R_MIN))[0]
+        distances = np.maximum(r, R_MIN)
+        value = _values(term, term.radial[0], distances, _fade(potential, term.species, distances))[0]
         tables[centre] = value
         largest = max(largest, float(np.sum(4.0 * np.pi * r**2 * np.abs(value)) * step * MAX_NUMBER_DENSITY))
     density_step = (largest or 1.0) / (N_DENSITIES - 1)
@@ -172,7 +198,7 @@ def _write_embedding(path, cutoff, content, species, reference):
         # Neighbour first: LAMMPS lists the density that an element makes at each of the elements.
         number = atomic_numbers[neighbor]
         lines.append(f"{number} {float(atomic_masses[number])!r} 1.0 none")
-        energy = np.full(N_DENSITIES, reference.get(neighbor, 0.0))
+        energy = np.full(N_DENSITIES, potential.intercept[neighbor] if is_first else 0.0)
         for power, w in content.get(neighbor, (None, {}))[1].items():
             energy += w * density**power
         lines += _plain_lines(energy)
@@ -185,7 +211,7 @@ def _write_embedding(path, cutoff, content, species, reference):
         file.write("\n".join(lines) + "\n")
 
 
-def _splines(terms, folder, species):
+def _splines(potential, terms, folder, species):
     """Three-body: a meam/spline file per centre and radial function; U(n) = n, f = g_a, g the polynomial."""
     groups = {}
     for term, w in terms:
@@ -197,7 +223,7 @@ def _splines(terms, folder, species):
     for term, angles in groups.values():
         for content in _without_collisions(angles, species):
             path = folder / f"angles_{len(styles) + 1}.meam.spline"
-            _write_spline(path, term, content, species)
+            _write_spline(potential, path, term, content, species)
             styles.append(("meam/spline", path, None))
     return styles
 
@@ -233,15 +259,11 @@ def _without_collisions(angles, species):
     return [{arms: powers} for arms, powers in angles.items()]
 
 
-def _write_spline(path, term, angles, species):
+def _write_spline(potential, path, term, angles, species):
     n = len(species)
     slots = _slot_table(angles, species)
     present = {symbol for arms in angles for symbol in arms}
     r = np.linspace(R_MIN, term.cutoff, N_KNOTS)
-    value, slope = _values(term, term.radial[0], r)
-    # Zero, not the rounding error of the cosine: it would go on beyond the cutoff.
-    value[-1] = 0.0
-    radial = _spline(r, value, slope[0], 0.0)
     cosine = np.linspace(-1.0, 1.0, N_KNOTS)
     zero = _spline(np.array([0.0, 1.0]), np.zeros(2), 0.0, 0.0)
     identity = _spline(np.array([0.0, 1.0]), np.array([0.0, 1.0]), 1.0, 1.0)
@@ -251,7 +273,7 @@ def _write_spline(path, term, angles, species):
     for symbol in species:
         lines += identity if symbol == term.species[0] else zero
     for symbol in species:
-        lines += radial if symbol in present else zero
+        lines += _radial_spline(potential, term, symbol, r) if symbol in present else zero
     for slot in range(n * (n + 1) // 2):
         powers = angles.get(slots.get(slot), {})
         polynomial = np.polynomial.Polynomial([powers.get(m, 0.0) for m in range(max(powers, default=0) + 1)])
@@ -259,6 +281,14 @@ def _write_spline(path, term, angles, species):
         lines += _spline(cosine, polynomial(cosine), slope(-1.0), slope(1.0)) if powers else zero
     with write_whole(path) as file:
         file.write("\n".join(lines) + "\n")
+
+
+def _radial_spline(potential, term, neighbor, r):
+    """The radial function of a three-body term for neighbors of one species."""
+    value, slope = _values(term, term.radial[0], r, _fade(potential, (term.species[0], neighbor), r))
+    # Zero, not the rounding error of the cosine: it would go on beyond the cutoff.
+    value[-1] = 0.0
+    return _spline(r, value, slope[0], 0.0)
 
 
 def _spline(x, y, first, last):

@@ -1,9 +1,11 @@
 """Potentials made by hand: random coefficients, scaled so that every term matters in a given structure."""
 
+import itertools
 from types import SimpleNamespace
 
 import numpy as np
 import oracle
+from ase.neighborlist import neighbor_list
 
 from plip._terms import build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -41,3 +43,32 @@ def sample_potential(atoms, cutoff, seed=0, n_terms=80, **options):
     species = sorted(set(atoms.symbols))
     terms = build_terms(species, cutoff, **interactions(cutoff, **options))
     return make_potential(atoms, terms, seed, n_terms)
+
+
+def beyond(potential, repulsion=None, density_limits=None):
+    """The same terms with other distances and limits."""
+    state = potential.__getstate__() | {"repulsion": repulsion, "density_limits": density_limits}
+    changed = Potential.__new__(Potential)
+    changed.__setstate__(state)
+    return changed
+
+
+def densities(atoms, reach):
+    i, d = neighbor_list("id", atoms, reach)
+    return np.bincount(i, (1.0 - (d / reach) ** 2) ** 3, minlength=len(atoms))
+
+
+def inside_and_outside(atoms, cutoff):
+    """A potential whose repulsion and density limit both matter for about half of the pairs and atoms."""
+    potential = sample_potential(atoms, cutoff, seed=3)
+    d = neighbor_list("d", atoms, cutoff)
+    middle = np.median(d) if len(d) else 2.0
+    pairs = itertools.combinations_with_replacement(potential.species, 2)
+    reach = 0.8 * cutoff
+    # 1.003: no distance of a sample is just there.
+    limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
+    return beyond(
+        potential,
+        {pair: (0.4 * middle, 1.003 * middle) for pair in pairs},
+        {symbol: (reach, limit) for symbol in potential.species},
+    )

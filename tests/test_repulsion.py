@@ -9,48 +9,19 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
-from sample_potentials import sample_potential
+from sample_potentials import beyond, densities, inside_and_outside, sample_potential
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip._core import Core
 from plip._repulsion import automatic_repulsion
 from plip.datasets import load_silicon_carbide
-from plip.potential import Potential, check_atoms, find_pairs
+from plip.potential import check_atoms, find_pairs
 
 # Parts of the way between the distances on which the repulsion takes over and the functions fade out, how
 # much harder the repulsion is than that of nuclei, and the repulsion of crowded atoms, as in doc/model.rst.
 TAKEOVER, FADE, HARDER = 0.25, 0.35, 0.5
 STIFFNESS, EXPONENT, FADED = 150.0, 2.65, 0.5
-
-
-def beyond(potential, repulsion=None, density_limits=None):
-    """The same terms with other distances and limits."""
-    state = potential.__getstate__() | {"repulsion": repulsion, "density_limits": density_limits}
-    changed = Potential.__new__(Potential)
-    changed.__setstate__(state)
-    return changed
-
-
-def densities(atoms, reach):
-    i, d = neighbor_list("id", atoms, reach)
-    return np.bincount(i, (1.0 - (d / reach) ** 2) ** 3, minlength=len(atoms))
-
-
-def inside_and_outside(atoms, cutoff):
-    """A potential whose repulsion and density limit both matter for about half of the pairs and atoms."""
-    potential = sample_potential(atoms, cutoff, seed=3)
-    d = neighbor_list("d", atoms, cutoff)
-    middle = np.median(d) if len(d) else 2.0
-    pairs = itertools.combinations_with_replacement(potential.species, 2)
-    reach = 0.8 * cutoff
-    # 1.003: no distance of a sample is just there.
-    limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
-    return beyond(
-        potential,
-        {pair: (0.4 * middle, 1.003 * middle) for pair in pairs},
-        {symbol: (reach, limit) for symbol in potential.species},
-    )
 
 
 def smooth_step(u):

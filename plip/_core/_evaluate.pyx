@@ -47,6 +47,7 @@ cdef extern from "plip_core.h" nogil:
         const double *limit
 
     int plip_check_repulsion(int, const plip_repulsion *, char *)
+    void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
 
     ctypedef struct plip_potential:
         pass
@@ -105,6 +106,7 @@ __all__ = [
     "check_radial",
     "check_repulsion",
     "check_terms",
+    "core_repulsion",
     "find_neighbors",
     "is_element",
     "radial_function",
@@ -196,6 +198,34 @@ def radial_function(function, double cutoff, double switch_distance, double r):
     p, q = function.kernel_parameters()
     plip_radial(function.code, p, q, cutoff, switch_distance, r, result)
     return result[0], result[1], result[2]
+
+
+def core_repulsion(pair, fade, const double[::1] r not None):
+    """Core repulsion of a pair, and what it does to radial functions: they become fade(r) g(reach(r)).
+
+    Parameters
+    ----------
+    pair : (str, str)
+        Chemical symbols.
+    fade : (float, float)
+        Inner and outer distance in Angstrom; see `plip.potential.Potential`.
+    r : ndarray of float64, shape (n,)
+        Distances in Angstrom.
+
+    Returns
+    -------
+    repulsion, fade, reach : ndarray of float64, shape (n, 3)
+        Value, first and second derivative of the repulsion in eV, the factor, and the distance in Angstrom.
+    """
+    cdef int k, first, second
+    cdef double inner, outer
+    results = np.empty((3, r.shape[0], 3))
+    cdef double[:, :, ::1] v = results
+    inner, outer = fade
+    first, second = (plip_atomic_number(symbol.encode()) for symbol in pair)
+    for k in range(r.shape[0]):
+        plip_core_repulsion(first, second, inner, outer, r[k], &v[0, k, 0], &v[1, k, 0], &v[2, k, 0])
+    return tuple(results)
 
 
 def check_repulsion(species, repulsion, density_limits):
