@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import warnings
 
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
@@ -53,6 +54,7 @@ class PLIPCalculator(Calculator):
         self.potential = potential
         self.n_threads = int(n_threads)
         self._neighbors = _SkinList(potential.cutoff, float(skin))
+        self._has_warned = False
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Compute all properties of ASE's list, "stresses" only where asked for.
@@ -63,6 +65,11 @@ class PLIPCalculator(Calculator):
             See `Potential.evaluate`.
         PropertyNotImplementedError
             If stresses are asked for and the structure has no three independent cell vectors.
+
+        Warns
+        -----
+        UserWarning
+            Once, if an atom is more densely surrounded than any in the training data.
         """
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
@@ -70,6 +77,7 @@ class PLIPCalculator(Calculator):
         if volume is None and {"stress", "stresses"}.intersection(properties):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
         species, positions, cell = check_atoms(self.potential, atoms)
+        crowding = np.zeros(len(atoms))
         energies, forces, strain, strains = self.potential.core.evaluate(
             self._neighbors.find(positions, cell, atoms.pbc),
             positions,
@@ -77,13 +85,31 @@ class PLIPCalculator(Calculator):
             species,
             strains="stresses" in properties,
             n_threads=self.n_threads,
+            crowding=crowding,
         )
+        self._warn_of_crowding(crowding)
         energy = math.fsum(energies)
         self.results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
         if volume is not None:
             self.results["stress"] = strain / volume
         if strains is not None:
             self.results["stresses"] = strains / volume
+
+
+    def _warn_of_crowding(self, crowding):
+        """Say once that the structure is denser than the data."""
+        if self._has_warned or not (crowding > 1.0).any():
+            return
+        self._has_warned = True
+        densest = int(crowding.argmax())
+        warnings.warn(
+            f"{np.count_nonzero(crowding > 1.0)} atoms, such as atom {densest} "
+            f"({self.atoms.symbols[densest]}), are more densely surrounded than any in the training data "
+            f"({crowding[densest]:.2f} of the limit): their energy is repulsion, not fitted. Add such "
+            "structures to the training data if the simulation is meant to go there",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 class _SkinList:

@@ -1,6 +1,7 @@
 """What a potential does outside its data: core repulsion of pairs, limit of the density."""
 
 import itertools
+import warnings
 
 import numpy as np
 import oracle
@@ -295,6 +296,20 @@ def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):
                 pushed.positions[i[k]] += vector[k] * (1 - r / d[k])
                 energies.append(potential.energy(pushed))
             assert (np.diff(energies) > 0).all()
+
+
+def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
+    crystal = bulk("SiC", "zincblende", a=4.38)
+    crystal.calc = model.potential_.calculator()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        crystal.get_potential_energy()
+    crystal.set_cell(0.75 * crystal.cell, scale_atoms=True)
+    with pytest.warns(UserWarning, match="more densely surrounded") as caught:
+        crystal.get_potential_energy()
+        crystal.set_cell(0.99 * crystal.cell, scale_atoms=True)
+        crystal.get_potential_energy()
+    assert len(caught) == 1
 
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):

@@ -69,6 +69,7 @@ cdef extern from "plip_core.h" nogil:
         const int *neighbours
         double energy
         double closest
+        double crowding
 
     ctypedef struct plip_list:
         int n_local
@@ -599,6 +600,7 @@ cdef class Core:
         bint strain=True,
         bint strains=False,
         int n_threads=1,
+        double[::1] crowding=None,
     ):
         """Energies and their derivatives.
 
@@ -616,6 +618,8 @@ cdef class Core:
             What to return besides the energies.
         n_threads : int
             Threads for large systems. The result does not depend on it.
+        crowding : ndarray of float64, shape (n,), or None
+            Overwritten: density around each atom over its limit, 0 without a limit.
 
         Returns
         -------
@@ -638,6 +642,8 @@ cdef class Core:
         cdef const int *shift
         if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
             raise ValueError("positions and species must have one row per atom of the neighbour list")
+        if crowding is not None and crowding.shape[0] != n:
+            raise ValueError("crowding must have one entry per atom of the neighbour list")
         energies = np.zeros(n)
         positions_all = np.empty((n_all, 3))
         species_all = np.empty(n_all, np.int32)
@@ -662,7 +668,7 @@ cdef class Core:
                 np.zeros(6) if strain else None,
                 np.zeros((n_all, 6)) if strains else None,
             ]
-            self._block(neighbors, borders[k], borders[k + 1], r, types, energies, *results)
+            self._block(neighbors, borders[k], borders[k + 1], r, types, energies, crowding, *results)
             return results
 
         totals = None
@@ -688,6 +694,7 @@ cdef class Core:
         const double[:, ::1] positions,
         const int[::1] types,
         double[::1] energies,
+        double[::1] crowding,
         double[:, ::1] forces,
         double[::1] strain,
         double[:, ::1] strains,
@@ -720,6 +727,8 @@ cdef class Core:
                 for k in range(n):
                     energies[first + k] = centres[k].energy
                     closest = min(closest, centres[k].closest)
+                    if crowding is not None:
+                        crowding[first + k] = centres[k].crowding
                 first += n
         self.spare.append(work)
         if status:

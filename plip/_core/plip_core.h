@@ -111,6 +111,7 @@ typedef struct {
     const int *neighbours;
     double energy;  /* result; reference energy included */
     double closest; /* result: distance of the closest neighbour; infinite without neighbours */
+    double crowding; /* result: density over its limit; 0 without one */
 } plip_centre;
 
 /* A good number of centres for one call: four-body terms take several of one species at a time. */

@@ -478,6 +478,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         pairs->r[place] = square;
     }
     arrays->density = density;
+    centre->crowding = density / plan->limit;
 
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;

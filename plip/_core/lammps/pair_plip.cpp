@@ -149,7 +149,7 @@ public:
             system.strain_derivatives = strains.data();
         }
         find_excluded();
-        double total = 0.0;
+        double total = 0.0, crowding = 0.0;
         for (int begin = 0; begin < list->inum;) {
             plip_centre centres[PLIP_CENTRES];
             int n = 0;
@@ -162,9 +162,15 @@ public:
                 error->one(FLERR, "pair style plip: out of memory");
             for (int k = 0; k < n; k++) {
                 total += centres[k].energy;
+                crowding = std::max(crowding, centres[k].crowding);
                 if (eflag_atom)
                     eatom[centres[k].atom] += centres[k].energy;
             }
+        }
+        if (crowding > 1.0 && !warned_of_crowding) {
+            warned_of_crowding = true;
+            error->warning(FLERR, "pair style plip: an atom is more densely surrounded ({:.2f} of the limit) than any in "
+                           "the data of the potential: its energy is repulsion, not fitted", crowding);
         }
         if (eflag_global)
             eng_vdwl += total;
@@ -191,6 +197,7 @@ private:
     static constexpr int ORDER[6] = {0, 1, 2, 5, 4, 3};
 
     Setting current;
+    bool warned_of_crowding = false;
     std::vector<double> strains;
 
     // Atoms whose every interaction neigh_modify excludes count as deleted, reference energy included; fix gcmc
