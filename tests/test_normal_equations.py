@@ -437,7 +437,7 @@ def test_shortest_distances_merge_and_are_kept(structures, tmp_path):
 def test_file_without_shortest_distances(structures, descriptors, tmp_path):
     """As written by version 0.1."""
     equations = NormalEquations.from_structures(structures, descriptors)
-    equations._extent = None
+    equations._extent = equations._counts = None
     equations.save(tmp_path / "old.npz")
     old = NormalEquations.load(tmp_path / "old.npz")
     assert old.shortest_distances is None

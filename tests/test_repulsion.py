@@ -314,7 +314,7 @@ def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):
     equations = NormalEquations.from_structures(silicon_carbide[:5], PLIPDescriptors.preset("fast"))
-    equations._extent = None
+    equations._extent = equations._counts = None
     with pytest.warns(UserWarning, match="no core repulsion"):
         model = PLIPRegressor(max_terms=5).fit_normal_equations(equations)
     assert model.potential_.repulsion is None
