@@ -104,8 +104,11 @@ def _read(archive):
     if "extent" in arrays:
         shape = len(species), len(species) + 1
         extent = Extent.from_array(_array(arrays, "extent", shape, is_finite=False))
-        if not ((extent.shortest > 0).all() and np.array_equal(extent.shortest, extent.shortest.T)):
-            raise ValueError("its shortest distances are not all positive and symmetric")
+        shortest = extent.shortest
+        if not ((shortest > 0) & ((shortest <= 1e3) | (shortest == np.inf))).all():
+            raise ValueError("its shortest distances are no lengths of at most 1000 Angstrom")
+        if not np.array_equal(shortest, shortest.T):
+            raise ValueError("its shortest distances are not symmetric")
         if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
             raise ValueError("its largest densities are not all positive")
     counts = None

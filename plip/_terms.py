@@ -222,8 +222,9 @@ def _functions(interaction, cutoff):
     if not families or not all(isinstance(family, RadialFamily) for family in families):
         raise ValueError(f"radial of {name} must be a radial family or a list of them, got {radial!r}")
     functions = [function for family in families for function in family.grid(cutoff)]
-    for index, function in enumerate(functions):
-        if function in functions[:index]:
+    seen = set()
+    for function in functions:
+        if function in seen or seen.add(function):
             raise ValueError(f"radial of {name} has {function.label()} twice: leave one out")
     return functions
 

@@ -58,6 +58,8 @@ def cutoff_function(r, cutoff):
 # Counted centres begin at this share of the cutoff: closer in there are no atoms (1 Angstrom for a cutoff
 # of 5), and functions that hardly ever meet one spoil a fit.
 _COUNT_START = 0.2
+# More columns than this have no room in normal equations.
+_MOST_CENTERS = 10_000
 
 
 def number_text(x):
@@ -447,8 +449,10 @@ def _center_values(family, centers, cutoff):
     """Positions of the centres: those given, or a count spaced up to the cutoff."""
     if not _is_count(centers):
         return _values(family, "centers", centers)
-    if centers < 1:
-        raise ValueError(f"{family}: an int for centers is a count and must be at least 1, got {centers!r}")
+    if not 1 <= centers <= _MOST_CENTERS:
+        raise ValueError(
+            f"{family}: an int for centers is a count and must be from 1 to {_MOST_CENTERS}, got {centers!r}"
+        )
     return np.linspace(cutoff, _COUNT_START * cutoff, centers, endpoint=False)[::-1]
 
 

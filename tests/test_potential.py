@@ -19,7 +19,7 @@ from sample_structures import SAMPLE_NAMES, sample, switch_radius
 from plip import Potential, load_potential
 from plip._terms import Term, build_terms
 from plip.interactions import NBody, TwoBody
-from plip.radial import Gaussian
+from plip.radial import Gaussian, LennardJones, Power
 
 # Central differences of fourth order with this step (A, or strain) have truncation and rounding errors of
 # about 1e-11 of the energies of the parts, which are about 1 eV.
@@ -523,3 +523,16 @@ def test_cell_with_a_tiny_angle_takes_no_time():
     energy = potential.energy(atoms)
     assert time.perf_counter() - begin < 0.5
     assert energy == pytest.approx(potential.energy(reduced), abs=1e-12)
+
+
+def test_functions_too_steep_for_a_structure_are_refused():
+    """Instead of energies that are infinite, or not a number."""
+    dimer = Atoms("Cu2", [[0, 0, 0], [0, 0, 1.5]])
+    steep = ((LennardJones(sigma=4e9), 1.0), (Power(powers=2e30), 1.0), (Power(powers=0.0), 1e300))
+    for function, coefficient in steep:
+        terms = build_terms(["Cu"], 4.0, n_body=NBody(function, powers=(2, 3)))
+        coef = [coefficient, -0.5 * coefficient]
+        potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), coef, {"Cu": 0.0})
+        for evaluate in (potential.evaluate, potential.calculator().get_potential_energy):
+            with pytest.raises(ValueError, match="energy of atom 0 is not finite"):
+                evaluate(dimer)

@@ -265,3 +265,10 @@ def test_a_frozen_function_is_a_copy_for_good():
     for family in (Gaussian(), Slater(powers=[1, 2], zeta=1.0), LennardJones(sigma="x")):
         with pytest.raises(ValueError, match="not one function"):
             family.frozen()
+
+
+def test_counts_that_would_fill_the_memory_are_refused():
+    assert len(Gaussian(eta=1.0, centers=10_000).grid(4.0)) == 10_000
+    for count in (10_001, 10**9, 2**70):
+        with pytest.raises(ValueError, match="count and must be from 1 to 10000"):
+            Gaussian(eta=1.0, centers=count).grid(4.0)

@@ -126,6 +126,8 @@ LARGE = 4096
 BLOCKS = 8
 # Angstrom; see plip._structures.
 OVERLAP = 1e-3
+# eV.
+cdef double LARGEST_ENERGY = 1e200
 # All bits of a neighbour index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
 
@@ -703,7 +705,7 @@ cdef class Core:
         cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
         cdef plip_centre[PLIP_CENTRES] centres
-        cdef int n, k, status = 0
+        cdef int n, k, start = first, status = 0
         cdef double closest = INFINITY
         cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
         cdef _Workspace work
@@ -738,6 +740,13 @@ cdef class Core:
                 f"two atoms are closer than {OVERLAP:g} Angstrom (periodic images included): remove one of "
                 "them"
             )
+        # False for NaN, too. Sums of such numbers would overflow.
+        for k in range(start, last):
+            if not -LARGEST_ENERGY < energies[k] < LARGEST_ENERGY:
+                raise ValueError(
+                    f"the energy of atom {k} is not finite: a radial function is too steep for its shortest "
+                    "distance, or a coefficient too large"
+                )
 
 
 cdef class _Workspace:
