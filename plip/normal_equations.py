@@ -40,6 +40,9 @@ _LEAST_TOUCHED = 3e-3
 # data. With ten times as much, planted coefficients come out wrong by 1 %.
 _SIZE_RIDGE = 3e-6
 
+# Atoms of the structures by which a fit checks itself, at most, if there are any as small.
+_EXAMPLE_ATOMS = 100
+
 # Structures that a stream is read ahead.
 _BATCH = 512
 
@@ -185,27 +188,32 @@ class NormalEquations:
         return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, n_jobs=n_jobs, memory=memory)
 
     @classmethod
-    def _accumulate(cls, X, descriptors, labels, reading, check=None, verbose=0, **options):
+    def _accumulate(cls, X, descriptors, labels, reading, check=None, examples=None, verbose=0, **options):
         """As `from_structures`; `reading` are options of `read_labels`, `check` is called with structures,
-        labels and fitted descriptors of a list before the work."""
+        labels and fitted descriptors of a list before the work; `examples` is a list that gets a few of the
+        structures, by their places."""
         if not isinstance(X, Iterator):
-            return cls._from_list(X, descriptors, labels, reading, check, verbose=verbose, **options)
+            return cls._from_list(
+                X, descriptors, labels, reading, check, examples, verbose=verbose, **options
+            )
         if any(values is not None for values in labels):
             raise TypeError(
                 "X is a generator, so labels must be attached to its Atoms: "
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
-        return cls._from_stream(X, descriptors, reading, verbose, **options)
+        return cls._from_stream(X, descriptors, reading, examples, verbose, **options)
 
     @classmethod
-    def _from_stream(cls, stream, descriptors, reading, verbose, **options):
+    def _from_stream(cls, stream, descriptors, reading, examples, verbose, **options):
         total = None
         # Only all batches together need a label.
         batch_reading = {**reading, "required": False}
         with tqdm(desc="structures", unit="", disable=not verbose) as bar:
             while batch := list(itertools.islice(stream, _BATCH)):
                 first = 0 if total is None else total.n_structures
-                part = cls._from_list(batch, descriptors, (), batch_reading, first=first, **options)
+                part = cls._from_list(
+                    batch, descriptors, (), batch_reading, None, examples, first=first, **options
+                )
                 descriptors = part.descriptors
                 if total is None:
                     total, structure = part, batch[0]
@@ -219,7 +227,7 @@ class NormalEquations:
         return total
 
     @classmethod
-    def _from_list(cls, X, descriptors, labels, reading, check=None, first=0, **options):
+    def _from_list(cls, X, descriptors, labels, reading, check=None, examples=None, first=0, **options):
         fitted = hasattr(descriptors, "terms_")
         structures = descriptors._checked(X, fitted, first)
         labels = read_labels(structures, *labels, first=first, **reading)
@@ -228,6 +236,8 @@ class NormalEquations:
         if check is not None:
             check(structures, labels, descriptors)
         places = np.arange(first, first + len(structures))
+        if examples is not None and not examples:
+            examples += take_examples(structures, labels, places)
         return cls.from_labels(structures, descriptors, labels, places=places, **options)
 
     @classmethod
@@ -718,6 +728,18 @@ def least_squares_reference(structures, species, labels):
     counts, energy = counts[present], labels.energy[present]
     sizes = counts.sum(axis=1, keepdims=True)
     return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]
+
+
+def take_examples(structures, labels, places):
+    """Copies of up to three small structures with a label, or of the smallest, each after its place."""
+    used = np.flatnonzero(np.any([labels.used(target) for target in TARGETS], axis=0))
+    sizes = np.array([len(structures[k]) for k in used])
+    chosen = used[sizes <= _EXAMPLE_ATOMS]
+    if len(chosen):
+        chosen = np.unique(chosen[[0, len(chosen) // 2, -1]])
+    elif len(used):
+        chosen = used[[sizes.argmin()]]
+    return [(int(places[k]), structures[k].copy()) for k in chosen]
 
 
 def _in_order(jobs, n_jobs):

@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from tqdm.auto import tqdm
 
 from plip import metrics
-from plip._design import Design
+from plip._design import Design, StructureDesign
 from plip._offer import PRESETS
 from plip._repulsion import automatic_repulsion
-from plip._structures import check_structures, errors_of
+from plip._structures import check_structures, describe, errors_of
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
 from plip.labels import TARGETS, Labels, check_plain, read_labels
@@ -31,11 +31,17 @@ from plip.normal_equations import (
     find_isolated_energies,
     least_squares_reference,
     mean_isolated_energies,
+    take_examples,
 )
 from plip.potential import Potential
 from plip.solvers import SOLVERS, refit_path, solve
 
 __all__ = ["PLIPRegressor", "PLIPRegressorCV"]
+
+# Relative difference between fit and potential at which a fit is refused; and what the radial tables of the
+# potential may be off, in eV and eV/Angstrom, with many terms and neighbors.
+_AGREEMENT = 1e-6
+_TABLES = 1e-6
 
 _WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
 
@@ -187,8 +193,8 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             )
         return {symbol: float(given[symbol]) for symbol in species}
 
-    def _adopt(self, coef, path, equations, problem, references):
-        """Take the coefficients of a model on the path, and make its potential."""
+    def _adopt(self, coef, path, equations, problem, references, examples=()):
+        """Take the coefficients of a model on the path, make its potential, and check it on examples."""
         self.coef_, self.path_ = coef, path
         self.normal_equations_ = equations
         self.n_terms_ = int(np.count_nonzero(coef))
@@ -201,6 +207,7 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             self._references = references
             self.potential_ = self._make_potential(coef)
             self.intercept_ = dict(self.potential_.intercept)
+            _check_examples(self.potential_, self.descriptors_, coef, examples)
         return self
 
     def _make_potential(self, coef):
@@ -348,6 +355,32 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         )
         predicted = self._predict_checked(structures, forces=reference.forces is not None, stress=False)
         return metrics.score(structures, reference, predicted)
+
+
+def _check_examples(potential, descriptors, coef, examples):
+    """Raise unless the potential gives energies and forces of the fit to the structures."""
+    if not examples:
+        return
+    design = Design(descriptors.terms_, descriptors.species_)
+    reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
+    for index, atoms in examples:
+        structure = StructureDesign(design, atoms)
+        rows = np.empty((3 * len(atoms), len(coef)))
+        structure.write_rows(0, rows, None)
+        found = potential.evaluate(atoms, stress=False)
+        forces = (rows @ coef).reshape(-1, 3)
+        interaction = structure.values @ coef
+        energy_error = abs(found["energy"] - structure.counts @ reference - interaction) / len(atoms)
+        force_error = np.abs(found["forces"] - forces).max()
+        if (
+            not energy_error <= _AGREEMENT * abs(interaction) / len(atoms) + _TABLES
+            or not force_error <= _AGREEMENT * np.abs(forces).max() + _TABLES
+        ):
+            raise RuntimeError(
+                f"{describe(index, atoms)}: energy and forces of the fitted potential differ from those of "
+                f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
+                f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
+            )
 
 
 def _evaluate(potential, index, atoms, forces, stress):
@@ -512,7 +545,9 @@ class PLIPRegressor(_PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
             return self._solve(ArrayEquations(*arrays))
         labels = (y, forces, stress, sample_weight)
-        return self._solve(self._accumulate(X, labels, self._new_descriptors(), self._check_data))
+        examples = []
+        equations = self._accumulate(X, labels, self._new_descriptors(), examples, self._check_data)
+        return self._solve(equations, examples)
 
     def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
         """Add a batch to the normal equations and solve again.
@@ -531,8 +566,9 @@ class PLIPRegressor(_PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
             self.normal_equations_.add(*arrays)
             return self._solve(self.normal_equations_)
-        batch = self._accumulate(X, (y, forces, stress, sample_weight), self.descriptors_)
-        return self._solve(self.normal_equations_ + batch)
+        examples = []
+        batch = self._accumulate(X, (y, forces, stress, sample_weight), self.descriptors_, examples)
+        return self._solve(self.normal_equations_ + batch, examples)
 
     def fit_normal_equations(self, normal_equations):
         """Fit to normal equations that were accumulated before, on any day or machine.
@@ -566,19 +602,20 @@ class PLIPRegressor(_PLIPModel):
             raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
         return X, y.astype(np.float64), weight
 
-    def _accumulate(self, X, labels, descriptors, check=None):
+    def _accumulate(self, X, labels, descriptors, examples, check=None):
         return NormalEquations._accumulate(
             X,
             descriptors,
             labels,
             self._reading(),
             check,
+            examples,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             memory=self.memory,
         )
 
-    def _solve(self, equations):
+    def _solve(self, equations, examples=()):
         if self._is_precomputed():
             references, problem = None, equations.problem()
         else:
@@ -587,7 +624,7 @@ class PLIPRegressor(_PLIPModel):
             problem = equations.problem(self.energy_weight, self.force_weight, self.stress_weight, references)
         with single_blas_thread():
             coef, path = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
-        return self._adopt(coef, path, equations, problem, references)
+        return self._adopt(coef, path, equations, problem, references, examples)
 
 
 class PLIPRegressorCV(_PLIPModel):
@@ -707,6 +744,9 @@ class PLIPRegressorCV(_PLIPModel):
         ------
         TypeError, ValueError
             If a parameter, a structure or a label is not valid; the message names the structure.
+        RuntimeError
+            If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
+            three of the structures; the message names the structure and by how much.
         """
         self._check_parameters()
         weights = self._check_choices()
@@ -753,7 +793,9 @@ class PLIPRegressorCV(_PLIPModel):
             **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
         }
         path = paths[best]
-        return self._adopt(path.coefs[index].copy(), path, total, problems[best], references)
+        examples = take_examples(structures, labels, np.arange(len(structures)))
+        coef = path.coefs[index].copy()
+        return self._adopt(coef, path, total, problems[best], references, examples)
 
     def _check_choices(self):
         if self._is_precomputed():

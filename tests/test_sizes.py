@@ -9,7 +9,7 @@ from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential
 from plip._sizes import natural_sizes
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian, Power
@@ -237,3 +237,40 @@ def test_unit_of_a_column_does_not_matter():
         scales.append(model.column_scale_[0])
         assert model.n_terms_ == 1
     assert scales[1] > 1e5 * scales[0]
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_fit_refuses_coefficients_of_rounding(monkeypatch, as_stream):
+    """With columns of rounding let in, what is fitted is not what the potential gives."""
+    structures = waters(20)
+    descriptors = PLIPDescriptors(cutoff=4.0, two_body=None, n_body=None)
+    names = ("_ROUNDING", "_LEAST_TOUCHED", "_SIZE_RIDGE")
+    for name in names:
+        monkeypatch.setattr(f"plip.normal_equations.{name}", 0.0)
+    model = PLIPRegressor(descriptors, solver="ridge", alpha=0.0, max_terms=None)
+    with pytest.raises(RuntimeError, match=r"structure \d+ \(H2O\).* differ"):
+        model.fit(iter(structures) if as_stream else structures)
+
+
+def test_fit_checks_itself_on_few_structures(monkeypatch):
+    seen = []
+    original = Potential.evaluate
+
+    def counted(self, atoms, **kwargs):
+        seen.append(atoms)
+        return original(self, atoms, **kwargs)
+
+    monkeypatch.setattr(Potential, "evaluate", counted)
+    structures = trimers(10)
+    PLIPRegressor(PLIPDescriptors(cutoff=4.0)).fit(structures, sample_weight=[0.0] + [1.0] * 9)
+    assert [len(atoms) for atoms in seen] == [3, 3, 3]
+    assert not any(np.array_equal(atoms.positions, structures[0].positions) for atoms in seen)
+    seen.clear()
+    PLIPRegressorCV(PLIPDescriptors(cutoff=4.0), max_terms=5, cv=2).fit(structures)
+    assert [len(atoms) for atoms in seen] == [3, 3, 3]
+    seen.clear()
+    large = [labelled(bulk("Cu", cubic=True) * (3, 3, n), EMT()) for n in (4, 3)]
+    for atoms in large:
+        atoms.calc.results["forces"] = np.random.default_rng(0).normal(size=(len(atoms), 3))
+    PLIPRegressor(PLIPDescriptors(cutoff=3.0)).fit(large)
+    assert [len(atoms) for atoms in seen] == [108]
