@@ -573,7 +573,7 @@ def _same(calculator, potential, atoms, step, rng):
         return
     magnitude = np.abs(expected["energies"]).sum() + np.abs(expected["forces"]).max(initial=0.0)
     # Positions far from the origin have fewer digits.
-    rounding = 1e-10 * (1.0 + magnitude) * max(1.0, 1e-4 * np.abs(atoms.positions).max(initial=0.0))
+    rounding = 1e-9 * (1.0 + magnitude) * max(1.0, 1e-4 * np.abs(atoms.positions).max(initial=0.0))
     for key in ("energy", "forces"):
         _close(f"step {step}, {key}", found[key], expected[key], rounding)
     assert np.isfinite(found["stress"]).all() == np.isfinite(expected["stress"]).all(), f"step {step}, stress"
