@@ -8,20 +8,22 @@ from ase.data import atomic_numbers, covalent_radii
 
 __all__ = ["automatic_repulsion"]
 
+# The repulsion begins a little below the shortest distance: few data do not meet the shortest one there is.
+_OUTER = 0.96
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
 # Angstrom at the latest, where the repulsion of nuclei alone is right.
 _INNER = 0.25
 _LONGEST_INNER = 0.3
-# Surroundings denser by a tenth, which is 3 % in length, are still near the data.
-_DENSITY_MARGIN = 1.1
+# Surroundings that are this much denser, by 5 % in length, are still near the data.
+_DENSITY_MARGIN = 1.15
 
 
 def automatic_repulsion(equations):
     """Core repulsion and density limits that leave all data as they are.
 
-    The core repulsion of a pair of species begins at its shortest distance in the data, rounded down to
-    0.001 Angstrom; that of a pair that never comes within the cutoff begins at the sum of its covalent radii.
-    The density around an atom is limited to 1.1 times the largest in the data.
+    The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
+    pair that never comes within the cutoff begins at the sum of its covalent radii, or at the cutoff if that
+    is less. The density around an atom is limited to 1.15 times the largest in the data.
 
     Parameters
     ----------
@@ -48,12 +50,14 @@ def automatic_repulsion(equations):
             stacklevel=4,
         )
         return None, None
+    searched = max(term.cutoff for term in equations.terms)
     repulsion = {}
     for pair, shortest in equations.shortest_distances.items():
         if math.isfinite(shortest):
-            outer = np.floor(1000.0 * shortest) / 1000.0
+            outer = np.floor(1000.0 * _OUTER * shortest) / 1000.0
         else:
-            outer = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
+            # No farther than the data were searched: they may hold closer pairs.
+            outer = min(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair), searched)
         outer = float(outer)
         inner = max(_INNER * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)

@@ -84,12 +84,12 @@ class Potential:
     Notes
     -----
     Outside the data the energy is no longer the sum of terms. For a pair that is closer than the outer of
-    its two distances (the shortest in the training data), radial functions take the value that they have
-    near that distance and fade out towards the inner one, while the screened repulsion of the nuclei takes
-    over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). For an atom whose
-    density n = sum over neighbors of (1 - r^2/range^2)^3 exceeds its limit, the sum of terms fades out and a
-    repulsion 150 eV log(n / limit)^2.65 takes over. Both are smooth to second derivatives, and exactly zero
-    within the data. `doc/model.rst` has the equations.
+    its two distances (a little below the shortest in the training data), radial functions take the value
+    that they have near that distance and fade out towards the inner one, while the screened repulsion of the
+    nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). For an
+    atom whose density n = sum over neighbors of (1 - r^2/range^2)^3 exceeds its limit, what binds it fades
+    out and a repulsion 150 eV log(n / limit)^2.65 takes over. Both are smooth to second derivatives, and
+    exactly zero within the data. `doc/model.rst` has the equations.
 
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces

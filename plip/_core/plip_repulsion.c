@@ -1,13 +1,15 @@
 /* What replaces the learned functions outside the data: core repulsion of pairs, and a limit of the density.
  *
- * Pairs. Below `outer`, the shortest distance in the data, the learned functions see a pair as if it were hardly
+ * Pairs. Below `outer`, a little below the shortest distance in the data, the learned functions see a pair as if it were hardly
  * closer than that, g(reach(r)), and fade out towards `inner`; the screened repulsion of nuclei takes over:
  * Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985).
  *
  * Density. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded. Beyond `limit`, a little
  * above the largest n in the data, with x = log(n / limit), the energy of an atom is
- *     e0 + D(x) (L - R) + R + STIFFNESS x^EXPONENT,
- * where L is its learned energy with R, its share of the core repulsion, and D falls from 1 to 0 at x = FADED.
+ *     e0 + D(x) L + (1 - D(x)) T(x) S(L) + R + STIFFNESS x^EXPONENT,
+ * where L is its learned energy, R its share of the core repulsion, D falls from 1 to 0 between x = 0 and FADED, T
+ * between FADED and GONE, and S is L where that is between 0 and MOST, and else the nearer of the two, but for soft
+ * corners: S(L) = h(L) - h(L - MOST) with h(y) = (y + sqrt(y^2 + SOFT^2)) / 2. So binding ends first.
  * All is smooth to second derivatives.
  */
 #include <math.h>
@@ -26,11 +28,14 @@
 #define HARDER 0.5
 
 /* eV per atom. Tantalum from density-functional theory, compressed to 0.66 of its length, follows 22 x^2.65 eV, and no
- * element is more than 1.5 times stiffer. The rest outweighs learned energies that fall while they fade: of 25
- * potentials of five materials, compressed to 0.6 of their length, three then fell, by less than 1 eV. */
+ * element is more than 1.5 times stiffer. The rest outweighs learned energies that fall while they fade. */
 #define STIFFNESS 150.0
 #define EXPONENT 2.65
-#define FADED 0.5
+#define FADED 0.25
+#define GONE 1.2
+/* eV. Learned energies of data that are compressed to 0.66 of their length are about 50 eV. */
+#define SOFT 2.0
+#define MOST 50.0
 
 /* 6u^5 - 15u^4 + 10u^3 of u = (r - low) / (high - low), and derivatives with respect to r. */
 static void smooth_step(double low, double high, double r, double result[3])
@@ -121,11 +126,20 @@ static void add_pair(const plip_system *system, int i, int j, const double vecto
     }
 }
 
+/* h(y) of the soft corners, and its slope. */
+static double positive_part(double y, double *slope)
+{
+    const double root = sqrt(y * y + SOFT * SOFT);
+
+    *slope = 0.5 * (1.0 + y / root);
+    return 0.5 * (y + root);
+}
+
 void plip_crowd(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
                 const centre_arrays *arrays, plip_centre *centre)
 {
     const double x = log(arrays->density / plan->limit);
-    double step[3], repulsion[3], core_energy = 0.0, learned, fade, by_density;
+    double step[3], later[3], repulsion[3], core_energy = 0.0, learned, kept, lower, upper, fade, by_density;
     int s, j, m;
 
     for (s = 0; s < potential->n_species; s++) {
@@ -139,10 +153,15 @@ void plip_crowd(const plip_potential *potential, const centre_plan *plan, const 
             }
     }
     smooth_step(0.0, FADED, x, step);
-    fade = 1.0 - step[0];
+    smooth_step(FADED, GONE, x, later);
     learned = centre->energy - plan->reference_energy - core_energy;
-    by_density = (STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) - step[1] * learned) / arrays->density;
-    centre->energy = plan->reference_energy + fade * learned + core_energy + STIFFNESS * pow(x, EXPONENT);
+    kept = positive_part(learned, &lower) - positive_part(learned - MOST, &upper);
+    fade = 1.0 - step[0] + (step[0] - later[0]) * (lower - upper);
+    by_density = (STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) + (step[1] - later[1]) * kept - step[1] * learned) /
+                 arrays->density;
+    /* (1 - D) T = step - later, since the one is 1 before the other begins. */
+    centre->energy = plan->reference_energy + (1.0 - step[0]) * learned + (step[0] - later[0]) * kept + core_energy +
+                     STIFFNESS * pow(x, EXPONENT);
     for (m = 0; m < plan->n_moments; m++)
         arrays->adjoints[m] *= fade;
 
