@@ -95,7 +95,6 @@ class PLIPCalculator(Calculator):
         if strains is not None:
             self.results["stresses"] = strains / volume
 
-
     def _warn_of_crowding(self, crowding):
         """Say once that the structure is denser than the data."""
         if self._has_warned or not (crowding > 1.0).any():

@@ -39,6 +39,8 @@ _LEAST_TOUCHED = 3e-3
 # size. Fits to 40,000 rows of Si or Mo do not notice; of 30 trimers, it halves what is promised outside the
 # data. With ten times as much, planted coefficients come out wrong by 1 %.
 _SIZE_RIDGE = 3e-6
+# Rounding of products, as a part of squares before the projection.
+_PROJECTED = 1e-14
 
 # Atoms of the structures by which a fit checks itself, at most, if there are any as small.
 _EXAMPLE_ATOMS = 100
@@ -592,7 +594,8 @@ def _problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=None):
     reduced = before - cross.T @ (_pseudo_inverse(composition) @ cross)
     # What is left of a column that follows the composition is rounding.
     nothing = np.diag(reduced) <= 1e-12 * np.diag(before)
-    ridge = None
+    # The projection subtracts numbers that nearly agree; what rounding leaves must not look like a variance.
+    ridge = _PROJECTED * np.diag(before)[:-1] / weight_sum
     if sizes is not None:
         scales = np.sqrt(np.maximum(np.diag(reduced)[:-1], 0.0) / weight_sum)
         real = (sizes > 0) & (scales > _ROUNDING * sizes)
@@ -600,7 +603,7 @@ def _problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=None):
         varied = real & (seen > _ROUNDING * sizes)
         sizes = sizes * min(np.median(scales[varied] / seen[varied]), 1.0) if varied.any() else sizes
         nothing[:-1] |= ~real | (scales < _LEAST_TOUCHED * sizes)
-        ridge = _SIZE_RIDGE / n_rows * sizes**2
+        ridge += _SIZE_RIDGE / n_rows * sizes**2
     reduced[nothing, :] = 0.0
     reduced[:, nothing] = 0.0
     return LinearProblem(

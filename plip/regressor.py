@@ -207,6 +207,14 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             self._references = references
             self.potential_ = self._make_potential(coef)
             self.intercept_ = dict(self.potential_.intercept)
+            if not self.n_terms_:
+                warnings.warn(
+                    f"the fit keeps no term of {len(coef)}: alpha={self.alpha:g}, in the unit of the "
+                    "weighted labels, is above what any term explains, or the data touch no term. Use a "
+                    "smaller alpha or larger weights",
+                    UserWarning,
+                    stacklevel=4,
+                )
             _check_examples(self.potential_, self.descriptors_, coef, examples)
         return self
 
@@ -418,7 +426,9 @@ class PLIPRegressor(_PLIPModel):
         How coefficients are found; see `plip.solvers`.
     alpha : float, default=1e-5
         Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
-        when the relative gain falls below alpha.
+        when the relative gain falls below alpha. The L1 penalty is in the unit of the weighted labels:
+        with all weights ten times as large, ten times as large an alpha keeps the same terms. A fit that
+        keeps none warns.
     max_terms : int or None, default=300
         Largest number of terms kept; stops any path first.
     refit : bool, default=False

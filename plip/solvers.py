@@ -11,9 +11,10 @@ same number of threads; one thread is also the fastest.
 
 Interaction descriptors are nearly dependent by nature (condition 1e12 and more), so every solver
 adds a small ridge, documented where it is set, to the diagonal of the scaled Gram matrix. A Gram
-matrix that is not positive semidefinite within that ridge is a `numpy.linalg.LinAlgError`.
+matrix that is not positive semidefinite within that ridge is a `PathError`.
 """
 
+import contextlib
 import copy
 import numbers
 from dataclasses import dataclass
@@ -57,6 +58,18 @@ _ADAPTIVE_RIDGE = 1e-4
 
 class PathError(RuntimeError):
     """A path could not be followed to the penalty that was asked for."""
+
+
+@contextlib.contextmanager
+def _path_errors():
+    """Context in which a LinAlgError becomes a PathError that says what to do."""
+    try:
+        yield
+    except LinAlgError as error:
+        raise PathError(
+            f"the fit lost all digits ({error}): the columns depend on each other more than rounding allows, "
+            "as in data that hardly vary. Add structures that differ more, use a larger alpha or 'omp'"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +227,7 @@ def lasso_lars_path(problem, alpha=0.0, max_terms=None):
     return scaled.path(*_lasso(scaled.gram, scaled.moment, alpha, max_terms))
 
 
+@_path_errors()
 def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
     """Lasso path whose penalty spares the terms that a ridge solution finds large.
 
@@ -231,6 +245,7 @@ def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
     return scaled.path(*_lasso(scaled.gram, scaled.moment, alpha, max_terms, size))
 
 
+@_path_errors()
 def omp_path(problem, alpha=0.0, max_terms=None):
     """Forward selection by largest gain.
 
@@ -271,6 +286,7 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     return scaled.path(np.minimum.accumulate(gains), coefs)
 
 
+@_path_errors()
 def replacement_path(problem, alpha=0.0, max_terms=None):
     """Forward and backward selection in which chosen terms may be exchanged.
 
@@ -292,13 +308,36 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
         shortlist = max(2 * max_terms, _SHORTLIST)
         if shortlist < len(scaled.columns):
             scaled = scaled.restricted(forward_selection(scaled, shortlist, alpha)[0])
-    selection = Replacement(scaled, alpha)
-    max_terms = at_most(max_terms, selection.tableau.n_columns)
-    models = selection.grow(at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
-    selection.shrink(models)
-    return selection.path(selection.mend(models[: max_terms + 1]))
+    greedy = omp_path(problem, alpha, max_terms)
+    try:
+        selection = Replacement(scaled, alpha)
+        max_terms = at_most(max_terms, selection.tableau.n_columns)
+        models = selection.grow(at_most(max_terms + max_terms // 2, selection.tableau.n_columns))
+        selection.shrink(models)
+        path = selection.path(selection.mend(models[: max_terms + 1]))
+    except LinAlgError:
+        # Swaps among columns that depend on each other lose digits; growing by Cholesky factors does not.
+        return greedy
+    return _better(path, greedy, _Scaled(problem))
 
 
+def _better(path, other, scaled):
+    """Of two paths of 0, 1, 2, ... terms the better model of each size, as long as the objective falls."""
+    shorter, longer = sorted((path, other), key=len)
+    alphas, coefs, n_both = longer.alphas.copy(), longer.coefs.copy(), len(shorter)
+    objectives, others = scaled.objectives(longer.coefs), scaled.objectives(shorter.coefs)
+    lower = np.flatnonzero(others <= objectives[:n_both])
+    alphas[lower], coefs[lower], objectives[lower] = (
+        shorter.alphas[lower],
+        shorter.coefs[lower],
+        others[lower],
+    )
+    rises = np.flatnonzero(np.diff(objectives[n_both - 1 :]) >= 0)
+    end = n_both + rises[0] if len(rises) else len(longer)
+    return Path(np.minimum.accumulate(alphas[:end]), coefs[:end], np.count_nonzero(coefs[:end], axis=1))
+
+
+@_path_errors()
 def ridge_path(problem, alphas):
     """Ridge regression on scaled columns.
 
@@ -325,6 +364,7 @@ def ridge_path(problem, alphas):
     return scaled.path(alphas, _ridge(scaled.gram, scaled.moment, alphas))
 
 
+@_path_errors()
 def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
     """Ridge regression and backward elimination.
 
@@ -387,6 +427,7 @@ def refit(problem, support):
     return refit_path(problem, Path(np.zeros(1), chosen[None], np.array([chosen.sum()]))).coefs[0]
 
 
+@_path_errors()
 def refit_path(problem, path):
     """The models of a path with `refit` coefficients on the terms they keep."""
     scaled = _Scaled(problem)
@@ -476,6 +517,11 @@ class _Scaled:
         other.columns, other.scales = self.columns[places], self.scales[places]
         other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
         return other
+
+    def objectives(self, coefs):
+        """Minima of selection: mean squares with all ridges, of models in physical units."""
+        scaled = coefs[:, self.columns] * self.scales
+        return self.target + ((scaled @ self.gram + RIDGE * scaled - 2.0 * self.moment) * scaled).sum(axis=1)
 
     def path(self, alphas, coefs):
         """Path of scaled coefficients."""

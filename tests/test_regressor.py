@@ -158,6 +158,7 @@ def test_objective_is_at_its_minimum(silicon_carbide):
     np.testing.assert_allclose(composition.T @ energy_residual, 0.0, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:the fit keeps no term")
 def test_large_alpha_keeps_nothing(silicon_carbide):
     model = PLIPRegressor(small_descriptors(), alpha=1e6).fit(silicon_carbide[0])
     assert model.n_terms_ == 0
@@ -566,6 +567,7 @@ def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-6, atol=1e-6 * np.abs(model.coef_).max())
 
 
+@pytest.mark.filterwarnings("ignore:the fit keeps no term")
 def test_energy_weight_with_the_smallest_error_is_chosen(silicon_carbide):
     train = silicon_carbide[0]
     weights = [1e-3, 10.0, 1e4]

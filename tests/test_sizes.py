@@ -13,7 +13,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorC
 from plip._sizes import natural_sizes
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian, Power
-from plip.solvers import SOLVERS
+from plip.solvers import SOLVERS, residual_squares
 
 SOLVER_OPTIONS = {
     "lasso_lars": {"alpha": 1e-5},
@@ -252,6 +252,7 @@ def test_fit_refuses_coefficients_of_rounding(monkeypatch, as_stream):
         model.fit(iter(structures) if as_stream else structures)
 
 
+@pytest.mark.filterwarnings("ignore:the fit keeps no term")
 def test_fit_checks_itself_on_few_structures(monkeypatch):
     seen = []
     original = Potential.evaluate
@@ -274,3 +275,35 @@ def test_fit_checks_itself_on_few_structures(monkeypatch):
         atoms.calc.results["forces"] = np.random.default_rng(0).normal(size=(len(atoms), 3))
     PLIPRegressor(PLIPDescriptors(cutoff=3.0)).fit(large)
     assert [len(atoms) for atoms in seen] == [108]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_nearly_perfect_crystals(solver):
+    structures = crystals("Cu", amplitude=1e-4, strain=0.0)
+    model = PLIPRegressor(PLIPDescriptors(cutoff=4.0), solver=solver, alpha=1e-9, max_terms=30).fit(
+        structures
+    )
+    _, error = force_errors(model, structures)
+    assert error < 1e-2 * np.sqrt(np.mean(np.concatenate([a.get_forces() for a in structures]) ** 2))
+
+
+def test_replacement_is_never_worse_than_greed_on_nearly_perfect_crystals():
+    structures = crystals("Cu", amplitude=1e-4, strain=0.0)
+    problem = NormalEquations.from_structures(structures, PLIPDescriptors(cutoff=4.0)).problem()
+    greedy, exchanged = (SOLVERS[name](problem, 0.0, 20) for name in ("omp", "replacement"))
+    assert len(exchanged) == len(greedy) == 21
+
+    def objectives(path):
+        ridge = (problem.ridge + 1e-8 * problem.scales**2) * path.coefs**2
+        return residual_squares(path.coefs, problem) / problem.weight_sum + ridge.sum(axis=1)
+
+    rounding = 1e-13 * problem.target_square / problem.weight_sum
+    assert (objectives(exchanged) <= objectives(greedy) + rounding).all()
+
+
+def test_weights_that_keep_no_term_warn():
+    with pytest.warns(UserWarning, match="keeps no term"):
+        model = PLIPRegressor(PLIPDescriptors(cutoff=4.0), energy_weight=1e-8, force_weight=1e-8).fit(
+            trimers(4)
+        )
+    assert model.n_terms_ == 0
