@@ -117,7 +117,8 @@ def _parser():
         description="Fit the silicon-carbide data set that ships with plip, with the default settings, "
         "and print a report; write the potential and a parity plot.",
     )
-    demo.set_defaults(run=_demo)
+    # A demonstration shows what it finds.
+    demo.set_defaults(run=_demo, allow_unsafe=True)
     _add_output(demo, "plip_demo.json")
     _add_run(demo)
 
@@ -180,6 +181,11 @@ def _parser():
         help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
         "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
         "(default: 1)",
+    )
+    fit.add_argument(
+        "--allow-unsafe",
+        action="store_true",
+        help="write the potential even if atoms fuse or fly apart in the check after the fit",
     )
     _add_run(fit)
 
@@ -390,8 +396,11 @@ def _fit_and_report(settings, train, test, weights, arguments, output, plot):
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
     if model.n_terms_ == 0:
         warnings.warn("no term was kept: the potential is the sum of its reference energies", stacklevel=1)
-    # First of all, so that nothing that goes wrong with the report can lose the fit.
-    model.potential_.save(output)
+    safety = model.potential_.check_safety(train.structures)
+    # Before the report, so that nothing that goes wrong with it can lose the fit.
+    written = safety.is_safe or arguments.allow_unsafe
+    if written:
+        model.potential_.save(output)
     evaluations = {}
     for name, data in (("train", train), ("test", test)):
         if data is not None:
@@ -399,8 +408,27 @@ def _fit_and_report(settings, train, test, weights, arguments, output, plot):
                 evaluations[name] = Evaluation(model.potential_, data.structures, data.groups, labels[name])
     print(fit_report(model, evaluations))
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
+    print(safety)
+    if not written:
+        raise CommandError(_refusal(safety, output))
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
+
+
+def _refusal(safety, output):
+    """Why a potential was not written, and what may help."""
+    short = {"pair", "push", "compression", "collapse"} & set(safety.kinds)
+    far = {"dimer", "expansion", "evaporation"} & set(safety.kinds)
+    remedies = ["fewer terms (--max-terms)"]
+    if short:
+        remedies.append("training structures that are compressed or have interstitial atoms")
+    if far:
+        remedies.append("training structures that are expanded, surfaces or isolated atoms")
+    remedies.append("stresses in the fit (--stress-weight)")
+    return (
+        f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
+        f"(see above). Try {', '.join(remedies[:-1])} or {remedies[-1]}; --allow-unsafe writes it as it is"
+    )
 
 
 def _check(data, species=None):

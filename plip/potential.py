@@ -273,6 +273,42 @@ class Potential:
 
         return PLIPCalculator(self, **kwargs)
 
+    def check_safety(self, structures=None):
+        """Try what a simulation may come to: short distances, compression, expansion, hot atoms.
+
+        Parameters
+        ----------
+        structures : iterable of ase.Atoms or None, default=None
+            Structures of the kind to be simulated, mostly those of the fit. None tries pairs of atoms and
+            compressed simple lattices only.
+
+        Returns
+        -------
+        plip.safety.SafetyReport
+            `is_safe` and `findings`; printed, it says what was tried and what failed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `structures` are not valid, or have other species than the potential.
+
+        Notes
+        -----
+        Nothing may fall in energy as it comes closer than in the data: two isolated atoms of each pair of
+        species, from 0.95 of the distance at which their repulsion begins to 0.1 Angstrom; atoms in
+        structures, pushed onto their nearest neighbors; and the crystals among the structures, from the least
+        volume among those of their composition to 0.6 of the length. Expanded to 1.5 of the length, or taken
+        apart into pairs or atoms, they must not have 0.5 eV/atom less, and no atom may gain 1 eV when it
+        leaves the crystal. Some hundred steps at 5,000 K, of a crystal with interstitial atoms and of a slab,
+        must not make atoms fuse, and must conserve the energy.
+
+        The same input gives the same report. It takes about a second for some hundred small structures; of
+        more, some are looked at.
+        """
+        from plip.safety import check_safety
+
+        return check_safety(self, structures)
+
     def save(self, path):
         """Write the potential as JSON, readable and to the last bit.
 

@@ -26,8 +26,8 @@ from plip.plotting import parity_plot
 from plip.report import Evaluation
 from plip.solvers import PathError
 
-# Small settings that fit in a second.
-SMALL = ["--cutoff", "3.0", "--max-terms", "20", "--quiet", "--no-plot"]
+# Small settings that fit in a second; what they make is not for simulations.
+SMALL = ["--cutoff", "3.0", "--max-terms", "20", "--allow-unsafe", "--quiet", "--no-plot"]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_fit_counts_the_terms(files):
 
 def test_fit_with_a_preset(files, tmp_path, capsys):
     output = tmp_path / "model.json"
-    options = ["--preset", "balanced", "--cutoff", "3.5", "--quiet", "--no-plot", "-o", str(output)]
+    options = ["--preset", "balanced", "--cutoff", "3.5", *SMALL[4:], "-o", str(output)]
     assert main(["fit", files["train"], *options]) == 0
     assert "four-body" in capsys.readouterr().out
     # The four-body interaction of this preset reaches 0.9 times as far as the others.

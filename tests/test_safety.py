@@ -1,0 +1,238 @@
+"""The check of a potential after its fit: what it finds, what it passes, and that passed ones simulate."""
+
+import itertools
+
+import numpy as np
+import pytest
+from ase import Atom, Atoms, units
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from ase.md.langevin import Langevin
+from ase.neighborlist import neighbor_list
+from ase.optimize import FIRE
+
+from plip import PLIPRegressor
+from plip.cli import main
+from plip.datasets import load_silicon_carbide
+from plip.potential import Potential
+from plip.safety import Finding, SafetyReport
+
+SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weight": 10.0}
+
+
+def without_repulsion(potential):
+    """The same terms, and nothing where the data end."""
+    bare = Potential.__new__(Potential)
+    bare.__setstate__(potential.__getstate__() | {"repulsion": None, "density_limits": None})
+    return bare
+
+
+def labelled_by_emt(atoms):
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    if atoms.pbc.all():
+        results["stress"] = atoms.get_stress()
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def copper_structures():
+    """Strained, heated and cut copper, with the energies of effective medium theory."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for k, length in enumerate(np.linspace(3.2, 4.4, 25)):
+        atoms = bulk("Cu", a=length, cubic=True) * ((2, 1, 1) if k % 2 else (1, 1, 1))
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(scale=0.03, size=(3, 3))), scale_atoms=True)
+        atoms.rattle(0.05 + 0.1 * (k % 3), rng=rng)
+        structures.append(labelled_by_emt(atoms))
+    for k in range(6):
+        atoms = fcc111("Cu", (2, 2, 3), vacuum=6.0)
+        atoms.info.clear()  # what no file can hold
+        atoms.rattle(0.1 + 0.03 * k, rng=rng)
+        structures.append(labelled_by_emt(atoms))
+    structures.append(labelled_by_emt(Atoms("Cu", cell=[12.0] * 3, pbc=True)))
+    return structures
+
+
+@pytest.fixture(scope="module")
+def copper(copper_structures):
+    return PLIPRegressor("fast", **SETTINGS).fit(copper_structures).potential_
+
+
+@pytest.fixture(scope="module")
+def silicon_carbide():
+    structures, _ = load_silicon_carbide()
+    return structures, PLIPRegressor("fast", **SETTINGS).fit(structures).potential_
+
+
+def test_a_good_potential_passes(copper, copper_structures):
+    report = copper.check_safety(copper_structures)
+    assert report.is_safe and report.findings == () and report.kinds == ()
+    assert report.counts["pairs of species"] == 1
+    assert report.counts["pushed atoms"] > 20
+    assert "nothing found" in str(report) and len(str(report).splitlines()) == 1
+    assert copper.check_safety().is_safe
+
+
+def test_a_potential_without_repulsion_is_found(copper, copper_structures):
+    bare = without_repulsion(copper)
+    report = bare.check_safety(copper_structures)
+    assert not report.is_safe
+    (pair,) = [finding for finding in report.findings if finding.kind == "pair"]
+    # What it says is so.
+    high, low = pair.figures["distances"]
+    energies = [bare.energy(Atoms("Cu2", [[0, 0, 0], [r, 0, 0]])) for r in (high, low)]
+    if "fall" in pair.figures:
+        assert energies[0] - energies[1] == pytest.approx(pair.figures["fall"], abs=1e-6)
+    else:
+        assert energies[1] - energies[0] == pytest.approx(pair.figures["wall"], abs=1e-6)
+    assert "pair" in bare.check_safety().kinds
+    assert len(str(report).splitlines()) == 1 + len(report.findings)
+
+
+def test_each_pair_of_species_is_looked_at(silicon_carbide):
+    structures, potential = silicon_carbide
+    for pair in itertools.combinations_with_replacement(potential.species, 2):
+        kept = {other: fade for other, fade in potential.repulsion.items() if other != pair}
+        changed = Potential.__new__(Potential)
+        changed.__setstate__(potential.__getstate__() | {"repulsion": kept})
+        findings = [finding for finding in changed.check_safety().findings if finding.kind == "pair"]
+        assert [finding.figures["pair"] for finding in findings] == ["-".join(pair)]
+
+
+def test_crystals_that_gain_energy_are_found(copper, copper_structures):
+    """The terms with the other sign: what costs energy gains it."""
+    state = copper.__getstate__()
+    upside_down = Potential.__new__(Potential)
+    upside_down.__setstate__(
+        state | {"coef": -np.asarray(state["coef"]), "repulsion": None, "density_limits": None}
+    )
+    report = upside_down.check_safety(copper_structures)
+    assert {"compression", "expansion", "evaporation"} <= set(report.kinds)
+    (expansion,) = [finding for finding in report.findings if finding.kind == "expansion"]
+    assert expansion.figures["depth"] > 0.5
+    (evaporation,) = [finding for finding in report.findings if finding.kind == "evaporation"]
+    assert evaporation.figures["species"] == "Cu" and evaporation.figures["gain"] > 1.0
+
+
+def test_fused_atoms_are_found(silicon_carbide):
+    structures, potential = silicon_carbide
+    report = without_repulsion(potential).check_safety(structures)
+    assert {"pair", "push", "collapse"} <= set(report.kinds)
+    (push, *_) = [finding for finding in report.findings if finding.kind == "push"]
+    assert push.figures["fall"] > 0
+
+
+def test_same_input_same_report(copper, copper_structures):
+    bare = without_repulsion(copper)
+    first, second = (str(bare.check_safety(iter(copper_structures))) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize("kind", ["molecules", "one atom", "slabs", "wires"])
+def test_structures_of_every_kind(copper, kind):
+    structures = {
+        "molecules": [Atoms("Cu2", [[0, 0, 0], [2.3 + 0.1 * k, 0, 0]]) for k in range(4)],
+        "one atom": [Atoms("Cu")],
+        "slabs": [fcc111("Cu", (2, 2, 3), vacuum=6.0, periodic=False)],
+        "wires": [Atoms("Cu2", [[0, 0, 0], [0.3, 0, 2.4]], cell=[0, 0, 5.0], pbc=(False, False, True))],
+    }[kind]
+    report = copper.check_safety(structures)
+    assert "collapse" not in report.kinds
+    assert next(count for name, count in report.counts.items() if name.startswith("steps")) > 0
+
+
+def test_structures_of_other_species_are_refused(copper):
+    with pytest.raises(ValueError, match="Ag"):
+        copper.check_safety([bulk("Ag")])
+    with pytest.raises(TypeError, match="sequence"):
+        copper.check_safety(bulk("Cu"))
+
+
+def test_molecules():
+    """Molecules alone: pairs that no structure holds, and no crystal."""
+    rng = np.random.default_rng(1)
+    water = [molecule("H2O") for _ in range(8)]
+    for atoms in water:
+        atoms.rattle(0.1, rng=rng)
+        labelled_by_emt(atoms)
+    report = PLIPRegressor(max_terms=10).fit(water).potential_.check_safety(water)
+    assert report.counts["pairs of species"] == 3
+    assert report.counts["pushed atoms"] > 10
+
+
+def test_report_is_text():
+    report = SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
+    assert not report.is_safe and report.kinds == ("pair",)
+    assert str(report) == repr(report) == "Safety: 1 finding (3 pushed atoms)\n  pair: A-B: falls"
+
+
+# ------------------------------------------------------------------ what passes simulates
+
+
+def test_hot_copper_stays_matter(copper):
+    atoms = bulk("Cu", a=3.6, cubic=True) * 2
+    atoms.calc = copper.calculator()
+    rng = np.random.default_rng(2)
+    friction = 0.02 / units.fs
+    dynamics = Langevin(atoms, 2 * units.fs, temperature_K=4000, friction=friction, rng=rng, fixcm=False)
+    crystal = atoms.get_potential_energy()
+    for _ in range(20):
+        dynamics.run(50)  # 2 ps in all
+        assert neighbor_list("d", atoms, 3.0).min() > 1.3
+        assert atoms.get_potential_energy() > crystal
+
+
+def test_carbon_interstitial_relaxes_to_a_bond(silicon_carbide):
+    structures, potential = silicon_carbide
+    atoms = bulk("SiC", "zincblende", a=4.38, cubic=True) * 2
+    atoms.append(Atom("C", [2.19] * 3))
+    atoms.rattle(0.01, seed=3)
+    atoms.calc = potential.calculator()
+    FIRE(atoms, logfile=None).run(fmax=0.1, steps=300)
+    # The bond of a dumbbell of carbon has 1.3 A.
+    assert neighbor_list("d", atoms, 3.0).min() > 1.1
+
+
+# ------------------------------------------------------------------ the command line
+
+
+@pytest.fixture(scope="module")
+def unsafe(tmp_path_factory):
+    """A file of labels with which no fit can be safe: the closer, the better."""
+    folder = tmp_path_factory.mktemp("unsafe")
+    structures = []
+    for length in np.linspace(3.2, 4.2, 12):
+        atoms = bulk("Cu", a=length, cubic=True)
+        atoms.rattle(0.03, seed=int(100 * length))
+        atoms.calc = SinglePointCalculator(atoms, energy=-20.0 * (4.2 - length) * len(atoms))
+        structures.append(atoms)
+    write(folder / "train.xyz", structures, format="extxyz")
+    return str(folder / "train.xyz")
+
+
+def test_an_unsafe_potential_is_not_written(unsafe, tmp_path, capsys):
+    output = tmp_path / "model.json"
+    command = ["fit", unsafe, "-o", str(output), "--max-terms", "8", "-q", "--no-plot"]
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert not output.exists()
+    assert "Safety: " in captured.out and "finding" in captured.out
+    (message,) = captured.err.splitlines()
+    assert "was not written" in message and "--allow-unsafe" in message
+    assert main([*command, "--allow-unsafe"]) == 0
+    captured = capsys.readouterr()
+    assert output.exists() and "Safety: " in captured.out and captured.err == ""
+
+
+def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):
+    write(tmp_path / "train.xyz", copper_structures, format="extxyz")
+    command = ["fit", str(tmp_path / "train.xyz"), "-o", str(tmp_path / "model.json"), "--preset", "fast"]
+    command += ["--solver", "replacement", "--alpha", "0", "--max-terms", "30", "--stress-weight", "10"]
+    assert main([*command, "-q", "--no-plot"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Safety: ")]
+    assert len(lines) == 1 and lines[0].startswith("Safety: nothing found (")
+    assert (tmp_path / "model.json").exists()
