@@ -16,11 +16,12 @@ Each model is fitted to the training structures of each material, then runs on c
 - scans: `plip.Potential.check_safety`: pairs, pushed atoms, compression to 0.6 and expansion to 1.5 of the
   length, dimers, hot steps.
 
-A run has collapsed if two atoms are closer than half the sum of their covalent radii, if the energy falls 1
-eV/atom below the crystal's (that of a defect: 5 eV in all), or if a number is no longer finite. An atom is lost if its nearest neighbor is
-farther than 1.8 times the distance of neighbors in the crystal. A liquid has boiled if it has less than 0.85
-(silicon at 2,500 K: 2 g/cm3) or, elsewhere, 0.5 of the density of the crystal. The drift is the difference of
-the mean total energies of the first and the last quarter of the part without a thermostat.
+A run has collapsed if two atoms are closer than half the sum of their covalent radii, if the energy falls
+1 eV/atom below the crystal's (that of a defect: 5 eV in all), or if a number is no longer finite. An atom is
+lost if its nearest neighbor is farther than 1.8 times the distance of neighbors in the crystal. A liquid has
+boiled if it has less than half the density of the crystal, silicon up to 2,500 K if it has less than 2 g/cm3.
+The drift is the difference of the mean total energies of the first and the last quarter of the part without a
+thermostat.
 
 Data sets other than silicon carbide are read from the folder PLIP_TEST_DATA, or ../shared/datasets beside the
 repository; materials without data are left out.
@@ -290,7 +291,7 @@ def defects(material, potential, options, rng):
 
 
 def widest_hole(atoms):
-    """The place of a grid that is farthest from all atoms; its spacing, a 24th of the cell, finds any site."""
+    """The place farthest from all atoms, of a grid as fine as a 24th of the cell."""
     best, place = -1.0, None
     count = 12
     fractions = np.stack(np.meshgrid(*[np.arange(count) / count / 2] * 3, indexing="ij"), -1).reshape(-1, 3)

@@ -150,9 +150,7 @@ class _Check:
             alike = [atoms for atoms, other in zip(self.structures, kinds, strict=True) if other == kind]
             # Crystals before molecules, where there are any.
             alike = [atoms for atoms in alike if atoms.pbc.all()] or alike
-            ranked = _spread(alike, max(1, _MOST_RANKED // len(frequent)))
-            energies = [self._energy(atoms) / len(atoms) for atoms in ranked]
-            crystal = ranked[int(np.argmin(energies))]
+            crystal = self._lowest(alike, _MOST_RANKED // len(frequent))
             start = 1.0
             if crystal.pbc.all():
                 volume = crystal.get_volume() / len(crystal)
@@ -160,6 +158,19 @@ class _Check:
                 start = (least / volume) ** (1 / 3)
             samples.append((crystal, start))
         return samples
+
+    def _lowest(self, alike, most):
+        """The structure of lowest energy: of the labels, or else of the potential, for at most so many."""
+        # An atom alone is no crystal, whatever the potential says.
+        bound = [atoms for atoms in alike if len(atoms) > 1 or len(self._neighbors(atoms)[0])] or alike
+        energies = [_label(atoms) for atoms in bound]
+        if None in energies:
+            bound = _spread(bound, most)
+            energies = [self._energy(atoms) for atoms in bound]
+        return bound[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, bound, strict=True)]))]
+
+    def _neighbors(self, atoms):
+        return _neighbors(atoms, self.potential.cutoff)
 
     def _lattices(self):
         """Simple lattices whose neighbors stand where the repulsion begins."""
@@ -342,7 +353,7 @@ class _Check:
 
     def _bonds(self, atoms, number):
         """Pairs (i, j, vector, distance) of atoms i with a clear way to j; nearest first, of all species."""
-        i, j, d, vectors = _neighbors(atoms, self.potential.cutoff)
+        i, j, d, vectors = self._neighbors(atoms)
         names = atoms.get_chemical_symbols()
         # By rank among the neighbors of an atom, then by atoms in an order that leaps over the structure.
         order = np.lexsort((d, i))
@@ -477,6 +488,13 @@ def _neighbors(atoms, cutoff):
     i, j, shifts = find_pairs(positions, cell, atoms.pbc, cutoff).to_arrays()
     vectors = positions[j] - positions[i] + shifts @ cell
     return i, j, np.linalg.norm(vectors, axis=1), vectors
+
+
+def _label(atoms):
+    """Energy that is attached to a structure, or None."""
+    results = getattr(atoms.calc, "results", {})
+    energy = results.get("free_energy", results.get("energy"))
+    return float(energy) if energy is not None and np.isfinite(energy) else None
 
 
 def _composition(atoms):

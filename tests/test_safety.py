@@ -13,10 +13,12 @@ from ase.md.langevin import Langevin
 from ase.neighborlist import neighbor_list
 from ase.optimize import FIRE
 
-from plip import PLIPRegressor
+from plip import PLIPDescriptors, PLIPRegressor
 from plip.cli import main
 from plip.datasets import load_silicon_carbide
+from plip.interactions import TwoBody
 from plip.potential import Potential
+from plip.radial import Gaussian
 from plip.safety import Finding, SafetyReport
 
 SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weight": 10.0}
@@ -103,19 +105,33 @@ def test_each_pair_of_species_is_looked_at(silicon_carbide):
         assert [finding.figures["pair"] for finding in findings] == ["-".join(pair)]
 
 
-def test_crystals_that_gain_energy_are_found(copper, copper_structures):
-    """The terms with the other sign: what costs energy gains it."""
-    state = copper.__getstate__()
-    upside_down = Potential.__new__(Potential)
-    upside_down.__setstate__(
-        state | {"coef": -np.asarray(state["coef"]), "repulsion": None, "density_limits": None}
-    )
-    report = upside_down.check_safety(copper_structures)
-    assert {"compression", "expansion", "evaporation"} <= set(report.kinds)
+def one_pair_term(coefficient, structures):
+    """The energy of pairs that a single Gaussian gives, without repulsion."""
+    descriptors = PLIPDescriptors(
+        cutoff=4.0, two_body=TwoBody(Gaussian(eta=0.3, centers=0.0)), three_body=None, n_body=None
+    ).fit(structures)
+    return Potential(descriptors, [coefficient], {"Cu": 0.0})
+
+
+def test_crystals_that_fall_apart_are_found(copper_structures):
+    report = one_pair_term(20.0, copper_structures).check_safety(copper_structures)
+    assert {"expansion", "evaporation"} <= set(report.kinds)
+    assert not {"pair", "compression"} & set(report.kinds)
     (expansion,) = [finding for finding in report.findings if finding.kind == "expansion"]
-    assert expansion.figures["depth"] > 0.5
+    assert expansion.figures["length"] == np.inf and "single atoms" in expansion.message
     (evaporation,) = [finding for finding in report.findings if finding.kind == "evaporation"]
     assert evaporation.figures["species"] == "Cu" and evaporation.figures["gain"] > 1.0
+
+
+def test_crystals_that_fall_together_are_found(copper_structures):
+    potential = one_pair_term(-5.0, copper_structures)
+    report = potential.check_safety(copper_structures)
+    assert {"pair", "push", "compression", "collapse"} <= set(report.kinds)
+    (compression,) = [finding for finding in report.findings if finding.kind == "compression"]
+    assert compression.figures["fall"] > 1.0 and min(compression.figures["lengths"]) == pytest.approx(0.6)
+    (pair,) = [finding for finding in report.findings if finding.kind == "pair"]
+    energies = [potential.energy(Atoms("Cu2", [[0, 0, 0], [r, 0, 0]])) for r in pair.figures["distances"]]
+    assert energies[0] - energies[1] == pytest.approx(pair.figures["fall"])
 
 
 def test_fused_atoms_are_found(silicon_carbide):
