@@ -16,6 +16,9 @@ _INNER = 0.25
 _LONGEST_INNER = 0.3
 # Surroundings that are this much denser, by 5 % in length, are still near the data.
 _DENSITY_MARGIN = 1.15
+# Two neighbors at no distance. In sparse data, whose neighbors stand at the end of the range, any approach
+# would multiply the density.
+_LEAST_LIMIT = 2.0
 
 
 def automatic_repulsion(equations):
@@ -23,7 +26,7 @@ def automatic_repulsion(equations):
 
     The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
     pair that never comes within the cutoff begins at the sum of its covalent radii, or at the cutoff if that
-    is less. The density around an atom is limited to 1.15 times the largest in the data.
+    is less. The density around an atom is limited to 1.15 times the largest in the data, and to 2 at least.
 
     Parameters
     ----------
@@ -62,7 +65,7 @@ def automatic_repulsion(equations):
         inner = max(_INNER * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)
     limits = {
-        symbol: (equations.density_range, _DENSITY_MARGIN * largest)
+        symbol: (equations.density_range, max(_DENSITY_MARGIN * largest, _LEAST_LIMIT))
         for symbol, largest in equations.largest_densities.items()
         if largest > 0.0
     }

@@ -733,9 +733,6 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
         if (pair_columns) {
             group *last = plan->groups + part->first_group + part->n_angular + n_scalar / lanes;
             part->scalar.columns[n_scalar] = *pair_column;
-            /* Learned functions alone fix the grid, so that the core repulsion does not change their tables. */
-            if (n_angular + n_scalar + pair_column->n_products == 0)
-                part->scalar.cutoff = part->core.outer;
             for (k = 0; k < pair_column->n_products; k++)
                 part->scalar.cutoff =
                     fmax(part->scalar.cutoff, potential->functions[pair_column->products[k].a].cutoff);
@@ -1042,15 +1039,15 @@ static void make_centre(builder *b, int centre)
 
     for (s = 0; s < potential->n_species; s++) {
         section *part = plan->sections + s;
-        double cutoff = fmax(part->angular.cutoff, part->scalar.cutoff);
+        double cutoff = fmax(fmax(part->angular.cutoff, part->scalar.cutoff), part->core.outer);
         int columns = part->angular.n_columns + part->scalar.n_columns, own;
         part->square_near = part->angular.cutoff * part->angular.cutoff;
         if (columns)
             make_tables(b, part, cutoff);
-        cutoff = fmax(fmax(cutoff, part->core.outer), sqrt(plan->square_range));
         part->square_cutoff = cutoff * cutoff;
+        cutoff = fmax(cutoff, sqrt(plan->square_range));
         potential->cutoff = fmax(potential->cutoff, cutoff);
-        plan->square_cutoff = fmax(plan->square_cutoff, part->square_cutoff);
+        plan->square_cutoff = fmax(plan->square_cutoff, cutoff * cutoff);
         own = PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1);
         rows = own > rows ? own : rows;
         for (k = 0; k < part->n_angular; k++) {

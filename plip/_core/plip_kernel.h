@@ -429,7 +429,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
 {
     const int n_species = potential->n_species, capacity = work->capacity;
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
-    const double square_cutoff = plan->square_cutoff;
+    const double square_cutoff = plan->square_cutoff, inverse_square_range = plan->inverse_square_range;
     const int *const listed = centre->neighbours;
     int *const reached = work->reached;
     double *memory = arrays->rows, density = 0.0;
@@ -456,7 +456,8 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         const double *r = positions + 3 * (size_t)neighbour;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
-        const double ratio = fmin(square * plan->inverse_square_range, 1.0);
+        const double part_of_range = square * inverse_square_range;
+        const double ratio = part_of_range < 1.0 ? part_of_range : 1.0;
         const section *part;
         pair_arrays *pairs;
         int near, far, place;
@@ -516,8 +517,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         INDEPENDENT
         for (j = 0; j < stride; j++) {
             const double distance = sqrt(r[j]), over = 1.0 / distance, slope = part->inverse_spacing;
-            /* Beyond the last interval, whose functions are zero, neighbours may still count for the density. */
-            const double scaled = fmin(distance * slope, part->n_intervals);
+            const double scaled = distance * slope;
             const int left = (int)scaled;
             const double t = scaled - left, t2 = t * t, t3 = t2 * t;
             const double a = t3 * (10.0 + t * (6.0 * t - 15.0)), b = 30.0 * t2 * (1.0 + t * (t - 2.0)) * slope;
@@ -715,7 +715,7 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
                 NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
             for (k = 0; k < filled; k++)
                 if (work->centres[k].density > plan->limit)
-                    plip_crowd(potential, plan, system, work->centres + k, batch[k]);
+                    plip_crowd(plan, system, work->centres + k, batch[k], mask);
             for (k = 0; k < filled && derivatives; k++)
                 NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom);
             filled = 0;

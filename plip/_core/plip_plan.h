@@ -181,7 +181,7 @@ void plip_column_exact(const plip_potential *potential, const column *column, co
                        double result[3]);
 /* A centre whose density is beyond the limit: puts its energy and adjoints right, and adds what the moments do not
  * know to the derivatives. */
-void plip_crowd(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                const centre_arrays *arrays, plip_centre *centre);
+void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
+                int mask);
 
 #endif

@@ -135,22 +135,42 @@ static double positive_part(double y, double *slope)
     return 0.5 * (y + root);
 }
 
-void plip_crowd(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                const centre_arrays *arrays, plip_centre *centre)
+/* The vector to a neighbour, its square, and the species of the neighbour. */
+static int find_neighbour(const plip_system *system, int centre, int neighbour, double vector[3], double *square)
+{
+    int k;
+
+    for (k = 0; k < 3; k++)
+        vector[k] = system->positions[3 * (size_t)neighbour + k] - system->positions[3 * (size_t)centre + k];
+    *square = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
+    return system->species_of_type[system->types[neighbour]];
+}
+
+/* Core repulsion and its slope; zero for pairs that are far enough from each other. */
+static double pair_repulsion(const core_pair *core, double square, double *slope)
+{
+    double result[3];
+
+    *slope = 0.0;
+    if (square >= core->outer * core->outer)
+        return 0.0;
+    plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, sqrt(square), result, NULL,
+                        NULL);
+    *slope = result[1];
+    return result[0];
+}
+
+void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
+                int mask)
 {
     const double x = log(arrays->density / plan->limit);
-    double step[3], later[3], repulsion[3], core_energy = 0.0, learned, kept, lower, upper, fade, by_density;
-    int s, j, m;
+    double step[3], later[3], vector[3], core_energy = 0.0, square, slope, learned, kept, lower, upper, fade, by_density;
+    int s, k, m;
 
-    for (s = 0; s < potential->n_species; s++) {
-        const pair_arrays *pairs = arrays->pairs + s;
-        const core_pair *core = &plan->sections[s].core;
-        for (j = 0; j < pairs->near + pairs->far; j++)
-            if (pairs->r[j] < core->outer) {
-                plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, pairs->r[j],
-                                    repulsion, NULL, NULL);
-                core_energy += 0.5 * repulsion[0];
-            }
+    for (k = 0; k < centre->n_neighbours; k++) {
+        s = find_neighbour(system, centre->atom, centre->neighbours[k] & mask, vector, &square);
+        if (s >= 0)
+            core_energy += 0.5 * pair_repulsion(&plan->sections[s].core, square, &slope);
     }
     smooth_step(0.0, FADED, x, step);
     smooth_step(FADED, GONE, x, later);
@@ -165,19 +185,17 @@ void plip_crowd(const plip_potential *potential, const centre_plan *plan, const 
     for (m = 0; m < plan->n_moments; m++)
         arrays->adjoints[m] *= fade;
 
-    for (s = 0; s < potential->n_species; s++) {
-        const pair_arrays *pairs = arrays->pairs + s;
-        const core_pair *core = &plan->sections[s].core;
-        for (j = 0; j < pairs->near + pairs->far; j++) {
-            const double vector[3] = {pairs->dx[j], pairs->dy[j], pairs->dz[j]}, r = pairs->r[j];
-            const double left = 1.0 - r * r * plan->inverse_square_range;
-            double slope_over_r = left > 0.0 ? -6.0 * by_density * left * left * plan->inverse_square_range : 0.0;
-            if (r < core->outer) {
-                plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion,
-                                    NULL, NULL);
-                slope_over_r += (1.0 - fade) * 0.5 * repulsion[1] / r;
-            }
-            add_pair(system, centre->atom, pairs->index[j], vector, slope_over_r);
-        }
+    for (k = 0; k < centre->n_neighbours; k++) {
+        const int neighbour = centre->neighbours[k] & mask;
+        double left, slope_over_r = 0.0;
+        s = find_neighbour(system, centre->atom, neighbour, vector, &square);
+        if (s < 0)
+            continue;
+        left = 1.0 - square * plan->inverse_square_range;
+        if (left > 0.0)
+            slope_over_r = -6.0 * by_density * left * left * plan->inverse_square_range;
+        pair_repulsion(&plan->sections[s].core, square, &slope);
+        slope_over_r += (1.0 - fade) * 0.5 * slope / sqrt(square);
+        add_pair(system, centre->atom, neighbour, vector, slope_over_r);
     }
 }
