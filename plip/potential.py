@@ -295,12 +295,12 @@ class Potential:
         Notes
         -----
         Nothing may fall in energy as it comes closer than in the data: two isolated atoms of each pair of
-        species, from 0.95 of the distance at which their repulsion begins to 0.1 Angstrom; atoms in
-        structures, pushed onto their nearest neighbors; and the crystals among the structures, from the least
-        volume among those of their composition to 0.6 of the length. Expanded to 1.5 of the length, or taken
-        apart into pairs or atoms, they must not have 0.5 eV/atom less, and no atom may gain 1 eV when it
-        leaves the crystal. Some hundred steps at 5,000 K, of a crystal with interstitial atoms and of a slab,
-        must not make atoms fuse, and must conserve the energy.
+        species, from 0.95 of the shortest distance in the data to 0.1 Angstrom; atoms in structures, pushed
+        onto their nearest neighbors; and the crystals among the structures, from the least volume among those
+        of their composition to 0.6 of the length. Expanded to 1.5 of the length, or taken apart into pairs or
+        atoms, they must not have 0.5 eV/atom less, and no atom may gain 1 eV when it leaves the crystal. Some
+        hundred steps at 5,000 K, of a crystal with interstitial atoms and of a slab, must not make atoms
+        fuse, and must conserve the energy.
 
         The same input gives the same report. It takes about a second for some hundred small structures; of
         more, some are looked at.

@@ -16,8 +16,10 @@ from plip.potential import check_cell, find_pairs
 
 __all__ = ["Finding", "SafetyReport", "check_safety"]
 
-# Angstrom. Pairs are followed from this part of the distance where their repulsion begins to this distance.
-_FIRST, _LAST = 0.95, 0.1
+# Pairs are followed from this part of the distance where their repulsion begins (0.95 of the shortest
+# distance in the data: it begins at 0.96) to this distance in Angstrom.
+_FIRST, _LAST = 0.99, 0.1
+_BEGINNING = 0.96
 # eV. Every pair of nuclei, of hydrogen too, repels by more at the last distance.
 _LEAST_WALL = 10.0
 # Uniform compression and expansion, in parts of the length.
@@ -50,6 +52,7 @@ _MOST_CRYSTALS = 5
 _MOST_RANKED = 300
 _MOST_PUSHED = 12
 _MOST_ENERGIES = 40_000
+_MOST_HEATED = 100_000
 
 
 @dataclass(frozen=True)
@@ -406,8 +409,11 @@ class _Check:
         rng = np.random.default_rng(0)
         positions = atoms.positions
         totals, results = [], self.potential.evaluate(atoms, stress=False)
-        for done in range(_HEATED_STEPS + free_steps):
-            if done % _DRAW == 0 and done < _HEATED_STEPS:
+        share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
+        heated = math.ceil(share * _HEATED_STEPS)
+        steps = heated + math.ceil(share * free_steps)
+        for done in range(steps):
+            if done % _DRAW == 0 and done < heated:
                 velocities = np.sqrt(units.kB * _TEMPERATURE / masses) * rng.normal(size=(len(atoms), 3))
             velocities += 0.5 * step * results["forces"] / masses
             positions += step * velocities
@@ -427,7 +433,7 @@ class _Check:
                 )
                 return done + 1
             velocities += 0.5 * step * results["forces"] / masses
-            if done >= _HEATED_STEPS:
+            if done >= heated:
                 totals.append((results["energy"] + 0.5 * (masses * velocities**2).sum()) / len(atoms))
         drift = float(np.ptp(totals)) if totals else 0.0
         if drift > _DRIFT:
@@ -438,7 +444,7 @@ class _Check:
                 temperature=_TEMPERATURE,
                 drift=drift,
             )
-        return _HEATED_STEPS + free_steps
+        return steps
 
     def _collapsed(self, atoms, energy, lowest, done):
         """Why atoms are no longer matter, or None."""
@@ -472,8 +478,7 @@ def _core_distances(potential, structures):
                 of_pair = d[(symbols[i] == pair[0]) & (symbols[j] == pair[1])]
                 distances[pair] = min(distances[pair], of_pair.min(initial=math.inf))
         for pair in missing:
-            if distances[pair] == math.inf:
-                distances[pair] = _radii(pair)
+            distances[pair] = _BEGINNING * distances[pair] if distances[pair] < math.inf else _radii(pair)
     return distances
 
 

@@ -144,7 +144,7 @@ def test_fused_atoms_are_found(silicon_carbide):
 
 def test_same_input_same_report(copper, copper_structures):
     bare = without_repulsion(copper)
-    first, second = (str(bare.check_safety(iter(copper_structures))) for _ in range(2))
+    first, second = (str(bare.check_safety(iter(copper_structures[::6]))) for _ in range(2))
     assert first == second
 
 
@@ -196,8 +196,8 @@ def test_hot_copper_stays_matter(copper):
     friction = 0.02 / units.fs
     dynamics = Langevin(atoms, 2 * units.fs, temperature_K=4000, friction=friction, rng=rng, fixcm=False)
     crystal = atoms.get_potential_energy()
-    for _ in range(20):
-        dynamics.run(50)  # 2 ps in all
+    for _ in range(12):
+        dynamics.run(50)  # 1.2 ps in all
         assert neighbor_list("d", atoms, 3.0).min() > 1.3
         assert atoms.get_potential_energy() > crystal
 
