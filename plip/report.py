@@ -143,6 +143,7 @@ def fit_report(model, evaluations, n_strongest=10):
         evaluation_report(evaluations),
         _terms_table(model.descriptors_.terms_, model.coef_),
         _strongest_terms(strongest),
+        _where_data_end(model.potential_),
     ]
     return "\n\n".join(parts)
 
@@ -221,6 +222,14 @@ def _strongest_terms(strongest):
             term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
         )
     return "\n".join(lines)
+
+
+def _where_data_end(potential):
+    """Where the core repulsion takes the place of the terms."""
+    if potential.repulsion is None:
+        return "no core repulsion: nothing keeps atoms apart where the data end"
+    distances = ", ".join(f"{'-'.join(pair)} {outer:.2f}" for pair, (_, outer) in potential.repulsion.items())
+    return f"core repulsion below (A): {distances}"
 
 
 def _table(rows):

@@ -1,6 +1,7 @@
 """What a potential does outside its data: core repulsion of pairs, limit of the density."""
 
 import itertools
+import re
 import warnings
 
 import numpy as np
@@ -18,6 +19,7 @@ from plip._core import Core
 from plip._repulsion import automatic_repulsion
 from plip.datasets import load_silicon_carbide
 from plip.potential import check_atoms, find_pairs
+from plip.report import Evaluation, fit_report
 
 # Parts of the way between the distances on which the repulsion takes over and the functions fade out, how
 # much harder the repulsion is than that of nuclei, and the repulsion of crowded atoms, as in doc/model.rst.
@@ -264,6 +266,12 @@ def test_pairs_that_never_come_close():
     radii = covalent_radii[atomic_numbers["Cu"]] + covalent_radii[atomic_numbers["Na"]]
     assert repulsion["Cu", "Na"][1] == pytest.approx(radii, abs=1e-3)
     assert set(limits) == {"Cu", "Na"}
+
+
+def test_report_says_where_the_repulsion_begins(model, silicon_carbide):
+    report = fit_report(model, {"train": Evaluation(model.potential_, silicon_carbide[:5])})
+    outer = model.potential_.repulsion["C", "Si"][1]
+    assert re.search(rf"core repulsion below \(A\): C-C \S+, C-Si {outer:.2f}, ", report)
 
 
 def test_isolated_pairs_repel_as_nuclei_do(model):
