@@ -22,7 +22,7 @@ __all__ = ["read_archive", "write_archive"]
 FORMAT = "plip-normal-equations"
 # Version of the format that this module writes, and the newest that it reads.
 VERSION = 1
-# Rows come in so many for each structure, or atom.
+# Rows of each structure; for forces, of each atom.
 _ROWS = {"energy": 1, "force": 3, "virial": 6}
 
 
@@ -60,9 +60,9 @@ def read_archive(path):
         If it holds something else, is damaged, or was written in a newer format; with the file's name.
     """
     with open(path, "rb") as file:
-        # What a damaged archive makes of zipfile, NumPy and json is not a matter of ValueError alone.
+        # From a damaged archive zipfile, NumPy and json raise errors of many types.
         try:
-            # Without this, NumPy takes whatever is no archive for a pickle.
+            # NumPy takes any other file for a pickle.
             if file.read(2) != b"PK":
                 raise ValueError("it is no NumPy archive")
             file.seek(0)
@@ -79,7 +79,7 @@ def read_archive(path):
 def _read(archive):
     header = json.loads(str(archive["header"]))
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise ValueError("its header is another")
+        raise ValueError("its header is not that of normal equations")
     version = _integer(header, "version")
     if version < 1:
         raise ValueError(f"its version is {version}")
@@ -89,9 +89,9 @@ def _read(archive):
             f"{plip.__version__}, which reads up to version {VERSION}: upgrade plip-potential"
         )
     arrays = {name: archive[name] for name in archive.files if name != "header"}
-    # Version 0.1.0 wrote none.
+    # Older archives have none.
     if "digest" in header and header["digest"] != _digest(header, arrays):
-        raise ValueError("it is damaged: its digest is another")
+        raise ValueError("it is damaged: its digest does not match")
     descriptors = _descriptors(header["descriptors"])
     species = descriptors.species_
     n_structures = _integer(header, "n_structures")
@@ -106,17 +106,17 @@ def _read(archive):
         extent = Extent.from_array(_array(arrays, "extent", shape, is_finite=False))
         shortest = extent.shortest
         if not ((shortest > 0) & ((shortest <= 1e3) | (shortest == np.inf))).all():
-            raise ValueError("its shortest distances are no lengths of at most 1000 Angstrom")
+            raise ValueError("its shortest distances are not lengths of at most 1000 Angstrom")
         if not np.array_equal(shortest, shortest.T):
             raise ValueError("its shortest distances are not symmetric")
         if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
-            raise ValueError("its largest densities are not all positive")
+            raise ValueError("its largest densities are negative, NaN or infinite")
     counts = None
     if extent is not None and "count_atoms" in arrays:
         shapes = Counts.shapes(len(species), len(descriptors.terms_))
         counts = Counts(**{name: _array(arrays, f"count_{name}", shape) for name, shape in shapes.items()})
         if any((array < 0).any() for array in counts.arrays().values()):
-            raise ValueError("its counts are not all positive")
+            raise ValueError("its counts are negative")
     isolated = header.get("isolated_energies")
     if isolated is not None:
         if set(isolated) != set(species):

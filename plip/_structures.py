@@ -10,12 +10,19 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
 
-__all__ = ["check_neighbors", "check_structures", "describe", "errors_of", "has_full_cell"]
+__all__ = [
+    "LARGEST_LENGTH",
+    "check_neighbors",
+    "check_structures",
+    "describe",
+    "errors_of",
+    "has_full_cell",
+]
 
 # Angstrom. Atoms nearer than this are one atom entered twice: no two nuclei come within 0.5 A.
 _OVERLAP = 1e-3
 # Angstrom (1 mm). Beyond it a double no longer resolves _OVERLAP safely, and the unit is surely another.
-_LARGEST_LENGTH = 1e7
+LARGEST_LENGTH = 1e7
 # Of one structure. A neighbour list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
 # silicon have as many at 5 A; what deserves an error mostly has many times more.
 _MAX_NEIGHBORS = 50_000_000
@@ -166,8 +173,8 @@ def _check_elements(structures, owner_a, species, first):
 
 def _check_lengths(structures, owner_a, r_ac, cells, first):
     # The comparison is False for NaN.
-    bad_cells = ~(np.abs(cells) <= _LARGEST_LENGTH).all(axis=(1, 2))
-    bad_atoms = ~(np.abs(r_ac) <= _LARGEST_LENGTH).all(axis=1)
+    bad_cells = ~(np.abs(cells) <= LARGEST_LENGTH).all(axis=(1, 2))
+    bad_atoms = ~(np.abs(r_ac) <= LARGEST_LENGTH).all(axis=1)
     bad = bad_cells.copy()
     bad[owner_a[bad_atoms]] = True
     if bad.any():
@@ -175,7 +182,7 @@ def _check_lengths(structures, owner_a, r_ac, cells, first):
         what = "cell" if bad_cells[index] else "positions"
         raise ValueError(
             f"{describe(first + index, structures[index])}: its {what} hold values that are NaN, infinite or "
-            f"beyond {_LARGEST_LENGTH:g} A; correct them (lengths are in Angstrom)"
+            f"beyond {LARGEST_LENGTH:g} A; correct them (lengths are in Angstrom)"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
-from plip._core import find_neighbors
+from plip._neighbors import find_neighbors
 from plip._structures import describe, has_full_cell
 
 __all__ = [
@@ -626,7 +626,7 @@ def has_no_neighbors(atoms, cutoff):
     # Mostly a vector of a primitive cell answers.
     if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
         return False
-    return len(_neighbors(atoms, cutoff)[-1]) == 0
+    return not _neighbors(atoms, cutoff).distance_p.size
 
 
 def _warn(message):
@@ -713,20 +713,16 @@ def _not_zero(atoms, name, values):
 
 
 def _neighbors(atoms, cutoff):
-    species = np.zeros(len(atoms), np.int32)
-    return find_neighbors(
-        np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species, 1
-    )
+    return find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff)
 
 
 def _surroundings(atoms):
     """Whether any atom has neighbours, and whether those of any atom do not balance."""
-    first, _, vector, distance = _neighbors(atoms, _NEAR)
-    i = np.repeat(np.arange(len(atoms)), np.diff(first))
-    pull = (1 - distance / _NEAR) ** 2
-    sums = np.column_stack(
-        [np.bincount(i, weights=pull / distance * component, minlength=len(atoms)) for component in vector.T]
-    )
+    near = _neighbors(atoms, _NEAR)
+    i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
+    pull = (1 - near.distance_p / _NEAR) ** 2
+    weights = (pull / near.distance_p)[:, None] * near.vector_pc
+    sums = np.column_stack([np.bincount(i, weights=w, minlength=len(atoms)) for w in weights.T])
     total = np.bincount(i, weights=pull, minlength=len(atoms))
     # 1e-3 is far above the rounding of positions in files.
     return len(i) > 0, bool((np.linalg.norm(sums, axis=1) > 1e-3 * total).any())

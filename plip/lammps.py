@@ -331,10 +331,10 @@ def _run(command):
 def export(potential, folder, species):
     """Write a potential for the pair styles that every LAMMPS has.
 
-    The two-body part becomes ``table``, the N-body part ``eam/fs`` (with the reference energies), the
-    three-body part ``meam/spline``; ``pair.in`` combines them by ``hybrid/overlay`` and is to be included
-    in the input (units metal). Tables begin at 0.2 Angstrom, have 10,000 knots and agree with the
-    potential to about 1e-9 eV/Angstrom.
+    The two-body part and the core repulsion become ``table``, the N-body part ``eam/fs`` (with the reference
+    energies), the three-body part ``meam/spline``; ``pair.in`` combines them by ``hybrid/overlay`` and is to
+    be included in the input (units metal). Tables begin at 0.2 Angstrom, have 10,000 knots and agree with the
+    potential to about 1e-9 eV/Angstrom. Limits of the density have no stock style and are left out.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from ase.data import atomic_numbers
 import plip
 from plip._core import Core, NeighborList, check_repulsion, check_terms, is_element
 from plip._files import write_whole
-from plip._structures import has_full_cell
+from plip._structures import LARGEST_LENGTH, has_full_cell
 from plip._terms import Term
 
 __all__ = ["Potential", "load_potential"]
@@ -22,8 +22,6 @@ VERSION = 2
 UNITS = {"energy": "eV", "length": "Angstrom"}
 # Levels of arrays and objects in each other; a potential has six.
 MAX_DEPTH = 32
-# Angstrom; see plip._structures.
-LARGEST_LENGTH = 1e7
 # Names of the parts of a density limit in JSON.
 _LIMIT = ("range", "limit")
 
@@ -55,7 +53,9 @@ class Potential:
         Core repulsion by pair of species: the two distances in Angstrom between which it takes over. None,
         or a pair that is missing: the terms alone, at any distance.
     density_limits : dict of str to (float, float), or None
-        Range in Angstrom and limit of the density around atoms of a species, beyond which the terms fade out.
+        By species, the range in Angstrom up to which neighbors count for the density around an atom, and the
+        largest density (no unit), beyond which the terms fade out. None, or a species that is missing: no
+        limit.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Potential:
     repulsion : dict of (str, str) to (float, float), or None
         Sorted pairs of species, and the distances in Angstrom between which the core repulsion takes over.
     density_limits : dict of str to (float, float), or None
-        As given.
+        Ranges in Angstrom and limits of the density by species.
     cutoff : float
         Distance in Angstrom up to which neighbors matter.
     table_error : float
@@ -79,7 +79,7 @@ class Potential:
     Raises
     ------
     ValueError
-        If lengths do not fit or a number is not finite.
+        If lengths do not fit, a number is not finite or out of range, or a species has no reference energy.
 
     Notes
     -----
@@ -316,6 +316,11 @@ class Potential:
         ----------
         path : str or path-like
             File name. An existing file is replaced in one step, or left as it was when writing fails.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written, or `path` is there and is no regular file.
         """
         document = {
             "format": FORMAT,
