@@ -60,9 +60,10 @@ LEAST_FORMATION = -5.0
 MELTING = 3.0
 # Steps between two looks at a run.
 LOOK = 50
-# Steps between two changes of the volume, and the time of its relaxation.
+# Steps between two changes of the volume, and the time of its relaxation; a liquid that boils is softer than the
+# crystal, and takes ten times as long.
 BAROSTAT = 10
-RELAXATION = 500.0 * units.fs
+RELAXATION = 100.0 * units.fs
 
 
 @dataclass(frozen=True)

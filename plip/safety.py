@@ -24,12 +24,15 @@ _BEGINNING = 0.96
 _LEAST_WALL = 10.0
 # Uniform compression and expansion, in parts of the length.
 _SMALLEST, _LARGEST = 0.6, 1.5
-# The energy of a crystal under tension falls while it shrinks, as far as this part of the length.
-_RELEASE = 0.9
+# The energy of a crystal under tension falls while it shrinks, as far as this part of the length. Crystals of
+# which there are denser ones in the data, in length beyond the second number, are under no tension.
+_RELEASE, _DENSEST = 0.9, 0.98
 # eV. Falls below it are rounding, or too shallow to hold an atom.
 _SHALLOW = 1e-3
 # eV/atom below the crystal that are far below it. No polymorph that a fit has missed lies so deep.
 _FAR_BELOW = 0.5
+# eV, for energies that are not finite.
+_BOTTOMLESS = 1e100
 # eV that an atom may gain at most when it leaves a crystal, where it should lose several.
 _EVAPORATION = 1.0
 # Part of the distance of the repulsion, or of the covalent radii where these are less, that no thermal
@@ -140,7 +143,10 @@ class _Check:
         self.findings.append(Finding(kind, message, MappingProxyType(figures)))
 
     def _energy(self, atoms):
-        return self.potential.energy(atoms)
+        try:
+            return self.potential.energy(atoms)
+        except ValueError:  # not finite
+            return -_BOTTOMLESS
 
     # Crystals
 
@@ -193,10 +199,9 @@ class _Check:
             name = crystal.get_chemical_formula(empirical=True)
             lengths = np.linspace(start, min(_SMALLEST, start), 25)
             energies = np.array([self._scaled(crystal, length) for length in lengths])
-            first = 0
-            while first + 1 < len(lengths) and energies[first + 1] < energies[first]:
-                first += 1
-            first = first if lengths[first] >= _RELEASE * start else 0
+            first = int(np.argmax(np.diff(energies, append=np.inf) >= 0.0)) if start > _DENSEST else 0
+            if lengths[first] < _RELEASE * start or energies[0] - energies[first] > _FAR_BELOW:
+                first = 0
             fall, high, low = _deepest_fall(energies[first:])
             if fall > _SHALLOW:
                 high, low = lengths[first + high], lengths[first + low]
@@ -270,12 +275,17 @@ class _Check:
                 x += [left, left + r]
                 symbols += pair
         atoms = Atoms(symbols, np.column_stack([x, np.zeros((len(x), 2))]))
-        energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+        try:
+            energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+        except ValueError as error:
+            self._find("pair", str(error))
+            return
         energies = energies.reshape(-1, 2).sum(axis=1)
         for pair, n_far, r in curves:
             of_pair, energies = energies[: len(r)], energies[len(r) :]
             of_pair = of_pair - sum(potential.intercept[symbol] for symbol in pair)
-            self._wall("-".join(pair), r[n_far:], of_pair[n_far:])
+            if "X" not in pair:  # sites without a nucleus
+                self._wall("-".join(pair), r[n_far:], of_pair[n_far:])
             self._dimer(pair, r, of_pair)
         self.counts["pairs of species"] = len(curves)
 
@@ -408,14 +418,14 @@ class _Check:
         step = _TIME_STEP * math.sqrt(max(1.0, masses.min()) / 12.0) * units.fs
         rng = np.random.default_rng(0)
         positions = atoms.positions
-        totals, results = [], self.potential.evaluate(atoms, stress=False)
+        forces, totals = np.zeros_like(positions), []
         share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
         heated = math.ceil(share * _HEATED_STEPS)
         steps = heated + math.ceil(share * free_steps)
         for done in range(steps):
             if done % _DRAW == 0 and done < heated:
                 velocities = np.sqrt(units.kB * _TEMPERATURE / masses) * rng.normal(size=(len(atoms), 3))
-            velocities += 0.5 * step * results["forces"] / masses
+            velocities += 0.5 * step * forces / masses
             positions += step * velocities
             try:
                 results = self.potential.evaluate(atoms, stress=False)
@@ -432,7 +442,8 @@ class _Check:
                     time=time,
                 )
                 return done + 1
-            velocities += 0.5 * step * results["forces"] / masses
+            forces = results["forces"]
+            velocities += 0.5 * step * forces / masses
             if done >= heated:
                 totals.append((results["energy"] + 0.5 * (masses * velocities**2).sum()) / len(atoms))
         drift = float(np.ptp(totals)) if totals else 0.0

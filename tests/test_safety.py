@@ -142,6 +142,18 @@ def test_fused_atoms_are_found(silicon_carbide):
     assert push.figures["fall"] > 0
 
 
+def test_crystals_under_tension_may_shrink():
+    """Data of stretched copper alone: its energy falls first when it is compressed, as it should."""
+    rng = np.random.default_rng(3)
+    structures = []
+    for length in np.linspace(3.85, 4.6, 16):
+        atoms = bulk("Cu", a=length, cubic=True)
+        atoms.rattle(0.08, rng=rng)
+        structures.append(labelled_by_emt(atoms))
+    potential = PLIPRegressor("fast", **SETTINGS | {"max_terms": 10}).fit(structures).potential_
+    assert "compression" not in potential.check_safety(structures).kinds
+
+
 def test_same_input_same_report(copper, copper_structures):
     bare = without_repulsion(copper)
     first, second = (str(bare.check_safety(iter(copper_structures[::6]))) for _ in range(2))
