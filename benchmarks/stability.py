@@ -60,8 +60,8 @@ LEAST_FORMATION = -5.0
 MELTING = 3.0
 # Steps between two looks at a run.
 LOOK = 50
-# Steps between two changes of the volume, and the time of its relaxation; a liquid that boils is softer than the
-# crystal, and takes ten times as long.
+# Steps between two changes of the volume, and the time of its relaxation; a liquid that boils is softer than
+# the crystal, and takes ten times as long.
 BAROSTAT = 10
 RELAXATION = 100.0 * units.fs
 
