@@ -590,7 +590,8 @@ def test_labels_computed_by_a_potential_are_no_reference(files, structures, tmp_
 
 
 def test_automatic_cutoff(files, tmp_path, capsys):
-    options = ["--cutoff", "auto", "--max-terms", "5", "-q", "--no-plot", "-o", str(tmp_path / "model.json")]
+    output = ["-o", str(tmp_path / "model.json")]
+    options = ["--cutoff", "auto", "--max-terms", "5", *SMALL[4:], *output]
     assert main(["fit", files["test"], *options]) == 0
     expected = PLIPDescriptors(cutoff="auto").fit(read(files["test"], ":")).cutoff_
     assert load_potential(tmp_path / "model.json").cutoff == pytest.approx(expected)
