@@ -1,6 +1,5 @@
 """Archives of normal equations: written with a digest, checked from end to end when they are read."""
 
-import hashlib
 import json
 import math
 import numbers
@@ -11,7 +10,7 @@ from ase.data import atomic_numbers
 
 import plip
 from plip._extent import Extent
-from plip._files import write_whole
+from plip._files import digest_arrays, write_whole
 from plip._sizes import Counts
 from plip._sums import Sums
 from plip.descriptors import descriptors_from_dict, descriptors_to_dict
@@ -199,8 +198,4 @@ def _number(name, value):
 def _digest(header, arrays):
     """Digest of the header, itself left out, and of the arrays."""
     text = json.dumps({name: value for name, value in header.items() if name != "digest"}, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=16)
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
-    return digest.hexdigest()
+    return digest_arrays(text, arrays)

@@ -1,12 +1,15 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and digests that tell whether their arrays are undamaged."""
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import stat
 
-__all__ = ["write_whole"]
+import numpy as np
+
+__all__ = ["digest_arrays", "write_whole"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -66,6 +69,27 @@ def write_whole(path, mode="w"):
             os.unlink(temporary)
         raise
     _sync_folder(os.path.dirname(path))
+
+
+def digest_arrays(text, arrays):
+    """Digest of a text and of arrays with their names, types and shapes.
+
+    Parameters
+    ----------
+    text : str
+        What belongs to the arrays.
+    arrays : dict of str to ndarray
+        Their order does not matter.
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()
 
 
 def _status(path):

@@ -13,11 +13,12 @@ from sklearn.utils.validation import check_memory
 import plip
 from plip._design import StructureDesign
 from plip._extent import Extent
+from plip._files import digest_arrays
 
 __all__ = ["Storage", "direct"]
 
 # Modules besides the kernels that decide which numbers the rows of a structure are.
-_SOURCES = ("_angular", "_core._evaluate", "_design", "_extent", "_neighbors", "_plan", "_storage")
+_SOURCES = ("_angular", "_core._evaluate", "_design", "_extent", "_files", "_neighbors", "_plan", "_storage")
 
 
 def direct(design, atoms, forces, has_stress):
@@ -155,15 +156,8 @@ def _is_valid(entry, key, design, atoms, forces, has_stress):
 
 
 def _digest(key, arrays):
-    """Digest of the numbers, their shapes and their types, and of the key that they belong to."""
-    digest = hashlib.blake2b(key.encode(), digest_size=16)
-    for array in arrays:
-        if array is None:
-            digest.update(b"none")
-        else:
-            digest.update(f"{array.dtype.str}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array))
-    return digest.hexdigest()
+    """Digest of the numbers of an entry and of its key."""
+    return digest_arrays(key, {str(n): array for n, array in enumerate(arrays) if array is not None})
 
 
 @functools.cache
