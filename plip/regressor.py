@@ -544,6 +544,9 @@ class PLIPRegressor(_PLIPModel):
         TypeError, ValueError
             If a parameter, a structure or a label is not valid; the message names the structure. Also if a
             weight is not the default and no structure has a label of its target.
+        RuntimeError
+            If the path cannot be followed, or energies and forces of the fitted potential do not agree with
+            those of the fit to 1e-6 on up to three of the structures; the message says what to do.
 
         Warns
         -----
