@@ -400,6 +400,29 @@ def test_table_error_of_a_whole_potential_against_exact_kernels():
         assert np.abs(potential.forces(atoms) - exact).max() < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("interaction", "distance", "unit"),
+    [
+        ({"four_body": FourBody(Power(powers=-6.0), ranks=((1, 2, 1),))}, 0.069, 1e-26),
+        ({"n_body": NBody(LennardJones(sigma=1.9), powers=(7,))}, 0.12, 1e-110),
+    ],
+)
+def test_tables_of_moments_that_grow_beyond_their_bounds(interaction, distance, unit):
+    """One neighbour that is much closer than tables expect, against the exact kernels."""
+    terms = build_terms(["Cu"], 4.0, **interaction)
+    chosen = SimpleNamespace(terms_=terms, species_=("Cu",))
+    potential = Potential(chosen, np.full(len(terms), unit), {"Cu": 0.0})
+    worst = 0.0
+    for stretch in np.linspace(1.0, 1.2, 41):
+        atoms = Atoms("Cu3", [[0, 0, 0], [0, 0, distance * stretch], [0, 1.5, 1.5]])
+        design = StructureDesign(Design(terms, ("Cu",)), atoms)
+        rows = np.zeros((9, len(terms)))
+        design.write_rows(0, rows, None)
+        exact = (rows @ potential.coef).reshape(-1, 3)
+        worst = max(worst, np.abs(potential.forces(atoms) - exact).max() / (1.0 + np.abs(exact).max()))
+    assert worst < 1e-8
+
+
 def test_switch_is_exact_at_its_ends():
     r_short = 2.0
     terms = build_terms(

@@ -33,6 +33,7 @@ typedef struct {
     int section, function, even, odd;
     int group, lane; /* group: number within the centre */
     double sensitivity;
+    int order; /* largest number of moments that a term multiplies */
 } channel;
 
 typedef struct {
@@ -428,10 +429,26 @@ static void fill_knots(const plip_potential *potential, table *t, int n, double 
     }
 }
 
+/* How much larger than its bound a moment is by one neighbour in interval i alone, at least 1. */
+static double growth(const builder *b, const table *t, int i)
+{
+    double largest = 1.0;
+    int c, side;
+
+    for (c = 0; c < t->n_columns; c++) {
+        const column *own = t->columns + c;
+        if (own->order > 1 && own->n_products)
+            for (side = 0; side < 2; side++)
+                largest = fmax(largest, fabs(t->knots[(size_t)(i + side) * 3 * t->n_columns + c]) /
+                                            b->bounds[own->products[0].a]);
+    }
+    return largest;
+}
+
 /* Marks those of the first `n` intervals whose table is not accurate enough. `error`: the largest error of the others.
  * Returns the number of marked ones that begin beyond `rare`. */
-static int mark_exact(const plip_potential *potential, table *t, int n, double spacing, double degree_weight,
-                      double rare, double *error)
+static int mark_exact(const builder *b, table *t, int n, double spacing, double degree_weight, double rare,
+                      double *error)
 {
     /* Where the derivative of the error of quintic interpolation is largest, and the error itself. */
     static const double places[3] = {0.28, 0.5, 0.72};
@@ -440,22 +457,23 @@ static int mark_exact(const plip_potential *potential, table *t, int n, double s
     double value[3];
 
     for (i = 0; i < n; i++) {
-        const double *knot = t->knots + (size_t)i * 3 * columns;
+        const double *knot = t->knots + (size_t)i * 3 * columns, grown = growth(b, t, i);
         double sums[3] = {0.0, 0.0, 0.0}, worst;
         int good;
         for (c = 0; c < columns; c++) {
+            const double sensitivity = t->columns[c].sensitivity * pow(grown, t->columns[c].order - 1);
             if (t->columns[c].n_products == 0 && t->columns[c].repulsion == 0.0)
                 continue;
             for (k = 0; k < 3; k++) {
                 double slope, interpolated, deviation, rounding;
-                plip_column_exact(potential, t->columns + c, t->core, (i + places[k]) * spacing, value);
+                plip_column_exact(b->potential, t->columns + c, t->core, (i + places[k]) * spacing, value);
                 interpolated = hermite(knot + c, knot + 3 * columns + c, columns, places[k], &slope);
                 deviation = fabs(slope / spacing - value[1]) + degree_weight * fabs(interpolated - value[0]);
                 /* What double precision allows, 20 units in the last place, is no fault of the table. */
                 rounding = 4e-15 * (fabs(value[0]) / spacing + fabs(value[1]));
                 if (deviation <= rounding)
                     deviation = 0.0;
-                sums[k] += t->columns[c].sensitivity * deviation;
+                sums[k] += sensitivity * deviation;
             }
         }
         worst = fmax(fmax(sums[0], sums[1]), sums[2]);
@@ -470,12 +488,11 @@ static int mark_exact(const plip_potential *potential, table *t, int n, double s
 }
 
 /* Fills a table; returns the number of intervals beyond RARE that are left to the exact functions. */
-static int fill_table(const plip_potential *potential, table *t, int n_intervals, double spacing, double degree_weight,
-                      double *error)
+static int fill_table(const builder *b, table *t, int n_intervals, double spacing, double degree_weight, double *error)
 {
     *error = 0.0;
-    fill_knots(potential, t, n_intervals + 1, spacing);
-    return mark_exact(potential, t, n_intervals, spacing, degree_weight, RARE * n_intervals * spacing, error);
+    fill_knots(b->potential, t, n_intervals + 1, spacing);
+    return mark_exact(b, t, n_intervals, spacing, degree_weight, RARE * n_intervals * spacing, error);
 }
 
 /* Puts the core repulsion into a finished table. Not a bit of it changes for distances from core->outer on. */
@@ -494,7 +511,7 @@ static void add_core(builder *b, table *t, const core_pair *core, int n_interval
             t->exact[parted] = PARTED;
     }
     fill_knots(b->potential, t, parted + (parted < n_intervals), spacing);
-    mark_exact(b->potential, t, parted, spacing, degree_weight, 0.0, error);
+    mark_exact(b, t, parted, spacing, degree_weight, 0.0, error);
 }
 
 /* Where the product of two functions that is subtracted for a neighbour itself is large, and larger than the moments
@@ -539,7 +556,7 @@ static void make_tables(builder *b, section *part, double cutoff)
             /* Attempts that are not good enough are freed with the scratch memory. */
             tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * 3 * tables[k]->n_columns, double);
             tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
-            left_over += fill_table(potential, tables[k], n_intervals, part->spacing, degree_weight, &own);
+            left_over += fill_table(b, tables[k], n_intervals, part->spacing, degree_weight, &own);
             error += own;
         }
         if (left_over <= MAX_KINKS || n_intervals == MAX_INTERVALS)
@@ -710,6 +727,7 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
             part->max_degree = top(c) > part->max_degree ? top(c) : part->max_degree;
             add_product(b, radial->columns + place, c->function, -1, 1.0);
             radial->columns[place].sensitivity = c->sensitivity;
+            radial->columns[place].order = c->order;
             radial->cutoff = fmax(radial->cutoff, potential->functions[c->function].cutoff);
         }
         for (k = 0; k < part->n_angular + part->n_scalar; k++) {
@@ -973,7 +991,7 @@ static void make_centre(builder *b, int centre)
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
         const double w = term->coefficient;
-        int degrees[3], at[3], functions[3];
+        int degrees[3], at[3], functions[3], factors;
 
         if (term->kind == PLIP_TWO_BODY) {
             /* Half of each pair belongs to each of its atoms. */
@@ -1000,6 +1018,8 @@ static void make_centre(builder *b, int centre)
             if (term->kind == PLIP_N_BODY)
                 product *= term->power[0] * pow(b->bounds[functions[0]], term->power[0] - 1);
             channels[at[arm]].sensitivity += product;
+            factors = term->kind == PLIP_N_BODY ? term->power[0] : arms(term);
+            channels[at[arm]].order = factors > channels[at[arm]].order ? factors : channels[at[arm]].order;
         }
         if (term->kind == PLIP_THREE_BODY && term->species[1] == term->species[2]) {
             section *part = plan->sections + term->species[1];
@@ -1009,7 +1029,7 @@ static void make_centre(builder *b, int centre)
         }
     }
     for (s = 0; s < potential->n_species; s++)
-        plan->sections[s].scalar.columns[0].sensitivity = 1.0;
+        plan->sections[s].scalar.columns[0].sensitivity = plan->sections[s].scalar.columns[0].order = 1;
     qsort(channels, (size_t)n_channels, sizeof(channel), compare_channels);
     make_groups(b, plan, channels, n_channels);
 

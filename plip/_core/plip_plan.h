@@ -39,6 +39,7 @@ typedef struct {
     product *products;
     double repulsion; /* share of the core repulsion that it holds */
     double sensitivity; /* bound of dE/d(moment); weighs the error of the table */
+    int order; /* largest number of moments that a term multiplies; 1 for the pair function */
 } column;
 
 /* Quintic Hermite table: knots k * spacing, each with value, h * first, h^2 * second derivative of all columns. */
