@@ -2,10 +2,19 @@
 
 import functools
 import inspect
+import numbers
 
 import numpy as np
 
-__all__ = ["Parameters"]
+__all__ = ["Parameters", "check_n_jobs"]
+
+
+def check_n_jobs(value):
+    """Raise unless `value` is a number of joblib workers, which itself would take text."""
+    if value is not None and (
+        not isinstance(value, numbers.Integral) or isinstance(value, bool) or value == 0
+    ):
+        raise ValueError(f"n_jobs must be a positive integer, -1 for all processors, or None, got {value!r}")
 
 
 class Parameters:

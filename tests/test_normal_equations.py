@@ -139,6 +139,11 @@ def test_bits_do_not_depend_on_workers(structures, descriptors, n_jobs, monkeypa
     assert one.target_square == many.target_square
 
 
+def test_bad_number_of_workers_is_refused(structures, descriptors):
+    with pytest.raises(ValueError, match="n_jobs must be a positive integer.*'2'"):
+        NormalEquations.from_structures(structures, descriptors, n_jobs="2")
+
+
 def test_bits_do_not_depend_on_blas_threads(structures, descriptors):
     with threadpool_limits(1):
         one = NormalEquations.from_structures(structures, descriptors).problem()

@@ -158,7 +158,7 @@ def test_objective_is_at_its_minimum(silicon_carbide):
     np.testing.assert_allclose(composition.T @ energy_residual, 0.0, atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:the fit keeps no term")
+@pytest.mark.filterwarnings("ignore:no term was kept")
 def test_large_alpha_keeps_nothing(silicon_carbide):
     model = PLIPRegressor(small_descriptors(), alpha=1e6).fit(silicon_carbide[0])
     assert model.n_terms_ == 0
@@ -452,6 +452,10 @@ def test_constraints_do_not_zero_forces():
         ("descriptors__cutoff", 0.0),
         ("descriptors__cutoff", -3.0),
         ("descriptors__cutoff", np.nan),
+        ("n_jobs", "2"),
+        ("n_jobs", 0),
+        ("n_jobs", 1.5),
+        ("n_jobs", True),
     ],
 )
 def test_bad_parameters_are_refused(silicon_carbide, name, value):
@@ -567,7 +571,7 @@ def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     np.testing.assert_allclose(model.coef_, alone.coef_, rtol=1e-6, atol=1e-6 * np.abs(model.coef_).max())
 
 
-@pytest.mark.filterwarnings("ignore:the fit keeps no term")
+@pytest.mark.filterwarnings("ignore:no term was kept")
 def test_energy_weight_with_the_smallest_error_is_chosen(silicon_carbide):
     train = silicon_carbide[0]
     weights = [1e-3, 10.0, 1e4]
@@ -692,6 +696,12 @@ def test_unknown_descriptors_list_the_presets(silicon_carbide, value, error):
 def test_cross_validation_refuses_bad_parameters(silicon_carbide, name, value):
     with pytest.raises(ValueError, match=f"{name}|PLIPRegressorCV"):
         PLIPRegressorCV(**{name: value}).fit(silicon_carbide[0])
+
+
+@pytest.mark.parametrize("cv", [None, 4, np.int64(5)])
+def test_cross_validation_of_fewer_structures_than_folds(silicon_carbide, cv):
+    with pytest.raises(ValueError, match=f"{5 if cv is None else cv} folds needs as many structures, got 3"):
+        PLIPRegressorCV(small_descriptors(), cv=cv).fit(silicon_carbide[0][:3])
 
 
 # Missing labels

@@ -17,6 +17,7 @@
 #include "update.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -149,24 +150,34 @@ public:
             system.strain_derivatives = strains.data();
         }
         find_excluded();
-        double total = 0.0, crowding = 0.0;
+        int lost = -1;
+        double total = 0.0, crowding = 0.0, closest = INFINITY;
         for (int begin = 0; begin < list->inum;) {
             plip_centre centres[PLIP_CENTRES];
             int n = 0;
             for (; begin < list->inum && n < PLIP_CENTRES; begin++) {
                 const int i = list->ilist[begin];
                 if (!excluded(i))
-                    centres[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0};
+                    centres[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0, INFINITY, 0.0};
             }
             if (plip_evaluate(current.potential.get(), current.workspace.get(), &system, n, centres, NEIGHMASK))
                 error->one(FLERR, "pair style plip: out of memory");
             for (int k = 0; k < n; k++) {
                 total += centres[k].energy;
                 crowding = std::max(crowding, centres[k].crowding);
+                closest = std::min(closest, centres[k].closest);
+                // False for NaN, too.
+                if (!(std::abs(centres[k].energy) < LARGEST_ENERGY))
+                    lost = centres[k].atom;
                 if (eflag_atom)
                     eatom[centres[k].atom] += centres[k].energy;
             }
         }
+        if (closest < OVERLAP)
+            error->one(FLERR, "pair style plip: two atoms are closer than {} Angstrom: remove one of them", OVERLAP);
+        if (lost >= 0)
+            error->one(FLERR, "pair style plip: the energy of atom {} is not finite: a position is lost, or a radial "
+                       "function is too steep for its shortest distance", atom->tag[lost]);
         if (crowding > 1.0 && !warned_of_crowding) {
             warned_of_crowding = true;
             error->warning(FLERR, "pair style plip: an atom is more densely surrounded ({:.2f} of the limit) than any in "
@@ -195,6 +206,8 @@ public:
 
 private:
     static constexpr int ORDER[6] = {0, 1, 2, 5, 4, 3};
+    // As in Python: distances in Angstrom at which atoms coincide, and energies in eV that are no longer sums.
+    static constexpr double OVERLAP = 1e-3, LARGEST_ENERGY = 1e200;
 
     Setting current;
     bool warned_of_crowding = false;
