@@ -568,11 +568,11 @@ def test_high_ranks_can_be_fitted_and_evaluated(rank):
     species = sorted(set(atoms.symbols))
     terms = build_terms(species, 2.0, four_body=FourBody(Gaussian(eta=1.0, centers=1.3), (rank,)))
     terms = [term for term in terms if set(term.species) <= {"C", "H"}]
-    begin = time.perf_counter()
+    begin = time.process_time()
     values = StructureDesign(Design(terms, species), atoms).values
     potential = make_potential(atoms, terms, n_terms=3)
     energy = potential.energy(atoms) - sum(potential.intercept[symbol] for symbol in atoms.symbols)
-    assert time.perf_counter() - begin < 10.0
+    assert time.process_time() - begin < 10.0
     kept = [terms.index(term) for term, _ in potential.terms]
     assert energy == pytest.approx(potential.coef @ values[kept], abs=1e-10)
     assert energy == pytest.approx(
