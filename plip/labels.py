@@ -41,11 +41,11 @@ _LARGE_STRESS = 10.0
 
 # What labels under other names are called. A key that has one of the second words is a setting.
 _LOOKS_LIKE = {
-    "energy": ("energy", "etot", "e_tot", "toten"),
-    "force": ("force", "gradient"),
-    "virial": ("virial", "stress"),
+    "energy": ("energy", "etot", "e_tot", "toten", "epot", "e_pot"),
+    "force": ("force", "frc", "grad"),
+    "virial": ("virial", "stress", "pressure"),
 }
-_SHORT = {"energy": ("e",), "force": ("f",), "virial": ()}
+_SHORT = {"energy": ("e", "e0", "pe"), "force": ("f", "fxyz"), "virial": ()}
 _SETTING = ("weight", "cutoff", "sigma", "kinetic", "std", "unit")
 
 _ATTRIBUTES = {"energy": "energy", "force": "forces", "virial": "stress"}
