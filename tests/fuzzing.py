@@ -969,6 +969,8 @@ def check_equations(rng):
 # ------------------------------------------------------------------------------
 
 _LAMMPS = {}
+# Angstrom; LAMMPS itself holds 2000 neighbors, and writes beyond its memory for very many.
+_LAMMPS_CUTOFF = 40.0
 
 
 def _lammps(species):
@@ -1003,22 +1005,25 @@ def check_plugin(rng):
     energy = problem = None
     try:
         lmp.command(f"pair_coeff * * {path} {' '.join(species)}")
-        lmp.command("run 0 post no")
-        energy = lmp.get_thermo("pe")
+        if potential is None or potential.cutoff < _LAMMPS_CUTOFF:
+            lmp.command("run 0 post no")
+            energy = lmp.get_thermo("pe")
     except Exception as error:  # what the module of LAMMPS raises has no type of its own
         problem = error
     if potential is not None and set(species) - set(potential.species):
         if problem is None:
             raise AssertionError("LAMMPS runs with a species that the file does not have")
         raise Refused("species")
+    if refused is None and potential.cutoff < _LAMMPS_CUTOFF:
+        # A file that is read may still give energies that are not finite; both say so then.
+        with np.errstate(all="ignore"):
+            probe = _probe(SimpleNamespace(species=species))
+            expected, refused = _outcome(lambda: potential.energy(probe))
     if (problem is None) != (refused is None):
         raise AssertionError(f"Python: {refused!r}; LAMMPS: {problem!r}")
     if refused is not None:
         raise Refused(str(refused))
-    with np.errstate(all="ignore"):
-        probe = _probe(SimpleNamespace(species=species))
-        expected = potential.energy(probe)
-    if np.isfinite(expected):
+    if energy is not None and np.isfinite(expected):
         size = sum(abs(coefficient) for _, coefficient in potential.terms) + abs(expected)
         _close("energy", energy, expected, 1e-9 * size + 1e-8)
 
