@@ -14,7 +14,7 @@ from plip._neighbors import find_neighbors
 from plip._structures import errors_of
 from plip._terms import arm_permutations
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import Gaussian
+from plip.radial import Gaussian, Slater
 
 __all__ = [
     "OFFERS",
@@ -31,6 +31,8 @@ _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
 _BASIC = ((1, 1, 0), (1, 1, 1), (2, 1, 0))
 _HIGHER = ((2, 2, 0), (2, 1, 1), (3, 1, 0), (3, 1, 1))
 _RANKS = _DENSITY + _BASIC + _HIGHER
+# Those that potentials of forty to sixty terms choose most.
+_CHOSEN = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 0), (2, 1, 1), (3, 1, 1), (3, 2, 1))
 _ALL_RANKS = _RANKS + ((4, 0, 0), (2, 2, 1), (2, 2, 2), (3, 2, 0), (3, 2, 1), (3, 3, 0))
 
 # Grids are (number of Gaussians, width over spacing).
@@ -79,6 +81,7 @@ _FOUR_BODY = tuple(
     for count, ranks in (
         (5, _ALL_RANKS),
         (4, _ALL_RANKS),
+        (4, _CHOSEN),
         (3, _ALL_RANKS),
         (3, _RANKS),
         (2, _ALL_RANKS),
@@ -90,16 +93,24 @@ _FOUR_BODY = tuple(
     )
 )
 
+# Decay constants, over the shortest distance, of the exponentials that go with the Gaussians of pairs and of
+# densities. One of them is a whole repulsion, for which Gaussians need several terms that cancel each other.
+_PAIR_DECAYS = (3.0, 5.0, 7.0, 10.0)
+_DENSITY_DECAYS = (2.0, 4.0, 6.0)
+# Fewer Gaussians than these go without exponentials.
+_LEAST_WITH_DECAYS = 4
+
 # Where each offer enters the ladders (None: not at all), how many columns the interactions may have (two-,
 # N-, three-body, and all four together; the four-body interaction takes what is left), and the cutoff of the
 # four-body interaction over that of the others. Few four-body functions serve the first shells better
-# than the whole range; five cover it.
+# than the whole range; five cover it. "stock" is what the pair styles of LAMMPS can express.
 OFFERS = {
-    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800), "reach": 0.9},
-    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400), "reach": 0.9},
-    "balanced": {"first": (0, 1, 2, 5), "columns": (100, 120, 380, 600), "reach": 0.9},
-    "accurate": {"first": (0, 0, 1, 3), "columns": (150, 200, 450, 1200), "reach": 0.9},
-    "extensive": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0},
+    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800), "reach": 0.9, "decays": False},
+    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400), "reach": 0.9, "decays": True},
+    "balanced": {"first": (0, 1, 2, 6), "columns": (100, 120, 380, 600), "reach": 0.9, "decays": True},
+    "accurate": {"first": (0, 0, 1, 2), "columns": (150, 200, 450, 1200), "reach": 0.8, "decays": True},
+    "extensive": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0, "decays": True},
+    "stock": {"first": (0, 0, 4, None), "columns": (150, 200, 450, 800), "reach": 0.9, "decays": True},
 }
 
 # Names that stand for all descriptors.
@@ -259,13 +270,15 @@ def count_columns(n_species, interaction):
     n_species : int
         Number of species.
     interaction : TwoBody, ThreeBody, NBody or FourBody
-        Whose `radial` is a list of Gaussians with centres given as lists.
+        Whose `radial` is a list of Gaussians with centers, and of Slater functions with zeta, given as lists.
 
     Returns
     -------
     int
     """
-    count = sum(len(family.centers) for family in interaction.radial)
+    count = sum(
+        len(family.zeta if isinstance(family, Slater) else family.centers) for family in interaction.radial
+    )
     pairs = n_species * (n_species + 1) // 2
     if isinstance(interaction, TwoBody):
         return pairs * count
@@ -307,11 +320,17 @@ def _rounded(value, digits):
     return float(f"{value:.{digits}g}")
 
 
-def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0):
+def _exponentials(decays, first):
+    return Slater(powers=[0.0], zeta=[_rounded(decay / first, 5) for decay in decays])
+
+
+def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0, decays=()):
     """The richest interaction, from rung `begin` on, that fits the budget; None if there is none."""
     for rung in ladder[begin:]:
         parameters = {name: value for name, value in rung.items() if name != "grids"}
         radial = [_gaussians(count, first, reach, max(width, least_width)) for count, width in rung["grids"]]
+        if decays and max(count for count, _ in rung["grids"]) >= _LEAST_WITH_DECAYS:
+            radial.append(_exponentials(decays, first))
         interaction = kind(radial, cutoff=cutoff, **parameters)
         if count_columns(n_species, interaction) <= budget:
             return interaction
@@ -322,7 +341,8 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     """Interactions for any material.
 
     Gaussians stand at equal distances from the shortest distance of the data on up to the
-    cutoff. Their width is their spacing, or more where smooth densities serve better.
+    cutoff. Their width is their spacing, or more where smooth densities serve better. All offers but "auto"
+    have exponentials too.
 
     Parameters
     ----------
@@ -332,7 +352,7 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         Shortest distance in the data in Angstrom.
     cutoff : float
         Cutoff in Angstrom.
-    offer : {"auto", "fast", "balanced", "accurate", "extensive"}, default="auto"
+    offer : {"auto", "fast", "balanced", "accurate", "extensive", "stock"}, default="auto"
         How much to offer.
 
     Returns
@@ -346,8 +366,17 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     begin_two, begin_n, begin_three, begin_four = OFFERS[offer]["first"]
     most_two, most_n, most_three, most = OFFERS[offer]["columns"]
     least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
+    has_decays = OFFERS[offer]["decays"]
     two_body = _choose(
-        TwoBody, _TWO_BODY, begin_two, n_species, first, cutoff, most_two, least_width=least_width
+        TwoBody,
+        _TWO_BODY,
+        begin_two,
+        n_species,
+        first,
+        cutoff,
+        most_two,
+        least_width=least_width,
+        decays=_PAIR_DECAYS if has_decays else (),
     )
     if two_body is None:  # so many species that even one function each exceeds the share
         two_body = TwoBody([_gaussians(1, first, cutoff, 1.0)])
@@ -356,7 +385,17 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         most_n += most_three
     left = most - _count_columns_of(n_species, two_body, three_body)
     most_n = min(most_n, left)
-    n_body = _choose(NBody, _N_BODY, begin_n, n_species, first, cutoff, most_n, least_width=least_width)
+    n_body = _choose(
+        NBody,
+        _N_BODY,
+        begin_n,
+        n_species,
+        first,
+        cutoff,
+        most_n,
+        least_width=least_width,
+        decays=_DENSITY_DECAYS if has_decays else (),
+    )
     four_body = None
     if begin_four is not None:
         left -= _count_columns_of(n_species, n_body)

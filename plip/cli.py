@@ -7,7 +7,6 @@ import sys
 import time
 import traceback
 import warnings
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,6 +33,15 @@ SETTINGS = (
     "stress_weight",
     "reference_energies",
 )
+# What a potential is for: settings, which options overrule. "stock" is what the styles of any LAMMPS express.
+PURPOSES = {
+    "accurate": {},
+    "readable": {"max_terms": 25, "contribution_penalty": 5e-5},
+    "fast": {"preset": "fast"},
+    "stock": {"preset": "stock"},
+}
+# With fewer structures there is no cross-validation.
+FEWEST_TO_VALIDATE = 5
 # Weights, the targets that they let in, and the options that name their labels.
 WEIGHTS = {
     "energy_weight": ("energy", "--energy-key"),
@@ -146,12 +154,27 @@ def _parser():
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
     _add_output(fit, "model.json")
     _add_labels(fit)
-    # An option that is not given is absent, so that the defaults live in PLIPRegressor alone.
+    size = fit.add_argument_group("what for, and how large")
+    size.add_argument(
+        "--target",
+        choices=PURPOSES,
+        default="accurate",
+        help="accurate (the default), readable (at most 25 terms that hardly cancel each other), fast (no "
+        "four-body terms) or stock (what `plip export lammps` can write)",
+    )
+    size.add_argument(
+        "--terms",
+        type=_count,
+        metavar="N",
+        help="number of terms (default: chosen by cross-validation, the fewest within one standard error)",
+    )
+    size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 5)")
+    # An option that is not given is absent, so that the defaults live in PLIPRegressorCV alone.
     model = fit.add_argument_group(
-        "model (defaults: those of PLIPRegressor)", argument_default=argparse.SUPPRESS
+        "model (defaults: those of PLIPRegressorCV)", argument_default=argparse.SUPPRESS
     )
     model.add_argument(
-        "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate or extensive"
+        "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate, extensive or stock"
     )
     model.add_argument(
         "--cutoff",
@@ -160,7 +183,9 @@ def _parser():
         help="cutoff of all interactions in Angstrom, or 'auto'",
     )
     model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
-    model.add_argument("--alpha", type=float, metavar="X", help="strength of the penalty")
+    model.add_argument(
+        "--alpha", type=float, metavar="X", help="strength of the penalty, by which the size is not validated"
+    )
     model.add_argument("--max-terms", type=_count_or_none, metavar="N", help="most terms kept, or 'none'")
     model.add_argument("--refit", action="store_true", help="solve the kept terms again without the penalty")
     model.add_argument("--energy-weight", type=float, metavar="W", help="weight of energies per atom")
@@ -311,8 +336,15 @@ def _add_progress(parser):
 def _count_or_none(text):
     if text.lower() == "none":
         return None
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be a positive integer or 'none', got {text!r}") from None
+
+
+def _count(text):
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a positive integer or 'none', got {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
 
 
@@ -342,25 +374,32 @@ def _demo(arguments):
     from plip._data import Data
     from plip.datasets import load_silicon_carbide
     from plip.metrics import read_groups
+    from plip.regressor import PLIPRegressorCV
 
     output, plot = _outputs(arguments)
     train, test = (
         Data(X, [f"structure {k}" for k in range(len(X))], read_groups(X)) for X in load_silicon_carbide()
     )
     print("Silicon carbide, density-functional theory (PBE), data set of plip.datasets\n")
-    _fit_and_report({}, train, test, None, arguments, output, plot)
+    _fit_and_report(PLIPRegressorCV(), train, test, None, arguments, output, plot)
 
 
 def _fit(arguments):
     from plip._data import read_group_weights, split
+    from plip.descriptors import PLIPDescriptors
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
 
-    settings = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
+    purpose = PURPOSES[arguments.target]
+    if "preset" in purpose and "preset" in arguments:
+        raise CommandError(f"--target {arguments.target} says what is on offer: leave --preset out")
+    given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
+    settings = {"preset": "accurate", **purpose, **given}
     offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
-    if offer:
-        from plip.descriptors import PLIPDescriptors
-
-        make = partial(PLIPDescriptors.preset, offer.pop("preset")) if "preset" in offer else PLIPDescriptors
-        settings["descriptors"] = make(**offer)
+    settings["descriptors"] = PLIPDescriptors.preset(**{"name": offer.pop("preset"), **offer})
+    if arguments.terms is not None:
+        if "max_terms" in given:
+            raise CommandError("--terms is the number of terms: leave --max-terms out")
+        settings["max_terms"] = arguments.terms
     output, plot = _outputs(arguments)
     train = _read(arguments.train, arguments)
     test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
@@ -368,23 +407,30 @@ def _fit(arguments):
         isolated = settings.get("reference_energies") == "isolated"
         train, test = split(train, arguments.test_fraction, arguments.seed, keep_single_atoms=isolated)
     weights = None if arguments.weights is None else read_group_weights(arguments.weights, train.groups)
-    _fit_and_report(settings, train, test, weights, arguments, output, plot)
+    is_sized = arguments.terms is not None or "alpha" in given
+    if arguments.cv is not None and is_sized:
+        raise CommandError("--cv is of no use with --terms or --alpha, which say the number of terms")
+    if is_sized or len(train.structures) < FEWEST_TO_VALIDATE:
+        model = PLIPRegressor(**settings)
+    else:
+        model = PLIPRegressorCV(**settings, cv=arguments.cv)
+    _fit_and_report(model, train, test, weights, arguments, output, plot)
 
 
-def _fit_and_report(settings, train, test, weights, arguments, output, plot):
+def _fit_and_report(model, train, test, weights, arguments, output, plot):
     from plip.labels import LabelWarning
-    from plip.regressor import FitError, PLIPRegressor
+    from plip.regressor import FitError
     from plip.report import Evaluation, fit_report
     from plip.solvers import PathError
 
     # All that is wrong with the data is said before the long work.
     labels = {"train": _check(train), "test": None}
-    _check_weights(settings, labels["train"])
+    _check_weights(vars(arguments), labels["train"])
     if test is not None:
         labels["test"] = _check(
             test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
         )
-    model = PLIPRegressor(**settings, n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
+    model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
         with train.located():
@@ -417,7 +463,7 @@ def _refusal(safety, output):
     """Why a potential was not written, and what may help."""
     short = {"pair", "push", "compression", "collapse"} & set(safety.kinds)
     far = {"dimer", "expansion", "evaporation"} & set(safety.kinds)
-    remedies = ["fewer terms (--max-terms)"]
+    remedies = ["fewer terms (--terms)"]
     if short:
         remedies.append("training structures that are compressed or have interstitial atoms")
     if far:

@@ -111,10 +111,11 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        name : {"fast", "balanced", "accurate", "extensive"}
+        name : {"fast", "balanced", "accurate", "extensive", "stock"}
             "fast" offers about a hundred two-, three- and N-body terms for one species, "balanced" adds a
-            small four-body interaction, "accurate" a larger one. "extensive" offers 1,598 terms for the most
-            accurate potential of any size; its terms take up to twice the time in a simulation.
+            small four-body interaction, "accurate" a larger one. "extensive" offers 1,611 terms for the most
+            accurate potential of any size; its terms take up to twice the time in a simulation. "stock"
+            offers what `plip.lammps.export` can write for pair styles that every LAMMPS has.
         **parameters
             Other parameters of the constructor, such as ``cutoff=5.0``.
 

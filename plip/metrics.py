@@ -12,12 +12,15 @@ from ase.units import GPa
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from plip._core import Core
 from plip._structures import check_structures
 from plip.labels import TARGETS, Labels, NoLabels, read_labels
+from plip.potential import check_atoms, find_pairs
 
 __all__ = [
     "UNITS",
     "RMSEScorer",
+    "cancellation",
     "energy_r2",
     "error_summary",
     "errors",
@@ -95,6 +98,36 @@ def force_r2(y_true, y_pred, sample_weight=None):
     if total == 0:
         return 1.0 if residual == 0 else 0.0
     return float(1 - residual / total)
+
+
+def cancellation(potential, structures):
+    """How far the terms of a potential cancel each other: sum_n |w_n X_n| / |sum_n w_n X_n|.
+
+    1 means that all terms pull the same way, so that each can be read by itself; 50 that the energy is a
+    small difference of large numbers. Reference energies do not count, nor does what follows beyond the data
+    (`Potential.repulsion`).
+
+    Parameters
+    ----------
+    potential : Potential
+    structures : sequence of n ase.Atoms
+
+    Returns
+    -------
+    (n,) ndarray of float64
+        At least 1; NaN where every term is zero, and without terms.
+    """
+    structures = check_structures(structures, species=potential.species, cutoff=potential.cutoff)
+    nothing = np.zeros(len(potential.species))
+    cores = [Core(potential.species, [term], nothing) for term in potential.terms]
+    parts = np.zeros((len(structures), len(cores)))
+    for row, atoms in zip(parts, structures, strict=True):
+        species, positions, cell = check_atoms(potential, atoms)
+        neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
+        for n, core in enumerate(cores):
+            row[n] = np.sum(core.evaluate(neighbors, positions, cell, species, False, False)[0])
+    sums = np.abs(parts.sum(axis=1))
+    return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
 
 
 def score(X, reference, predicted):

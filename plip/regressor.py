@@ -51,6 +51,13 @@ class FitError(RuntimeError):
     """Energies and forces of a fitted potential differ from those of its fit."""
 
 
+# What "auto" stands for. Solvers that select terms end at a size, and their coefficients need the penalty on
+# contributions; those that shrink coefficients end at an alpha, and are the published method as they are.
+# 60 terms and the strength of the penalty: see doc/accuracy.rst.
+_SELECTING = {"alpha": 0.0, "max_terms": 60, "contribution_penalty": 1.7e-5}
+_SHRINKING = {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0}
+
+
 class _PLIPModel(RegressorMixin, BaseEstimator):
     """What the estimators share: checks of the parameters, and predictions of the fitted potential."""
 
@@ -64,18 +71,18 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
 
     def _check_parameters(self):
-        for name in ("alpha", "energy_weight", "force_weight", "stress_weight"):
+        for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
             value = getattr(self, name)
+            if name in _SELECTING and isinstance(value, str) and value == "auto":
+                continue
             if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
         if not isinstance(self.solver, str) or self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
-        if self.max_terms is not None and (
-            not isinstance(self.max_terms, numbers.Integral)
-            or isinstance(self.max_terms, bool)
-            or self.max_terms < 1
-        ):
-            raise ValueError(f"max_terms must be a positive integer or None, got {self.max_terms!r}")
+        value = self.max_terms
+        is_count = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+        if not (value is None or is_count or isinstance(value, str) and value == "auto"):
+            raise ValueError(f"max_terms must be a positive integer, 'auto' or None, got {value!r}")
         if not (self.repulsion is None or isinstance(self.repulsion, str) and self.repulsion == "auto"):
             raise ValueError(f"repulsion must be 'auto' or None, got {self.repulsion!r}")
         if not isinstance(self.refit, (bool, np.bool_)):
@@ -84,6 +91,23 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         if not self._is_precomputed():
             as_descriptors(self.descriptors)
         self._check_reference_energies()
+
+    def _setting(self, name):
+        """Value of a parameter that may be "auto"."""
+        value = getattr(self, name)
+        if not isinstance(value, str):
+            return value
+        return (_SELECTING if self.solver in ("omp", "replacement") else _SHRINKING)[name]
+
+    def _problem(self, equations, references, energy_weight=None):
+        weight = self.energy_weight if energy_weight is None else energy_weight
+        return equations.problem(
+            weight,
+            self.force_weight,
+            self.stress_weight,
+            references,
+            self._setting("contribution_penalty"),
+        )
 
     def _check_reference_energies(self):
         value = self.reference_energies
@@ -216,8 +240,8 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
             if not self.n_terms_:
                 warnings.warn(
                     f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "
-                    f"alpha={self.alpha:g}, in the unit of the weighted labels, is above what any term "
-                    "explains, or the data touch no term: use a smaller alpha or larger weights",
+                    f"alpha={self._setting('alpha'):g}, in the unit of the weighted labels, is above what "
+                    "any term explains, or the data touch no term: use a smaller alpha or larger weights",
                     UserWarning,
                     stacklevel=4,
                 )
@@ -415,20 +439,21 @@ class PLIPRegressor(_PLIPModel):
 
     The fit minimises
 
-    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + alpha sum_n |s_n w_n|``
+    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + mu f/2 sum_n (x_n w_n)^2 [+ alpha sum_n |s_n w_n|]``
 
-    over the coefficients w and the reference energies of the species. Rows are the energy
-    per atom, the force components and the virial per atom, v their weights times the root of
-    the sample weight, n the sum of the sample weights over rows, and s_n the weighted root
-    mean square of column n once the composition, which takes the reference energies, is projected out.
+    (the last term by "lasso_lars" alone, the others have at most `max_terms` terms) over the coefficients w
+    and the reference energies of the species. Rows are the energy per atom, the force components and the
+    virial per atom, v their weights times the root of the sample weight, n the sum of the sample weights
+    over rows, s_n the weighted root mean square of column n once the composition, which takes the reference
+    energies, is projected out, and x_n that of what it gives to the energy per atom (mu is
+    `contribution_penalty`, f a unit, see `NormalEquations.problem`).
     (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020), extended from forces to all three targets.)
 
     Parameters
     ----------
-    descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default=None
-        The interactions on offer; None means ``PLIPDescriptors()``, a name such as "accurate" means
-        ``PLIPDescriptors.preset("accurate")``. With "precomputed", X is a numeric array (n_samples, n_terms)
-        and y any target.
+    descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default="accurate"
+        The interactions on offer; a name means ``PLIPDescriptors.preset(name)``, None ``PLIPDescriptors()``.
+        With "precomputed", X is a numeric array (n_samples, n_terms) and y any target.
     solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
         How coefficients are found; see `plip.solvers`.
     alpha : float, default=1e-5
@@ -440,9 +465,14 @@ class PLIPRegressor(_PLIPModel):
         Largest number of terms kept; stops any path first.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
-    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
         Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
-        (eV). A target of weight 0 is not fitted.
+        (eV). A target of weight 0 is not fitted; one without labels is not either, but a weight that is not
+        the default must have labels.
+    contribution_penalty : float or "auto", default="auto"
+        Strength of a quadratic penalty on what each term contributes to the energy per atom, which keeps
+        terms from cancelling each other; see `NormalEquations.problem`. "auto" is 1.7e-5 for "omp" and
+        "replacement" and 0 for the others.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
@@ -494,14 +524,15 @@ class PLIPRegressor(_PLIPModel):
 
     def __init__(
         self,
-        descriptors=None,
-        solver="lasso_lars",
-        alpha=1e-5,
-        max_terms=300,
+        descriptors="accurate",
+        solver="replacement",
+        alpha="auto",
+        max_terms="auto",
         refit=False,
-        energy_weight=30.0,
+        energy_weight=40.0,
         force_weight=1.0,
-        stress_weight=0.0,
+        stress_weight=10.0,
+        contribution_penalty="auto",
         repulsion="auto",
         reference_energies=None,
         memory=None,
@@ -516,6 +547,7 @@ class PLIPRegressor(_PLIPModel):
         self.energy_weight = energy_weight
         self.force_weight = force_weight
         self.stress_weight = stress_weight
+        self.contribution_penalty = contribution_penalty
         self.repulsion = repulsion
         self.reference_energies = reference_energies
         self.memory = memory
@@ -644,9 +676,11 @@ class PLIPRegressor(_PLIPModel):
         else:
             self._check_targets([target for target, n in equations.n_rows.items() if n])
             references = self._fixed_references(equations.species, equations.isolated_energies)
-            problem = equations.problem(self.energy_weight, self.force_weight, self.stress_weight, references)
+            problem = self._problem(equations, references)
         with single_blas_thread():
-            coef, path = solve(problem, self.solver, self.alpha, self.max_terms, self.refit)
+            coef, path = solve(
+                problem, self.solver, self._setting("alpha"), self._setting("max_terms"), self.refit
+            )
         return self._adopt(coef, path, equations, problem, references, examples)
 
 
@@ -660,23 +694,25 @@ class PLIPRegressorCV(_PLIPModel):
 
     Parameters
     ----------
-    descriptors : PLIPDescriptors, name of a preset or None, default=None
+    descriptors : PLIPDescriptors, name of a preset or None, default="accurate"
         The interactions on offer, as in `PLIPRegressor`.
-    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
+    solver : {"replacement", "omp", "lasso_lars", "adaptive_lasso", "ridge"}, default="replacement"
         Whose path is searched.
-    alpha : float, default=1e-5
+    alpha : float or "auto", default="auto"
         Where the path ends; see `PLIPRegressor`.
-    max_terms : int or None, default=300
-        Largest number of terms tried.
+    max_terms : int, None or "auto", default="auto"
+        Largest number of terms tried; see `PLIPRegressor`.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
-    energy_weight, force_weight, stress_weight : float, default=30.0, 1.0, 0.0
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
         Factors of the rows; see `PLIPRegressor`.
+    contribution_penalty : float or "auto", default="auto"
+        See `PLIPRegressor`.
     energy_weights : sequence of float or None, default=None
         Energy weights to choose from; None keeps `energy_weight`.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
-    selection : {"min", "one_standard_error"}, default="min"
+    selection : {"min", "one_standard_error"}, default="one_standard_error"
         The size with the smallest error, or the smallest size whose error is within one standard error of it.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
@@ -698,7 +734,8 @@ class PLIPRegressorCV(_PLIPModel):
     cv_results_ : dict of ndarray
         By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error"
         over folds, and the root mean square errors "energy_rmse" (eV/atom), "force_rmse"
-        (eV/Angstrom), "virial_rmse" (eV/atom) of the targets present, over all folds.
+        (eV/Angstrom), "virial_rmse" (eV/atom) of the targets present, over all folds; and "cancellation",
+        sum_n |w_n x_n| / |sum_n w_n x_n| in the mean structure, of the fit to all structures.
     energy_weight_ : float
         The chosen energy weight.
     selected_size_ : int
@@ -713,17 +750,18 @@ class PLIPRegressorCV(_PLIPModel):
 
     def __init__(
         self,
-        descriptors=None,
-        solver="lasso_lars",
-        alpha=1e-5,
-        max_terms=300,
+        descriptors="accurate",
+        solver="replacement",
+        alpha="auto",
+        max_terms="auto",
         refit=False,
-        energy_weight=30.0,
+        energy_weight=40.0,
         force_weight=1.0,
-        stress_weight=0.0,
+        stress_weight=10.0,
         energy_weights=None,
         cv=None,
-        selection="min",
+        selection="one_standard_error",
+        contribution_penalty="auto",
         repulsion="auto",
         reference_energies=None,
         memory=None,
@@ -741,6 +779,7 @@ class PLIPRegressorCV(_PLIPModel):
         self.energy_weights = energy_weights
         self.cv = cv
         self.selection = selection
+        self.contribution_penalty = contribution_penalty
         self.repulsion = repulsion
         self.reference_energies = reference_energies
         self.memory = memory
@@ -784,10 +823,7 @@ class PLIPRegressorCV(_PLIPModel):
         total, parts = self._accumulate(structures, labels, descriptors, tests)
         self.n_splits_ = len(tests)
         references = self._fixed_references(total.species, total.isolated_energies)
-        problems = {
-            weight: total.problem(weight, self.force_weight, self.stress_weight, references)
-            for weight in weights
-        }
+        problems = {weight: self._problem(total, references, weight) for weight in weights}
         null = self._null_mean_squares(total)
         with (
             single_blas_thread(),
@@ -805,7 +841,8 @@ class PLIPRegressorCV(_PLIPModel):
         index = int(np.argmin(mean))
         if self.selection == "one_standard_error":
             bound = mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
-            index = int(np.argmax(mean <= bound))
+            # Folds of few structures may not tell one term from none.
+            index = min(index, 1 + int(np.argmax(mean[1:] <= bound))) if index else 0
         self.energy_weight_ = best
         self.selected_size_ = index
         self.alpha_ = float(paths[best].alphas[index])
@@ -814,6 +851,7 @@ class PLIPRegressorCV(_PLIPModel):
             "mean_error": mean,
             "std_error": spread,
             **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
+            "cancellation": total.mean_cancellation(paths[best].coefs),
         }
         path = paths[best]
         examples = take_examples(structures, labels, np.arange(len(structures)))
@@ -878,8 +916,9 @@ class PLIPRegressorCV(_PLIPModel):
 
     def _path(self, problem):
         """One model for each number of terms allowed, from none on."""
-        most = len(problem.moment) if self.max_terms is None else min(self.max_terms, len(problem.moment))
-        path = SOLVERS[self.solver](problem, self.alpha, self.max_terms).at_sizes(np.arange(most + 1))
+        max_terms = self._setting("max_terms")
+        most = len(problem.moment) if max_terms is None else min(max_terms, len(problem.moment))
+        path = SOLVERS[self.solver](problem, self._setting("alpha"), max_terms).at_sizes(np.arange(most + 1))
         return refit_path(problem, path) if self.refit else path
 
     def _null_mean_squares(self, total):
@@ -904,7 +943,7 @@ class PLIPRegressorCV(_PLIPModel):
         errors, squares, weight_sums = [], {}, {}
         for part in parts:
             train = total - part
-            problem = train.problem(weight, self.force_weight, self.stress_weight, references)
+            problem = self._problem(train, references, weight)
             coefs = self._path(problem).coefs
             found = part.mean_squares(coefs, train.references(coefs, references))
             # Where all labels of a target are in this fold, the others say nothing of it.

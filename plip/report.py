@@ -8,7 +8,7 @@ from ase.units import GPa
 
 from plip._structures import check_structures
 from plip.labels import Labels, read_labels
-from plip.metrics import UNITS, errors, read_groups
+from plip.metrics import UNITS, cancellation, errors, read_groups
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
@@ -18,6 +18,10 @@ _ROUNDING = 1e-7
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
+# Sizes that the table of cross-validation shows, beside the chosen one.
+_SIZES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
+# Structures whose cancellation is computed, at most.
+_SAMPLE = 50
 
 
 class Evaluation:
@@ -36,6 +40,8 @@ class Evaluation:
 
     Attributes
     ----------
+    structures : list of n ase.Atoms
+        The structures.
     n_atoms : (n,) int
         Number of atoms of each structure.
     groups : (n,) str or None
@@ -56,6 +62,7 @@ class Evaluation:
 
     def __init__(self, potential, X, groups=None, labels=None):
         X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
+        self.structures = X
         self.n_atoms = np.array([len(atoms) for atoms in X])
         self.groups = read_groups(X) if groups is None else groups
         self.reference = labels = read_labels(X, purpose="to compare with") if labels is None else labels
@@ -141,11 +148,46 @@ def fit_report(model, evaluations, n_strongest=10):
     ]
     parts = [
         evaluation_report(evaluations),
+        *([_sizes_table(model)] if hasattr(model, "cv_results_") else []),
         _terms_table(model.descriptors_.terms_, model.coef_),
+        _cancellation(model.potential_, evaluations),
         _strongest_terms(strongest),
         _where_data_end(model.potential_),
     ]
     return "\n\n".join(parts)
+
+
+def _sizes_table(model):
+    """Errors of cross-validation by number of terms."""
+    results, chosen = model.cv_results_, model.selected_size_
+    units = {"energy": ("meV/atom", 1e3, 2), "force": ("eV/A", 1.0, 4)}
+    present = [target for target in units if f"{target}_rmse" in results]
+    rows = [
+        [f"terms, by {model.n_splits_} folds", *(f"{t} ({units[t][0]})" for t in present), "cancellation"]
+    ]
+    for size in sorted({chosen, *(n for n in _SIZES if n < len(results["n_terms"]))}):
+        cells = [f"{results[f'{t}_rmse'][size] * units[t][1]:.{units[t][2]}f}" for t in present]
+        mark = " (chosen)" if size == chosen else ""
+        rows.append([f"{size}{mark}", *cells, _number(results["cancellation"][size])])
+    return _table(rows)
+
+
+def _cancellation(potential, evaluations):
+    """Median and largest cancellation in a sample of the structures."""
+    parts = []
+    for name, evaluation in evaluations.items():
+        structures = evaluation.structures[:: -(-len(evaluation.structures) // _SAMPLE)]
+        found = cancellation(potential, structures)
+        found = found[np.isfinite(found)]
+        if found.size:
+            parts.append(f"{name} {np.median(found):.1f} (at most {found.max():.1f})")
+    if not parts:
+        return "cancellation: none, since there are no terms"
+    return "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
+
+
+def _number(value):
+    return "-" if np.isnan(value) else f"{value:.1f}"
 
 
 def evaluation_report(evaluations):

@@ -17,7 +17,7 @@ from ase.io import read, write
 from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 
-from plip import PLIPDescriptors, PLIPRegressor, load_potential
+from plip import PLIPDescriptors, PLIPRegressorCV, load_potential
 from plip._data import Data, split
 from plip.cli import main
 from plip.datasets import load_silicon_carbide
@@ -227,9 +227,48 @@ def test_fit_of_structures_that_lack_labels(structures, tmp_path, capsys):
     n = len(train)
     expected = [n, sum(map(len, train)), n - len(train[::3]), n_forces, 6 * (n - len(train[2::3]))]
     assert _sizes(captured.out, "train") == expected
-    model = PLIPRegressor(PLIPDescriptors(cutoff=3.0), max_terms=20).fit(read(tmp_path / "part.xyz", ":"))
+    model = PLIPRegressorCV(PLIPDescriptors.preset("accurate", cutoff=3.0), max_terms=20)
+    model.fit(read(tmp_path / "part.xyz", ":"))
     fitted = load_potential(tmp_path / "model.json")
     assert [c for _, c in fitted.terms] == [c for _, c in model.potential_.terms]
+
+
+def test_number_of_terms(files, tmp_path, capsys):
+    target = tmp_path / "model.json"
+    common = ["fit", str(files["train"]), "-o", str(target), *SMALL]
+    common[common.index("--max-terms") : common.index("--max-terms") + 2] = []
+    assert main([*common, "--terms", "7"]) == 0
+    assert len(load_potential(target).terms) == 7
+    assert "folds" not in capsys.readouterr().out
+    assert main([*common, "--cv", "3", "--max-terms", "12"]) == 0
+    captured = capsys.readouterr().out
+    assert "3 folds" in captured and "(chosen)" in captured and "cancellation" in captured
+    assert 1 <= len(load_potential(target).terms) <= 12
+    for options in (["--terms", "7", "--max-terms", "9"], ["--terms", "7", "--cv", "3"]):
+        assert "leave" in _fails(capsys, *common, *options) or "no use" in _fails(capsys, *common, *options)
+
+
+@pytest.mark.parametrize("name", ["readable", "fast", "stock"])
+def test_targets(name, files, tmp_path, capsys):
+    target = tmp_path / "model.json"
+    common = ["fit", str(files["train"]), "-o", str(target), "--allow-unsafe", "-q", "--no-plot"]
+    assert main([*common, "--target", name]) == 0
+    potential = load_potential(target)
+    interactions = {term.interaction for term, _ in potential.terms}
+    assert len(potential.terms) <= (25 if name == "readable" else 60)
+    assert name == "readable" or "four-body" not in interactions
+    if name == "stock":
+        arguments = ["export", "lammps", str(target), "-o", str(tmp_path / "stock"), "--species", "C", "Si"]
+        assert main(arguments) == 0
+    if name != "readable":
+        capsys.readouterr()
+        assert "--preset" in _fails(capsys, *common, "--target", name, "--preset", "fast")
+
+
+def test_few_structures_are_not_validated(structures, tmp_path, capsys):
+    write(tmp_path / "few.xyz", structures[0][:4], format="extxyz")
+    assert main(["fit", str(tmp_path / "few.xyz"), "-o", str(tmp_path / "model.json"), *SMALL]) == 0
+    assert "folds" not in capsys.readouterr().out
 
 
 STRESSES = {
@@ -391,7 +430,7 @@ def _group_fit(files, tmp_path, capsys, text, *options):
 
 
 def _python_fit(files, sample_weight, **settings):
-    model = PLIPRegressor(PLIPDescriptors(cutoff=3.0), max_terms=20, **settings)
+    model = PLIPRegressorCV(PLIPDescriptors.preset("accurate", cutoff=3.0), max_terms=20, **settings)
     model.fit(read(files["train"], ":"), sample_weight=sample_weight)
     return [coefficient for _, coefficient in model.potential_.terms]
 
@@ -703,7 +742,7 @@ def test_fit_that_fails_is_one_line(kind, files, tmp_path, monkeypatch, capsys):
     def fit(*arguments, **options):
         raise kind("alpha cannot be reached")
 
-    monkeypatch.setattr("plip.PLIPRegressor.fit", fit)
+    monkeypatch.setattr("plip.PLIPRegressorCV.fit", fit)
     message = _fails(capsys, "fit", files["train"], "-o", tmp_path / "model.json", "-q")
     assert message == "plip: error: alpha cannot be reached"
     assert not list(tmp_path.iterdir())

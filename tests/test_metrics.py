@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import sklearn
+from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import GPa
@@ -13,9 +14,11 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 
+from plip import PLIPDescriptors, Potential
 from plip.labels import Labels, read_labels
 from plip.metrics import (
     UNITS,
+    cancellation,
     energy_r2,
     error_summary,
     errors,
@@ -406,3 +409,28 @@ def test_scorers_survive_clone_and_pickle():
 def test_molecules():
     X = [molecule("H2O"), molecule("CH4")]
     assert neg_force_rmse(Constant(force=1.0), X, forces=[np.full((3, 3), 2.0), np.zeros((5, 3))]) == -1.0
+
+
+def test_cancellation_is_that_of_the_columns():
+    structures = [
+        bulk("Cu", cubic=True),
+        bulk("Cu", a=3.4, cubic=True),
+        Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]),
+    ]
+    descriptors = PLIPDescriptors.preset("accurate", cutoff=3.5).fit(structures)
+    rng = np.random.default_rng(0)
+    coef = np.where(rng.random(len(descriptors.terms_)) < 0.2, rng.normal(size=len(descriptors.terms_)), 0.0)
+    parts = coef * descriptors.transform(structures)
+    expected = np.abs(parts).sum(axis=1) / np.abs(parts.sum(axis=1))
+    found = cancellation(Potential(descriptors, coef, {"Cu": -3.0}), structures)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (found >= 1).all()
+
+
+def test_cancellation_without_terms_is_undefined():
+    descriptors = PLIPDescriptors.preset("fast", cutoff=3.5).fit([bulk("Cu")])
+    nothing = np.zeros(len(descriptors.terms_))
+    assert np.isnan(cancellation(Potential(descriptors, nothing, {"Cu": 0.0}), [bulk("Cu")])).all()
+    nothing[0] = 1.0
+    lone = Atoms("Cu", cell=[20, 20, 20])
+    assert np.isnan(cancellation(Potential(descriptors, nothing, {"Cu": 0.0}), [lone])).all()

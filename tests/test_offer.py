@@ -16,11 +16,19 @@ from plip._offer import OFFERS, automatic_interactions, count_columns, shortest_
 from plip._terms import build_terms
 from plip.datasets import load_silicon_carbide
 from plip.interactions import FourBody, ThreeBody, TwoBody
-from plip.radial import Gaussian
+from plip.radial import Gaussian, Slater
 from plip.solvers import omp_path
 
 SYMBOLS = ("Al", "C", "Co", "Cr", "Cu", "Fe", "H", "Mn", "Mo", "N", "Ni", "O")
 PRESETS = ("fast", "balanced", "accurate", "extensive")
+
+
+def gaussians(interaction):
+    return [family for family in interaction.radial if isinstance(family, Gaussian)]
+
+
+def exponentials(interaction):
+    return [family for family in interaction.radial if isinstance(family, Slater)]
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -33,7 +41,7 @@ def test_offers_of_any_number_of_species(offer, n_species):
         count = sum(count_columns(n_species, one) for one in chosen.values() if one is not None)
         assert pairs <= count <= max(pairs, OFFERS[offer]["columns"][-1])
         for one in chosen.values():
-            for family in one.radial if one is not None else ():
+            for family in gaussians(one) if one is not None else ():
                 assert 0 < max(family.centers) < cutoff and 0 < family.eta < np.inf
 
 
@@ -45,9 +53,20 @@ def test_functions_of_several_species_are_wide(offer):
         ratios = [
             np.sqrt(0.5 / family.eta) / (3.0 / len(family.centers))
             for name in ("two_body", "n_body")
-            for family in chosen[name].radial
+            for family in gaussians(chosen[name])
         ]
         assert min(ratios) == pytest.approx(least, rel=1e-3)
+
+
+@pytest.mark.parametrize("offer", PRESETS)
+def test_exponentials_scale_with_the_shortest_distance(offer):
+    """The same repulsion in any unit of length; "auto" has Gaussians alone."""
+    near, far = (automatic_interactions(2, shortest, 3 * shortest, offer) for shortest in (0.9, 2.7))
+    for name in ("two_body", "n_body"):
+        (short,), (long,) = exponentials(near[name]), exponentials(far[name])
+        np.testing.assert_allclose(short.zeta, 3 * np.array(long.zeta), rtol=1e-4)
+        assert short.powers == [0.0]
+        assert not exponentials(automatic_interactions(2, 2.0, 5.0)[name])
 
 
 @pytest.mark.parametrize("offer", OFFERS)
@@ -88,7 +107,7 @@ def test_grids_lie_within_the_cutoff(offer, shortest, cutoff):
             continue
         reach = interaction.cutoff or cutoff
         assert reach <= cutoff
-        for family in interaction.radial:
+        for family in gaussians(interaction):
             centers = np.array(family.centers)
             assert (centers >= 0).all() and (centers < reach).all()
             assert np.isfinite(family.eta) and family.eta > 0

@@ -33,7 +33,7 @@ import plip._storage as storage
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential, load_potential
 from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody, ThreeBody, TwoBody
-from plip.metrics import neg_energy_rmse, neg_force_rmse
+from plip.metrics import cancellation, neg_energy_rmse, neg_force_rmse
 from plip.radial import Gaussian
 from plip.report import Evaluation
 from plip.solvers import Path
@@ -128,6 +128,7 @@ def test_objective_is_at_its_minimum(silicon_carbide):
     alpha, weights = 1e-3, (5.0, 1.0, 0.4)
     model = PLIPRegressor(
         small_descriptors(),
+        solver="lasso_lars",
         alpha=alpha,
         energy_weight=weights[0],
         force_weight=weights[1],
@@ -156,6 +157,45 @@ def test_objective_is_at_its_minimum(silicon_carbide):
     composition = np.array([c for _, c in energy])
     energy_residual = np.array([x[0] for x in residuals[::3]])
     np.testing.assert_allclose(composition.T @ energy_residual, 0.0, atol=1e-9)
+
+
+def test_auto_depends_on_the_solver(silicon_carbide):
+    train = silicon_carbide[0]
+    explicit = {
+        "replacement": {"alpha": 0.0, "max_terms": 60, "contribution_penalty": 1.7e-5},
+        "lasso_lars": {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0},
+    }
+    for solver, settings in explicit.items():
+        model = PLIPRegressor(small_descriptors(), solver=solver).fit(train)
+        same = PLIPRegressor(small_descriptors(), solver=solver, **settings).fit(train)
+        np.testing.assert_array_equal(model.coef_, same.coef_)
+    for name in ("alpha", "max_terms", "contribution_penalty"):
+        with pytest.raises(ValueError, match=name):
+            PLIPRegressor(small_descriptors(), **{name: "much"}).fit(train)
+
+
+def test_contribution_penalty_keeps_terms_from_cancelling(silicon_carbide):
+    train = silicon_carbide[0]
+    found = []
+    for penalty in (0.0, 1e-4, 1e-3):
+        model = PLIPRegressorCV(None, solver="omp", max_terms=40, contribution_penalty=penalty)
+        model.fit(train)
+        found.append(np.median(cancellation(model.potential_at(40), train)))
+        # In the mean structure nearly the same, from sums alone.
+        table = model.cv_results_["cancellation"]
+        assert table[40] == pytest.approx(found[-1], rel=0.2)
+        assert np.isnan(table[0])
+    # 33, 10 and 5.
+    assert found[1] < 0.5 * found[0] and found[2] < 0.7 * found[1]
+
+
+def test_weights_in_another_unit_change_nothing(silicon_carbide):
+    train = silicon_carbide[0]
+    weights = {"energy_weight": 40.0, "force_weight": 1.0, "stress_weight": 10.0}
+    model = PLIPRegressor(small_descriptors(), max_terms=10, contribution_penalty=1e-4).fit(train)
+    scaled = {name: 7.0 * weight for name, weight in weights.items()}
+    other = PLIPRegressor(small_descriptors(), max_terms=10, contribution_penalty=1e-4, **scaled).fit(train)
+    np.testing.assert_allclose(other.coef_, model.coef_, rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:no term was kept")
@@ -302,13 +342,12 @@ def test_grid_search_slices_forces(silicon_carbide):
 def test_grid_search_with_metadata_routing(silicon_carbide):
     bare, energies, forces, _ = separate_labels(silicon_carbide[0])
     with sklearn.config_context(enable_metadata_routing=True):
-        model = PLIPRegressor(small_descriptors())
+        model = PLIPRegressor(small_descriptors(), stress_weight=0.0)
         model.set_fit_request(forces=True).set_score_request(forces=True)
         search = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2).fit(bare, energies, forces=forces)
         routed = search.cv_results_["mean_test_score"]
-    attached = GridSearchCV(PLIPRegressor(small_descriptors()), {"alpha": [1e-4, 1e-2]}, cv=2).fit(
-        silicon_carbide[0]
-    )
+    model = PLIPRegressor(small_descriptors(), stress_weight=0.0)
+    attached = GridSearchCV(model, {"alpha": [1e-4, 1e-2]}, cv=2).fit(silicon_carbide[0])
     np.testing.assert_allclose(routed, attached.cv_results_["mean_test_score"], rtol=1e-12)
 
 
@@ -343,8 +382,11 @@ def test_energy_only_force_only_and_stress_only(silicon_carbide):
     stress_only = PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, stress=stress)
     error = stress_only.predict_stress(bare) - np.array(stress)
     assert np.sqrt(np.mean(error**2)) < 0.5 * np.std(stress)
+    assert stress_only.coef_.any()
+    # Stresses are fitted where there are any, and no other label is needed then.
+    assert PLIPRegressor(small_descriptors()).fit(bare, stress=stress).n_terms_ > 0
     with pytest.raises(ValueError, match="stress_weight"):
-        PLIPRegressor(small_descriptors()).fit(bare, stress=stress)
+        PLIPRegressor(small_descriptors(), stress_weight=0.0).fit(bare, stress=stress)
 
 
 def test_labels_of_weight_zero_are_not_looked_at(silicon_carbide):
@@ -353,7 +395,7 @@ def test_labels_of_weight_zero_are_not_looked_at(silicon_carbide):
     for atoms in bare:
         atoms.calc = SinglePointCalculator(atoms, stress=np.ones(6))
         atoms.rattle(0.01, seed=0)
-    model = PLIPRegressor(small_descriptors()).fit(bare, energies, forces=forces)
+    model = PLIPRegressor(small_descriptors(), stress_weight=0.0).fit(bare, energies, forces=forces)
     assert model.n_terms_ > 0
     with pytest.raises(ValueError, match="structure 0"):
         PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, energies, forces=forces)
@@ -525,7 +567,7 @@ def test_precomputed_agrees_with_lasso_lars():
     y = X @ rng.normal(size=10) + 100.0 + rng.normal(size=80)
     scaler = StandardScaler().fit(X)
     expected = LassoLars(alpha=0.1).fit(scaler.transform(X), y)
-    model = PLIPRegressor("precomputed", alpha=0.1).fit(X, y)
+    model = PLIPRegressor("precomputed", solver="lasso_lars", alpha=0.1).fit(X, y)
     # 1e-4: the small ridge that keeps paths of dependent columns stable.
     np.testing.assert_allclose(model.coef_ * scaler.scale_, expected.coef_, rtol=1e-4)
     np.testing.assert_allclose(model.predict(X), expected.predict(scaler.transform(X)), rtol=1e-5)
@@ -554,7 +596,9 @@ def test_cross_validated_errors_are_those_of_separate_fits(silicon_carbide):
 @pytest.mark.parametrize("solver", ["lasso_lars", "omp", "adaptive_lasso"])
 def test_cross_validation_chooses_a_size(silicon_carbide, solver):
     train = silicon_carbide[0]
-    model = PLIPRegressorCV(small_descriptors(), solver=solver, energy_weights=[3.0, 30.0]).fit(train)
+    model = PLIPRegressorCV(
+        small_descriptors(), solver=solver, energy_weights=[3.0, 30.0], selection="min"
+    ).fit(train)
     errors = model.cv_results_["mean_error"]
     assert model.selected_size_ == errors.argmin()
     assert model.n_terms_ <= model.selected_size_
@@ -596,7 +640,14 @@ def test_energy_weight_with_the_smallest_error_is_chosen(silicon_carbide):
 def test_one_standard_error_is_that_of_the_mean(silicon_carbide, n_splits):
     """The standard error of the mean over n folds: their standard deviation over the root of n - 1."""
     model = PLIPRegressorCV(
-        small_descriptors(), selection="one_standard_error", cv=n_splits, solver="omp", max_terms=60
+        small_descriptors(),
+        selection="one_standard_error",
+        cv=n_splits,
+        solver="omp",
+        max_terms=60,
+        energy_weight=30.0,
+        stress_weight=0.0,
+        contribution_penalty=0.0,
     ).fit(silicon_carbide[0])
     mean, spread = model.cv_results_["mean_error"], model.cv_results_["std_error"]
 
@@ -968,10 +1019,10 @@ def test_given_reference_energies(silicon_carbide, estimator):
     assert model.intercept_ == REFERENCE
     assert model.potential_.evaluate(lone_atom("Si", 0.0))["energy"] == pytest.approx(-4.3, rel=1e-12)
     # The same as a fit of what is left, with references of zero.
-    bare, y, forces, _ = separate_labels(train)
+    bare, y, forces, stress = separate_labels(train)
     left = y - [sum(REFERENCE[symbol] for symbol in atoms.symbols) for atoms in bare]
     other = estimator(small_descriptors(), reference_energies={"C": 0, "Si": 0}, **options)
-    other.fit(bare, left, forces=forces)
+    other.fit(bare, left, forces=forces, stress=stress)
     # 1e-6: normal equations subtract other energies first and square what they leave.
     energy, expected = (
         np.array(potential.predict(test))
