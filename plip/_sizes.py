@@ -10,6 +10,10 @@ __all__ = ["Counts", "natural_sizes"]
 # begin are judged by what they give a little closer.
 _CLOSER = 0.8
 
+# As many neighbors as in closest packing: where data are sparse, or the cutoff ends within the first shell,
+# surroundings outside the data are denser than those inside.
+_LEAST_NEIGHBORS = 12.0
+
 # Points of the averages over distances.
 _N_POINTS = 400
 
@@ -65,8 +69,8 @@ class Counts:
 def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     """What one unit of each term gives in typical surroundings, as energy per atom and as force.
 
-    Typical surroundings have as many neighbors z as the data on average, at least one, at random places from
-    0.8 times the shortest distance of the pair of species up to the cutoff. With the mean <.> over this
+    Typical surroundings have as many neighbors z as the data on average, at least twelve, at random places
+    from 0.8 times the shortest distance of the pair of species up to the cutoff. With the mean <.> over this
     shell, the sum of g over neighbors and the sum of its gradients have the root mean squares
 
         A^2 = (z <|g|>)^2 + z <g^2>,   B^2 = z <g'^2>.
@@ -145,7 +149,7 @@ def _neighbor_sums(function, reach, cutoff, number, shortest):
     value = value * np.sin(z) ** 2
     # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
     shell = reach**3 - first**3
-    number = max(number * shell / (cutoff**3 - first**3), 1.0)
+    number = max(number * shell / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
     part = 3.0 * r**2 * (reach - first) / _N_POINTS / shell
     mean, square, slope_square = np.stack([np.abs(value), value**2, slope**2]) @ part
     return np.sqrt((number * mean) ** 2 + number * square), np.sqrt(number * slope_square)

@@ -167,6 +167,17 @@ def test_neighbors_near_the_cutoff(symbol):
     assert np.abs(energies_per_atom(model.potential_, outside) - labels.mean()).max() < 3.0
 
 
+@pytest.mark.parametrize("symbol", ["Na", "Sr"])
+def test_cutoff_within_the_first_shell(symbol):
+    """Few neighbors are seen at a time; compressed by a tenth, all of the shell is within the cutoff."""
+    structures = crystals(symbol, n=12, amplitude=0.05, strain=0.0)
+    cutoff = neighbor_list("d", bulk(symbol), 8.0).min() - 0.05
+    model = PLIPRegressor(PLIPDescriptors(cutoff=cutoff)).fit(structures)
+    outside = [stretched(atoms, factor) for atoms in structures for factor in (0.9, 0.95, 1.05, 1.2)]
+    labels = labels_per_atom(structures).mean()
+    assert np.abs(energies_per_atom(model.potential_, outside) - labels).max() < 40.0
+
+
 def test_cross_validation_promises_nothing_outside_the_data():
     structures = trimers(20)
     model = PLIPRegressorCV(PLIPDescriptors(cutoff=5.0), cv=2, max_terms=60, refit=True).fit(structures)
