@@ -88,8 +88,9 @@ class Potential:
     that they have near that distance and fade out towards the inner one, while the screened repulsion of the
     nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). For an
     atom whose density n = sum over neighbors of (1 - r^2/range^2)^3 exceeds its limit, what binds it fades
-    out and a repulsion 150 eV log(n / limit)^2.65 takes over. Both are smooth to second derivatives, and
-    exactly zero within the data. `doc/model.rst` has the equations.
+    out and a repulsion 150 eV log(n / limit)^2.65 takes over; binding ends, too, where neighbors are far
+    closer than in the data. All is smooth to second derivatives, and exactly zero within the data.
+    `doc/model.rst` has the equations.
 
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces

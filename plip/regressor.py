@@ -20,7 +20,7 @@ from plip import metrics
 from plip._design import Design, StructureDesign
 from plip._offer import PRESETS
 from plip._parameters import check_n_jobs
-from plip._repulsion import automatic_repulsion
+from plip._repulsion import repulsive_potential
 from plip._structures import check_structures, describe, errors_of
 from plip._sums import single_blas_thread
 from plip.descriptors import as_descriptors
@@ -253,8 +253,9 @@ class _PLIPModel(RegressorMixin, BaseEstimator):
         references = self._references
         if references is None:
             references = self.normal_equations_.reference_energies(coef)
-        beyond = (None, None) if self.repulsion is None else automatic_repulsion(self.normal_equations_)
-        return Potential(self.descriptors_, coef, references, *beyond)
+        if self.repulsion is None:
+            return Potential(self.descriptors_, coef, references)
+        return repulsive_potential(self.descriptors_, coef, references, self.normal_equations_)
 
     def potential_at(self, n_terms):
         """The potential of another size on the path, with the reference energies of its own coefficients.

@@ -16,9 +16,9 @@ from plip.potential import check_cell, find_pairs
 
 __all__ = ["Finding", "SafetyReport", "check_safety"]
 
-# Pairs are followed from this part of the distance where their repulsion begins (0.95 of the shortest
-# distance in the data: it begins at 0.96) to this distance in Angstrom.
-_FIRST, _LAST = 0.99, 0.1
+# Pairs are followed from this part of the distance where their repulsion begins (0.96 to 1 of the shortest
+# distance in the data) down to this distance in Angstrom.
+_FIRST, _LAST = 0.95, 0.1
 _BEGINNING = 0.96
 # eV. Every pair of nuclei, of hydrogen too, repels by more at the last distance.
 _LEAST_WALL = 10.0

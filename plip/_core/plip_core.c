@@ -963,6 +963,7 @@ static void set_repulsion(builder *b, centre_plan *plan, int centre)
         part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
         part->core.inner = repulsion->inner[centre * n_species + s];
         part->core.outer = repulsion->outer[centre * n_species + s];
+        plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
         part->scalar.columns->repulsion = 0.5;
         part->scalar.n_columns = 1;
     }

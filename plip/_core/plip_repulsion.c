@@ -4,13 +4,14 @@
  * closer than that, g(reach(r)), and fade out towards `inner`; the screened repulsion of nuclei takes over:
  * Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985).
  *
- * Density. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded. Beyond `limit`, a little
- * above the largest n in the data, with x = log(n / limit), the energy of an atom is
- *     e0 + D(x) L + (1 - D(x)) T(x) S(L) + R + STIFFNESS x^EXPONENT,
- * where L is its learned energy, R its share of the core repulsion, D falls from 1 to 0 between x = 0 and FADED, T
- * between FADED and GONE, and S is L where that is between 0 and MOST, and else the nearer of the two, but for soft
- * corners: S(L) = h(L) - h(L - MOST) with h(y) = (y + sqrt(y^2 + SOFT^2)) / 2. So binding ends first.
- * All is smooth to second derivatives.
+ * Density. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded, and
+ * y = CLOSENESS sum over neighbours closer than r_c = 0.9 outer of (1 - r / r_c)^3 how closely. Beyond
+ * `limit`, a little above the largest n in the data, with x = log(n / limit), else x = 0, the energy of the atom is
+ *     e0 + D L + (1 - D) T S(L) + R + STIFFNESS x^EXPONENT,
+ * where L is its learned energy, R its share of the core repulsion, D = d(x) d(y), d falls from 1 to 0 between 0 and
+ * FADED, T = t(x) from 1 to 0 between FADED and GONE, and S is L where that is between 0 and MOST, and else the nearer of
+ * the two, but for soft corners: S(L) = h(L) - h(L - MOST) with h(z) = (z + sqrt(z^2 + SOFT^2)) / 2. So binding ends
+ * first: atoms that come far closer than the data gain nothing by it. All is smooth to second derivatives.
  */
 #include <math.h>
 
@@ -36,6 +37,9 @@
 /* eV. Learned energies of data that are compressed to 0.66 of their length are about 50 eV. */
 #define SOFT 2.0
 #define MOST 50.0
+
+/* At 0.7 of `outer` y is FADED. */
+#define CLOSENESS 25.0
 
 /* 6u^5 - 15u^4 + 10u^3 of u = (r - low) / (high - low), and derivatives with respect to r. */
 static void smooth_step(double low, double high, double r, double result[3])
@@ -160,28 +164,52 @@ static double pair_repulsion(const core_pair *core, double square, double *slope
     return result[0];
 }
 
+/* The part of y that a pair makes, and its slope. */
+static double closeness(const core_pair *core, double square, double *slope)
+{
+    const double reach = PLIP_TOO_CLOSE * core->outer;
+    double left;
+
+    *slope = 0.0;
+    if (square >= reach * reach)
+        return 0.0;
+    left = 1.0 - sqrt(square) / reach;
+    *slope = -3.0 * CLOSENESS * left * left / reach;
+    return CLOSENESS * left * left * left;
+}
+
 void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
                 int mask)
 {
-    const double x = log(arrays->density / plan->limit);
-    double step[3], later[3], vector[3], core_energy = 0.0, square, slope, learned, kept, lower, upper, fade, by_density;
+    const double x = arrays->density > plan->limit ? log(arrays->density / plan->limit) : 0.0;
+    double vector[3], core_energy = 0.0, y = 0.0, square, slope, other_slope;
+    double dense[3], close[3], later[3], bind, keep, learned, kept, lower, upper, fade;
+    double by_density = 0.0, by_closeness;
     int s, k, m;
 
     for (k = 0; k < centre->n_neighbours; k++) {
         s = find_neighbour(system, centre->atom, centre->neighbours[k] & mask, vector, &square);
-        if (s >= 0)
+        if (s >= 0) {
             core_energy += 0.5 * pair_repulsion(&plan->sections[s].core, square, &slope);
+            y += closeness(&plan->sections[s].core, square, &slope);
+        }
     }
-    smooth_step(0.0, FADED, x, step);
+    smooth_step(0.0, FADED, x, dense);
+    smooth_step(0.0, FADED, y, close);
     smooth_step(FADED, GONE, x, later);
+    bind = (1.0 - dense[0]) * (1.0 - close[0]);
+    keep = 1.0 - later[0];
     learned = centre->energy - plan->reference_energy - core_energy;
     kept = positive_part(learned, &lower) - positive_part(learned - MOST, &upper);
-    fade = 1.0 - step[0] + (step[0] - later[0]) * (lower - upper);
-    by_density = (STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) + (step[1] - later[1]) * kept - step[1] * learned) /
-                 arrays->density;
-    /* (1 - D) T = step - later, since the one is 1 before the other begins. */
-    centre->energy = plan->reference_energy + (1.0 - step[0]) * learned + (step[0] - later[0]) * kept + core_energy +
-                     STIFFNESS * pow(x, EXPONENT);
+    fade = bind + (1.0 - bind) * keep * (lower - upper);
+    centre->energy = plan->reference_energy + bind * learned + (1.0 - bind) * keep * kept + core_energy;
+    if (x > 0.0) {
+        centre->energy += STIFFNESS * pow(x, EXPONENT);
+        by_density = STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) -
+                     dense[1] * (1.0 - close[0]) * (learned - keep * kept) - later[1] * (1.0 - bind) * kept;
+        by_density /= arrays->density;
+    }
+    by_closeness = -close[1] * (1.0 - dense[0]) * (learned - keep * kept);
     for (m = 0; m < plan->n_moments; m++)
         arrays->adjoints[m] *= fade;
 
@@ -195,7 +223,8 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
         if (left > 0.0)
             slope_over_r = -6.0 * by_density * left * left * plan->inverse_square_range;
         pair_repulsion(&plan->sections[s].core, square, &slope);
-        slope_over_r += (1.0 - fade) * 0.5 * slope / sqrt(square);
+        closeness(&plan->sections[s].core, square, &other_slope);
+        slope_over_r += ((1.0 - fade) * 0.5 * slope + by_closeness * other_slope) / sqrt(square);
         add_pair(system, centre->atom, neighbour, vector, slope_over_r);
     }
 }
