@@ -118,6 +118,5 @@ def automatic_repulsion(equations, starts):
     limits = {
         symbol: (equations.density_range, max(_DENSITY_MARGIN * largest, _LEAST_LIMIT))
         for symbol, largest in equations.largest_densities.items()
-        if largest > 0.0
     }
-    return repulsion, limits or None
+    return repulsion, limits
