@@ -93,10 +93,11 @@ _FOUR_BODY = tuple(
     )
 )
 
-# Decay constants, over the shortest distance, of the exponentials that go with the Gaussians of pairs and of
-# densities. One of them is a whole repulsion, for which Gaussians need several terms that cancel each other.
+# Decay constants of the exponentials that go with the Gaussians of pairs and of densities, over the shortest
+# distance or a third of the cutoff, whichever is longer: steeper ones would be of no size at most distances.
+# One of them is a whole repulsion, for which Gaussians need several terms that cancel each other.
 _PAIR_DECAYS = (3.0, 5.0, 7.0, 10.0)
-_DENSITY_DECAYS = (2.0, 4.0, 6.0)
+_DENSITY_DECAYS = (2.0, 4.0)
 # Fewer Gaussians than these go without exponentials.
 _LEAST_WITH_DECAYS = 4
 
@@ -320,8 +321,8 @@ def _rounded(value, digits):
     return float(f"{value:.{digits}g}")
 
 
-def _exponentials(decays, first):
-    return Slater(powers=[0.0], zeta=[_rounded(decay / first, 5) for decay in decays])
+def _exponentials(decays, first, cutoff):
+    return Slater(powers=[0.0], zeta=[_rounded(decay / max(first, cutoff / 3.0), 5) for decay in decays])
 
 
 def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0, decays=()):
@@ -330,7 +331,7 @@ def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, l
         parameters = {name: value for name, value in rung.items() if name != "grids"}
         radial = [_gaussians(count, first, reach, max(width, least_width)) for count, width in rung["grids"]]
         if decays and max(count for count, _ in rung["grids"]) >= _LEAST_WITH_DECAYS:
-            radial.append(_exponentials(decays, first))
+            radial.append(_exponentials(decays, first, reach))
         interaction = kind(radial, cutoff=cutoff, **parameters)
         if count_columns(n_species, interaction) <= budget:
             return interaction

@@ -1102,8 +1102,10 @@ def test_export_of_the_core_repulsion(name, tmp_path):
     atoms, cutoff, cell = structures()[name]
     d = neighbor_list("d", cell, cutoff)
     pairs = itertools.combinations_with_replacement(sorted(set(cell.symbols)), 2)
-    middle = float(np.median(d))
-    potential = beyond(exportable(cell, cutoff), {pair: (0.4 * middle, 1.003 * middle) for pair in pairs})
+    # Some pairs are within; none is closer than 0.9 of it, below which atoms bind nothing.
+    outer = 1.09 * float(d.min())
+    potential = beyond(exportable(cell, cutoff), {pair: (0.4 * outer, outer) for pair in pairs})
+    assert abs(potential.energy(cell) - beyond(potential).energy(cell)) > 0.1
     order = sorted(set(atoms.symbols), reverse=True)
     path = export(potential, tmp_path / "stock", order)
     assert_agrees(evaluate(tmp_path, atoms, order, [f"include {path}"]), potential, atoms, 1e-7)

@@ -275,17 +275,18 @@ def test_fit_checks_itself_on_few_structures(monkeypatch):
 
     monkeypatch.setattr(Potential, "evaluate", counted)
     structures = trimers(10)
-    PLIPRegressor(PLIPDescriptors(cutoff=4.0)).fit(structures, sample_weight=[0.0] + [1.0] * 9)
+    weights = [0.0] + [1.0] * 9
+    PLIPRegressor(PLIPDescriptors(cutoff=4.0), repulsion=None).fit(structures, sample_weight=weights)
     assert [len(atoms) for atoms in seen] == [3, 3, 3]
     assert not any(np.array_equal(atoms.positions, structures[0].positions) for atoms in seen)
     seen.clear()
-    PLIPRegressorCV(PLIPDescriptors(cutoff=4.0), max_terms=5, cv=2).fit(structures)
+    PLIPRegressorCV(PLIPDescriptors(cutoff=4.0), max_terms=5, cv=2, repulsion=None).fit(structures)
     assert [len(atoms) for atoms in seen] == [3, 3, 3]
     seen.clear()
     large = [labelled(bulk("Cu", cubic=True) * (3, 3, n), EMT()) for n in (4, 3)]
     for atoms in large:
         atoms.calc.results["forces"] = np.random.default_rng(0).normal(size=(len(atoms), 3))
-    PLIPRegressor(PLIPDescriptors(cutoff=3.0)).fit(large)
+    PLIPRegressor(PLIPDescriptors(cutoff=3.0), repulsion=None).fit(large)
     assert [len(atoms) for atoms in seen] == [108]
 
 
