@@ -72,3 +72,7 @@ def inside_and_outside(atoms, cutoff):
         {pair: (0.4 * middle, 1.003 * middle) for pair in pairs},
         {symbol: (reach, limit) for symbol in potential.species},
     )
+
+
+def energy_of(atoms):
+    return atoms.get_potential_energy()

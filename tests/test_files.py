@@ -90,7 +90,7 @@ def test_a_new_file_has_the_permissions_that_the_user_set(tmp_path):
             if hasattr(os, "O_TMPFILE"):
                 del os.O_TMPFILE
     """
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
     for way in ("nameless", "named"):
         for mask in (0o022, 0o077, 0o007):
             assert mode(tmp_path / f"{way}{mask}") == 0o666 & ~mask
@@ -166,7 +166,7 @@ def killed_while_writing(path):
     code = "import time; from plip._files import write_whole\n"
     code += f"with write_whole({str(path)!r}) as file:\n"
     code += " file.write('x' * 100000); file.flush(); print('here', flush=True); time.sleep(60)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE)
     process.stdout.readline()
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -1,6 +1,7 @@
 """The check of a potential after its fit: what it finds, what it passes, and that passed ones simulate."""
 
 import itertools
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -231,23 +232,19 @@ def test_carbon_interstitial_relaxes_to_a_bond(silicon_carbide):
 # ------------------------------------------------------------------ the command line
 
 
-@pytest.fixture(scope="module")
-def unsafe(tmp_path_factory):
-    """A file of labels with which no fit can be safe: the closer, the better."""
-    folder = tmp_path_factory.mktemp("unsafe")
-    structures = []
-    for length in np.linspace(3.2, 4.2, 12):
-        atoms = bulk("Cu", a=length, cubic=True)
-        atoms.rattle(0.03, seed=int(100 * length))
-        atoms.calc = SinglePointCalculator(atoms, energy=-20.0 * (4.2 - length) * len(atoms))
-        structures.append(atoms)
-    write(folder / "train.xyz", structures, format="extxyz")
-    return str(folder / "train.xyz")
+@pytest.fixture
+def copper_file(copper_structures, tmp_path):
+    path = tmp_path / "train.xyz"
+    write(path, copper_structures, format="extxyz")
+    return str(path)
 
 
-def test_an_unsafe_potential_is_not_written(unsafe, tmp_path, capsys):
+def test_an_unsafe_potential_is_not_written(copper_file, tmp_path, capsys, monkeypatch):
+    finding = Finding("collapse", "Cu at 5,000 K, after 10 fs: atoms come as close as 0.1 A")
+    report = SafetyReport((finding,), MappingProxyType({"steps at 5,000 K": 10}))
+    monkeypatch.setattr(Potential, "check_safety", lambda self, structures=None: report)
     output = tmp_path / "model.json"
-    command = ["fit", unsafe, "-o", str(output), "--max-terms", "8", "-q", "--no-plot"]
+    command = ["fit", copper_file, "-o", str(output), "--preset", "fast", "--terms", "8", "-q", "--no-plot"]
     assert main(command) == 2
     captured = capsys.readouterr()
     assert not output.exists()

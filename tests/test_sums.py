@@ -123,4 +123,4 @@ def test_a_copied_process_does_not_wait_for_threads_that_it_does_not_have():
             _sums._limit.lock.release()
         assert os.waitpid(child, 0)[1] == 0
     """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
