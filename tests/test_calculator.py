@@ -22,7 +22,7 @@ from ase.filters import FrechetCellFilter
 from ase.md.nptberendsen import NPTBerendsen
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import BFGS
-from sample_potentials import energy_of, interactions, make_potential, sample_potential
+from sample_potentials import energy_after_a_move, energy_of, interactions, make_potential, sample_potential
 from sample_structures import sample
 
 from plip._terms import build_terms
@@ -101,11 +101,6 @@ def test_any_integer_is_a_number_of_threads(number):
     potential = sample_potential(sample("small cell")[0], cutoff, n_terms=5)
     atoms.calc = potential.calculator(n_threads=number, skin=np.float32(0.25))
     assert atoms.get_potential_energy() == potential.calculator(skin=0.25).get_potential_energy(atoms)
-
-
-def energy_after_a_move(atoms):
-    atoms.positions[0] += 0.05
-    return atoms.get_potential_energy()
 
 
 def through_joblib(thing):
