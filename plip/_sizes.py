@@ -66,6 +66,8 @@ class Counts:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
+# A function that overflows is of no size that a fit could use: its column is left out.
+@np.errstate(over="ignore", invalid="ignore")
 def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     """What one unit of each term gives in typical surroundings, as energy per atom and as force.
 
