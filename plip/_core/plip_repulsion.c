@@ -1,10 +1,11 @@
-/* What replaces the learned functions outside the data: core repulsion of pairs, and a limit of the density.
+/* What replaces the learned functions outside the data: core repulsion of pairs, and the end of binding for
+ * crowded atoms.
  *
  * Pairs. Below `outer`, a little below the shortest distance in the data, the learned functions see a pair as if it were hardly
  * closer than that, g(reach(r)), and fade out towards `inner`; the screened repulsion of nuclei takes over:
  * Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985).
  *
- * Density. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded, and
+ * Surroundings. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded, and
  * y = CLOSENESS sum over neighbours closer than r_c = 0.9 outer of (1 - r / r_c)^3 how closely. Beyond
  * `limit`, a little above the largest n in the data, with x = log(n / limit), else x = 0, the energy of the atom is
  *     e0 + D L + (1 - D) T S(L) + R + STIFFNESS x^EXPONENT,
