@@ -83,7 +83,7 @@ EXTENSIONS = [
     ),
     # One source, built once per instruction set; `plip._kernels` picks one at run time.
     *[kernel(name) for name in (("_avx512", "_avx2") if IS_X86_64 else ()) + ("_baseline",)],
-    Extension("plip._blas", ["plip/_blas.pyx"]),
+    Extension("plip._core._blas", ["plip/_core/_blas.pyx"]),
     Extension("plip._kernels._cpu", ["plip/_kernels/_cpu.pyx"]),
 ]
 

@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
-from plip._structures import has_full_cell
-from plip.potential import check_atoms, find_pairs
+from plip._structures._checks import has_full_cell
+from plip._structures._evaluation import check_atoms, find_pairs
 
 __all__ = ["PLIPCalculator"]
 

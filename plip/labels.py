@@ -10,8 +10,8 @@ import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
-from plip._neighbors import find_neighbors
-from plip._structures import describe, has_full_cell
+from plip._structures._checks import describe, has_full_cell
+from plip._structures._neighbors import find_neighbors
 
 __all__ = [
     "STRESS_UNITS",

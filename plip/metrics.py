@@ -5,6 +5,7 @@ The scorers `neg_energy_rmse` and `neg_force_rmse` go into ``scoring=`` of ``Gri
 """
 
 import copy
+import warnings
 
 import numpy as np
 import sklearn
@@ -13,11 +14,12 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from plip._core import Core
-from plip._structures import check_structures
+from plip._structures._checks import check_structures
+from plip._structures._evaluation import check_atoms, find_pairs
 from plip.labels import TARGETS, Labels, NoLabels, read_labels
-from plip.potential import check_atoms, find_pairs
 
 __all__ = [
+    "Evaluation",
     "UNITS",
     "RMSEScorer",
     "cancellation",
@@ -33,6 +35,8 @@ __all__ = [
 
 # Units of `errors` and `error_summary`.
 UNITS = {"energy": "meV/atom", "force": "eV/A", "stress": "GPa"}
+# eV/atom, eV/A and GPa. Extended XYZ files keep eight decimals of forces.
+_ROUNDING = 1e-7
 
 
 def energy_r2(y_true, y_pred, composition, sample_weight=None):
@@ -248,6 +252,104 @@ def read_groups(X, key=None):
     if all(name is None for name in names):
         return None
     return np.array(["(no group)" if name is None else str(name) for name in names])
+
+
+class Evaluation:
+    """Labels of structures beside what a potential predicts for them.
+
+    Parameters
+    ----------
+    potential : Potential
+        The potential.
+    X : sequence of n ase.Atoms
+        Structures with labels attached.
+    groups : (n,) array of str, or None, default=None
+        Group of each structure; None takes those of `plip.metrics.read_groups`.
+    labels : Labels or None, default=None
+        The labels, if they have been read before.
+
+    Attributes
+    ----------
+    structures : list of n ase.Atoms
+        The structures.
+    n_atoms : (n,) int
+        Number of atoms of each structure.
+    groups : (n,) str or None
+        Group of each structure, None if no structure has one.
+    reference, predicted : Labels
+        The labels, and the predictions of those targets that are labelled.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing or not valid, see `plip.labels.read_labels`.
+
+    Warns
+    -----
+    UserWarning
+        As in `plip.labels.read_labels`; and if the labels are what the potential predicts, to all digits.
+    """
+
+    def __init__(self, potential, X, groups=None, labels=None):
+        X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
+        self.structures = X
+        self.n_atoms = np.array([len(atoms) for atoms in X])
+        self.groups = read_groups(X) if groups is None else groups
+        self.reference = labels = read_labels(X, purpose="to compare with") if labels is None else labels
+        forces, stress = labels.forces is not None, labels.stress is not None
+        results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
+        self.predicted = Labels(
+            energy=np.array([result["energy"] for result in results]),
+            forces=[result["forces"] for result in results] if forces else None,
+            stress=np.array([result["stress"] for result in results]) if stress else None,
+            sample_weight=labels.sample_weight,
+        )
+        if self._agrees():
+            warnings.warn(
+                "labels and predictions agree in all digits that files have: these labels seem to have been "
+                "computed by this potential, and the errors say nothing about its accuracy",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _agrees(self):
+        """Whether labels are predictions read back from a file: all alike, and forces that are not zero."""
+        if self.reference.forces is None or not self.parity("force")[0].any():
+            return False
+        return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
+
+    @property
+    def n_labels(self):
+        """Number of labels, a dict by target: "energy", "force" and "stress" (components), if present."""
+        return {target: self.parity(target)[0].size for target in UNITS if self._labels(target) is not None}
+
+    def _labels(self, target):
+        return getattr(self.reference, {"force": "forces"}.get(target, target))
+
+    def parity(self, target):
+        """Reference and predicted values of a target that is present.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "stress"}
+            Energies per atom (eV/atom), force components (eV/A) or stress components (GPa).
+
+        Returns
+        -------
+        reference, predicted : (m,) float64
+        """
+        rows = np.flatnonzero(self.reference.present({"stress": "virial"}.get(target, target)))
+        both = (self.reference, self.predicted)
+        if target == "energy":
+            return tuple((labels.energy / self.n_atoms)[rows] for labels in both)
+        if target == "force":
+            return tuple(np.concatenate([labels.forces[row] for row in rows]).ravel() for labels in both)
+        return tuple(labels.stress[rows].ravel() / GPa for labels in both)
+
+    def errors(self, group=None):
+        """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
+        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
 
 
 class RMSEScorer:

@@ -1,20 +1,14 @@
 """Errors and contents of a potential as text."""
 
 import textwrap
-import warnings
 
 import numpy as np
-from ase.units import GPa
 
-from plip._structures import check_structures
-from plip.labels import Labels, read_labels
-from plip.metrics import UNITS, cancellation, errors, read_groups
+from plip.metrics import UNITS, Evaluation, cancellation
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
 INTERACTIONS = ("two-body", "three-body", "N-body", "four-body")
-# eV/atom, eV/A and GPa. Extended XYZ files keep eight decimals of forces.
-_ROUNDING = 1e-7
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
@@ -22,104 +16,6 @@ WIDTH = 100
 _SIZES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
 # Structures whose cancellation is computed, at most.
 _SAMPLE = 50
-
-
-class Evaluation:
-    """Labels of structures beside what a potential predicts for them.
-
-    Parameters
-    ----------
-    potential : Potential
-        The potential.
-    X : sequence of n ase.Atoms
-        Structures with labels attached.
-    groups : (n,) array of str, or None, default=None
-        Group of each structure; None takes those of `plip.metrics.read_groups`.
-    labels : Labels or None, default=None
-        The labels, if they have been read before.
-
-    Attributes
-    ----------
-    structures : list of n ase.Atoms
-        The structures.
-    n_atoms : (n,) int
-        Number of atoms of each structure.
-    groups : (n,) str or None
-        Group of each structure, None if no structure has one.
-    reference, predicted : Labels
-        The labels, and the predictions of those targets that are labelled.
-
-    Raises
-    ------
-    ValueError
-        If labels are missing or not valid, see `plip.labels.read_labels`.
-
-    Warns
-    -----
-    UserWarning
-        As in `plip.labels.read_labels`; and if the labels are what the potential predicts, to all digits.
-    """
-
-    def __init__(self, potential, X, groups=None, labels=None):
-        X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
-        self.structures = X
-        self.n_atoms = np.array([len(atoms) for atoms in X])
-        self.groups = read_groups(X) if groups is None else groups
-        self.reference = labels = read_labels(X, purpose="to compare with") if labels is None else labels
-        forces, stress = labels.forces is not None, labels.stress is not None
-        results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
-        self.predicted = Labels(
-            energy=np.array([result["energy"] for result in results]),
-            forces=[result["forces"] for result in results] if forces else None,
-            stress=np.array([result["stress"] for result in results]) if stress else None,
-            sample_weight=labels.sample_weight,
-        )
-        if self._agrees():
-            warnings.warn(
-                "labels and predictions agree in all digits that files have: these labels seem to have been "
-                "computed by this potential, and the errors say nothing about its accuracy",
-                UserWarning,
-                stacklevel=2,
-            )
-
-    def _agrees(self):
-        """Whether labels are predictions read back from a file: all alike, and forces that are not zero."""
-        if self.reference.forces is None or not self.parity("force")[0].any():
-            return False
-        return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
-
-    @property
-    def n_labels(self):
-        """Number of labels, a dict by target: "energy", "force" and "stress" (components), if present."""
-        return {target: self.parity(target)[0].size for target in DIGITS if self._labels(target) is not None}
-
-    def _labels(self, target):
-        return getattr(self.reference, {"force": "forces"}.get(target, target))
-
-    def parity(self, target):
-        """Reference and predicted values of a target that is present.
-
-        Parameters
-        ----------
-        target : {"energy", "force", "stress"}
-            Energies per atom (eV/atom), force components (eV/A) or stress components (GPa).
-
-        Returns
-        -------
-        reference, predicted : (m,) float64
-        """
-        rows = np.flatnonzero(self.reference.present({"stress": "virial"}.get(target, target)))
-        both = (self.reference, self.predicted)
-        if target == "energy":
-            return tuple((labels.energy / self.n_atoms)[rows] for labels in both)
-        if target == "force":
-            return tuple(np.concatenate([labels.forces[row] for row in rows]).ravel() for labels in both)
-        return tuple(labels.stress[rows].ravel() / GPa for labels in both)
-
-    def errors(self, group=None):
-        """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
-        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
-        return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
 
 
 def fit_report(model, evaluations, n_strongest=10):

@@ -11,8 +11,8 @@ from ase import Atom, Atoms, units
 from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
-from plip._structures import check_structures
-from plip.potential import check_cell, find_pairs
+from plip._structures._checks import check_structures
+from plip._structures._evaluation import check_cell, find_pairs
 
 __all__ = ["Finding", "SafetyReport", "check_safety"]
 

@@ -56,7 +56,7 @@ def plugin(tmp_path_factory):
         pytest.skip("LAMMPS is not installed")
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         pytest.skip("no C++ compiler")
-    from plip.lammps import PLUGIN, build_plugin
+    from plip.lammps._plugin import PLUGIN, build_plugin
 
     run = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -475,7 +475,7 @@ _POTENTIALS = {}
 
 def hand_potential(number):
     """A potential made by hand, from a few that are kept."""
-    from plip._terms import build_terms
+    from plip.interactions._terms import build_terms
     from plip.potential import Potential
 
     if number not in _POTENTIALS:

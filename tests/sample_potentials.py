@@ -7,8 +7,8 @@ import numpy as np
 import oracle
 from ase.neighborlist import neighbor_list
 
-from plip._terms import build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.interactions._terms import build_terms
 from plip.potential import Potential
 from plip.radial import Gaussian, Power, Slater
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
 
-from plip._angular import HARMONICS, MONOMIALS, angular_tables, legendre_of_powers
+from plip.descriptors._angular import HARMONICS, MONOMIALS, angular_tables, legendre_of_powers
 
 DEGREE = 9
 

@@ -25,9 +25,9 @@ from ase.optimize import BFGS
 from sample_potentials import energy_after_a_move, energy_of, interactions, make_potential, sample_potential
 from sample_structures import sample
 
-from plip._terms import build_terms
 from plip.calculator import PLIPCalculator
 from plip.interactions import TwoBody
+from plip.interactions._terms import build_terms
 from plip.potential import Potential
 from plip.radial import LennardJones
 

@@ -18,8 +18,8 @@ from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from plip import PLIPDescriptors, PLIPRegressorCV, load_potential
-from plip._data import Data, split
 from plip.cli import main
+from plip.cli._data import Data, split
 from plip.datasets import load_silicon_carbide
 from plip.metrics import error_summary
 from plip.plotting import parity_plot
@@ -793,7 +793,7 @@ def test_version(capsys):
 def test_without_matplotlib(files, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    monkeypatch.setattr("plip.cli.find_spec", lambda name: None)
+    monkeypatch.setattr("plip.cli._commands.find_spec", lambda name: None)
     settings = [setting for setting in SMALL if setting != "--no-plot"]
     target = tmp_path / "model.json"
     assert main(["fit", files["train"], "-o", str(target), *settings]) == 0

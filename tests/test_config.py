@@ -12,9 +12,9 @@ from ase.build import bulk
 
 import plip
 from plip import _kernels
-from plip._design import Design, StructureDesign
-from plip._terms import build_terms
+from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import ThreeBody
+from plip.interactions._terms import build_terms
 from plip.radial import Gaussian
 
 

@@ -18,8 +18,8 @@ from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, samp
 from scipy.spatial.transform import Rotation
 
 from plip import PLIPDescriptors
-from plip._design import Design, StructureDesign
 from plip._kernels import INSTRUCTION_SETS
+from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian, LogNormal, Power, Slater, StillingerWeber
 

@@ -26,11 +26,11 @@ from bad_files import BAD_FILES, GOOD_FILES
 from sample_potentials import beyond, inside_and_outside, interactions, make_potential, sample_potential
 from sample_structures import sample
 
+import plip.lammps._plugin as plip_lammps
 from plip import Potential, load_potential
-from plip import lammps as plip_lammps
-from plip._terms import build_terms
 from plip.cli import main
 from plip.interactions import NBody, TwoBody
+from plip.interactions._terms import build_terms
 from plip.lammps import BuildError, build_plugin, export, plugin_folder
 from plip.radial import Gaussian, LennardJones, Power
 
@@ -971,7 +971,7 @@ def test_other_libraries_are_refused(cache):
 
 
 def copy_of_sources(monkeypatch, folder):
-    shutil.copytree(plip_lammps.SOURCES, folder, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    shutil.copytree(plip_lammps.SOURCES, folder, ignore=shutil.ignore_patterns("*.so", "*.py", "__pycache__"))
     monkeypatch.setattr(plip_lammps, "SOURCES", folder)
 
 
@@ -979,18 +979,18 @@ def included(path, found):
     """The file and those of plip that it includes."""
     found.add(path)
     for name in re.findall(r'^ *# *include +"([^"]+)"', path.read_text(), re.MULTILINE):
-        for header in (path.parent / name, plip_lammps.SOURCES / name):
+        for header in (path.parent / name, plip_lammps.SOURCES / "_core" / name):
             if header.exists() and header not in found:
                 included(header, found)
     return found
 
 
 def test_name_of_the_folder_knows_every_source(monkeypatch, tmp_path):
-    copy_of_sources(monkeypatch, tmp_path / "core")
+    copy_of_sources(monkeypatch, tmp_path / "sources")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     files = set()
     for name in (*plip_lammps.C_FILES, plip_lammps.CPP_FILE):
-        included(tmp_path / "core" / name, files)
+        included(tmp_path / "sources" / name, files)
     assert {"plip_core.h", "plip_kernel.h", "plip_plan.h", "plip_core.c"} <= {path.name for path in files}
     names = {plugin_folder()}
     for path in sorted(files):

@@ -8,7 +8,7 @@ from ase.neighborlist import neighbor_list
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
-from plip._neighbors import find_neighbors
+from plip._structures._neighbors import find_neighbors
 
 
 def species_of(atoms):

@@ -131,7 +131,7 @@ def test_reference_energies_have_least_norm_for_one_composition(structures, desc
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_bits_do_not_depend_on_workers(structures, descriptors, n_jobs, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
     one = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=1).problem(2.0, 1.0, 0.5)
     many = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=n_jobs).problem(2.0, 1.0, 0.5)
     assert np.array_equal(one.gram, many.gram)
@@ -155,7 +155,7 @@ def test_bits_do_not_depend_on_blas_threads(structures, descriptors):
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
 def test_every_backend_gives_the_same_bits(structures, descriptors, monkeypatch, tmp_path, backend):
     """Also one that gives lists alone; several batches of several chunks, with and without memory."""
-    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 8)
+    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 8)
     here = NormalEquations.from_structures(structures * 3, descriptors)
     for memory in (None, str(tmp_path), str(tmp_path)):
         with joblib.parallel_config(backend=backend, n_jobs=2):
@@ -175,7 +175,7 @@ def assert_same_bits(a, b):
 
 def test_fits_at_the_same_time_give_the_same_bits(structures, descriptors, monkeypatch):
     """Threads that begin and end at different times, each with as many structures as its number."""
-    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
     alone = [NormalEquations.from_structures(structures[:n], descriptors) for n in range(3, 9)]
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(3) as pool:
         before = threadpool_info()
@@ -210,7 +210,7 @@ def test_parts_add_up_and_can_be_taken_out(structures, descriptors):
 
 
 def test_generator_gives_the_same_sums(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
     whole = NormalEquations.from_structures(structures, descriptors)
     assert_same(whole, NormalEquations.from_structures((atoms for atoms in structures), descriptors))
     with pytest.raises(TypeError, match="generator"):
@@ -224,14 +224,14 @@ def test_generator_of_structures_of_which_some_lack_labels(structures, descripto
     """The first two structures have no energy, so that the first batch may know no reference."""
     take_labels_away(structures)
     del structures[0].calc.results["energy"]
-    monkeypatch.setattr("plip.normal_equations._BATCH", first_batch)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", first_batch)
     whole = NormalEquations.from_structures(structures, descriptors)
     assert whole.n_rows["energy"] == 4
     assert_same(whole, NormalEquations.from_structures(iter(structures), descriptors))
 
 
 def test_generator_with_a_batch_without_labels(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
     for atoms in structures[3:6]:
         atoms.calc = None
     with pytest.warns(UserWarning, match=r"structure 3 .* and 2 others: no label"):
@@ -261,7 +261,7 @@ def meet(atoms):
 
 @pytest.mark.parametrize("spoil", [spoil_label, spoil_position, empty, meet])
 def test_errors_count_within_the_whole_generator(structures, descriptors, monkeypatch, spoil):
-    monkeypatch.setattr("plip.normal_equations._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
     spoil(structures[7])
     for X in (structures, iter(structures)):
         with pytest.raises(ValueError, match="^structure 7"):
@@ -314,7 +314,7 @@ def test_file_of_something_else_is_refused(tmp_path):
 
 def test_large_structure_is_split_into_blocks(structures, descriptors, monkeypatch):
     whole = NormalEquations.from_structures(structures, descriptors)
-    monkeypatch.setattr("plip._sums._BLOCK_ROWS", 7)
+    monkeypatch.setattr("plip.normal_equations._sums._BLOCK_ROWS", 7)
     assert_same(whole, NormalEquations.from_structures(structures, descriptors))
 
 
@@ -344,7 +344,7 @@ def test_weights_of_the_targets(structures, descriptors, tmp_path, products):
 
 @pytest.mark.parametrize("products", [False, True])
 def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, monkeypatch, products):
-    import plip._storage as storage
+    import plip.normal_equations._row_cache as storage
 
     calls = []
     original = storage.StructureDesign
@@ -382,7 +382,7 @@ def test_stress_may_be_given_for_a_part(structures, descriptors):
 
 
 def test_many_columns_warn_of_memory(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._MANY_COLUMNS", 10)
+    monkeypatch.setattr("plip.normal_equations._structures._MANY_COLUMNS", 10)
     with pytest.warns(UserWarning, match="GB"):
         NormalEquations.from_structures(structures, descriptors)
 
@@ -408,7 +408,7 @@ def shortest_by_ase(structures, cutoff):
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_shortest_distances_of_each_pair_of_species(structures, descriptors, tmp_path, monkeypatch, memory):
-    monkeypatch.setattr("plip.normal_equations._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
     memory = str(tmp_path / "memory") if memory else None
     close = labelled(bulk("SiC", "zincblende", a=3.0), np.random.default_rng(0))
     structures = [close, *structures]

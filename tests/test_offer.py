@@ -11,11 +11,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
-from plip._neighbors import find_neighbors
-from plip._offer import OFFERS, automatic_interactions, count_columns, shortest_distance
-from plip._terms import build_terms
+from plip._structures._neighbors import find_neighbors
 from plip.datasets import load_silicon_carbide
+from plip.descriptors._automatic import shortest_distance
 from plip.interactions import FourBody, ThreeBody, TwoBody
+from plip.interactions._presets import OFFERS, automatic_interactions, count_columns
+from plip.interactions._terms import build_terms
 from plip.radial import Gaussian, Slater
 from plip.solvers import omp_path
 

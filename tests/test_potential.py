@@ -17,8 +17,8 @@ from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, sample, switch_radius
 
 from plip import Potential, load_potential
-from plip._terms import Term, build_terms
 from plip.interactions import NBody, TwoBody
+from plip.interactions._terms import Term, build_terms
 from plip.radial import Gaussian, LennardJones, Power
 
 # Central differences of fourth order with this step (A, or strain) have truncation and rounding errors of

@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import plip._storage as storage
+import plip.normal_equations._row_cache as storage
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential, load_potential
 from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody, ThreeBody, TwoBody
@@ -510,7 +510,7 @@ def test_bad_structures_are_named_before_any_work(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("descriptors were computed before the structures were checked")
 
-    monkeypatch.setattr("plip.normal_equations.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._structures.chunk_sums", no_work)
     train = [atoms.copy() for atoms in silicon_carbide[0][:6]]
     for atoms, source in zip(train, silicon_carbide[0], strict=False):
         atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
@@ -1075,7 +1075,7 @@ def test_isolated_atoms_that_are_missing(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("the structures were added up before")
 
-    monkeypatch.setattr("plip.normal_equations.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._structures.chunk_sums", no_work)
     crystal = bulk("C", a=3.0, crystalstructure="sc")
     crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
     train = [*silicon_carbide[0][:6], lone_atom("Si", -0.8), crystal]

@@ -16,9 +16,9 @@ from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip._core import Core
-from plip._repulsion import automatic_repulsion
+from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
-from plip.potential import check_atoms, find_pairs
+from plip.regressor._repulsion import automatic_repulsion
 from plip.report import Evaluation, fit_report
 
 # Parts of the way between the distances on which the repulsion takes over and the functions fade out, how

@@ -10,8 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential
-from plip._sizes import natural_sizes
 from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.normal_equations._sizes import natural_sizes
 from plip.radial import Gaussian, Power
 from plip.regressor import FitError
 from plip.solvers import SOLVERS, residual_squares
@@ -258,7 +258,7 @@ def test_fit_refuses_coefficients_of_rounding(monkeypatch, as_stream):
     descriptors = PLIPDescriptors(cutoff=4.0, two_body=None, n_body=None)
     names = ("_ROUNDING", "_LEAST_TOUCHED", "_SIZE_RIDGE")
     for name in names:
-        monkeypatch.setattr(f"plip.normal_equations.{name}", 0.0)
+        monkeypatch.setattr(f"plip.normal_equations._problem.{name}", 0.0)
     model = PLIPRegressor(descriptors, solver="ridge", alpha=0.0, max_terms=None)
     with pytest.raises(FitError, match=r"structure \d+ \(H2O\).* differ"):
         model.fit(iter(structures) if as_stream else structures)

@@ -8,12 +8,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, LassoLars
 from threadpoolctl import threadpool_limits
 
-from plip import solvers
 from plip.solvers import (
     SOLVERS,
     LinearProblem,
     Path,
     PathError,
+    _lasso,
+    _paths,
     adaptive_lasso_path,
     lasso_lars_path,
     omp_path,
@@ -25,6 +26,8 @@ from plip.solvers import (
     ridge_path,
     solve,
 )
+from plip.solvers._selection import Replacement
+from plip.solvers._tableau import Tableau
 
 # The ridge that all solvers put on the scaled diagonal, documented in each of them.
 RIDGE = 1e-8
@@ -179,7 +182,7 @@ def test_lasso_alpha_below_the_resolution_of_scikit_learn():
 def test_adaptive_lasso_weighs_by_a_ridge_solution():
     X, y, _ = random_problem()
     problem = make_problem(X, y)
-    ridge = ridge_path(problem, [solvers._ADAPTIVE_RIDGE]).coefs[0] * problem.scales
+    ridge = ridge_path(problem, [_paths._ADAPTIVE_RIDGE]).coefs[0] * problem.scales
     size = np.abs(ridge) / np.abs(ridge).mean()
     violation, largest = optimality_violation(problem, adaptive_lasso_path(problem, 1e-4), size=size)
     assert violation <= OPTIMALITY * largest
@@ -203,13 +206,13 @@ def test_lasso_fails_loudly_where_it_cannot_reach_alpha():
 
 
 def test_lasso_is_checked(monkeypatch):
-    knots = solvers._lasso_knots
+    knots = _lasso._lasso_knots
 
     def wrong(*arguments):
         alphas, coefs = knots(*arguments)
         return alphas, coefs * (1 + 1e-5)
 
-    monkeypatch.setattr(solvers, "_lasso_knots", wrong)
+    monkeypatch.setattr(_lasso, "_lasso_knots", wrong)
     with pytest.raises(PathError, match="could not be followed"):
         lasso_lars_path(make_problem(*random_problem()[:2]), 1e-3)
 
@@ -355,7 +358,7 @@ def test_replacement_is_better_than_greed_on_nearly_dependent_columns(seed):
 def test_shrinking_again_finds_better_models_than_growing_alone(monkeypatch):
     problem = make_problem(*overlapping_gaussians(80, 3.0))
     both = replacement_path(problem, max_terms=30)
-    monkeypatch.setattr(solvers.Replacement, "shrink", lambda self, models: None)
+    monkeypatch.setattr(Replacement, "shrink", lambda self, models: None)
     growing = replacement_path(problem, max_terms=30)
     ratio = residual_squares(both.coefs, problem) / residual_squares(growing.coefs, problem)
     assert (ratio[:31] < 1 + 1e-9).all()
@@ -375,7 +378,7 @@ def test_replacement_among_very_many_columns_uses_those_that_forward_selection_p
 
 def test_tableau_does_not_drift():
     gram, moment = scaled_normal_equations(make_problem(*overlapping_gaussians(60, 4.0)))
-    tableau = solvers.Tableau(gram, moment)
+    tableau = Tableau(gram, moment)
     for k in np.random.default_rng(0).integers(60, size=2099):
         tableau.pivot(k)
     kept = np.flatnonzero(tableau.active)

@@ -13,7 +13,8 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import plip
-from plip import NormalEquations, PLIPDescriptors, _storage
+import plip.normal_equations._row_cache as _storage
+from plip import NormalEquations, PLIPDescriptors
 from plip.interactions import ThreeBody, TwoBody
 from plip.radial import Gaussian
 
@@ -55,7 +56,9 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(_storage, "StructureDesign", counted)
     # Fits without a cache do not count.
-    monkeypatch.setattr("plip.normal_equations.direct", lambda design, atoms, *_: original(design, atoms))
+    monkeypatch.setattr(
+        "plip.normal_equations._structures.direct", lambda design, atoms, *_: original(design, atoms)
+    )
     return calls
 
 
@@ -162,11 +165,11 @@ def test_builds_differ_by_instruction_set_and_by_source(monkeypatch, tmp_path):
     assert len({_storage._build(name) for name in names}) == len(names)
     before = _storage._build.__wrapped__(names[0])
     assert before == _storage._build.__wrapped__(names[0])
-    import plip._neighbors
+    import plip._structures._neighbors as neighbors
 
     changed = tmp_path / "changed.py"
-    changed.write_bytes(Path(plip._neighbors.__file__).read_bytes() + b"\n")
-    monkeypatch.setattr(plip._neighbors, "__file__", str(changed))
+    changed.write_bytes(Path(neighbors.__file__).read_bytes() + b"\n")
+    monkeypatch.setattr(neighbors, "__file__", str(changed))
     assert _storage._build.__wrapped__(names[0]) != before
 
 
@@ -382,7 +385,7 @@ def test_errors_of_a_structure_stay_what_they_are(structures, tmp_path):
 
 
 def test_it_goes_to_other_processes(structures, descriptors, tmp_path):
-    from plip._design import Design
+    from plip.descriptors._rows import Design
 
     stored = _storage.Storage(tmp_path, Design(descriptors.terms_, descriptors.species_))
     again = pickle.loads(pickle.dumps(stored))

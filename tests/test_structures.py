@@ -7,13 +7,7 @@ from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
 
 from plip import PLIPDescriptors
-from plip._structures import (
-    _estimate_neighbors,
-    check_structures,
-    describe,
-    errors_of,
-    has_full_cell,
-)
+from plip._structures._checks import _estimate_neighbors, check_structures, describe, errors_of, has_full_cell
 
 CELLS = {
     "cuboid": ([[4, 0, 0], [0, 5, 0], [0, 0, 6]], True),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip._blas import add_row_products
-from plip._sums import Sums, single_blas_thread
+from plip._core._blas import add_row_products
+from plip.normal_equations._sums import Sums, single_blas_thread
 
 
 def test_rank_k_update_fills_the_lower_triangle_alone():
@@ -111,7 +111,7 @@ def test_a_copied_process_does_not_wait_for_threads_that_it_does_not_have():
     """The lock may be held by another thread at the moment of the fork."""
     code = """if True:
         import os, signal
-        from plip import _sums
+        import plip.normal_equations._sums as _sums
         with _sums.single_blas_thread():
             _sums._limit.lock.acquire()
             child = os.fork()

@@ -8,8 +8,8 @@ import pickle
 import oracle
 import pytest
 
-from plip._terms import Term, build_terms
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.interactions._terms import Term, build_terms
 from plip.radial import Gaussian, LennardJones, Slater
 
 SPECIES = [("Si",), ("O", "Si"), ("H", "O", "Si")]

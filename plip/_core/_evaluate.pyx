@@ -124,7 +124,7 @@ KINDS = {
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
 LARGE = 4096
 BLOCKS = 8
-# Angstrom; see plip._structures.
+# Angstrom; see plip._structures._checks.
 OVERLAP = 1e-3
 # eV.
 cdef double LARGEST_ENERGY = 1e200

@@ -1,7 +1,7 @@
 # Moments of the neighbourhoods, energies of the columns, and their derivative rows.
 #
 # One source, built once per instruction set; plip/_kernels/__init__.py picks one at run
-# time. The equations and the layout of the tables are explained in plip/_plan.py.
+# time. The equations and the layout of the tables are explained in plip/descriptors/_plan.py.
 #
 # Index names: n atom whose rows are made, i centre or neighbour, s and t species,
 # f function set, g group of fields, a function, b field, x Cartesian component.
@@ -56,7 +56,7 @@ cdef extern from "lanes.h" nogil:
     void constant_fields(const pair_fields *g, const double *derivative, isize stride, double *sum,
                          isize step)
 
-# Columns of the table of groups (GROUP_FIELDS of plip/_plan.py).
+# Columns of the table of groups (GROUP_FIELDS of plip/descriptors/_plan.py).
 cdef enum:
     FUNCTION_SET, LOWEST, HIGHEST, STATE, COUNT, OUTER, OWN, MOMENT, SCATTER_BEGIN, SCATTER_END
 
@@ -133,7 +133,7 @@ cdef struct Bucket:
 
 
 cdef class Kernel:
-    """The tables of `plip._plan.build_plan` and the loops that run over them."""
+    """The tables of `plip.descriptors._plan.build_plan` and the loops that run over them."""
 
     cdef readonly int n_terms, n_species, state_size
     cdef int n_sets, n_classes, n_halves, widest_field
@@ -353,7 +353,7 @@ cdef class Kernel:
         Parameters
         ----------
         species_a, first_as, vector_pc, distance_p : arrays
-            As in `plip._neighbors.Neighbors`.
+            As in `plip._structures._neighbors.Neighbors`.
         state : ndarray of float64, shape (n_atoms, state_size)
             Overwritten: moments and coefficients of the fields.
         values : ndarray of float64, shape (n_terms,)
@@ -486,7 +486,7 @@ cdef class Kernel:
         Parameters
         ----------
         species_a, first_as, neighbor_p, vector_pc, distance_p : arrays
-            As in `plip._neighbors.Neighbors`.
+            As in `plip._structures._neighbors.Neighbors`.
         state : ndarray of float64, shape (n_atoms, state_size)
             From `moments_and_values`.
         first_atom : int

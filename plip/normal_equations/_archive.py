@@ -9,12 +9,12 @@ import numpy as np
 from ase.data import atomic_numbers
 
 import plip
-from plip._extent import Extent
 from plip._files import digest_arrays, write_whole
-from plip._sizes import Counts
-from plip._sums import Sums
-from plip.descriptors import descriptors_from_dict, descriptors_to_dict
+from plip.descriptors._extent import Extent
+from plip.descriptors._transformer import descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS
+from plip.normal_equations._sizes import Counts
+from plip.normal_equations._sums import Sums
 
 __all__ = ["read_archive", "write_archive"]
 

@@ -11,14 +11,23 @@ import numpy as np
 from sklearn.utils.validation import check_memory
 
 import plip
-from plip._design import StructureDesign
-from plip._extent import Extent
 from plip._files import digest_arrays
+from plip.descriptors._extent import Extent
+from plip.descriptors._rows import StructureDesign
 
 __all__ = ["Storage", "direct"]
 
 # Modules besides the kernels that decide which numbers the rows of a structure are.
-_SOURCES = ("_angular", "_core._evaluate", "_design", "_extent", "_files", "_neighbors", "_plan", "_storage")
+_SOURCES = (
+    "_core._evaluate",
+    "_files",
+    "_structures._neighbors",
+    "descriptors._angular",
+    "descriptors._extent",
+    "descriptors._plan",
+    "descriptors._rows",
+    "normal_equations._row_cache",
+)
 
 
 def direct(design, atoms, forces, has_stress):

@@ -71,7 +71,7 @@ def find_neighbors(atoms, species_a, n_species, cutoff):
     Parameters
     ----------
     atoms : ase.Atoms
-        Structure, checked by `plip._structures.check_structures`.
+        Structure, checked by `plip._structures._checks.check_structures`.
     species_a : ndarray of int32, shape (n_atoms,)
         Species of each atom, as an index below `n_species`.
     n_species : int

@@ -1,4 +1,4 @@
-"""Potentials in LAMMPS: the plugin with ``pair_style plip``, and export to pair styles that LAMMPS has.
+"""The LAMMPS plugin with ``pair_style plip``, and export to pair styles that LAMMPS has.
 
 This module is imported at every start of LAMMPS (entry point ``lammps.plugins``), so that everything
 heavy is imported only where it is used.
@@ -24,8 +24,12 @@ import plip
 
 __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
-SOURCES = Path(__file__).parent / "_core"
-C_FILES = ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c", "plip_repulsion.c")
+SOURCES = Path(__file__).parents[1]
+INCLUDES = "_core"
+C_FILES = tuple(
+    f"_core/{name}"
+    for name in ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c", "plip_repulsion.c")
+)
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"
 # What LAMMPS loads of its plugin folders.
@@ -114,7 +118,7 @@ def _platform():
 
 def _sources():
     """Every file that the plugin is compiled from."""
-    headers = (*SOURCES.glob("*.h"), *SOURCES.glob("lammps/*.h"))
+    headers = (*SOURCES.glob("_core/*.h"), *SOURCES.glob("lammps/*.h"))
     return [*(SOURCES / name for name in C_FILES), SOURCES / CPP_FILE, *sorted(headers)]
 
 
@@ -226,7 +230,7 @@ def build_plugin(folder=None, compiler=None):
     """
     compiler = _find_compiler(compiler)
     headers = _lammps_headers()
-    includes = [SOURCES, headers]
+    includes = [SOURCES / INCLUDES, headers]
     mpi = _mpi_headers()
     if mpi is not None:
         includes.append(mpi)
@@ -243,7 +247,7 @@ def build_plugin(folder=None, compiler=None):
         work = Path(work)
         objects = []
         for name in C_FILES:
-            objects.append(work / f"{name}.o")
+            objects.append(work / f"{Path(name).stem}.o")
             _run([*compiler, "-x", "c", "-std=gnu11", *options, "-c", SOURCES / name, "-o", objects[-1]])
         objects.append(work / "pair_plip.o")
         versions = [f'-DPLIP_VERSION="{plip.__version__}"', *_lammps_version(headers)]
@@ -355,6 +359,6 @@ def export(potential, folder, species):
     ValueError
         If there is no stock style for some terms, or the species do not fit.
     """
-    from plip._lammps_export import write_styles
+    from plip.lammps._export import write_styles
 
     return write_styles(potential, Path(folder), list(species))

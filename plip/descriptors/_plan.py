@@ -36,7 +36,7 @@ import itertools
 
 import numpy as np
 
-from plip._angular import (
+from plip.descriptors._angular import (
     HARMONICS,
     MONOMIALS,
     angular_tables,
@@ -45,7 +45,7 @@ from plip._angular import (
     monomials,
     multinomial,
 )
-from plip._terms import SWITCH_RANGE, arm_permutations
+from plip.interactions._terms import SWITCH_RANGE, arm_permutations
 from plip.radial import Gaussian
 
 __all__ = ["CACHE_LINE", "build_plan"]
@@ -419,7 +419,7 @@ def _kinds(terms, species):
 
 
 def build_plan(terms, species, vector_length):
-    """Tables of the kernels for the full table of terms of `plip._terms.build_terms`.
+    """Tables of the kernels for the full table of terms of `plip.interactions._terms.build_terms`.
 
     Parameters
     ----------

@@ -10,18 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from plip import interactions
 from plip._core import check_length
-from plip._design import Design, StructureDesign
-from plip._offer import (
-    OFFERS,
-    PRESETS,
-    automatic_cutoff,
-    automatic_interactions,
-    check_within_reach,
-    shortest_distance,
-)
 from plip._parameters import Parameters
-from plip._structures import check_neighbors, check_structures, errors_of
-from plip._terms import Term, build_terms
+from plip._structures._checks import check_neighbors, check_structures, errors_of
+from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
+from plip.descriptors._rows import Design, StructureDesign
+from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions
+from plip.interactions._terms import Term, build_terms
 from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]

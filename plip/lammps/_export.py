@@ -8,7 +8,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from plip._core import core_repulsion
 from plip._files import write_whole
-from plip._terms import SWITCH_RANGE
+from plip.interactions._terms import SWITCH_RANGE
 
 __all__ = ["write_styles"]
 

@@ -17,7 +17,7 @@ from ase.io.formats import filetype, string2index
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm import tqdm
 
-from plip._structures import has_full_cell
+from plip._structures._checks import has_full_cell
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
@@ -101,7 +101,7 @@ class Data:
             index = int(match[1])
             return self.places[index] if index < len(self.places) else match[0]
 
-        # As `plip._structures.describe` names structures.
+        # As `plip._structures._checks.describe` names structures.
         return re.sub(r"\b[Ss]tructure (\d+)\b", place, str(message))
 
 

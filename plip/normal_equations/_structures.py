@@ -11,51 +11,36 @@ from dataclasses import replace
 
 import joblib
 import numpy as np
-from ase.data import atomic_numbers
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
-from plip._archive import read_archive, write_archive
-from plip._design import Design
-from plip._extent import Extent, density_range
 from plip._parameters import check_n_jobs
-from plip._sizes import Counts, natural_sizes
-from plip._storage import Storage, direct
-from plip._sums import Sums, chunk_sums, empty_sums, single_blas_thread
-from plip.descriptors import as_descriptors
-from plip.labels import TARGETS, has_no_neighbors, no_labels, read_labels
-from plip.solvers import LinearProblem
+from plip.descriptors._extent import Extent, density_range
+from plip.descriptors._rows import Design
+from plip.descriptors._transformer import as_descriptors
+from plip.labels import TARGETS, no_labels, read_labels
+from plip.normal_equations._archive import read_archive, write_archive
+from plip.normal_equations._problem import linear_problem, pseudo_inverse
+from plip.normal_equations._references import find_isolated_energies, least_squares_reference
+from plip.normal_equations._row_cache import Storage, direct
+from plip.normal_equations._sizes import Counts, natural_sizes
+from plip.normal_equations._sums import Sums, chunk_sums, empty_sums, single_blas_thread
 
-__all__ = ["NormalEquations"]
+__all__ = ["NormalEquations", "take_examples"]
 
 # Atoms per chunk, the unit of parallel work, at most about: enough that adding up the products of a
 # chunk (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
 _CHUNK_ATOMS = 700
 
-# Parts of its natural size below which the root mean square of a column is rounding of larger numbers, and
-# below which the data hardly touch it: its term could be hundreds of times as large outside the data as
-# inside. In dense data (Si, Mo, SiC, SiO2, Mo-Nb) no column is below 3e-3.
-_ROUNDING = 1e-11
-_LEAST_TOUCHED = 3e-3
-# For every column the fit sees one more row, of this squared weight, that asks for no contribution of natural
-# size. Fits to 40,000 rows of Si or Mo do not notice; of 30 trimers, it halves what is promised outside the
-# data. With ten times as much, planted coefficients come out wrong by 1 %.
-_SIZE_RIDGE = 3e-6
-
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
-# Rounding of products, as a part of squares before the projection.
-_PROJECTED = 1e-14
 
 # Atoms of the structures by which a fit checks itself, at most, if there are any as small.
 _EXAMPLE_ATOMS = 100
 
 # Structures that a stream is read ahead.
 _BATCH = 512
-
-# eV. Energies of one isolated atom in several boxes may differ by as much.
-_SAME_ENERGY = 1e-3
 
 # Above this number of columns the matrices take gigabytes.
 _MANY_COLUMNS = 5000
@@ -267,7 +252,7 @@ class NormalEquations:
         Parameters
         ----------
         structures : list of ase.Atoms
-            From `plip._structures.check_structures`.
+            From `plip._structures._checks.check_structures`.
         descriptors : PLIPDescriptors
             Fitted.
         labels : Labels
@@ -429,12 +414,12 @@ class NormalEquations:
         products = weighted(weights)
         weight_sum = sum(self._sums[target].weight for target in used)
         if self._counts is None:
-            return _problem(products, n_terms, weight_sum)
+            return linear_problem(products, n_terms, weight_sum)
         share = {target: weights[target] ** 2 * self._sums[target].weight / weight_sum for target in used}
         n_rows = sum(self._sums[target].n_rows for target in used)
         sizes, seen = self._sizes(share)
         weighted_seen = np.sqrt(sum(share.values())) * seen
-        problem = _problem(products, n_terms, weight_sum, sizes, weighted_seen, n_rows)
+        problem = linear_problem(products, n_terms, weight_sum, sizes, weighted_seen, n_rows)
         kept = problem.scales > 0
         if contribution_penalty == 0 or problem.target_square == 0 or not kept.any():
             return problem
@@ -442,7 +427,7 @@ class NormalEquations:
         varied = np.median(problem.scales[kept] / np.maximum(weighted_seen[kept], np.finfo(np.float64).tiny))
         seen = seen * min(varied / _LEAST_VARIED, 1.0)
         labels = weighted(dict.fromkeys(used, 1.0), first=n_terms)
-        factor = problem.target_square / _problem(labels, 0, weight_sum).target_square
+        factor = problem.target_square / linear_problem(labels, 0, weight_sum).target_square
         return replace(problem, ridge=problem.ridge + contribution_penalty * factor * seen**2)
 
     def _sizes(self, share):
@@ -498,7 +483,7 @@ class NormalEquations:
         n_terms = len(self.terms)
         rows = self._sums["energy"].products[n_terms:-1]
         composition = rows[:, n_terms:-1]
-        inverse = _pseudo_inverse(composition)
+        inverse = pseudo_inverse(composition)
         change = (rows[:, -1] - coefs @ rows[:, :n_terms].T) @ inverse
         # The part of the reference that the data cannot see is dropped.
         return inverse @ composition @ self._reference + change
@@ -592,167 +577,6 @@ class NormalEquations:
         return cls(*read_archive(path))
 
 
-class ArrayEquations:
-    """Normal equations of a numeric array with an intercept, for descriptors that the user has computed.
-
-    Columns and target are taken relative to their means over the first batch.
-
-    Parameters
-    ----------
-    X : ndarray of float64, shape (n_samples, n_terms)
-    y : ndarray of float64, shape (n_samples,)
-    sample_weight : ndarray of float64, shape (n_samples,)
-    """
-
-    def __init__(self, X, y, sample_weight):
-        rows = np.column_stack([X, y])
-        self._shift = np.average(rows, axis=0, weights=sample_weight)
-        self._sums = Sums(X.shape[1] + 2)
-        self.add(X, y, sample_weight)
-
-    def add(self, X, y, sample_weight):
-        """Add a batch."""
-        n_terms = X.shape[1]
-        centred = np.column_stack([X, y]) - self._shift
-        rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
-        batch = Sums(self._sums.width)
-        with single_blas_thread():
-            batch.add_rows(rows, float(sample_weight.sum()))
-            batch.complete()
-        self._sums.add(batch)
-
-    @single_blas_thread()
-    def problem(self):
-        """LinearProblem with the intercept projected out."""
-        return _problem(self._sums.products, self._sums.width - 2, self._sums.weight)
-
-    @single_blas_thread()
-    def intercept(self, coef):
-        """The intercept that goes with the coefficients."""
-        n_terms = len(coef)
-        row = self._sums.products[n_terms]
-        change = (row[-1] - row[:n_terms] @ coef) / row[n_terms]
-        return float(self._shift[-1] - self._shift[:-1] @ coef + change)
-
-
-def _problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=None):
-    """Least-squares problem of products of [X, composition, y], the composition projected out.
-
-    With natural sizes, columns that the data hardly touch are left out, and the others get a ridge.
-    """
-    if not np.isfinite(products).all():
-        raise ValueError(
-            "sums of squares of descriptors or labels overflow: look for labels in the wrong unit, or for "
-            "radial functions that are too steep for the shortest distance"
-        )
-    variables = np.r_[:n_terms, products.shape[0] - 1]
-    composition = products[n_terms:-1, n_terms:-1]
-    cross = products[n_terms:-1][:, variables]
-    before = products[np.ix_(variables, variables)]
-    reduced = before - cross.T @ (_pseudo_inverse(composition) @ cross)
-    # What is left of a column that follows the composition is rounding.
-    nothing = np.diag(reduced) <= 1e-12 * np.diag(before)
-    # The projection subtracts numbers that nearly agree; what rounding leaves must not look like a variance.
-    ridge = _PROJECTED * np.diag(before)[:-1] / weight_sum
-    if sizes is not None:
-        scales = np.sqrt(np.maximum(np.diag(reduced)[:-1], 0.0) / weight_sum)
-        real = (sizes > 0) & (scales > _ROUNDING * sizes)
-        # In nearly perfect crystals all columns vary little, however large they are.
-        varied = real & (seen > _ROUNDING * sizes)
-        sizes = sizes * min(np.median(scales[varied] / seen[varied]), 1.0) if varied.any() else sizes
-        nothing[:-1] |= ~real | (scales < _LEAST_TOUCHED * sizes)
-        ridge += _SIZE_RIDGE / n_rows * sizes**2
-    reduced[nothing, :] = 0.0
-    reduced[:, nothing] = 0.0
-    return LinearProblem(
-        gram=0.5 * (reduced[:-1, :-1] + reduced[:-1, :-1].T),
-        moment=reduced[:-1, -1],
-        target_square=float(reduced[-1, -1]),
-        weight_sum=weight_sum,
-        ridge=ridge,
-    )
-
-
-def _pseudo_inverse(composition):
-    # Below 1e-10 of the largest eigenvalue compositions do not tell species apart.
-    return np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
-
-
-def find_isolated_energies(structures, labels, descriptors):
-    """Energies of the structures of one atom without neighbors within the cutoff.
-
-    Parameters
-    ----------
-    structures : list of ase.Atoms
-    labels : Labels
-        Structures of weight zero do not count.
-    descriptors : PLIPDescriptors
-        Fitted.
-
-    Returns
-    -------
-    dict
-        Lists of energies in eV by chemical symbol, of every species.
-    """
-    found = {symbol: [] for symbol in descriptors.species_}
-    for k in np.flatnonzero(labels.used("energy")):
-        atoms = structures[k]
-        if len(atoms) == 1 and has_no_neighbors(atoms, descriptors.cutoff_):
-            found[atoms.symbols[0]].append(float(labels.energy[k]))
-    return found
-
-
-def check_isolated_energies(isolated_energies):
-    """Raise unless every species has an energy from `find_isolated_energies`."""
-    if isolated_energies is None:
-        raise ValueError(
-            "these normal equations were written by an older version, which did not note energies of "
-            "isolated atoms: give reference_energies as a dict"
-        )
-    missing = [symbol for symbol, energies in isolated_energies.items() if not energies]
-    if missing:
-        raise ValueError(
-            'reference_energies="isolated" needs a structure of one atom without neighbors that has an '
-            f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
-            "as a dict"
-        )
-
-
-def mean_isolated_energies(isolated_energies):
-    """Reference energies of `find_isolated_energies`.
-
-    Parameters
-    ----------
-    isolated_energies : dict
-        Lists of energies in eV by chemical symbol.
-
-    Returns
-    -------
-    dict
-        eV by chemical symbol.
-
-    Raises
-    ------
-    ValueError
-        A species has no energy.
-
-    Warns
-    -----
-    UserWarning
-        Energies of one species differ by more than 1 meV; the mean is taken.
-    """
-    check_isolated_energies(isolated_energies)
-    for symbol, energies in isolated_energies.items():
-        if max(energies) - min(energies) > _SAME_ENERGY:
-            warnings.warn(
-                f"the energies of {len(energies)} isolated atoms of {symbol} differ, from "
-                f"{min(energies):.6g} to {max(energies):.6g} eV; their mean is taken",
-                UserWarning,
-                stacklevel=2,
-            )
-    return {symbol: float(np.mean(energies)) for symbol, energies in isolated_energies.items()}
-
-
 def _joined(energies, others):
     return energies + others
 
@@ -774,21 +598,6 @@ def _warn_of_memory(n_terms, n_species):
             UserWarning,
             stacklevel=4,
         )
-
-
-@single_blas_thread()
-def least_squares_reference(structures, species, labels):
-    """Energies per atom by species that come nearest to the labels, of least norm."""
-    if labels.energy is None:
-        return np.zeros(len(species))
-    numbers = [atomic_numbers[symbol] for symbol in species]
-    counts = np.array(
-        [np.bincount(atoms.numbers, minlength=max(numbers) + 1)[numbers] for atoms in structures], np.float64
-    )
-    present = labels.present("energy")
-    counts, energy = counts[present], labels.energy[present]
-    sizes = counts.sum(axis=1, keepdims=True)
-    return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]
 
 
 def take_examples(structures, labels, places):

@@ -14,39 +14,29 @@ adds a small ridge, documented where it is set, to the diagonal of the scaled Gr
 matrix that is not positive semidefinite within that ridge is a `PathError`.
 """
 
-import contextlib
-import copy
 import numbers
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import LinAlgError, lapack
 
-from plip._selection import Replacement, at_most, forward_selection
-from plip._tableau import RIDGE, Tableau, ridged
+from plip.solvers._lasso import lasso
+from plip.solvers._problem import Path, Scaled, path_errors
+from plip.solvers._ridge import ridge
+from plip.solvers._selection import Replacement, at_most, forward_selection
+from plip.solvers._tableau import RIDGE, Tableau, ridged
 
 __all__ = [
     "SOLVERS",
-    "LinearProblem",
-    "Path",
-    "PathError",
     "adaptive_lasso_path",
     "lasso_lars_path",
     "omp_path",
     "refit",
     "refit_path",
     "replacement_path",
-    "residual_squares",
     "ridge_elimination_path",
     "ridge_path",
     "solve",
 ]
-
-# Pairs of (ridge on the scaled diagonal, perturbation of the moments relative to the largest) that the lasso
-# tries in turn. Rounding errors grow with 1/ridge when nearly dependent columns leave a model. The
-# perturbation, different for every column, parts the events of repeated columns, which would
-# otherwise fall together and cycle; it bounds the error of the optimality conditions.
-_LASSO_ATTEMPTS = ((1e-8, 1e-10), (1e-7, 1e-9), (1e-6, 1e-8))
 
 # Columns that sequential replacement chooses among, at the least.
 _SHORTLIST = 250
@@ -54,137 +44,6 @@ _SHORTLIST = 250
 # Ridge of the first solution of the adaptive lasso. In cross-validation on Mo and Si smaller ones give
 # larger errors below 100 terms, and the same above.
 _ADAPTIVE_RIDGE = 1e-4
-
-
-class PathError(RuntimeError):
-    """A path could not be followed to the penalty that was asked for."""
-
-
-@contextlib.contextmanager
-def _path_errors():
-    """Context in which a LinAlgError becomes a PathError that says what to do."""
-    try:
-        yield
-    except LinAlgError as error:
-        raise PathError(
-            f"the fit lost all digits ({error}): the columns depend on each other more than rounding allows, "
-            "as in data that hardly vary. Add structures that differ more, use a larger alpha or 'omp'"
-        ) from error
-
-
-@dataclass(frozen=True, eq=False)
-class LinearProblem:
-    """Weighted linear least squares as normal equations.
-
-    Attributes
-    ----------
-    gram : ndarray of float64, shape (p, p)
-        X^T V^2 X, symmetric.
-    moment : ndarray of float64, shape (p,)
-        X^T V^2 y.
-    target_square : float
-        y^T V^2 y.
-    weight_sum : float
-        n, the sum of the sample weights over rows.
-    ridge : ndarray of float64, shape (p,), or None
-        Squares l_k: every solver adds sum_k l_k w_k^2 / 2 to its objective. None adds nothing.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not match, a value is not finite, or `weight_sum` is not positive.
-    """
-
-    gram: np.ndarray
-    moment: np.ndarray
-    target_square: float
-    weight_sum: float
-    ridge: np.ndarray | None = None
-
-    def __post_init__(self):
-        gram = np.asarray(self.gram, dtype=np.float64)
-        moment = np.asarray(self.moment, dtype=np.float64)
-        if moment.ndim != 1 or gram.shape != (len(moment), len(moment)):
-            raise ValueError(f"gram {gram.shape} and moment {moment.shape} do not match")
-        if not (np.isfinite(gram).all() and np.isfinite(moment).all() and np.isfinite(self.target_square)):
-            raise ValueError("normal equations hold NaN or infinity: check descriptors and labels")
-        if not 0 < self.weight_sum < np.inf:
-            raise ValueError(f"weight_sum must be positive, got {self.weight_sum}")
-        object.__setattr__(self, "gram", gram)
-        object.__setattr__(self, "moment", moment)
-
-    @property
-    def scales(self):
-        """ndarray of float64, shape (p,): root mean square s_k of each weighted column."""
-        return np.sqrt(np.maximum(np.diagonal(self.gram), 0.0) / self.weight_sum)
-
-
-@dataclass(frozen=True, eq=False)
-class Path:
-    """Models of growing size.
-
-    Attributes
-    ----------
-    alphas : ndarray of float64, shape (m,)
-        Penalty of each model. For forward selection: the largest relative gain that one more term
-        could still bring, so that here too a model is the answer to the alphas from its own
-        up to that of the model before.
-    coefs : ndarray of float64, shape (m, p)
-        Coefficients in physical units.
-    n_terms : ndarray of int, shape (m,)
-        Number of non-zero coefficients.
-    """
-
-    alphas: np.ndarray
-    coefs: np.ndarray
-    n_terms: np.ndarray
-
-    def __len__(self):
-        return len(self.alphas)
-
-    def at_sizes(self, sizes):
-        """For each size, the model at which a path with that `max_terms` ends.
-
-        Parameters
-        ----------
-        sizes : array_like of int, shape (k,)
-            Numbers of terms.
-
-        Returns
-        -------
-        Path
-            Of k models, in the order of `sizes`.
-
-        Raises
-        ------
-        ValueError
-            If the path has no model as small as one of the sizes.
-        """
-        largest = np.maximum.accumulate(self.n_terms)
-        rows = np.searchsorted(largest, sizes, side="right") - 1
-        if (rows < 0).any():
-            raise ValueError(f"the smallest model of the path has {self.n_terms.min()} terms")
-        return Path(self.alphas[rows], self.coefs[rows], self.n_terms[rows])
-
-
-def residual_squares(coefs, problem):
-    """Sum of squared weighted residuals of models on any problem with the same columns.
-
-    Parameters
-    ----------
-    coefs : array_like of float64, shape (..., p)
-        Coefficients in physical units, such as those of a path.
-    problem : LinearProblem
-
-    Returns
-    -------
-    ndarray of float64, shape (...)
-        y^T V^2 y - 2 w^T X^T V^2 y + w^T X^T V^2 X w, known to about 1e-15 `target_square` (more where
-        large terms cancel) and never below 0. The mean square error is this over `weight_sum`.
-    """
-    coefs = np.asarray(coefs)
-    squares = ((coefs @ problem.gram - 2 * problem.moment) * coefs).sum(axis=-1) + problem.target_square
-    return np.maximum(squares, 0.0)
 
 
 def lasso_lars_path(problem, alpha=0.0, max_terms=None):
@@ -223,11 +82,11 @@ def lasso_lars_path(problem, alpha=0.0, max_terms=None):
         If `alpha` or `max_terms` is not valid.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
-    return scaled.path(*_lasso(scaled.gram, scaled.moment, alpha, max_terms))
+    scaled = Scaled(problem)
+    return scaled.path(*lasso(scaled.gram, scaled.moment, alpha, max_terms))
 
 
-@_path_errors()
+@path_errors()
 def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
     """Lasso path whose penalty spares the terms that a ridge solution finds large.
 
@@ -239,13 +98,13 @@ def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
     Parameters, returns and errors are those of `lasso_lars_path`.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
-    size = np.abs(_ridge(scaled.gram, scaled.moment, [_ADAPTIVE_RIDGE])[0])
+    scaled = Scaled(problem)
+    size = np.abs(ridge(scaled.gram, scaled.moment, [_ADAPTIVE_RIDGE])[0])
     size /= size.mean() if size.any() else 1.0
-    return scaled.path(*_lasso(scaled.gram, scaled.moment, alpha, max_terms, size))
+    return scaled.path(*lasso(scaled.gram, scaled.moment, alpha, max_terms, size))
 
 
-@_path_errors()
+@path_errors()
 def omp_path(problem, alpha=0.0, max_terms=None):
     """Forward selection by largest gain.
 
@@ -274,7 +133,7 @@ def omp_path(problem, alpha=0.0, max_terms=None):
         If `alpha` or `max_terms` is not valid.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
+    scaled = Scaled(problem)
     order, gains, factor, projection = forward_selection(scaled, max_terms, alpha)
     coefs = np.zeros((len(order) + 1, len(scaled.columns)))
     if len(order):
@@ -286,7 +145,7 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     return scaled.path(np.minimum.accumulate(gains), coefs)
 
 
-@_path_errors()
+@path_errors()
 def replacement_path(problem, alpha=0.0, max_terms=None):
     """Forward and backward selection in which chosen terms may be exchanged.
 
@@ -303,7 +162,7 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
     Parameters, returns and errors are those of `omp_path`.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
+    scaled = Scaled(problem)
     if max_terms is not None:
         shortlist = max(2 * max_terms, _SHORTLIST)
         if shortlist < len(scaled.columns):
@@ -318,7 +177,7 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
     except LinAlgError:
         # Swaps among columns that depend on each other lose digits; growing by Cholesky factors does not.
         return greedy
-    return _better(path, greedy, _Scaled(problem))
+    return _better(path, greedy, Scaled(problem))
 
 
 def _better(path, other, scaled):
@@ -337,7 +196,7 @@ def _better(path, other, scaled):
     return Path(np.minimum.accumulate(alphas[:end]), coefs[:end], np.count_nonzero(coefs[:end], axis=1))
 
 
-@_path_errors()
+@path_errors()
 def ridge_path(problem, alphas):
     """Ridge regression on scaled columns.
 
@@ -360,11 +219,11 @@ def ridge_path(problem, alphas):
         If a penalty is negative or not finite.
     """
     alphas = np.sort([_checked(alpha, None)[0] for alpha in np.ravel(alphas)])[::-1]
-    scaled = _Scaled(problem)
-    return scaled.path(alphas, _ridge(scaled.gram, scaled.moment, alphas))
+    scaled = Scaled(problem)
+    return scaled.path(alphas, ridge(scaled.gram, scaled.moment, alphas))
 
 
-@_path_errors()
+@path_errors()
 def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
     """Ridge regression and backward elimination.
 
@@ -390,7 +249,7 @@ def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
         If `alpha` or `max_terms` is not valid.
     """
     alpha, max_terms = _checked(alpha, max_terms)
-    scaled = _Scaled(problem)
+    scaled = Scaled(problem)
     n_columns = len(scaled.moment)
     max_terms = at_most(max_terms, n_columns)
     tableau = Tableau(ridged(scaled.gram, max(alpha, RIDGE)), scaled.moment)
@@ -427,10 +286,10 @@ def refit(problem, support):
     return refit_path(problem, Path(np.zeros(1), chosen[None], np.array([chosen.sum()]))).coefs[0]
 
 
-@_path_errors()
+@path_errors()
 def refit_path(problem, path):
     """The models of a path with `refit` coefficients on the terms they keep."""
-    scaled = _Scaled(problem)
+    scaled = Scaled(problem)
     tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
     coefs = []
     for model in path.coefs[:, scaled.columns]:
@@ -441,6 +300,7 @@ def refit_path(problem, path):
 
 # Those whose coefficients a refit changes.
 _SHRUNK = ("lasso_lars", "adaptive_lasso", "ridge")
+
 SOLVERS = {
     "lasso_lars": lasso_lars_path,
     "omp": omp_path,
@@ -494,142 +354,3 @@ def _checked(alpha, max_terms):
     if max_terms is not None and (not isinstance(max_terms, numbers.Integral) or max_terms < 0):
         raise ValueError(f"max_terms must be an integer of at least 0 or None, got {max_terms!r}")
     return float(alpha), max_terms
-
-
-class _Scaled:
-    """A problem with its empty columns left out and the others at unit mean square."""
-
-    def __init__(self, problem):
-        scales = problem.scales
-        self.columns = np.flatnonzero(scales)
-        self.scales = scales[self.columns]
-        self.n_columns = len(scales)
-        n = problem.weight_sum
-        self.gram = problem.gram[np.ix_(self.columns, self.columns)] / self.scales / self.scales[:, None] / n
-        if problem.ridge is not None:
-            self.gram[np.diag_indices_from(self.gram)] += problem.ridge[self.columns] / self.scales**2
-        self.moment = problem.moment[self.columns] / self.scales / n
-        self.target = max(problem.target_square, 0.0) / n
-
-    def restricted(self, places):
-        """The problem with some of its columns alone."""
-        other = copy.copy(self)
-        other.columns, other.scales = self.columns[places], self.scales[places]
-        other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
-        return other
-
-    def objectives(self, coefs):
-        """Minima of selection: mean squares with all ridges, of models in physical units."""
-        scaled = coefs[:, self.columns] * self.scales
-        return self.target + ((scaled @ self.gram + RIDGE * scaled - 2.0 * self.moment) * scaled).sum(axis=1)
-
-    def path(self, alphas, coefs):
-        """Path of scaled coefficients."""
-        physical = np.zeros((len(coefs), self.n_columns))
-        physical[:, self.columns] = np.asarray(coefs) / self.scales
-        return Path(np.array(alphas, dtype=np.float64), physical, np.count_nonzero(physical, axis=1))
-
-
-def _ridge(gram, moment, alphas):
-    """Minimisers of w^T G w / 2 - c^T w + alpha w^T w / 2, shape (m, p)."""
-    values, vectors = np.linalg.eigh(gram)
-    # Eigenvalues below rounding errors of the largest one are zero, and their directions unknown.
-    floor = len(moment) * np.finfo(np.float64).eps * values.max(initial=0.0)
-    known = values > floor
-    projection = (moment @ vectors)[known]
-    return (projection / (values[known] + np.asarray(alphas)[:, None])) @ vectors[:, known].T
-
-
-def _lasso(gram, moment, alpha, max_terms, size=None):
-    """Knots (alphas, coefs) of the path that minimises w^T G w / 2 - c^T w + alpha sum |w / size|."""
-    size = np.ones(len(moment)) if size is None else size
-    moment = moment * size
-    largest = np.abs(moment).max(initial=0.0)
-    if alpha >= largest or max_terms == 0:
-        return [max(alpha, largest)], np.zeros((1, len(moment)))
-    # The golden ratio spreads the perturbations of any number of columns evenly.
-    spread = np.arange(1, len(moment) + 1) * 0.6180339887498949 % 1.0
-    for ridge, perturbation in _LASSO_ATTEMPTS:
-        scaled = ridged(gram, ridge) * size * size[:, None]
-        try:
-            alphas, coefs = _lasso_knots(scaled, moment + perturbation * largest * spread, alpha, max_terms)
-        except LinAlgError:
-            continue
-        if _violation(scaled, moment, alphas, coefs) <= 10 * perturbation * largest:
-            return alphas, coefs * size
-    raise PathError(
-        f"the lasso path could not be followed to alpha = {alpha:g}: the Gram matrix is not positive "
-        "semidefinite within rounding errors. Check the normal equations, or use solver='omp'."
-    )
-
-
-def _lasso_knots(gram, moment, alpha, max_terms):
-    """Knots of one lasso path: alphas (m,), coefs (m, p).
-
-    Between two knots the active coefficients are u - alpha v with G_AA u = c_A and
-    G_AA v = sign(w_A), and the correlations of the others with the residual are linear in
-    alpha too; the tableau holds all four.
-    """
-    n_columns = len(moment)
-    signs = np.zeros(n_columns)
-    tableau = Tableau(gram, moment, signs)
-    active = tableau.active[:n_columns]
-    start = current = np.abs(moment).max()
-    rounding = 8 * np.finfo(np.float64).eps * start
-    alphas, coefs = [start], [np.zeros(n_columns)]
-
-    def step(slack, rate):
-        # How far alpha may fall until a slack that shrinks at this rate is used up.
-        return np.where(rate > 0, np.maximum(slack, 0.0) / np.where(rate > 0, rate, 1.0), np.inf)
-
-    moved = int(np.abs(moment).argmax())
-    sign = np.sign(moment[moved])
-    tableau.set_right(1, moved, sign)
-    tableau.pivot(moved)
-    signs[moved] = sign
-    # A path of p columns takes some 5 p knots here, twice that among densely packed Gaussians.
-    for _ in range(50 * n_columns + 1000):
-        offset, slope = tableau.values[:n_columns, n_columns], tableau.values[:n_columns, n_columns + 1]
-        now = offset - current * slope
-        steps = np.stack(
-            [
-                np.where(active, np.inf, step(current - now, 1.0 + slope)),
-                np.where(active, np.inf, step(current + now, 1.0 - slope)),
-                np.where(active, step(signs * now, -signs * slope), np.inf),
-            ]
-        )
-        # The column that has just moved sits at its limit, and on which side of it is rounding.
-        steps[2 if active[moved] else int(sign < 0), moved] = np.inf
-        event, column = np.unravel_index(steps.argmin(), steps.shape)
-        length = steps[event, column]
-        last = current - length <= alpha
-        if last or length > rounding:
-            current = alpha if last else current - length
-            alphas.append(current)
-            coefs.append(np.where(active, offset - current * slope, 0.0))
-        if event == 2 and not last:
-            coefs[-1][column] = 0.0
-        if max_terms is not None and np.count_nonzero(coefs[-1]) > max_terms:
-            return np.array(alphas[:-1]), np.array(coefs[:-1])
-        if last:
-            return np.array(alphas), np.array(coefs)
-        moved = int(column)
-        if event == 2:
-            sign = signs[moved]
-            signs[moved] = 0.0
-            tableau.pivot(moved)
-            tableau.set_right(1, moved, 0.0)
-        else:
-            sign = 1.0 if event == 0 else -1.0
-            signs[moved] = sign
-            tableau.set_right(1, moved, sign)
-            tableau.pivot(moved)
-    raise LinAlgError("the lasso path goes in circles")
-
-
-def _violation(gram, moment, alphas, coefs):
-    """Largest violation of the optimality conditions of the lasso, over all models."""
-    gradient = moment - coefs @ gram
-    limit = np.asarray(alphas)[:, None]
-    kept = np.abs(gradient - limit * np.sign(coefs)) * (coefs != 0)
-    return max(kept.max(), (np.abs(gradient) - limit).max())

@@ -11,11 +11,11 @@ import threading
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from plip._blas import add_row_products
-from plip._extent import Extent
-from plip._sizes import Counts
-from plip._structures import describe, errors_of, has_full_cell
+from plip._core._blas import add_row_products
+from plip._structures._checks import describe, errors_of, has_full_cell
+from plip.descriptors._extent import Extent
 from plip.labels import TARGETS
+from plip.normal_equations._sizes import Counts
 
 __all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
 

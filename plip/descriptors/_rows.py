@@ -3,10 +3,10 @@
 import numpy as np
 from ase.data import atomic_numbers
 
-from plip._extent import Extent, density_range
 from plip._kernels import Kernel
-from plip._neighbors import find_neighbors
-from plip._plan import CACHE_LINE, build_plan
+from plip._structures._neighbors import find_neighbors
+from plip.descriptors._extent import Extent, density_range
+from plip.descriptors._plan import CACHE_LINE, build_plan
 
 __all__ = ["Design", "StructureDesign"]
 
@@ -17,7 +17,7 @@ class Design:
     Parameters
     ----------
     terms : sequence of Term
-        All columns, from `plip._terms.build_terms`.
+        All columns, from `plip.interactions._terms.build_terms`.
     species : sequence of str
         Chemical symbols, sorted.
     kernel : type, default=plip._kernels.Kernel

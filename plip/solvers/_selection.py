@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from plip._tableau import DEPENDENT, RIDGE, Tableau, ridged
+from plip.solvers._tableau import DEPENDENT, RIDGE, Tableau, ridged
 
 __all__ = ["Replacement", "at_most", "forward_selection"]
 

@@ -1,29 +1,16 @@
-"""A fitted potential: evaluate it, look into it, save it as readable JSON."""
+"""A fitted potential: evaluate it, look into it, save it."""
 
-import json
 import math
-import numbers
-import os
 
 import numpy as np
-from ase.data import atomic_numbers
 
-import plip
-from plip._core import Core, NeighborList, check_repulsion, check_terms, is_element
+from plip._core import Core, check_repulsion, check_terms
 from plip._files import write_whole
-from plip._structures import LARGEST_LENGTH, has_full_cell
-from plip._terms import Term
+from plip._structures._checks import has_full_cell
+from plip._structures._evaluation import check_atoms, find_pairs
+from plip.potential._json import LIMIT, contents, errors_of_file, finite_number, read_document, to_text
 
 __all__ = ["Potential", "load_potential"]
-
-FORMAT = "plip-potential"
-# Version of the JSON format that this module writes, and the newest that it reads.
-VERSION = 2
-UNITS = {"energy": "eV", "length": "Angstrom"}
-# Levels of arrays and objects in each other; a potential has six.
-MAX_DEPTH = 32
-# Names of the parts of a density limit in JSON.
-_LIMIT = ("range", "limit")
 
 
 class FrozenDict(dict):
@@ -323,27 +310,8 @@ class Potential:
         OSError
             If the file cannot be written, or `path` is there and is no regular file.
         """
-        document = {
-            "format": FORMAT,
-            "version": VERSION,
-            "plip": plip.__version__,
-            "units": UNITS,
-            "species": list(self.species),
-            "reference_energies": self.intercept,
-            "repulsion": self.repulsion and {"-".join(pair): fade for pair, fade in self.repulsion.items()},
-            "density_limits": self.density_limits
-            and {
-                symbol: dict(zip(_LIMIT, limit, strict=True)) for symbol, limit in self.density_limits.items()
-            },
-        }
-        # One line per term, the coefficient first; json.dumps would make one line of all, or one per number.
-        lines = [
-            "  " + json.dumps({"coefficient": coefficient, **term.to_dict()}, allow_nan=False)
-            for term, coefficient in self.terms
-        ]
-        head = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
         with write_whole(path) as file:
-            file.write(head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n")
+            file.write(to_text(self))
 
 
 def load_potential(path):
@@ -365,113 +333,11 @@ def load_potential(path):
     ValueError
         If it is not a potential, is damaged, or was written in a newer format.
     """
-    with open(path, "rb") as file:
-        data = file.read()
-    name = os.fspath(path)
-    try:
-        document = _parse(data)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name}: not a readable JSON file ({error}); give one that Potential.save or 'plip fit' wrote"
-        ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise ValueError(f"{name}: not a plip potential; give a file that Potential.save or 'plip fit' wrote")
-    version = document.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(
-            f"{name}: damaged potential: the version of its format is {version!r}, not a positive integer; "
-            "save it again from the fitted model"
-        )
-    if version > VERSION:
-        raise ValueError(
-            f"{name}: written in version {version} of the format by plip {document.get('plip')}; this is "
-            f"plip {plip.__version__}, which reads up to version {VERSION}: upgrade plip-potential"
-        )
-    try:
-        return _from_document(document)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}: damaged potential: {error}; save it again from the fitted model"
-        ) from error
-
-
-def _parse(data):
-    """JSON without what Python's reader adds to the standard, as the LAMMPS plugin reads it."""
-    document = json.loads(
-        data.decode("utf-8-sig"),
-        object_pairs_hook=_object,
-        parse_constant=_no_number,
-        parse_float=_finite,
-        parse_int=_integer,
-    )
-    level = [document]
-    for _ in range(MAX_DEPTH):
-        values = [value for item in level if isinstance(item, dict) for value in (*item, *item.values())]
-        values += [value for item in level if isinstance(item, list) for value in item]
-        for value in values:
-            if isinstance(value, str):
-                value.encode()  # lone surrogates are no text
-        level = values
-    if any(isinstance(item, (dict, list)) for item in level):
-        raise ValueError("too deeply nested")
-    return document
-
-
-def _object(pairs):
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{twice!r} occurs twice in one object")
-    return result
-
-
-def _no_number(text):
-    raise ValueError(f"{text} is not a number of JSON")
-
-
-def _finite(text):
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large")
-    return value
-
-
-def _integer(text):
-    _finite(text)
-    return int(text)
-
-
-def _from_document(document):
-    if document.get("units") != UNITS:
-        raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
-    species, reference = document.get("species"), document.get("reference_energies")
-    if not isinstance(species, list) or not all(isinstance(s, str) and is_element(s) for s in species):
-        raise ValueError(f"species must be a list of chemical symbols, got {species!r}")
-    if not isinstance(reference, dict):
-        raise ValueError(f"reference_energies must be an object, got {reference!r}")
-    reference = {symbol: _number(f"reference energy of {symbol}", x) for symbol, x in reference.items()}
-    items = document.get("terms")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise ValueError("terms must be a list of objects")
-    coef = [_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)]
-    terms = [Term.from_dict(item) for item in items]
-    repulsion, limits = document.get("repulsion"), document.get("density_limits")
-    if repulsion is not None:
-        if not isinstance(repulsion, dict):
-            raise ValueError(f"repulsion must be an object or null, got {repulsion!r}")
-        repulsion = {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
-    if limits is not None:
-        if not isinstance(limits, dict) or not all(
-            isinstance(limit, dict) and set(limit) == set(_LIMIT) for limit in limits.values()
-        ):
-            raise ValueError(
-                f"density_limits must be null or give range and limit by species, got {limits!r}"
-            )
-        limits = {symbol: tuple(limit[name] for name in _LIMIT) for symbol, limit in limits.items()}
-    potential = Potential.__new__(Potential)
-    potential._assign(species, terms, coef, reference, repulsion, limits)
-    check_terms(species, potential.terms)
+    document = read_document(path)
+    with errors_of_file(path):
+        potential = Potential.__new__(Potential)
+        potential._assign(**contents(document))
+        check_terms(potential.species, potential.terms)
     return potential
 
 
@@ -485,7 +351,7 @@ def _read_repulsion(repulsion, species):
             raise ValueError(f"repulsion must name pairs of {', '.join(species)}, got {pair!r}")
         if not isinstance(fade, (list, tuple)) or len(fade) != 2 or tuple(sorted(pair)) in checked:
             raise ValueError(f"the repulsion of {'-'.join(pair)} must be two distances, given once")
-        inner, outer = (_number(f"repulsion of {'-'.join(pair)}", distance) for distance in fade)
+        inner, outer = (finite_number(f"repulsion of {'-'.join(pair)}", distance) for distance in fade)
         checked[tuple(sorted(pair))] = inner, outer
     return FrozenDict(checked)
 
@@ -498,78 +364,6 @@ def _read_limits(limits, species):
         raise ValueError(f"density_limits has species without a reference energy: {', '.join(unknown)}")
     checked = {}
     for symbol, limit in limits.items():
-        named = zip(_LIMIT, limit, strict=True)
-        checked[symbol] = tuple(_number(f"density {name} of {symbol}", value) for name, value in named)
+        named = zip(LIMIT, limit, strict=True)
+        checked[symbol] = tuple(finite_number(f"density {name} of {symbol}", value) for name, value in named)
     return FrozenDict(checked)
-
-
-def _number(name, value):
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError(f"the {name} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def check_atoms(potential, atoms):
-    """Arrays of a structure as the core takes them.
-
-    Returns
-    -------
-    species : ndarray of int32, shape (n,)
-        Position of each atom's species among those of the potential.
-    positions : ndarray of float64, shape (n, 3)
-        Angstrom.
-    cell : ndarray of float64, shape (3, 3)
-        Angstrom; missing vectors completed by unit vectors.
-
-    Raises
-    ------
-    TypeError, ValueError
-        See `Potential.evaluate`.
-    """
-    if not hasattr(atoms, "get_atomic_numbers"):
-        raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
-    index = np.full(max(atomic_numbers.values()) + 1, -1, np.int32)
-    index[[atomic_numbers[symbol] for symbol in potential.species]] = np.arange(len(potential.species))
-    numbers_a = atoms.get_atomic_numbers()
-    inside = (numbers_a >= 0) & (numbers_a < len(index))
-    species = np.where(inside, index[np.where(inside, numbers_a, 0)], np.int32(-1))
-    if (species < 0).any():
-        symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
-        raise ValueError(
-            f"the structure has {symbol}, which this potential does not know; its species are "
-            f"{', '.join(potential.species)}"
-        )
-    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
-    return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
-
-
-def check_cell(positions, cell, pbc):
-    """The completed cell, after the checks of lengths and volume; see `check_atoms`."""
-    # The comparisons are False for NaN.
-    if not (np.abs(positions) <= LARGEST_LENGTH).all():
-        raise ValueError(
-            f"the structure has positions that are NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
-        )
-    if not (np.abs(cell.array) <= LARGEST_LENGTH).all():
-        raise ValueError(
-            f"the structure has a cell that is NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
-        )
-    full = np.ascontiguousarray(cell.complete().array)
-    missing = np.asarray(pbc) & ~cell.array.any(axis=1)
-    if missing.any():
-        raise ValueError(
-            f"the structure is periodic along cell vector {'abc'[int(missing.argmax())]}, which is zero: "
-            "give the cell, or set pbc to False"
-        )
-    lengths = np.linalg.norm(full, axis=1)
-    # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
-    if not abs(np.linalg.det(full)) > 1e-12 * lengths.prod():
-        if not np.any(pbc):
-            return np.eye(3)
-        raise ValueError("the structure has a cell without volume: correct the cell, or set pbc to False")
-    return full
-
-
-def find_pairs(positions, cell, pbc, cutoff):
-    """Neighbour list of the core."""
-    return NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)

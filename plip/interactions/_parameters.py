@@ -1,6 +1,6 @@
 """The interactions that a potential may be made of: their parameters, and nothing else.
 
-What the columns of each interaction are is said in `plip._terms`; parameters are
+What the columns of each interaction are is said in `plip.interactions._terms`; parameters are
 checked when descriptors are fitted.
 """
 

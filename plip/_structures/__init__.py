@@ -1,0 +1,1 @@
+"""Checks of structures, their neighbours, and what a kernel takes of them."""

@@ -1,0 +1,75 @@
+"""What the evaluation core takes of a structure: checked atoms and cell, pairs of neighbours."""
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from plip._core import NeighborList
+from plip._structures._checks import LARGEST_LENGTH
+
+__all__ = ["check_atoms", "check_cell", "find_pairs"]
+
+
+def check_atoms(potential, atoms):
+    """Arrays of a structure as the core takes them.
+
+    Returns
+    -------
+    species : ndarray of int32, shape (n,)
+        Position of each atom's species among those of the potential.
+    positions : ndarray of float64, shape (n, 3)
+        Angstrom.
+    cell : ndarray of float64, shape (3, 3)
+        Angstrom; missing vectors completed by unit vectors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `Potential.evaluate`.
+    """
+    if not hasattr(atoms, "get_atomic_numbers"):
+        raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
+    index = np.full(max(atomic_numbers.values()) + 1, -1, np.int32)
+    index[[atomic_numbers[symbol] for symbol in potential.species]] = np.arange(len(potential.species))
+    numbers_a = atoms.get_atomic_numbers()
+    inside = (numbers_a >= 0) & (numbers_a < len(index))
+    species = np.where(inside, index[np.where(inside, numbers_a, 0)], np.int32(-1))
+    if (species < 0).any():
+        symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
+        raise ValueError(
+            f"the structure has {symbol}, which this potential does not know; its species are "
+            f"{', '.join(potential.species)}"
+        )
+    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
+    return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
+
+
+def check_cell(positions, cell, pbc):
+    """The completed cell, after the checks of lengths and volume; see `check_atoms`."""
+    # The comparisons are False for NaN.
+    if not (np.abs(positions) <= LARGEST_LENGTH).all():
+        raise ValueError(
+            f"the structure has positions that are NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
+        )
+    if not (np.abs(cell.array) <= LARGEST_LENGTH).all():
+        raise ValueError(
+            f"the structure has a cell that is NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
+        )
+    full = np.ascontiguousarray(cell.complete().array)
+    missing = np.asarray(pbc) & ~cell.array.any(axis=1)
+    if missing.any():
+        raise ValueError(
+            f"the structure is periodic along cell vector {'abc'[int(missing.argmax())]}, which is zero: "
+            "give the cell, or set pbc to False"
+        )
+    lengths = np.linalg.norm(full, axis=1)
+    # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
+    if not abs(np.linalg.det(full)) > 1e-12 * lengths.prod():
+        if not np.any(pbc):
+            return np.eye(3)
+        raise ValueError("the structure has a cell without volume: correct the cell, or set pbc to False")
+    return full
+
+
+def find_pairs(positions, cell, pbc, cutoff):
+    """Neighbour list of the core."""
+    return NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)

@@ -1,0 +1,283 @@
+"""The commands of ``plip``, thin over the Python interface."""
+
+import os
+import sys
+import time
+import warnings
+from importlib.util import find_spec
+from pathlib import Path
+
+# With fewer structures there is no cross-validation.
+FEWEST_TO_VALIDATE = 5
+
+# Weights, the targets that they let in, and the options that name their labels.
+WEIGHTS = {
+    "energy_weight": ("energy", "--energy-key"),
+    "force_weight": ("force", "--forces-key"),
+    "stress_weight": ("virial", "--stress-key or --virial-key"),
+}
+
+# Options of ``plip fit`` that are parameters of the estimator.
+SETTINGS = (
+    "preset",
+    "cutoff",
+    "solver",
+    "alpha",
+    "max_terms",
+    "refit",
+    "energy_weight",
+    "force_weight",
+    "stress_weight",
+    "reference_energies",
+)
+
+# What a potential is for: settings, which options overrule. "stock" is what the styles of any LAMMPS express.
+PURPOSES = {
+    "accurate": {},
+    "readable": {"max_terms": 25, "contribution_penalty": 5e-5},
+    "fast": {"preset": "fast"},
+    "stock": {"preset": "stock"},
+}
+
+# Where labels are: attributes of `plip.cli._data.Keys` and options.
+KEYS = {
+    "energy": "energy_key",
+    "forces": "forces_key",
+    "stress": "stress_key",
+    "virial": "virial_key",
+    "stress_unit": "stress_unit",
+    "stress_sign": "stress_sign",
+    "group": "group_key",
+}
+
+
+class CommandError(Exception):
+    """Something that the user can put right; shown as one line."""
+
+
+def demo(arguments):
+    from plip.cli._data import Data
+    from plip.datasets import load_silicon_carbide
+    from plip.metrics import read_groups
+    from plip.regressor import PLIPRegressorCV
+
+    output, plot = _outputs(arguments)
+    train, test = (
+        Data(X, [f"structure {k}" for k in range(len(X))], read_groups(X)) for X in load_silicon_carbide()
+    )
+    print("Silicon carbide, density-functional theory (PBE), data set of plip.datasets\n")
+    _fit_and_report(PLIPRegressorCV(), train, test, None, arguments, output, plot)
+
+
+def fit(arguments):
+    from plip.cli._data import read_group_weights, split
+    from plip.descriptors import PLIPDescriptors
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
+
+    purpose = PURPOSES[arguments.target]
+    if "preset" in purpose and "preset" in arguments:
+        raise CommandError(f"--target {arguments.target} says what is on offer: leave --preset out")
+    given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
+    settings = {"preset": "accurate", **purpose, **given}
+    offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
+    settings["descriptors"] = PLIPDescriptors.preset(**{"name": offer.pop("preset"), **offer})
+    if arguments.terms is not None:
+        if "max_terms" in given:
+            raise CommandError("--terms is the number of terms: leave --max-terms out")
+        settings["max_terms"] = arguments.terms
+    output, plot = _outputs(arguments)
+    train = _read(arguments.train, arguments)
+    test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
+    if arguments.test_fraction is not None:
+        isolated = settings.get("reference_energies") == "isolated"
+        train, test = split(train, arguments.test_fraction, arguments.seed, keep_single_atoms=isolated)
+    weights = None if arguments.weights is None else read_group_weights(arguments.weights, train.groups)
+    is_sized = arguments.terms is not None or "alpha" in given
+    if arguments.cv is not None and is_sized:
+        raise CommandError("--cv is of no use with --terms or --alpha, which say the number of terms")
+    if is_sized or len(train.structures) < FEWEST_TO_VALIDATE:
+        model = PLIPRegressor(**settings)
+    else:
+        model = PLIPRegressorCV(**settings, cv=arguments.cv)
+    _fit_and_report(model, train, test, weights, arguments, output, plot)
+
+
+def _fit_and_report(model, train, test, weights, arguments, output, plot):
+    from plip.labels import LabelWarning
+    from plip.regressor import FitError
+    from plip.report import Evaluation, fit_report
+    from plip.solvers import PathError
+
+    # All that is wrong with the data is said before the long work.
+    labels = {"train": _check(train), "test": None}
+    _check_weights(vars(arguments), labels["train"])
+    if test is not None:
+        labels["test"] = _check(
+            test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
+        )
+    model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
+    wall, processor = time.perf_counter(), _processor_seconds()
+    try:
+        with train.located():
+            # These were shown before, and of all targets.
+            warnings.simplefilter("ignore", LabelWarning)
+            model.fit(train.structures, sample_weight=weights)
+    except (PathError, FitError) as error:
+        raise CommandError(error) from error
+    wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    safety = model.potential_.check_safety(train.structures)
+    # Before the report, so that nothing that goes wrong with it can lose the fit.
+    written = safety.is_safe or arguments.allow_unsafe
+    if written:
+        model.potential_.save(output)
+    evaluations = {}
+    for name, data in (("train", train), ("test", test)):
+        if data is not None:
+            with data.located():
+                evaluations[name] = Evaluation(model.potential_, data.structures, data.groups, labels[name])
+    print(fit_report(model, evaluations))
+    print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
+    print(safety)
+    if not written:
+        raise CommandError(_refusal(safety, output))
+    print(f"Potential: {output}")
+    _write_plot(evaluations, plot)
+
+
+def _refusal(safety, output):
+    """Why a potential was not written, and what may help."""
+    short = {"pair", "push", "compression", "collapse"} & set(safety.kinds)
+    far = {"dimer", "expansion", "evaporation"} & set(safety.kinds)
+    remedies = ["fewer terms (--terms)"]
+    if short:
+        remedies.append("training structures that are compressed or have interstitial atoms")
+    if far:
+        remedies.append("training structures that are expanded, surfaces or isolated atoms")
+    remedies.append("stresses in the fit (--stress-weight)")
+    return (
+        f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
+        f"(see above). Try {', '.join(remedies[:-1])} or {remedies[-1]}; --allow-unsafe writes it as it is"
+    )
+
+
+def _check(data, species=None):
+    """The labels of checked structures."""
+    from plip._structures._checks import check_structures
+    from plip.labels import read_labels
+
+    with data.located():
+        return read_labels(check_structures(data.structures, species=species))
+
+
+def _check_weights(settings, labels):
+    """Refuse weights that the user has set for labels that are not there."""
+    for name, (target, keys) in WEIGHTS.items():
+        if settings.get(name, 0) > 0 and not labels.present(target).any():
+            option = f"--{name.replace('_', '-')}"
+            raise CommandError(
+                f"{option} is {settings[name]:g}, but no training structure has such a label: name it with "
+                f"{keys}, or leave {option} out"
+            )
+
+
+def evaluate(arguments):
+    from plip.potential import load_potential
+    from plip.report import Evaluation, evaluation_report
+
+    plot = None if arguments.plot is None else _plot_path(arguments.plot)
+    potential = load_potential(arguments.model)
+    data = _read(arguments.data, arguments)
+    with data.located():
+        evaluations = {"data": Evaluation(potential, data.structures, data.groups)}
+    print(
+        f"{arguments.model}: {'-'.join(potential.species)}, {len(potential.terms)} terms, "
+        f"cutoff {potential.cutoff:g} A\n"
+    )
+    print(evaluation_report(evaluations))
+    _write_plot(evaluations, plot)
+
+
+def lammps_build(arguments):
+    from plip.lammps import BuildError, build_plugin
+
+    try:
+        path = build_plugin(arguments.output, arguments.compiler)
+    except BuildError as error:
+        raise CommandError(error) from error
+    print(f"Plugin: {path}")
+    if arguments.output is None:
+        print("LAMMPS finds it by itself: pair_style plip")
+    else:
+        print(f"LAMMPS finds it with LAMMPS_PLUGIN_PATH={path.parent}")
+
+
+def export_lammps(arguments):
+    from plip.lammps import export
+    from plip.potential import load_potential
+
+    path = export(load_potential(arguments.model), arguments.output, arguments.species)
+    print(f"Include in the input of LAMMPS: {path}")
+
+
+def _write_plot(evaluations, path):
+    if path is not None:
+        from plip.plotting import parity_plot
+
+        parity_plot(evaluations, path=path)
+        print(f"Parity plot: {path}")
+
+
+def _processor_seconds():
+    """CPU seconds of this process and of the workers it has waited for."""
+    return sum(os.times()[:4])
+
+
+# Files
+
+
+def _outputs(arguments):
+    """Paths of the potential and of the plot (None: no plot), checked before any long work."""
+    output = _writable(arguments.output)
+    if arguments.no_plot:
+        return output, None
+    if arguments.plot is not None:
+        return output, _plot_path(arguments.plot)
+    if find_spec("matplotlib") is None:
+        print("plip: no parity plot without matplotlib: pip install 'plip-potential[plot]'", file=sys.stderr)
+        return output, None
+    return output, _writable(output.with_suffix(".png"))
+
+
+def _plot_path(path):
+    if find_spec("matplotlib") is None:
+        raise CommandError("--plot needs matplotlib: pip install 'plip-potential[plot]'")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    formats = FigureCanvasBase.get_supported_filetypes()
+    if Path(path).suffix[1:].lower() not in formats:
+        raise CommandError(f"{path}: the name of a plot ends in one of .{', .'.join(sorted(formats))}")
+    return _writable(path)
+
+
+def _writable(path):
+    path = Path(path)
+    if path.is_dir():
+        raise CommandError(f"{path}: is a folder, give the name of a file")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise CommandError(f"{path}: no permission to write")
+    return path
+
+
+def _shows_progress(arguments):
+    return sys.stderr.isatty() if arguments.verbose is None else arguments.verbose
+
+
+def _read(paths, arguments, required=True):
+    from plip.cli._data import Keys, read_files
+
+    keys = Keys(**{name: getattr(arguments, option) for name, option in KEYS.items()})
+    if keys.virial is not None and (keys.stress_unit, keys.stress_sign) != ("eV/A^3", "tension"):
+        raise CommandError("--virial-key is in eV: --stress-unit and --stress-sign are for stresses")
+    return read_files(paths, keys, required=required, progress=_shows_progress(arguments))

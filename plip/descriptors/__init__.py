@@ -1,0 +1,5 @@
+"""PLIPDescriptors: the transformer from structures to columns."""
+
+from plip.descriptors._transformer import PLIPDescriptors
+
+__all__ = ["PLIPDescriptors"]

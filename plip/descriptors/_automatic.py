@@ -1,0 +1,154 @@
+"""What descriptors take from the data: the cutoff and the shortest distance."""
+
+import numpy as np
+
+from plip._structures._checks import errors_of
+from plip._structures._neighbors import find_neighbors
+
+__all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
+
+# The automatic cutoff. Each number is a choice in whose neighbourhood crystals, slabs, clusters and molecules
+# get nearly the same.
+# A sphere of twice the cube root of the volume per atom, as the cutoff function (1 + cos(pi r / r_c)) / 2
+# counts atoms: the integral of 4 pi r^2 f_c(r) over uniform density, in which the atom itself counts.
+_COUNT = 32 * np.pi / 3 * (0.5 - 3 / np.pi**2)
+
+# Angstrom. Searches for neighbours; the last one bounds the cutoff (crystals of cesium: 9.6).
+_SEARCHES = (6.0, 8.0, 10.0)
+
+# Angstrom. Atoms farther from all others are isolated (next neighbours in cesium: 5.2).
+_ISOLATED = 6.0
+
+# Matter is sparse, as molecules in boxes and gases are, where fewer than 16 atoms take the place of the 33,
+# or where their sphere is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbour
+# (close-packed crystals: 1.8, diamond: 2.3).
+_FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 5.5, 3.2
+
+# Angstrom. The cutoff of sparse matter.
+_CUTOFF_OF_SPARSE = 5.0
+
+# The second shell of close-packed crystals stands at 1.41 times the distance of the first.
+_LEAST_PER_NEAREST = 1.6
+
+# Atoms looked at in each structure.
+_SAMPLE = 32
+
+
+def automatic_cutoff(structures, first=0):
+    """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
+
+    In a crystal it is twice the cube root of the volume per atom. Elsewhere it is the radius at which the
+    sum of the cutoff function over the neighbours is that of such a crystal, so that empty space in a cell
+    does not count: the lower tercile over the atoms of a structure, then the lower quartile over the
+    structures. Sparse structures (isolated molecules, gases, chains), which have no such density, are passed
+    over; without any others the cutoff is 5 Angstrom. It is at least 1.6 times the distance of the nearest
+    neighbour of each species (the lower decile), which keeps the first two shells of large atoms inside.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        From `plip._structures._checks.check_structures`.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
+
+    Returns
+    -------
+    float
+        Angstrom, rounded to 0.1.
+    """
+    radii, nearest = [], {}
+    for index, atoms in enumerate(structures):
+        radius, symbols, distances = _surroundings(first + index, atoms)
+        radii.append(radius)
+        for symbol, distance in zip(symbols, distances, strict=True):
+            if distance < _ISOLATED:
+                nearest.setdefault(symbol, []).append(distance)
+    dense = [radius for radius in radii if np.isfinite(radius)]
+    cutoff = _quantile(dense, 1 / 4) if dense else _CUTOFF_OF_SPARSE
+    # A decile, since the atoms of a gas are seldom as near as they come to each other.
+    least = [_LEAST_PER_NEAREST * _quantile(distances, 1 / 10) for distances in nearest.values()]
+    return max(round(max([cutoff, *least]), 1), 0.1)
+
+
+def _quantile(values, share):
+    return float(np.quantile(values, share, method="lower"))
+
+
+def _surroundings(index, atoms):
+    """Radius of the neighbourhoods, infinite if sparse; symbols and nearest distances of a sample."""
+    sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
+    species_a = np.zeros(len(atoms), np.int32)
+    for reach in _SEARCHES:
+        with errors_of(index, atoms):
+            near = find_neighbors(atoms, species_a, 1, reach)
+        distances = [near.distance_p[near.first_as[a] : near.first_as[a + 1]] for a in sample]
+        nearest = np.array([distance.min(initial=np.inf) for distance in distances])
+        radii = _radii(distances, reach)
+        atoms_inside = [1 + np.count_nonzero(d < r) for d, r in zip(distances, radii, strict=True)]
+        sparse = np.array(atoms_inside) < _FEWEST
+        sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
+        sparse |= nearest > _ISOLATED
+        radii[sparse] = np.inf
+        # A third of the atoms of a slab of three layers are inside.
+        radius = _quantile(radii, 1 / 3)
+        if np.isfinite(radius):
+            break
+    return radius, np.array(atoms.symbols)[sample], nearest
+
+
+def _radii(distances, reach):
+    """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`."""
+    owner = np.repeat(np.arange(len(distances)), [len(distance) for distance in distances])
+    distance_p = np.concatenate(distances)
+
+    def counts(radii):
+        part = np.minimum(distance_p / radii[owner], 1.0)
+        return 1.0 + np.bincount(owner, 0.5 + 0.5 * np.cos(np.pi * part), minlength=len(distances))
+
+    low, high = np.zeros(len(distances)), np.full(len(distances), reach)
+    enclosed = counts(high) >= _COUNT
+    for _ in range(10):  # to a thousandth of the reach
+        middle = 0.5 * (low + high)
+        enough = counts(middle) >= _COUNT
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return np.where(enclosed, high, np.inf)
+
+
+def shortest_distance(structures, cutoff, first=0):
+    """Shortest distance between two atoms, at most the cutoff, in Angstrom."""
+    shortest = cutoff
+    for index, atoms in enumerate(structures):
+        with errors_of(first + index, atoms):
+            near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, shortest)
+        if near.distance_p.size:
+            shortest = float(near.distance_p.min())
+    return shortest
+
+
+def check_within_reach(structures, cutoff, first=0):
+    """Raise if no two atoms are within the cutoff although some are neighbors.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        From `plip._structures._checks.check_structures`.
+    cutoff : float
+        Angstrom.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
+
+    Raises
+    ------
+    ValueError
+        It names the shortest distance.
+    """
+    for index, atoms in enumerate(structures):
+        with errors_of(first + index, atoms):
+            if find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff).distance_p.size:
+                return
+    shortest = shortest_distance(structures, _ISOLATED, first)
+    if cutoff <= shortest < _ISOLATED:
+        raise ValueError(
+            f"the cutoff of {cutoff:g} A is below the shortest distance of two atoms in the data, "
+            f"{shortest:.4g} A, so that every term is zero: use a longer cutoff (lengths are in Angstrom)"
+        )

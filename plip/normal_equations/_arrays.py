@@ -1,0 +1,51 @@
+"""Normal equations of a numeric array, for descriptors that the user has computed."""
+
+import numpy as np
+
+from plip.normal_equations._problem import linear_problem
+from plip.normal_equations._sums import Sums, single_blas_thread
+
+__all__ = ["ArrayEquations"]
+
+
+class ArrayEquations:
+    """Normal equations of a numeric array with an intercept, for descriptors that the user has computed.
+
+    Columns and target are taken relative to their means over the first batch.
+
+    Parameters
+    ----------
+    X : ndarray of float64, shape (n_samples, n_terms)
+    y : ndarray of float64, shape (n_samples,)
+    sample_weight : ndarray of float64, shape (n_samples,)
+    """
+
+    def __init__(self, X, y, sample_weight):
+        rows = np.column_stack([X, y])
+        self._shift = np.average(rows, axis=0, weights=sample_weight)
+        self._sums = Sums(X.shape[1] + 2)
+        self.add(X, y, sample_weight)
+
+    def add(self, X, y, sample_weight):
+        """Add a batch."""
+        n_terms = X.shape[1]
+        centred = np.column_stack([X, y]) - self._shift
+        rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
+        batch = Sums(self._sums.width)
+        with single_blas_thread():
+            batch.add_rows(rows, float(sample_weight.sum()))
+            batch.complete()
+        self._sums.add(batch)
+
+    @single_blas_thread()
+    def problem(self):
+        """LinearProblem with the intercept projected out."""
+        return linear_problem(self._sums.products, self._sums.width - 2, self._sums.weight)
+
+    @single_blas_thread()
+    def intercept(self, coef):
+        """The intercept that goes with the coefficients."""
+        n_terms = len(coef)
+        row = self._sums.products[n_terms]
+        change = (row[-1] - row[:n_terms] @ coef) / row[n_terms]
+        return float(self._shift[-1] - self._shift[:-1] @ coef + change)

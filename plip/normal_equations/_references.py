@@ -1,0 +1,109 @@
+"""Reference energies of the species: by least squares, or from isolated atoms."""
+
+import warnings
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from plip.labels import has_no_neighbors
+from plip.normal_equations._sums import single_blas_thread
+
+__all__ = [
+    "find_isolated_energies",
+    "check_isolated_energies",
+    "mean_isolated_energies",
+    "least_squares_reference",
+]
+
+# eV. Energies of one isolated atom in several boxes may differ by as much.
+_SAME_ENERGY = 1e-3
+
+
+def find_isolated_energies(structures, labels, descriptors):
+    """Energies of the structures of one atom without neighbors within the cutoff.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+    labels : Labels
+        Structures of weight zero do not count.
+    descriptors : PLIPDescriptors
+        Fitted.
+
+    Returns
+    -------
+    dict
+        Lists of energies in eV by chemical symbol, of every species.
+    """
+    found = {symbol: [] for symbol in descriptors.species_}
+    for k in np.flatnonzero(labels.used("energy")):
+        atoms = structures[k]
+        if len(atoms) == 1 and has_no_neighbors(atoms, descriptors.cutoff_):
+            found[atoms.symbols[0]].append(float(labels.energy[k]))
+    return found
+
+
+def check_isolated_energies(isolated_energies):
+    """Raise unless every species has an energy from `find_isolated_energies`."""
+    if isolated_energies is None:
+        raise ValueError(
+            "these normal equations were written by an older version, which did not note energies of "
+            "isolated atoms: give reference_energies as a dict"
+        )
+    missing = [symbol for symbol, energies in isolated_energies.items() if not energies]
+    if missing:
+        raise ValueError(
+            'reference_energies="isolated" needs a structure of one atom without neighbors that has an '
+            f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
+            "as a dict"
+        )
+
+
+def mean_isolated_energies(isolated_energies):
+    """Reference energies of `find_isolated_energies`.
+
+    Parameters
+    ----------
+    isolated_energies : dict
+        Lists of energies in eV by chemical symbol.
+
+    Returns
+    -------
+    dict
+        eV by chemical symbol.
+
+    Raises
+    ------
+    ValueError
+        A species has no energy.
+
+    Warns
+    -----
+    UserWarning
+        Energies of one species differ by more than 1 meV; the mean is taken.
+    """
+    check_isolated_energies(isolated_energies)
+    for symbol, energies in isolated_energies.items():
+        if max(energies) - min(energies) > _SAME_ENERGY:
+            warnings.warn(
+                f"the energies of {len(energies)} isolated atoms of {symbol} differ, from "
+                f"{min(energies):.6g} to {max(energies):.6g} eV; their mean is taken",
+                UserWarning,
+                stacklevel=2,
+            )
+    return {symbol: float(np.mean(energies)) for symbol, energies in isolated_energies.items()}
+
+
+@single_blas_thread()
+def least_squares_reference(structures, species, labels):
+    """Energies per atom by species that come nearest to the labels, of least norm."""
+    if labels.energy is None:
+        return np.zeros(len(species))
+    numbers = [atomic_numbers[symbol] for symbol in species]
+    counts = np.array(
+        [np.bincount(atoms.numbers, minlength=max(numbers) + 1)[numbers] for atoms in structures], np.float64
+    )
+    present = labels.present("energy")
+    counts, energy = counts[present], labels.energy[present]
+    sizes = counts.sum(axis=1, keepdims=True)
+    return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]

@@ -1,0 +1,182 @@
+"""The JSON format of a potential: write it, read it, refuse what is damaged."""
+
+import contextlib
+import json
+import math
+import numbers
+import os
+
+import plip
+from plip._core import is_element
+from plip.interactions._terms import Term
+
+__all__ = ["LIMIT", "contents", "errors_of_file", "finite_number", "read_document", "to_text"]
+
+FORMAT = "plip-potential"
+
+# Version of the JSON format that this module writes, and the newest that it reads.
+VERSION = 2
+
+UNITS = {"energy": "eV", "length": "Angstrom"}
+
+# Levels of arrays and objects in each other; a potential has six.
+MAX_DEPTH = 32
+
+# Names of the parts of a density limit in JSON.
+LIMIT = ("range", "limit")
+
+
+def to_text(potential):
+    """The JSON document of a potential."""
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "plip": plip.__version__,
+        "units": UNITS,
+        "species": list(potential.species),
+        "reference_energies": potential.intercept,
+        "repulsion": potential.repulsion
+        and {"-".join(pair): fade for pair, fade in potential.repulsion.items()},
+        "density_limits": potential.density_limits
+        and {
+            symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in potential.density_limits.items()
+        },
+    }
+    # One line per term, the coefficient first; json.dumps would make one line of all, or one per number.
+    lines = [
+        "  " + json.dumps({"coefficient": coefficient, **term.to_dict()}, allow_nan=False)
+        for term, coefficient in potential.terms
+    ]
+    head = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
+    return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+
+
+def read_document(path):
+    """The JSON object of a file, whose format and version are checked."""
+    with open(path, "rb") as file:
+        data = file.read()
+    name = os.fspath(path)
+    try:
+        document = _parse(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name}: not a readable JSON file ({error}); give one that Potential.save or 'plip fit' wrote"
+        ) from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ValueError(f"{name}: not a plip potential; give a file that Potential.save or 'plip fit' wrote")
+    version = document.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(
+            f"{name}: damaged potential: the version of its format is {version!r}, not a positive integer; "
+            "save it again from the fitted model"
+        )
+    if version > VERSION:
+        raise ValueError(
+            f"{name}: written in version {version} of the format by plip {document.get('plip')}; this is "
+            f"plip {plip.__version__}, which reads up to version {VERSION}: upgrade plip-potential"
+        )
+    return document
+
+
+@contextlib.contextmanager
+def errors_of_file(path):
+    """Say of which file an error is, and what to do."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(
+            f"{os.fspath(path)}: damaged potential: {error}; save it again from the fitted model"
+        ) from error
+
+
+def _parse(data):
+    """JSON without what Python's reader adds to the standard, as the LAMMPS plugin reads it."""
+    document = json.loads(
+        data.decode("utf-8-sig"),
+        object_pairs_hook=_object,
+        parse_constant=_no_number,
+        parse_float=_finite,
+        parse_int=_integer,
+    )
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        values = [value for item in level if isinstance(item, dict) for value in (*item, *item.values())]
+        values += [value for item in level if isinstance(item, list) for value in item]
+        for value in values:
+            if isinstance(value, str):
+                value.encode()  # lone surrogates are no text
+        level = values
+    if any(isinstance(item, (dict, list)) for item in level):
+        raise ValueError("too deeply nested")
+    return document
+
+
+def _object(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} occurs twice in one object")
+    return result
+
+
+def _no_number(text):
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _finite(text):
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large")
+    return value
+
+
+def _integer(text):
+    _finite(text)
+    return int(text)
+
+
+def contents(document):
+    """What `Potential` is made of, from a JSON object; a ValueError says what is wrong with it."""
+    if document.get("units") != UNITS:
+        raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
+    species, reference = document.get("species"), document.get("reference_energies")
+    if not isinstance(species, list) or not all(isinstance(s, str) and is_element(s) for s in species):
+        raise ValueError(f"species must be a list of chemical symbols, got {species!r}")
+    if not isinstance(reference, dict):
+        raise ValueError(f"reference_energies must be an object, got {reference!r}")
+    reference = {symbol: finite_number(f"reference energy of {symbol}", x) for symbol, x in reference.items()}
+    items = document.get("terms")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise ValueError("terms must be a list of objects")
+    coef = [
+        finite_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)
+    ]
+    terms = [Term.from_dict(item) for item in items]
+    repulsion, limits = document.get("repulsion"), document.get("density_limits")
+    if repulsion is not None:
+        if not isinstance(repulsion, dict):
+            raise ValueError(f"repulsion must be an object or null, got {repulsion!r}")
+        repulsion = {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
+    if limits is not None:
+        if not isinstance(limits, dict) or not all(
+            isinstance(limit, dict) and set(limit) == set(LIMIT) for limit in limits.values()
+        ):
+            raise ValueError(
+                f"density_limits must be null or give range and limit by species, got {limits!r}"
+            )
+        limits = {symbol: tuple(limit[name] for name in LIMIT) for symbol, limit in limits.items()}
+    return {
+        "species": species,
+        "terms": terms,
+        "coef": coef,
+        "intercept": reference,
+        "repulsion": repulsion,
+        "density_limits": limits,
+    }
+
+
+def finite_number(name, value):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"the {name} must be a finite number, got {value!r}")
+    return float(value)

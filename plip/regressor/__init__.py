@@ -1,0 +1,7 @@
+"""The scikit-learn estimators from structures to a potential."""
+
+from plip.regressor._cross_validation import PLIPRegressorCV
+from plip.regressor._model import FitError
+from plip.regressor._regressor import PLIPRegressor
+
+__all__ = ["FitError", "PLIPRegressor", "PLIPRegressorCV"]

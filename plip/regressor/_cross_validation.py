@@ -1,0 +1,300 @@
+"""PLIPRegressorCV: choose the size, the penalty or the weights by cross-validation."""
+
+import functools
+import numbers
+import operator
+import warnings
+
+import numpy as np
+from sklearn.model_selection import KFold, check_cv
+from tqdm.auto import tqdm
+
+from plip.descriptors._rows import Design
+from plip.labels import read_labels
+from plip.normal_equations import NormalEquations
+from plip.normal_equations._references import (
+    least_squares_reference,
+)
+from plip.normal_equations._structures import take_examples
+from plip.normal_equations._sums import single_blas_thread
+from plip.regressor._model import PLIPModel
+from plip.solvers import SOLVERS, refit_path
+
+__all__ = ["PLIPRegressorCV"]
+
+
+class PLIPRegressorCV(PLIPModel):
+    """PLIPRegressor whose number of terms, and energy weight, are chosen by cross-validation.
+
+    The descriptors of each structure are computed once, whatever the number of folds: the training data
+    of a fold are the normal equations of all structures minus those of the fold. The error that is
+    compared is the mean over the targets of their relative mean square error, ``1 - R^2`` as in
+    `score`, which does not depend on the weights.
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors, name of a preset or None, default="accurate"
+        The interactions on offer, as in `PLIPRegressor`.
+    solver : {"replacement", "omp", "lasso_lars", "adaptive_lasso", "ridge"}, default="replacement"
+        Whose path is searched.
+    alpha : float or "auto", default="auto"
+        Where the path ends; see `PLIPRegressor`.
+    max_terms : int, None or "auto", default="auto"
+        Largest number of terms tried; see `PLIPRegressor`.
+    refit : bool, default=False
+        Whether to solve for the kept terms again, without shrinkage.
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
+        Factors of the rows; see `PLIPRegressor`.
+    contribution_penalty : float or "auto", default="auto"
+        See `PLIPRegressor`.
+    energy_weights : sequence of float or None, default=None
+        Energy weights to choose from; None keeps `energy_weight`.
+    cv : int, splitter, iterable or None, default=None
+        As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
+    selection : {"min", "one_standard_error"}, default="one_standard_error"
+        The size with the smallest error, or the smallest size whose error is within one standard error of it.
+    repulsion : {"auto", None}, default="auto"
+        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
+        the data repel each other, and so do atoms that are more densely surrounded than any in the data,
+        while the fitted functions fade out; structures within the data keep every bit. With None the fitted
+        functions go on. See `Potential`.
+    reference_energies : dict, "isolated" or None, default=None
+        Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
+    memory : None, str, path-like or joblib.Memory, default=None
+        Where the descriptors of each structure are kept for fits to come.
+    n_jobs : int or None, default=None
+        Number of joblib workers. The fit is the same to the last bit for any number.
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    cv_results_ : dict of ndarray
+        By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error"
+        over folds, and the root mean square errors "energy_rmse" (eV/atom), "force_rmse"
+        (eV/Angstrom), "virial_rmse" (eV/atom) of the targets present, over all folds; and "cancellation",
+        sum_n |w_n x_n| / |sum_n w_n x_n| in the mean structure, of the fit to all structures.
+    energy_weight_ : float
+        The chosen energy weight.
+    selected_size_ : int
+        The chosen number of terms; `n_terms_` are those that are not zero.
+    alpha_ : float
+        Penalty of the chosen model.
+    n_splits_ : int
+        Number of folds.
+    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_ :
+        As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
+    """
+
+    def __init__(
+        self,
+        descriptors="accurate",
+        solver="replacement",
+        alpha="auto",
+        max_terms="auto",
+        refit=False,
+        energy_weight=40.0,
+        force_weight=1.0,
+        stress_weight=10.0,
+        energy_weights=None,
+        cv=None,
+        selection="one_standard_error",
+        contribution_penalty="auto",
+        repulsion="auto",
+        reference_energies=None,
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.descriptors = descriptors
+        self.solver = solver
+        self.alpha = alpha
+        self.max_terms = max_terms
+        self.refit = refit
+        self.energy_weight = energy_weight
+        self.force_weight = force_weight
+        self.stress_weight = stress_weight
+        self.energy_weights = energy_weights
+        self.cv = cv
+        self.selection = selection
+        self.contribution_penalty = contribution_penalty
+        self.repulsion = repulsion
+        self.reference_energies = reference_energies
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None, groups=None):
+        """Choose the number of terms by cross-validation and fit the potential to all structures.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures.
+        y, forces, stress, sample_weight
+            As in `PLIPRegressor.fit`.
+        groups : array_like, shape (n_structures,), or None
+            Groups for a splitter that uses them, such as `sklearn.model_selection.GroupKFold`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, a structure or a label is not valid; the message names the structure.
+        FitError
+            If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
+            three of the structures; the message names the structure and by how much.
+        """
+        self._check_parameters()
+        weights = self._check_choices()
+        descriptors = self._new_descriptors()
+        structures = descriptors._checked(X, fitted=False)
+        labels = read_labels(structures, y, forces, stress, sample_weight, **self._reading())
+        if self.energy_weights is not None and labels.energy is None:
+            raise ValueError("energy_weights are given, but no structure has an energy: leave them out")
+        tests = self._test_sets(structures, labels, groups)
+        descriptors._fit_checked(structures)
+        self._check_data(structures, labels, descriptors)
+        total, parts = self._accumulate(structures, labels, descriptors, tests)
+        self.n_splits_ = len(tests)
+        references = self._fixed_references(total.species, total.isolated_energies)
+        problems = {weight: self._problem(total, references, weight) for weight in weights}
+        null = self._null_mean_squares(total)
+        with (
+            single_blas_thread(),
+            tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
+        ):
+            errors, mean_squares, paths = {}, {}, {}
+            for weight in weights:
+                errors[weight], mean_squares[weight] = self._cross_validate(
+                    total, parts, null, weight, references, bar
+                )
+                paths[weight] = self._path(problems[weight])
+                bar.update()
+        best = min(weights, key=lambda weight: errors[weight].mean(axis=0).min())
+        mean, spread = errors[best].mean(axis=0), errors[best].std(axis=0)
+        index = int(np.argmin(mean))
+        if self.selection == "one_standard_error":
+            bound = mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
+            # Folds of few structures may not tell one term from none.
+            index = min(index, 1 + int(np.argmax(mean[1:] <= bound))) if index else 0
+        self.energy_weight_ = best
+        self.selected_size_ = index
+        self.alpha_ = float(paths[best].alphas[index])
+        self.cv_results_ = {
+            "n_terms": np.arange(len(mean)),
+            "mean_error": mean,
+            "std_error": spread,
+            **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
+            "cancellation": total.mean_cancellation(paths[best].coefs),
+        }
+        path = paths[best]
+        examples = take_examples(structures, labels, np.arange(len(structures)))
+        coef = path.coefs[index].copy()
+        return self._adopt(coef, path, total, problems[best], references, examples)
+
+    def _check_choices(self):
+        if self._is_precomputed():
+            raise ValueError(
+                "PLIPRegressorCV takes folds over structures; for arrays use sklearn.linear_model.LassoLarsCV"
+            )
+        if self.selection not in ("min", "one_standard_error"):
+            raise ValueError(f"selection must be 'min' or 'one_standard_error', got {self.selection!r}")
+        if self.energy_weights is None:
+            return [float(self.energy_weight)]
+        weights = np.asarray(self.energy_weights, np.float64)
+        if weights.ndim != 1 or weights.size == 0 or not (np.isfinite(weights) & (weights > 0)).all():
+            raise ValueError(
+                f"energy_weights must be a list of positive numbers, got {self.energy_weights!r}"
+            )
+        return weights.tolist()
+
+    def _test_sets(self, structures, labels, groups):
+        cv = 5 if self.cv is None else self.cv
+        if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+            if cv > len(structures):
+                raise ValueError(
+                    f"cross-validation of {cv} folds needs as many structures, got {len(structures)}: add "
+                    "structures, use a smaller cv (at least 2), or PLIPRegressor"
+                )
+            cv = KFold(int(cv), shuffle=True, random_state=0)
+        splits = list(check_cv(cv).split(structures, labels.energy, groups))
+        if len(splits) < 2:
+            raise ValueError("cv must make at least two splits")
+        return [np.sort(np.asarray(test)) for _, test in splits]
+
+    def _accumulate(self, structures, labels, descriptors, tests):
+        """Normal equations of all structures and of each test set."""
+        reference = least_squares_reference(structures, descriptors.species_, labels)
+        options = {
+            "reference": reference,
+            "design": Design(descriptors.terms_, descriptors.species_),
+            "memory": self.memory,
+            "n_jobs": self.n_jobs,
+            "verbose": self.verbose,
+        }
+
+        def equations(rows):
+            chosen = [structures[row] for row in rows]
+            return NormalEquations.from_labels(chosen, descriptors, labels.take(rows), places=rows, **options)
+
+        distinct = {test.tobytes(): test for test in tests}
+        sums = {key: equations(test) for key, test in distinct.items()}
+        counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(structures))
+        if counts.max() > 1:  # overlapping test sets: their sum is not the whole
+            total = equations(np.arange(len(structures)))
+        else:
+            rest = np.flatnonzero(counts == 0)
+            total = functools.reduce(operator.add, sums.values())
+            total = total + equations(rest) if len(rest) else total
+        return total, [sums[test.tobytes()] for test in tests]
+
+    def _path(self, problem):
+        """One model for each number of terms allowed, from none on."""
+        max_terms = self._setting("max_terms")
+        most = len(problem.moment) if max_terms is None else min(max_terms, len(problem.moment))
+        path = SOLVERS[self.solver](problem, self._setting("alpha"), max_terms).at_sizes(np.arange(most + 1))
+        return refit_path(problem, path) if self.refit else path
+
+    def _null_mean_squares(self, total):
+        """What the errors of each target are relative to, of the targets that vary."""
+        null = total.null_mean_squares()
+        constant = [target for target, value in null.items() if value == 0]
+        if len(constant) == len(null):
+            raise ValueError(
+                "energies that follow the composition alone and forces and stresses of zero leave nothing to "
+                "choose a number of terms by: check the labels, or use PLIPRegressor"
+            )
+        if constant:
+            warnings.warn(
+                f"labels that do not vary: the error of {' and '.join(constant)} is not cross-validated",
+                UserWarning,
+                stacklevel=3,
+            )
+        return {target: value for target, value in null.items() if value > 0}
+
+    def _cross_validate(self, total, parts, null, weight, references, bar):
+        """Errors of every size in every fold that has labels, and mean squares by target over all folds."""
+        errors, squares, weight_sums = [], {}, {}
+        for part in parts:
+            train = total - part
+            problem = self._problem(train, references, weight)
+            coefs = self._path(problem).coefs
+            found = part.mean_squares(coefs, train.references(coefs, references))
+            # Where all labels of a target are in this fold, the others say nothing of it.
+            found = {target: values for target, values in found.items() if train.n_rows[target]}
+            compared = [found[target] / null[target] for target in found if target in null]
+            if compared:
+                errors.append(np.mean(compared, axis=0))
+            for target, values in found.items():
+                n = part.weight_sums[target]
+                squares[target] = squares.get(target, 0.0) + n * values
+                weight_sums[target] = weight_sums.get(target, 0.0) + n
+            bar.update()
+        if not errors:
+            raise ValueError("cv: no target has labels both in a test set and in its training set")
+        return np.array(errors), {target: squares[target] / weight_sums[target] for target in squares}

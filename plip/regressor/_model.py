@@ -1,0 +1,428 @@
+"""What PLIPRegressor and PLIPRegressorCV share: parameters, checks, predictions, the potential."""
+
+import inspect
+import math
+import numbers
+import warnings
+from collections.abc import Mapping
+
+import joblib
+import numpy as np
+from ase.data import atomic_numbers
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from plip import metrics
+from plip._parameters import check_n_jobs
+from plip._structures._checks import check_structures, describe, errors_of
+from plip.descriptors._rows import Design, StructureDesign
+from plip.descriptors._transformer import as_descriptors
+from plip.interactions._presets import PRESETS
+from plip.labels import TARGETS, Labels, check_plain, read_labels
+from plip.normal_equations._references import (
+    check_isolated_energies,
+    find_isolated_energies,
+    mean_isolated_energies,
+)
+from plip.potential import Potential
+from plip.regressor._repulsion import repulsive_potential
+from plip.solvers import SOLVERS
+
+__all__ = ["FitError", "PLIPModel"]
+
+# Relative difference between fit and potential at which a fit is refused; and what the radial tables of the
+# potential may be off, in eV and eV/Angstrom, with many terms and neighbors.
+_AGREEMENT = 1e-6
+
+_TABLES = 1e-6
+
+_WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
+
+
+class FitError(RuntimeError):
+    """Energies and forces of a fitted potential differ from those of its fit."""
+
+
+# What "auto" stands for. Solvers that select terms end at a size, and their coefficients need the penalty on
+# contributions; those that shrink coefficients end at an alpha, and are the published method as they are.
+# 60 terms and the strength of the penalty: see doc/accuracy.rst.
+_SELECTING = {"alpha": 0.0, "max_terms": 60, "contribution_penalty": 1.7e-5}
+
+_SHRINKING = {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0}
+
+
+class PLIPModel(RegressorMixin, BaseEstimator):
+    """What the estimators share: checks of the parameters, and predictions of the fitted potential."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = self._is_precomputed()
+        tags.target_tags.required = self._is_precomputed()
+        return tags
+
+    def _is_precomputed(self):
+        return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
+
+    def _check_parameters(self):
+        for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
+            value = getattr(self, name)
+            if name in _SELECTING and isinstance(value, str) and value == "auto":
+                continue
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
+        if not isinstance(self.solver, str) or self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
+        value = self.max_terms
+        is_count = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+        if not (value is None or is_count or isinstance(value, str) and value == "auto"):
+            raise ValueError(f"max_terms must be a positive integer, 'auto' or None, got {value!r}")
+        if not (self.repulsion is None or isinstance(self.repulsion, str) and self.repulsion == "auto"):
+            raise ValueError(f"repulsion must be 'auto' or None, got {self.repulsion!r}")
+        if not isinstance(self.refit, (bool, np.bool_)):
+            raise ValueError(f"refit must be True or False, got {self.refit!r}")
+        check_n_jobs(self.n_jobs)
+        if not self._is_precomputed():
+            as_descriptors(self.descriptors)
+        self._check_reference_energies()
+
+    def _setting(self, name):
+        """Value of a parameter that may be "auto"."""
+        value = getattr(self, name)
+        if not isinstance(value, str):
+            return value
+        return (_SELECTING if self.solver in ("omp", "replacement") else _SHRINKING)[name]
+
+    def _problem(self, equations, references, energy_weight=None):
+        weight = self.energy_weight if energy_weight is None else energy_weight
+        return equations.problem(
+            weight,
+            self.force_weight,
+            self.stress_weight,
+            references,
+            self._setting("contribution_penalty"),
+        )
+
+    def _check_reference_energies(self):
+        value = self.reference_energies
+        if value is None:
+            return
+        if self._is_precomputed():
+            raise ValueError("reference_energies are of species, which precomputed descriptors do not know")
+        if isinstance(value, str) and value == "isolated":
+            return
+        if not isinstance(value, Mapping):
+            raise ValueError(f'reference_energies must be a dict, "isolated" or None, got {value!r}')
+        for symbol, energy in value.items():
+            if not isinstance(symbol, str) or symbol not in atomic_numbers:
+                raise ValueError(f"reference_energies: {symbol!r} is not a chemical symbol")
+            if not isinstance(energy, numbers.Real) or isinstance(energy, bool) or not math.isfinite(energy):
+                raise ValueError(
+                    f"reference_energies: that of {symbol} must be a number in eV, got {energy!r}"
+                )
+
+    def get_params(self, deep=True):
+        """Parameters of this estimator.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add those of the descriptors as ``descriptors__cutoff``, also where a name or None
+            stands for the descriptors.
+
+        Returns
+        -------
+        dict
+            Values by name.
+        """
+        params = super().get_params(deep=deep)
+        if deep and self._descriptors_have_default():
+            nested = as_descriptors(self.descriptors).get_params()
+            params.update({f"descriptors__{name}": value for name, value in nested.items()})
+        return params
+
+    def set_params(self, **params):
+        """Set parameters, nested ones as ``descriptors__cutoff``.
+
+        Nested ones make ``PLIPDescriptors`` of a preset's name and of None.
+
+        Parameters
+        ----------
+        **params
+            Values by name.
+
+        Returns
+        -------
+        self
+        """
+        if "descriptors" in params:
+            self.descriptors = params.pop("descriptors")
+        if any(name.startswith("descriptors__") for name in params) and self._descriptors_have_default():
+            self.descriptors = as_descriptors(self.descriptors)
+        return super().set_params(**params)
+
+    def _descriptors_have_default(self):
+        """Whether `descriptors` is None or a preset's name, which stand for PLIPDescriptors."""
+        value = self.descriptors
+        return value is None or (isinstance(value, str) and value in PRESETS)
+
+    def _new_descriptors(self):
+        return clone(as_descriptors(self.descriptors))
+
+    def _reading(self):
+        """Which labels to read, and of which to point out other names."""
+        targets = [target for target, name in _WEIGHTS.items() if getattr(self, name) > 0]
+        if isinstance(self.reference_energies, str) and "energy" not in targets:
+            # Isolated atoms need no weight to say what they are.
+            targets = ["energy", *targets]
+        # Of a target that has no weight by default a user may well expect that it is fitted.
+        by_default = [
+            target for target, name in _WEIGHTS.items() if getattr(self, name) == self._default(name)
+        ]
+        return {"targets": targets, "hinted": [*targets, *by_default]}
+
+    def _default(self, name):
+        return inspect.signature(type(self)).parameters[name].default
+
+    def _check_targets(self, present):
+        """A weight that the user has set needs a label."""
+        for target, name in _WEIGHTS.items():
+            value = getattr(self, name)
+            if value > 0 and value != self._default(name) and target not in present:
+                what = {"energy": "energy", "force": "forces", "virial": "stress"}[target]
+                raise ValueError(
+                    f"{name} is {value:g}, but no structure has {what}: attach or pass such labels, or leave "
+                    f"{name} out"
+                )
+
+    def _check_data(self, structures, labels, descriptors):
+        """What can be said of the data before the long work."""
+        self._check_targets(labels.targets())
+        if isinstance(self.reference_energies, str):
+            check_isolated_energies(find_isolated_energies(structures, labels, descriptors))
+        else:
+            self._fixed_references(descriptors.species_, None)
+
+    def _fixed_references(self, species, isolated):
+        """Reference energies that are not fitted, by symbol, or None."""
+        given = self.reference_energies
+        if given is None:
+            return None
+        if isinstance(given, str):
+            return mean_isolated_energies(isolated)
+        missing = [symbol for symbol in species if symbol not in given]
+        if missing:
+            raise ValueError(
+                f"reference_energies has no energy of {', '.join(missing)}: add it, or take None to fit them"
+            )
+        return {symbol: float(given[symbol]) for symbol in species}
+
+    def _adopt(self, coef, path, equations, problem, references, examples=()):
+        """Take the coefficients of a model on the path, make its potential, and check it on examples."""
+        self.coef_, self.path_ = coef, path
+        self.normal_equations_ = equations
+        self.n_terms_ = int(np.count_nonzero(coef))
+        self.column_scale_ = problem.scales
+        if self._is_precomputed():
+            self.intercept_ = equations.intercept(coef)
+        else:
+            self.descriptors_ = equations.descriptors
+            self.n_features_in_ = len(coef)
+            self._references = references
+            self.potential_ = self._make_potential(coef)
+            self.intercept_ = dict(self.potential_.intercept)
+            if not self.n_terms_:
+                warnings.warn(
+                    f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "
+                    f"alpha={self._setting('alpha'):g}, in the unit of the weighted labels, is above what "
+                    "any term explains, or the data touch no term: use a smaller alpha or larger weights",
+                    UserWarning,
+                    stacklevel=4,
+                )
+            _check_examples(self.potential_, self.descriptors_, coef, examples)
+        return self
+
+    def _make_potential(self, coef):
+        """The potential of any coefficients, with the reference energies that go with them."""
+        references = self._references
+        if references is None:
+            references = self.normal_equations_.reference_energies(coef)
+        if self.repulsion is None:
+            return Potential(self.descriptors_, coef, references)
+        return repulsive_potential(self.descriptors_, coef, references, self.normal_equations_)
+
+    def potential_at(self, n_terms):
+        """The potential of another size on the path, with the reference energies of its own coefficients.
+
+        Parameters
+        ----------
+        n_terms : int
+            Number of terms. ``n_terms_`` gives `potential_` itself; of several models of another size on
+            `path_` it is the last, which is the least penalised.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        ValueError
+            If no model on the path has that many terms, or the descriptors are precomputed.
+        """
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors make no potential: fit structures instead")
+        if not isinstance(n_terms, numbers.Integral) or isinstance(n_terms, bool) or n_terms < 0:
+            raise ValueError(f"n_terms must be an integer of at least 0, got {n_terms!r}")
+        if n_terms == self.n_terms_:
+            return self.potential_
+        rows = np.flatnonzero(self.path_.n_terms == n_terms)
+        if not rows.size:
+            raise ValueError(
+                f"no model on the path has {n_terms} terms; there are those of {_ranges(self.path_.n_terms)}"
+            )
+        return self._make_potential(self.path_.coefs[rows[-1]])
+
+    def predict(self, X):
+        """Predict total energies.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            Structures of the species seen in fit. With "precomputed", an array.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_structures,)
+            Total energies in eV.
+        """
+        check_is_fitted(self)
+        if self._is_precomputed():
+            check_plain(X, "X")
+            X = validate_data(self, X, reset=False, dtype=np.float64)
+            return X @ self.coef_ + self.intercept_
+        return self._predict(X, forces=False, stress=False).energy
+
+    def predict_forces(self, X):
+        """Predict forces.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+
+        Returns
+        -------
+        list of ndarray of float64, shape (n_atoms, 3)
+            Forces in eV/Angstrom.
+        """
+        return self._predict(X, forces=True, stress=False).forces
+
+    def predict_stress(self, X):
+        """Predict stresses.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+
+        Returns
+        -------
+        ndarray of float64, shape (n_structures, 6)
+            Stress in eV/Angstrom^3 in ASE's Voigt order and sign; NaN without a full cell.
+        """
+        return self._predict(X, forces=False, stress=True).stress
+
+    def _predict(self, X, forces, stress):
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
+        potential = self.potential_
+        structures = check_structures(X, species=potential.species, cutoff=potential.cutoff)
+        return self._predict_checked(structures, forces, stress)
+
+    def _predict_checked(self, structures, forces, stress):
+        check_n_jobs(self.n_jobs)
+        jobs = (
+            joblib.delayed(_evaluate)(self.potential_, index, atoms, forces, stress)
+            for index, atoms in enumerate(structures)
+        )
+        results = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
+        return Labels(
+            energy=np.array([result["energy"] for result in results]),
+            forces=[result["forces"] for result in results] if forces else None,
+            stress=np.array([result["stress"] for result in results]) if stress else None,
+            sample_weight=np.ones(len(structures)),
+        )
+
+    def score(self, X, y=None, forces=None, sample_weight=None):
+        """Mean coefficient of determination of energies and forces.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+        y : array_like of float64, shape (n_structures,), or None
+            Total energies in eV; None takes the attached ones.
+        forces : sequence of array_like, shapes (n_atoms, 3), or None
+            Forces in eV/Angstrom; None takes the attached ones.
+        sample_weight : array_like, shape (n_structures,), or None
+
+        Returns
+        -------
+        float
+            Mean, over the targets present, of R^2 of the energy per atom (about the reference by
+            composition) and R^2 of the force components (about zero). It depends on no parameter of
+            the constructor. With "precomputed", the R^2 of y.
+        """
+        if self._is_precomputed():
+            check_plain(y, "y")
+            check_plain(sample_weight, "sample_weight")
+            return super().score(X, y, sample_weight=sample_weight)
+        check_is_fitted(self)
+        structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
+        reference = read_labels(
+            structures,
+            y,
+            forces,
+            None,
+            sample_weight,
+            targets=("energy", "force"),
+            purpose="to score against",
+        )
+        predicted = self._predict_checked(structures, forces=reference.forces is not None, stress=False)
+        return metrics.score(structures, reference, predicted)
+
+
+def _check_examples(potential, descriptors, coef, examples):
+    """Raise unless the potential gives energies and forces of the fit to the structures."""
+    if not examples:
+        return
+    design = Design(descriptors.terms_, descriptors.species_)
+    reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
+    for index, atoms in examples:
+        structure = StructureDesign(design, atoms)
+        rows = np.empty((3 * len(atoms), len(coef)))
+        structure.write_rows(0, rows, None)
+        found = potential.evaluate(atoms, stress=False)
+        forces = (rows @ coef).reshape(-1, 3)
+        interaction = structure.values @ coef
+        energy_error = abs(found["energy"] - structure.counts @ reference - interaction) / len(atoms)
+        force_error = np.abs(found["forces"] - forces).max()
+        if (
+            not energy_error <= _AGREEMENT * abs(interaction) / len(atoms) + _TABLES
+            or not force_error <= _AGREEMENT * np.abs(forces).max() + _TABLES
+        ):
+            raise FitError(
+                f"{describe(index, atoms)}: energy and forces of the fitted potential differ from those of "
+                f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
+                f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
+            )
+
+
+def _evaluate(potential, index, atoms, forces, stress):
+    with errors_of(index, atoms):
+        return potential.evaluate(atoms, forces=forces, stress=stress)
+
+
+def _ranges(sizes):
+    """Sizes as text, such as ``0 to 7, 9, 11 to 20``."""
+    sizes = np.unique(sizes)
+    parts = np.split(sizes, np.flatnonzero(np.diff(sizes) > 1) + 1)
+    return ", ".join(f"{part[0]} to {part[-1]}" if len(part) > 1 else f"{part[0]}" for part in parts)

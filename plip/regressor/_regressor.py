@@ -1,0 +1,263 @@
+"""PLIPRegressor: the scikit-learn estimator from structures to a potential."""
+
+import numpy as np
+from sklearn.utils.validation import check_array, validate_data
+
+from plip.labels import check_plain
+from plip.normal_equations import NormalEquations
+from plip.normal_equations._arrays import ArrayEquations
+from plip.normal_equations._sums import single_blas_thread
+from plip.regressor._model import PLIPModel
+from plip.solvers import solve
+
+__all__ = ["PLIPRegressor"]
+
+
+class PLIPRegressor(PLIPModel):
+    """Sparse linear interatomic potential, fitted to energies, forces and stresses.
+
+    The fit minimises
+
+    ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + mu f/2 sum_n (x_n w_n)^2 [+ alpha sum_n |s_n w_n|]``
+
+    (the last term by "lasso_lars" alone, the others have at most `max_terms` terms) over the coefficients w
+    and the reference energies of the species. Rows are the energy per atom, the force components and the
+    virial per atom, v their weights times the root of the sample weight, n the sum of the sample weights
+    over rows, s_n the weighted root mean square of column n once the composition, which takes the reference
+    energies, is projected out, and x_n that of what it gives to the energy per atom (mu is
+    `contribution_penalty`, f a unit, see `NormalEquations.problem`).
+    (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020), extended from forces to all three targets.)
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default="accurate"
+        The interactions on offer; a name means ``PLIPDescriptors.preset(name)``, None ``PLIPDescriptors()``.
+        With "precomputed", X is a numeric array (n_samples, n_terms) and y any target.
+    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
+        How coefficients are found; see `plip.solvers`.
+    alpha : float, default=1e-5
+        Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
+        when the relative gain falls below alpha. The L1 penalty is in the unit of the weighted labels:
+        with all weights ten times as large, ten times as large an alpha keeps the same terms. A fit that
+        keeps none warns.
+    max_terms : int or None, default=300
+        Largest number of terms kept; stops any path first.
+    refit : bool, default=False
+        Whether to solve for the kept terms again, without shrinkage.
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
+        Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
+        (eV). A target of weight 0 is not fitted; one without labels is not either, but a weight that is not
+        the default must have labels.
+    contribution_penalty : float or "auto", default="auto"
+        Strength of a quadratic penalty on what each term contributes to the energy per atom, which keeps
+        terms from cancelling each other; see `NormalEquations.problem`. "auto" is 1.7e-5 for "omp" and
+        "replacement" and 0 for the others.
+    repulsion : {"auto", None}, default="auto"
+        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
+        the data repel each other, and so do atoms that are more densely surrounded than any in the data,
+        while the fitted functions fade out; structures within the data keep every bit. With None the fitted
+        functions go on. See `Potential`.
+    reference_energies : dict, "isolated" or None, default=None
+        Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
+    memory : None, str, path-like or joblib.Memory, default=None
+        Where the descriptors of each structure are kept, so that searches over other parameters do
+        not compute them again.
+    n_jobs : int or None, default=None
+        Number of joblib workers. The fit is the same to the last bit for any number.
+    verbose : int, default=0
+        Whether to show a progress bar.
+
+    Attributes
+    ----------
+    coef_ : ndarray of float64, shape (n_terms,)
+        Coefficients in eV per unit of their column; zeros are kept.
+    intercept_ : dict, or float with "precomputed"
+        Reference energies in eV by chemical symbol.
+    descriptors_ : PLIPDescriptors
+        Fitted clone of the descriptors.
+    potential_ : Potential
+        The fitted potential.
+    path_ : Path
+        All models on the way to the chosen one.
+    column_scale_ : ndarray of float64, shape (n_terms,)
+        Weighted root mean square s_n of each column, composition projected out; the products
+        ``coef_ * column_scale_`` compare terms. It is 0 for columns that are left out because the data say
+        nothing of them (see "The model" in the documentation).
+    n_terms_ : int
+        Number of terms kept.
+    normal_equations_ : NormalEquations
+        Sums over the data that were fitted.
+    n_features_in_ : int
+        Number of terms on offer.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor(max_terms=100).fit(train)
+    >>> model.predict(test).shape
+    (27,)
+    """
+
+    def __init__(
+        self,
+        descriptors="accurate",
+        solver="replacement",
+        alpha="auto",
+        max_terms="auto",
+        refit=False,
+        energy_weight=40.0,
+        force_weight=1.0,
+        stress_weight=10.0,
+        contribution_penalty="auto",
+        repulsion="auto",
+        reference_energies=None,
+        memory=None,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.descriptors = descriptors
+        self.solver = solver
+        self.alpha = alpha
+        self.max_terms = max_terms
+        self.refit = refit
+        self.energy_weight = energy_weight
+        self.force_weight = force_weight
+        self.stress_weight = stress_weight
+        self.contribution_penalty = contribution_penalty
+        self.repulsion = repulsion
+        self.reference_energies = reference_energies
+        self.memory = memory
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Fit the potential.
+
+        Parameters
+        ----------
+        X : iterable of ase.Atoms
+            Structures. A generator is read in batches and never held as a whole (its labels
+            must be attached). With "precomputed", an array (n_samples, n_terms).
+        y : array_like of float64, shape (n_structures,), or None
+            Total energies in eV; None takes those attached to the structures. An entry None, here and in
+            `forces` and `stress`, is a structure without this label.
+        forces : sequence of array_like, shapes (n_atoms, 3), or None
+            Forces in eV/Angstrom; None takes the attached ones.
+        stress : array_like, shape (n_structures, 6), or None
+            Stress in eV/Angstrom^3 in ASE's Voigt order and sign, NaN where absent; None takes the
+            attached ones.
+        sample_weight : array_like, shape (n_structures,) or (n_structures, 3), or None
+            Weight of each structure, which multiplies its squared residuals; three columns are the weights of
+            its energy, forces and stress.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter, a structure or a label is not valid; the message names the structure. Also if a
+            weight is not the default and no structure has a label of its target.
+        PathError
+            If the path cannot be followed.
+        FitError
+            If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
+            three of the structures; the message names the structure and says what to do.
+
+        Warns
+        -----
+        UserWarning
+            Labels that are probably not what was meant (see `plip.labels.read_labels`), or no term that was
+            kept.
+        """
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
+            return self._solve(ArrayEquations(*arrays))
+        labels = (y, forces, stress, sample_weight)
+        examples = []
+        equations = self._accumulate(X, labels, self._new_descriptors(), examples, self._check_data)
+        return self._solve(equations, examples)
+
+    def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+        """Add a batch to the normal equations and solve again.
+
+        The first batch fixes species and radial grids, unless the descriptors name them. Parameters
+        are as in `fit`.
+
+        Returns
+        -------
+        self
+        """
+        if not hasattr(self, "normal_equations_"):
+            return self.fit(X, y, forces, stress, sample_weight)
+        self._check_parameters()
+        if self._is_precomputed():
+            arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
+            self.normal_equations_.add(*arrays)
+            return self._solve(self.normal_equations_)
+        examples = []
+        batch = self._accumulate(X, (y, forces, stress, sample_weight), self.descriptors_, examples)
+        return self._solve(self.normal_equations_ + batch, examples)
+
+    def fit_normal_equations(self, normal_equations):
+        """Fit to normal equations that were accumulated before, on any day or machine.
+
+        Parameters
+        ----------
+        normal_equations : NormalEquations
+
+        Returns
+        -------
+        self
+        """
+        self._check_parameters()
+        if not isinstance(normal_equations, NormalEquations):
+            raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
+        return self._solve(normal_equations)
+
+    def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
+        if forces is not None or stress is not None:
+            raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
+        for values, name in ((X, "X"), (y, "y"), (sample_weight, "sample_weight")):
+            check_plain(values, name)
+        X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
+        if sample_weight is None:
+            weight = np.ones(len(y))
+        else:
+            weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            if weight.ndim == 0:
+                weight = np.full(len(y), float(weight))
+        if weight.shape != y.shape or (weight < 0).any() or not weight.any():
+            raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
+        return X, y.astype(np.float64), weight
+
+    def _accumulate(self, X, labels, descriptors, examples, check=None):
+        return NormalEquations._accumulate(
+            X,
+            descriptors,
+            labels,
+            self._reading(),
+            check,
+            examples,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+            memory=self.memory,
+        )
+
+    def _solve(self, equations, examples=()):
+        if self._is_precomputed():
+            references, problem = None, equations.problem()
+        else:
+            self._check_targets([target for target, n in equations.n_rows.items() if n])
+            references = self._fixed_references(equations.species, equations.isolated_energies)
+            problem = self._problem(equations, references)
+        with single_blas_thread():
+            coef, path = solve(
+                problem, self.solver, self._setting("alpha"), self._setting("max_terms"), self.refit
+            )
+        return self._adopt(coef, path, equations, problem, references, examples)

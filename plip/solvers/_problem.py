@@ -1,0 +1,177 @@
+"""What solvers take and give: a least-squares problem, and the path of its models."""
+
+import contextlib
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import LinAlgError
+
+from plip.solvers._tableau import RIDGE
+
+__all__ = ["LinearProblem", "Path", "PathError", "Scaled", "path_errors", "residual_squares"]
+
+
+class PathError(RuntimeError):
+    """A path could not be followed to the penalty that was asked for."""
+
+
+@contextlib.contextmanager
+def path_errors():
+    """Context in which a LinAlgError becomes a PathError that says what to do."""
+    try:
+        yield
+    except LinAlgError as error:
+        raise PathError(
+            f"the fit lost all digits ({error}): the columns depend on each other more than rounding allows, "
+            "as in data that hardly vary. Add structures that differ more, use a larger alpha or 'omp'"
+        ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class LinearProblem:
+    """Weighted linear least squares as normal equations.
+
+    Attributes
+    ----------
+    gram : ndarray of float64, shape (p, p)
+        X^T V^2 X, symmetric.
+    moment : ndarray of float64, shape (p,)
+        X^T V^2 y.
+    target_square : float
+        y^T V^2 y.
+    weight_sum : float
+        n, the sum of the sample weights over rows.
+    ridge : ndarray of float64, shape (p,), or None
+        Squares l_k: every solver adds sum_k l_k w_k^2 / 2 to its objective. None adds nothing.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a value is not finite, or `weight_sum` is not positive.
+    """
+
+    gram: np.ndarray
+    moment: np.ndarray
+    target_square: float
+    weight_sum: float
+    ridge: np.ndarray | None = None
+
+    def __post_init__(self):
+        gram = np.asarray(self.gram, dtype=np.float64)
+        moment = np.asarray(self.moment, dtype=np.float64)
+        if moment.ndim != 1 or gram.shape != (len(moment), len(moment)):
+            raise ValueError(f"gram {gram.shape} and moment {moment.shape} do not match")
+        if not (np.isfinite(gram).all() and np.isfinite(moment).all() and np.isfinite(self.target_square)):
+            raise ValueError("normal equations hold NaN or infinity: check descriptors and labels")
+        if not 0 < self.weight_sum < np.inf:
+            raise ValueError(f"weight_sum must be positive, got {self.weight_sum}")
+        object.__setattr__(self, "gram", gram)
+        object.__setattr__(self, "moment", moment)
+
+    @property
+    def scales(self):
+        """ndarray of float64, shape (p,): root mean square s_k of each weighted column."""
+        return np.sqrt(np.maximum(np.diagonal(self.gram), 0.0) / self.weight_sum)
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Models of growing size.
+
+    Attributes
+    ----------
+    alphas : ndarray of float64, shape (m,)
+        Penalty of each model. For forward selection: the largest relative gain that one more term
+        could still bring, so that here too a model is the answer to the alphas from its own
+        up to that of the model before.
+    coefs : ndarray of float64, shape (m, p)
+        Coefficients in physical units.
+    n_terms : ndarray of int, shape (m,)
+        Number of non-zero coefficients.
+    """
+
+    alphas: np.ndarray
+    coefs: np.ndarray
+    n_terms: np.ndarray
+
+    def __len__(self):
+        return len(self.alphas)
+
+    def at_sizes(self, sizes):
+        """For each size, the model at which a path with that `max_terms` ends.
+
+        Parameters
+        ----------
+        sizes : array_like of int, shape (k,)
+            Numbers of terms.
+
+        Returns
+        -------
+        Path
+            Of k models, in the order of `sizes`.
+
+        Raises
+        ------
+        ValueError
+            If the path has no model as small as one of the sizes.
+        """
+        largest = np.maximum.accumulate(self.n_terms)
+        rows = np.searchsorted(largest, sizes, side="right") - 1
+        if (rows < 0).any():
+            raise ValueError(f"the smallest model of the path has {self.n_terms.min()} terms")
+        return Path(self.alphas[rows], self.coefs[rows], self.n_terms[rows])
+
+
+def residual_squares(coefs, problem):
+    """Sum of squared weighted residuals of models on any problem with the same columns.
+
+    Parameters
+    ----------
+    coefs : array_like of float64, shape (..., p)
+        Coefficients in physical units, such as those of a path.
+    problem : LinearProblem
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        y^T V^2 y - 2 w^T X^T V^2 y + w^T X^T V^2 X w, known to about 1e-15 `target_square` (more where
+        large terms cancel) and never below 0. The mean square error is this over `weight_sum`.
+    """
+    coefs = np.asarray(coefs)
+    squares = ((coefs @ problem.gram - 2 * problem.moment) * coefs).sum(axis=-1) + problem.target_square
+    return np.maximum(squares, 0.0)
+
+
+class Scaled:
+    """A problem with its empty columns left out and the others at unit mean square."""
+
+    def __init__(self, problem):
+        scales = problem.scales
+        self.columns = np.flatnonzero(scales)
+        self.scales = scales[self.columns]
+        self.n_columns = len(scales)
+        n = problem.weight_sum
+        self.gram = problem.gram[np.ix_(self.columns, self.columns)] / self.scales / self.scales[:, None] / n
+        if problem.ridge is not None:
+            self.gram[np.diag_indices_from(self.gram)] += problem.ridge[self.columns] / self.scales**2
+        self.moment = problem.moment[self.columns] / self.scales / n
+        self.target = max(problem.target_square, 0.0) / n
+
+    def restricted(self, places):
+        """The problem with some of its columns alone."""
+        other = copy.copy(self)
+        other.columns, other.scales = self.columns[places], self.scales[places]
+        other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
+        return other
+
+    def objectives(self, coefs):
+        """Minima of selection: mean squares with all ridges, of models in physical units."""
+        scaled = coefs[:, self.columns] * self.scales
+        return self.target + ((scaled @ self.gram + RIDGE * scaled - 2.0 * self.moment) * scaled).sum(axis=1)
+
+    def path(self, alphas, coefs):
+        """Path of scaled coefficients."""
+        physical = np.zeros((len(coefs), self.n_columns))
+        physical[:, self.columns] = np.asarray(coefs) / self.scales
+        return Path(np.array(alphas, dtype=np.float64), physical, np.count_nonzero(physical, axis=1))
