@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 
-from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.interactions._parameters import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._terms import arm_permutations
 from plip.radial import Gaussian, Slater
 

@@ -8,7 +8,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from plip._core import check_length, check_power, is_element
-from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.interactions._parameters import FourBody, NBody, ThreeBody, TwoBody
 from plip.radial import FAMILIES, RadialFamily, number_text
 
 __all__ = ["Term", "build_terms"]
