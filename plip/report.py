@@ -4,11 +4,11 @@ import textwrap
 
 import numpy as np
 
+from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
-INTERACTIONS = ("two-body", "three-body", "N-body", "four-body")
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
@@ -141,10 +141,10 @@ def _error_table(title, found):
 
 def _terms_table(terms, coef):
     rows = [["terms", "offered", "kept"]]
-    for interaction in INTERACTIONS:
-        kept = [coef[n] != 0 for n, term in enumerate(terms) if term.interaction == interaction]
+    for kind in KINDS:
+        kept = [coef[n] != 0 for n, term in enumerate(terms) if term.interaction == kind]
         if kept:
-            rows.append([interaction, f"{len(kept):,}", f"{sum(kept):,}"])
+            rows.append([kind, f"{len(kept):,}", f"{sum(kept):,}"])
     rows.append(["all", f"{len(terms):,}", f"{np.count_nonzero(coef):,}"])
     return _table(rows)
 

@@ -33,7 +33,7 @@ def test_fastest_set_that_is_built_and_supported_runs(config):
 
 def test_named_kernels_are_those_that_compute(config):
     # A structure design takes its kernel from the same place as every fit.
-    design = Design(build_terms(["Si"], 4.0, None, ThreeBody(Gaussian(centers=2)), None, None), ["Si"])
+    design = Design(build_terms(["Si"], 4.0, three_body=ThreeBody(Gaussian(centers=2))), ["Si"])
     assert type(design.kernel) is _kernels.Kernel
     assert type(design.kernel).__module__ == f"plip._kernels._{config['instruction_sets']['kernels']}"
     assert np.isfinite(StructureDesign(design, bulk("Si")).values).all()

@@ -82,6 +82,22 @@ def test_four_body_columns_are_orbits_of_the_arms(species):
     assert count[2, 1, 0] == count[3, 2, 1] == n * arms**3
 
 
+@pytest.mark.parametrize("species", SPECIES)
+def test_count_is_the_number_of_columns(species):
+    radial = [Gaussian(centers=3), LennardJones(sigma=1.0)]
+    interactions = [
+        ("two_body", TwoBody(radial, cutoff=4.0)),
+        ("three_body", ThreeBody(radial, max_power=2)),
+        ("three_body", ThreeBody(radial, max_power=0, mixed=True)),
+        ("n_body", NBody(Gaussian(centers=2), powers=(2, 5))),
+        ("n_body", NBody(radial, powers=3)),
+        *(("four_body", FourBody(radial[0], ranks=(rank,))) for rank in RANKS),
+    ]
+    for name, interaction in interactions:
+        terms = build_terms(species, 5.0, **{name: interaction})
+        assert interaction.count(len(species), 5.0) == len(terms)
+
+
 def all_terms(species=("O", "Si")):
     radial = [Gaussian(eta=[0.5, 1.5], centers=[1.0, 2.0]), Slater(powers=[1.0, 2.0], zeta=0.7)]
     return build_terms(
@@ -208,6 +224,16 @@ def test_equal_terms_have_equal_hashes():
 def test_a_term_has_single_functions():
     with pytest.raises(ValueError, match="not one function"):
         Term("two-body", ("Si", "Si"), (Gaussian(eta=1.0, centers=[1.0, 2.0]),))
+
+
+def test_a_term_is_of_a_known_interaction():
+    with pytest.raises(ValueError, match="interaction must be one of two-body, three-body"):
+        Term("five-body", ("Si", "Si"), (Gaussian(eta=1.0, centers=2.0),))
+
+
+def test_unknown_interaction_is_refused():
+    with pytest.raises(TypeError, match="five_body"):
+        build_terms(("Si",), 5.0, five_body=TwoBody(Gaussian()))
 
 
 def test_json_round_trip_is_exact():

@@ -8,24 +8,16 @@ from ase.data import atomic_numbers
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from plip import interactions
 from plip._core import check_length
 from plip._parameters import Parameters
 from plip._structures._checks import check_neighbors, check_structures, errors_of
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions
-from plip.interactions._terms import Term, build_terms
+from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]
-
-_INTERACTIONS = {
-    "two_body": interactions.TwoBody,
-    "three_body": interactions.ThreeBody,
-    "n_body": interactions.NBody,
-    "four_body": interactions.FourBody,
-}
 
 
 class PLIPDescriptors(TransformerMixin, BaseEstimator):
@@ -131,7 +123,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         """
         if not isinstance(name, str) or name not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
-        return cls(**{**dict.fromkeys(_INTERACTIONS, name), **parameters})
+        return cls(**{**dict.fromkeys(INTERACTIONS, name), **parameters})
 
     def set_params(self, **params):
         """Set parameters, nested ones as ``three_body__max_power``.
@@ -153,8 +145,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         for key in params:
             name, _, nested = key.partition("__")
             value = params.get(name, getattr(self, name, None))
-            if nested and name in _INTERACTIONS and not hasattr(value, "set_params"):
-                kind = _INTERACTIONS[name].__name__
+            if nested and name in INTERACTIONS and not hasattr(value, "set_params"):
+                kind = INTERACTIONS[name].__name__
                 raise ValueError(
                     f"{name} is {value!r}, which has no parameter {nested!r}: give an object, "
                     f"descriptors=PLIPDescriptors({name}={kind}(...))"
@@ -190,7 +182,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     def _chosen_cutoff(self, structures, first):
         value = self.cutoff
         if isinstance(value, str) and value == "auto":
-            given = [getattr(getattr(self, name), "cutoff", None) for name in _INTERACTIONS]
+            given = [getattr(getattr(self, name), "cutoff", None) for name in INTERACTIONS]
             # Those that are no lengths are refused when the terms are built.
             given = [own for own in given if isinstance(own, numbers.Real) and math.isfinite(own)]
             return max([automatic_cutoff(structures, first), *map(float, given)])
@@ -218,7 +210,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
         cutoff = self._chosen_cutoff(structures, first)
         check_neighbors(structures, cutoff, first)
-        chosen = {name: getattr(self, name) for name in _INTERACTIONS}
+        chosen = {name: getattr(self, name) for name in INTERACTIONS}
         offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
         if offers:
             shortest = shortest_distance(structures, cutoff, first)
@@ -384,5 +376,5 @@ def _from_plain(value):
         return value
     if "pairs" in value:
         return {(first, second): distance for first, second, distance in value["pairs"]}
-    known = {**FAMILIES, **{name: getattr(interactions, name) for name in interactions.__all__}}
-    return known[value["class"]](**{name: _from_plain(item) for name, item in value["parameters"].items()})
+    classes = {**FAMILIES, **{interaction.__name__: interaction for interaction in INTERACTIONS.values()}}
+    return classes[value["class"]](**{name: _from_plain(item) for name, item in value["parameters"].items()})

@@ -6,31 +6,28 @@ shrink, and an interaction whose poorest grid does not fit is left out. `doc/acc
 the measurements behind the ladders.
 """
 
-from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
-from plip.interactions._parameters import FourBody, NBody, ThreeBody, TwoBody
-from plip.interactions._terms import arm_permutations
+from plip.interactions._four_body import FourBody
+from plip.interactions._n_body import NBody
+from plip.interactions._three_body import ThreeBody
+from plip.interactions._two_body import TwoBody
 from plip.radial import Gaussian, Slater
 
-__all__ = ["OFFERS", "PRESETS", "automatic_interactions", "count_columns"]
+__all__ = ["OFFERS", "PRESETS", "Offer", "automatic_interactions"]
 
 # Ranks (p, q, t), from cheap to dear in simulations.
 _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
-
 _BASIC = ((1, 1, 0), (1, 1, 1), (2, 1, 0))
-
 _HIGHER = ((2, 2, 0), (2, 1, 1), (3, 1, 0), (3, 1, 1))
-
 _RANKS = _DENSITY + _BASIC + _HIGHER
-
+_ALL_RANKS = _RANKS + ((4, 0, 0), (2, 2, 1), (2, 2, 2), (3, 2, 0), (3, 2, 1), (3, 3, 0))
 # Those that potentials of forty to sixty terms choose most.
 _CHOSEN = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 0), (2, 1, 1), (3, 1, 1), (3, 2, 1))
 
-_ALL_RANKS = _RANKS + ((4, 0, 0), (2, 2, 1), (2, 2, 2), (3, 2, 0), (3, 2, 1), (3, 3, 0))
-
-# Grids are (number of Gaussians, width over spacing).
+# The ladders. Grids are (number of Gaussians, width over spacing).
 _TWO_BODY = tuple(
     {"grids": grids}
     for grids in (
@@ -91,88 +88,96 @@ _FOUR_BODY = tuple(
     )
 )
 
-# Decay constants of the exponentials that go with the Gaussians of pairs and of densities, over the shortest
-# distance or a third of the cutoff, whichever is longer: steeper ones would be of no size at most distances.
-# One of them is a whole repulsion, for which Gaussians need several terms that cancel each other.
+# Decay constants of the exponentials that go with the Gaussians of pairs and of densities, in units of one
+# over the shortest distance, or over a third of the cutoff if that is longer: steeper exponentials are
+# negligible at most distances. One exponential describes a repulsion for which Gaussians need several terms
+# that cancel each other.
 _PAIR_DECAYS = (3.0, 5.0, 7.0, 10.0)
-
 _DENSITY_DECAYS = (2.0, 4.0)
-
-# Fewer Gaussians than these go without exponentials.
+# Grids of fewer Gaussians go without exponentials.
 _LEAST_WITH_DECAYS = 4
 
-# Where each offer enters the ladders (None: not at all), how many columns the interactions may have (two-,
-# N-, three-body, and all four together; the four-body interaction takes what is left), and the cutoff of the
-# four-body interaction over that of the others. Few four-body functions serve the first shells better
-# than the whole range; five cover it. "stock" is what the pair styles of LAMMPS can express.
-OFFERS = {
-    "auto": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 800), "reach": 0.9, "decays": False},
-    "fast": {"first": (1, 1, 3, None), "columns": (80, 100, 220, 400), "reach": 0.9, "decays": True},
-    "balanced": {"first": (0, 1, 2, 6), "columns": (100, 120, 380, 600), "reach": 0.9, "decays": True},
-    "accurate": {"first": (0, 0, 1, 2), "columns": (150, 200, 450, 1200), "reach": 0.8, "decays": True},
-    "extensive": {"first": (0, 0, 0, 0), "columns": (150, 200, 450, 2100), "reach": 1.0, "decays": True},
-    "stock": {"first": (0, 0, 4, None), "columns": (150, 200, 450, 800), "reach": 0.9, "decays": True},
-}
-
-# Names that stand for all descriptors.
-PRESETS = tuple(offer for offer in OFFERS if offer != "auto")
-
-# Least width over spacing of the two- and N-body functions of several species. They share one grid, which
-# starts at the shortest distance of all pairs; where a pair has few data, narrow functions run wild.
+# The two- and N-body functions of several species have at least this width over spacing. All pairs share one
+# grid, which starts at the shortest distance of any; narrow functions run wild where a pair has few data.
 _LEAST_WIDTH_OF_MANY = 1.5
 
 
-def count_columns(n_species, interaction):
-    """Number of columns of an interaction, without building them.
+@dataclass(frozen=True)
+class Offer:
+    """How much to offer of each interaction.
 
-    Parameters
+    Attributes
     ----------
-    n_species : int
-        Number of species.
-    interaction : TwoBody, ThreeBody, NBody or FourBody
-        Whose `radial` is a list of Gaussians with centers, and of Slater functions with zeta, given as lists.
-
-    Returns
-    -------
-    int
+    two_body, n_body, three_body, four_body : int or None
+        The rung of its ladder at which the interaction enters; None leaves it out.
+    columns : (int, int, int)
+        Most columns of the two-, N- and three-body interactions. The four-body interaction takes what the
+        others leave.
+    all_columns : int
+        Most columns of all interactions together.
+    reach : float
+        Cutoff of the four-body interaction over that of the others. Few functions serve the first shells
+        better than the whole range; five cover it.
+    decays : bool
+        Whether pairs and densities have exponentials too.
     """
-    count = sum(
-        len(family.zeta if isinstance(family, Slater) else family.centers) for family in interaction.radial
-    )
-    pairs = n_species * (n_species + 1) // 2
-    if isinstance(interaction, TwoBody):
-        return pairs * count
-    if isinstance(interaction, NBody):
-        return n_species**2 * count * len(interaction.powers)
-    if isinstance(interaction, ThreeBody):
-        arms = n_species * count
-        kinds = arms * (arms + 1) // 2 if interaction.mixed else pairs * count
-        return n_species * kinds * (interaction.max_power + 1)
-    # Burnside: the orbits of the arms under a group of permutations number the mean over the
-    # group of (kinds of arms)^(cycles of the permutation).
-    arms = n_species * count
-    total = 0
-    for rank in interaction.ranks:
-        orders = arm_permutations(rank)
-        total += sum(arms ** _cycles(order) for order in orders) // len(orders)
-    return n_species * total
+
+    two_body: int
+    n_body: int
+    three_body: int
+    four_body: int | None
+    columns: tuple
+    all_columns: int
+    reach: float = 0.9
+    decays: bool = True
 
 
-def _count_columns_of(n_species, *interactions):
-    """Number of columns of several interactions, some of which may be None."""
-    return sum(count_columns(n_species, one) for one in interactions if one is not None)
+OFFERS = {
+    "auto": Offer(0, 0, 0, 0, (150, 200, 450), 800, decays=False),
+    "fast": Offer(1, 1, 3, None, (80, 100, 220), 400),
+    "balanced": Offer(0, 1, 2, 6, (100, 120, 380), 600),
+    "accurate": Offer(0, 0, 1, 2, (150, 200, 450), 1200, reach=0.8),
+    "extensive": Offer(0, 0, 0, 0, (150, 200, 450), 2100, reach=1.0),
+    # What the pair styles of LAMMPS can express.
+    "stock": Offer(0, 0, 4, None, (150, 200, 450), 800),
+}
+
+# Names that stand for all descriptors.
+PRESETS = tuple(name for name in OFFERS if name != "auto")
 
 
-def _cycles(order):
-    """Number of cycles of a permutation of three: by its number of fixed points."""
-    return {3: 3, 1: 2, 0: 1}[Counter(k == arm for k, arm in enumerate(order))[True]]
+@dataclass(frozen=True)
+class _Range:
+    """Where the radial functions of an interaction stand.
 
+    Attributes
+    ----------
+    first, last : float
+        Center of the first Gaussian, and the end of the grid, in Angstrom.
+    least_width : float
+        Least width over spacing of the Gaussians.
+    decays : tuple of float
+        Decay constants of the exponentials, see `_PAIR_DECAYS`.
+    """
 
-def _gaussians(count, first, cutoff, width):
-    """`count` Gaussians from `first` to the cutoff; `width` is their sigma over their spacing."""
-    centers = [_rounded(center, 5) for center in np.linspace(first, cutoff, count, endpoint=False)]
-    sigma = width * (cutoff - first) / count
-    return Gaussian(eta=_rounded(0.5 / sigma**2, 5), centers=centers)
+    first: float
+    last: float
+    least_width: float = 1.0
+    decays: tuple = ()
+
+    def functions(self, grids):
+        """Families for grids of (number of Gaussians, width over spacing)."""
+        radial = [self.gaussians(count, max(width, self.least_width)) for count, width in grids]
+        if self.decays and max(count for count, _ in grids) >= _LEAST_WITH_DECAYS:
+            length = max(self.first, self.last / 3.0)
+            radial.append(Slater(powers=[0.0], zeta=[_rounded(decay / length, 5) for decay in self.decays]))
+        return radial
+
+    def gaussians(self, count, width):
+        """Gaussians at equal distances; `width` is their standard deviation over their spacing."""
+        centers = [_rounded(x, 5) for x in np.linspace(self.first, self.last, count, endpoint=False)]
+        sigma = width * (self.last - self.first) / count
+        return Gaussian(eta=_rounded(0.5 / sigma**2, 5), centers=centers)
 
 
 def _rounded(value, digits):
@@ -180,29 +185,12 @@ def _rounded(value, digits):
     return float(f"{value:.{digits}g}")
 
 
-def _exponentials(decays, first, cutoff):
-    return Slater(powers=[0.0], zeta=[_rounded(decay / max(first, cutoff / 3.0), 5) for decay in decays])
-
-
-def _choose(kind, ladder, begin, n_species, first, reach, budget, cutoff=None, least_width=1.0, decays=()):
-    """The richest interaction, from rung `begin` on, that fits the budget; None if there is none."""
-    for rung in ladder[begin:]:
-        parameters = {name: value for name, value in rung.items() if name != "grids"}
-        radial = [_gaussians(count, first, reach, max(width, least_width)) for count, width in rung["grids"]]
-        if decays and max(count for count, _ in rung["grids"]) >= _LEAST_WITH_DECAYS:
-            radial.append(_exponentials(decays, first, reach))
-        interaction = kind(radial, cutoff=cutoff, **parameters)
-        if count_columns(n_species, interaction) <= budget:
-            return interaction
-    return None
-
-
 def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     """Interactions for any material.
 
-    Gaussians stand at equal distances from the shortest distance of the data on up to the
-    cutoff. Their width is their spacing, or more where smooth densities serve better. All offers but "auto"
-    have exponentials too.
+    The Gaussians stand at equal distances, from the shortest distance in the data up to the cutoff. Their
+    width is their spacing, or more where smooth densities serve better. All offers but "auto" have
+    exponentials too.
 
     Parameters
     ----------
@@ -218,56 +206,41 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
     Returns
     -------
     dict
-        ``two_body``, ``three_body``, ``n_body``, ``four_body``; None for an interaction that
-        the offer does not have or of which not even the poorest grid fits. A pair interaction
-        there is always.
+        ``two_body``, ``three_body``, ``n_body``, ``four_body``. An interaction is None if the offer does
+        not have it or even its poorest grid has too many columns. The pair interaction is never None.
     """
+    offer = OFFERS[offer]
+    most_two, most_n, most_three = offer.columns
     first = _rounded(min(shortest, 0.6 * cutoff), 2)
-    begin_two, begin_n, begin_three, begin_four = OFFERS[offer]["first"]
-    most_two, most_n, most_three, most = OFFERS[offer]["columns"]
     least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
-    has_decays = OFFERS[offer]["decays"]
-    two_body = _choose(
-        TwoBody,
-        _TWO_BODY,
-        begin_two,
-        n_species,
-        first,
-        cutoff,
-        most_two,
-        least_width=least_width,
-        decays=_PAIR_DECAYS if has_decays else (),
-    )
-    if two_body is None:  # so many species that even one function each exceeds the share
-        two_body = TwoBody([_gaussians(1, first, cutoff, 1.0)])
-    three_body = _choose(ThreeBody, _THREE_BODY, begin_three, n_species, first, cutoff, most_three)
-    if three_body is None:  # with so many species that its columns are free for the others
+
+    def choose(kind, rungs, most, where, own_cutoff=None):
+        """The richest interaction with at most so many columns, None if there is none."""
+        for rung in rungs:
+            parameters = {name: value for name, value in rung.items() if name != "grids"}
+            interaction = kind(where.functions(rung["grids"]), cutoff=own_cutoff, **parameters)
+            if interaction.count(n_species, cutoff) <= most:
+                return interaction
+        return None
+
+    def n_columns(*interactions):
+        return sum(one.count(n_species, cutoff) for one in interactions if one is not None)
+
+    pairs = _Range(first, cutoff, least_width, _PAIR_DECAYS if offer.decays else ())
+    two_body = choose(TwoBody, _TWO_BODY[offer.two_body :], most_two, pairs)
+    if two_body is None:  # there are so many species that one function of each pair is too much
+        two_body = TwoBody([pairs.gaussians(1, 1.0)])
+    arms = _Range(first, cutoff)
+    three_body = choose(ThreeBody, _THREE_BODY[offer.three_body :], most_three, arms)
+    if three_body is None:  # its share is free for the densities
         most_n += most_three
-    left = most - _count_columns_of(n_species, two_body, three_body)
-    most_n = min(most_n, left)
-    n_body = _choose(
-        NBody,
-        _N_BODY,
-        begin_n,
-        n_species,
-        first,
-        cutoff,
-        most_n,
-        least_width=least_width,
-        decays=_DENSITY_DECAYS if has_decays else (),
-    )
+    most_n = min(most_n, offer.all_columns - n_columns(two_body, three_body))
+    densities = _Range(first, cutoff, least_width, _DENSITY_DECAYS if offer.decays else ())
+    n_body = choose(NBody, _N_BODY[offer.n_body :], most_n, densities)
     four_body = None
-    if begin_four is not None:
-        left -= _count_columns_of(n_species, n_body)
-        reach = OFFERS[offer]["reach"] * cutoff
-        four_body = _choose(
-            FourBody,
-            _FOUR_BODY,
-            begin_four,
-            n_species,
-            min(first, 0.6 * reach),
-            reach,
-            left,
-            _rounded(reach, 5),
-        )
+    if offer.four_body is not None:
+        left = offer.all_columns - n_columns(two_body, three_body, n_body)
+        reach = offer.reach * cutoff
+        arms = _Range(min(first, 0.6 * reach), reach)
+        four_body = choose(FourBody, _FOUR_BODY[offer.four_body :], left, arms, _rounded(reach, 5))
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}

@@ -4,6 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from plip.interactions._terms import KINDS
+
 __all__ = ["Counts", "natural_sizes"]
 
 # Typical surroundings begin at this part of the shortest distance: functions that have died out where data
@@ -121,8 +123,9 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
 
     sizes = np.zeros((2, len(terms)))
     for n, term in enumerate(terms):
+        interaction = KINDS[term.interaction]
         s, *arms = (place[symbol] for symbol in term.species)
-        if term.interaction == "two-body":
+        if not interaction.has_center:
             (t,) = arms
             # Each pair counts once, whichever of its atoms is the center.
             both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
@@ -132,7 +135,7 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
             [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
         )
         if value.all():
-            power = term.power if term.interaction == "N-body" else 1
+            power = interaction.exponent(term.power)
             energy = share[s] * np.prod(value) ** power
             sizes[:, n] = energy, energy * power * np.linalg.norm(slope / value)
     seen = np.sqrt(squares / n_atoms)

@@ -1,0 +1,108 @@
+"""The interaction of three arms."""
+
+import itertools
+
+from plip.interactions._interaction import Interaction, as_integer
+
+__all__ = ["FourBody", "arm_permutations"]
+
+
+class FourBody(Interaction):
+    """Interaction of three arms: the sum over ordered neighbours j, k, m of
+    ``g_a(r_ij) g_b(r_ik) g_c(r_im) cos^p(theta_jik) cos^q(theta_kim) cos^t(theta_mij)``.
+
+    Neighbours that coincide are included; those parts are two- and three-body functions.
+
+    Parameters
+    ----------
+    radial : RadialFamily or list of RadialFamily
+        Radial functions of the arms.
+    ranks : sequence of (int, int, int), default=((1, 1, 0), (1, 1, 1), (2, 1, 0))
+        Powers (p, q, t) of the three cosines.
+    cutoff : float or None, default=None
+        Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+    """
+
+    kind = "four-body"
+    n_arms = 3
+    power_names = ("p", "q", "t")
+
+    def __init__(self, radial, ranks=((1, 1, 0), (1, 1, 1), (2, 1, 0)), cutoff=None):
+        self.radial = radial
+        self.ranks = ranks
+        self.cutoff = cutoff
+
+    def _columns(self, species, functions):
+        # An arm is a pair of numbers, of its species and of its function.
+        arms = list(itertools.product(range(len(species)), range(len(functions))))
+        ranks = self._checked_ranks()
+        for center in species:
+            for rank in ranks:
+                orders = arm_permutations(rank)
+                for triple in itertools.product(arms, repeat=3):
+                    # The first of its orbit stands for all.
+                    if all(triple <= tuple(triple[arm] for arm in order) for order in orders):
+                        yield {
+                            "species": (center, *(species[s] for s, _ in triple)),
+                            "radial": tuple(functions[f] for _, f in triple),
+                            "power": rank,
+                        }
+
+    def _count(self, n_species, n_functions):
+        # Burnside's lemma: the number of orbits of the arms under a group of permutations is the mean
+        # over the group of (number of kinds of arms)^(number of cycles of the permutation).
+        kinds = n_species * n_functions
+        n_orbits = 0
+        for rank in self._checked_ranks():
+            orders = arm_permutations(rank)
+            n_orbits += sum(kinds ** _n_cycles(order) for order in orders) // len(orders)
+        return n_species * n_orbits
+
+    def _checked_ranks(self):
+        try:
+            ranks = [
+                tuple(as_integer("ranks of FourBody", power, 0) for power in rank) for rank in self.ranks
+            ]
+        except TypeError:
+            ranks = []
+        if not ranks or any(len(rank) != 3 for rank in ranks) or len(set(ranks)) < len(ranks):
+            raise ValueError(
+                f"ranks of FourBody must be different triples of powers (p, q, t), got {self.ranks!r}"
+            )
+        for rank in ranks:
+            self._check_power("ranks", rank)
+        return ranks
+
+    @classmethod
+    def formula_of(cls, term):
+        center, *arms = term.species
+        angles = "".join(
+            f" cos(theta_{angle})^{power}"
+            for angle, power in zip(("jik", "kim", "mij"), term.power, strict=True)
+            if power
+        )
+        functions = [cls._arm(term, k, distance) for k, distance in enumerate(("r_ij", "r_ik", "r_im"))]
+        return (
+            f"sum over {center} i and all neighbours {arms[0]} j, {arms[1]} k, {arms[2]} m of "
+            f"{' '.join(functions)}{angles}"
+        )
+
+
+def arm_permutations(rank):
+    """Permutations of the three arms that leave the powers (p, q, t) unchanged.
+
+    The cosines belong to the pairs of arms (0, 1), (1, 2) and (2, 0).
+    """
+    pairs = (frozenset((0, 1)), frozenset((1, 2)), frozenset((2, 0)))
+    powers = dict(zip(pairs, rank, strict=True))
+    return [
+        order
+        for order in itertools.permutations(range(3))
+        if all(powers[frozenset(order[arm] for arm in pair)] == powers[pair] for pair in pairs)
+    ]
+
+
+def _n_cycles(order):
+    """Number of cycles of a permutation of three, known from its number of fixed points."""
+    n_fixed = sum(place == arm for place, arm in enumerate(order))
+    return {3: 3, 1: 2, 0: 1}[n_fixed]

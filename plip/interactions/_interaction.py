@@ -1,0 +1,164 @@
+"""What every interaction says of itself.
+
+Each interaction is one module beside this one: a subclass of `Interaction` that holds the parameters
+which a user gives and knows the columns that follow from them, their number, their names and formulas.
+It is listed in `plip.interactions._terms.INTERACTIONS`. How its columns are computed is written for fits
+in `plip.descriptors._plan` and for potentials in `plip._core`.
+"""
+
+import numbers
+
+from plip._core import check_length, check_power
+from plip._parameters import Parameters
+from plip.radial import RadialFamily, number_text
+
+__all__ = ["Interaction", "as_integer", "as_length"]
+
+
+def as_integer(name, value, least):
+    """The value as an int; a ValueError with its name if it is no integer of at least `least`."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
+def as_length(name, value):
+    """The value as a float; a ValueError with its name if it is no cutoff or switch distance."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a length in Angstrom, got {value!r}")
+    check_length(name, value)
+    return float(value)
+
+
+class Interaction(Parameters):
+    """Base of the interactions.
+
+    A subclass sets the attributes below and has the methods `_columns`, `_count` and `formula_of`. Its
+    parameters are checked when the columns are made.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the interaction, as in `Term.interaction`.
+    n_arms : int
+        Number of radial functions of a term; it has one species more.
+    has_center : bool
+        True if a term is a sum over centres, whose species comes first, and their neighbours; False if it
+        is a sum over pairs of atoms, each counted once.
+    power_names : tuple of str
+        Names of the numbers in `Term.power`, which is None without names, an int for one, a tuple for more.
+    """
+
+    kind = ""
+    n_arms = 1
+    has_center = True
+    power_names = ()
+
+    def columns(self, species, cutoff):
+        """All terms of this interaction, in their order.
+
+        Parameters
+        ----------
+        species : sequence of str
+            Chemical symbols, sorted.
+        cutoff : float
+            Cutoff of the descriptors in Angstrom.
+
+        Yields
+        ------
+        dict
+            Parameters of a `Term`.
+
+        Raises
+        ------
+        ValueError
+            If a parameter of the interaction is not valid.
+        """
+        own = self._own_cutoff(cutoff)
+        for column in self._columns(species, self._functions(own)):
+            yield {"interaction": self.kind, "cutoff": own, **column}
+
+    def count(self, n_species, cutoff):
+        """Number of terms, without making them.
+
+        Parameters
+        ----------
+        n_species : int
+            Number of species.
+        cutoff : float
+            Cutoff of the descriptors in Angstrom.
+
+        Returns
+        -------
+        int
+        """
+        return self._count(n_species, len(self._functions(self._own_cutoff(cutoff))))
+
+    def _columns(self, species, functions):
+        """The terms without what all of them share: dicts with species, radial, and power if there is one."""
+        raise NotImplementedError
+
+    def _count(self, n_species, n_functions):
+        """Number of terms for so many species and radial functions."""
+        raise NotImplementedError
+
+    @classmethod
+    def formula_of(cls, term):
+        """See `Term.formula`."""
+        raise NotImplementedError
+
+    @classmethod
+    def name_of(cls, term):
+        """See `Term.name`."""
+        center, *arms = term.species
+        species = f"{center}({','.join(arms)})" if cls.has_center else "-".join(term.species)
+        functions = term.radial[:1] if len(set(term.radial)) == 1 else term.radial
+        labels = [function.label() for function in functions]
+        powers = term.power if isinstance(term.power, tuple) else (term.power,)
+        powers = [f"{name}={power}" for name, power in zip(cls.power_names, powers, strict=False)]
+        return " ".join([cls.kind, species, *labels, *powers])
+
+    @staticmethod
+    def exponent(power):
+        """Exponent that the product of the sums over neighbours has in a term of this power."""
+        return 1
+
+    def _own_cutoff(self, cutoff):
+        """Cutoff of the interaction: its own, or that of the descriptors."""
+        if self.cutoff is None:
+            return cutoff
+        name = type(self).__name__
+        own = as_length(f"cutoff of {name}", self.cutoff)
+        if own > cutoff:
+            raise ValueError(
+                f"cutoff of {name} is {own}, beyond the cutoff {cutoff} of the descriptors: raise the latter"
+            )
+        return own
+
+    def _functions(self, cutoff):
+        """The radial functions as scalar instances."""
+        families = list(self.radial) if isinstance(self.radial, (list, tuple)) else [self.radial]
+        name = type(self).__name__
+        if not families or not all(isinstance(family, RadialFamily) for family in families):
+            raise ValueError(
+                f"radial of {name} must be a radial family or a list of them, got {self.radial!r}"
+            )
+        functions = [function for family in families for function in family.grid(cutoff)]
+        seen = set()
+        for function in functions:
+            if function in seen:
+                raise ValueError(f"radial of {name} has {function.label()} twice: leave one out")
+            seen.add(function)
+        return functions
+
+    def _check_power(self, parameter, power):
+        """Raise a ValueError that names the parameter if a power cannot be evaluated."""
+        try:
+            check_power(self.kind, power)
+        except ValueError as error:
+            raise ValueError(f"{parameter} of {type(self).__name__}: {error}") from None
+
+    @staticmethod
+    def _arm(term, number, distance):
+        """One radial function of a term in its formula."""
+        return f"[{term.radial[number].formula(distance)}] fc({distance}; {number_text(term.cutoff)})"

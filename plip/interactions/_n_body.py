@@ -1,0 +1,98 @@
+"""The embedding interaction: powers of a density."""
+
+import itertools
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from plip.interactions._interaction import Interaction, as_integer, as_length
+from plip.radial import number_text
+
+__all__ = ["SWITCH_RANGE", "NBody"]
+
+# The switch of a density runs between these multiples of the shortest distance
+# (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020)).
+SWITCH_RANGE = (0.95, 1.05)
+
+
+class NBody(Interaction):
+    """Embedding interaction: the sum over atoms of ``(sum_j g(r_ij) f_s(r_ij))^m``.
+
+    Parameters
+    ----------
+    radial : RadialFamily or list of RadialFamily
+        Radial functions of the density.
+    powers : sequence of int, default=(4, 5, 6, 7)
+        Powers m of the density, from 2 on.
+    switch : dict or None, default=None
+        Shortest distances in Angstrom by unordered pair of chemical symbols, such as
+        ``{("Si", "O"): 2.4}``. The density of such a pair is turned on between 0.95
+        and 1.05 times that distance. None means no switch.
+    cutoff : float or None, default=None
+        Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+    """
+
+    kind = "N-body"
+    power_names = ("m",)
+
+    def __init__(self, radial, powers=(4, 5, 6, 7), switch=None, cutoff=None):
+        self.radial = radial
+        self.powers = powers
+        self.switch = switch
+        self.cutoff = cutoff
+
+    def _columns(self, species, functions):
+        powers = self._checked_powers()
+        switches = self._checked_switch()
+        for center, neighbor in itertools.product(species, repeat=2):
+            switch = switches.get(tuple(sorted((center, neighbor))))
+            for function in functions:
+                for power in powers:
+                    yield {
+                        "species": (center, neighbor),
+                        "radial": (function,),
+                        "power": power,
+                        "switch": switch,
+                    }
+
+    def _count(self, n_species, n_functions):
+        return n_species**2 * n_functions * len(self._checked_powers())
+
+    def _checked_powers(self):
+        powers = list(self.powers) if np.iterable(self.powers) else [self.powers]
+        powers = [as_integer("powers of NBody", power, 2) for power in powers]
+        if not powers or len(set(powers)) < len(powers):
+            raise ValueError(f"powers of NBody must be different integers from 2 on, got {self.powers!r}")
+        for power in powers:
+            self._check_power("powers", power)
+        return powers
+
+    def _checked_switch(self):
+        """Shortest distance by sorted pair of species."""
+        if self.switch is None:
+            return {}
+        if not isinstance(self.switch, dict):
+            raise ValueError(
+                f"switch of NBody must be a dict such as {{('Si', 'O'): 2.4}}, got {self.switch!r}"
+            )
+        distances = {}
+        for pair, value in self.switch.items():
+            if not isinstance(pair, tuple) or len(pair) != 2 or not all(s in atomic_numbers for s in pair):
+                raise ValueError(f"keys of switch must be pairs of chemical symbols, got {pair!r}")
+            distance = as_length(f"switch of {pair}", value)
+            if distances.setdefault(tuple(sorted(pair)), distance) != distance:
+                raise ValueError(f"switch gives two distances for the pair {pair}: leave one out")
+        return distances
+
+    @staticmethod
+    def exponent(power):
+        return power
+
+    @classmethod
+    def formula_of(cls, term):
+        center, neighbor = term.species
+        density = cls._arm(term, 0, "r")
+        if term.switch is not None:
+            low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
+            density += f" fs(r; {low}, {high})"
+        return f"sum over {center} of (sum over neighbours {neighbor} of {density})^{term.power}"
