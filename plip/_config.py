@@ -1,9 +1,12 @@
 """What this installation runs on."""
 
+from __future__ import annotations
+
 import os
 import pkgutil
 import platform
 from importlib import import_module, metadata
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_info
@@ -16,7 +19,7 @@ _DEPENDENCIES = ("ase", "joblib", "numpy", "scikit-learn", "scipy")
 _OF_LIBRARY = ("user_api", "internal_api", "version", "architecture", "num_threads")
 
 
-def show_config(mode="stdout"):
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Show which instruction set runs and what the package is built on.
 
     Parameters
@@ -32,7 +35,7 @@ def show_config(mode="stdout"):
         - ``plip``, ``python``, ``platform``: str.
         - ``instruction_sets``: dict of ``kernels`` and ``core`` (str, what the descriptor kernels and the
           evaluation core run), ``processor`` (list of str, what the processor has, fastest first) and
-          ``built`` (list of str, what the descriptor kernels were built for).
+          ``built`` (list of str, those that the descriptor kernels were built for).
         - ``versions``: dict of the versions of the dependencies, None for one that is not installed.
         - ``processors``: int, processors of the machine.
         - ``threadpools``: list of dicts, one per library that has threads of its own: ``user_api``,
@@ -45,8 +48,8 @@ def show_config(mode="stdout"):
 
     Notes
     -----
-    A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` makes
-    use of more processors.
+    A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` uses
+    more processors.
 
     Examples
     --------
@@ -60,14 +63,15 @@ def show_config(mode="stdout"):
     if mode == "dict":
         return config
     print(_as_text(config))
+    return None
 
 
-def _collect():
+def _collect() -> dict[str, Any]:
     from plip import _kernels
     from plip._core import Core
     from plip._kernels._cpu import supported
 
-    # SciPy brings a BLAS of its own, which is seen only once it is loaded.
+    # SciPy has a BLAS of its own, which threadpoolctl sees only once it is loaded.
     import_module("scipy.linalg")
     built = {module.name.removeprefix("_") for module in pkgutil.iter_modules(_kernels.__path__)} - {"cpu"}
     return {
@@ -86,14 +90,14 @@ def _collect():
     }
 
 
-def _version(name):
+def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _as_text(config):
+def _as_text(config: dict[str, Any]) -> str:
     sets = config["instruction_sets"]
     lines = [
         f"plip {config['plip']}, Python {config['python']}, {config['platform']}",

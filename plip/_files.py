@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and digests that tell whether their arrays are undamaged."""
+"""Files that are written whole or not at all, and digests that reveal damaged arrays."""
 
 import contextlib
 import errno
@@ -6,8 +6,13 @@ import hashlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
+
+from plip._types import StrPath
 
 __all__ = ["digest_arrays", "write_whole"]
 
@@ -18,19 +23,19 @@ _KINDS = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-# What opening a file without a name fails with where the system or the file system has none.
+# Errors of a system or file system that has no files without a name.
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
 
 
 @contextlib.contextmanager
-def write_whole(path, mode="w"):
-    """Open a file for writing that takes its place, on the disk, only when all is written.
+def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a file for writing; it appears under its name, on the disk, only when all is written.
 
     Parameters
     ----------
     path : str or path-like
-        File name; an existing file is replaced in one step and keeps its permissions, or is left as it was
-        when writing fails. The target of a symbolic link is replaced, not the link.
+        File name. An existing file is replaced in one step and keeps its permissions; if writing fails, it
+        stays as it was. The target of a symbolic link is replaced, not the link.
     mode : {"w", "wb"}
         Text (UTF-8) or binary.
 
@@ -41,14 +46,13 @@ def write_whole(path, mode="w"):
     Raises
     ------
     OSError
-        If the file cannot be written, or `path` is there and is no regular file.
+        If the file cannot be written, or `path` exists and is no regular file.
 
     Notes
     -----
-    Under Linux the file has no name until it is complete, so that nothing is left when the process is killed
-    while it writes; only for the moment in which it takes the place of another it has a name of its own,
-    ``.NAME.XXXXXXXX.tmp``. On other systems it has that name from the beginning, and what a kill leaves under
-    it can be deleted.
+    On Linux the file has no name until it is complete, so that a killed process leaves nothing behind. It has
+    the temporary name ``.NAME.XXXXXXXX.tmp`` only for the moment in which it replaces another file. Other
+    systems use that name from the beginning; after a kill such a file can be deleted.
     """
     before = _status(path)
     path = os.path.realpath(path)
@@ -71,13 +75,13 @@ def write_whole(path, mode="w"):
     _sync_folder(os.path.dirname(path))
 
 
-def digest_arrays(text, arrays):
+def digest_arrays(text: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:
     """Digest of a text and of arrays with their names, types and shapes.
 
     Parameters
     ----------
     text : str
-        What belongs to the arrays.
+        What is stored beside the arrays.
     arrays : dict of str to ndarray
         Their order does not matter.
 
@@ -88,12 +92,12 @@ def digest_arrays(text, arrays):
     digest = hashlib.blake2b(text.encode(), digest_size=16)
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(np.ascontiguousarray(arrays[name]).data)
     return digest.hexdigest()
 
 
-def _status(path):
-    """Status of the file that is replaced, None for a new one."""
+def _status(path: StrPath) -> os.stat_result | None:
+    """Status of the file to replace, None for a new file."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -105,8 +109,8 @@ def _status(path):
     return status
 
 
-def _open_new(path):
-    """Handle and name (None without one) of a new file beside `path`, with the permissions of new files."""
+def _open_new(path: str) -> tuple[int, str | None]:
+    """Handle and name (None if it has no name) of a new file beside `path`, with the usual permissions."""
     folder = os.path.dirname(path)
     if hasattr(os, "O_TMPFILE"):
         try:
@@ -123,12 +127,12 @@ def _open_new(path):
     return os.open(temporary, flags, 0o666), temporary
 
 
-def _temporary(path):
+def _temporary(path: str) -> str:
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
 
 
-def _take_over(handle, before):
+def _take_over(handle: int, before: os.stat_result) -> None:
     """Give a file the owner and the permissions of another."""
     if not hasattr(os, "fchmod"):
         return
@@ -140,12 +144,12 @@ def _take_over(handle, before):
     os.fchmod(handle, stat.S_IMODE(before.st_mode))
 
 
-def _link_to(handle):
+def _link_to(handle: int) -> str:
     return f"/proc/self/fd/{handle}"
 
 
-def _give_name(handle, path):
-    """Name a complete file that has none `path`, or, where a file is there already, return another name."""
+def _give_name(handle: int, path: str) -> str | None:
+    """Name a nameless file `path`; if that exists, give it a temporary name and return that."""
     with contextlib.suppress(FileExistsError):
         _link(handle, path)
         return None
@@ -154,13 +158,13 @@ def _give_name(handle, path):
     return temporary
 
 
-def _link(handle, name):
-    # With a folder, which does not matter for absolute names, os.link follows the link in /proc.
+def _link(handle: int, name: str) -> None:
+    # os.link follows the link in /proc only when it is given a folder, which absolute names ignore.
     os.link(_link_to(handle), name, src_dir_fd=handle)
 
 
-def _sync_folder(folder):
-    """Write the new name to the disk, where folders can be opened."""
+def _sync_folder(folder: str) -> None:
+    """Write the new name to the disk, on systems that can open folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:

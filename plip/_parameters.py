@@ -1,36 +1,47 @@
 """Parameter access of small settings objects, compatible with scikit-learn but free of it."""
 
+from __future__ import annotations
+
 import functools
 import inspect
 import numbers
+from collections.abc import Hashable
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 
-__all__ = ["Parameters", "check_n_jobs"]
+__all__ = ["Parameters", "check_n_jobs", "is_integer", "is_number"]
 
 
-def check_n_jobs(value):
-    """Raise unless `value` is a number of joblib workers, which itself would take text."""
-    if value is not None and (
-        not isinstance(value, numbers.Integral) or isinstance(value, bool) or value == 0
-    ):
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a real number of Python or NumPy; booleans are not."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer of Python or NumPy; booleans are not."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_n_jobs(value: object) -> None:
+    """Raise unless `value` is a number of joblib workers; joblib itself would take text."""
+    if value is not None and (not is_integer(value) or value == 0):
         raise ValueError(f"n_jobs must be a positive integer, -1 for all processors, or None, got {value!r}")
 
 
 class Parameters:
     """Mixin for objects whose constructor only assigns its arguments.
 
-    It offers what `sklearn.base.clone` and nested grid searches ask for, so that
-    radial families and interactions take part in both, while a saved potential can be
-    loaded where scikit-learn is not installed.
+    It gives radial families and interactions what `sklearn.base.clone` and nested grid searches ask for,
+    without scikit-learn: a saved potential must load where that is not installed.
     """
 
     @classmethod
     @functools.cache
-    def _parameter_names(cls):
+    def _parameter_names(cls) -> list[str]:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this object.
 
         Parameters
@@ -51,7 +62,7 @@ class Parameters:
                 params.update({f"{name}__{key}": item for key, item in value.get_params().items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: object) -> Self:
         """Set parameters, nested ones as ``name__parameter``.
 
         Returns
@@ -64,7 +75,7 @@ class Parameters:
             If there is no parameter of that name.
         """
         names = self._parameter_names()
-        nested = {}
+        nested: dict[str, dict[str, object]] = {}
         for key, value in params.items():
             name, separator, rest = key.partition("__")
             if name not in names:
@@ -85,7 +96,7 @@ class Parameters:
             target.set_params(**values)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = []
         for name in self._parameter_names():
             value = getattr(self, name)
@@ -94,19 +105,21 @@ class Parameters:
             shown.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def __eq__(self, other):
-        return self._key() == other._key() if type(self) is type(other) else NotImplemented
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Parameters) or type(self) is not type(other):
+            return NotImplemented
+        return self._key() == other._key()
 
-    def __hash__(self):
-        # By value, as for equality: an object that is a key must not be changed.
+    def __hash__(self) -> int:
+        # Equal objects have equal hashes: a key of a dict must not be changed.
         return hash((type(self), self._key()))
 
-    def _key(self):
+    def _key(self) -> Hashable:
         return _frozen(self.get_params(deep=False))
 
 
-def _frozen(value):
-    """A hashable value that is equal for equal contents, whichever sequence or array holds them."""
+def _frozen(value: Any) -> Hashable:
+    """A hashable value; lists, tuples and arrays of equal contents give equal values."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, (list, tuple, range)):

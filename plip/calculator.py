@@ -1,18 +1,28 @@
 """ASE calculator of a potential, with a neighbour list that lasts for many steps."""
 
+from __future__ import annotations
+
 import math
-import numbers
 import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
+from plip._core import NeighborList
+from plip._parameters import is_integer, is_number
 from plip._structures._checks import has_full_cell
 from plip._structures._evaluation import check_atoms, find_pairs
+from plip._types import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
 
 __all__ = ["PLIPCalculator"]
 
-# More than any machine has; a mistyped number is an error, not a request to the operating system.
+# More than any machine has: a mistyped number is an error, not a request to the operating system.
 _MOST_THREADS = 65536
 
 
@@ -24,29 +34,28 @@ class PLIPCalculator(Calculator):
     potential : Potential
         The potential; or use ``potential.calculator()``.
     skin : float, default=0.5
-        Angstrom that neighbour lists reach beyond the cutoff. A list is used until an atom may
-        have moved half of it, homogeneous strain not counted.
+        Distance in Angstrom by which neighbour lists reach beyond the cutoff. A list is used until an atom
+        may have moved by half of it; homogeneous strain does not count.
     n_threads : int, default=1
-        Threads for systems of 4096 atoms and more. Results do not depend on it.
+        Number of threads for systems of 4096 atoms and more. Results do not depend on it.
     **kwargs
         Passed on to `ase.calculators.calculator.Calculator`.
 
     Notes
     -----
-    "free_energy" equals "energy". "energies" and "stresses" are shares of the atoms: half of each pair
-    term belongs to both atoms, all others to their centre; half of each pair force counts for the
-    stress of both atoms. They add up to "energy" and "stress".
+    "free_energy" equals "energy". "energies" and "stresses" are the shares of the atoms: each atom of a pair
+    has half of the pair term, the centre has all of any other term, and each atom of a pair has half of the
+    stress of their pair force. They add up to "energy" and "stress".
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
     default_parameters = {}
     nolabel = True
 
-    def __init__(self, potential, skin=0.5, n_threads=1, **kwargs):
-        if not isinstance(skin, numbers.Real) or isinstance(skin, bool) or not 0 <= skin < math.inf:
+    def __init__(self, potential: Potential, skin: float = 0.5, n_threads: int = 1, **kwargs: Any) -> None:
+        if not is_number(skin) or not 0 <= skin < math.inf:
             raise ValueError(f"skin must be a length in Angstrom, not negative, got {skin!r}")
-        is_integer = isinstance(n_threads, numbers.Integral) and not isinstance(n_threads, bool)
-        if not is_integer or not 1 <= n_threads <= _MOST_THREADS:
+        if not is_integer(n_threads) or not 1 <= n_threads <= _MOST_THREADS:
             raise ValueError(
                 f"n_threads must be a positive integer, at most {_MOST_THREADS}, got {n_threads!r}"
             )
@@ -56,8 +65,13 @@ class PLIPCalculator(Calculator):
         self._neighbors = _SkinList(potential.cutoff, float(skin))
         self._has_warned = False
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
-        """Compute all properties of ASE's list, "stresses" only where asked for.
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Compute all properties; "stresses" only if they are asked for.
 
         Raises
         ------
@@ -73,10 +87,12 @@ class PLIPCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         atoms = self.atoms
+        if atoms is None:
+            raise ValueError("the calculator has no structure: give calculate one")
         volume = atoms.get_volume() if has_full_cell(atoms) else None
         if volume is None and {"stress", "stresses"}.intersection(properties):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
-        species, positions, cell = check_atoms(self.potential, atoms)
+        species, positions, cell = check_atoms(self.potential.species, atoms)
         crowding = np.zeros(len(atoms))
         energies, forces, strain, strains = self.potential.core.evaluate(
             self._neighbors.find(positions, cell, atoms.pbc),
@@ -87,23 +103,23 @@ class PLIPCalculator(Calculator):
             n_threads=self.n_threads,
             crowding=crowding,
         )
-        self._warn_of_crowding(crowding)
+        self._warn_of_crowding(atoms, crowding)
         energy = math.fsum(energies)
         self.results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
         if volume is not None:
             self.results["stress"] = strain / volume
-        if strains is not None:
-            self.results["stresses"] = strains / volume
+            if strains is not None:
+                self.results["stresses"] = strains / volume
 
-    def _warn_of_crowding(self, crowding):
-        """Say once that the structure is denser than the data."""
+    def _warn_of_crowding(self, atoms: Atoms, crowding: FloatArray) -> None:
+        """Warn once that the structure is denser than the training data."""
         if self._has_warned or not (crowding > 1.0).any():
             return
         self._has_warned = True
         densest = int(crowding.argmax())
         warnings.warn(
             f"{np.count_nonzero(crowding > 1.0)} atoms, such as atom {densest} "
-            f"({self.atoms.symbols[densest]}), are more densely surrounded than any in the training data "
+            f"({atoms.symbols[densest]}), are more densely surrounded than any in the training data "
             f"({crowding[densest]:.2f} of the limit): their energy is repulsion, not fitted. Add such "
             "structures to the training data if the simulation is meant to go there",
             UserWarning,
@@ -112,36 +128,36 @@ class PLIPCalculator(Calculator):
 
 
 class _SkinList:
-    """A neighbour list that reaches beyond the cutoff and is made anew only when it must be."""
+    """A neighbour list that reaches beyond the cutoff and is rebuilt only when it must be."""
 
-    def __init__(self, cutoff, skin):
+    def __init__(self, cutoff: float, skin: float) -> None:
         self.cutoff = cutoff
         self.skin = skin
         self.n_builds = 0
-        self._pairs = None
+        self._pairs: NeighborList | None = None
 
-    def __getstate__(self):
-        # A copy, or another process, makes its own list.
+    def __getstate__(self) -> dict[str, float]:
+        # A copy builds its own list, also in another process.
         return {"cutoff": self.cutoff, "skin": self.skin}
 
-    def __setstate__(self, state):
-        self.__init__(**state)
+    def __setstate__(self, state: dict[str, float]) -> None:
+        type(self).__init__(self, **state)
 
-    def find(self, positions, cell, pbc):
+    def find(self, positions: FloatArray, cell: FloatArray, pbc: BoolArray) -> NeighborList:
         """A list that holds all pairs within the cutoff; parameters as for `find_pairs`."""
-        if not self._holds(positions, cell, pbc):
+        if self._pairs is None or not self._holds(positions, cell, pbc):
             self._pairs = find_pairs(positions, cell, pbc, self.cutoff + self.skin)
             self._positions, self._cell, self._pbc = positions.copy(), cell, np.array(pbc)
             self.n_builds += 1
         return self._pairs
 
-    def _holds(self, positions, cell, pbc):
-        if self._pairs is None or positions.shape != self._positions.shape or (pbc != self._pbc).any():
+    def _holds(self, positions: FloatArray, cell: FloatArray, pbc: BoolArray) -> bool:
+        if positions.shape != self._positions.shape or (pbc != self._pbc).any():
             return False
         reference, shrink = self._positions, 1.0
         if (cell != self._cell).any():
             # Strain F moves all atoms and images together: D = D_0 F + (d_j - d_i). |D_0 F| is at least |D_0|
-            # times the smallest singular value of F; only displacements d beside it count against the skin.
+            # times the smallest singular value of F, so that only the displacements d use up the skin.
             strain = np.linalg.solve(self._cell, cell)
             reference = reference @ strain
             shrink = np.linalg.svd(strain, compute_uv=False)[-1]

@@ -126,7 +126,7 @@ def cancellation(potential, structures):
     cores = [Core(potential.species, [term], nothing) for term in potential.terms]
     parts = np.zeros((len(structures), len(cores)))
     for row, atoms in zip(parts, structures, strict=True):
-        species, positions, cell = check_atoms(potential, atoms)
+        species, positions, cell = check_atoms(potential.species, atoms)
         neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
         for n, core in enumerate(cores):
             row[n] = np.sum(core.evaluate(neighbors, positions, cell, species, False, False)[0])

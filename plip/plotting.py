@@ -1,18 +1,27 @@
 """Plots of errors; they need matplotlib (``pip install 'plip-potential[plot]'``)."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from plip._files import write_whole
-from plip.metrics import UNITS
+from plip._types import FloatArray, StrPath
+from plip.metrics import UNITS, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["parity_plot"]
 
-# Colours that stay apart for colour-blind readers (M. Okabe and K. Ito, Color Universal Design, 2008).
+# Colours that colour-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-# Axis of each target of an Evaluation and the format of its error.
+# Label of the axes and format of the error, by target.
 PANELS = {
     "energy": ("energy (eV/atom)", "{:.1f}"),
     "force": ("force component (eV/A)", "{:.3f}"),
@@ -20,16 +29,15 @@ PANELS = {
 }
 
 
-def parity_plot(evaluations, path=None):
-    """Predicted against reference values, a panel for each target.
+def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = None) -> Figure:
+    """Plot predicted against reference values, one panel for each target.
 
     Parameters
     ----------
-    evaluations : dict
-        `plip.report.Evaluation` by name of the data set; later ones are drawn on top.
-    path : str or Path or None, default=None
-        Where to write the plot, in a format that matplotlib knows by its ending; the file is written
-        whole or not at all.
+    evaluations : mapping of str to plip.metrics.Evaluation
+        Evaluations by name of the data set; later ones are drawn on top.
+    path : str or path-like or None, default=None
+        File to write, in the format of its ending; it is written whole or not at all.
 
     Returns
     -------
@@ -59,14 +67,14 @@ def parity_plot(evaluations, path=None):
     return figure
 
 
-def _draw(axes, target, evaluations):
+def _draw(axes: Axes, target: str, evaluations: Mapping[str, Evaluation]) -> None:
     title, form = PANELS[target]
-    values = []
+    drawn: list[FloatArray] = []
     for (name, evaluation), colour in zip(evaluations.items(), itertools.cycle(COLOURS), strict=False):
         if target not in evaluation.n_labels:
             continue
         reference, predicted = evaluation.parity(target)
-        values += [reference, predicted]
+        drawn += [reference, predicted]
         rmse = form.format(evaluation.errors()[f"{target}_rmse"])
         axes.plot(
             reference,
@@ -77,10 +85,10 @@ def _draw(axes, target, evaluations):
             markeredgewidth=0,
             alpha=0.6,
             color=colour,
-            rasterized=True,  # a vector drawing of every force component would be a huge file
+            rasterized=True,  # a file with a vector drawing of every force component would be huge
             label=f"{name}: RMSE {rmse} {UNITS[target]}",
         )
-    values = np.concatenate(values)
+    values = np.concatenate(drawn)
     margin = 0.04 * np.ptp(values) or 1.0
     limits = (values.min() - margin, values.max() + margin)
     axes.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
@@ -90,6 +98,6 @@ def _draw(axes, target, evaluations):
     axes.legend(loc="upper left", frameon=False, fontsize="small", handletextpad=0.2)
 
 
-def _save(figure, path):
+def _save(figure: Figure, path: Path) -> None:
     with write_whole(path, "wb") as file:
         figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)

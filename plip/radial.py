@@ -1,7 +1,7 @@
 """Radial families phi(r), the cutoff function, and the grids of parameters that users give.
 
-Every radial function of a descriptor is ``g(r) = phi(r) f_c(r)``. This module knows
-phi and f_c; the cutoff function is never part of a family.
+Every radial function of a descriptor is ``g(r) = phi(r) f_c(r)``. A family gives phi alone; the
+cutoff function f_c multiplies all of them.
 
 References
 ----------
@@ -9,13 +9,17 @@ Radial families: M. Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020);
 cutoff function: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
 """
 
+from __future__ import annotations
+
 import itertools
-import numbers
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from plip._core import check_radial
-from plip._parameters import Parameters
+from plip._parameters import Parameters, is_integer, is_number
+from plip._types import FloatArray
 
 __all__ = [
     "FAMILIES",
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 
-def cutoff_function(r, cutoff):
+def cutoff_function(r: ArrayLike, cutoff: float) -> tuple[FloatArray, FloatArray]:
     """Cosine cutoff ``f_c(r) = (1 + cos(pi r / r_c)) / 2`` for ``r < r_c``, else 0.
 
     Parameters
@@ -55,27 +59,23 @@ def cutoff_function(r, cutoff):
     return value, derivative
 
 
-# Counted centres begin at this share of the cutoff: closer in there are no atoms (1 Angstrom for a cutoff
-# of 5), and functions that hardly ever meet one spoil a fit.
+# Counted centres begin at this share of the cutoff. No atoms come closer (1 Angstrom for a cutoff of 5), and
+# functions that hardly ever meet one spoil a fit.
 _COUNT_START = 0.2
-# More columns than this have no room in normal equations.
+# Normal equations of more columns than this do not fit into memory.
 _MOST_CENTERS = 10_000
 
 
-def number_text(x):
+def number_text(x: float) -> str:
     """The shortest decimal that is exactly `x`: ``2`` for 2.0, ``0.1`` for 0.1."""
     return repr(float(x)).removesuffix(".0")
 
 
-def _is_count(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _values(family, name, value):
+def _values(family: str, name: str, value: ArrayLike) -> FloatArray:
     """One-dimensional finite float64 array of a grid parameter."""
     try:
         plain = np.asarray(value, dtype=object)
-        if not all(isinstance(x, numbers.Real) and not isinstance(x, bool) for x in plain.flat):
+        if not all(map(is_number, plain.flat)):
             raise TypeError
         array = np.atleast_1d(plain.astype(np.float64))
     except (TypeError, ValueError, OverflowError):
@@ -102,22 +102,22 @@ class RadialFamily(Parameters):
 
     code = -1
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: object) -> None:
         self._refuse_frozen()
         super().__setattr__(name, value)
 
-    def __delattr__(self, name):
+    def __delattr__(self, name: str) -> None:
         self._refuse_frozen()
         super().__delattr__(name)
 
-    def _refuse_frozen(self):
+    def _refuse_frozen(self) -> None:
         if "_is_frozen" in self.__dict__:
             raise AttributeError(
                 f"{self!r} belongs to a term, which cannot be changed: make another {type(self).__name__}"
             )
 
-    def frozen(self):
-        """The function itself for a scalar instance that cannot be changed, or else such a copy.
+    def frozen(self) -> RadialFamily:
+        """A scalar instance that cannot be changed: this one if it is frozen already, or else a frozen copy.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class RadialFamily(Parameters):
         function.__dict__["_is_frozen"] = True
         return function
 
-    def grid(self, cutoff):
+    def grid(self, cutoff: float) -> list[RadialFamily]:
         """All combinations of the parameters, the first parameter outermost.
 
         Parameters
@@ -165,16 +165,16 @@ class RadialFamily(Parameters):
             check_radial(self.code, *function.kernel_parameters())
         return functions
 
-    def _grid_values(self, cutoff):
+    def _grid_values(self, cutoff: float) -> Sequence[FloatArray]:
         name = type(self).__name__
         return [_values(name, key, getattr(self, key)) for key in self._parameter_names()]
 
-    def kernel_parameters(self):
-        """The numbers (p, q) of a scalar instance, as the kernels take them; q is 0 where there is one."""
+    def kernel_parameters(self) -> tuple[float, float]:
+        """The parameters (p, q) of a scalar instance as the kernels take them; q is 0 for families of one."""
         p, *q = (float(getattr(self, key)) for key in self._parameter_names())
         return p, q[0] if q else 0.0
 
-    def evaluate(self, r):
+    def evaluate(self, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """phi(r) and its derivative, for a scalar instance and without the cutoff function.
 
         Parameters
@@ -190,7 +190,7 @@ class RadialFamily(Parameters):
         r = np.asarray(r, dtype=np.float64)
         return self._evaluate(r, *self.kernel_parameters())
 
-    def formula(self, variable="r"):
+    def formula(self, variable: str = "r") -> str:
         """The function of a scalar instance as text, in Angstrom.
 
         Parameters
@@ -204,10 +204,18 @@ class RadialFamily(Parameters):
         """
         return self._formula(variable, *map(number_text, self.kernel_parameters()))
 
-    def label(self):
+    def label(self) -> str:
         """Short text that names a scalar instance, such as ``Gaussian(eta=0.5, centers=2)``."""
         values = (f"{key}={number_text(getattr(self, key))}" for key in self._parameter_names())
         return f"{type(self).__name__}({', '.join(values)})"
+
+    @staticmethod
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
+        raise NotImplementedError
+
+    @staticmethod
+    def _formula(r: str, p: str, q: str) -> str:
+        raise NotImplementedError
 
 
 class Gaussian(RadialFamily):
@@ -225,15 +233,15 @@ class Gaussian(RadialFamily):
 
     code = 0
 
-    def __init__(self, eta=None, centers=16):
+    def __init__(self, eta: ArrayLike | None = None, centers: ArrayLike = 16) -> None:
         self.eta = eta
         self.centers = centers
 
-    def _grid_values(self, cutoff):
+    def _grid_values(self, cutoff: float) -> Sequence[FloatArray]:
         centers = _center_values("Gaussian", self.centers, cutoff)
         if self.eta is not None:
             eta = _values("Gaussian", "eta", self.eta)
-        elif _is_count(self.centers):
+        elif is_integer(self.centers):
             eta = np.array([0.5 / _count_spacing(self.centers, cutoff) ** 2])
         elif centers.size > 1 and np.ptp(centers) > 0:
             eta = np.array([0.5 / (np.ptp(centers) / (centers.size - 1)) ** 2])
@@ -242,12 +250,12 @@ class Gaussian(RadialFamily):
         return eta, centers
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         value = np.exp(-p * (r - q) ** 2)
         return value, -2.0 * p * (r - q) * value
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-{p} ({r} - {q})^2)"
 
 
@@ -264,17 +272,17 @@ class Slater(RadialFamily):
 
     code = 1
 
-    def __init__(self, powers, zeta):
+    def __init__(self, powers: ArrayLike, zeta: ArrayLike) -> None:
         self.powers = powers
         self.zeta = zeta
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         decay = np.exp(-q * r)
         return r**p * decay, (p * r ** (p - 1.0) - q * r**p) * decay
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p} exp(-{q} {r})"
 
 
@@ -291,17 +299,17 @@ class GaussianType(RadialFamily):
 
     code = 2
 
-    def __init__(self, powers, zeta):
+    def __init__(self, powers: ArrayLike, zeta: ArrayLike) -> None:
         self.powers = powers
         self.zeta = zeta
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         decay = np.exp(-q * r**2)
         return r**p * decay, (p * r ** (p - 1.0) - 2.0 * q * r ** (p + 1.0)) * decay
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p} exp(-{q} {r}^2)"
 
 
@@ -318,20 +326,20 @@ class StillingerWeber(RadialFamily):
 
     code = 3
 
-    def __init__(self, gamma, onset):
+    def __init__(self, gamma: ArrayLike, onset: ArrayLike) -> None:
         self.gamma = gamma
         self.onset = onset
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         beyond = r > q
         x = np.where(beyond, r - q, 1.0)
-        # Exponential and inverse square are combined in the logarithm, so that the limit at the onset is 0.
+        # The exponents are added before np.exp, so that the limit at the onset is 0, not 0 times infinity.
         value = np.where(beyond, np.exp(p / x), 0.0)
         return value, np.where(beyond, -p * np.exp(p / x - 2.0 * np.log(x)), 0.0)
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"exp({p} / ({r} - {q})) for {r} > {q}"
 
 
@@ -346,15 +354,15 @@ class Power(RadialFamily):
 
     code = 4
 
-    def __init__(self, powers):
+    def __init__(self, powers: ArrayLike) -> None:
         self.powers = powers
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         return r**p, p * r ** (p - 1.0)
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p}"
 
 
@@ -372,22 +380,22 @@ class Lorentzian(RadialFamily):
 
     code = 5
 
-    def __init__(self, centers, exponents):
+    def __init__(self, centers: ArrayLike, exponents: ArrayLike) -> None:
         self.centers = centers
         self.exponents = exponents
 
-    def _grid_values(self, cutoff):
+    def _grid_values(self, cutoff: float) -> Sequence[FloatArray]:
         exponents = _values("Lorentzian", "exponents", self.exponents)
         return _center_values("Lorentzian", self.centers, cutoff), exponents
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         x = r - p
         value = 1.0 / (x**q + 1.0)
         return value, -q * x ** (q - 1.0) * value**2
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"1 / (({r} - {p})^{q} + 1)"
 
 
@@ -404,12 +412,12 @@ class LogNormal(RadialFamily):
 
     code = 6
 
-    def __init__(self, onsets, scales):
+    def __init__(self, onsets: ArrayLike, scales: ArrayLike) -> None:
         self.onsets = onsets
         self.scales = scales
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         beyond = r > p
         x = np.where(beyond, r - p, q)
         u = np.log(x / q)
@@ -417,7 +425,7 @@ class LogNormal(RadialFamily):
         return value, np.where(beyond, -2.0 * u * np.exp(-(u**2) - np.log(x)), 0.0)
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-ln(({r} - {p}) / {q})^2) for {r} > {p}"
 
 
@@ -432,22 +440,22 @@ class LennardJones(RadialFamily):
 
     code = 7
 
-    def __init__(self, sigma):
+    def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = sigma
 
     @staticmethod
-    def _evaluate(r, p, q):
+    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
         x6 = (p / r) ** 6
         return 4.0 * (x6 * x6 - x6), -24.0 * (2.0 * x6 * x6 - x6) / r
 
     @staticmethod
-    def _formula(r, p, q):
+    def _formula(r: str, p: str, q: str) -> str:
         return f"4 (({p} / {r})^12 - ({p} / {r})^6)"
 
 
-def _center_values(family, centers, cutoff):
+def _center_values(family: str, centers: ArrayLike, cutoff: float) -> FloatArray:
     """Positions of the centres: those given, or a count spaced up to the cutoff."""
-    if not _is_count(centers):
+    if not is_integer(centers):
         return _values(family, "centers", centers)
     if not 1 <= centers <= _MOST_CENTERS:
         raise ValueError(
@@ -456,11 +464,11 @@ def _center_values(family, centers, cutoff):
     return np.linspace(cutoff, _COUNT_START * cutoff, centers, endpoint=False)[::-1]
 
 
-def _count_spacing(count, cutoff):
+def _count_spacing(count: int, cutoff: float) -> float:
     return (1.0 - _COUNT_START) * cutoff / count
 
 
-FAMILIES = {
+FAMILIES: dict[str, type[RadialFamily]] = {
     family.__name__: family
     for family in (
         Gaussian,

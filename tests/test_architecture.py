@@ -14,7 +14,8 @@ PACKAGE = Path(plip.__file__).parent
 
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
-    {"_files", "_kernels", "_parameters", "_core", "solvers", "datasets"},
+    {"_types", "_parameters"},
+    {"_files", "_kernels", "_core", "solvers", "datasets"},
     {"_structures", "radial", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},

@@ -371,3 +371,9 @@ def test_atoms_that_meet_within_the_skin(pbc):
     assert atoms.calc._neighbors.n_builds == n_builds  # this is about a list that is used again
     atoms.positions = start
     assert atoms.get_potential_energy() == pytest.approx(potential.energy(atoms), abs=1e-10)
+
+
+def test_a_calculator_without_a_structure_asks_for_one():
+    atoms, cutoff = sample("bulk")
+    with pytest.raises(ValueError, match="give calculate one"):
+        sample_potential(atoms, cutoff).calculator().calculate()

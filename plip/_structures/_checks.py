@@ -1,14 +1,17 @@
-"""Checks of the structures a user hands in, done once and before any long work.
+"""Checks of a user's structures, done once and before any long work.
 
 Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 """
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 from scipy.spatial import cKDTree
+
+from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "LARGEST_LENGTH",
@@ -19,16 +22,16 @@ __all__ = [
     "has_full_cell",
 ]
 
-# Angstrom. Atoms nearer than this are one atom entered twice: no two nuclei come within 0.5 A.
+# Angstrom. No two nuclei come within 0.5 A: atoms nearer than this are one atom entered twice.
 _OVERLAP = 1e-3
-# Angstrom (1 mm). Beyond it a double no longer resolves _OVERLAP safely, and the unit is surely another.
+# Angstrom (1 mm). A double barely resolves _OVERLAP beyond it, and the user surely means another unit.
 LARGEST_LENGTH = 1e7
-# Of one structure. A neighbour list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
-# silicon have as many at 5 A; what deserves an error mostly has many times more.
+# In one structure. A neighbour list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
+# silicon have as many at 5 A; mistaken units or cells give many times more.
 _MAX_NEIGHBORS = 50_000_000
 
 
-def describe(index, atoms):
+def describe(index: int, atoms: Atoms) -> str:
     """Name a structure in an error message, e.g. ``structure 3 (Si8)``.
 
     Parameters
@@ -45,8 +48,8 @@ def describe(index, atoms):
 
 
 @contextmanager
-def errors_of(index, atoms):
-    """Name the structure in every ValueError raised within.
+def errors_of(index: int, atoms: Atoms) -> Iterator[None]:
+    """Name the structure in every ValueError raised inside the context.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ def errors_of(index, atoms):
         raise ValueError(f"{describe(index, atoms)}: {error}") from error
 
 
-def has_full_cell(atoms):
+def has_full_cell(atoms: Atoms) -> bool:
     """Whether the three cell vectors span a volume, so that a stress is defined.
 
     Parameters
@@ -78,7 +81,9 @@ def has_full_cell(atoms):
     return bool(abs(np.linalg.det(vectors)) > 1e-12 * lengths.prod())
 
 
-def check_structures(X, species=None, cutoff=None, first=0):
+def check_structures(
+    X: Iterable[Atoms], species: Iterable[str] | None = None, cutoff: float | None = None, first: int = 0
+) -> list[Atoms]:
     """Check a sequence of structures and return it as a list.
 
     Parameters
@@ -88,10 +93,10 @@ def check_structures(X, species=None, cutoff=None, first=0):
     species : iterable of str, optional
         The chemical symbols that may occur; None allows any element.
     cutoff : float, optional
-        Angstrom. When given, structures whose neighbour list would not fit into memory are refused: more than
+        Angstrom. If given, a structure whose neighbour list would not fit into memory is an error: more than
         fifty million neighbours (estimated, each pair counted from both ends).
     first : int, default=0
-        Place of the first structure in the data, for messages.
+        Position of the first structure in the data, for messages.
 
     Returns
     -------
@@ -101,7 +106,7 @@ def check_structures(X, species=None, cutoff=None, first=0):
     Raises
     ------
     TypeError
-        X is a single Atoms, an array of numbers or of Atom objects, or holds anything else than Atoms.
+        X is a single Atoms, an array of numbers or of Atom objects, or holds anything but Atoms.
     ValueError
         X is empty, or a structure is unusable: no atoms, an atomic number that is no element, an element not
         in `species`, positions or cell not finite or longer than 1e7 A (1 mm), a periodic cell without volume
@@ -129,7 +134,7 @@ def check_structures(X, species=None, cutoff=None, first=0):
     return structures
 
 
-def _as_list(X, first):
+def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
     if isinstance(X, Atoms):
         raise TypeError("X is a single Atoms; pass a sequence of structures, such as [atoms]")
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
@@ -149,7 +154,9 @@ def _as_list(X, first):
     return structures
 
 
-def _check_elements(structures, owner_a, species, first):
+def _check_elements(
+    structures: list[Atoms], owner_a: IntArray, species: Iterable[str] | None, first: int
+) -> None:
     numbers_a = np.concatenate([atoms.numbers for atoms in structures])
     outside = (numbers_a < 0) | (numbers_a >= len(chemical_symbols))
     if outside.any():
@@ -171,14 +178,16 @@ def _check_elements(structures, owner_a, species, first):
         )
 
 
-def _check_lengths(structures, owner_a, r_ac, cells, first):
+def _check_lengths(
+    structures: list[Atoms], owner_a: IntArray, r_ac: FloatArray, cells: FloatArray, first: int
+) -> None:
     # The comparison is False for NaN.
-    bad_cells = ~(np.abs(cells) <= LARGEST_LENGTH).all(axis=(1, 2))
-    bad_atoms = ~(np.abs(r_ac) <= LARGEST_LENGTH).all(axis=1)
+    bad_cells = np.logical_not((np.abs(cells) <= LARGEST_LENGTH).all(axis=(1, 2)))
+    bad_atoms = np.logical_not((np.abs(r_ac) <= LARGEST_LENGTH).all(axis=1))
     bad = bad_cells.copy()
     bad[owner_a[bad_atoms]] = True
     if bad.any():
-        index = bad.argmax()
+        index = int(bad.argmax())
         what = "cell" if bad_cells[index] else "positions"
         raise ValueError(
             f"{describe(first + index, structures[index])}: its {what} hold values that are NaN, infinite or "
@@ -186,7 +195,7 @@ def _check_lengths(structures, owner_a, r_ac, cells, first):
         )
 
 
-def _invert_periodic(periodic, pbc):
+def _invert_periodic(periodic: FloatArray, pbc: BoolArray) -> tuple[FloatArray, FloatArray]:
     """Pseudo-inverses of the periodic cell vectors, and the thickness of the cells.
 
     Parameters
@@ -200,13 +209,13 @@ def _invert_periodic(periodic, pbc):
     inverse : (n, 3, 3) float64
         1/Angstrom; positions @ inverse are scaled coordinates, zero where not periodic.
     thickness : (n, 3) float64
-        Angstrom; distance of the two faces of the cell that a direction crosses, infinite where not periodic,
-        zero where the vectors depend on each other.
+        Angstrom; distance between the two faces of the cell that a direction crosses: infinite where not
+        periodic, zero where the vectors depend on each other.
     """
     u, s, vt = np.linalg.svd(periodic)
-    # Singular values come sorted; the last ones belong to directions without period.
+    # Singular values are sorted; the last ones belong to directions that are not periodic.
     kept = np.arange(3) < pbc.sum(axis=1)[:, None]
-    # 1e-12 is rounding; cells that are merely skewed (1e7 A by 1e-3 A) stay above it.
+    # 1e-12 is rounding; cells that are only long and thin (1e7 A by 1e-3 A) stay above it.
     degenerate = (kept & (s <= 1e-12 * s[:, :1])).any(axis=1)
     kept &= ~degenerate[:, None]
     inverse = np.einsum("ndc,nd,ned->nce", vt, np.divide(1.0, s, out=np.zeros_like(s), where=kept), u)
@@ -216,13 +225,15 @@ def _invert_periodic(periodic, pbc):
     return inverse, thickness
 
 
-def _check_cells(structures, cells, pbc, thickness, first):
-    # Every lattice vector is at least as long as the cell is thin: an atom on its own image is caught here
-    # too.
+def _check_cells(
+    structures: list[Atoms], cells: FloatArray, pbc: BoolArray, thickness: FloatArray, first: int
+) -> None:
+    # No lattice vector is shorter than the thickness of the cell: this check also finds atoms that lie on
+    # their own images.
     thin = (thickness < _OVERLAP).any(axis=1)
     if not thin.any():
         return
-    index = thin.argmax()
+    index = int(thin.argmax())
     missing = pbc[index] & ~cells[index].any(axis=1)
     if missing.any():
         reason = f"it is periodic along cell vector {'abc'[missing.argmax()]}, which is zero"
@@ -233,11 +244,20 @@ def _check_cells(structures, cells, pbc, thickness, first):
     )
 
 
-def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first):
+def _check_overlaps(
+    structures: list[Atoms],
+    sizes: IntArray,
+    owner_a: IntArray,
+    r_ac: FloatArray,
+    periodic: FloatArray,
+    inverse: FloatArray,
+    thickness: FloatArray,
+    first: int,
+) -> None:
     """Raise for the first pair closer than _OVERLAP.
 
-    Atoms are wrapped into the cell and those next to its lower faces repeated at the upper ones, so that
-    every close pair is met in plain space; of some pairs both partners are repeated ones. One tree serves all
+    Atoms are wrapped into the cell, and those next to its lower faces are repeated at the upper ones. Then
+    every close pair is close in plain space, sometimes as a pair of two repeated atoms. One tree serves all
     structures: the fourth coordinate keeps them apart.
     """
     s_ad = np.einsum("ac,acd->ad", r_ac, inverse[owner_a])
@@ -255,15 +275,15 @@ def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickne
     order = np.argsort(atom, kind="stable")
     points, atom = points[order], atom[order]
     points = np.column_stack([points, owner_a[atom]])
-    # An unbalanced tree is built faster, and searched four times faster where many atoms are at one place.
+    # An unbalanced tree is faster to build, and four times faster to search where many atoms coincide.
     tree = cKDTree(points, balanced_tree=False)
-    # In portions, for the search is slow exactly where it finds something.
+    # In portions: the search is slow where atoms coincide, and ends with the first portion that has some.
     for start in range(0, len(points), 256):
         distances, nearest = tree.query(points[start : start + 256], k=2, distance_upper_bound=_OVERLAP)
         close = np.isfinite(distances[:, 1])
         if close.any():
             k = close.argmax()
-            # Of three and more atoms at one place, the two nearest may both be others than the one asked for.
+            # Where three or more atoms coincide, the two nearest need not include the atom itself.
             other = nearest[k, 0] if nearest[k, 0] != start + k else nearest[k, 1]
             index = owner_a[atom[other]]
             lower, upper = sorted(np.array([atom[start + k], atom[other]]) - sizes[:index].sum())
@@ -273,8 +293,8 @@ def _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickne
             )
 
 
-def check_neighbors(structures, cutoff, first=0):
-    """Raise where the neighbour list would exhaust memory.
+def check_neighbors(structures: list[Atoms], cutoff: float, first: int = 0) -> None:
+    """Raise if a neighbour list would not fit into memory.
 
     Parameters
     ----------
@@ -283,21 +303,21 @@ def check_neighbors(structures, cutoff, first=0):
     cutoff : float
         Angstrom.
     first : int, default=0
-        Place of the first structure in the data, for messages.
+        Position of the first structure in the data, for messages.
 
     Raises
     ------
     ValueError
-        More than fifty million neighbours in a structure (estimated), which the message names.
+        A structure has more than fifty million neighbours (estimated); the message names it.
     """
     sizes = np.array([len(atoms) for atoms in structures], float)
     pbc = np.array([atoms.pbc for atoms in structures])
     periodic = np.array([atoms.cell.array for atoms in structures]) * pbc[:, :, None]
     thickness = _invert_periodic(periodic, pbc)[1]
-    # No more neighbours than these: every pair of atoms, through every image in reach.
+    # An upper bound: every pair of atoms, through every image within reach.
     reach = np.where(thickness < 2 * cutoff, 2 * cutoff / thickness + 1, 1)
     upper = sizes**2 * reach.prod(axis=1)
-    for index in np.flatnonzero(upper > _MAX_NEIGHBORS):
+    for index in np.flatnonzero(upper > _MAX_NEIGHBORS).tolist():
         neighbors = _estimate_neighbors(structures[index], cutoff)
         if neighbors > _MAX_NEIGHBORS:
             raise ValueError(
@@ -307,11 +327,12 @@ def check_neighbors(structures, cutoff, first=0):
             )
 
 
-def _estimate_neighbors(atoms, cutoff):
+def _estimate_neighbors(atoms: Atoms, cutoff: float) -> float:
     """Estimate the length of a neighbour list from the surroundings of a few atoms.
 
-    Exact on average where the density varies slowly over the cutoff, within a factor of two elsewhere: the
-    sphere is replaced by the parallelepiped around it, times the ratio of their volumes.
+    The estimate counts atoms in the parallelepiped around the sphere and scales by the ratio of the volumes.
+    It is exact on average where the density varies slowly over the cutoff, and right within a factor of two
+    elsewhere.
 
     Parameters
     ----------
@@ -341,7 +362,7 @@ def _estimate_neighbors(atoms, cutoff):
         ds -= np.rint(ds)
         near = (np.abs(ds) * h < cutoff).all(axis=1)
         near &= (np.abs(free_ad - free_ad[center]) < cutoff).all(axis=1)
-        inside += np.count_nonzero(near)
+        inside += int(np.count_nonzero(near))
     images = np.maximum(1.0, 2 * cutoff / h).prod()
     sphere = np.pi / 6 * h.prod() / s[:n_periodic].prod()
     return len(atoms) * inside / len(centers) * images * sphere

@@ -1,25 +1,37 @@
 """What the evaluation core takes of a structure: checked atoms and cell, pairs of neighbours."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from ase import Atoms
+from ase.cell import Cell
 from ase.data import atomic_numbers
+from numpy.typing import ArrayLike
 
 from plip._core import NeighborList
 from plip._structures._checks import LARGEST_LENGTH
+from plip._types import BoolArray, FloatArray, Int32Array
 
 __all__ = ["check_atoms", "check_cell", "find_pairs"]
 
 
-def check_atoms(potential, atoms):
+def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArray, FloatArray]:
     """Arrays of a structure as the core takes them.
+
+    Parameters
+    ----------
+    known : sequence of str
+        Chemical symbols that the potential knows.
+    atoms : ase.Atoms
 
     Returns
     -------
     species : ndarray of int32, shape (n,)
-        Position of each atom's species among those of the potential.
+        Position of each atom's species among `known`.
     positions : ndarray of float64, shape (n, 3)
         Angstrom.
     cell : ndarray of float64, shape (3, 3)
-        Angstrom; missing vectors completed by unit vectors.
+        Angstrom; unit vectors stand for missing ones.
 
     Raises
     ------
@@ -29,7 +41,7 @@ def check_atoms(potential, atoms):
     if not hasattr(atoms, "get_atomic_numbers"):
         raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
     index = np.full(max(atomic_numbers.values()) + 1, -1, np.int32)
-    index[[atomic_numbers[symbol] for symbol in potential.species]] = np.arange(len(potential.species))
+    index[[atomic_numbers[symbol] for symbol in known]] = np.arange(len(known))
     numbers_a = atoms.get_atomic_numbers()
     inside = (numbers_a >= 0) & (numbers_a < len(index))
     species = np.where(inside, index[np.where(inside, numbers_a, 0)], np.int32(-1))
@@ -37,14 +49,14 @@ def check_atoms(potential, atoms):
         symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
         raise ValueError(
             f"the structure has {symbol}, which this potential does not know; its species are "
-            f"{', '.join(potential.species)}"
+            f"{', '.join(known)}"
         )
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
     return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
 
 
-def check_cell(positions, cell, pbc):
-    """The completed cell, after the checks of lengths and volume; see `check_atoms`."""
+def check_cell(positions: FloatArray, cell: Cell, pbc: BoolArray) -> FloatArray:
+    """Check lengths and volume, and return the completed cell; see `check_atoms`."""
     # The comparisons are False for NaN.
     if not (np.abs(positions) <= LARGEST_LENGTH).all():
         raise ValueError(
@@ -70,6 +82,6 @@ def check_cell(positions, cell, pbc):
     return full
 
 
-def find_pairs(positions, cell, pbc, cutoff):
+def find_pairs(positions: FloatArray, cell: FloatArray, pbc: ArrayLike, cutoff: float) -> NeighborList:
     """Neighbour list of the core."""
     return NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)

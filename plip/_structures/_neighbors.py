@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
 
 from plip import _core
+from plip._types import FloatArray, Int32Array
 
 __all__ = ["Neighbors", "find_neighbors"]
 
@@ -30,20 +33,20 @@ class Neighbors:
         Their lengths in Angstrom.
     """
 
-    species_a: np.ndarray
-    first_as: np.ndarray
-    neighbor_p: np.ndarray
-    vector_pc: np.ndarray
-    distance_p: np.ndarray
+    species_a: Int32Array
+    first_as: NDArray[np.int64]
+    neighbor_p: Int32Array
+    vector_pc: FloatArray
+    distance_p: FloatArray
 
-    def counts(self, n_species):
-        """Number of neighbors of each species (column) around all atoms of each (row), float64, square."""
+    def counts(self, n_species: int) -> FloatArray:
+        """Number of neighbours of each species (column) around all atoms of each species (row)."""
         counts = np.zeros((n_species, n_species))
         np.add.at(counts, self.species_a, np.diff(self.first_as).reshape(-1, n_species))
         return counts
 
-    def shortest_distances(self, n_species):
-        """Shortest distance by species of center and neighbor, symmetric, infinite where no pair is.
+    def shortest_distances(self, n_species: int) -> FloatArray:
+        """Shortest distance by species of centre and neighbour, symmetric, infinite without such a pair.
 
         Parameters
         ----------
@@ -56,16 +59,16 @@ class Neighbors:
             Angstrom.
         """
         shortest = np.full((n_species, n_species), np.inf)
-        # Buckets of one atom and one species; empty ones have no minimum of their own.
+        # Buckets of one atom and one species; reduceat has no minimum for empty ones.
         bucket = np.flatnonzero(np.diff(self.first_as))
         if len(bucket):
             nearest = np.minimum.reduceat(self.distance_p, self.first_as[bucket])
             np.minimum.at(shortest, (self.species_a[bucket // n_species], bucket % n_species), nearest)
-        # Rounding may tell the two directions of a pair apart.
+        # Rounding may make the two directions of a pair differ.
         return np.minimum(shortest, shortest.T)
 
 
-def find_neighbors(atoms, species_a, n_species, cutoff):
+def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: float) -> Neighbors:
     """All neighbours within the cutoff, periodic images included.
 
     Parameters

@@ -1,13 +1,14 @@
-"""The data set that ships with plip."""
+"""The data set that comes with plip."""
 
 from importlib.resources import files
 
 import ase.io
+from ase import Atoms
 
 __all__ = ["load_silicon_carbide"]
 
 
-def load_silicon_carbide():
+def load_silicon_carbide() -> tuple[list[Atoms], list[Atoms]]:
     """Silicon-carbide cells labelled with density-functional theory.
 
     Periodic cells of 4 to 8 atoms: zincblende (cold curve, elastic strain, thermal and strong
@@ -38,6 +39,6 @@ def load_silicon_carbide():
     return _read("sic_train.xyz"), _read("sic_test.xyz")
 
 
-def _read(name):
+def _read(name: str) -> list[Atoms]:
     with files(__name__).joinpath(name).open(encoding="utf-8") as file:
-        return ase.io.read(file, ":", format="extxyz")
+        return list(ase.io.iread(file, ":", format="extxyz"))

@@ -1,33 +1,42 @@
 """The JSON format of a potential: write it, read it, refuse what is damaged."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import math
-import numbers
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import plip
 from plip._core import is_element
+from plip._parameters import is_number
+from plip._types import StrPath
 from plip.interactions._terms import Term
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
 
 __all__ = ["LIMIT", "contents", "errors_of_file", "finite_number", "read_document", "to_text"]
 
 FORMAT = "plip-potential"
 
-# Version of the JSON format that this module writes, and the newest that it reads.
+# Version of the JSON format that this module writes; it reads older ones too.
 VERSION = 2
 
 UNITS = {"energy": "eV", "length": "Angstrom"}
 
-# Levels of arrays and objects in each other; a potential has six.
+# Levels of nested arrays and objects; a potential has six.
 MAX_DEPTH = 32
 
 # Names of the parts of a density limit in JSON.
 LIMIT = ("range", "limit")
 
 
-def to_text(potential):
+def to_text(potential: Potential) -> str:
     """The JSON document of a potential."""
+    repulsion, limits = potential.repulsion, potential.density_limits
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -35,14 +44,12 @@ def to_text(potential):
         "units": UNITS,
         "species": list(potential.species),
         "reference_energies": potential.intercept,
-        "repulsion": potential.repulsion
-        and {"-".join(pair): fade for pair, fade in potential.repulsion.items()},
-        "density_limits": potential.density_limits
-        and {
-            symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in potential.density_limits.items()
-        },
+        "repulsion": None if repulsion is None else {"-".join(pair): repulsion[pair] for pair in repulsion},
+        "density_limits": None
+        if limits is None
+        else {symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in limits.items()},
     }
-    # One line per term, the coefficient first; json.dumps would make one line of all, or one per number.
+    # One line per term, the coefficient first; json.dumps alone writes one line in all, or one per number.
     lines = [
         "  " + json.dumps({"coefficient": coefficient, **term.to_dict()}, allow_nan=False)
         for term, coefficient in potential.terms
@@ -51,8 +58,8 @@ def to_text(potential):
     return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
-def read_document(path):
-    """The JSON object of a file, whose format and version are checked."""
+def read_document(path: StrPath) -> dict[str, Any]:
+    """Read the JSON object of a file and check its format and version."""
     with open(path, "rb") as file:
         data = file.read()
     name = os.fspath(path)
@@ -79,8 +86,8 @@ def read_document(path):
 
 
 @contextlib.contextmanager
-def errors_of_file(path):
-    """Say of which file an error is, and what to do."""
+def errors_of_file(path: StrPath) -> Iterator[None]:
+    """Name the file in every ValueError raised inside the context, and say what to do."""
     try:
         yield
     except ValueError as error:
@@ -89,9 +96,9 @@ def errors_of_file(path):
         ) from error
 
 
-def _parse(data):
-    """JSON without what Python's reader adds to the standard, as the LAMMPS plugin reads it."""
-    document = json.loads(
+def _parse(data: bytes) -> object:
+    """Read JSON as the LAMMPS plugin does, without the extensions of Python's reader."""
+    document: object = json.loads(
         data.decode("utf-8-sig"),
         object_pairs_hook=_object,
         parse_constant=_no_number,
@@ -100,18 +107,22 @@ def _parse(data):
     )
     level = [document]
     for _ in range(MAX_DEPTH):
-        values = [value for item in level if isinstance(item, dict) for value in (*item, *item.values())]
-        values += [value for item in level if isinstance(item, list) for value in item]
+        values: list[object] = []
+        for item in level:
+            if isinstance(item, dict):
+                values += [*item, *item.values()]
+            elif isinstance(item, list):
+                values += item
         for value in values:
             if isinstance(value, str):
-                value.encode()  # lone surrogates are no text
+                value.encode()  # refuses lone surrogates
         level = values
     if any(isinstance(item, (dict, list)) for item in level):
         raise ValueError("too deeply nested")
     return document
 
 
-def _object(pairs):
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) < len(pairs):
         names = [name for name, _ in pairs]
@@ -120,24 +131,24 @@ def _object(pairs):
     return result
 
 
-def _no_number(text):
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number of JSON")
 
 
-def _finite(text):
+def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text} is too large")
     return value
 
 
-def _integer(text):
+def _integer(text: str) -> int:
     _finite(text)
     return int(text)
 
 
-def contents(document):
-    """What `Potential` is made of, from a JSON object; a ValueError says what is wrong with it."""
+def contents(document: dict[str, Any]) -> dict[str, Any]:
+    """The state of a `Potential` from a JSON object; a ValueError says what is wrong with it."""
     if document.get("units") != UNITS:
         raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
     species, reference = document.get("species"), document.get("reference_energies")
@@ -176,7 +187,7 @@ def contents(document):
     }
 
 
-def finite_number(name, value):
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+def finite_number(name: str, value: object) -> float:
+    if not is_number(value) or not math.isfinite(value):
         raise ValueError(f"the {name} must be a finite number, got {value!r}")
     return float(value)

@@ -1,27 +1,59 @@
 """A fitted potential: evaluate it, look into it, save it."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, NotRequired, Protocol, TypedDict, TypeVar
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
 
 from plip._core import Core, check_repulsion, check_terms
 from plip._files import write_whole
 from plip._structures._checks import has_full_cell
 from plip._structures._evaluation import check_atoms, find_pairs
+from plip._types import FloatArray, StrPath
+from plip.interactions import Term
 from plip.potential._json import LIMIT, contents, errors_of_file, finite_number, read_document, to_text
+
+if TYPE_CHECKING:
+    from plip.calculator import PLIPCalculator
+    from plip.safety import SafetyReport
 
 __all__ = ["Potential", "load_potential"]
 
 
-class FrozenDict(dict):
-    """A dict that cannot be changed; it equals one of the same items and is written to JSON like one."""
+class FittedDescriptors(Protocol):
+    """What a potential reads of fitted descriptors."""
 
-    def _refuse(self, *args, **kwargs):
+    terms_: Sequence[Term]
+    species_: Sequence[str]
+
+
+class Results(TypedDict):
+    """What `Potential.evaluate` returns."""
+
+    energy: float
+    energies: FloatArray
+    forces: NotRequired[FloatArray]
+    stress: NotRequired[FloatArray]
+
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class FrozenDict(dict[Key, Value]):
+    """A dict that cannot be changed; it equals a dict of the same items, also in JSON."""
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("a potential cannot be changed: make another one with these values")
 
     __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[dict[Key, Value]]]:
         return type(self), (dict(self),)
 
 
@@ -37,11 +69,11 @@ class Potential:
     intercept : dict of str to float
         Reference energy e0 of each species in eV.
     repulsion : dict of (str, str) to (float, float), or None
-        Core repulsion by pair of species: the two distances in Angstrom between which it takes over. None,
-        or a pair that is missing: the terms alone, at any distance.
+        Core repulsion by pair of species: the two distances in Angstrom between which it takes over. Without
+        it (None, or a missing pair) the terms alone hold at any distance.
     density_limits : dict of str to (float, float), or None
-        By species, the range in Angstrom up to which neighbors count for the density around an atom, and the
-        largest density (no unit), beyond which the terms fade out. None, or a species that is missing: no
+        By species, the range in Angstrom within which neighbours count for the density around an atom, and
+        the largest density (no unit), beyond which the terms fade out. None, or a missing species, means no
         limit.
 
     Attributes
@@ -53,37 +85,37 @@ class Potential:
     coef : ndarray of float64, shape (len(terms),)
         The coefficients alone, read-only.
     intercept : dict of str to float
-        Reference energies in eV; a dict that cannot be changed.
+        Reference energies in eV; it cannot be changed.
     repulsion : dict of (str, str) to (float, float), or None
         Sorted pairs of species, and the distances in Angstrom between which the core repulsion takes over.
     density_limits : dict of str to (float, float), or None
         Ranges in Angstrom and limits of the density by species.
     cutoff : float
-        Distance in Angstrom up to which neighbors matter.
+        Distance in Angstrom up to which neighbours matter.
     table_error : float
-        Estimated bound of the error in a pair force that radial tables cause, eV/Angstrom.
+        Estimated bound of the error of a pair force from radial tables, eV/Angstrom.
 
     Raises
     ------
     ValueError
-        If lengths do not fit, a number is not finite or out of range, or a species has no reference energy.
+        If lengths do not match, a number is not finite or out of range, or a species has no reference energy.
 
     Notes
     -----
-    Outside the data the energy is no longer the sum of terms. For a pair that is closer than the outer of
-    its two distances (a little below the shortest in the training data), radial functions take the value
-    that they have near that distance and fade out towards the inner one, while the screened repulsion of the
-    nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). For an
-    atom whose density n = sum over neighbors of (1 - r^2/range^2)^3 exceeds its limit, what binds it fades
-    out and a repulsion 150 eV log(n / limit)^2.65 takes over; binding ends, too, where neighbors are far
-    closer than in the data. All is smooth to second derivatives, and exactly zero within the data.
-    `doc/model.rst` has the equations.
+    Outside the data the energy is no longer the sum of terms. The outer of the two distances of a pair is a
+    little below the shortest in the training data. For a closer pair, radial functions keep the value that
+    they have near that distance and fade out towards the inner one, while the screened repulsion of the
+    nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). Where
+    the density n = sum over neighbours of (1 - r^2/range^2)^3 around an atom exceeds its limit, the binding
+    terms fade out and a repulsion 150 eV log(n / limit)^2.65 takes over. Binding also ends where neighbours
+    are far closer than in the data. All this is smooth to second derivatives, and exactly zero within the
+    data. `doc/model.rst` has the equations.
 
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
-    pair force is about 1e-9 eV/Angstrom, and exactly where a spline is not that good. Forces
-    and stress are the exact derivatives of the energy that is returned.
+    pair force is about 1e-9 eV/Angstrom, and exactly where no spline is that good. Forces
+    and stress are the exact derivatives of the returned energy.
 
-    Nothing of a potential can be changed, so that its energies and the file that it saves agree; a
+    A potential cannot be changed, so that its energies agree with the file that it saves; a
     copy is the potential itself.
     """
 
@@ -98,7 +130,14 @@ class Potential:
         "_terms",
     )
 
-    def __init__(self, descriptors, coef, intercept, repulsion=None, density_limits=None):
+    def __init__(
+        self,
+        descriptors: FittedDescriptors,
+        coef: ArrayLike,
+        intercept: Mapping[str, float],
+        repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
+        density_limits: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
         coef = np.asarray(coef, dtype=np.float64)
         if not hasattr(descriptors, "terms_"):
             raise ValueError("the descriptors are not fitted: call their fit with structures first")
@@ -112,7 +151,15 @@ class Potential:
             descriptors.species_, [terms[n] for n in kept], coef[kept], intercept, repulsion, density_limits
         )
 
-    def _assign(self, species, terms, coef, intercept, repulsion=None, density_limits=None):
+    def _assign(
+        self,
+        species: Iterable[str],
+        terms: Sequence[Term],
+        coef: ArrayLike,
+        intercept: Mapping[str, float],
+        repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
+        density_limits: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
         species = tuple(species)
         if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
             raise ValueError(
@@ -125,7 +172,7 @@ class Potential:
         unknown = {symbol for term in terms for symbol in term.species} - set(species)
         if unknown:
             raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
-        # Nobody can make an array of bytes writeable again.
+        # An array over bytes can never be made writeable.
         self._coef = np.frombuffer(np.asarray(coef, dtype=np.float64).tobytes())
         self._species = species
         self._reference = reference
@@ -133,46 +180,46 @@ class Potential:
         self._density_limits = _read_limits(density_limits, species)
         check_repulsion(species, self._repulsion, self._density_limits)
         self._terms = tuple(terms)
-        self._core = None
+        self._core: Core | None = None
 
     @property
-    def species(self):
+    def species(self) -> tuple[str, ...]:
         return self._species
 
     @property
-    def coef(self):
+    def coef(self) -> FloatArray:
         return self._coef
 
     @property
-    def intercept(self):
+    def intercept(self) -> dict[str, float]:
         return FrozenDict(zip(self._species, self._reference, strict=True))
 
     @property
-    def repulsion(self):
+    def repulsion(self) -> dict[tuple[str, str], tuple[float, float]] | None:
         return self._repulsion
 
     @property
-    def density_limits(self):
+    def density_limits(self) -> dict[str, tuple[float, float]] | None:
         return self._density_limits
 
     @property
-    def terms(self):
+    def terms(self) -> list[tuple[Term, float]]:
         return list(zip(self._terms, self._coef.tolist(), strict=True))
 
     @property
-    def cutoff(self):
+    def cutoff(self) -> float:
         lengths = [term.cutoff for term in self._terms]
         lengths += [outer for _, outer in (self.repulsion or {}).values()]
         lengths += [reach for reach, _ in (self.density_limits or {}).values()]
-        # Without terms nothing is within reach, but the search for neighbors needs a length.
+        # Without terms any length will do for the search for neighbours.
         return max(lengths, default=1.0)
 
     @property
-    def table_error(self):
+    def table_error(self) -> float:
         return self.core.table_error
 
     @property
-    def core(self):
+    def core(self) -> Core:
         """The potential as the C core has it; made on first use."""
         if self._core is None:
             self._core = Core(
@@ -184,11 +231,11 @@ class Potential:
             )
         return self._core
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         size = f"{len(self._terms)} terms, cutoff {self.cutoff:g} Angstrom"
         return f"<Potential {'-'.join(self.species)}: {size}>"
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {
             "species": self._species,
             "terms": self._terms,
@@ -198,24 +245,24 @@ class Potential:
             "density_limits": self._density_limits,
         }
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self._assign(**state)
 
-    def __copy__(self):
+    def __copy__(self) -> Potential:
         return self
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: object) -> Potential:
         return self
 
-    def evaluate(self, atoms, forces=True, stress=True):
+    def evaluate(self, atoms: Atoms, forces: bool = True, stress: bool = True) -> Results:
         """Energy and its derivatives in one pass.
 
         Parameters
         ----------
         atoms : ase.Atoms
             Structure; it is not changed, and its calculator and constraints do not matter.
-        forces, stress : bool
-            Whether to compute these.
+        forces, stress : bool, default=True
+            Whether to compute forces and stress.
 
         Returns
         -------
@@ -232,42 +279,42 @@ class Potential:
             If it has an unknown species, positions or a cell that are not finite, a periodic
             direction without a cell vector, or two atoms closer than 1e-3 Angstrom.
         """
-        species, positions, cell = check_atoms(self, atoms)
+        species, positions, cell = check_atoms(self.species, atoms)
         neighbors = find_pairs(positions, cell, atoms.pbc, self.cutoff)
         energies, force, strain, _ = self.core.evaluate(neighbors, positions, cell, species, forces, stress)
-        results = {"energy": math.fsum(energies), "energies": energies}
-        if forces:
+        results: Results = {"energy": math.fsum(energies), "energies": energies}
+        if force is not None:
             results["forces"] = force
-        if stress:
+        if strain is not None:
             full = has_full_cell(atoms)
             results["stress"] = strain / atoms.get_volume() if full else np.full(6, np.nan)
         return results
 
-    def energy(self, atoms):
-        """Total energy in eV, a float; see `evaluate`."""
+    def energy(self, atoms: Atoms) -> float:
+        """Total energy in eV; see `evaluate`."""
         return self.evaluate(atoms, forces=False, stress=False)["energy"]
 
-    def forces(self, atoms):
+    def forces(self, atoms: Atoms) -> FloatArray:
         """Forces in eV/Angstrom, (n_atoms, 3) float64; see `evaluate`."""
         return self.evaluate(atoms, stress=False)["forces"]
 
-    def stress(self, atoms):
+    def stress(self, atoms: Atoms) -> FloatArray:
         """Stress in eV/Angstrom^3, (6,) float64, ASE's order and sign; see `evaluate`."""
         return self.evaluate(atoms, forces=False)["stress"]
 
-    def calculator(self, **kwargs):
+    def calculator(self, **kwargs: Any) -> PLIPCalculator:
         """An ASE calculator; see `plip.calculator.PLIPCalculator` for the parameters."""
         from plip.calculator import PLIPCalculator
 
         return PLIPCalculator(self, **kwargs)
 
-    def check_safety(self, structures=None):
-        """Try what a simulation may come to: short distances, compression, expansion, hot atoms.
+    def check_safety(self, structures: Iterable[Atoms] | None = None) -> SafetyReport:
+        """Try situations of simulations: short distances, compression, expansion, hot atoms.
 
         Parameters
         ----------
         structures : iterable of ase.Atoms or None, default=None
-            Structures of the kind to be simulated, mostly those of the fit. None tries pairs of atoms and
+            Structures like those to be simulated, usually those of the fit. None tries pairs of atoms and
             compressed simple lattices only.
 
         Returns
@@ -278,44 +325,44 @@ class Potential:
         Raises
         ------
         TypeError, ValueError
-            If `structures` are not valid, or have other species than the potential.
+            If `structures` are not valid, or have species that the potential does not know.
 
         Notes
         -----
-        Nothing may fall in energy as it comes closer than in the data: two isolated atoms of each pair of
-        species, from 0.95 of the shortest distance in the data to 0.1 Angstrom; atoms in structures, pushed
-        onto their nearest neighbors; and the crystals among the structures, from the least volume among those
-        of their composition to 0.6 of the length. Expanded to 1.5 of the length, or taken apart into pairs or
-        atoms, they must not have 0.5 eV/atom less, and no atom may gain 1 eV when it leaves the crystal. Some
-        hundred steps at 5,000 K, of a crystal with interstitial atoms and of a slab, must not make atoms
-        fuse, and must conserve the energy.
+        The energy must not fall as atoms come closer than in the data. The check tries two isolated atoms of
+        each pair of species, from 0.95 of the shortest distance in the data to 0.1 Angstrom; atoms in
+        structures, pushed onto their nearest neighbours; and the crystals among the structures, compressed
+        from the least volume of their composition to 0.6 of the length. Crystals that are expanded to 1.5 of
+        the length, or taken apart into pairs or atoms, must not be 0.5 eV/atom lower, and no atom may gain
+        1 eV when it leaves the crystal. A few hundred steps at 5,000 K, of a crystal with interstitial atoms
+        and of a slab, must not fuse atoms and must conserve the energy.
 
-        The same input gives the same report. It takes about a second for some hundred small structures; of
-        more, some are looked at.
+        The same input gives the same report. A few hundred small structures take about a second; of a larger
+        set, the check takes a sample.
         """
         from plip.safety import check_safety
 
         return check_safety(self, structures)
 
-    def save(self, path):
-        """Write the potential as JSON, readable and to the last bit.
+    def save(self, path: StrPath) -> None:
+        """Write the potential as readable JSON, exact to the last bit.
 
         Parameters
         ----------
         path : str or path-like
-            File name. An existing file is replaced in one step, or left as it was when writing fails.
+            File name. An existing file is replaced in one step; if writing fails, it stays as it was.
 
         Raises
         ------
         OSError
-            If the file cannot be written, or `path` is there and is no regular file.
+            If the file cannot be written, or `path` exists and is no regular file.
         """
         with write_whole(path) as file:
             file.write(to_text(self))
 
 
-def load_potential(path):
-    """Read a potential written by `Potential.save`.
+def load_potential(path: StrPath) -> Potential:
+    """Read a potential that `Potential.save` has written.
 
     Parameters
     ----------
@@ -331,7 +378,7 @@ def load_potential(path):
     OSError
         If the file cannot be read.
     ValueError
-        If it is not a potential, is damaged, or was written in a newer format.
+        If the file is not a potential, is damaged, or has a newer format.
     """
     document = read_document(path)
     with errors_of_file(path):
@@ -341,22 +388,27 @@ def load_potential(path):
     return potential
 
 
-def _read_repulsion(repulsion, species):
+def _read_repulsion(
+    repulsion: Mapping[tuple[str, str], tuple[float, float]] | None, species: tuple[str, ...]
+) -> FrozenDict[tuple[str, str], tuple[float, float]] | None:
     """Distances by sorted pair; the core checks their ranges."""
     if repulsion is None:
         return None
-    checked = {}
+    checked: dict[tuple[str, str], tuple[float, float]] = {}
     for pair, fade in repulsion.items():
         if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
             raise ValueError(f"repulsion must name pairs of {', '.join(species)}, got {pair!r}")
-        if not isinstance(fade, (list, tuple)) or len(fade) != 2 or tuple(sorted(pair)) in checked:
+        first, second = sorted(pair)
+        if not isinstance(fade, (list, tuple)) or len(fade) != 2 or (first, second) in checked:
             raise ValueError(f"the repulsion of {'-'.join(pair)} must be two distances, given once")
         inner, outer = (finite_number(f"repulsion of {'-'.join(pair)}", distance) for distance in fade)
-        checked[tuple(sorted(pair))] = inner, outer
+        checked[first, second] = inner, outer
     return FrozenDict(checked)
 
 
-def _read_limits(limits, species):
+def _read_limits(
+    limits: Mapping[str, tuple[float, float]] | None, species: tuple[str, ...]
+) -> FrozenDict[str, tuple[float, float]] | None:
     if limits is None:
         return None
     unknown = sorted(set(limits) - set(species))
@@ -365,5 +417,6 @@ def _read_limits(limits, species):
     checked = {}
     for symbol, limit in limits.items():
         named = zip(LIMIT, limit, strict=True)
-        checked[symbol] = tuple(finite_number(f"density {name} of {symbol}", value) for name, value in named)
+        reach, most = (finite_number(f"density {name} of {symbol}", value) for name, value in named)
+        checked[symbol] = reach, most
     return FrozenDict(checked)

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.linalg import LinAlgError
 
+from plip._types import FloatArray
 from plip.solvers._problem import PathError
 from plip.solvers._tableau import Tableau, ridged
 
@@ -10,18 +11,24 @@ __all__ = ["lasso"]
 
 # Pairs of (ridge on the scaled diagonal, perturbation of the moments relative to the largest) that the lasso
 # tries in turn. Rounding errors grow with 1/ridge when nearly dependent columns leave a model. The
-# perturbation, different for every column, parts the events of repeated columns, which would
-# otherwise fall together and cycle; it bounds the error of the optimality conditions.
+# perturbation differs from column to column: without it the events of repeated columns coincide, and the path
+# cycles. It bounds the error of the optimality conditions.
 _LASSO_ATTEMPTS = ((1e-8, 1e-10), (1e-7, 1e-9), (1e-6, 1e-8))
 
 
-def lasso(gram, moment, alpha, max_terms, size=None):
+def lasso(
+    gram: FloatArray,
+    moment: FloatArray,
+    alpha: float,
+    max_terms: int | None,
+    size: FloatArray | None = None,
+) -> tuple[FloatArray, FloatArray]:
     """Knots (alphas, coefs) of the path that minimises w^T G w / 2 - c^T w + alpha sum |w / size|."""
     size = np.ones(len(moment)) if size is None else size
     moment = moment * size
     largest = np.abs(moment).max(initial=0.0)
     if alpha >= largest or max_terms == 0:
-        return [max(alpha, largest)], np.zeros((1, len(moment)))
+        return np.array([max(alpha, largest)]), np.zeros((1, len(moment)))
     # The golden ratio spreads the perturbations of any number of columns evenly.
     spread = np.arange(1, len(moment) + 1) * 0.6180339887498949 % 1.0
     for ridge, perturbation in _LASSO_ATTEMPTS:
@@ -38,7 +45,9 @@ def lasso(gram, moment, alpha, max_terms, size=None):
     )
 
 
-def _lasso_knots(gram, moment, alpha, max_terms):
+def _lasso_knots(
+    gram: FloatArray, moment: FloatArray, alpha: float, max_terms: int | None
+) -> tuple[FloatArray, FloatArray]:
     """Knots of one lasso path: alphas (m,), coefs (m, p).
 
     Between two knots the active coefficients are u - alpha v with G_AA u = c_A and
@@ -53,8 +62,8 @@ def _lasso_knots(gram, moment, alpha, max_terms):
     rounding = 8 * np.finfo(np.float64).eps * start
     alphas, coefs = [start], [np.zeros(n_columns)]
 
-    def step(slack, rate):
-        # How far alpha may fall until a slack that shrinks at this rate is used up.
+    def step(slack: FloatArray, rate: FloatArray) -> FloatArray:
+        # How far alpha falls until a slack that shrinks at this rate is used up.
         return np.where(rate > 0, np.maximum(slack, 0.0) / np.where(rate > 0, rate, 1.0), np.inf)
 
     moved = int(np.abs(moment).argmax())
@@ -73,7 +82,7 @@ def _lasso_knots(gram, moment, alpha, max_terms):
                 np.where(active, step(signs * now, -signs * slope), np.inf),
             ]
         )
-        # The column that has just moved sits at its limit, and on which side of it is rounding.
+        # The column that has just moved is at its limit; rounding decides on which side.
         steps[2 if active[moved] else int(sign < 0), moved] = np.inf
         event, column = np.unravel_index(steps.argmin(), steps.shape)
         length = steps[event, column]
@@ -102,7 +111,7 @@ def _lasso_knots(gram, moment, alpha, max_terms):
     raise LinAlgError("the lasso path goes in circles")
 
 
-def _violation(gram, moment, alphas, coefs):
+def _violation(gram: FloatArray, moment: FloatArray, alphas: FloatArray, coefs: FloatArray) -> float:
     """Largest violation of the optimality conditions of the lasso, over all models."""
     gradient = moment - coefs @ gram
     limit = np.asarray(alphas)[:, None]

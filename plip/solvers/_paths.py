@@ -5,22 +5,25 @@ All solvers minimise, over coefficients w in physical units,
     1/(2n) ||V (X w - y)||^2 + penalty(s_1 w_1, ..., s_p w_p),    s_k^2 = (X^T V^2 X)_kk / n,
 
 and see the data only through X^T V^2 X, X^T V^2 y, y^T V^2 y and n. Inside, columns are scaled to
-unit mean square, so that rescaled columns change nothing. A column without any square (s_k = 0)
-keeps coefficient 0. A function gives the same bits for the same input as long as BLAS runs on the
+unit mean square, so that rescaled columns change nothing. A column of zeros (s_k = 0)
+keeps coefficient 0. The same input gives the same bits as long as BLAS runs on the
 same number of threads; one thread is also the fastest.
 
 Interaction descriptors are nearly dependent by nature (condition 1e12 and more), so every solver
-adds a small ridge, documented where it is set, to the diagonal of the scaled Gram matrix. A Gram
-matrix that is not positive semidefinite within that ridge is a `PathError`.
+adds a small ridge to the diagonal of the scaled Gram matrix; a comment explains each. A Gram
+matrix that is not positive semidefinite within that ridge raises a `PathError`.
 """
 
-import numbers
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, lapack
 
+from plip._parameters import is_integer, is_number
+from plip._types import FloatArray
 from plip.solvers._lasso import lasso
-from plip.solvers._problem import Path, Scaled, path_errors
+from plip.solvers._problem import LinearProblem, Path, Scaled, path_errors
 from plip.solvers._ridge import ridge
 from plip.solvers._selection import Replacement, at_most, forward_selection
 from plip.solvers._tableau import RIDGE, Tableau, ridged
@@ -38,25 +41,25 @@ __all__ = [
     "solve",
 ]
 
-# Columns that sequential replacement chooses among, at the least.
+# Sequential replacement chooses among at least this many columns.
 _SHORTLIST = 250
 
-# Ridge of the first solution of the adaptive lasso. In cross-validation on Mo and Si smaller ones give
-# larger errors below 100 terms, and the same above.
+# Ridge of the first solution of the adaptive lasso. In cross-validation on Mo and Si a smaller one gives
+# larger errors below 100 terms, and the same errors above.
 _ADAPTIVE_RIDGE = 1e-4
 
 
-def lasso_lars_path(problem, alpha=0.0, max_terms=None):
+def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path by least-angle regression.
 
     Minimises 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| for every alpha from the
-    largest that keeps a term down to the one asked for: the solution is piecewise linear in
+    largest that keeps a term down to `alpha`: the solution is piecewise linear in
     alpha, and one term enters or leaves at each knot (Efron et al., Ann. Stat. 32, 407
     (2004); Osborne et al., IMA J. Numer. Anal. 20, 389 (2000)).
 
     `sklearn.linear_model.lars_path_gram` computes the same path, but it stops at alphas below
-    1e-7 whatever the unit of y, and early where columns repeat each other; this one is exact
-    at every knot and checked.
+    1e-7 whatever the unit of y, and early where columns repeat each other. This one is exact
+    at every knot, and checked.
 
     Parameters
     ----------
@@ -64,20 +67,20 @@ def lasso_lars_path(problem, alpha=0.0, max_terms=None):
     alpha : float, default=0.0
         Penalty at which the path ends, in the unit of y.
     max_terms : int or None, default=None
-        Largest number of non-zero coefficients; ends the path before alpha where more are needed.
+        Largest number of non-zero coefficients; the path ends before `alpha` if that would need more.
 
     Returns
     -------
     Path
         One model per knot, the last at exactly `alpha` unless `max_terms` stopped the path. Each
         fulfils the optimality conditions within 1e-9 of the largest alpha (1e-7 at worst), for a Gram
-        matrix with 1e-8 (1e-6 at worst, where rounding asks for it) added to its scaled diagonal.
+        matrix with 1e-8 (1e-6 at worst, if rounding demands it) added to its scaled diagonal.
 
     Raises
     ------
     PathError
-        If the optimality conditions do not hold for any of the models, because `gram` is
-        not positive semidefinite within rounding errors.
+        If the optimality conditions fail because `gram` is not positive semidefinite within
+        rounding errors.
     ValueError
         If `alpha` or `max_terms` is not valid.
     """
@@ -87,13 +90,13 @@ def lasso_lars_path(problem, alpha=0.0, max_terms=None):
 
 
 @path_errors()
-def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
+def adaptive_lasso_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path whose penalty spares the terms that a ridge solution finds large.
 
     Minimises 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| / v_k with v_k = |s_k w0_k| / mean |s w0|
-    and w0 the ridge solution, which is the usual start where columns depend on each
-    other (Zou, J. Am. Stat. Assoc. 101, 1418 (2006), with exponent 1; v is normalised so that
-    alpha keeps the unit of y).
+    and w0 the ridge solution, the usual start where columns depend on each
+    other (Zou, J. Am. Stat. Assoc. 101, 1418 (2006), with exponent 1). The mean normalises v, so that
+    alpha keeps the unit of y.
 
     Parameters, returns and errors are those of `lasso_lars_path`.
     """
@@ -105,13 +108,13 @@ def adaptive_lasso_path(problem, alpha=0.0, max_terms=None):
 
 
 @path_errors()
-def omp_path(problem, alpha=0.0, max_terms=None):
+def omp_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Forward selection by largest gain.
 
-    Each step adds the term that lowers the sum of squares most, all coefficients solved for again
-    (orthogonal least squares: Chen, Billings & Luo, Int. J. Control 50, 1873 (1989); orthogonal
-    matching pursuit, which goes by correlation, would choose worse among dependent columns).
-    The sum of squares includes the ridge of `refit`, whose solutions these are.
+    Each step adds the term that lowers the sum of squares most after all coefficients are solved for
+    again (orthogonal least squares: Chen, Billings & Luo, Int. J. Control 50, 1873 (1989)). Orthogonal
+    matching pursuit, which goes by correlation, would choose worse among dependent columns.
+    The sum of squares includes the ridge of `refit`, and the models have the coefficients of `refit`.
 
     Parameters
     ----------
@@ -124,8 +127,8 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     Returns
     -------
     Path
-        Models of 0, 1, 2, ... terms. The path ends early when the columns left are
-        combinations of those chosen (all but 1e-7 of their square).
+        Models of 0, 1, 2, ... terms. The path ends early when the remaining columns are
+        combinations of the chosen ones (all but 1e-7 of their square).
 
     Raises
     ------
@@ -137,7 +140,7 @@ def omp_path(problem, alpha=0.0, max_terms=None):
     order, gains, factor, projection = forward_selection(scaled, max_terms, alpha)
     coefs = np.zeros((len(order) + 1, len(scaled.columns)))
     if len(order):
-        # The inverse of a leading block of a triangular matrix is the leading block of its inverse, so that
+        # A leading block of a triangular matrix has the leading block of the inverse as its inverse, so that
         # each step adds one column of the inverse to the solution.
         inverse, _ = lapack.dtrtri(factor)
         inverse *= projection
@@ -146,17 +149,17 @@ def omp_path(problem, alpha=0.0, max_terms=None):
 
 
 @path_errors()
-def replacement_path(problem, alpha=0.0, max_terms=None):
+def replacement_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Forward and backward selection in which chosen terms may be exchanged.
 
-    After each step of `omp_path`, the best swap of a chosen for an unchosen term is made until no
-    swap lowers the residual by 1e-4 of it (sequential replacement: Miller, J. R. Stat. Soc. A 147,
-    389 (1984), with the best of all swaps). Growth goes on to one and a half times `max_terms`;
-    from there, terms are taken out one by one, again with swaps, and the better of the two models
+    After each step of `omp_path`, the best swap of a chosen for an unchosen term is made, again and
+    again, until no swap lowers the residual by 1e-4 of it (sequential replacement: Miller, J. R. Stat.
+    Soc. A 147, 389 (1984), with the best of all swaps). The model grows to one and a half times
+    `max_terms`. Then terms are removed one by one, again with swaps, and the better of the two models
     of each size is kept. A model need not contain the smaller ones, but is never worse.
 
-    Of very many columns only those take part that forward selection chooses first, twice `max_terms` of them
-    and at least 250: in cross-validation on Si and Mo, with 1598 columns, that costs up to 1 % of the force
+    Of very many columns only those take part that forward selection chooses first: twice `max_terms`, and at
+    least 250. In cross-validation on Si and Mo, with 1598 columns, this costs up to 1 % of the force
     error and saves nine tenths of the time.
 
     Parameters, returns and errors are those of `omp_path`.
@@ -175,13 +178,13 @@ def replacement_path(problem, alpha=0.0, max_terms=None):
         selection.shrink(models)
         path = selection.path(selection.mend(models[: max_terms + 1]))
     except LinAlgError:
-        # Swaps among columns that depend on each other lose digits; growing by Cholesky factors does not.
+        # Swaps among dependent columns lose digits; growth by Cholesky factors does not.
         return greedy
     return _better(path, greedy, Scaled(problem))
 
 
-def _better(path, other, scaled):
-    """Of two paths of 0, 1, 2, ... terms the better model of each size, as long as the objective falls."""
+def _better(path: Path, other: Path, scaled: Scaled) -> Path:
+    """The better model of each size of two paths of 0, 1, 2, ... terms, as long as the objective falls."""
     shorter, longer = sorted((path, other), key=len)
     alphas, coefs, n_both = longer.alphas.copy(), longer.coefs.copy(), len(shorter)
     objectives, others = scaled.objectives(longer.coefs), scaled.objectives(shorter.coefs)
@@ -197,7 +200,7 @@ def _better(path, other, scaled):
 
 
 @path_errors()
-def ridge_path(problem, alphas):
+def ridge_path(problem: LinearProblem, alphas: ArrayLike) -> Path:
     """Ridge regression on scaled columns.
 
     Minimises 1/(2n) ||V (X w - y)||^2 + alpha/2 sum_k (s_k w_k)^2.
@@ -224,17 +227,17 @@ def ridge_path(problem, alphas):
 
 
 @path_errors()
-def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
+def ridge_elimination_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Ridge regression and backward elimination.
 
-    From the ridge solution on all columns, the term whose loss raises the minimum least is taken
-    out again and again.
+    Starting from the ridge solution on all columns, each step removes the term whose loss raises the
+    minimum least.
 
     Parameters
     ----------
     problem : LinearProblem
     alpha : float, default=0.0
-        Ridge penalty; at least the ridge of `refit` is used.
+        Ridge penalty; at least that of `refit` is used.
     max_terms : int or None, default=None
         Largest number of terms; None keeps all.
 
@@ -266,7 +269,7 @@ def ridge_elimination_path(problem, alpha=0.0, max_terms=None):
     return scaled.path(np.full(len(coefs), alpha), coefs[::-1])
 
 
-def refit(problem, support):
+def refit(problem: LinearProblem, support: Iterable[int] | Iterable[bool]) -> FloatArray:
     """Least squares on chosen columns.
 
     Parameters
@@ -287,8 +290,8 @@ def refit(problem, support):
 
 
 @path_errors()
-def refit_path(problem, path):
-    """The models of a path with `refit` coefficients on the terms they keep."""
+def refit_path(problem: LinearProblem, path: Path) -> Path:
+    """Give the models of a path the coefficients of `refit` on their terms."""
     scaled = Scaled(problem)
     tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
     coefs = []
@@ -298,10 +301,10 @@ def refit_path(problem, path):
     return scaled.path(path.alphas, coefs)
 
 
-# Those whose coefficients a refit changes.
+# Solvers whose coefficients a refit changes.
 _SHRUNK = ("lasso_lars", "adaptive_lasso", "ridge")
 
-SOLVERS = {
+SOLVERS: Mapping[str, Callable[[LinearProblem, float, int | None], Path]] = {
     "lasso_lars": lasso_lars_path,
     "omp": omp_path,
     "replacement": replacement_path,
@@ -310,8 +313,14 @@ SOLVERS = {
 }
 
 
-def solve(problem, solver="lasso_lars", alpha=1e-5, max_terms=None, refit=False):
-    """Solve by name.
+def solve(
+    problem: LinearProblem,
+    solver: str = "lasso_lars",
+    alpha: float = 1e-5,
+    max_terms: int | None = None,
+    refit: bool = False,
+) -> tuple[FloatArray, Path]:
+    """Solve with the solver of a name.
 
     Parameters
     ----------
@@ -324,7 +333,7 @@ def solve(problem, solver="lasso_lars", alpha=1e-5, max_terms=None, refit=False)
     max_terms : int or None
         Largest number of terms.
     refit : bool
-        Whether the models get the coefficients of `refit`; those of "omp" and "replacement"
+        Whether to give the models the coefficients of `refit`; those of "omp" and "replacement"
         have them anyway.
 
     Returns
@@ -338,7 +347,7 @@ def solve(problem, solver="lasso_lars", alpha=1e-5, max_terms=None, refit=False)
     PathError
         If the lasso cannot reach `alpha`.
     ValueError
-        If the solver is not known, or `alpha` or `max_terms` is not valid.
+        If there is no such solver, or `alpha` or `max_terms` is not valid.
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
@@ -348,9 +357,9 @@ def solve(problem, solver="lasso_lars", alpha=1e-5, max_terms=None, refit=False)
     return path.coefs[-1].copy(), path
 
 
-def _checked(alpha, max_terms):
-    if not isinstance(alpha, numbers.Real) or not 0 <= alpha < np.inf:
+def _checked(alpha: float, max_terms: int | None) -> tuple[float, int | None]:
+    if not is_number(alpha) or not 0 <= alpha < np.inf:
         raise ValueError(f"alpha must be a finite number of at least 0, got {alpha!r}")
-    if max_terms is not None and (not isinstance(max_terms, numbers.Integral) or max_terms < 0):
+    if max_terms is not None and (not is_integer(max_terms) or max_terms < 0):
         raise ValueError(f"max_terms must be an integer of at least 0 or None, got {max_terms!r}")
     return float(alpha), max_terms

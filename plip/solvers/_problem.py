@@ -1,30 +1,35 @@
-"""What solvers take and give: a least-squares problem, and the path of its models."""
+"""The input and output of solvers: a least-squares problem, and the path of its models."""
+
+from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError
 
+from plip._types import FloatArray, IntArray
 from plip.solvers._tableau import RIDGE
 
 __all__ = ["LinearProblem", "Path", "PathError", "Scaled", "path_errors", "residual_squares"]
 
 
 class PathError(RuntimeError):
-    """A path could not be followed to the penalty that was asked for."""
+    """The solver could not follow a path to the requested penalty."""
 
 
 @contextlib.contextmanager
-def path_errors():
-    """Context in which a LinAlgError becomes a PathError that says what to do."""
+def path_errors() -> Iterator[None]:
+    """Turn a LinAlgError inside the context into a PathError that says what to do."""
     try:
         yield
     except LinAlgError as error:
         raise PathError(
             f"the fit lost all digits ({error}): the columns depend on each other more than rounding allows, "
-            "as in data that hardly vary. Add structures that differ more, use a larger alpha or 'omp'"
+            "perhaps because the structures hardly differ. Add other structures, use a larger alpha or 'omp'"
         ) from error
 
 
@@ -51,13 +56,13 @@ class LinearProblem:
         If shapes do not match, a value is not finite, or `weight_sum` is not positive.
     """
 
-    gram: np.ndarray
-    moment: np.ndarray
+    gram: FloatArray
+    moment: FloatArray
     target_square: float
     weight_sum: float
-    ridge: np.ndarray | None = None
+    ridge: FloatArray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         gram = np.asarray(self.gram, dtype=np.float64)
         moment = np.asarray(self.moment, dtype=np.float64)
         if moment.ndim != 1 or gram.shape != (len(moment), len(moment)):
@@ -70,7 +75,7 @@ class LinearProblem:
         object.__setattr__(self, "moment", moment)
 
     @property
-    def scales(self):
+    def scales(self) -> FloatArray:
         """ndarray of float64, shape (p,): root mean square s_k of each weighted column."""
         return np.sqrt(np.maximum(np.diagonal(self.gram), 0.0) / self.weight_sum)
 
@@ -82,23 +87,22 @@ class Path:
     Attributes
     ----------
     alphas : ndarray of float64, shape (m,)
-        Penalty of each model. For forward selection: the largest relative gain that one more term
-        could still bring, so that here too a model is the answer to the alphas from its own
-        up to that of the model before.
+        Penalty of each model. For forward selection, the largest relative gain of one more term. Either way
+        a model is the answer to all alphas from its own up to that of the model before.
     coefs : ndarray of float64, shape (m, p)
         Coefficients in physical units.
     n_terms : ndarray of int, shape (m,)
         Number of non-zero coefficients.
     """
 
-    alphas: np.ndarray
-    coefs: np.ndarray
-    n_terms: np.ndarray
+    alphas: FloatArray
+    coefs: FloatArray
+    n_terms: IntArray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.alphas)
 
-    def at_sizes(self, sizes):
+    def at_sizes(self, sizes: ArrayLike) -> Path:
         """For each size, the model at which a path with that `max_terms` ends.
 
         Parameters
@@ -109,7 +113,7 @@ class Path:
         Returns
         -------
         Path
-            Of k models, in the order of `sizes`.
+            k models, in the order of `sizes`.
 
         Raises
         ------
@@ -123,7 +127,7 @@ class Path:
         return Path(self.alphas[rows], self.coefs[rows], self.n_terms[rows])
 
 
-def residual_squares(coefs, problem):
+def residual_squares(coefs: ArrayLike, problem: LinearProblem) -> FloatArray:
     """Sum of squared weighted residuals of models on any problem with the same columns.
 
     Parameters
@@ -144,9 +148,9 @@ def residual_squares(coefs, problem):
 
 
 class Scaled:
-    """A problem with its empty columns left out and the others at unit mean square."""
+    """A problem without its columns of zeros, the others scaled to unit mean square."""
 
-    def __init__(self, problem):
+    def __init__(self, problem: LinearProblem) -> None:
         scales = problem.scales
         self.columns = np.flatnonzero(scales)
         self.scales = scales[self.columns]
@@ -158,20 +162,21 @@ class Scaled:
         self.moment = problem.moment[self.columns] / self.scales / n
         self.target = max(problem.target_square, 0.0) / n
 
-    def restricted(self, places):
-        """The problem with some of its columns alone."""
+    def restricted(self, places: IntArray) -> Scaled:
+        """The problem with only some of its columns."""
         other = copy.copy(self)
         other.columns, other.scales = self.columns[places], self.scales[places]
         other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
         return other
 
-    def objectives(self, coefs):
-        """Minima of selection: mean squares with all ridges, of models in physical units."""
+    def objectives(self, coefs: FloatArray) -> FloatArray:
+        """What selection minimises, mean squares with all ridges, for models in physical units."""
         scaled = coefs[:, self.columns] * self.scales
         return self.target + ((scaled @ self.gram + RIDGE * scaled - 2.0 * self.moment) * scaled).sum(axis=1)
 
-    def path(self, alphas, coefs):
+    def path(self, alphas: ArrayLike, coefs: ArrayLike) -> Path:
         """Path of scaled coefficients."""
+        coefs = np.asarray(coefs, dtype=np.float64)
         physical = np.zeros((len(coefs), self.n_columns))
-        physical[:, self.columns] = np.asarray(coefs) / self.scales
+        physical[:, self.columns] = coefs / self.scales
         return Path(np.array(alphas, dtype=np.float64), physical, np.count_nonzero(physical, axis=1))

@@ -1,33 +1,42 @@
 """Selection of columns of a scaled problem: forward, and with exchanges."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from plip._types import FloatArray, IntArray
 from plip.solvers._tableau import DEPENDENT, RIDGE, Tableau, ridged
+
+if TYPE_CHECKING:
+    from plip.solvers._problem import Path, Scaled
 
 __all__ = ["Replacement", "at_most", "forward_selection"]
 
-# A swap of two terms must lower the residual square by this share of it; a smaller share costs time and
-# gains nothing on structures that were not fitted.
+# A swap of two terms must lower the residual square by this share of it. A smaller share takes time and
+# gains nothing on structures outside the fit.
 _SWAP_GAIN = 1e-4
 
 
-def at_most(max_terms, n_columns):
-    """Number of terms allowed; None stands for all columns."""
+def at_most(max_terms: int | None, n_columns: int) -> int:
+    """Largest number of terms; None means all columns."""
     return n_columns if max_terms is None else min(max_terms, n_columns)
 
 
-def _smallest_gain(alpha):
-    """Share of the target square that a term must gain: this is not known better than to rounding errors."""
-    return max(alpha, np.finfo(np.float64).eps)
+def _smallest_gain(alpha: float) -> float:
+    """Share of the target square that a term must gain; a smaller one than eps is rounding."""
+    return max(alpha, float(np.finfo(np.float64).eps))
 
 
-def forward_selection(scaled, max_terms, alpha):
+def forward_selection(
+    scaled: Scaled, max_terms: int | None, alpha: float
+) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
     """Forward selection by a Cholesky factorisation that grows by one row a step.
 
     Parameters
     ----------
-    scaled : object with `columns`, `gram`, `moment`, `target`
-        A problem at unit mean square, from `plip.solvers`.
+    scaled : Scaled
     max_terms : int or None
     alpha : float
         Smallest relative gain.
@@ -45,7 +54,7 @@ def forward_selection(scaled, max_terms, alpha):
     """
     n_columns = len(scaled.columns)
     most = at_most(max_terms, n_columns)
-    # The chosen columns stand first, in their order; chosen and others change places.
+    # Chosen columns come first, in the order of choice: each changes places with the first other column.
     order = np.arange(n_columns)
     factor, projection = np.zeros((most, n_columns)), np.empty(most)
     left = np.diagonal(scaled.gram) + RIDGE
@@ -72,24 +81,25 @@ def forward_selection(scaled, max_terms, alpha):
     return order[:size], np.array(gains), factor[:size, :size], projection[:size]
 
 
+# Minimum of the objective, relative gain of the best further term, coefficients.
+Model = tuple[float, float, FloatArray]
+
+
 class Replacement:
-    """Models of 0, 1, 2, ... terms by adding, removing and swapping terms.
+    """Models of 0, 1, 2, ... terms by adding, removing and swapping terms."""
 
-    A model is a tuple: minimum of the objective, relative gain of the best further term, coefficients.
-    """
-
-    def __init__(self, scaled, alpha):
+    def __init__(self, scaled: Scaled, alpha: float) -> None:
         self.scaled = scaled
         self.tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
         self.smallest_gain = _smallest_gain(alpha)
 
-    def model(self):
+    def model(self) -> Model:
         tableau, target = self.tableau, self.scaled.target
         minimum = target + tableau.values[tableau.n_columns, tableau.n_columns]
         gain = tableau.gains().max(initial=0.0)
         return minimum, gain / target if target > 0 else 0.0, tableau.solution()
 
-    def grow(self, n_terms):
+    def grow(self, n_terms: int) -> list[Model]:
         """Models of all sizes up to n_terms, or until no term gains enough."""
         models = [self.model()]
         while len(models) <= n_terms and models[-1][1] > self.smallest_gain:
@@ -98,16 +108,16 @@ class Replacement:
             models.append(self.model())
         return models
 
-    def shrink(self, models):
-        """Take terms out of the last model again, and put the models that are better into the list."""
+    def shrink(self, models: list[Model]) -> None:
+        """Remove terms from the last model one by one; better models replace those in the list."""
         for size in range(len(models) - 2, 0, -1):
             losses, _ = self.tableau.losses()
             self.tableau.pivot(np.flatnonzero(self.tableau.active)[losses.argmin()])
             self.swap()
             models[size] = min(models[size], self.model(), key=lambda model: model[0])
 
-    def mend(self, models):
-        """Where a model is worse than a smaller one, grow it from that; models without such a pair."""
+    def mend(self, models: list[Model]) -> list[Model]:
+        """Regrow each model that is no better than the next smaller one from that one."""
         for size in range(1, len(models)):
             if models[size][0] >= models[size - 1][0]:
                 self.tableau.move(models[size - 1][2] != 0)
@@ -119,11 +129,11 @@ class Replacement:
                 models[size] = self.model()
         return models
 
-    def swap(self):
-        """Swap active columns for others while it pays."""
+    def swap(self) -> None:
+        """Swap active columns for others as long as that lowers the residual enough."""
         if self.tableau.active[: self.tableau.n_columns].all():
             return
-        # A few swaps are enough; the bound is for gains that are nothing but rounding errors.
+        # A few swaps are enough; the bound stops an endless loop over gains that are only rounding errors.
         for _ in range(self.tableau.n_columns):
             gain, leave, enter = self.tableau.best_swap()
             minimum = self.scaled.target + self.tableau.values[self.tableau.n_columns, self.tableau.n_columns]
@@ -132,8 +142,8 @@ class Replacement:
             self.tableau.pivot(leave)
             self.tableau.pivot(enter)
 
-    def path(self, models):
-        """Path of the models up to the first that no term improves enough."""
+    def path(self, models: list[Model]) -> Path:
+        """Path of the models up to the first one that no term improves enough."""
         gains = np.array([gain for _, gain, _ in models])
         enough = np.flatnonzero(gains <= self.smallest_gain)
         models = models[: enough[0] + 1] if len(enough) else models

@@ -1,0 +1,3 @@
+from plip._types import FloatArray
+
+def add_row_products(rows: FloatArray, products: FloatArray) -> None: ...

@@ -1,0 +1,75 @@
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from plip._types import FloatArray, Int32Array
+from plip.interactions._terms import Term
+from plip.radial import RadialFamily
+
+_Repulsion = Mapping[tuple[str, str], tuple[float, float]] | None
+_Limits = Mapping[str, tuple[float, float]] | None
+
+def is_element(symbol: str) -> bool: ...
+def check_length(name: str, value: float) -> None: ...
+def check_radial(code: int, p: float, q: float) -> None: ...
+def check_power(interaction: str, power: int | tuple[int, ...] | None) -> None: ...
+def check_terms(species: Sequence[str], terms: Sequence[tuple[Term, float]]) -> None: ...
+def radial_function(
+    function: RadialFamily, cutoff: float, switch_distance: float, r: float
+) -> tuple[float, float, float]: ...
+def core_repulsion(
+    pair: tuple[str, str], fade: tuple[float, float], r: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+def check_repulsion(species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits) -> None: ...
+def find_neighbors(
+    positions: FloatArray,
+    cell: FloatArray,
+    pbc: npt.ArrayLike,
+    cutoff: float,
+    species: Int32Array,
+    n_species: int,
+) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray]: ...
+
+class NeighborList:
+    def __init__(
+        self, positions: FloatArray, cell: FloatArray, periodic: Int32Array, cutoff: float
+    ) -> None: ...
+    @property
+    def n_local(self) -> int: ...
+    @property
+    def n_all(self) -> int: ...
+    @property
+    def n_pairs(self) -> int: ...
+    def to_arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]: ...
+
+class Core:
+    def __init__(
+        self,
+        species: Sequence[str],
+        terms: Sequence[tuple[Term, float]],
+        reference: FloatArray,
+        simd: str = "auto",
+        repulsion: _Repulsion = None,
+        density_limits: _Limits = None,
+    ) -> None: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def table_error(self) -> float: ...
+    @property
+    def memory(self) -> int: ...
+    @property
+    def simd(self) -> str: ...
+    def evaluate(
+        self,
+        neighbors: NeighborList,
+        positions: FloatArray,
+        cell: FloatArray,
+        species: Int32Array,
+        forces: bool = True,
+        strain: bool = True,
+        strains: bool = False,
+        n_threads: int = 1,
+        crowding: FloatArray | None = None,
+    ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, FloatArray | None]: ...
