@@ -15,8 +15,10 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from plip._core import Core
 from plip._structures._checks import check_structures
+from plip._structures._composition import composition_of
 from plip._structures._evaluation import check_atoms, find_pairs
-from plip.labels import TARGETS, Labels, NoLabels, read_labels
+from plip.labels import TARGETS, Labels, read_labels
+from plip.labels._reading import NoLabels
 
 __all__ = [
     "Evaluation",
@@ -158,7 +160,7 @@ def score(X, reference, predicted):
     parts = []
     rows = np.flatnonzero(reference.used("energy"))
     if len(rows):
-        composition, weight = _composition([X[row] for row in rows]), reference.weight("energy")[rows]
+        composition, weight = composition_of([X[row] for row in rows]), reference.weight("energy")[rows]
         parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight))
     rows = np.flatnonzero(reference.used("force"))
     if len(rows):
@@ -460,12 +462,6 @@ class RMSEScorer:
 
 neg_energy_rmse = RMSEScorer("energy")
 neg_force_rmse = RMSEScorer("force")
-
-
-def _composition(X):
-    numbers = [atoms.numbers for atoms in X]
-    species = np.unique(np.concatenate(numbers))
-    return np.array([(z[:, None] == species).sum(axis=0) for z in numbers])
 
 
 def _forces(rows, *labels):

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 from ase.data import atomic_numbers
 
-from plip.labels import has_no_neighbors
+from plip._structures._composition import composition_of
+from plip._structures._neighbors import find_neighbors
 from plip.normal_equations._sums import single_blas_thread
 
 __all__ = [
@@ -38,9 +39,17 @@ def find_isolated_energies(structures, labels, descriptors):
     found = {symbol: [] for symbol in descriptors.species_}
     for k in np.flatnonzero(labels.used("energy")):
         atoms = structures[k]
-        if len(atoms) == 1 and has_no_neighbors(atoms, descriptors.cutoff_):
+        if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
             found[atoms.symbols[0]].append(float(labels.energy[k]))
     return found
+
+
+def _has_no_neighbors(atoms, cutoff):
+    """Whether a structure of one atom has no image of that atom within the cutoff."""
+    # A vector of a primitive cell is mostly short enough to answer.
+    if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
+        return False
+    return not find_neighbors(atoms, np.zeros(1, np.int32), 1, cutoff).distance_p.size
 
 
 def check_isolated_energies(isolated_energies):
@@ -100,9 +109,7 @@ def least_squares_reference(structures, species, labels):
     if labels.energy is None:
         return np.zeros(len(species))
     numbers = [atomic_numbers[symbol] for symbol in species]
-    counts = np.array(
-        [np.bincount(atoms.numbers, minlength=max(numbers) + 1)[numbers] for atoms in structures], np.float64
-    )
+    counts = composition_of(structures, numbers)
     present = labels.present("energy")
     counts, energy = counts[present], labels.energy[present]
     sizes = counts.sum(axis=1, keepdims=True)

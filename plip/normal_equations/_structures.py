@@ -18,7 +18,8 @@ from plip._parameters import check_n_jobs
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._rows import Design
 from plip.descriptors._transformer import as_descriptors
-from plip.labels import TARGETS, no_labels, read_labels
+from plip.labels import TARGETS, read_labels
+from plip.labels._reading import no_labels
 from plip.normal_equations._archive import read_archive, write_archive
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import find_isolated_energies, least_squares_reference

@@ -18,7 +18,8 @@ from plip._structures._checks import check_structures, describe, errors_of
 from plip.descriptors._rows import Design, StructureDesign
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
-from plip.labels import TARGETS, Labels, check_plain, read_labels
+from plip.labels import TARGETS, Labels, read_labels
+from plip.labels._values import check_plain
 from plip.normal_equations._references import (
     check_isolated_energies,
     find_isolated_energies,

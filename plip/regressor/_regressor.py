@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
-from plip.labels import check_plain
+from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
 from plip.normal_equations._sums import single_blas_thread

@@ -1,0 +1,90 @@
+"""Labels that the calculators of structures hold; nothing is computed."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from plip.labels._values import is_missing
+
+__all__ = ["ENERGY_NAMES", "attached_label", "plain_number", "results_of"]
+
+# Names of an energy, the preferred one first.
+ENERGY_NAMES = ("free_energy", "energy")
+
+# Angstrom. Wrapping or scaling atoms and cell there and back rounds less. At a force of 10 eV/A it changes
+# the energy by 1e-7 eV.
+_MOVED = 1e-8
+
+
+def results_of(atoms):
+    """Results of the calculator by name, empty without one."""
+    results = getattr(atoms.calc, "results", None)
+    return results if isinstance(results, Mapping) else {}
+
+
+def attached_label(atoms, names):
+    """The first of some results that the calculator of a structure holds.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    names : sequence of str
+
+    Returns
+    -------
+    (str, value) or None
+        Its name and its value, not yet checked.
+
+    Raises
+    ------
+    ValueError
+        The result is for other atoms.
+    """
+    results = results_of(atoms)
+    # A free energy of zero beside an energy is a placeholder.
+    if names == ENERGY_NAMES and plain_number(results.get("free_energy")) == 0.0:
+        names = names if is_missing(results.get("energy")) else ("energy",)
+    for name in names:
+        if not is_missing(results.get(name)):
+            _check_unmoved(atoms, name)
+            return name, results[name]
+    return None
+
+
+def _check_unmoved(atoms, name):
+    labelled = getattr(atoms.calc, "atoms", None)
+    if labelled is None:
+        reason = "does not say for which atoms"
+    else:
+        pairs = {
+            "positions": (atoms.positions, labelled.positions),
+            "numbers": (atoms.numbers, labelled.numbers),
+            "cell": (atoms.cell.array, labelled.cell.array),
+            "pbc": (atoms.pbc, labelled.pbc),
+        }
+        changed = [what for what, (new, old) in pairs.items() if not _is_same(new, old)]
+        if not changed:
+            return
+        reason = f"for other atoms: {', '.join(changed)} changed since"
+    raise ValueError(
+        f"its calculator holds {name}, but {reason}; pass the labels explicitly, attach them again with "
+        "ase.calculators.singlepoint.SinglePointCalculator, or set atoms.calc = None"
+    )
+
+
+def _is_same(new, old):
+    """Whether two arrays are the same, floating-point numbers up to `_MOVED`."""
+    # Comparing bytes is twenty times faster and nearly always enough.
+    if new.shape == old.shape and new.dtype == old.dtype and new.tobytes() == old.tobytes():
+        return True
+    if np.array_equal(new, old):
+        return True
+    return new.dtype.kind == "f" and new.shape == old.shape and bool((np.abs(new - old) <= _MOVED).all())
+
+
+def plain_number(value):
+    """The value as a float, NaN where it is none."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return np.nan

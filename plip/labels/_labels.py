@@ -1,0 +1,94 @@
+"""Energies, forces and stresses of structures, and their weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["ATTRIBUTES", "TARGETS", "Labels"]
+
+TARGETS = ("energy", "force", "virial")
+# Attribute of `Labels` that holds each target.
+ATTRIBUTES = {"energy": "energy", "force": "forces", "virial": "stress"}
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Targets and weights of n structures.
+
+    Attributes
+    ----------
+    energy : (n,) float64 or None
+        Total energies, eV; NaN is a structure without energy.
+    forces : list of n (n_atoms, 3) float64 or None, or None
+        eV/A; a None in the list is a structure without forces. May share memory with what they were read
+        from.
+    stress : (n, 6) float64 or None
+        eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN is a structure without stress.
+    sample_weight : (n,) or (n, 3) float64
+        Weight of each structure, not negative; three columns are the weights of its energy, forces and
+        stress.
+    """
+
+    energy: np.ndarray | None
+    forces: list | None
+    stress: np.ndarray | None
+    sample_weight: np.ndarray
+
+    def take(self, rows):
+        """The labels of some structures.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+
+        Returns
+        -------
+        Labels
+        """
+        chosen = np.arange(len(self.sample_weight))[rows]
+        return Labels(
+            energy=None if self.energy is None else self.energy[chosen],
+            forces=None if self.forces is None else [self.forces[row] for row in chosen],
+            stress=None if self.stress is None else self.stress[chosen],
+            sample_weight=self.sample_weight[chosen],
+        )
+
+    def present(self, target):
+        """Which structures have a label.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "virial"}
+
+        Returns
+        -------
+        (n,) bool
+        """
+        values = getattr(self, ATTRIBUTES[target])
+        if values is None:
+            return np.zeros(len(self.sample_weight), bool)
+        if target == "force":
+            return np.array([value is not None for value in values])
+        return ~np.isnan(values if target == "energy" else values[:, 0])
+
+    def weight(self, target):
+        """Weight of a label of each structure.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "virial"}
+
+        Returns
+        -------
+        (n,) float64
+        """
+        weight = self.sample_weight
+        return weight if weight.ndim == 1 else weight[:, TARGETS.index(target)]
+
+    def used(self, target):
+        """Which structures have a label whose weight is not zero, (n,) bool."""
+        return self.present(target) & (self.weight(target) > 0)
+
+    def targets(self):
+        """Names of the targets that any structure has, among "energy", "force", "virial"."""
+        return [target for target in TARGETS if getattr(self, ATTRIBUTES[target]) is not None]

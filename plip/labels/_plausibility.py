@@ -1,0 +1,289 @@
+"""Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
+
+import warnings
+from dataclasses import replace
+
+import numpy as np
+from ase.units import GPa
+
+from plip._structures._checks import describe, has_full_cell
+from plip._structures._composition import composition_of
+from plip._structures._neighbors import find_neighbors
+from plip.labels._attached import plain_number, results_of
+from plip.labels._labels import ATTRIBUTES, TARGETS
+from plip.labels._values import real_array
+
+__all__ = [
+    "LabelWarning",
+    "leave_out_placeholders",
+    "name_structures",
+    "other_names",
+    "warn",
+    "warn_of_contradiction",
+    "warn_of_large_stresses",
+    "warn_of_other_names",
+    "warn_of_predictions",
+]
+
+# Angstrom. Neighbors this near tell whether symmetry forbids a force, and whether there is a stress at all.
+_NEAR = 5.0
+
+# eV/atom. Energies relative to that of one structure are rarely all larger.
+_FAR = 1.0
+
+# eV/A^3. Four times the pressure at the centre of the earth; virials in eV are mostly larger.
+_LARGE_STRESS = 10.0
+
+# Parts of the names that people give to labels, and whole names; a key with a word of the last is a setting.
+_LOOKS_LIKE = {
+    "energy": ("energy", "etot", "e_tot", "toten", "epot", "e_pot"),
+    "force": ("force", "frc", "grad"),
+    "virial": ("virial", "stress", "pressure"),
+}
+_SHORT = {"energy": ("e", "e0", "pe"), "force": ("f", "fxyz"), "virial": ()}
+_SETTING = ("weight", "cutoff", "sigma", "kinetic", "std", "unit")
+
+_PLACEHOLDER = "Taken for the placeholder of a file without this label and left out; None says so"
+
+
+class LabelWarning(UserWarning):
+    """Labels that are probably not what was meant."""
+
+
+def warn(message):
+    warnings.warn(message, LabelWarning, stacklevel=4)
+
+
+def name_structures(X, chosen, first):
+    """Name the first of the chosen structures, (n,) bool, and count the others."""
+    rows = np.flatnonzero(chosen)
+    others = len(rows) - 1
+    rest = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+    return f"{describe(first + rows[0], X[rows[0]])}{rest}"
+
+
+# Labels of exactly zero
+
+
+def leave_out_placeholders(X, labels, given, first):
+    """Labels without those that are exactly zero where no calculation gives zero.
+
+    Readers of files put zeros where the file has nothing. These zeros cannot be true:
+
+    - an energy of zero beside forces or a stress that are not zero. It may be true of one structure, whose
+      energy is then the zero of energy, unless all other energies are far away;
+    - forces of zero on atoms whose surroundings have no symmetry that forbids a force;
+    - a stress of zero between neighbors. One structure may have such forces or such a stress.
+
+    Where all labels of a structure are zero, nothing tells. Forces and stresses that the user has given are
+    kept, with a warning.
+
+    Parameters
+    ----------
+    X : list of n ase.Atoms
+    labels : Labels
+    given : collection of {"energy", "force", "virial"}
+        Targets that the user has given.
+    first : int
+        Place of the first structure in the data, for messages.
+
+    Returns
+    -------
+    Labels
+    """
+    forces, stress = labels.forces, labels.stress
+    pushed = np.array(
+        [
+            _is_not_zero(atoms, "forces", None if forces is None else forces[k])
+            or _is_not_zero(atoms, "stress", None if stress is None else stress[k])
+            for k, atoms in enumerate(X)
+        ]
+    )
+    energy = labels.energy
+    if energy is not None:
+        energy = _without_zero_energies(X, energy, pushed, first)
+    # NaN counts as not zero.
+    informed = pushed | (np.ones(len(X), bool) if energy is None else energy != 0)
+    if forces is not None:
+        forces = _without_zero_forces(X, forces, informed, "force" in given, first)
+    if stress is not None:
+        stress = _without_zero_stresses(X, stress, informed, "virial" in given, first)
+    return replace(labels, energy=energy, forces=forces, stress=stress)
+
+
+def _is_not_zero(atoms, name, values):
+    """Whether a structure has forces or a stress that are not all zero, read or only attached."""
+    if values is None:
+        values = results_of(atoms).get(name)
+    try:
+        return values is not None and bool(np.any(values))
+    except (TypeError, ValueError):
+        return False
+
+
+def _without_zero_energies(X, energy, pushed, first):
+    zero = (energy == 0) & pushed
+    others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
+    is_zero_of_energy = zero.sum() == 1 and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
+    if not zero.any() or is_zero_of_energy:
+        return energy
+    reason = "an energy of exactly 0 beside forces or a stress that are not zero"
+    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}")
+    energy = np.where(zero, np.nan, energy)
+    return None if np.isnan(energy).all() else energy
+
+
+def _without_zero_forces(X, forces, informed, is_given, first):
+    zero = np.array(
+        [
+            informed[k] and force is not None and not force.any() and _surroundings(X[k])[1]
+            for k, force in enumerate(forces)
+        ]
+    )
+    reason = "forces of exactly 0 though no symmetry forbids them"
+    if not _warn_of_zeros(X, zero, is_given, first, reason):
+        return forces
+    forces = [None if out else force for out, force in zip(zero, forces, strict=True)]
+    return None if all(force is None for force in forces) else forces
+
+
+def _without_zero_stresses(X, stress, informed, is_given, first):
+    zero = np.array(
+        [informed[k] and not row.any() and _surroundings(X[k])[0] for k, row in enumerate(stress)]
+    )
+    if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
+        return stress
+    stress = np.where(zero[:, None], np.nan, stress)
+    return None if np.isnan(stress).all() else stress
+
+
+def _warn_of_zeros(X, zero, is_given, first, reason):
+    """Warn of several labels of zero; return whether to leave them out."""
+    if zero.sum() < 2:
+        return False
+    ending = "Give None where there is no label" if is_given else _PLACEHOLDER
+    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {ending}")
+    return not is_given
+
+
+def _surroundings(atoms):
+    """Whether any atom has neighbors, and whether the neighbors of any atom do not balance."""
+    near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, _NEAR)
+    i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
+    pull = (1 - near.distance_p / _NEAR) ** 2
+    weights = (pull / near.distance_p)[:, None] * near.vector_pc
+    sums = np.column_stack([np.bincount(i, weights=w, minlength=len(atoms)) for w in weights.T])
+    total = np.bincount(i, weights=pull, minlength=len(atoms))
+    # 1e-3 is far above the rounding of positions in files.
+    return len(i) > 0, bool((np.linalg.norm(sums, axis=1) > 1e-3 * total).any())
+
+
+# Labels under other names
+
+
+def other_names(atoms, target):
+    """Arrays and info keys of a structure that look like labels of a target."""
+    force = target == "force"
+    found = []
+    for key, value in (atoms.arrays if force else atoms.info).items():
+        name = str(key).lower()
+        if any(word in name for word in _SETTING):
+            continue
+        if name not in _SHORT[target] and not any(word in name for word in _LOOKS_LIKE[target]):
+            continue
+        try:
+            shape = real_array(value, "").shape
+        except ValueError:
+            continue
+        if shape in {"energy": ((),), "force": ((len(atoms), 3),), "virial": ((6,), (9,), (3, 3))}[target]:
+            found.append(f"{'arrays' if force else 'info'}[{key!r}]")
+    return found
+
+
+def warn_of_other_names(X, labels, targets):
+    """Warn of labels under names that nobody looks at, where the label is missing."""
+    if not labels.targets():
+        return  # The error for that case names them too.
+    parts = []
+    for target in TARGETS:
+        if target not in targets:
+            continue
+        lacking = np.flatnonzero(~labels.present(target))
+        if target == "virial":
+            lacking = [k for k in lacking if has_full_cell(X[k])]
+        names = [name for k in lacking for name in other_names(X[k], target)]
+        if names:
+            parts.append(
+                f"{len(lacking)} of {len(X)} structures have no {ATTRIBUTES[target]}, but "
+                f"{' and '.join(dict.fromkeys(names))}, which is not used"
+            )
+    if parts:
+        warn(
+            f"{'; '.join(parts)}. Pass such labels as y=, forces=, stress= (plip.labels.stress_from_virial "
+            "converts a virial) or, on the command line, name them with --energy-key, --forces-key, "
+            "--stress-key, --virial-key"
+        )
+
+
+# Labels of another unit or origin
+
+
+def warn_of_large_stresses(labels):
+    """Warn if most stresses are larger than any that matter has."""
+    if labels.stress is None:
+        return
+    largest = np.median(np.abs(labels.stress[labels.present("virial")]).max(axis=1))
+    if largest > _LARGE_STRESS:
+        warn(
+            f"half of the stresses have a component above {largest / GPa:.0f} GPa: they seem to be virials "
+            "(eV), or in GPa or kbar; plip takes eV/A^3 (plip.labels.stress_from_virial and convert_stress "
+            "convert them)"
+        )
+
+
+def warn_of_contradiction(X, labels, given):
+    """Warn if given energies are not those that belong to attached forces or stresses, up to their zero."""
+    attached = [ATTRIBUTES[target] for target in labels.targets() if target not in given]
+    energy = labels.energy
+    if energy is None or not attached:
+        return
+    # One more column is a constant.
+    composition = np.column_stack([composition_of(X), np.ones(len(X))])
+    ratios = []
+    for name in ("energy", "free_energy"):
+        other = np.array([plain_number(results_of(atoms).get(name)) for atoms in X])
+        both = np.isfinite(energy) & np.isfinite(other)
+        if both.sum() > composition.shape[1]:
+            size = _beside_composition(other[both], composition[both])
+            difference = _beside_composition(energy[both] - other[both], composition[both])
+            floor = 1e-6 + 1e-9 * np.abs(other[both]).max()
+            ratios.append(np.linalg.norm(difference) / (np.linalg.norm(size) + floor))
+    # Extrapolation to zero smearing makes less than one per cent.
+    if ratios and min(ratios) > 0.01:
+        warn(
+            f"the energies given are not those attached beside the {' and '.join(attached)} that are used: "
+            "they differ by more than a constant for each species, so that forces are no longer their "
+            "derivatives (sklearn.compose.TransformedTargetRegressor scales y alone). Give forces= and "
+            "stress= that belong to y, or set atoms.calc = None"
+        )
+
+
+def _beside_composition(values, composition):
+    """What the composition does not explain of some values."""
+    return values - composition @ np.linalg.lstsq(composition, values, rcond=None)[0]
+
+
+def warn_of_predictions(X, labels, given, first):
+    """Warn of attached labels that a potential of plip has computed."""
+    is_attached = np.zeros(len(X), bool)
+    for target in labels.targets():
+        if target not in given:
+            is_attached |= labels.present(target)
+    # ASE's name of the calculator, which trajectories and databases keep.
+    is_of_plip = [getattr(atoms.calc, "name", None) == "plipcalculator" for atoms in X]
+    used = is_attached & is_of_plip
+    if used.any():
+        warn(
+            f"{name_structures(X, used, first)}: the labels attached were computed by a potential of plip. "
+            "Errors against them say nothing about its accuracy; attach labels of the reference method"
+        )

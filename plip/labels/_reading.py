@@ -1,0 +1,250 @@
+"""Labels of structures, given by the user or else attached to the Atoms."""
+
+import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from plip._structures._checks import describe, errors_of, has_full_cell
+from plip.labels._attached import ENERGY_NAMES, attached_label
+from plip.labels._labels import TARGETS, Labels
+from plip.labels._plausibility import (
+    leave_out_placeholders,
+    name_structures,
+    other_names,
+    warn,
+    warn_of_contradiction,
+    warn_of_large_stresses,
+    warn_of_other_names,
+    warn_of_predictions,
+)
+from plip.labels._values import check_array, check_length, check_numbers, is_missing, real_array
+
+__all__ = ["NoLabels", "no_labels", "read_labels"]
+
+_PLURALS = {"energy": "energies", "force": "forces", "virial": "stresses"}
+
+
+def read_labels(
+    X,
+    y=None,
+    forces=None,
+    stress=None,
+    sample_weight=None,
+    targets=TARGETS,
+    hinted=None,
+    first=0,
+    purpose="to fit",
+    required=True,
+):
+    """Collect the targets of structures: those given, else those attached to the Atoms.
+
+    Attached labels are results that ``atoms.calc`` already holds for exactly these atoms: no calculation is
+    started and no constraint is applied (``atoms.get_forces()`` would do both). Energies are those named
+    ``free_energy``, else ``energy``: forces are the derivatives of the free energy, which differs from
+    ``energy`` where a calculator extrapolates that to zero smearing.
+
+    A label is missing where it is None (or ``pandas.NA``, or masked as a whole), or where nothing is
+    attached.
+
+    Parameters
+    ----------
+    X : list of ase.Atoms
+        As returned by `check_structures`.
+    y : array-like of shape (n,), optional
+        Total energies, eV.
+    forces : sequence of n array-likes of shape (n_atoms, 3), optional
+        eV/A.
+    stress : array-like of shape (n, 6), or sequence of n array-likes of shape (6,) or (3, 3), optional
+        eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN counts as missing. Attached
+        stresses of structures whose cell has no volume mean nothing and are passed over.
+    sample_weight : array-like of shape (n,), or array of shape (n, 3), optional
+        One by default; three columns are weights of the energy, the forces and the stress.
+    targets : collection of {"energy", "force", "virial"}, optional
+        Those wanted; attached labels of the others are not looked at.
+    hinted : collection of {"energy", "force", "virial"}, optional
+        Targets whose labels under other names are worth a warning; `targets` by default.
+    first : int, default=0
+        Place of the first structure in the data, for messages.
+    purpose : str, default="to fit"
+        What labels are for, for messages.
+    required : bool, default=True
+        Whether it is an error if no structure has any label.
+
+    Returns
+    -------
+    Labels
+
+    Raises
+    ------
+    ValueError
+        No target at all; a wrong shape; NaN or infinite values; masked entries within a label; booleans,
+        strings, complex numbers, numbers with units; a stress given for a structure whose cell has no volume;
+        negative weights or none above zero; attached labels of atoms that have moved since. The message names
+        the first such structure.
+
+    Warns
+    -----
+    LabelWarning
+        Structures without any label; labels under names that are not looked at; labels that are exactly zero
+        where they cannot be (placeholders of a reader), which are left out; energies that contradict those
+        attached beside the forces; labels computed by a potential of plip; free energies attached to some
+        structures and only energies of another kind to others.
+    """
+    values = zip(TARGETS, (y, forces, stress), strict=True)
+    given = {target for target, value in values if value is not None}
+    # Given labels are checked even where nobody wants them; attached ones are then not looked at.
+    looked_at = given.union(targets)
+    found = {
+        "energy": _read_energies(X, y, first) if "energy" in looked_at else None,
+        "force": _read_forces(X, forces, first) if "force" in looked_at else None,
+        "virial": _read_stresses(X, stress, first) if "virial" in looked_at else None,
+    }
+    wanted = [found[target] if target in targets else None for target in TARGETS]
+    labels = Labels(*wanted, _read_sample_weight(X, sample_weight, first))
+    if "energy" in given:
+        warn_of_contradiction(X, labels, given)
+    labels = leave_out_placeholders(X, labels, given, first)
+    warn_of_large_stresses(labels)
+    warn_of_other_names(X, labels, targets if hinted is None else hinted)
+    if required and not labels.targets():
+        raise no_labels(X[0], targets, purpose)
+    warn_of_predictions(X, labels, given, first)
+    # A scorer takes what it finds.
+    if purpose != "to score against":
+        _warn_of_unlabelled(X, labels, first, purpose)
+    return labels
+
+
+class NoLabels(ValueError):
+    """Data without any label of the targets wanted."""
+
+
+def no_labels(atoms, targets, purpose="to fit"):
+    """The error for data without any label.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Structure 0.
+    targets, purpose
+        As in `read_labels`.
+
+    Returns
+    -------
+    NoLabels
+    """
+    wanted = [_PLURALS[target] for target in TARGETS if target in targets]
+    unwanted = [_PLURALS[target] for target in TARGETS if target not in targets]
+    alternatives = [", ".join(wanted[:-1]), wanted[-1]] if wanted[1:] else wanted or ["labels"]
+    message = (
+        f"no {' or '.join(alternatives)} {purpose}: pass them as y=, forces=, stress=, or attach them with "
+        "atoms.calc = ase.calculators.singlepoint.SinglePointCalculator(atoms, energy=..., forces=...)"
+    )
+    hints = [hint for target in TARGETS for hint in other_names(atoms, target)]
+    if hints:
+        names = " and ".join(hints)
+        message += f". Structure 0 has {names}: pass them, e.g. y=[atoms.info[...] for atoms in X]"
+    if unwanted and purpose == "to fit":
+        message += (
+            f". The weight of {' and '.join(unwanted)} is 0: if they are what there is to fit, raise "
+            "energy_weight, force_weight or stress_weight"
+        )
+    return NoLabels(message)
+
+
+def _warn_of_unlabelled(X, labels, first, purpose):
+    """Warn of structures that have a weight but no label."""
+    is_labelled = np.any([labels.present(target) for target in TARGETS], axis=0)
+    has_weight = labels.sample_weight.reshape(len(X), -1).any(axis=1)
+    unlabelled = has_weight & ~is_labelled
+    if unlabelled.any():
+        warn(f"{name_structures(X, unlabelled, first)}: no label {purpose}; passed over")
+
+
+def _attached(X, names, first):
+    """Name and value of the first of some results in each calculator, or None."""
+    found = []
+    for k, atoms in enumerate(X):
+        with errors_of(first + k, atoms):
+            found.append(attached_label(atoms, names))
+    return found
+
+
+def _given_or_attached(X, given, name, first):
+    """What the user has given for each structure, or else its attached result; None where there is none."""
+    if given is not None:
+        return check_length(given, X, name)
+    return [None if entry is None else entry[1] for entry in _attached(X, (name,), first)]
+
+
+def _read_energies(X, y, first):
+    """Total energies (n,), NaN where there is none, or None if no structure has one."""
+    if y is not None:
+        energies = check_numbers(y, X, "y", first, may_be_missing=True)
+        return None if np.isnan(energies).all() else energies
+    attached = _attached(X, ENERGY_NAMES, first)
+    names = [None if entry is None else entry[0] for entry in attached]
+    if "free_energy" in names and "energy" in names:
+        other = names.index("energy")
+        warn(
+            f"some structures have a free_energy attached, but {describe(first + other, X[other])} only an "
+            "energy; the two differ wherever electrons are smeared: check that all energies are of one kind"
+        )
+    energies = np.full(len(X), np.nan)
+    for k, entry in enumerate(attached):
+        if entry is not None:
+            name, value = entry
+            with errors_of(first + k, X[k]):
+                energies[k] = check_array(value, (), name)
+    return None if np.isnan(energies).all() else energies
+
+
+def _read_forces(X, forces, first):
+    """Forces as a list of (n_atoms, 3) or None, or None if no structure has them."""
+    found = [None] * len(X)
+    for k, value in enumerate(_given_or_attached(X, forces, "forces", first)):
+        if not is_missing(value):
+            with errors_of(first + k, X[k]):
+                found[k] = check_array(value, (len(X[k]), 3), "forces")
+    return None if all(value is None for value in found) else found
+
+
+def _read_stresses(X, stress, first):
+    """Stresses (n, 6) with rows of NaN where there is none, or None if no structure has one."""
+    rows = np.full((len(X), 6), np.nan)
+    for k, value in enumerate(_given_or_attached(X, stress, "stress", first)):
+        if not is_missing(value):
+            with errors_of(first + k, X[k]):
+                rows[k] = _read_stress(X[k], value, is_given=stress is not None)
+    return None if np.isnan(rows).all() else rows
+
+
+def _read_stress(atoms, value, is_given):
+    """Stress of one structure, (6,), NaN if it has none."""
+    array = real_array(value, "stress")
+    if is_given and array.size and np.isnan(array).all():
+        return np.nan
+    if not has_full_cell(atoms):
+        if not is_given:
+            return np.nan
+        raise ValueError("a stress is given, but its cell has no volume; give None instead")
+    array = check_array(array, (3, 3) if array.ndim == 2 else (6,), "stress")
+    return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)
+
+
+def _read_sample_weight(X, sample_weight, first):
+    """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
+    if sample_weight is None:
+        return np.ones(len(X))
+    if getattr(sample_weight, "shape", ())[1:] == (len(TARGETS),):
+        columns = np.asanyarray(sample_weight).T
+        weights = np.column_stack([check_numbers(column, X, "sample_weight", first) for column in columns])
+    else:
+        weights = check_numbers(sample_weight, X, "sample_weight", first)
+    if (weights < 0).any():
+        k = np.argwhere(weights < 0)[0, 0]
+        raise ValueError(
+            f"{describe(first + k, X[k])}: sample_weight is {weights[k].min():g}; it must not be negative"
+        )
+    if not weights.any():
+        raise ValueError("sample_weight is zero for every structure; at least one must count")
+    return weights

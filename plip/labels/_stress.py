@@ -1,0 +1,81 @@
+"""Units and signs of stresses."""
+
+import numbers
+
+import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import GPa
+
+from plip.labels._values import real_array
+
+__all__ = ["STRESS_UNITS", "convert_stress", "stress_from_virial"]
+
+# eV/A^3.
+STRESS_UNITS = {"eV/A^3": 1.0, "GPa": GPa, "kbar": 0.1 * GPa}
+
+
+def stress_from_virial(virial, volume):
+    """Stress of a virial.
+
+        stress = -virial / volume
+
+    That is the sign of the virials of extended XYZ files and of GAP: positive under compression.
+
+    Parameters
+    ----------
+    virial : array-like of shape (3, 3), (9,) or (6,)
+        eV. Six components are in Voigt order xx yy zz yz xz xy, nine row by row.
+    volume : float
+        A^3, of the cell.
+
+    Returns
+    -------
+    (6,) float64
+        eV/A^3, Voigt order, tension positive.
+
+    Raises
+    ------
+    ValueError
+        Another shape; entries that are not finite real numbers; a volume that is not positive.
+    """
+    if not isinstance(volume, numbers.Real) or not 0 < volume < np.inf:
+        raise ValueError(f"a virial needs a cell with a volume to give a stress, got {volume!r}")
+    return -_voigt(virial, "virial") / float(volume)
+
+
+def convert_stress(stress, unit="eV/A^3", sign="tension"):
+    """Stress in plip's unit and sign.
+
+    Parameters
+    ----------
+    stress : array-like of shape (3, 3), (9,) or (6,)
+        Six components are in Voigt order xx yy zz yz xz xy, nine row by row.
+    unit : {"eV/A^3", "GPa", "kbar"}
+        Of `stress`.
+    sign : {"tension", "compression"}
+        What is positive in `stress`. A pressure tensor is positive under compression.
+
+    Returns
+    -------
+    (6,) float64
+        eV/A^3, Voigt order, tension positive.
+
+    Raises
+    ------
+    ValueError
+        Another unit, sign or shape; entries that are not finite real numbers.
+    """
+    if unit not in STRESS_UNITS:
+        raise ValueError(f"the unit of stresses must be one of {', '.join(STRESS_UNITS)}, got {unit!r}")
+    if sign not in ("tension", "compression"):
+        raise ValueError(f"the sign of stresses must be tension or compression, got {sign!r}")
+    return _voigt(stress, "stress") * (STRESS_UNITS[unit] if sign == "tension" else -STRESS_UNITS[unit])
+
+
+def _voigt(values, name):
+    array = real_array(values, name)
+    if array.shape not in ((6,), (9,), (3, 3)):
+        raise ValueError(f"{name} must have 6, 9 or 3 x 3 components, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinite values")
+    return array.copy() if array.size == 6 else full_3x3_to_voigt_6_stress(array.reshape(3, 3))

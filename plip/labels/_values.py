@@ -1,0 +1,145 @@
+"""Checks of values that a user gives: real numbers and nothing besides, one entry per structure."""
+
+import numbers
+import sys
+
+import numpy as np
+
+from plip._structures._checks import errors_of
+
+__all__ = ["check_array", "check_length", "check_numbers", "check_plain", "is_missing", "real_array"]
+
+
+def is_missing(value):
+    """Whether an entry means that there is no label: None, ``pandas.NA``, or masked as a whole."""
+    if value is None or value is np.ma.masked:
+        return True
+    if isinstance(value, np.ma.MaskedArray):
+        return value.size > 0 and bool(np.ma.getmaskarray(value).all())
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and value is pandas.NA
+
+
+def check_length(values, X, name):
+    """The values as a list, one for each structure."""
+    try:
+        values = list(values)
+    except TypeError:
+        raise ValueError(f"{name} must hold one entry per structure, got {type(values).__name__}") from None
+    if len(values) != len(X):
+        raise ValueError(f"{name} has {len(values)} entries for {len(X)} structures; give one for each")
+    return values
+
+
+def check_numbers(values, X, name, first, may_be_missing=False):
+    """One finite number for each structure, (n,) float64, NaN where one is missing and may be."""
+    shape = getattr(values, "shape", None)
+    if shape is not None and len(shape) != 1:
+        raise ValueError(f"{name} must be one number per structure, shape ({len(X)},), got shape {shape}")
+    values = check_length(values, X, name)
+    checked = np.full(len(X), np.nan)
+    for k, value in enumerate(values):
+        if not (may_be_missing and is_missing(value)):
+            with errors_of(first + k, X[k]):
+                checked[k] = _check_number(value, name)
+    return checked
+
+
+def _check_number(value, name):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        kind = "a masked entry" if value is np.ma.masked else type(value).__name__
+        raise ValueError(f"{name} must be one number per structure, got {kind}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not np.isfinite(number):
+        raise ValueError(f"{name} is {value}; correct it or leave the structure out")
+    return number
+
+
+def check_array(values, shape, name):
+    """Finite real numbers in an array of this shape, float64."""
+    array = real_array(values, name)
+    if array.shape != shape:
+        expected = f"shape {shape}" if shape else "a single number"
+        raise ValueError(f"{name} must be {expected}, got shape {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} has NaN or infinite values; correct it, or give None where there is none")
+    return array
+
+
+def real_array(values, name):
+    """Array of float64 of values that are real numbers and nothing besides.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+        For messages.
+
+    Returns
+    -------
+    ndarray of float64
+
+    Raises
+    ------
+    ValueError
+        Masked entries, booleans, strings, complex numbers, None, numbers with units, rows of unequal length.
+    """
+    _check_entries(values, name)
+    try:
+        array = np.asarray(values)
+        # A row without numbers is float64.
+        if array.dtype.kind not in "iufO":
+            raise TypeError
+        return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} must be an array of real numbers") from None
+
+
+def _check_entries(values, name):
+    """Raise for what `numpy.asarray` would drop or convert without a word."""
+    if getattr(values, "unit", None) is not None or getattr(values, "units", None) is not None:
+        raise ValueError(f"{name} has a unit: convert it (eV, A) and pass plain numbers")
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked entries; correct them, or give None for the whole")
+    if isinstance(values, (list, tuple)) or (isinstance(values, np.ndarray) and values.dtype == object):
+        if isinstance(values, np.ndarray) and values.ndim == 0:
+            values = [values.item()]
+        for value in values:
+            _check_entries(value, name)
+    elif isinstance(values, np.ndarray) or hasattr(values, "__array__"):
+        array = np.asarray(values)
+        if array.dtype == object:
+            _check_entries(array, name)
+        elif array.dtype.kind not in "iuf":
+            raise ValueError(f"{name} must be an array of real numbers, got {array.dtype}")
+    elif isinstance(values, bool) or not isinstance(values, numbers.Real):
+        what = "a masked entry" if values is np.ma.masked else type(values).__name__
+        raise ValueError(f"{name} must be an array of real numbers, got {what}")
+
+
+def check_plain(values, name):
+    """Raise for what scikit-learn's checks would drop or convert without a word.
+
+    Parameters
+    ----------
+    values : array-like of any shape
+    name : str
+        For messages.
+
+    Raises
+    ------
+    ValueError
+        Masked entries, booleans or strings.
+    """
+    rows = [values, *values] if isinstance(values, (list, tuple)) else [values]
+    if any(isinstance(row, np.ma.MaskedArray) and np.ma.is_masked(row) for row in rows):
+        raise ValueError(f"{name} has masked entries; leave those samples out")
+    array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
+    entries = array.ravel() if array.dtype == object else array.ravel()[:1]
+    for entry in entries:
+        if isinstance(entry, (str, bytes, bool, np.bool_)) or entry is np.ma.masked:
+            what = "a masked entry" if entry is np.ma.masked else type(entry).__name__
+            raise ValueError(f"{name} must hold real numbers, got {what}")
