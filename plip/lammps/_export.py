@@ -1,22 +1,28 @@
 """Export of a potential to the pair styles table, eam/fs and meam/spline of LAMMPS.
 
-The formats are those of the manual of LAMMPS; where it is silent, of what the styles read.
+The formats follow the manual of LAMMPS and, where it is silent, what the styles read.
 """
+
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
 from plip._core import core_repulsion
 from plip._files import write_whole
-from plip.interactions._terms import SWITCH_RANGE
+from plip.interactions._n_body import SWITCH_RANGE, NBody
+from plip.interactions._terms import KINDS
+from plip.interactions._three_body import ThreeBody
+from plip.interactions._two_body import TwoBody
 
 __all__ = ["write_styles"]
 
 # Knots of every table. Splines with as many agree with the potential to 1e-9 eV/Angstrom.
 N_KNOTS = 10_000
-# Angstrom; tables begin here, where some functions already are very large.
+# Angstrom; tables begin here, where some functions are already very large.
 R_MIN = 0.2
-# Knots of the powers of densities: these must be accurate far below the largest density too.
+# Knots of the powers of densities, which must be accurate far below the largest density too.
 N_DENSITIES = 40_000
 # Knots of the eam tables beyond the cutoff: LAMMPS takes differences over two knots on either side.
 N_BEYOND = 5
@@ -24,17 +30,33 @@ N_BEYOND = 5
 MAX_NUMBER_DENSITY = 0.3
 
 
+class Style(NamedTuple):
+    """A file and the pair style that reads it; `pair` are the species of a table, None for all species."""
+
+    name: str
+    path: Path
+    pair: tuple | None = None
+
+
 def write_styles(potential, folder, species):
     """Write the files; see `plip.lammps.export`."""
-    _check_export(potential, species)
+    terms = {kind: [] for kind in KINDS}
+    for term, coefficient in potential.terms:
+        if set(term.species) <= set(species):
+            terms[term.interaction].append((term, coefficient))
+    _check_export(potential, terms, species)
     folder.mkdir(parents=True, exist_ok=True)
-    terms = [(term, w) for term, w in potential.terms if set(term.species) <= set(species)]
-    styles = [
-        *_tables(potential, terms, folder, species),
-        *_embeddings(potential, terms, folder, species),
-        *_splines(potential, terms, folder, species),
-    ]
-    names = [style for style, _, _ in styles]
+    styles = []
+    for kind, (write, _) in WRITERS.items():
+        styles += write(potential, terms[kind], folder, species)
+    with write_whole(folder / "pair.in") as file:
+        file.write("\n".join(_input_lines(styles, species)) + "\n")
+    return folder / "pair.in"
+
+
+def _input_lines(styles, species):
+    """Lines of the input of LAMMPS that combine all styles."""
+    names = [style.name for style in styles]
     used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]
     lines = [
         f"# Written by plip for LAMMPS (units metal); atom types: {' '.join(species)}",
@@ -50,29 +72,19 @@ def write_styles(potential, folder, species):
         else:
             number = f" {count[name]}" if names.count(name) > 1 else ""
             lines.append(f'pair_coeff * * {name}{number} "{path}" {" ".join(species)}')
-    with write_whole(folder / "pair.in") as file:
-        file.write("\n".join(lines) + "\n")
-    return folder / "pair.in"
+    return lines
 
 
-def _check_export(potential, species):
+def _check_export(potential, terms, species):
     if not species or len(set(species)) < len(species) or not set(species) <= set(potential.species):
         raise ValueError(
             f"species must name some of {', '.join(potential.species)}, each once (meam/spline allows one "
             f"atom type per element), got {' '.join(species) or 'none'}"
         )
-    r = np.linspace(R_MIN, potential.cutoff or 1.0, 1000)
-    refused = [
-        term.name
-        for term, _ in potential.terms
-        if set(term.species) <= set(species)
-        and (
-            term.interaction == "four-body"
-            or (term.interaction == "three-body" and term.radial[0] != term.radial[1])
-            # eam/fs knows no negative density
-            or (term.interaction == "N-body" and (term.radial[0].evaluate(r)[0] < 0).any())
-        )
-    ]
+    refused = []
+    for kind, members in terms.items():
+        _, can_express = WRITERS.get(kind, (None, lambda term: False))
+        refused += [term.name for term, _ in members if not can_express(term)]
     if refused:
         shown = "; ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
         raise ValueError(
@@ -82,19 +94,9 @@ def _check_export(potential, species):
         )
 
 
-def _values(term, function, r, fade=None):
-    """g(r) and its derivative, the cosine cutoff continued beyond its end.
-
-    With `fade`, from `_fades`, it is what the core repulsion of the potential makes of g.
-    """
-    if fade is not None:
-        factor, reach = fade
-        value, derivative = _values(term, function, reach[:, 0])
-        return (
-            factor[:, 0] * value,
-            factor[:, 1] * value + factor[:, 0] * derivative * reach[:, 1],
-        )
-    phi, slope = function.evaluate(r)
+def _values(term, r):
+    """g(r) of the first arm of a term and its derivative; the cosine cutoff goes on beyond its end."""
+    phi, slope = term.radial[0].evaluate(r)
     k = np.pi / term.cutoff
     cut, cut_slope = 0.5 * (1.0 + np.cos(k * r)), -0.5 * k * np.sin(k * r)
     value, derivative = phi * cut, slope * cut + phi * cut_slope
@@ -107,72 +109,74 @@ def _values(term, function, r, fade=None):
     return value, derivative
 
 
-def _fade(potential, pair, r):
-    """Factor of radial functions and the distance at which they are taken, None without core repulsion."""
+def _faded_values(potential, term, pair, r):
+    """The same as the core repulsion of the potential changes it for a pair of species."""
     fade = (potential.repulsion or {}).get(tuple(sorted(pair)))
-    return None if fade is None else core_repulsion(pair, fade, r)[1:]
+    if fade is None:
+        return _values(term, r)
+    _, factor, reach = core_repulsion(pair, fade, r)
+    value, derivative = _values(term, reach[:, 0])
+    return factor[:, 0] * value, factor[:, 1] * value + factor[:, 0] * derivative * reach[:, 1]
 
 
-def _tables(potential, terms, folder, species):
-    """Two-body and core repulsion: one section of a table file per pair of species."""
-    repulsion = {
-        pair: fade for pair, fade in (potential.repulsion or {}).items() if set(pair) <= set(species)
-    }
-    pairs = {pair: [] for pair in repulsion}
+def _write_tables(potential, terms, folder, species):
+    """Two-body terms and core repulsion: one section of a table file per pair of species."""
+    pairs = {pair: [] for pair in potential.repulsion or {} if set(pair) <= set(species)}
     for term, w in terms:
-        if term.interaction == "two-body":
-            pairs.setdefault(term.species, []).append((term, w))
-    lines = []
-    for pair, members in pairs.items():
-        outer = repulsion[pair][1] if pair in repulsion else 0.0
-        cutoff = max([outer, *(term.cutoff for term, _ in members)])
-        r = np.linspace(R_MIN, cutoff, N_KNOTS)
-        energy, force = np.zeros(N_KNOTS), np.zeros(N_KNOTS)
-        if outer > 0.0:
-            core = core_repulsion(pair, repulsion[pair], r)[0]
-            energy += np.where(r < outer, core[:, 0], 0.0)
-            force -= np.where(r < outer, core[:, 1], 0.0)
-        for term, w in members:
-            value, slope = _values(term, term.radial[0], r, _fade(potential, pair, r))
-            inside = r <= term.cutoff
-            energy += w * np.where(inside, value, 0.0)
-            force -= w * np.where(inside, slope, 0.0)
-        step = r[1] - r[0]
-        # The cubic splines of LAMMPS take the slope of the force at both ends.
-        ends = _end_slopes(force, step)
-        lines += ["-".join(pair), f"N {N_KNOTS} R {R_MIN!r} {cutoff!r} FPRIME {ends[0]!r} {ends[1]!r}", ""]
-        lines += [f"{k + 1} {x!r} {e!r} {f!r}" for k, (x, e, f) in enumerate(_plain(r, energy, force))]
-        lines.append("")
-    if lines:
-        with write_whole(folder / "pairs.table") as file:
+        pairs.setdefault(term.species, []).append((term, w))
+    path = folder / "pairs.table"
+    if pairs:
+        lines = [line for pair, members in pairs.items() for line in _table(potential, pair, members)]
+        with write_whole(path) as file:
             file.write("# two-body part of a plip potential, eV and Angstrom\n\n" + "\n".join(lines))
-    return [("table", folder / "pairs.table", pair) for pair in pairs]
+    return [Style("table", path, pair) for pair in pairs]
 
 
-def _embeddings(potential, terms, folder, species):
-    """N-body: an eam/fs file takes one density of each centre; the first has the reference energies."""
+def _table(potential, pair, terms):
+    """Lines of the section of one pair of species."""
+    fade = (potential.repulsion or {}).get(pair)
+    outer = 0.0 if fade is None else fade[1]
+    cutoff = max([outer, *(term.cutoff for term, _ in terms)])
+    r = np.linspace(R_MIN, cutoff, N_KNOTS)
+    energy, force = np.zeros(N_KNOTS), np.zeros(N_KNOTS)
+    if fade is not None:
+        core = core_repulsion(pair, fade, r)[0]
+        energy += np.where(r < outer, core[:, 0], 0.0)
+        force -= np.where(r < outer, core[:, 1], 0.0)
+    for term, w in terms:
+        value, slope = _faded_values(potential, term, pair, r)
+        inside = r <= term.cutoff
+        energy += w * np.where(inside, value, 0.0)
+        force -= w * np.where(inside, slope, 0.0)
+    # The cubic splines of LAMMPS take the slope of the force at both ends.
+    first, last = _end_slopes(force, r[1] - r[0])
+    knots = [f"{k + 1} {x!r} {e!r} {f!r}" for k, (x, e, f) in enumerate(_plain(r, energy, force))]
+    return ["-".join(pair), f"N {N_KNOTS} R {R_MIN!r} {cutoff!r} FPRIME {first!r} {last!r}", "", *knots, ""]
+
+
+def _write_embeddings(potential, terms, folder, species):
+    """N-body terms: an eam/fs file takes one density of each centre; the first has the reference energies."""
     densities = {}
     for term, w in terms:
-        if term.interaction == "N-body":
-            key = (term.cutoff, term.species, term.radial[0].label(), term.switch)
-            _, polynomial = densities.setdefault(key, (term, {}))
-            polynomial[term.power] = polynomial.get(term.power, 0.0) + w
+        key = (term.cutoff, term.species, term.radial[0].label(), term.switch)
+        _, polynomial = densities.setdefault(key, (term, {}))
+        polynomial[term.power] = polynomial.get(term.power, 0.0) + w
     files = []
     for term, polynomial in densities.values():
-        centre = term.species[0]
+        center = term.species[0]
         for cutoff, content in files:
-            if cutoff == term.cutoff and centre not in content:
-                content[centre] = (term, polynomial)
+            if cutoff == term.cutoff and center not in content:
+                content[center] = (term, polynomial)
                 break
         else:
-            files.append((term.cutoff, {centre: (term, polynomial)}))
+            files.append((term.cutoff, {center: (term, polynomial)}))
     if not files:
         files.append((1.0, {}))
     styles = []
     for number, (cutoff, content) in enumerate(files, 1):
         path = folder / f"density_{number}.eam.fs"
         _write_embedding(potential, path, cutoff, content, species, is_first=number == 1)
-        styles.append(("eam/fs", path, None))
+        styles.append(Style("eam/fs", path))
     return styles
 
 
@@ -180,10 +184,9 @@ def _write_embedding(potential, path, cutoff, content, species, is_first):
     step = cutoff / (N_KNOTS - 1)
     r = step * np.arange(N_KNOTS + N_BEYOND)
     tables, largest = {}, 0.0
-    for centre, (term, _) in content.items():
-        distances = np.maximum(r, R_MIN)
-        value = _values(term, term.radial[0], distances, _fade(potential, term.species, distances))[0]
-        tables[centre] = value
+    for center, (term, _) in content.items():
+        value, _ = _faded_values(potential, term, term.species, np.maximum(r, R_MIN))
+        tables[center] = value
         largest = max(largest, float(np.sum(4.0 * np.pi * r**2 * np.abs(value)) * step * MAX_NUMBER_DENSITY))
     density_step = (largest or 1.0) / (N_DENSITIES - 1)
     density = density_step * np.arange(N_DENSITIES)
@@ -195,43 +198,45 @@ def _write_embedding(potential, path, cutoff, content, species, is_first):
         f"{N_DENSITIES} {density_step!r} {r.size} {step!r} {cutoff!r}",
     ]
     for neighbor in species:
-        # Neighbour first: LAMMPS lists the density that an element makes at each of the elements.
+        # For each element LAMMPS lists the density that it makes at atoms of all elements.
         number = atomic_numbers[neighbor]
         lines.append(f"{number} {float(atomic_masses[number])!r} 1.0 none")
         energy = np.full(N_DENSITIES, potential.intercept[neighbor] if is_first else 0.0)
         for power, w in content.get(neighbor, (None, {}))[1].items():
             energy += w * density**power
         lines += _plain_lines(energy)
-        for centre in species:
-            made = centre in content and content[centre][0].species[1] == neighbor
-            lines += _plain_lines(tables[centre] if made else np.zeros(r.size))
+        for center in species:
+            made = center in content and content[center][0].species[1] == neighbor
+            lines += _plain_lines(tables[center] if made else np.zeros(r.size))
     for _ in range(len(species) * (len(species) + 1) // 2):
         lines += _plain_lines(np.zeros(r.size))
     with write_whole(path) as file:
         file.write("\n".join(lines) + "\n")
 
 
-def _splines(potential, terms, folder, species):
-    """Three-body: a meam/spline file per centre and radial function; U(n) = n, f = g_a, g the polynomial."""
+def _write_splines(potential, terms, folder, species):
+    """Three-body terms: a meam/spline file per centre and radial function.
+
+    In the formula of the style, U(n) = n, f is the radial function, and g the polynomial of the cosine.
+    """
     groups = {}
     for term, w in terms:
-        if term.interaction == "three-body":
-            key = (term.cutoff, term.species[0], term.radial[0].label())
-            _, angles = groups.setdefault(key, (term, {}))
-            angles.setdefault(term.species[1:], {})[term.power] = w
+        key = (term.cutoff, term.species[0], term.radial[0].label())
+        _, angles = groups.setdefault(key, (term, {}))
+        angles.setdefault(term.species[1:], {})[term.power] = w
     styles = []
     for term, angles in groups.values():
         for content in _without_collisions(angles, species):
             path = folder / f"angles_{len(styles) + 1}.meam.spline"
             _write_spline(potential, path, term, content, species)
-            styles.append(("meam/spline", path, None))
+            styles.append(Style("meam/spline", path))
     return styles
 
 
 def _slots(first, second, n_species):
-    """Where meam/spline looks for the angular function of two neighbours, both of them by number from 0.
+    """Where meam/spline looks for the angular function of two neighbours, given by numbers from 0.
 
-    Its formula holds for sorted numbers, but the neighbours come in any order.
+    Its formula is meant for sorted numbers, but LAMMPS passes the neighbours in any order.
     """
     return {
         j + i * n_species - i * (i + 1) // 2
@@ -240,7 +245,7 @@ def _slots(first, second, n_species):
 
 
 def _slot_table(angles, species):
-    """Arms by slot, None where two different pairs of arms meet in one slot."""
+    """Arms by slot; None if two different pairs of arms share a slot."""
     present = {symbol for arms in angles for symbol in arms}
     table = {}
     for first in present:
@@ -285,8 +290,8 @@ def _write_spline(potential, path, term, angles, species):
 
 def _radial_spline(potential, term, neighbor, r):
     """The radial function of a three-body term for neighbors of one species."""
-    value, slope = _values(term, term.radial[0], r, _fade(potential, (term.species[0], neighbor), r))
-    # Zero, not the rounding error of the cosine: it would go on beyond the cutoff.
+    value, slope = _faded_values(potential, term, (term.species[0], neighbor), r)
+    # The rounding error of the cosine would go on beyond the cutoff.
     value[-1] = 0.0
     return _spline(r, value, slope[0], 0.0)
 
@@ -309,3 +314,18 @@ def _plain(*arrays):
 
 def _plain_lines(array):
     return [repr(value) for value in array.tolist()]
+
+
+def _is_density(term):
+    """Whether eam/fs can take the radial function, which must not be negative."""
+    r = np.linspace(R_MIN, term.cutoff, 1000)
+    return not (term.radial[0].evaluate(r)[0] < 0).any()
+
+
+# What writes the terms of an interaction, and whether the style can express a term. Other interactions have
+# no stock style.
+WRITERS = {
+    TwoBody.kind: (_write_tables, lambda term: True),
+    NBody.kind: (_write_embeddings, _is_density),
+    ThreeBody.kind: (_write_splines, lambda term: term.radial[0] == term.radial[1]),
+}
