@@ -12,48 +12,51 @@ from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 from plip._structures._checks import check_structures
-from plip._structures._evaluation import check_cell, find_pairs
+from plip._structures._neighbors import find_all_neighbors
 
 __all__ = ["Finding", "SafetyReport", "check_safety"]
 
-# Pairs are followed from this part of the distance where their repulsion begins (0.96 to 1 of the shortest
-# distance in the data) down to this distance in Angstrom.
+# The core distance of a pair of species is where its repulsion begins: at 0.96 to 1 of the shortest distance
+# in the data. Pairs of atoms are followed from 0.95 of it down to the last distance in Angstrom.
 _FIRST, _LAST = 0.95, 0.1
 _BEGINNING = 0.96
-# eV. Every pair of nuclei, of hydrogen too, repels by more at the last distance.
+# Least energy in eV that two atoms must gain on this way; any two nuclei, even of hydrogen, repel by more.
 _LEAST_WALL = 10.0
-# Uniform compression and expansion, in parts of the length.
+# Smallest and largest length of a crystal under uniform compression and expansion, over its own.
 _SMALLEST, _LARGEST = 0.6, 1.5
-# The energy of a crystal under tension falls while it shrinks, as far as this part of the length. Crystals of
-# which there are denser ones in the data, in length beyond the second number, are under no tension.
+# A crystal under tension loses energy while it shrinks, at most down to the first number times its length. A
+# crystal is under no tension if there is a denser one in the data, whose length is below the second number.
 _RELEASE, _DENSEST = 0.9, 0.98
-# eV. Falls below it are rounding, or too shallow to hold an atom.
+# A fall in energy of less than this, in eV, is rounding, or too shallow to hold an atom.
 _SHALLOW = 1e-3
-# eV/atom below the crystal that are far below it. No polymorph that a fit has missed lies so deep.
+# So many eV/atom below the crystal is far below it: no polymorph that a fit has missed lies so deep.
 _FAR_BELOW = 0.5
-# eV, for energies that are not finite.
+# Stands for energies that are not finite, in eV.
 _BOTTOMLESS = 1e100
-# eV that an atom may gain at most when it leaves a crystal, where it should lose several.
+# Most energy in eV that an atom may gain when it leaves a crystal; it should lose several eV.
 _EVAPORATION = 1.0
-# Part of the distance of the repulsion, or of the covalent radii where these are less, that no thermal
-# collision comes to (for silicon: 70 eV).
+# Atoms have fused if they are closer than this times the core distance, and than this times the sum of their
+# covalent radii: no thermal collision comes so close (for silicon it takes 70 eV).
 _FUSED = 0.5
-# The hot run: kelvin, steps with and without heating, steps between two draws of momenta, atoms of the cell.
+# The hot run: temperature in kelvin, number of steps with and without heating, steps between two draws of
+# velocities, least number of atoms.
 _TEMPERATURE = 5000.0
 _HEATED_STEPS = 300
 _FREE_STEPS = 200
 _DRAW = 50
 _FEWEST_ATOMS = 32
-# Femtoseconds for carbon; the period of vibrations grows with the root of the mass.
+# Time step for carbon in femtoseconds; it grows with the root of the mass, as the periods of vibrations do.
 _TIME_STEP = 0.5
-# eV/atom between the highest and the lowest total energy. Those of smooth potentials vary by a tenth of it.
+# Largest change of the total energy in eV/atom; that of smooth potentials is a tenth of it.
 _DRIFT = 0.02
-# Angstrom beside a slab.
+# Vacuum beside a slab in Angstrom.
 _VACUUM = 10.0
-# Most structures and energies of atoms that each kind of scan looks at, which bounds the time.
+# Most structures, and most energies of atoms, that a scan computes, which bounds the time.
 _MOST_CRYSTALS = 5
 _MOST_RANKED = 300
 _MOST_PUSHED = 12
+_MOST_BONDS = 6
+_PUSH_POINTS = 20
 _MOST_ENERGIES = 40_000
 _MOST_HEATED = 100_000
 
@@ -129,7 +132,7 @@ def check_safety(potential, structures=None):
 
 
 class _Check:
-    """One check: the findings and what was tried."""
+    """One check: its findings, and how much was tried."""
 
     def __init__(self, potential, structures):
         self.potential = potential
@@ -151,13 +154,15 @@ class _Check:
     # Crystals
 
     def _samples(self):
-        """Of each of the most frequent compositions, the structure of lowest energy and the least volume."""
+        """For each of the most frequent compositions, the structure of lowest energy and the length at which
+        it has the least volume per atom in the data.
+        """
         kinds = [_composition(atoms) for atoms in self.structures]
         frequent = [kind for kind, _ in Counter(kinds).most_common(_MOST_CRYSTALS)]
         samples = []
         for kind in frequent:
             alike = [atoms for atoms, other in zip(self.structures, kinds, strict=True) if other == kind]
-            # Crystals before molecules, where there are any.
+            # Crystals are preferred to molecules.
             alike = [atoms for atoms in alike if atoms.pbc.all()] or alike
             crystal = self._lowest(alike, _MOST_RANKED // len(frequent))
             start = 1.0
@@ -169,9 +174,13 @@ class _Check:
         return samples
 
     def _lowest(self, alike, most):
-        """The structure of lowest energy: of the labels, or else of the potential, for at most so many."""
-        # An atom alone is no crystal, whatever the potential says.
-        bound = [atoms for atoms in alike if len(atoms) > 1 or len(self._neighbors(atoms)[0])] or alike
+        """The structure of lowest energy by the labels; without labels by the potential, which then is
+        evaluated for at most so many structures.
+        """
+        # A single atom without neighbours is no crystal.
+        bound = [
+            atoms for atoms in alike if len(atoms) > 1 or self._neighbors(atoms).distance_p.size
+        ] or alike
         energies = [_label(atoms) for atoms in bound]
         if None in energies:
             bound = _spread(bound, most)
@@ -179,16 +188,16 @@ class _Check:
         return bound[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, bound, strict=True)]))]
 
     def _neighbors(self, atoms):
-        return _neighbors(atoms, self.potential.cutoff)
+        return find_all_neighbors(atoms, self.potential.cutoff)
 
     def _lattices(self):
-        """Simple lattices whose neighbors stand where the repulsion begins."""
+        """Simple lattices whose nearest neighbours are at the core distance."""
         samples = []
         for (first, second), outer in self.distances.items():
             structures = ("fcc", "bcc", "diamond") if first == second else ("rocksalt", "cesiumchloride")
             for structure in structures:
                 atoms = bulk(first if first == second else first + second, structure, a=1.0)
-                nearest = _neighbors(atoms, 1.0)[2].min()
+                nearest = find_all_neighbors(atoms, 1.0).distance_p.min()
                 atoms.set_cell(atoms.cell * (outer / nearest), scale_atoms=True)
                 samples.append((atoms, 1.0))
         return samples
@@ -214,7 +223,7 @@ class _Check:
                     lengths=(high, low),
                 )
             if not self.structures:
-                continue  # how dense matter really is, only data tell
+                continue  # without data nobody knows the density of the crystal
             self._expanded(name, crystal)
             self._evaporated(name, crystal)
         self.counts["crystals or lattices"] = len(self.samples)
@@ -222,7 +231,6 @@ class _Check:
     def _expanded(self, name, crystal):
         lengths = [*np.linspace(1.0, _LARGEST, 26), math.inf]
         energies = [self._scaled(crystal, length) for length in lengths[:-1]]
-        # As single atoms.
         energies.append(np.mean([self.potential.intercept[symbol] for symbol in crystal.symbols]))
         lowest = int(np.argmin(energies))
         depth, length = energies[0] - energies[lowest], lengths[lowest]
@@ -237,7 +245,7 @@ class _Check:
             )
 
     def _evaporated(self, name, crystal):
-        """Atoms that leave the crystal for good."""
+        """One atom of each species leaves the crystal."""
         atoms = _grown(crystal, _FEWEST_ATOMS)
         energy = self._energy(atoms)
         for symbol in sorted(set(atoms.symbols)) if len(atoms) > 1 else ():
@@ -263,7 +271,7 @@ class _Check:
     # Pairs
 
     def pairs(self):
-        """Isolated pairs, all in one structure of pairs that do not see each other."""
+        """Isolated pairs of atoms at many distances, all in one structure in which they do not interact."""
         potential, cutoff = self.potential, self.potential.cutoff
         curves, symbols, x = [], [], []
         for pair, outer in self.distances.items():
@@ -284,7 +292,7 @@ class _Check:
         for pair, n_far, r in curves:
             of_pair, energies = energies[: len(r)], energies[len(r) :]
             of_pair = of_pair - sum(potential.intercept[symbol] for symbol in pair)
-            if "X" not in pair:  # sites without a nucleus
+            if "X" not in pair:  # a dummy atom has no nucleus that repels
                 self._wall("-".join(pair), r[n_far:], of_pair[n_far:])
             self._dimer(pair, r, of_pair)
         self.counts["pairs of species"] = len(curves)
@@ -311,7 +319,7 @@ class _Check:
             )
 
     def _dimer(self, pair, r, energies):
-        """A molecule of two atoms with less energy than the crystal of the same composition."""
+        """Molecules of two atoms must not have less energy than the crystal of the same composition."""
         lowest = int(energies.argmin())
         if energies[lowest] > -_SHALLOW:
             return  # no molecule
@@ -331,53 +339,63 @@ class _Check:
                     )
 
     def pushes(self):
-        """Atoms in structures, each pushed onto one of its nearest neighbors."""
+        """Atoms in structures, each pushed onto one of its nearest neighbours."""
         looked_at = [atoms for atoms, _ in self.samples]
         looked_at += _spread(self.structures, _MOST_PUSHED - min(len(looked_at), _MOST_PUSHED // 2))
         energies_left, n_pushes, worst = _MOST_ENERGIES, 0, {}
         for k, atoms in enumerate(looked_at):
             share = energies_left // (len(looked_at) - k)
-            points = 20
-            number = min(6, share // (points * len(atoms)))
+            number = min(_MOST_BONDS, share // (_PUSH_POINTS * len(atoms)))
             for i, j, vector, distance in self._bonds(atoms, number):
                 pair = tuple(sorted((atoms.symbols[i], atoms.symbols[j])))
-                r = np.geomspace(min(_FIRST * self.distances[pair], distance), _LAST, points)
-                energies = []
-                for x in r:
-                    pushed = atoms.copy()
-                    pushed.positions[i] += vector * (1.0 - x / distance)
-                    energies.append(self._energy(pushed))
-                energies_left -= points * len(atoms)
-                n_pushes += 1
-                fall, high, low = _deepest_fall(np.array(energies))
+                fall, high, low = self._push(atoms, i, vector, distance, self.distances[pair])
                 if fall > max(_SHALLOW, worst.get(pair, (0.0,))[0]):
-                    worst[pair] = fall, r[high], r[low], atoms.get_chemical_formula()
+                    worst[pair] = fall, high, low, atoms.get_chemical_formula()
+                energies_left -= _PUSH_POINTS * len(atoms)
+                n_pushes += 1
         for pair, (fall, high, low, formula) in worst.items():
             name = "-".join(pair)
             self._find(
                 "push",
-                f"{name}: an atom of {formula} pushed onto a neighbor gains {fall:.3g} eV from {high:.2f} to "
-                f"{low:.2f} A",
+                f"{name}: an atom of {formula} pushed onto a neighbour gains {fall:.3g} eV from {high:.2f} "
+                f"to {low:.2f} A",
                 pair=name,
                 fall=fall,
                 distances=(high, low),
             )
         self.counts["pushed atoms"] = n_pushes
 
+    def _push(self, atoms, i, vector, distance, core_distance):
+        """Largest fall in energy of atom i on its way along a vector to a neighbour, and the distances of
+        the neighbour where the fall begins and ends.
+        """
+        r = np.geomspace(min(_FIRST * core_distance, distance), _LAST, _PUSH_POINTS)
+        energies = []
+        for x in r:
+            pushed = atoms.copy()
+            pushed.positions[i] += vector * (1.0 - x / distance)
+            energies.append(self._energy(pushed))
+        fall, high, low = _deepest_fall(np.array(energies))
+        return fall, r[high], r[low]
+
     def _bonds(self, atoms, number):
-        """Pairs (i, j, vector, distance) of atoms i with a clear way to j; nearest first, of all species."""
-        i, j, d, vectors = self._neighbors(atoms)
+        """Pairs of neighbours (i, j, vector, distance) without an atom on the way from i to j.
+
+        At most so many; nearest neighbours first, and all pairs of species in turn.
+        """
+        near = self._neighbors(atoms)
+        i, j, d, vectors = near.centers(1), near.neighbor_p, near.distance_p, near.vector_pc
         names = atoms.get_chemical_symbols()
-        # By rank among the neighbors of an atom, then by atoms in an order that leaps over the structure.
+        # By rank among the neighbours of an atom, then by atoms in an order that leaps over the structure.
         order = np.lexsort((d, i))
         rank = np.empty(len(i), int)
         rank[order] = np.arange(len(i)) - np.searchsorted(i[order], i[order])
         kinds = {}
         for p in np.lexsort(((i * 0.6180339887498949) % 1.0, rank)):
             kinds.setdefault(tuple(sorted((names[i[p]], names[j[p]]))), []).append(p)
+        in_turn = itertools.chain.from_iterable(itertools.zip_longest(*kinds.values()))
         found = []
-        # The pairs of species in turn.
-        for p in (p for turn in itertools.zip_longest(*kinds.values()) for p in turn if p is not None):
+        for p in (p for p in in_turn if p is not None):
             if len(found) == number:
                 break
             others = np.flatnonzero((i == i[p]) & (np.arange(len(i)) != p))
@@ -386,7 +404,7 @@ class _Check:
         return found
 
     def _is_clear(self, names, i, vector, others, vectors):
-        """Whether atom i keeps its distance to the others all along a vector."""
+        """Whether atom i stays outside the core distances of the others along a vector."""
         along = np.clip(vectors @ vector / (vector @ vector), 0.0, 1.0)
         passing = np.linalg.norm(vectors - along[:, None] * vector, axis=1)
         least = np.array([self.distances[tuple(sorted((names[i], names[k])))] for k in others])
@@ -395,10 +413,10 @@ class _Check:
     # Hot atoms
 
     def hot_atoms(self):
-        """Some hundred steps of a hot crystal, and of a slab of it."""
+        """Some hundred steps of a hot crystal with interstitial atoms, and of a slab of it."""
         if not self.structures:
             return
-        # The most species first: all their pairs meet.
+        # The one with most species, all pairs of which meet.
         crystal = max((atoms for atoms, _ in self.samples), key=lambda atoms: len(set(atoms.symbols)))
         name = crystal.get_chemical_formula(empirical=True)
         atoms = _grown(crystal, _FEWEST_ATOMS)
@@ -406,14 +424,17 @@ class _Check:
         if not atoms.pbc.all():
             steps = self._simulate(name, atoms, lowest, free_steps=_FREE_STEPS)
         else:
-            # Data of crystals have neither, and each brings atoms into new surroundings.
+            # Interstitial atoms and surfaces, which data of crystals seldom have, are new surroundings.
             crowded = _with_interstitials(atoms, self.potential.species)
             steps = self._simulate(f"{name} with interstitials", crowded, lowest, free_steps=_FREE_STEPS)
             steps += self._simulate(f"slab of {name}", _slab(atoms), lowest)
         self.counts[f"steps at {_TEMPERATURE:,.0f} K"] = steps
 
     def _simulate(self, name, atoms, lowest, free_steps=0):
-        """Velocity Verlet with momenta drawn anew now and then, at last without; returns the steps done."""
+        """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without.
+
+        Returns the number of steps done.
+        """
         masses = atoms.get_masses()[:, None]
         step = _TIME_STEP * math.sqrt(max(1.0, masses.min()) / 12.0) * units.fs
         rng = np.random.default_rng(0)
@@ -458,52 +479,49 @@ class _Check:
         return steps
 
     def _collapsed(self, atoms, energy, lowest, done):
-        """Why atoms are no longer matter, or None."""
+        """How the structure has collapsed, or None."""
         if not math.isfinite(energy):
             return "the energy is not finite"
         if energy < lowest - _FAR_BELOW:
             return f"the energy is {lowest - energy:.3g} eV/atom below that of the crystal"
         if done % _DRAW:
             return None
-        i, j, d, _ = _neighbors(atoms, _FUSED * max(self.distances.values()))
-        for a, b, r in zip(i, j, d, strict=True):
-            pair = tuple(sorted((atoms.symbols[a], atoms.symbols[b])))
+        near = find_all_neighbors(atoms, _FUSED * max(self.distances.values()))
+        for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
+            pair = tuple(sorted((atoms.symbols[i], atoms.symbols[j])))
             if r < _FUSED * min(self.distances[pair], _radii(pair)):
                 return f"atoms of {'-'.join(pair)} come as close as {r:.2f} A"
         return None
 
 
 def _core_distances(potential, structures):
-    """Where the repulsion of each pair begins, or would begin: the shortest distance in the data."""
-    pairs = itertools.combinations_with_replacement(potential.species, 2)
+    """Core distance of each pair of species, in Angstrom.
+
+    It is where the repulsion of the potential begins; without one, 0.96 of the shortest distance in the
+    structures, or the sum of the covalent radii.
+    """
     known = potential.repulsion or {}
+    pairs = list(itertools.combinations_with_replacement(potential.species, 2))
+    shortest = {pair: math.inf for pair in pairs if pair not in known}
+    for atoms in structures if shortest else ():
+        symbols = np.array(atoms.get_chemical_symbols())
+        near = find_all_neighbors(atoms, potential.cutoff)
+        first, second = symbols[near.centers(1)], symbols[near.neighbor_p]
+        for pair in shortest:
+            of_pair = near.distance_p[(first == pair[0]) & (second == pair[1])]
+            shortest[pair] = of_pair.min(initial=shortest[pair])
     distances = {}
     for pair in pairs:
-        distances[pair] = known[pair][1] if pair in known else math.inf
-    missing = [pair for pair, distance in distances.items() if distance == math.inf]
-    if missing:
-        for atoms in structures:
-            symbols = np.array(atoms.get_chemical_symbols())
-            i, j, d, _ = _neighbors(atoms, potential.cutoff)
-            for pair in missing:
-                of_pair = d[(symbols[i] == pair[0]) & (symbols[j] == pair[1])]
-                distances[pair] = min(distances[pair], of_pair.min(initial=math.inf))
-        for pair in missing:
-            distances[pair] = _BEGINNING * distances[pair] if distances[pair] < math.inf else _radii(pair)
+        if pair in known:
+            distances[pair] = known[pair][1]
+        else:
+            distances[pair] = _BEGINNING * shortest[pair] if shortest[pair] < math.inf else _radii(pair)
     return distances
 
 
 def _radii(pair):
+    """Sum of the covalent radii in Angstrom."""
     return float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
-
-
-def _neighbors(atoms, cutoff):
-    """Pairs i, j, their distances and vectors from i to j."""
-    positions = np.ascontiguousarray(atoms.positions)
-    cell = check_cell(positions, atoms.cell, atoms.pbc)
-    i, j, shifts = find_pairs(positions, cell, atoms.pbc, cutoff).to_arrays()
-    vectors = positions[j] - positions[i] + shifts @ cell
-    return i, j, np.linalg.norm(vectors, axis=1), vectors
 
 
 def _label(atoms):
@@ -528,7 +546,7 @@ def _spread(items, number):
 
 
 def _grown(atoms, fewest):
-    """A supercell with as many atoms, its shortest vectors repeated first; molecules as they are."""
+    """A supercell of at least so many atoms, made by doubling its shortest vectors; molecules stay as is."""
     atoms = atoms.copy()
     atoms.calc, atoms.constraints = None, []
     while len(atoms) < fewest and atoms.pbc.any():
@@ -540,10 +558,10 @@ def _grown(atoms, fewest):
 
 
 def _with_interstitials(atoms, symbols):
-    """A crystal with an atom of each symbol in its widest holes."""
+    """A crystal with one more atom of each species, each at the random point farthest from all atoms."""
     atoms = atoms.copy()
     images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
-    # So many that the widest of the holes between 40 atoms has several points.
+    # With so many points, several are in the widest of the holes between 40 atoms.
     fractions = np.random.default_rng(0).random((500, 3))
     for symbol in symbols:
         between = fractions[:, None] - atoms.get_scaled_positions()

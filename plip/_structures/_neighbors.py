@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from plip import _core
 from plip._types import FloatArray, Int32Array
 
-__all__ = ["Neighbors", "find_neighbors"]
+__all__ = ["Neighbors", "find_all_neighbors", "find_neighbors"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Neighbors:
     neighbor_p: Int32Array
     vector_pc: FloatArray
     distance_p: FloatArray
+
+    def centers(self, n_species: int) -> NDArray[np.intp]:
+        """Index of the centre of every pair, shape (n_pairs,)."""
+        return np.repeat(np.arange(len(self.species_a)), np.diff(self.first_as[::n_species]))
 
     def counts(self, n_species: int) -> FloatArray:
         """Number of neighbours of each species (column) around all atoms of each species (row)."""
@@ -96,3 +100,26 @@ def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: 
         np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species_a, n_species
     )
     return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p)
+
+
+def find_all_neighbors(atoms: Atoms, cutoff: float) -> Neighbors:
+    """The same, as if all atoms were of one species.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Structure, checked.
+    cutoff : float
+        Cutoff in Angstrom.
+
+    Returns
+    -------
+    Neighbors
+        Those of atom i are the pairs ``first_as[i]`` to ``first_as[i + 1]``.
+
+    Raises
+    ------
+    ValueError
+        See `find_neighbors`.
+    """
+    return find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff)

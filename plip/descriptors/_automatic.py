@@ -3,33 +3,29 @@
 import numpy as np
 
 from plip._structures._checks import errors_of
-from plip._structures._neighbors import find_neighbors
+from plip._structures._neighbors import find_all_neighbors
 
 __all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
 
-# The automatic cutoff. Each number is a choice in whose neighbourhood crystals, slabs, clusters and molecules
-# get nearly the same.
-# A sphere of twice the cube root of the volume per atom, as the cutoff function (1 + cos(pi r / r_c)) / 2
-# counts atoms: the integral of 4 pi r^2 f_c(r) over uniform density, in which the atom itself counts.
+# Constants of the automatic cutoff. Small changes of any of them hardly change the cutoff of crystals, slabs,
+# clusters and molecules.
+
+# The number of atoms that the cutoff function (1 + cos(pi r / r_c)) / 2 counts within twice the cube root of
+# the volume per atom: the integral of 4 pi r^2 f_c(r) over a uniform density that includes the atom itself.
 _COUNT = 32 * np.pi / 3 * (0.5 - 3 / np.pi**2)
-
-# Angstrom. Searches for neighbours; the last one bounds the cutoff (crystals of cesium: 9.6).
+# Radii of the searches for neighbours in Angstrom; the last one bounds the cutoff (crystals of cesium: 9.6).
 _SEARCHES = (6.0, 8.0, 10.0)
-
-# Angstrom. Atoms farther from all others are isolated (next neighbours in cesium: 5.2).
+# Atoms farther than this from all others, in Angstrom, are isolated (nearest neighbours in cesium: 5.2).
 _ISOLATED = 6.0
-
-# Matter is sparse, as molecules in boxes and gases are, where fewer than 16 atoms take the place of the 33,
-# or where their sphere is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbour
-# (close-packed crystals: 1.8, diamond: 2.3).
+# Matter such as molecules in boxes and gases is sparse: the sphere holds fewer than 16 atoms instead of 33,
+# or is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbour (close-packed crystals:
+# 1.8, diamond: 2.3).
 _FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 5.5, 3.2
-
-# Angstrom. The cutoff of sparse matter.
+# Cutoff of sparse matter in Angstrom.
 _CUTOFF_OF_SPARSE = 5.0
-
-# The second shell of close-packed crystals stands at 1.41 times the distance of the first.
+# The cutoff is at least this times the distance of the nearest neighbours; the second shell of close-packed
+# crystals stands at 1.41.
 _LEAST_PER_NEAREST = 1.6
-
 # Atoms looked at in each structure.
 _SAMPLE = 32
 
@@ -37,12 +33,13 @@ _SAMPLE = 32
 def automatic_cutoff(structures, first=0):
     """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
 
-    In a crystal it is twice the cube root of the volume per atom. Elsewhere it is the radius at which the
-    sum of the cutoff function over the neighbours is that of such a crystal, so that empty space in a cell
-    does not count: the lower tercile over the atoms of a structure, then the lower quartile over the
-    structures. Sparse structures (isolated molecules, gases, chains), which have no such density, are passed
-    over; without any others the cutoff is 5 Angstrom. It is at least 1.6 times the distance of the nearest
-    neighbour of each species (the lower decile), which keeps the first two shells of large atoms inside.
+    In a crystal the cutoff is twice the cube root of the volume per atom. Elsewhere it is the radius at which
+    the cutoff function, summed over the neighbours, has the same value as in such a crystal, so that empty
+    space in a cell does not count. The lower tercile over the atoms of a structure is taken, then the lower
+    quartile over the structures. Sparse structures (isolated molecules, gases, chains) have no such radius
+    and are left out; if all are sparse, the cutoff is 5 Angstrom. The cutoff is at least 1.6 times the
+    distance of the nearest neighbour of each species (the lower decile), so that the first two shells of
+    large atoms are inside.
 
     Parameters
     ----------
@@ -65,7 +62,7 @@ def automatic_cutoff(structures, first=0):
                 nearest.setdefault(symbol, []).append(distance)
     dense = [radius for radius in radii if np.isfinite(radius)]
     cutoff = _quantile(dense, 1 / 4) if dense else _CUTOFF_OF_SPARSE
-    # A decile, since the atoms of a gas are seldom as near as they come to each other.
+    # A decile, since the atoms of a gas seldom are as close as their shortest distance.
     least = [_LEAST_PER_NEAREST * _quantile(distances, 1 / 10) for distances in nearest.values()]
     return max(round(max([cutoff, *least]), 1), 0.1)
 
@@ -75,12 +72,13 @@ def _quantile(values, share):
 
 
 def _surroundings(index, atoms):
-    """Radius of the neighbourhoods, infinite if sparse; symbols and nearest distances of a sample."""
+    """Radius of the neighbourhoods in a structure, infinite if it is sparse; symbols and distances of the
+    nearest neighbours of a sample of its atoms.
+    """
     sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
-    species_a = np.zeros(len(atoms), np.int32)
     for reach in _SEARCHES:
         with errors_of(index, atoms):
-            near = find_neighbors(atoms, species_a, 1, reach)
+            near = find_all_neighbors(atoms, reach)
         distances = [near.distance_p[near.first_as[a] : near.first_as[a + 1]] for a in sample]
         nearest = np.array([distance.min(initial=np.inf) for distance in distances])
         radii = _radii(distances, reach)
@@ -89,7 +87,7 @@ def _surroundings(index, atoms):
         sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
         sparse |= nearest > _ISOLATED
         radii[sparse] = np.inf
-        # A third of the atoms of a slab of three layers are inside.
+        # In a slab of three layers, one third of the atoms is not at a surface.
         radius = _quantile(radii, 1 / 3)
         if np.isfinite(radius):
             break
@@ -119,14 +117,14 @@ def shortest_distance(structures, cutoff, first=0):
     shortest = cutoff
     for index, atoms in enumerate(structures):
         with errors_of(first + index, atoms):
-            near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, shortest)
+            near = find_all_neighbors(atoms, shortest)
         if near.distance_p.size:
             shortest = float(near.distance_p.min())
     return shortest
 
 
 def check_within_reach(structures, cutoff, first=0):
-    """Raise if no two atoms are within the cutoff although some are neighbors.
+    """Raise if the cutoff is too short for any pair of atoms, although some atoms are neighbours.
 
     Parameters
     ----------
@@ -140,11 +138,11 @@ def check_within_reach(structures, cutoff, first=0):
     Raises
     ------
     ValueError
-        It names the shortest distance.
+        If so; the message names the shortest distance.
     """
     for index, atoms in enumerate(structures):
         with errors_of(first + index, atoms):
-            if find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, cutoff).distance_p.size:
+            if find_all_neighbors(atoms, cutoff).distance_p.size:
                 return
     shortest = shortest_distance(structures, _ISOLATED, first)
     if cutoff <= shortest < _ISOLATED:

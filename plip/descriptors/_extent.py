@@ -51,8 +51,7 @@ class Extent:
         n_atoms = len(near.species_a)
         densest = np.zeros(n_species)
         left_p = 1.0 - np.minimum(near.distance_p / reach, 1.0) ** 2
-        center_p = np.repeat(np.arange(n_atoms), np.diff(near.first_as[::n_species]))
-        density_a = np.bincount(center_p, left_p * left_p * left_p, minlength=n_atoms)
+        density_a = np.bincount(near.centers(n_species), left_p * left_p * left_p, minlength=n_atoms)
         np.maximum.at(densest, near.species_a, density_a)
         return cls(near.shortest_distances(n_species), densest)
 
