@@ -51,7 +51,7 @@ def core_of(potential, simd="auto"):
 
 
 def evaluate(core, potential, atoms, skin=0.0, **options):
-    species, positions, cell = check_atoms(potential, atoms)
+    species, positions, cell = check_atoms(potential.species, atoms)
     return core.evaluate(neighbors(atoms, core.cutoff + skin), positions, cell, species, **options)
 
 
@@ -619,6 +619,6 @@ def test_elements_are_those_of_ase():
 def test_list_and_positions_must_belong_together():
     atoms, cutoff = sample("bulk")
     potential = sample_potential(atoms, cutoff)
-    species, positions, cell = check_atoms(potential, atoms)
+    species, positions, cell = check_atoms(potential.species, atoms)
     with pytest.raises(ValueError, match="one row per atom"):
         core_of(potential).evaluate(neighbors(atoms, cutoff), positions[:-1], cell, species)
