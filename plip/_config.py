@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import platform
 from importlib import import_module, metadata
 from typing import Any
@@ -34,8 +33,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
         - ``plip``, ``python``, ``platform``: str.
         - ``instruction_sets``: dict of ``kernels`` and ``core`` (str, what the descriptor kernels and the
-          evaluation core run), ``processor`` (list of str, what the processor has, fastest first) and
-          ``built`` (list of str, those that the descriptor kernels were built for).
+          evaluation core run), ``processor`` and ``built`` (list of str, what the processor runs and what
+          both were built for, fastest first).
         - ``versions``: dict of the versions of the dependencies, None for one that is not installed.
         - ``processors``: int, processors of the machine.
         - ``threadpools``: list of dicts, one per library that has threads of its own: ``user_api``,
@@ -67,22 +66,21 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
 
 
 def _collect() -> dict[str, Any]:
-    from plip import _kernels
     from plip._core import Core
-    from plip._kernels._cpu import supported
+    from plip._core._rows import instruction_sets
 
     # SciPy has a BLAS of its own, which threadpoolctl sees only once it is loaded.
     import_module("scipy.linalg")
-    built = {module.name.removeprefix("_") for module in pkgutil.iter_modules(_kernels.__path__)} - {"cpu"}
+    processor, built = instruction_sets()
     return {
         "plip": plip.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "instruction_sets": {
-            "kernels": _kernels.Kernel.__module__.rpartition("._")[2],
+            "kernels": processor[0],
             "core": Core(["H"], [], np.zeros(1)).simd,
-            "processor": supported(),
-            "built": sorted(built),
+            "processor": processor,
+            "built": built,
         },
         "versions": {name: _version(name) for name in _DEPENDENCIES},
         "processors": os.cpu_count(),

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
 
-from plip.descriptors._angular import HARMONICS, MONOMIALS, angular_tables, legendre_of_powers
+from plip.descriptors._angular import (
+    HARMONICS,
+    MONOMIALS,
+    angular_components,
+    first_component,
+    legendre_of_powers,
+)
 
 DEGREE = 9
 
@@ -21,6 +27,12 @@ def components(tables, u):
     return values, (tables["lower_weight"] * values[tables["lower"]]).sum(axis=2)
 
 
+def components_of(basis, degree, max_degrees):
+    """The range of the components of one degree in the table of both bases."""
+    others = first_component(MONOMIALS, max_degrees[MONOMIALS] + 1) if basis == HARMONICS else 0
+    return slice(*(others + first_component(basis, k) for k in (degree, degree + 1)))
+
+
 def unit(rng):
     vector = rng.normal(size=3)
     return vector / np.linalg.norm(vector)
@@ -29,14 +41,15 @@ def unit(rng):
 @pytest.mark.parametrize("max_degrees", [(DEGREE, DEGREE), (DEGREE, -1), (-1, DEGREE), (3, 6)])
 def test_contractions_are_powers_of_the_cosine_and_legendre_polynomials(max_degrees):
     rng = np.random.default_rng(1)
-    tables = angular_tables(max_degrees)
+    tables = angular_components(max_degrees)
     u, v = unit(rng), unit(rng)
     (of_u, _), (of_v, _) = components(tables, u), components(tables, v)
     for basis in (MONOMIALS, HARMONICS):
         for degree in range(max_degrees[basis] + 1):
-            begin, end = tables["first_component"][basis, degree : degree + 2]
-            assert end - begin == (2 * degree + 1 if basis == HARMONICS else (degree + 1) * (degree + 2) // 2)
-            product = np.sum((tables["contraction_weight"] * of_u * of_v)[begin:end])
+            chosen = components_of(basis, degree, max_degrees)
+            number = 2 * degree + 1 if basis == HARMONICS else (degree + 1) * (degree + 2) // 2
+            assert chosen.stop - chosen.start == number
+            product = np.sum((tables["weight"] * of_u * of_v)[chosen])
             expected = (u @ v) ** degree if basis == MONOMIALS else legval(u @ v, np.eye(degree + 1)[degree])
             assert product == pytest.approx(expected, abs=1e-13)
 
@@ -44,23 +57,23 @@ def test_contractions_are_powers_of_the_cosine_and_legendre_polynomials(max_degr
 @pytest.mark.parametrize("basis", [MONOMIALS, HARMONICS])
 def test_gradients_are_those_of_homogeneous_polynomials(basis):
     rng = np.random.default_rng(2)
-    tables = angular_tables((DEGREE, DEGREE))
+    tables = angular_components((DEGREE, DEGREE))
     u = unit(rng)
     values, gradients = components(tables, u)
     step = 1e-5
     for degree in range(1, DEGREE + 1):
-        begin, end = tables["first_component"][basis, degree : degree + 2]
-        weight = tables["contraction_weight"][begin:end]
+        chosen = components_of(basis, degree, (DEGREE, DEGREE))
+        weight = tables["weight"][chosen]
         # Euler: the gradient of a homogeneous polynomial along its vector is its degree times its value.
-        np.testing.assert_allclose(gradients[begin:end] @ u, weight * values[begin:end], atol=1e-13)
+        np.testing.assert_allclose(gradients[chosen] @ u, weight * values[chosen], atol=1e-13)
         for x in range(3):
             ends = []
             for sign in (1, -1):
                 moved = u + sign * step * np.eye(3)[x]
                 length = np.linalg.norm(moved)
-                ends.append(length**degree * components(tables, moved / length)[0][begin:end])
+                ends.append(length**degree * components(tables, moved / length)[0][chosen])
             slope = (ends[0] - ends[1]) / (2 * step) / degree
-            np.testing.assert_allclose(gradients[begin:end, x], weight * slope, atol=2e-8)
+            np.testing.assert_allclose(gradients[chosen, x], weight * slope, atol=2e-8)
 
 
 def test_powers_in_legendre_polynomials():

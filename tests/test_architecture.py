@@ -15,7 +15,7 @@ PACKAGE = Path(plip.__file__).parent
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
     {"_types", "_parameters"},
-    {"_files", "_kernels", "_core", "solvers", "datasets"},
+    {"_files", "_core", "solvers", "datasets"},
     {"_structures", "radial", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},

@@ -153,15 +153,15 @@ def test_the_version_is_in_the_key(structures, descriptors, tmp_path, computed, 
 
 def test_the_build_of_the_kernels_is_in_the_key(structures, descriptors, tmp_path, computed, monkeypatch):
     equations(structures, descriptors, tmp_path)
-    monkeypatch.setattr(_storage, "_build", lambda kernel: (kernel, "another digest"))
+    monkeypatch.setattr(_storage, "_build", lambda name: (name, "another digest"))
     equations(structures, descriptors, tmp_path)
     assert len(computed) == 2 * len(structures)
 
 
 def test_builds_differ_by_instruction_set_and_by_source(monkeypatch, tmp_path):
-    from plip._kernels import INSTRUCTION_SETS
+    from plip._core._rows import instruction_sets
 
-    names = [f"plip._kernels._{name}" for name in INSTRUCTION_SETS]
+    names, _ = instruction_sets()
     assert len({_storage._build(name) for name in names}) == len(names)
     before = _storage._build.__wrapped__(names[0])
     assert before == _storage._build.__wrapped__(names[0])

@@ -17,10 +17,12 @@ import math
 import numpy as np
 from numpy.polynomial.legendre import poly2leg
 
+from plip._core._rows import COMPONENT
+
 __all__ = [
     "HARMONICS",
     "MONOMIALS",
-    "angular_tables",
+    "angular_components",
     "first_component",
     "legendre_of_powers",
     "monomials",
@@ -129,8 +131,8 @@ def _harmonic_components(max_degree):
     return components
 
 
-def angular_tables(max_degrees):
-    """Both bases one after the other, as flat tables.
+def angular_components(max_degrees):
+    """Both bases one after the other, as a table.
 
     Parameters
     ----------
@@ -139,39 +141,34 @@ def angular_tables(max_degrees):
 
     Returns
     -------
-    dict
-        ``basis_degree`` (2,): the given degrees. ``first_component`` (2, max_degree + 2): the first component
-        of each degree of each basis. ``source``, ``axis``, ``factor`` (n, 2): component a at u is the sum
-        over k of ``factor[a, k] * u[axis[a, k]] * component[source[a, k]]``, where axis 3 stands for 1.
-        ``contraction_weight`` (n,): its weight where coefficients are contracted with the components.
-        ``lower``, ``lower_weight`` (n, 3, 2): its gradient over its degree, times that weight, is the sum
-        over k of ``lower_weight[a, x, k] * component[lower[a, x, k]]``.
+    ndarray of plip_component, shape (n,)
+        Component a at u is the sum over k of ``factor[a, k] * u[axis[a, k]] * component[source[a, k]]``, with
+        1 for u[3]; ``weight[a]`` is its weight where coefficients are contracted with the components; its
+        gradient over its degree, times that weight, is the sum over k of
+        ``lower_weight[a, x, k] * component[lower[a, x, k]]``.
     """
-    first = np.zeros((2, max(max_degrees) + 2), np.int32)
-    source, axis, factor, weight, lower, lower_weight = ([] for _ in range(6))
-    for basis, make in ((MONOMIALS, _monomial_components), (HARMONICS, _harmonic_components)):
-        begin, highest = len(weight), max_degrees[basis]
-        for degree in range(max(max_degrees) + 2):
-            first[basis, degree] = begin + first_component(basis, min(degree, highest + 1))
-        for recurrence, own_weight, gradient in make(highest) if highest >= 0 else []:
-            recurrence = _two(recurrence, (0, 3, 0.0))
-            gradient = [_two(along, (0, 0.0)) for along in gradient]
-            source.append([begin + k for k, _, _ in recurrence])
-            axis.append([x for _, x, _ in recurrence])
-            factor.append([w for _, _, w in recurrence])
-            weight.append(own_weight)
-            lower.append([[begin + k for k, _ in along] for along in gradient])
-            lower_weight.append([[w for _, w in along] for along in gradient])
-    return {
-        "basis_degree": np.array(max_degrees, np.int32),
-        "first_component": first,
-        "source": np.array(source, np.int32),
-        "axis": np.array(axis, np.int32),
-        "factor": np.array(factor, np.float64),
-        "contraction_weight": np.array(weight, np.float64),
-        "lower": np.array(lower, np.int32),
-        "lower_weight": np.array(lower_weight, np.float64),
-    }
+    rows = []
+    for make, highest in zip((_monomial_components, _harmonic_components), max_degrees, strict=True):
+        begin = len(rows)
+        for recurrence, weight, gradient in make(highest) if highest >= 0 else []:
+            sources, axes, factors = zip(*_two(recurrence, (0, 3, 0.0)), strict=True)
+            lower = [_two(along, (0, 0.0)) for along in gradient]
+            rows.append(
+                (
+                    [begin + k for k in sources],
+                    axes,
+                    [[begin + k for k, _ in along] for along in lower],
+                    factors,
+                    weight,
+                    [[w for _, w in along] for along in lower],
+                )
+            )
+    return np.array([tuple(map(_tuples, row)) for row in rows], COMPONENT)
+
+
+def _tuples(value):
+    """Nested lists as tuples, which NumPy asks for in structured arrays."""
+    return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _two(terms, nothing):

@@ -33,41 +33,99 @@ so that they run over whole vectors.
 """
 
 import itertools
+from dataclasses import dataclass, fields
 
 import numpy as np
 
+from plip._core import _rows
 from plip.descriptors._angular import (
     HARMONICS,
     MONOMIALS,
-    angular_tables,
+    angular_components,
     first_component,
     legendre_of_powers,
     monomials,
     multinomial,
 )
-from plip.interactions._terms import SWITCH_RANGE, arm_permutations
+from plip.interactions._terms import arm_permutations
 from plip.radial import Gaussian
 
-__all__ = ["CACHE_LINE", "build_plan"]
+__all__ = ["CACHE_LINE", "Plan", "build_plan"]
 
 # Numbers in a line of the cache.
 CACHE_LINE = 8
-# Of the four-body interaction: 400 MB, and some ten milliseconds for each atom.
+# Of the four-body interaction: 480 MB, and some ten milliseconds for each atom.
 MAX_PRODUCTS = 20_000_000
 
-# Columns of the integer table of groups; the kernel names them in the same order.
-GROUP_FIELDS = (
-    "function_set",
-    "lowest",  # first degree of the fields
-    "highest",  # last degree; fields of several degrees are those of powers of the cosine
-    "state",  # offset of the coefficients of the fields in the state of the centre
-    "count",  # number of fields of each degree
-    "outer",  # 1: every field with every function; 0: field b with function b
-    "own",  # 1: the field contains the neighbour itself, to be taken out
-    "moment",  # offset of the moments of the functions, from the lowest degree on
-    "scatter_begin",
-    "scatter_end",
-)
+
+@dataclass(frozen=True)
+class Plan:
+    """The tables of the kernels. The structs of plip/_core/plip_rows.h, which are their dtypes, explain them.
+
+    Attributes
+    ----------
+    n_terms, n_species : int
+        Numbers of columns and of species.
+    state_size : int
+        Numbers of the state of an atom.
+    n_halves : int
+        Numbers of the constant field of the two-body interaction.
+    max_degree : tuple of two int
+        Highest degree of the monomials and of the harmonics; -1 for none.
+    cutoffs : ndarray of float64, shape (n_cutoffs,)
+        Ascending, in Angstrom.
+    sets : ndarray of plip_function_set, shape (n_sets,)
+        Sets of radial functions that share a cutoff.
+    switches : ndarray of float64, shape (n_sets, n_species, n_species)
+        Shortest distances in Angstrom for the switch of a density; 0 for no switch.
+    families, p, q : ndarray of int32 and float64, shape (n_functions,)
+        The radial functions and their parameters. Sets are padded to whole vectors, with -1 and zeros.
+    centers : ndarray of plip_center_tables, shape (n_species,)
+        Moments, powers and products of centers of each species.
+    groups_of : ndarray of plip_range, shape (n_species, n_species)
+        Groups by the species of center and neighbor.
+    moments : ndarray of plip_moments, shape (n_moments,)
+        Moments of a function set over the neighbors of one species.
+    powers : ndarray of plip_power, shape (n_powers,)
+        Fields of the N-body interaction.
+    products : ndarray of plip_product, shape (n_products,)
+        Fields of the four-body interaction.
+    groups : ndarray of plip_group, shape (n_groups,)
+        Fields of one arm that are evaluated together.
+    contributions : ndarray of plip_contribution, shape (n_contributions,)
+        What sums of the groups contribute to the columns.
+    components : ndarray of plip_component, shape (n_components,)
+        The angular bases; see `plip.descriptors._angular.angular_components`.
+    legendre_of_powers : ndarray of float64, shape (n, n)
+        Powers of the cosine in Legendre polynomials.
+    """
+
+    n_terms: int
+    n_species: int
+    state_size: int
+    n_halves: int
+    max_degree: tuple
+    cutoffs: np.ndarray
+    sets: np.ndarray
+    switches: np.ndarray
+    families: np.ndarray
+    p: np.ndarray
+    q: np.ndarray
+    centers: np.ndarray
+    groups_of: np.ndarray
+    moments: np.ndarray
+    powers: np.ndarray
+    products: np.ndarray
+    groups: np.ndarray
+    contributions: np.ndarray
+    components: np.ndarray
+    legendre_of_powers: np.ndarray
+
+    def __post_init__(self):
+        # The kernels check the tables once, and trust them from then on.
+        for field in fields(self):
+            if isinstance(table := getattr(self, field.name), np.ndarray):
+                table.flags.writeable = False
 
 
 def arm_degrees(rank):
@@ -105,290 +163,360 @@ def contraction(rank):
     return np.array(components), weights
 
 
+@dataclass
+class _FunctionSet:
+    """Radial functions that share a cutoff."""
+
+    functions: list
+    cutoff: float
+    max_degree: int
+    basis: int
+    switch: np.ndarray
+
+    def __post_init__(self):
+        self.identity = [(type(function), function.kernel_parameters()) for function in self.functions]
+
+    def serves(self, other):
+        """Whether the moments of another set are among those of this one."""
+        return (
+            (self.identity, self.cutoff, self.basis) == (other.identity, other.cutoff, other.basis)
+            and self.max_degree >= other.max_degree
+            and np.array_equal(self.switch, other.switch)
+        )
+
+
+@dataclass
+class _Group:
+    """Fields of one arm that are evaluated together; the columns of `plip_group` by their names."""
+
+    set: int
+    lowest: int
+    highest: int
+    state: int
+    count: int
+    outer: bool
+    has_own: bool
+    moments: int
+    arms: int
+    contributions: tuple = (0, 0)
+
+
+class _FourBodyFields:
+    """The fields of the four-body columns of centers of one species.
+
+    A field belongs to a rank and to three arms, (species, function) each. One of them is open: the arm to the
+    neighbor at which the field acts. Columns share fields.
+
+    Attributes
+    ----------
+    by_degree : dict
+        Degree to the fields of that degree, (rank, arms, number of the open arm) each; the open arm is None.
+    """
+
+    def __init__(self):
+        self.by_degree = {}
+        self._numbers = {}
+        self._coefficients = {}
+
+    def add_column(self, column, rank, arms):
+        """Add the derivatives of a column, one for each arm."""
+        for k, (species, function) in enumerate(arms):
+            field = _with_open_arm(rank, arms, k)
+            open_arm = field.index(None)
+            degree = arm_degrees(rank)[open_arm]
+            members = self.by_degree.setdefault(degree, [])
+            if (rank, field) not in self._numbers:
+                self._numbers[rank, field] = len(members)
+                members.append((rank, field, open_arm))
+            coefficients = self._coefficients.setdefault((degree, species), {})
+            entry = column, self._numbers[rank, field], function
+            coefficients[entry] = coefficients.get(entry, 0.0) + 1.0
+
+    def entries(self, degree, species):
+        """The entries, as `add_group` takes them, of the fields of a degree and an arm to one species."""
+        coefficients = self._coefficients.get((degree, species), {})
+        return [
+            (column, degree, field, function, coefficient)
+            for (column, field, function), coefficient in coefficients.items()
+        ]
+
+    def n_products(self, contractions):
+        """How many products of moments the fields are made of."""
+        return sum(len(contractions[rank][1]) for members in self.by_degree.values() for rank, *_ in members)
+
+
+def _with_open_arm(rank, arms, number):
+    """The arms with one of them open, the same for all whose order the rank does not tell apart."""
+    rest = tuple(None if k == number else arm for k, arm in enumerate(arms))
+    orders = (tuple(rest[k] for k in order) for order in arm_permutations(rank))
+    return min(orders, key=lambda order: tuple((-1, -1) if arm is None else arm for arm in order))
+
+
 class _Builder:
     """Collects the tables while interactions are added one after the other."""
 
     def __init__(self, species, columns, vector_length):
-        self.species = species
+        self.n_species = len(species)
         self.columns = columns
         self.vector_length = vector_length
         self.sets = []
-        self.groups = {(s, t): [] for s in range(len(species)) for t in range(len(species))}
-        self.scatter = []
-        self.power_operations = [[] for _ in species]
-        self.product_operations = [[] for _ in species]
-        self.moments = [[] for _ in species]  # per centre: (neighbour species, function set, offset)
-        self.state_size = [0] * len(species)
-        self.halves = []  # per centre: offset of the constant field of the two-body interaction
+        self.pairs = list(itertools.product(range(self.n_species), repeat=2))
+        self.groups = {pair: [] for pair in self.pairs}
+        self.contributions = []
+        # By species of the center:
+        self.moments = [{} for _ in species]  # {(species of the neighbor, function set): place in the state}
+        self.powers = [[] for _ in species]
+        self.products = [[] for _ in species]
+        self.halves = [0] * self.n_species
+        self.state_size = [0] * self.n_species
         self.n_halves = 0
 
     def padded(self, count):
         """The smallest number of whole vectors that holds `count`."""
         return -(-count // self.vector_length) * self.vector_length
 
-    def allocate(self, centre, length):
-        offset = self.state_size[centre]
-        self.state_size[centre] += length
-        return offset
+    def width(self, index):
+        """Number of functions of a set, padded."""
+        return self.padded(len(self.sets[index].functions))
+
+    def allocate(self, center, length):
+        """The place of `length` numbers more in the state of a center."""
+        place = self.state_size[center]
+        self.state_size[center] += length
+        return place
 
     def add_set(self, functions, cutoff, max_degree, switches=None, basis=HARMONICS):
-        """A function set: radial functions that share a cutoff; one that is there already is taken again."""
-        n_species = len(self.species)
-        switch = np.zeros((n_species, n_species))
+        """Index of a function set, which may be one that is known."""
+        switch = np.zeros((self.n_species, self.n_species))
         for (s, t), value in (switches or {}).items():
             switch[s, t] = switch[t, s] = value
-        identity = [(type(function), function.kernel_parameters()) for function in functions]
+        wanted = _FunctionSet(functions, cutoff, max_degree, basis, switch)
         for index, known in enumerate(self.sets):
-            if (
-                (known["identity"], known["cutoff"], known["basis"]) == (identity, cutoff, basis)
-                and known["max_degree"] >= max_degree
-                and np.array_equal(known["switch"], switch)
-            ):
+            if known.serves(wanted):
                 return index
-        self.sets.append(
-            {
-                "identity": identity,
-                "functions": functions,
-                "cutoff": cutoff,
-                "max_degree": max_degree,
-                "switch": switch,
-                "basis": basis,
-            }
-        )
+        self.sets.append(wanted)
         return len(self.sets) - 1
 
-    def add_moments(self, centre, neighbour, index):
-        """Offset of the moments of a function set in the state of a centre."""
-        for known_neighbour, known, offset in self.moments[centre]:
-            if (known_neighbour, known) == (neighbour, index):
-                return offset
-        chosen = self.sets[index]
-        n_components = first_component(chosen["basis"], chosen["max_degree"] + 1)
-        offset = self.allocate(centre, n_components * self.padded(len(chosen["functions"])))
-        self.moments[centre].append((neighbour, index, offset))
-        return offset
+    def add_moments(self, center, neighbor, index):
+        """Place of the moments of a function set in the state of a center."""
+        known = self.moments[center]
+        if (neighbor, index) not in known:
+            n_components = first_component(self.sets[index].basis, self.sets[index].max_degree + 1)
+            known[neighbor, index] = self.allocate(center, n_components * self.width(index))
+        return known[neighbor, index]
 
-    def add_group(self, centre, neighbour, index, degrees, state, count, outer, own, moment, entries, arms):
-        """A group of fields; `entries` are (column, degree, field, function, coefficient)."""
-        begin = len(self.scatter)
-        lowest, highest = degrees
-        n_functions = self.padded(len(self.sets[index]["functions"]))
-        width = self.padded(count)
+    def add_group(self, center, neighbor, group, entries):
+        """Add a group of fields; `entries` are (column, degree, field, function, coefficient)."""
+        begin = len(self.contributions)
+        width = self.padded(group.count)
         for column, degree, field, function, coefficient in entries:
-            if outer:
-                place = ((degree - lowest) * width + field) * n_functions + function
-            else:
-                place = (degree - lowest) * width + field
-            self.scatter.append((column, place, coefficient, coefficient / arms))
-        self.groups[centre, neighbour].append(
-            (index, lowest, highest, state, count, int(outer), int(own), moment, begin, len(self.scatter))
-        )
+            place = (degree - group.lowest) * width + field
+            if group.outer:
+                place = place * self.width(group.set) + function
+            self.contributions.append((column, place, coefficient))
+        group.contributions = (begin, len(self.contributions))
+        self.groups[center, neighbor].append(group)
 
     def add_two_body(self, functions, cutoff):
         index = self.add_set(functions, cutoff, 0)
         count = len(functions)
         self.n_halves = self.padded(count)
-        self.halves = [self.allocate(s, self.n_halves) for s in range(len(self.species))]
-        for s, t in self.groups:
-            moment = self.add_moments(s, t, index)
+        self.halves = [self.allocate(s, self.n_halves) for s in range(self.n_species)]
+        for s, t in self.pairs:
+            moments = self.add_moments(s, t, index)
             pair = tuple(sorted((s, t)))
             entries = [(self.columns["two-body", pair, (a,), None], 0, a, a, 1.0) for a in range(count)]
-            self.add_group(s, t, index, (0, 0), self.halves[s], count, False, False, moment, entries, 1)
+            group = _Group(index, 0, 0, self.halves[s], count, False, False, moments, 1)
+            self.add_group(s, t, group, entries)
 
     def add_three_body(self, functions, cutoff, max_power, mixed):
         index = self.add_set(functions, cutoff, max_power)
-        count = len(functions)
-        n_species = range(len(self.species))
-        for s in n_species:
-            moments = [self.add_moments(s, t, index) for t in n_species]
-            for t, other in itertools.product(n_species, repeat=2):
-                entries = []
-                for power in range(max_power + 1):
-                    for a, b in itertools.product(range(count), repeat=2):
-                        if not mixed and a != b:
-                            continue
-                        if t != other:
-                            arms = (a, b) if t < other else (b, a)
-                        else:
-                            arms = tuple(sorted((a, b)))
-                        key = "three-body", (s, *sorted((t, other))), arms, power
-                        entries.append((self.columns[key], power, b, a, 1.0))
-                degrees = (0, max_power)
-                self.add_group(
-                    s, t, index, degrees, moments[other], count, mixed, t == other, moments[t], entries, 2
+        for s in range(self.n_species):
+            moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
+            # The arm t, along which the fields of the other arm act.
+            for t, other in self.pairs:
+                entries = self._three_body_entries(s, t, other, len(functions), max_power, mixed)
+                group = _Group(
+                    index, 0, max_power, moments[other], len(functions), mixed, t == other, moments[t], 2
                 )
+                self.add_group(s, t, group, entries)
+
+    def _three_body_entries(self, center, arm, other, count, max_power, mixed):
+        entries = []
+        for power in range(max_power + 1):
+            for a, b in itertools.product(range(count), repeat=2):
+                if not mixed and a != b:
+                    continue
+                if arm == other:
+                    functions = tuple(sorted((a, b)))
+                else:
+                    functions = (a, b) if arm < other else (b, a)
+                key = "three-body", (center, *sorted((arm, other))), functions, power
+                entries.append((self.columns[key], power, b, a, 1.0))
+        return entries
 
     def add_n_body(self, functions, cutoff, powers, switches):
         index = self.add_set(functions, cutoff, 0, switches)
         count = len(functions)
-        for s, t in self.groups:
-            moment = self.add_moments(s, t, index)
+        for s, t in self.pairs:
+            moments = self.add_moments(s, t, index)
             for power in powers:
                 state = self.allocate(s, self.padded(count))
-                self.power_operations[s].append((moment, state, self.padded(count), power))
+                self.powers[s].append((moments, state, self.padded(count), power))
                 entries = [(self.columns["N-body", (s, t), (a,), power], 0, a, a, 1.0) for a in range(count)]
-                self.add_group(s, t, index, (0, 0), state, count, False, False, moment, entries, power)
+                group = _Group(index, 0, 0, state, count, False, False, moments, power)
+                self.add_group(s, t, group, entries)
 
     def add_four_body(self, functions, cutoff, ranks):
         max_degree = max(max(arm_degrees(rank)) for rank in ranks)
         index = self.add_set(functions, cutoff, max_degree, basis=MONOMIALS)
-        n_species = range(len(self.species))
-        terms = [key for key in self.columns if key[0] == "four-body"]
-        products, n_products = {rank: contraction(rank) for rank in ranks}, 0
-        for s in n_species:
-            moments = [self.add_moments(s, t, index) for t in n_species]
-            fields = {}  # (rank, arms with a hole) -> number of the field within its degree
-            by_degree = {}
-            entries = {}  # (degree, species of the arm) -> {(column, field, function): coefficient}
-            for key in terms:
-                _, (centre, *symbols), radial, rank = key
-                if centre != s:
-                    continue
-                arms = tuple(zip(symbols, radial, strict=True))
-                for hole in range(3):
-                    rest = tuple(None if k == hole else arm for k, arm in enumerate(arms))
-                    rest = min(
-                        (tuple(rest[k] for k in order) for order in arm_permutations(rank)),
-                        key=lambda arms: tuple((-1, -1) if arm is None else arm for arm in arms),
-                    )
-                    place = rest.index(None)
-                    degree = arm_degrees(rank)[place]
-                    members = by_degree.setdefault(degree, [])
-                    if (rank, rest) not in fields:
-                        fields[rank, rest] = len(members)
-                        members.append((rank, rest, place))
-                    t, a = arms[hole]
-                    table = entries.setdefault((degree, t), {})
-                    entry = self.columns[key], fields[rank, rest], a
-                    table[entry] = table.get(entry, 0.0) + 1.0
-            stride = self.padded(len(functions))
-            n_products += sum(
-                len(products[rank][1]) for members in by_degree.values() for rank, *_ in members
-            )
-            if n_products > MAX_PRODUCTS:
-                raise ValueError(
-                    f"the four-body interaction takes more than {MAX_PRODUCTS:,} products of moments per "
-                    "atom: give lower ranks, fewer radial functions or fewer species"
-                )
-            for degree, members in sorted(by_degree.items()):
+        contractions = {rank: contraction(rank) for rank in ranks}
+        fields_of = self._four_body_fields(contractions)
+        for s in range(self.n_species):
+            moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
+            for degree, members in sorted(fields_of[s].by_degree.items()):
                 width = self.padded(len(members))
-                own_weights = np.array([float(multinomial(alpha)) for alpha in monomials(degree)])
-                state = self.allocate(s, len(own_weights) * width)
-                for number, (rank, rest, place) in enumerate(members):
-                    components, weights = products[rank]
-                    operations = [state + components[place] * width + number]
-                    for k in range(3):
-                        if k != place:
-                            t, a = rest[k]
-                            first = first_component(MONOMIALS, arm_degrees(rank)[k])
-                            operations.append(moments[t] + (first + components[k]) * stride + a)
-                    weights = weights / own_weights[components[place]]
-                    self.product_operations[s].append((np.column_stack(operations), weights))
-                for t in n_species:
-                    listed = [
-                        (column, degree, field, function, value)
-                        for (column, field, function), value in entries.get((degree, t), {}).items()
-                    ]
-                    if listed:
-                        moment = moments[t] + first_component(MONOMIALS, degree) * stride
-                        self.add_group(
-                            s, t, index, (degree, degree), state, len(members), True, False, moment, listed, 3
-                        )
+                state = self.allocate(s, len(monomials(degree)) * width)
+                for number, member in enumerate(members):
+                    self._add_products(s, index, contractions, member, state + number, width)
+                for t in range(self.n_species):
+                    entries = fields_of[s].entries(degree, t)
+                    if entries:
+                        place = moments[t] + first_component(MONOMIALS, degree) * self.width(index)
+                        group = _Group(index, degree, degree, state, len(members), True, False, place, 3)
+                        self.add_group(s, t, group, entries)
 
-    def arrays(self, n_terms):
+    def _four_body_fields(self, contractions):
+        """The fields of centers of each species."""
+        fields_of = [_FourBodyFields() for _ in range(self.n_species)]
+        for (interaction, species, functions, rank), column in self.columns.items():
+            if interaction == "four-body":
+                center, *arms = species
+                fields_of[center].add_column(column, rank, tuple(zip(arms, functions, strict=True)))
+        if sum(of_center.n_products(contractions) for of_center in fields_of) > MAX_PRODUCTS:
+            raise ValueError(
+                f"the four-body interaction takes more than {MAX_PRODUCTS:,} products of moments per "
+                "atom: give lower ranks, fewer radial functions or fewer species"
+            )
+        return fields_of
+
+    def _add_products(self, center, index, contractions, field, state, width):
+        """A field as products of moments of the two arms that are not open.
+
+        Its coefficients stand at every `width`-th place from `state` on.
+        """
+        rank, arms, open_arm = field
+        components, weights = contractions[rank]
+        products = np.zeros(len(weights), _rows.PRODUCT)
+        products["target"] = state + components[open_arm] * width
+        for operand, k in zip(("first", "second"), [k for k in range(3) if k != open_arm], strict=True):
+            neighbor, function = arms[k]
+            place = self.moments[center][neighbor, index] + function
+            first = first_component(MONOMIALS, arm_degrees(rank)[k])
+            products[operand] = place + (first + components[k]) * self.width(index)
+        # The weights of the open arm are multiplied in when fields are contracted with moments.
+        degree = arm_degrees(rank)[open_arm]
+        open_weights = np.array([float(multinomial(alpha)) for alpha in monomials(degree)])
+        products["weight"] = weights / open_weights[components[open_arm]]
+        self.products[center].append(products)
+
+    def plan(self, n_terms):
         """The tables as the kernels take them."""
-        n_species = len(self.species)
-        set_first, parameters, codes = [0], [], []
-        for chosen in self.sets:
-            functions = chosen["functions"]
-            for function in functions:
-                codes.append(function.code)
-                parameters.append(function.kernel_parameters())
-            for _ in range(self.padded(len(functions)) - len(functions)):
-                codes.append(-1)
-                parameters.append((0.0, 0.0))
-            set_first.append(len(codes))
-        groups, group_first = [], [0]
-        value_first, n_own = [0], 0
-        own_first = np.full((n_species, n_species, len(self.sets)), -1, np.int64)
-        for s, t in itertools.product(range(n_species), repeat=2):
-            for group in self.groups[s, t]:
-                named = dict(zip(GROUP_FIELDS, group, strict=True))
-                width = self.padded(len(self.sets[named["function_set"]]["functions"]))
-                n_degrees = named["highest"] - named["lowest"] + 1
-                value_first.append(
-                    value_first[-1]
-                    + n_degrees * self.padded(named["count"]) * (width if named["outer"] else 1)
-                )
-                if named["own"] and own_first[s, t, named["function_set"]] < 0:
-                    own_first[s, t, named["function_set"]] = n_own
-                    n_own += width * width
-            groups += self.groups[s, t]
-            group_first.append(len(groups))
-        cutoffs = sorted({chosen["cutoff"] for chosen in self.sets})
-        moments, moment_first = [], [0]
-        powers, power_first = [], [0]
-        products, product_first = [], [0]
-        for s in range(n_species):
-            for rows, first, mine in (
-                (moments, moment_first, self.moments[s]),
-                (powers, power_first, self.power_operations[s]),
-            ):
-                rows += mine
-                first.append(len(rows))
-            products += self.product_operations[s]
-            product_first.append(sum(len(weights) for _, weights in products))
-        max_degrees = [
-            max((chosen["max_degree"] for chosen in self.sets if chosen["basis"] == basis), default=-1)
+        cutoffs = sorted({of_set.cutoff for of_set in self.sets})
+        max_degree = tuple(
+            max((of_set.max_degree for of_set in self.sets if of_set.basis == basis), default=-1)
             for basis in (MONOMIALS, HARMONICS)
-        ]
-
-        def table(rows, width):
-            return np.array(rows, np.int32).reshape(len(rows), width)
-
-        return {
-            "n_terms": n_terms,
-            "n_species": n_species,
-            "state_size": -(-max(self.state_size) // CACHE_LINE) * CACHE_LINE,
-            "set_first": np.array(set_first, np.int32),
-            "set_count": np.array([len(chosen["functions"]) for chosen in self.sets], np.int32),
-            "class_cutoff": np.array(cutoffs, np.float64),
-            "set_class": np.array([cutoffs.index(chosen["cutoff"]) for chosen in self.sets], np.int32),
-            "set_gaussian": np.array(
-                [
-                    all(function.code == Gaussian.code for function in chosen["functions"])
-                    for chosen in self.sets
-                ],
-                np.int32,
+        )
+        moments, places_of_own = self._moment_tables()
+        groups, groups_of = self._group_tables(places_of_own)
+        n_products = [sum(map(len, of_center)) for of_center in self.products]
+        ranges = [_ranges(map(len, self.moments)), _ranges(map(len, self.powers)), _ranges(n_products)]
+        return Plan(
+            n_terms=n_terms,
+            n_species=self.n_species,
+            state_size=-(-max(self.state_size) // CACHE_LINE) * CACHE_LINE,
+            n_halves=self.n_halves,
+            max_degree=max_degree,
+            cutoffs=np.array(cutoffs, np.float64),
+            sets=self._set_table(cutoffs),
+            switches=np.array([of_set.switch for of_set in self.sets], np.float64),
+            **self._function_tables(),
+            centers=np.array(list(zip(*ranges, self.halves, strict=True)), _rows.CENTER),
+            groups_of=np.array(groups_of, _rows.RANGE).reshape(self.n_species, self.n_species),
+            moments=np.array(moments, _rows.MOMENTS),
+            powers=np.array(list(itertools.chain(*self.powers)), _rows.POWER),
+            products=np.concatenate(
+                [np.zeros(0, _rows.PRODUCT), *itertools.chain(*self.products)], dtype=_rows.PRODUCT
             ),
-            "set_degree": np.array([chosen["max_degree"] for chosen in self.sets], np.int32),
-            "set_basis": np.array([chosen["basis"] for chosen in self.sets], np.int32),
-            "set_switch": np.array([chosen["switch"] for chosen in self.sets], np.float64),
-            "switch_range": np.array(SWITCH_RANGE, np.float64),
-            "function_code": np.array(codes, np.int32),
-            "function_p": np.array([p for p, _ in parameters], np.float64),
-            "function_q": np.array([q for _, q in parameters], np.float64),
-            "groups": table(groups, len(GROUP_FIELDS)),
-            "group_first": np.array(group_first, np.int32),
-            "value_first": np.array(value_first, np.int64),
-            "own_first": own_first.ravel(),
-            "n_own": n_own,
-            "scatter_column": np.array([entry[0] for entry in self.scatter], np.int32),
-            "scatter_place": np.array([entry[1] for entry in self.scatter], np.int32),
-            "derivative_coefficient": np.array([entry[2] for entry in self.scatter], np.float64),
-            "value_coefficient": np.array([entry[3] for entry in self.scatter], np.float64),
-            "moments": table(moments, 3),
-            "moment_first": np.array(moment_first, np.int32),
-            "powers": table(powers, 4),
-            "power_first": np.array(power_first, np.int32),
-            "products": np.concatenate([table([], 3), *(rows for rows, _ in products)]).astype(np.int32),
-            "product_weight": np.concatenate([np.empty(0), *(weights for _, weights in products)]),
-            "product_first": np.array(product_first, np.int32),
-            "halves": np.array(self.halves or [0] * n_species, np.int32),
-            "n_halves": self.n_halves,
-            "legendre_of_powers": legendre_of_powers(max(max_degrees)),
-            **angular_tables(max_degrees),
+            groups=np.array(groups, _rows.GROUP),
+            contributions=np.array(self.contributions, _rows.CONTRIBUTION),
+            components=angular_components(max_degree),
+            legendre_of_powers=legendre_of_powers(max(max_degree)),
+        )
+
+    def _set_table(self, cutoffs):
+        rows, first = [], 0
+        for index, of_set in enumerate(self.sets):
+            is_gaussian = all(function.code == Gaussian.code for function in of_set.functions)
+            cutoff = cutoffs.index(of_set.cutoff)
+            rows.append((first, len(of_set.functions), cutoff, of_set.max_degree, of_set.basis, is_gaussian))
+            first += self.width(index)
+        return np.array(rows, _rows.FUNCTION_SET)
+
+    def _function_tables(self):
+        families, parameters = [], []
+        for index, of_set in enumerate(self.sets):
+            n_missing = self.width(index) - len(of_set.functions)
+            families += [function.code for function in of_set.functions] + [-1] * n_missing
+            parameters += [function.kernel_parameters() for function in of_set.functions]
+            parameters += [(0.0, 0.0)] * n_missing
+        p, q = np.array(parameters, np.float64).T.copy()
+        return {"families": np.array(families, np.intc), "p": p, "q": q}
+
+    def _moment_tables(self):
+        """The rows of the table, and {(center, neighbor, function set): place of the own sums}."""
+        has_own = {
+            (*pair, group.set) for pair, groups in self.groups.items() for group in groups if group.has_own
         }
+        rows, places, n_own = [], {}, 0
+        for center, moments in enumerate(self.moments):
+            for (neighbor, index), state in moments.items():
+                own = -1
+                if (center, neighbor, index) in has_own:
+                    own = places[center, neighbor, index] = n_own
+                    n_own += self.width(index) ** 2
+                rows.append((neighbor, index, state, own))
+        return rows, places
+
+    def _group_tables(self, places_of_own):
+        rows, n_sums = [], 0
+        for pair in self.pairs:
+            for group in self.groups[pair]:
+                own = places_of_own[(*pair, group.set)] if group.has_own else -1
+                rows.append(
+                    (
+                        group.set,
+                        group.lowest,
+                        group.highest,
+                        group.state,
+                        group.count,
+                        group.outer,
+                        own,
+                        group.moments,
+                        group.arms,
+                        group.contributions,
+                        n_sums,
+                    )
+                )
+                length = self.padded(group.count) * (self.width(group.set) if group.outer else 1)
+                n_sums += (group.highest - group.lowest + 1) * length
+        return rows, _ranges(len(self.groups[pair]) for pair in self.pairs)
+
+
+def _ranges(lengths):
+    """(begin, end) of each of several tables that are put one behind the other."""
+    ends = list(itertools.accumulate(lengths))
+    return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
 def _kinds(terms, species):
@@ -432,8 +560,7 @@ def build_plan(terms, species, vector_length):
 
     Returns
     -------
-    dict
-        Arrays and numbers by name, as the class `Kernel` of `plip._kernels` takes them.
+    Plan
     """
     species = list(species)
     kinds, columns = _kinds(terms, species)
@@ -451,4 +578,4 @@ def build_plan(terms, species, vector_length):
     if "four-body" in kinds:
         kind = kinds["four-body"]
         builder.add_four_body(kind["functions"], kind["cutoff"], kind["powers"])
-    return builder.arrays(len(terms))
+    return builder.plan(len(terms))

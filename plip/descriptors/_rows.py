@@ -3,7 +3,7 @@
 import numpy as np
 from ase.data import atomic_numbers
 
-from plip._kernels import Kernel
+from plip._core._rows import Kernel, vector_length
 from plip._structures._neighbors import find_neighbors
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._plan import CACHE_LINE, build_plan
@@ -20,17 +20,17 @@ class Design:
         All columns, from `plip.interactions._terms.build_terms`.
     species : sequence of str
         Chemical symbols, sorted.
-    kernel : type, default=plip._kernels.Kernel
-        Build of the kernels.
+    instruction_set : {"auto", "avx512", "avx2", "baseline"}, default="auto"
+        Which one the kernels use.
     """
 
-    def __init__(self, terms, species, kernel=Kernel):
+    def __init__(self, terms, species, instruction_set="auto"):
         self.terms = tuple(terms)
         self.species = tuple(species)
         self._index = np.full(len(atomic_numbers), -1, np.int32)
         self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
         self.cutoff = max(term.cutoff for term in terms)
-        self.kernel = kernel(build_plan(terms, species, kernel.vector_length))
+        self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
 
     def __reduce__(self):
         return type(self), (self.terms, self.species)
@@ -83,9 +83,7 @@ class StructureDesign:
         near = self._neighbors
         self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
         self.pairs = near.counts(len(design.species))
-        self._kernel.moments_and_values(
-            near.species_a, near.first_as, near.vector_pc, near.distance_p, self._state, self.values
-        )
+        self._kernel.values(near, self._state, self.values)
 
     def write_rows(self, first_atom, force_rows, virial_rows):
         """Write the rows of the atoms from `first_atom` on.
@@ -99,15 +97,4 @@ class StructureDesign:
         virial_rows : ndarray of float64, shape (6, at least n_terms), or None
             The share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy, is added.
         """
-        near = self._neighbors
-        self._kernel.derivative_rows(
-            near.species_a,
-            near.first_as,
-            near.neighbor_p,
-            near.vector_pc,
-            near.distance_p,
-            self._state,
-            first_atom,
-            force_rows,
-            np.empty((0, self._kernel.n_terms)) if virial_rows is None else virial_rows,
-        )
+        self._kernel.derivatives(self._neighbors, self._state, first_atom, force_rows, virial_rows)

@@ -17,9 +17,10 @@ from plip.descriptors._rows import StructureDesign
 
 __all__ = ["Storage", "direct"]
 
-# Modules besides the kernels that decide which numbers the rows of a structure are.
+# Modules that decide which numbers the rows of a structure are.
 _SOURCES = (
     "_core._evaluate",
+    "_core._rows",
     "_files",
     "_structures._neighbors",
     "descriptors._angular",
@@ -52,7 +53,7 @@ class Storage:
 
     def __init__(self, memory, design):
         setting = [[term.to_dict() for term in design.terms], design.species, plip.__version__]
-        self._setting = joblib.hash([*setting, _build(type(design.kernel).__module__)])
+        self._setting = joblib.hash([*setting, _build(design.kernel.instruction_set)])
         self._is_writable = True
         self._cached = None
         try:
@@ -170,13 +171,13 @@ def _digest(key, arrays):
 
 
 @functools.cache
-def _build(kernel):
-    """Name of the module of the kernels, and digests of it and of what it works with."""
+def _build(instruction_set):
+    """The instruction set of the kernels, and a digest of everything that computes rows."""
     digest = hashlib.sha256()
-    for name in (kernel, *(f"plip.{name}" for name in _SOURCES)):
-        with open(import_module(name).__file__, "rb") as file:
+    for name in _SOURCES:
+        with open(import_module(f"plip.{name}").__file__, "rb") as file:
             digest.update(file.read())
-    return kernel, digest.hexdigest()
+    return instruction_set, digest.hexdigest()
 
 
 def _warn(message):

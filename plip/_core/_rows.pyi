@@ -1,0 +1,38 @@
+import numpy as np
+
+from plip._structures._neighbors import Neighbors
+from plip._types import FloatArray
+from plip.descriptors._plan import Plan
+
+RANGE: np.dtype[np.void]
+FUNCTION_SET: np.dtype[np.void]
+MOMENTS: np.dtype[np.void]
+POWER: np.dtype[np.void]
+PRODUCT: np.dtype[np.void]
+GROUP: np.dtype[np.void]
+CONTRIBUTION: np.dtype[np.void]
+CENTER: np.dtype[np.void]
+COMPONENT: np.dtype[np.void]
+
+def instruction_sets() -> tuple[list[str], list[str]]: ...
+def vector_length(instruction_set: str = "auto") -> int: ...
+
+class Kernel:
+    def __init__(self, plan: Plan, instruction_set: str = "auto") -> None: ...
+    @property
+    def n_terms(self) -> int: ...
+    @property
+    def n_species(self) -> int: ...
+    @property
+    def state_size(self) -> int: ...
+    @property
+    def instruction_set(self) -> str: ...
+    def values(self, neighbors: Neighbors, state: FloatArray, values: FloatArray) -> None: ...
+    def derivatives(
+        self,
+        neighbors: Neighbors,
+        state: FloatArray,
+        first_atom: int,
+        force_rows: FloatArray,
+        virial_rows: FloatArray | None,
+    ) -> None: ...

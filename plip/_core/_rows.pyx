@@ -1,0 +1,438 @@
+"""Python face of the design rows in C (plip_rows.h) and of the choice of an instruction set (plip_simd.h)."""
+
+import numpy as np
+
+from libc.stdint cimport int64_t
+
+cdef extern from "plip_core.h" nogil:
+    enum:
+        PLIP_ERROR_LENGTH
+
+cdef extern from "plip_simd.h" nogil:
+    enum:
+        PLIP_N_SIMD
+    const char *const *PLIP_SIMD_NAMES
+    const int *PLIP_SIMD_LANES
+    bint plip_simd_is_built(int)
+    bint plip_simd_runs(int)
+    int plip_simd_find(const char *)
+
+cdef extern from "plip_rows.h" nogil:
+    ctypedef struct plip_range:
+        int begin
+        int end
+
+    ctypedef struct plip_function_set:
+        int first
+        int count
+        int cutoff
+        int max_degree
+        int basis
+        int is_gaussian
+
+    ctypedef struct plip_moments:
+        int neighbor
+        int set
+        int state
+        int own
+
+    ctypedef struct plip_power:
+        int moments
+        int state
+        int count
+        int power
+
+    ctypedef struct plip_product:
+        int target
+        int first
+        int second
+        double weight
+
+    ctypedef struct plip_group:
+        int set
+        int lowest
+        int highest
+        int state
+        int count
+        int outer
+        int own
+        int moments
+        int arms
+        plip_range contributions
+        int64_t sums
+
+    ctypedef struct plip_contribution:
+        int column
+        int place
+        double coefficient
+
+    ctypedef struct plip_center_tables:
+        plip_range moments
+        plip_range powers
+        plip_range products
+        int halves
+
+    ctypedef struct plip_component:
+        int[2] source
+        int[2] axis
+        int[3][2] lower
+        double[2] factor
+        double weight
+        double[3][2] lower_weight
+
+    ctypedef struct plip_rows_plan:
+        int n_terms
+        int n_species
+        int state_size
+        int n_halves
+        int n_cutoffs
+        int n_sets
+        int n_functions
+        int n_moments
+        int n_powers
+        int n_products
+        int n_groups
+        int n_contributions
+        int n_components
+        int n_powers_of_cosine
+        int[2] max_degree
+        const double *cutoffs
+        const plip_function_set *sets
+        const double *switches
+        const int *families
+        const double *p
+        const double *q
+        const plip_center_tables *centers
+        const plip_range *groups_of
+        const plip_moments *moments
+        const plip_power *powers
+        const plip_product *products
+        const plip_group *groups
+        const plip_contribution *contributions
+        const plip_component *components
+        const double *legendre_of_powers
+
+    ctypedef struct plip_neighbors:
+        ptrdiff_t n_atoms
+        ptrdiff_t n_pairs
+        const int *species
+        const int64_t *first
+        const int *neighbor
+        const double *vector
+        const double *distance
+
+    int plip_rows_check(const plip_rows_plan *, int, char *)
+    int plip_rows_check_neighbors(
+        const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
+    )
+    int plip_rows_values(const plip_rows_plan *, int, const plip_neighbors *, double *, double *)
+    int plip_rows_derivatives(
+        const plip_rows_plan *, int, const plip_neighbors *, const double *, ptrdiff_t, ptrdiff_t, double *,
+        ptrdiff_t, double *, ptrdiff_t
+    )
+
+# The structs of the tables as NumPy dtypes.
+cdef plip_range _range
+cdef plip_function_set _function_set
+cdef plip_moments _moments
+cdef plip_power _power
+cdef plip_product _product
+cdef plip_group _group
+cdef plip_contribution _contribution
+cdef plip_center_tables _center
+cdef plip_component _component
+RANGE = np.asarray(<plip_range[:1]>&_range).dtype
+FUNCTION_SET = np.asarray(<plip_function_set[:1]>&_function_set).dtype
+MOMENTS = np.asarray(<plip_moments[:1]>&_moments).dtype
+POWER = np.asarray(<plip_power[:1]>&_power).dtype
+PRODUCT = np.asarray(<plip_product[:1]>&_product).dtype
+GROUP = np.asarray(<plip_group[:1]>&_group).dtype
+CONTRIBUTION = np.asarray(<plip_contribution[:1]>&_contribution).dtype
+CENTER = np.asarray(<plip_center_tables[:1]>&_center).dtype
+COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
+
+
+def instruction_sets():
+    """Instruction sets, fastest first.
+
+    Returns
+    -------
+    processor, built : list of str
+        Those that this processor runs, and those that kernels are compiled for.
+    """
+    names = [PLIP_SIMD_NAMES[k].decode() for k in range(PLIP_N_SIMD)]
+    return (
+        [names[k] for k in range(PLIP_N_SIMD) if plip_simd_runs(k)],
+        [names[k] for k in range(PLIP_N_SIMD) if plip_simd_is_built(k)],
+    )
+
+
+def vector_length(instruction_set="auto"):
+    """How many numbers kernels for an instruction set take at a time.
+
+    Parameters
+    ----------
+    instruction_set : {"auto", "avx512", "avx2", "baseline"}, default="auto"
+        "auto" is the fastest one that this processor runs.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If this processor does not run it.
+    """
+    return PLIP_SIMD_LANES[_find(instruction_set)]
+
+
+cdef int _find(instruction_set) except -1:
+    cdef bytes name = instruction_set.encode()
+    cdef int simd = plip_simd_find(name)
+    if simd < 0:
+        raise ValueError(f"this machine does not have the instruction set {instruction_set!r}")
+    return simd
+
+
+cdef class Kernel:
+    """Computes the rows of structures from the tables of a plan.
+
+    Parameters
+    ----------
+    plan : plip.descriptors._plan.Plan
+        Tables, which must not change.
+    instruction_set : {"auto", "avx512", "avx2", "baseline"}, default="auto"
+        The plan must be made for its `vector_length`.
+
+    Attributes
+    ----------
+    n_terms, n_species, state_size : int
+        Those of the plan.
+    instruction_set : str
+        The one that runs.
+
+    Raises
+    ------
+    ValueError
+        If an entry leads outside of the tables, or this processor does not run the instruction set.
+    """
+
+    cdef plip_rows_plan plan
+    cdef int simd
+    cdef object tables
+
+    def __init__(self, plan, instruction_set="auto"):
+        cdef char[PLIP_ERROR_LENGTH] error
+        self.simd = _find(instruction_set)
+        self.tables = plan
+        try:
+            self._take_sizes(plan)
+        except OverflowError as problem:
+            raise ValueError(f"tables of the kernels: {problem}") from None
+        self._take_tables(plan)
+        if plip_rows_check(&self.plan, PLIP_SIMD_LANES[self.simd], error):
+            raise ValueError(f"tables of the kernels: {error.decode()}")
+
+    cdef int _take_sizes(self, plan) except -1:
+        self.plan.n_terms = plan.n_terms
+        self.plan.n_species = plan.n_species
+        self.plan.state_size = plan.state_size
+        self.plan.n_halves = plan.n_halves
+        self.plan.n_cutoffs = len(plan.cutoffs)
+        self.plan.n_sets = len(plan.sets)
+        self.plan.n_functions = len(plan.families)
+        self.plan.n_moments = len(plan.moments)
+        self.plan.n_powers = len(plan.powers)
+        self.plan.n_products = len(plan.products)
+        self.plan.n_groups = len(plan.groups)
+        self.plan.n_contributions = len(plan.contributions)
+        self.plan.n_components = len(plan.components)
+        self.plan.n_powers_of_cosine = len(plan.legendre_of_powers)
+        self.plan.max_degree[0], self.plan.max_degree[1] = plan.max_degree
+        return 0
+
+    cdef int _take_tables(self, plan) except -1:
+        n = len(plan.families)
+        species = (plan.n_species, plan.n_species)
+        cosines = (len(plan.legendre_of_powers),) * 2
+        self.plan.cutoffs = <const double *>_table(plan, "cutoffs", np.float64, None)
+        self.plan.sets = <const plip_function_set *>_table(plan, "sets", FUNCTION_SET, None)
+        self.plan.switches = <const double *>_table(plan, "switches", np.float64, (len(plan.sets), *species))
+        self.plan.families = <const int *>_table(plan, "families", np.intc, None)
+        self.plan.p = <const double *>_table(plan, "p", np.float64, (n,))
+        self.plan.q = <const double *>_table(plan, "q", np.float64, (n,))
+        self.plan.centers = <const plip_center_tables *>_table(plan, "centers", CENTER, species[:1])
+        self.plan.groups_of = <const plip_range *>_table(plan, "groups_of", RANGE, species)
+        self.plan.moments = <const plip_moments *>_table(plan, "moments", MOMENTS, None)
+        self.plan.powers = <const plip_power *>_table(plan, "powers", POWER, None)
+        self.plan.products = <const plip_product *>_table(plan, "products", PRODUCT, None)
+        self.plan.groups = <const plip_group *>_table(plan, "groups", GROUP, None)
+        self.plan.contributions = <const plip_contribution *>_table(plan, "contributions", CONTRIBUTION, None)
+        self.plan.components = <const plip_component *>_table(plan, "components", COMPONENT, None)
+        self.plan.legendre_of_powers = <const double *>_table(plan, "legendre_of_powers", np.float64, cosines)
+        return 0
+
+    @property
+    def n_terms(self):
+        return self.plan.n_terms
+
+    @property
+    def n_species(self):
+        return self.plan.n_species
+
+    @property
+    def state_size(self):
+        return self.plan.state_size
+
+    @property
+    def instruction_set(self):
+        return PLIP_SIMD_NAMES[self.simd].decode()
+
+    def values(self, neighbors, double[:, ::1] state not None, double[::1] values not None):
+        """Fill the state of every atom and add the values of the columns.
+
+        Parameters
+        ----------
+        neighbors : plip._structures._neighbors.Neighbors
+            Neighbors of all atoms, within the cutoff at least.
+        state : ndarray of float64, shape (n_atoms, state_size)
+            Overwritten: moments and coefficients of the fields.
+        values : ndarray of float64, shape (n_terms,)
+            The value of every column is added.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape, or neighbors lead outside of the atoms.
+        """
+        cdef _Near near = _Near(neighbors, self.plan.n_species)
+        cdef int status
+        self._check_arrays(near, state)
+        near.check(&self.plan, 0, near.record.n_atoms)
+        if values.shape[0] != self.plan.n_terms:
+            raise ValueError(f"values must have the shape ({self.plan.n_terms},)")
+        with nogil:
+            status = plip_rows_values(&self.plan, self.simd, &near.record, &state[0, 0], &values[0])
+        if status:
+            raise MemoryError("not enough memory for the neighbors of one atom")
+
+    def derivatives(
+        self,
+        neighbors,
+        const double[:, ::1] state not None,
+        ptrdiff_t first_atom,
+        double[:, :] force_rows not None,
+        double[:, :] virial_rows,
+    ):
+        """Derivatives of the columns with respect to some atoms and, on request, to the strain.
+
+        Parameters
+        ----------
+        neighbors : plip._structures._neighbors.Neighbors
+            Neighbors of all atoms.
+        state : ndarray of float64, shape (n_atoms, state_size)
+            From `values`.
+        first_atom : int
+            The first atom whose rows are made.
+        force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
+            Overwritten in the first n_terms columns: -dX_n/dr of the atoms from `first_atom` on, x y z each.
+        virial_rows : ndarray of float64, shape (6, at least n_terms), or None
+            dX_n/d(strain) in the order xx yy zz yz xz xy; the share of these atoms is added.
+
+        Raises
+        ------
+        ValueError
+            If an array has another shape, or neighbors lead outside of the atoms.
+        """
+        cdef _Near near = _Near(neighbors, self.plan.n_species)
+        cdef ptrdiff_t end, force_stride, virial_stride = 0
+        cdef double *virials = NULL
+        cdef int status
+        self._check_arrays(near, state)
+        if not 0 <= first_atom <= near.record.n_atoms:
+            raise ValueError(f"there is no atom {first_atom}")
+        end = first_atom + force_rows.shape[0] // 3
+        near.check(&self.plan, first_atom, end)
+        force_stride = self._stride(force_rows, 3 * (end - first_atom), "force_rows")
+        if virial_rows is not None:
+            virial_stride = self._stride(virial_rows, 6, "virial_rows")
+            virials = &virial_rows[0, 0]
+        if first_atom == end:
+            return
+        with nogil:
+            status = plip_rows_derivatives(
+                &self.plan, self.simd, &near.record, &state[0, 0], first_atom, end, &force_rows[0, 0],
+                force_stride, virials, virial_stride,
+            )
+        if status:
+            raise MemoryError("not enough memory for the neighbors of one atom")
+
+    cdef int _check_arrays(self, _Near near, const double[:, ::1] state) except -1:
+        cdef ptrdiff_t n_atoms = near.record.n_atoms
+        if n_atoms < 1 or state.shape[0] != n_atoms or state.shape[1] != self.plan.state_size:
+            raise ValueError(f"state must have the shape ({n_atoms}, {self.plan.state_size})")
+        return 0
+
+    cdef ptrdiff_t _stride(self, const double[:, :] rows, ptrdiff_t n_rows, name) except -1:
+        """Numbers from one row to the next."""
+        cdef ptrdiff_t size = sizeof(double)
+        if (
+            rows.shape[0] != n_rows or rows.shape[1] < self.plan.n_terms
+            or rows.strides[1] != size or rows.strides[0] < 0 or rows.strides[0] % size
+        ):
+            raise ValueError(
+                f"{name} must have {n_rows} rows of at least {self.plan.n_terms} numbers side by side"
+            )
+        return rows.strides[0] // size
+
+
+cdef const void *_table(plan, name, dtype, shape) except? NULL:
+    """Where a table of a plan begins; a shape of None is any length."""
+    array = getattr(plan, name)
+    if (
+        not isinstance(array, np.ndarray) or array.dtype != dtype
+        or not array.flags.c_contiguous or not array.flags.aligned
+    ):
+        raise ValueError(f"tables of the kernels: {name} must be a contiguous array of {np.dtype(dtype)}")
+    if array.shape != (shape or (len(array),)):
+        raise ValueError(f"tables of the kernels: {name} has the shape {array.shape}")
+    return <const void *><size_t>array.ctypes.data
+
+
+cdef class _Near:
+    """The record of neighbors in C, and the memory that it points to."""
+
+    cdef plip_neighbors record
+    cdef const int[::1] species, neighbor
+    cdef const int64_t[::1] first
+    cdef const double[:, ::1] vector
+    cdef const double[::1] distance
+
+    def __cinit__(self, neighbors, int n_species):
+        self.species = neighbors.species_a
+        self.first = neighbors.first_as
+        self.neighbor = neighbors.neighbor_p
+        self.vector = neighbors.vector_pc
+        self.distance = neighbors.distance_p
+        self.record.n_atoms = self.species.shape[0]
+        self.record.n_pairs = self.neighbor.shape[0]
+        if (
+            self.first.shape[0] != self.record.n_atoms * n_species + 1
+            or self.vector.shape[0] != self.record.n_pairs or self.vector.shape[1] != 3
+            or self.distance.shape[0] != self.record.n_pairs
+        ):
+            raise ValueError("the arrays of the neighbors do not have the shapes of each other")
+        self.record.first = &self.first[0]
+        if self.record.n_atoms:
+            self.record.species = &self.species[0]
+        if self.record.n_pairs:
+            self.record.neighbor = &self.neighbor[0]
+            self.record.vector = &self.vector[0, 0]
+            self.record.distance = &self.distance[0]
+
+    cdef int check(self, const plip_rows_plan *plan, ptrdiff_t begin, ptrdiff_t end) except -1:
+        cdef char[PLIP_ERROR_LENGTH] error
+        if plip_rows_check_neighbors(plan, &self.record, begin, end, error):
+            raise ValueError(f"neighbors: {error.decode()}")
+        return 0

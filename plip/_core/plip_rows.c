@@ -1,0 +1,304 @@
+/* Design rows: working memory and entry points. plip_rows_check.c checks the tables, plip_rows_kernel.h computes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plip_core.h"
+#include "plip_rows_plan.h"
+#include "plip_simd.h"
+
+/* Components of the rows: forces, and the six of the virial after them. */
+enum { OF_FORCES = 3, OF_VIRIALS = 9 };
+
+/* Which component of a force times which of a distance vector makes each component xx yy zz yz xz xy of a virial. */
+static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2, 2, 2, 1};
+
+/* The neighbors of one species of one atom, and what is computed of them. Neighbors are ordered by cutoff, so that
+ * those of each function set come first. */
+typedef struct {
+    ptrdiff_t capacity;
+    ptrdiff_t stride;   /* of the arrays with one row per component */
+    ptrdiff_t *pair;    /* [neighbor] */
+    int *neighbor;      /* [neighbor] its atom */
+    ptrdiff_t *within;  /* [cutoff] number of neighbors */
+    double *distance;
+    double *direction; /* [x][neighbor] unit vectors, and a row of ones */
+    double *component; /* [component of the angular bases][neighbor] */
+    double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
+    double *cut;       /* [cutoff][2] cutoff function and its derivative */
+    double *by_pair;   /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
+    double *scratch;
+    double *sums; /* [x][degree][field][function] */
+} bucket;
+
+/* The pairs of one atom with its neighbors of one species, and the fields of one degree that act along them. The
+ * coefficients S of a field are those of the neighbor as a center plus `parity` times those of the atom itself as a
+ * center; either may be left out. */
+typedef struct {
+    int degree, n_components, with_virial;
+    ptrdiff_t width;
+    const double *of_atoms; /* S of the first atom, to be taken of the neighbors, or NULL */
+    ptrdiff_t state_size;   /* from one atom to the next */
+    const double *of_atom;  /* S of the atom itself, or NULL */
+    double parity;
+    ptrdiff_t n_neighbors;
+    const int *neighbor;
+    const double *distance, *direction, *component;
+    ptrdiff_t stride;                 /* from one component of directions and of the angular basis to the next */
+    const plip_component *components; /* of the degree */
+    double *gradient;                 /* [component][x][neighbor] gradient of a component over its degree */
+    const double *own;                /* [neighbor][own_stride] the neighbor's own share in p, or NULL */
+    ptrdiff_t own_stride;
+    double n_own; /* how many times to subtract it */
+} pair_fields;
+
+/* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
+#define LINE 64
+
+static double *new_numbers(ptrdiff_t count)
+{
+    char *memory;
+    void **start;
+
+    if (count < 0 || count > PTRDIFF_MAX / 16)
+        return NULL;
+    memory = malloc(sizeof(void *) + LINE + (size_t)count * sizeof(double));
+    if (!memory)
+        return NULL;
+    start = (void **)(((uintptr_t)memory + sizeof(void *) + LINE - 1) / LINE * LINE);
+    start[-1] = memory;
+    return (double *)start;
+}
+
+static void free_numbers(double *numbers)
+{
+    if (numbers)
+        free(((void **)numbers)[-1]);
+}
+
+static void free_bucket(bucket *b)
+{
+    free(b->pair);
+    free(b->neighbor);
+    free(b->within);
+    free_numbers(b->distance);
+    free_numbers(b->direction);
+    free_numbers(b->component);
+    free_numbers(b->radial);
+    free_numbers(b->cut);
+    free_numbers(b->by_pair);
+    free_numbers(b->scratch);
+    free_numbers(b->sums);
+}
+
+/* Sizes of working memory that follow from all groups. */
+typedef struct {
+    ptrdiff_t widest_field, most_components, most_sums;
+} group_extremes;
+
+static group_extremes extremes_of_groups(const plip_rows_plan *plan, int lanes)
+{
+    group_extremes most = {0, 0, 0};
+    int g;
+
+    for (g = 0; g < plan->n_groups; g++) {
+        const group_shape shape = shape_of_group(plan, plan->groups + g, lanes);
+        const int basis = shape.set->basis, degree = plan->groups[g].highest;
+        const ptrdiff_t components = components_of(basis, degree), sums = shape.n_degrees * shape.length;
+        if (shape.width > most.widest_field)
+            most.widest_field = shape.width;
+        if (components > most.most_components)
+            most.most_components = components;
+        if (sums > most.most_sums)
+            most.most_sums = sums;
+    }
+    return most;
+}
+
+/* Memory for the largest bucket, for n_outputs components of the rows (0 for values alone). */
+static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_outputs)
+{
+    const group_extremes most = extremes_of_groups(plan, lanes);
+    ptrdiff_t k, scratch;
+
+    b->capacity = 1;
+    for (k = 0; k < near->n_atoms * plan->n_species; k++)
+        if (near->first[k + 1] - near->first[k] > b->capacity)
+            b->capacity = near->first[k + 1] - near->first[k];
+    /* An odd number of cache lines, so that components do not compete for the same part of the cache. */
+    b->stride = ((b->capacity + 7) / 8 | 1) * 8;
+    scratch = 3 * b->stride > most.widest_field ? 3 * b->stride : most.widest_field;
+
+    b->pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
+    b->neighbor = malloc((size_t)b->capacity * sizeof(int));
+    b->within = malloc((size_t)plan->n_cutoffs * sizeof(ptrdiff_t));
+    b->distance = new_numbers(b->capacity);
+    b->direction = new_numbers(4 * b->stride);
+    b->component = new_numbers(plan->n_components * b->stride);
+    b->radial = new_numbers(2 * b->capacity * plan->n_functions);
+    b->cut = new_numbers(2 * plan->n_cutoffs);
+    b->by_pair = new_numbers(2 * b->capacity * n_outputs * most.widest_field);
+    b->scratch = new_numbers(most.most_components * scratch);
+    b->sums = new_numbers(n_outputs * most.most_sums);
+    if (!b->pair || !b->neighbor || !b->within || !b->distance || !b->direction || !b->component || !b->radial ||
+        !b->cut || !b->by_pair || !b->scratch || !b->sums) {
+        free_bucket(b);
+        return -1;
+    }
+    /* What stands beyond the last neighbor is read with it, and must be a number. */
+    memset(b->direction, 0, (size_t)(3 * b->stride) * sizeof(double));
+    for (k = 0; k < b->stride; k++)
+        b->direction[3 * b->stride + k] = 1.0;
+    return 0;
+}
+
+/* What the kernels of one call share. */
+typedef struct {
+    const plip_rows_plan *plan;
+    const plip_neighbors *near;
+    bucket bucket;
+    /* of values */
+    double *group_sums, *own_sums;
+    /* of derivatives */
+    const double *state;
+    int n_outputs;
+    double *force_rows, *virial_rows;
+    ptrdiff_t force_stride, virial_stride;
+} rows_call;
+
+static void radial_function(int code, double p, double q, double r, double *value, double *derivative)
+{
+    double x, decay, u;
+    value[0] = 0.0;
+    derivative[0] = 0.0;
+    if (code == 0) {
+        value[0] = exp(-p * (r - q) * (r - q));
+        derivative[0] = -2.0 * p * (r - q) * value[0];
+    } else if (code == 1) {
+        decay = exp(-q * r);
+        value[0] = pow(r, p) * decay;
+        derivative[0] = (p * pow(r, p - 1.0) - q * pow(r, p)) * decay;
+    } else if (code == 2) {
+        decay = exp(-q * r * r);
+        value[0] = pow(r, p) * decay;
+        derivative[0] = (p * pow(r, p - 1.0) - 2.0 * q * pow(r, p + 1.0)) * decay;
+    } else if (code == 3) {
+        if (r > q) {
+            value[0] = exp(p / (r - q));
+            derivative[0] = -p * exp(p / (r - q) - 2.0 * log(r - q));
+        }
+    } else if (code == 4) {
+        value[0] = pow(r, p);
+        derivative[0] = p * pow(r, p - 1.0);
+    } else if (code == 5) {
+        x = r - p;
+        value[0] = 1.0 / (pow(x, q) + 1.0);
+        derivative[0] = -q * pow(x, q - 1.0) * value[0] * value[0];
+    } else if (code == 6) {
+        if (r > p) {
+            u = log((r - p) / q);
+            value[0] = exp(-u * u);
+            derivative[0] = -2.0 * u * exp(-u * u - log(r - p));
+        }
+    } else if (code == 7) {
+        x = (p / r) * (p / r) * (p / r);
+        x = x * x;
+        value[0] = 4.0 * (x * x - x);
+        derivative[0] = -24.0 * (2.0 * x * x - x) / r;
+    }
+}
+
+static double integer_power(double x, int power)
+{
+    double result = 1.0;
+    int k;
+    for (k = 0; k < power; k++)
+        result *= x;
+    return result;
+}
+
+/* Cutoff function and its derivative. (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff. */
+static void cutoff_function(double cutoff, double r, double *result)
+{
+    const double pi = 3.14159265358979323846, z = 0.5 * pi * (1.0 - r / cutoff);
+    result[0] = sin(z) * sin(z);
+    result[1] = -pi / cutoff * sin(z) * cos(z);
+}
+
+/* Times 6u^5 - 15u^4 + 10u^3 between 0.95 and 1.05 times the shortest distance. */
+static void apply_switch(double shortest, double r, double *cut, double *d_cut)
+{
+    const double low = 0.95 * shortest, high = 1.05 * shortest, u = fmin(fmax((r - low) / (high - low), 0.0), 1.0);
+    const double value = u * u * u * (6.0 * u * u - 15.0 * u + 10.0);
+    const double derivative = 30.0 * u * u * (u - 1.0) * (u - 1.0) / (high - low);
+    *d_cut = *d_cut * value + *cut * derivative;
+    *cut *= value;
+}
+
+#define PLIP_KERNEL "plip_rows_kernel.h"
+#include "plip_variants.h"
+
+typedef void values_function(rows_call *, double *state, double *values);
+typedef void derivatives_function(rows_call *, ptrdiff_t begin, ptrdiff_t end);
+static values_function *const VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
+static derivatives_function *const DERIVATIVES[PLIP_N_SIMD] = PLIP_VARIANTS(derivatives);
+
+/* Numbers of the sums of all groups, and of the sums over neighbors of g_a g_b. */
+static void count_sums(const plip_rows_plan *plan, int lanes, ptrdiff_t *n_group_sums, ptrdiff_t *n_own_sums)
+{
+    int g, m;
+
+    *n_group_sums = *n_own_sums = 0;
+    for (g = 0; g < plan->n_groups; g++) {
+        const group_shape shape = shape_of_group(plan, plan->groups + g, lanes);
+        *n_group_sums += shape.n_degrees * shape.length;
+    }
+    for (m = 0; m < plan->n_moments; m++) {
+        const ptrdiff_t width = padded(plan->sets[plan->moments[m].set].count, lanes);
+        if (plan->moments[m].own >= 0)
+            *n_own_sums += width * width;
+    }
+}
+
+int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *state, double *values)
+{
+    const int lanes = PLIP_SIMD_LANES[simd];
+    rows_call call = {.plan = plan, .near = near};
+    ptrdiff_t n_group_sums, n_own_sums;
+    int status = -1;
+
+    count_sums(plan, lanes, &n_group_sums, &n_own_sums);
+    if (new_bucket(&call.bucket, plan, lanes, near, 0))
+        return -1;
+    call.group_sums = new_numbers(n_group_sums);
+    call.own_sums = new_numbers(n_own_sums);
+    if (call.group_sums && call.own_sums) {
+        memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
+        memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
+        VALUES[simd](&call, state, values);
+        status = 0;
+    }
+    free_numbers(call.group_sums);
+    free_numbers(call.own_sums);
+    free_bucket(&call.bucket);
+    return status;
+}
+
+int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *state,
+                          ptrdiff_t begin, ptrdiff_t end, double *force_rows, ptrdiff_t force_stride,
+                          double *virial_rows, ptrdiff_t virial_stride)
+{
+    rows_call call = {.plan = plan, .near = near};
+
+    call.state = state;
+    call.n_outputs = virial_rows ? OF_VIRIALS : OF_FORCES;
+    call.force_rows = force_rows;
+    call.force_stride = force_stride;
+    call.virial_rows = virial_rows;
+    call.virial_stride = virial_stride;
+    if (new_bucket(&call.bucket, plan, PLIP_SIMD_LANES[simd], near, call.n_outputs))
+        return -1;
+    DERIVATIVES[simd](&call, begin, end);
+    free_bucket(&call.bucket);
+    return 0;
+}

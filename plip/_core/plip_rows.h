@@ -1,0 +1,132 @@
+/* Design rows in plain C: the moments of all neighbourhoods of a structure, the values of its columns, and their
+ * derivatives. The equations are explained in plip/descriptors/_plan.py, which makes the tables of this file.
+ *
+ * Index names: n atom whose rows are made, i center or neighbor, s and t species, a function, b field, x Cartesian
+ * component.
+ */
+#ifndef PLIP_ROWS_H
+#define PLIP_ROWS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The two angular bases. Components of the harmonics follow those of the monomials. */
+enum { PLIP_MONOMIALS, PLIP_HARMONICS, PLIP_N_BASES };
+
+/* Entries begin to end of another table. */
+typedef struct {
+    int begin, end;
+} plip_range;
+
+/* Radial functions that share a cutoff. `first` is their place among all functions, padded to whole vectors. */
+typedef struct {
+    int first, count;
+    int cutoff;      /* which one */
+    int max_degree;  /* of their moments */
+    int basis;
+    int is_gaussian; /* 1: all of them are Gaussians */
+} plip_function_set;
+
+/* Moments of a function set, over the neighbors of one species. */
+typedef struct {
+    int neighbor, set;
+    int state; /* their place in the state of the center */
+    int own;   /* place of the sum over neighbors of g_a g_b; -1: not needed */
+} plip_moments;
+
+/* Fields m M^(m - 1) of an N-body interaction: `count` numbers of the state from as many moments. */
+typedef struct {
+    int moments, state, count, power;
+} plip_power;
+
+/* state[target] += weight state[first] state[second] */
+typedef struct {
+    int target, first, second;
+    double weight;
+} plip_product;
+
+/* Fields of one arm: what multiplies its radial functions. */
+typedef struct {
+    int set;
+    int lowest, highest; /* degrees; several degrees are those of powers of the cosine */
+    int state;           /* place of the coefficients of the fields in the state of the center */
+    int count;           /* fields of each degree */
+    int outer;           /* 1: every field with every function; 0: field b with function b */
+    int own;             /* as in plip_moments: the fields contain the neighbor itself, to be taken out */
+    int moments;         /* place of the moments of the functions, from the lowest degree on */
+    int arms;            /* of the interaction */
+    plip_range contributions;
+    int64_t sums; /* place of its sums among those of all groups */
+} plip_group;
+
+/* What a sum of a group contributes to a column. */
+typedef struct {
+    int column, place;
+    double coefficient;
+} plip_contribution;
+
+/* The tables of a center of one species. */
+typedef struct {
+    plip_range moments, powers, products;
+    int halves; /* place of the fields of the two-body interaction, which are 1/2 */
+} plip_center_tables;
+
+/* A component of an angular basis at the unit vector u, with u_3 = 1, is the sum over k of factor[k] u[axis[k]]
+ * component[source[k]]; its gradient along x over its degree, times its weight in contractions, is the sum over k of
+ * lower_weight[x][k] component[lower[x][k]]. */
+typedef struct {
+    int source[2], axis[2], lower[3][2];
+    double factor[2], weight, lower_weight[3][2];
+} plip_component;
+
+typedef struct {
+    int n_terms, n_species, state_size, n_halves;
+    int n_cutoffs, n_sets, n_functions, n_moments, n_powers, n_products, n_groups, n_contributions, n_components;
+    int n_powers_of_cosine;
+    int max_degree[PLIP_N_BASES];     /* -1: none */
+    const double *cutoffs;            /* ascending */
+    const plip_function_set *sets;
+    const double *switches;           /* (n_sets, n_species, n_species): shortest distances, 0 for no switch */
+    const int *families;              /* (n_functions,), and their parameters, apart for loads of whole vectors */
+    const double *p, *q;
+    const plip_center_tables *centers; /* (n_species,) */
+    const plip_range *groups_of;      /* (n_species, n_species): by center and neighbor */
+    const plip_moments *moments;
+    const plip_power *powers;
+    const plip_product *products;
+    const plip_group *groups;
+    const plip_contribution *contributions;
+    const plip_component *components;
+    const double *legendre_of_powers; /* (n_powers_of_cosine, n_powers_of_cosine): cos^l in Legendre polynomials */
+} plip_rows_plan;
+
+/* Neighbors of every atom, by species; plip._structures._neighbors.Neighbors. */
+typedef struct {
+    ptrdiff_t n_atoms, n_pairs;
+    const int *species;     /* (n_atoms,) */
+    const int64_t *first;   /* (n_atoms * n_species + 1,) */
+    const int *neighbor;    /* (n_pairs,) */
+    const double *vector;   /* (n_pairs, 3) */
+    const double *distance; /* (n_pairs,) */
+} plip_neighbors;
+
+/* Whether no entry of the tables leads outside of a table, an array or what a kernel can do: 0, or -1 with the
+ * reason in `error` (PLIP_ERROR_LENGTH characters). `lanes` is what functions and fields are padded to. Numbers of
+ * entries are not checked. */
+int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error);
+/* The same for the neighbors of the atoms [begin, end). */
+int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
+                              char *error);
+
+/* Overwrites the state of every atom, (n_atoms, state_size), and adds the values of all columns, (n_terms,). `simd`
+ * must run here. 0, or -1 if memory ran out. */
+int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *state, double *values);
+
+/* Rows of the atoms [begin, end) from the state of all: force_rows (3 (end - begin), stride) is overwritten with
+ * -dX/dr; to virial_rows (6, stride), which may be NULL, their share of dX/d(strain) is added in the order
+ * xx yy zz yz xz xy. 0, or -1 if memory ran out. */
+int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *state,
+                          ptrdiff_t begin, ptrdiff_t end, double *force_rows, ptrdiff_t force_stride,
+                          double *virial_rows, ptrdiff_t virial_stride);
+
+#endif

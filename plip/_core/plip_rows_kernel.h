@@ -1,0 +1,459 @@
+/* Values and derivatives of the columns of one structure; compiled by plip_variants.h for plip_rows.c. */
+
+#if LANES > 1
+/* Blocks of functions may begin anywhere. */
+typedef double NAME(vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef long long NAME(integers) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+#else
+typedef double NAME(vector);
+#endif
+#define VECTOR NAME(vector)
+#define LOAD(p) (*(const VECTOR *)(p))
+#define STORE(p, v) (*(VECTOR *)(p) = (v))
+
+#include "plip_rows_fields.h"
+#include "plip_rows_product.h"
+
+/* ------------------------------------------------------------------ neighbors of one species */
+
+/* The pairs [begin, end) by cutoff. */
+static void NAME(sort_pairs)(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    double lower = 0.0;
+    ptrdiff_t p, count = 0;
+    int c;
+
+    for (c = 0; c < plan->n_cutoffs; c++) {
+        const double upper = plan->cutoffs[c];
+        for (p = begin; p < end; p++)
+            if (lower <= call->near->distance[p] && call->near->distance[p] < upper) {
+                b->pair[count] = p;
+                b->neighbor[count] = call->near->neighbor[p];
+                count++;
+            }
+        b->within[c] = count;
+        lower = upper;
+    }
+}
+
+/* Distances, and unit vectors times `sign`. */
+static void NAME(find_directions)(const rows_call *call, double sign)
+{
+    const bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1];
+    ptrdiff_t k;
+    int x;
+
+    for (k = 0; k < count; k++) {
+        const double r = call->near->distance[b->pair[k]], scale = sign / r;
+        b->distance[k] = r;
+        for (x = 0; x < 3; x++)
+            b->direction[x * b->stride + k] = scale * call->near->vector[3 * b->pair[k] + x];
+    }
+}
+
+/* Components of an angular basis below a degree. All neighbors of a component stand side by side. */
+static void NAME(find_components)(const rows_call *call, int basis, int degree)
+{
+    const bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
+    const int begin = first_component(call->plan, basis, 0), end = first_component(call->plan, basis, degree);
+    const VECTOR one = (VECTOR){0} + 1.0;
+    ptrdiff_t k;
+    int a;
+
+    if (begin < end)
+        for (k = 0; k < count; k += LANES)
+            STORE(b->component + begin * stride + k, one);
+    for (a = begin + 1; a < end; a++) {
+        const plip_component *of = call->plan->components + a;
+        const double first = of->factor[0], second = of->factor[1];
+        const double *u = b->direction + of->axis[0] * stride, *v = b->direction + of->axis[1] * stride;
+        const double *c = b->component + of->source[0] * stride, *d = b->component + of->source[1] * stride;
+        for (k = 0; k < count; k += LANES)
+            STORE(b->component + a * stride + k,
+                  first * LOAD(u + k) * LOAD(c + k) + second * LOAD(v + k) * LOAD(d + k));
+    }
+}
+
+/* exp(x) for x <= 0: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13, whose remainder r^14/14! is
+ * below 5e-18; zero below -708, where exp leaves the normal numbers. */
+static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
+{
+#if LANES > 1
+    typedef NAME(integers) integers;
+    const integers vanishes = x < (VECTOR){0} - 708.0;
+    const VECTOR y = (VECTOR)((vanishes & (integers)((VECTOR){0} - 708.0)) | (~vanishes & (integers)x));
+    const double shift = 0x1.8p52;
+    const VECTOR shifted = y * 1.4426950408889634 + shift, k = shifted - shift;
+    const VECTOR r = y - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
+    VECTOR e = (VECTOR){0} + 1.0 / 6227020800.0;
+    e = e * r + 1.0 / 479001600.0;
+    e = e * r + 1.0 / 39916800.0;
+    e = e * r + 1.0 / 3628800.0;
+    e = e * r + 1.0 / 362880.0;
+    e = e * r + 1.0 / 40320.0;
+    e = e * r + 1.0 / 5040.0;
+    e = e * r + 1.0 / 720.0;
+    e = e * r + 1.0 / 120.0;
+    e = e * r + 1.0 / 24.0;
+    e = e * r + 1.0 / 6.0;
+    e = e * r + 0.5;
+    e = e * r + 1.0;
+    e = e * r + 1.0;
+    return (VECTOR)(((integers)e + ((integers)shifted << 52)) & ~vanishes);
+#else
+    return exp(x);
+#endif
+}
+
+/* Gaussians times the cutoff function at one distance. */
+static FORCE_INLINE void NAME(find_gaussians)(ptrdiff_t width, const double *p, const double *q, double r, double cut,
+                                              double d_cut, double *value, double *derivative)
+{
+    ptrdiff_t a;
+
+    for (a = 0; a < width; a += LANES) {
+        const VECTOR x = r - LOAD(q + a), px = LOAD(p + a) * x, phi = NAME(exp_of_negative)(-(px * x));
+        STORE(value + a, phi * cut);
+        STORE(derivative + a, phi * (d_cut - (px + px) * cut));
+    }
+}
+
+/* The functions of one set at one distance, times a factor and its derivative. */
+static void NAME(find_functions)(const plip_rows_plan *plan, const plip_function_set *set, double r, double cut,
+                                 double d_cut, double *value, double *derivative)
+{
+    const int *family = plan->families + set->first;
+    const double *p = plan->p + set->first, *q = plan->q + set->first;
+    const ptrdiff_t width = padded(set->count, LANES);
+    ptrdiff_t a;
+
+    if (set->is_gaussian)
+        NAME(find_gaussians)(width, p, q, r, cut, d_cut, value, derivative);
+    else
+        for (a = 0; a < set->count; a++) {
+            double phi, d_phi;
+            radial_function(family[a], p[a], q[a], r, &phi, &d_phi);
+            value[a] = phi * cut;
+            derivative[a] = d_phi * cut + phi * d_cut;
+        }
+    for (a = set->count; a < width; a++)
+        value[a] = derivative[a] = 0.0;
+}
+
+/* The functions of all sets, for all neighbors: one of the pair is of species s, the other of species t. */
+static void NAME(find_radial)(const rows_call *call, int s, int t)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[plan->n_cutoffs - 1];
+    ptrdiff_t k;
+    int c, f;
+
+    for (k = 0; k < count; k++) {
+        const double r = b->distance[k];
+        for (c = 0; c < plan->n_cutoffs; c++)
+            cutoff_function(plan->cutoffs[c], r, b->cut + 2 * c);
+        for (f = 0; f < plan->n_sets; f++) {
+            const plip_function_set *set = plan->sets + f;
+            const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
+            const double shortest = plan->switches[(f * plan->n_species + s) * plan->n_species + t];
+            double *derivative = b->radial + 2 * b->capacity * set->first + k * width;
+            double cut = b->cut[2 * set->cutoff], d_cut = b->cut[2 * set->cutoff + 1];
+            if (k >= m)
+                continue;
+            if (shortest > 0.0)
+                apply_switch(shortest, r, &cut, &d_cut);
+            NAME(find_functions)(plan, set, r, cut, d_cut, derivative + m * width, derivative);
+        }
+    }
+}
+
+/* All of the pairs [begin, end) between an atom of species s and neighbors of species t: directions are from or, with
+ * sign -1, to the atom. Gradients need no components of the highest degree. */
+static void NAME(fill_bucket)(const rows_call *call, int s, int t, double sign, int for_gradients, ptrdiff_t begin,
+                              ptrdiff_t end)
+{
+    int basis;
+
+    NAME(sort_pairs)(call, begin, end);
+    NAME(find_directions)(call, sign);
+    for (basis = 0; basis < PLIP_N_BASES; basis++) {
+        const int degree = call->plan->max_degree[basis];
+        if (degree >= 0)
+            NAME(find_components)(call, basis, for_gradients ? degree : degree + 1);
+    }
+    NAME(find_radial)(call, s, t);
+}
+
+/* ------------------------------------------------------------------ values */
+
+/* Moments of all function sets over the neighbors of species t of an atom of species s. */
+static void NAME(find_moments)(const rows_call *call, int s, int t, double *state)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const plip_range range = plan->centers[s].moments;
+    int e;
+
+    for (e = range.begin; e < range.end; e++) {
+        const plip_moments *moments = plan->moments + e;
+        const plip_function_set *set = plan->sets + moments->set;
+        const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
+        const double *value = b->radial + 2 * b->capacity * set->first + m * width;
+        if (moments->neighbor != t)
+            continue;
+        NAME(product)(components_below(set->basis, set->max_degree + 1), width, m,
+                      b->component + first_component(plan, set->basis, 0) * b->stride, 1, b->stride, value, width,
+                      state + moments->state, width);
+        if (moments->own >= 0)
+            NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
+    }
+}
+
+/* Coefficients of the fields, from the moments. */
+static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *state)
+{
+    const plip_center_tables *center = plan->centers + s;
+    int e, k;
+
+    for (k = 0; k < plan->n_halves; k++)
+        state[center->halves + k] = 0.5;
+    for (e = center->powers.begin; e < center->powers.end; e++) {
+        const plip_power *power = plan->powers + e;
+        for (k = 0; k < power->count; k++)
+            state[power->state + k] =
+                power->power * integer_power(state[power->moments + k], power->power - 1);
+    }
+    for (e = center->products.begin; e < center->products.end; e++) {
+        const plip_product *product = plan->products + e;
+        state[product->target] += product->weight * state[product->first] * state[product->second];
+    }
+}
+
+/* Adds the contractions of the fields of one group with the moments of one atom. */
+static void NAME(add_contractions)(const rows_call *call, const plip_group *group, const double *state)
+{
+    const plip_rows_plan *plan = call->plan;
+    const group_shape shape = shape_of_group(plan, group, LANES);
+    const ptrdiff_t width = shape.width, n_functions = shape.n_functions;
+    const double *moments = state + group->moments, *fields = state + group->state;
+    double *sums = call->group_sums + group->sums, *weighted = call->bucket.scratch;
+    int degree, k;
+    ptrdiff_t b;
+
+    for (degree = group->lowest; degree <= group->highest; degree++, sums += shape.length) {
+        const int n_components = components_of(shape.set->basis, degree);
+        const plip_component *components = plan->components + first_component(plan, shape.set->basis, degree);
+        for (k = 0; k < n_components; k++)
+            for (b = 0; b < width; b++) {
+                const double coefficient = components[k].weight * fields[k * width + b];
+                if (group->outer)
+                    weighted[k * width + b] = coefficient;
+                else
+                    sums[b] += coefficient * moments[k * n_functions + b];
+            }
+        if (group->outer)
+            NAME(add_product)(width, n_functions, n_components, weighted, width, 1, moments, n_functions, sums,
+                              n_functions);
+        fields += n_components * width;
+        moments += n_components * n_functions;
+    }
+}
+
+/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k] sums[k], the
+ * first `count` of `length` numbers each. */
+static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees, ptrdiff_t count, ptrdiff_t length,
+                                      double *sums)
+{
+    ptrdiff_t b;
+    int l, k;
+
+    for (l = n_degrees - 1; l > 1; l--) {
+        const double *table = plan->legendre_of_powers + l * plan->n_powers_of_cosine;
+        for (b = 0; b < count; b += LANES) {
+            VECTOR sum = {0};
+            for (k = l; k >= 0; k -= 2)
+                sum += table[k] * LOAD(sums + k * length + b);
+            STORE(sums + l * length + b, sum);
+        }
+    }
+}
+
+/* Values of columns from the sums of one group over all atoms. A column is homogeneous in its arms, so that its value
+ * follows from any one of its derivatives. */
+static void NAME(add_values)(const rows_call *call, const plip_group *group, double *values)
+{
+    const plip_rows_plan *plan = call->plan;
+    const group_shape shape = shape_of_group(plan, group, LANES);
+    /* Sums over neighbors of g_a g_b stand in a square, those of a = b on its diagonal. */
+    const ptrdiff_t own_step = group->outer ? 1 : shape.n_functions + 1;
+    double *sums = call->group_sums + group->sums;
+    int e;
+
+    NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, shape.length, sums);
+    for (e = group->contributions.begin; e < group->contributions.end; e++) {
+        const plip_contribution *to = plan->contributions + e;
+        const double own = group->own < 0 ? 0.0 : call->own_sums[group->own + to->place % shape.length * own_step];
+        values[to->column] += to->coefficient / group->arms * (sums[to->place] - own);
+    }
+}
+
+static void NAME(values)(rows_call *call, double *all_states, double *values)
+{
+    const plip_rows_plan *plan = call->plan;
+    const int n_species = plan->n_species;
+    ptrdiff_t i;
+    int t, g;
+
+    for (i = 0; i < call->near->n_atoms; i++) {
+        const int s = call->near->species[i];
+        double *state = all_states + i * plan->state_size;
+        if (plan->centers[s].products.begin < plan->centers[s].products.end)
+            memset(state, 0, (size_t)plan->state_size * sizeof(double));
+        for (t = 0; t < n_species; t++) {
+            const int64_t *first = call->near->first + i * n_species + t;
+            NAME(fill_bucket)(call, s, t, 1.0, 0, first[0], first[1]);
+            NAME(find_moments)(call, s, t, state);
+        }
+        NAME(find_coefficients)(plan, s, state);
+        for (t = 0; t < n_species; t++) {
+            const plip_range groups = plan->groups_of[s * n_species + t];
+            for (g = groups.begin; g < groups.end; g++)
+                NAME(add_contractions)(call, plan->groups + g, state);
+        }
+    }
+    for (g = 0; g < plan->n_groups; g++)
+        NAME(add_values)(call, plan->groups + g, values);
+}
+
+/* ------------------------------------------------------------------ derivatives */
+
+/* Adds sums to three rows: rows[x][column] += factor coefficient sums[x step + place]. */
+static void NAME(add_to_columns)(const plip_rows_plan *plan, plip_range range, double factor, const double *sums,
+                                 ptrdiff_t step, double *rows, ptrdiff_t stride)
+{
+    int e;
+
+    for (e = range.begin; e < range.end; e++) {
+        const plip_contribution *to = plan->contributions + e;
+        const double weight = factor * to->coefficient;
+        const double *from = sums + to->place;
+        double *row = rows + to->column;
+        row[0] += weight * from[0];
+        row[stride] += weight * from[step];
+        row[2 * stride] += weight * from[2 * step];
+    }
+}
+
+/* The sums of one group over the pairs of a bucket, for the components of forces and virials. Fills in what `pairs`
+ * does not have yet. */
+static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group, const group_shape *shape,
+                                 pair_fields *pairs)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const ptrdiff_t m = pairs->n_neighbors, width = shape->width, n_functions = shape->n_functions;
+    const ptrdiff_t step = shape->n_degrees * shape->length;
+    const double *derivative = b->radial + 2 * b->capacity * shape->set->first, *value = derivative + m * n_functions;
+    double *by_derivative = b->by_pair, *by_value = by_derivative + m * call->n_outputs * width, *sums = b->sums;
+    int degree, x;
+
+    pairs->own = group->own >= 0 ? value : NULL;
+    pairs->own_stride = n_functions;
+    for (degree = group->lowest; degree <= group->highest; degree++, sums += shape->length) {
+        pairs->degree = degree;
+        pairs->n_components = components_of(shape->set->basis, degree);
+        pairs->components = plan->components + first_component(plan, shape->set->basis, degree);
+        pairs->parity = degree % 2 ? -1.0 : 1.0;
+        if (group->outer || degree || pairs->own)
+            NAME(fields)(pairs, by_derivative, by_value);
+        if (group->outer)
+            for (x = 0; x < call->n_outputs; x++)
+                NAME(product)(group->count, n_functions, degree ? 2 * m : m, by_derivative + x * width,
+                              call->n_outputs * width, 1, derivative, n_functions, sums + x * step, n_functions);
+        else if (degree || pairs->own)
+            NAME(diagonal_product)(call->n_outputs, width, m, degree, derivative, value, n_functions, by_derivative,
+                                   by_value, sums, step);
+        else
+            NAME(constant_fields)(pairs, derivative, n_functions, sums, step);
+        if (pairs->of_atoms)
+            pairs->of_atoms += pairs->n_components * width;
+        if (pairs->of_atom)
+            pairs->of_atom += pairs->n_components * width;
+    }
+}
+
+/* The columns of centers of one species with an arm of another, for the pairs of one bucket, around atom n: rows of
+ * the forces on it and its share of the virials. It may be an arm of its neighbors, a center, or both. */
+static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdiff_t n, int neighbor_is_center,
+                              int atom_is_center, double *force_rows)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const plip_range groups = plan->groups_of[center * plan->n_species + arm];
+    int g, x;
+
+    for (g = groups.begin; g < groups.end; g++) {
+        const plip_group *group = plan->groups + g;
+        const group_shape shape = shape_of_group(plan, group, LANES);
+        const ptrdiff_t step = shape.n_degrees * shape.length;
+        const ptrdiff_t count = group->outer ? group->count * shape.n_functions : shape.width;
+        pair_fields pairs = {0};
+        pairs.with_virial = call->n_outputs == OF_VIRIALS;
+        pairs.width = shape.width;
+        pairs.of_atoms = neighbor_is_center ? call->state + group->state : NULL;
+        pairs.state_size = plan->state_size;
+        pairs.of_atom = atom_is_center ? call->state + n * plan->state_size + group->state : NULL;
+        pairs.n_neighbors = b->within[shape.set->cutoff];
+        pairs.neighbor = b->neighbor;
+        pairs.distance = b->distance;
+        pairs.direction = b->direction;
+        pairs.component = b->component;
+        pairs.stride = b->stride;
+        pairs.gradient = b->scratch;
+        pairs.n_own = neighbor_is_center + atom_is_center;
+        if (pairs.n_neighbors == 0)
+            continue;
+        NAME(sum_over_pairs)(call, group, &shape, &pairs);
+        for (x = 0; x < call->n_outputs; x++)
+            NAME(to_powers_of_cosine)(plan, shape.n_degrees, count, shape.length, b->sums + x * step);
+        NAME(add_to_columns)(plan, group->contributions, -1.0, b->sums, step, force_rows, call->force_stride);
+        /* Every pair is met from both of its atoms, hence the half. */
+        for (x = 0; x < call->n_outputs - OF_FORCES; x += 3)
+            NAME(add_to_columns)(plan, group->contributions, 0.5, b->sums + (OF_FORCES + x) * step, step,
+                                 call->virial_rows + x * call->virial_stride, call->virial_stride);
+    }
+}
+
+static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
+{
+    const plip_rows_plan *plan = call->plan;
+    double *rows = call->force_rows;
+    ptrdiff_t n;
+    int t, x;
+
+    for (n = begin; n < end; n++, rows += 3 * call->force_stride) {
+        const int s = call->near->species[n];
+        for (x = 0; x < 3; x++)
+            memset(rows + x * call->force_stride, 0, (size_t)plan->n_terms * sizeof(double));
+        for (t = 0; t < plan->n_species; t++) {
+            const int64_t *first = call->near->first + n * plan->n_species + t;
+            if (first[0] == first[1])
+                continue;
+            NAME(fill_bucket)(call, s, t, -1.0, 1, first[0], first[1]);
+            /* As a neighbor of species s of each center of species t, and as a center of species s. For s = t both
+             * use the same columns and are added up beforehand. */
+            NAME(add_columns)(call, t, s, n, 1, s == t, rows);
+            if (s != t)
+                NAME(add_columns)(call, s, t, n, 0, 1, rows);
+        }
+    }
+}
+
+#undef VECTOR
+#undef LOAD
+#undef STORE

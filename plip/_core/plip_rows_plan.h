@@ -1,0 +1,52 @@
+/* Sizes that follow from the tables of design rows; private to their sources. */
+#ifndef PLIP_ROWS_PLAN_H
+#define PLIP_ROWS_PLAN_H
+
+#include "plip_rows.h"
+
+static inline ptrdiff_t padded(ptrdiff_t count, int lanes)
+{
+    return (count + lanes - 1) / lanes * lanes;
+}
+
+/* Number of components of one degree of an angular basis. */
+static inline int components_of(int basis, int degree)
+{
+    return basis == PLIP_HARMONICS ? 2 * degree + 1 : (degree + 1) * (degree + 2) / 2;
+}
+
+/* Number of components of lower degree. */
+static inline int components_below(int basis, int degree)
+{
+    return basis == PLIP_HARMONICS ? degree * degree : degree * (degree + 1) * (degree + 2) / 6;
+}
+
+/* The first component of a degree among those of both bases. */
+static inline int first_component(const plip_rows_plan *plan, int basis, int degree)
+{
+    const int monomials = components_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1);
+    return (basis == PLIP_HARMONICS ? monomials : 0) + components_below(basis, degree);
+}
+
+/* Sizes of the arrays of a group. */
+typedef struct {
+    const plip_function_set *set;
+    ptrdiff_t width;       /* fields of each degree, padded */
+    ptrdiff_t n_functions; /* padded */
+    ptrdiff_t length;      /* sums of each degree, padded */
+    int n_degrees;
+} group_shape;
+
+static inline group_shape shape_of_group(const plip_rows_plan *plan, const plip_group *group, int lanes)
+{
+    group_shape shape;
+
+    shape.set = plan->sets + group->set;
+    shape.width = padded(group->count, lanes);
+    shape.n_functions = padded(shape.set->count, lanes);
+    shape.length = group->outer ? shape.width * shape.n_functions : shape.width;
+    shape.n_degrees = group->highest - group->lowest + 1;
+    return shape;
+}
+
+#endif

@@ -1,0 +1,49 @@
+#include <string.h>
+
+#include "plip_simd.h"
+#include "plip_variants.h"
+
+const char *const PLIP_SIMD_NAMES[PLIP_N_SIMD] = {"avx512", "avx2", "baseline"};
+const int PLIP_SIMD_LANES[PLIP_N_SIMD] = {8, 4, PLIP_BASELINE_LANES};
+
+int plip_simd_is_built(int simd)
+{
+    return PLIP_X86 ? simd >= 0 && simd < PLIP_N_SIMD : simd == PLIP_BASELINE;
+}
+
+#if PLIP_X86
+static int has_avx2(void)
+{
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static int has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vl");
+}
+#else
+static int has_avx2(void) { return 0; }
+static int has_avx512(void) { return 0; }
+#endif
+
+int plip_simd_runs(int simd)
+{
+    switch (simd) {
+    case PLIP_AVX512: return has_avx512();
+    case PLIP_AVX2: return has_avx2();
+    default: return simd == PLIP_BASELINE;
+    }
+}
+
+int plip_simd_find(const char *name)
+{
+    const int automatic = strcmp(name, "auto") == 0;
+    int simd;
+
+    for (simd = 0; simd < PLIP_N_SIMD; simd++)
+        if ((automatic || strcmp(name, PLIP_SIMD_NAMES[simd]) == 0) && plip_simd_runs(simd))
+            return simd;
+    return -1;
+}

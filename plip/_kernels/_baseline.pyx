@@ -1,1 +1,0 @@
-include "design_rows.pxi"
