@@ -41,17 +41,61 @@ def test_rank_k_update_lets_other_threads_run():
     assert turns > 20
 
 
-def test_sums_of_rows_that_wait_and_of_those_that_do_not():
+def test_sums_of_rows_that_are_kept_and_of_those_that_are_not():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(12, 4))
     total = Sums(4)
-    for part, wait in ((rows[:5], True), (rows[5:7], False), (rows[7:], True)):
+    for part, keep in ((rows[:5], True), (rows[5:7], False), (rows[7:], True)):
         other = Sums(4)
-        other.add_rows(part, float(len(part)), wait=wait)
+        other.add_rows(part, float(len(part)), keep)
         total.add(other)
     total.complete()
     np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
     assert (total.weight, total.n_rows) == (12.0, 12)
+    # Not all rows are known.
+    assert total.factor is None
+
+
+def sums_of(rows):
+    sums = Sums(rows.shape[1])
+    for part in np.array_split(rows, 7):
+        sums.add_rows(part, float(len(part)), keep=True)
+    sums.complete()
+    return sums
+
+
+@pytest.mark.parametrize("n_rows", [1, 5, 12, 13, 400])
+def test_squares_of_kept_rows_lose_no_digits(n_rows):
+    """Large terms that cancel each other down to 1e-9 of their size."""
+    rng = np.random.default_rng(n_rows)
+    rows = rng.normal(size=(n_rows, 6))
+    vector = np.array([3.0, -2.0, 1.5, 0.5, 1.0, -1.0])
+    rows[:, -1] = rows[:, :-1] @ vector[:-1] + 1e-9 * rng.normal(size=n_rows)
+    exact = rows.astype(np.longdouble) @ vector.astype(np.longdouble)
+    expected = float(exact @ exact)
+    whole, merged = sums_of(rows), sums_of(rows[:3]).combined(sums_of(rows[3:]), 1)
+    for sums in (whole, merged):
+        assert len(sums.factor) <= 12
+        np.testing.assert_allclose(sums.products, rows.T @ rows, atol=1e-12)
+        assert sums.squares(vector[None])[0] == pytest.approx(expected, rel=1e-6)
+    # Another reference for y, and back.
+    transform = np.eye(6)
+    transform[1, -1] = 1e3
+    there = whole.transformed(transform)
+    back = vector + [0.0, 1e3, 0.0, 0.0, 0.0, 0.0]
+    np.testing.assert_allclose(there.products, (rows @ transform).T @ (rows @ transform), rtol=1e-12)
+    assert there.squares(back[None])[0] == pytest.approx(expected, rel=1e-3)
+
+
+def test_rows_cannot_be_taken_out_of_a_factor():
+    rows = np.random.default_rng(2).normal(size=(9, 4))
+    rest = sums_of(rows).combined(sums_of(rows[:4]), -1)
+    assert rest.factor is None
+    np.testing.assert_allclose(rest.squares(np.eye(4)), (rows[4:] ** 2).sum(axis=0), rtol=1e-12)
+    nothing = sums_of(rows).combined(sums_of(rows), -1)
+    assert (nothing.n_rows, nothing.weight) == (0, 0.0)
+    assert nothing.combined(sums_of(rows), 1).factor is not None
+    assert nothing.combined(sums_of(rows), -1).n_rows == -9
 
 
 def blas_threads():

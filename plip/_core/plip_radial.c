@@ -14,26 +14,32 @@ static void family_value(int family, double p, double q, double r, double *resul
     case PLIP_GAUSSIAN:
         x = r - q;
         v = exp(-p * x * x);
-        dv = -2.0 * p * x * v;
-        ddv = (4.0 * p * p * x * x - 2.0 * p) * v;
+        if (v > DBL_MIN) { /* below it derivatives are zero times what may be infinite; so, too, in what follows */
+            dv = -2.0 * p * x * v;
+            ddv = (4.0 * p * p * x * x - 2.0 * p) * v;
+        }
         break;
     case PLIP_SLATER:
         v = pow(r, p) * exp(-q * r);
-        a = p / r - q;
-        dv = a * v;
-        ddv = (a * a - p / (r * r)) * v;
+        if (v > DBL_MIN) {
+            a = p / r - q;
+            dv = a * v;
+            ddv = (a * a - p / (r * r)) * v;
+        }
         break;
     case PLIP_GAUSSIAN_TYPE:
         v = pow(r, p) * exp(-q * r * r);
-        a = p / r - 2.0 * q * r;
-        dv = a * v;
-        ddv = (a * a - p / (r * r) - 2.0 * q) * v;
+        if (v > DBL_MIN) {
+            a = p / r - 2.0 * q * r;
+            dv = a * v;
+            ddv = (a * a - p / (r * r) - 2.0 * q) * v;
+        }
         break;
     case PLIP_STILLINGER_WEBER:
         x = r - q;
         if (x > 0.0)
             v = exp(p / x);
-        if (v > DBL_MIN) { /* below it the derivatives are zero times infinity */
+        if (v > DBL_MIN) {
             a = -p / (x * x);
             dv = a * v;
             ddv = (a * a + 2.0 * p / (x * x * x)) * v;

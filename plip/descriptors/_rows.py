@@ -66,11 +66,11 @@ class StructureDesign:
         Its shortest distances and largest densities.
     pairs : ndarray of float64, shape (n_species, n_species)
         Number of neighbors of one species (column) around all atoms of another (row) within the cutoff.
-    force_products : None
-        Force rows are computed, not stored as products.
+    force_factor : None
+        Force rows are computed, not stored as a triangular factor.
     """
 
-    force_products = None
+    force_factor = None
 
     def __init__(self, design, atoms):
         self.atoms = atoms

@@ -38,6 +38,8 @@ def write_archive(path, equations, sums, reference, extent, counts):
         "isolated_energies": equations.isolated_energies,
     }
     arrays = {target: sums[target].products for target in TARGETS if sums[target].n_rows}
+    # Older versions leave them aside.
+    arrays |= {f"{target}_factor": sums[target].factor for target in TARGETS if sums[target].factor is not None}
     arrays["reference"] = np.asarray(reference, np.float64)
     if extent is not None:
         arrays["extent"] = extent.to_array()
@@ -168,7 +170,14 @@ def _sums(target, header, arrays, width, n_structures):
         raise ValueError(f"its {target} products are no sums of squares and products")
     if (np.abs(products - products.T) > 1e-8 * bound + 1e-3 * rounding).any():
         raise ValueError(f"its {target} products are not symmetric")
-    return Sums(width, products, weight, n_rows)
+    factor = None
+    if f"{target}_factor" in arrays:
+        factor = _array(arrays, f"{target}_factor", (min(n_rows, len(arrays[f"{target}_factor"])), width))
+        with np.errstate(over="ignore", invalid="ignore"):
+            deviation = np.abs(factor.T @ factor - products)
+        if not (deviation <= 1e-8 * bound + 1e-3 * rounding).all():
+            raise ValueError(f"its {target} rows do not have its {target} products")
+    return Sums(width, products, weight, n_rows, factor)
 
 
 def _array(arrays, name, shape, is_finite=True):

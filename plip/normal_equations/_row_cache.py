@@ -14,6 +14,7 @@ import plip
 from plip._files import digest_arrays
 from plip.descriptors._extent import Extent
 from plip.descriptors._rows import StructureDesign
+from plip.normal_equations._sums import are_few
 
 __all__ = ["Storage", "direct"]
 
@@ -28,6 +29,7 @@ _SOURCES = (
     "descriptors._plan",
     "descriptors._rows",
     "normal_equations._row_cache",
+    "normal_equations._sums",
 )
 
 
@@ -114,13 +116,13 @@ class Storage:
 class _StoredStructure:
     """What `StructureDesign` offers, from stored arrays."""
 
-    def __init__(self, design, atoms, values, extent, pairs, force_rows, force_products, virial_rows):
+    def __init__(self, design, atoms, values, extent, pairs, force_rows, force_factor, virial_rows):
         self.atoms = atoms
         self.values = values
         self.extent = Extent.from_array(extent)
         self.pairs = pairs
         self.counts = design.counts(atoms)
-        self.force_products = force_products
+        self.force_factor = force_factor
         self._force_rows = force_rows
         self._virial_rows = virial_rows
 
@@ -136,23 +138,23 @@ class _StoredStructure:
 def _compute(key, design, atoms, forces, has_stress, made):
     """The entry of a structure, which is also put into the list `made`.
 
-    Its arrays are values, extent, numbers of pairs, force rows or their products with the forces
-    (whichever is smaller), virial rows.
+    Its arrays are values, extent, numbers of pairs, force rows or, where they are not few, the triangular factor
+    of rows and forces, virial rows.
     """
     structure = StructureDesign(design, atoms)
     n_terms, n_rows = len(structure.values), 3 * len(atoms)
     virial_rows = np.zeros((6, n_terms)) if has_stress else None
-    force_rows = force_products = None
+    force_rows = force_factor = None
     if forces is not None or has_stress:
         force_rows = np.empty((n_rows, n_terms))
         structure.write_rows(0, force_rows, virial_rows)
         if forces is None:
             force_rows = None
-        elif n_rows > n_terms + 1:
+        elif not are_few(n_rows, n_terms + len(design.species) + 1):
             rows = np.column_stack([force_rows, forces.ravel()])
-            force_rows, force_products = None, rows.T @ rows
+            force_rows, force_factor = None, np.linalg.qr(rows, mode="r")
     neighbors = structure.extent.to_array(), structure.pairs
-    arrays = (structure.values, *neighbors, force_rows, force_products, virial_rows)
+    arrays = (structure.values, *neighbors, force_rows, force_factor, virial_rows)
     made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})
     return made[-1]
 

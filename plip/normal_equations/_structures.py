@@ -25,7 +25,7 @@ from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import find_isolated_energies, least_squares_reference
 from plip.normal_equations._row_cache import Storage, direct
 from plip.normal_equations._sizes import Counts, natural_sizes
-from plip.normal_equations._sums import Sums, chunk_sums, empty_sums, single_blas_thread
+from plip.normal_equations._sums import are_few, chunk_sums, empty_sums, single_blas_thread
 
 __all__ = ["NormalEquations", "take_examples"]
 
@@ -36,6 +36,11 @@ _CHUNK_ATOMS = 700
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
+
+# Columns up to which many force rows are kept, too: their decomposition takes a few percent of the time. Of more
+# columns products are enough: they depend on each other so much that no fit to many forces has errors below
+# 1e-5 of its terms.
+_NARROW = 100
 
 # Atoms of the structures by which a fit checks itself, at most, if there are any as small.
 _EXAMPLE_ATOMS = 100
@@ -278,6 +283,9 @@ class NormalEquations:
         if reference is None:
             reference = least_squares_reference(structures, descriptors.species_, labels)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
+        width = _width(descriptors)
+        n_forces = 3 * sum(len(structures[k]) for k in np.flatnonzero(labels.used("force")))
+        keep_forces = width <= _NARROW or are_few(n_forces, width)
         stored = Storage(memory, design) if memory is not None else direct
         places = range(len(structures)) if places is None else places
         chunks = _chunks([len(atoms) for atoms in structures])
@@ -289,10 +297,11 @@ class NormalEquations:
                 reference,
                 places[chunk],
                 stored,
+                keep_forces,
             )
             for chunk in chunks
         )
-        sums = empty_sums(_width(descriptors))
+        sums = empty_sums(width)
         extent = Extent.empty(len(descriptors.species_))
         counts = Counts.empty(len(descriptors.species_), len(descriptors.terms_))
         with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
@@ -359,9 +368,7 @@ class NormalEquations:
         n_terms = len(self.terms)
         transform = np.eye(n_terms + len(change) + 1)
         transform[n_terms:-1, -1] = change
-        energy = self._sums["energy"]
-        products = transform.T @ energy.products @ transform
-        return {**self._sums, "energy": Sums(energy.width, products, energy.weight, energy.n_rows)}
+        return {**self._sums, "energy": self._sums["energy"].transformed(transform)}
 
     @single_blas_thread()
     def problem(
@@ -509,8 +516,7 @@ class NormalEquations:
         for target in TARGETS:
             sums = self._sums[target]
             if sums.weight > 0:
-                squares = np.einsum("mk,mk->m", model @ sums.products, model)
-                found[target] = np.maximum(squares, 0.0) / sums.weight
+                found[target] = sums.squares(model) / sums.weight
         return found
 
     def mean_cancellation(self, coefs):

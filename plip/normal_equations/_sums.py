@@ -17,7 +17,7 @@ from plip.descriptors._extent import Extent
 from plip.labels import TARGETS
 from plip.normal_equations._sizes import Counts
 
-__all__ = ["Sums", "chunk_sums", "empty_sums", "single_blas_thread"]
+__all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread"]
 
 # Rows per rank-k update: enough for matrix products to run at full speed and for a chunk of small
 # structures to need one update; with 800 columns 15 MB, which is what each worker holds.
@@ -83,32 +83,57 @@ def _set_threads(libraries, numbers):
     return before
 
 
+def are_few(n_rows, width):
+    """Whether so many rows of so many columns are kept as they are."""
+    return n_rows <= 2 * width
+
+
 class Sums:
     """Products of the rows [X, composition, y] of one target, weighted by sample weights.
 
-    While rows are added, only the lower triangle of the products is filled, and rows that come in small
-    numbers wait for others; `complete` ends that.
+    An error that follows from products alone has lost half of its digits, or all where large terms cancel each
+    other. Therefore rows can be kept besides: as they are while they are few, then as the triangular factor R
+    of their QR decomposition, which has the same products R^T R.
+
+    While rows are added, only the lower triangle of the products is filled, and rows that are kept are not
+    among them yet; `complete` ends that.
+
+    Attributes
+    ----------
+    width : int
+        Number of columns.
+    weight : float
+        Sum of the sample weights of the rows.
+    n_rows : int
+        Number of rows that were added.
+    factor : ndarray of float64, shape (k, width), or None
+        Rows, at most twice as many as columns, whose products are those of all rows; None if not all rows were
+        kept.
     """
 
-    def __init__(self, width, products=None, weight=0.0, n_rows=0):
+    def __init__(self, width, products=None, weight=0.0, n_rows=0, factor=None):
         self.width = width
         self._products = products
-        self._waiting = []
+        self._kept = []
         self.weight = weight
         self.n_rows = n_rows
+        self.factor = factor
 
     @property
     def products(self):
         """ndarray of float64, shape (width, width); not held while there are no rows."""
         return np.zeros((self.width, self.width)) if self._products is None else self._products
 
-    def add_rows(self, rows, weight, wait=False):
-        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`."""
+    def add_rows(self, rows, weight, keep=False, n_rows=None):
+        """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`.
+
+        They stand for `n_rows` if they are a factor of others.
+        """
         if len(rows):
             self.weight += weight
-            self.n_rows += len(rows)
-            if wait:
-                self._waiting.append(rows)
+            self.n_rows += len(rows) if n_rows is None else n_rows
+            if keep:
+                self._keep([rows])
             else:
                 self._update(rows)
 
@@ -116,6 +141,11 @@ class Sums:
         if self._products is None:
             self._products = np.zeros((self.width, self.width))
         add_row_products(np.ascontiguousarray(rows), self._products)
+
+    def _keep(self, parts):
+        self._kept += parts
+        if not are_few(sum(map(len, self._kept)), self.width):
+            self._kept = [_few_rows(self._kept)]
 
     def add(self, other):
         """Add sums that are not needed afterwards: their memory may be taken over."""
@@ -125,28 +155,52 @@ class Sums:
             self._products += other._products
         self.weight += other.weight
         self.n_rows += other.n_rows
-        self._waiting += other._waiting
-        if sum(map(len, self._waiting)) >= _BLOCK_ROWS:
-            self._update_waiting()
-
-    def _update_waiting(self):
-        if self._waiting:
-            self._update(np.concatenate(self._waiting))
-            self._waiting = []
+        self._keep(other._kept)
 
     def complete(self):
-        """Add the rows that wait, and fill the upper triangle of the products; no rows can follow."""
-        self._update_waiting()
+        """Add the rows that are kept, and fill the upper triangle of the products; no rows can follow."""
+        if self._kept:
+            rows = _few_rows(self._kept)
+            self.factor = rows if self._products is None else None
+            self._update(rows)
+            self._kept = []
         if self._products is not None:
             self._products += np.tril(self._products, -1).T
 
     def combined(self, other, sign):
         """The sums plus (sign 1) or minus (sign -1) others."""
+        if not other.n_rows:
+            return self
         n_rows = self.n_rows + sign * other.n_rows
         if not n_rows:  # a difference would leave rounding of weight and products
             return Sums(self.width)
+        if not self.n_rows and sign > 0:
+            return other
         products = self.products + sign * other.products
-        return Sums(self.width, products, self.weight + sign * other.weight, n_rows)
+        factor = None
+        if sign > 0 and self.factor is not None and other.factor is not None:
+            factor = _few_rows([self.factor, other.factor])
+        return Sums(self.width, products, self.weight + sign * other.weight, n_rows, factor)
+
+    def transformed(self, transform):
+        """The sums of rows that are multiplied by a matrix of shape (width, width) from the right."""
+        products = transform.T @ self.products @ transform
+        factor = None if self.factor is None else self.factor @ transform
+        return Sums(self.width, products, self.weight, self.n_rows, factor)
+
+    def squares(self, vectors):
+        """Sum over rows of the squares of row times vector, for vectors of shape (m, width)."""
+        if self.factor is not None:
+            residuals = self.factor @ vectors.T
+            return np.einsum("rm,rm->m", residuals, residuals)
+        return np.maximum(np.einsum("mk,mk->m", vectors @ self.products, vectors), 0.0)
+
+
+@single_blas_thread()
+def _few_rows(parts):
+    """One array of the rows, or of the triangular factor of their QR decomposition if they are not few."""
+    rows = np.concatenate(parts)
+    return rows if are_few(*rows.shape) else np.linalg.qr(rows, mode="r")
 
 
 def empty_sums(width):
@@ -154,12 +208,15 @@ def empty_sums(width):
 
 
 @single_blas_thread()
-def chunk_sums(design, structures, labels, reference, places, stored):
-    """Sums, extent and counts of one chunk, in whatever process or thread."""
+def chunk_sums(design, structures, labels, reference, places, stored, keep_forces):
+    """Sums, extent and counts of one chunk, in whatever process or thread.
+
+    Rows of energies and virials are kept, those of forces where `keep_forces` is true.
+    """
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
-    block = _Block(sums["force"], n_terms, width)
+    block = _Block(sums["force"], n_terms, width, keep_forces)
     energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
     extent = Extent.empty(len(design.species))
     counts = Counts.empty(len(design.species), n_terms)
@@ -190,11 +247,10 @@ def chunk_sums(design, structures, labels, reference, places, stored):
             energy_rows.append(np.sqrt(weight["energy"]) / size * row)
             energy_weight += weight["energy"]
         virial = np.zeros((6, width)) if has_stress else None
-        if forces is not None and structure.force_products is not None:
-            products = np.zeros((width, width))
-            columns = np.r_[:n_terms, width - 1]
-            products[np.ix_(columns, columns)] = weight["force"] * np.tril(structure.force_products)
-            sums["force"].add(Sums(width, products, weight["force"] * 3 * size, 3 * size))
+        if forces is not None and structure.force_factor is not None:
+            rows = np.zeros((len(structure.force_factor), width))
+            rows[:, np.r_[:n_terms, width - 1]] = np.sqrt(weight["force"]) * structure.force_factor
+            sums["force"].add_rows(rows, weight["force"] * 3 * size, keep_forces, 3 * size)
             if has_stress:
                 structure.write_rows(0, np.empty((0, width)), virial)
         elif forces is not None or has_stress:
@@ -205,17 +261,18 @@ def chunk_sums(design, structures, labels, reference, places, stored):
             virial_weight += 6 * weight["virial"]
     block.flush()
     if energy_rows:
-        sums["energy"].add_rows(np.array(energy_rows), energy_weight, wait=True)
+        sums["energy"].add_rows(np.array(energy_rows), energy_weight, keep=True)
     if virial_rows:
-        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, wait=True)
+        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, keep=True)
     return sums, extent, counts
 
 
 class _Block:
     """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
 
-    def __init__(self, sums, n_terms, width):
+    def __init__(self, sums, n_terms, width, keep):
         self._sums = sums
+        self._keep = keep
         self._n_terms = n_terms
         self._rows = np.empty((_BLOCK_ROWS // 3 * 3, width))
         self._used = 0
@@ -240,5 +297,6 @@ class _Block:
             first = last
 
     def flush(self):
-        self._sums.add_rows(self._rows[: self._used], self._weight)
+        rows = self._rows[: self._used]
+        self._sums.add_rows(rows.copy() if self._keep else rows, self._weight, self._keep)
         self._used, self._weight = 0, 0.0
