@@ -356,8 +356,9 @@ def check_model(rng):
     ]
     for index, (atoms, result) in enumerate(zip(structures, results, strict=True)):
         values, forces, virial = descriptors.design_rows(atoms)
-        reference = sum(potential.intercept[symbol] for symbol in atoms.symbols)
-        size = np.abs(values) @ np.abs(coef) + abs(reference)
+        references = np.array([potential.intercept[symbol] for symbol in atoms.symbols])
+        reference = references.sum()
+        size = np.abs(values) @ np.abs(coef) + np.abs(references).sum()
         # A table promises some 1e-9 eV and eV/Angstrom for a pair; what a model sums may cancel.
         close = 1e-8 * len(atoms)
         _close(f"energy {index}", result["energy"], values @ coef + reference, 1e-6 * size + close)
@@ -400,14 +401,17 @@ def _check_errors(structures, results, model):
                 found, label = np.ravel(result[key]) * factor, np.ravel(label) * factor
                 errors[target].append(found - label)
                 share = np.abs(rows[target]) @ np.abs(coef) / (1.0 if target == "force" else n)
+                if target == "energy":
+                    share += np.mean([abs(model.intercept_[symbol]) for symbol in atoms.symbols])
                 parts[target].append(np.ravel(share) + np.abs(label))
     for target, values in squares.items():
         found = np.concatenate(errors[target])
         if equations.n_rows[target] == len(found):  # or else labels were left out, with a warning
             expected = math.sqrt(np.mean(found**2))
             size = math.sqrt(np.mean(np.concatenate(parts[target]) ** 2))
-            # The root of a difference of sums of squares.
-            _close(f"{target} error", math.sqrt(values[0]), expected, 1e-6 * expected + 3e-7 * size + 1e-12)
+            # Rounding of the terms, and what the tables of the potential promise.
+            rounding = 1e-13 * size + 1e-9
+            _close(f"{target} error", math.sqrt(values[0]), expected, 1e-6 * expected + rounding)
 
 
 def _check_gradient(rng, potential, atoms):
@@ -569,6 +573,8 @@ def _same(calculator, potential, atoms, step, rng):
     from ase.calculators.calculator import PropertyNotImplementedError
 
     expected, refused = _outcome(lambda: potential.evaluate(atoms))
+    # Nearer than atoms ever come, steep functions are so large that their sums are rounding.
+    comparable = refused is None and _closest(atoms) >= 0.4
 
     def results():
         # The energy from the calculator's own results, whatever ASE says of stresses.
@@ -578,8 +584,9 @@ def _same(calculator, potential, atoms, step, rng):
             found["stress"] = calculator.get_property("stress", atoms)
             if rng.random() < 0.2:
                 total = calculator.get_property("stresses", atoms).sum(axis=0)
-                scale = np.abs(found["stress"]).max() + 1e-6
-                _close("stresses", total, found["stress"], 1e-9 * scale)
+                if comparable:
+                    scale = np.abs(found["stress"]).max() + 1e-6
+                    _close("stresses", total, found["stress"], 1e-9 * scale)
         except PropertyNotImplementedError:
             found["stress"] = np.full(6, np.nan)
         return found
@@ -587,8 +594,7 @@ def _same(calculator, potential, atoms, step, rng):
     found, also = _outcome(results)
     if (refused is None) != (also is None):
         raise AssertionError(f"step {step}: fresh {refused!r}, calculator {also!r}")
-    # Nearer than atoms ever come, steep functions are so large that their sums are rounding.
-    if refused is not None or _closest(atoms) < 0.4:
+    if not comparable:
         return
     magnitude = np.abs(expected["energies"]).sum() + np.abs(expected["forces"]).max(initial=0.0)
     # Positions far from the origin have fewer digits.
@@ -959,9 +965,13 @@ def check_equations(rng):
     other = NormalEquations.load(again)
     assert other.terms == equations.terms and other.n_rows == equations.n_rows
     weights = {f"{name}_weight": float(equations.weight_sums[target] > 0) for name, target in TARGETS.items()}
-    model = PLIPRegressor(max_terms=3, **weights).fit_normal_equations(equations)
-    assert np.isfinite(model.coef_).all()
     (equations + other).problem(**weights)
+    try:
+        model = PLIPRegressor(max_terms=3, **weights).fit_normal_equations(equations)
+    except ValueError as error:  # terms of changed functions, without data that say how large they are
+        assert re.search("is not finite|overflow", str(error)), error
+        _refusal(error)
+    assert np.isfinite(model.coef_).all()
 
 
 # ------------------------------------------------------------------------------

@@ -190,6 +190,34 @@ def test_what_does_not_fit_together_is_refused(name, new, tmp_path):
         assert_refused(path)
 
 
+FACTOR_CHANGES = {
+    "of other rows": array_change("energy_factor", lambda array: 1.01 * array),
+    "rows are missing": array_change("force_factor", lambda array: array[1:]),
+    "too many rows": array_change("virial_factor", lambda array: np.concatenate([array, array])),
+    "one column less": array_change("force_factor", lambda array: array[:, 1:]),
+    "NaN": array_change("force_factor", element((0, 0), np.nan)),
+    "huge": array_change("force_factor", element((0, 0), 1e300)),
+    "single precision": array_change("force_factor", lambda array: array.astype(np.float32)),
+    "a number": array_change("force_factor", lambda array: array[0, 0]),
+    "no such rows": lambda header, arrays: (
+        arrays.pop("virial"),
+        header["n_rows"].update(virial=0),
+        header["weight_sums"].update(virial=0.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FACTOR_CHANGES)
+def test_rows_that_do_not_fit_to_their_products_are_refused(name, new, tmp_path):
+    header, arrays = contents(new)
+    header.pop("digest")
+    write(tmp_path / "same.npz", header, arrays)
+    NormalEquations.load(tmp_path / "same.npz")
+    FACTOR_CHANGES[name](header, arrays)
+    write(tmp_path / "changed.npz", header, arrays)
+    assert_refused(tmp_path / "changed.npz")
+
+
 def test_an_archive_of_a_newer_version_says_so(new, tmp_path):
     header, arrays = contents(new)
     header.update(version=header["version"] + 1, plip="9.9.9")

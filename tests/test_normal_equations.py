@@ -12,7 +12,7 @@ from ase.constraints import FixAtoms
 from ase.neighborlist import neighbor_list
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip import NormalEquations, PLIPDescriptors
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 
@@ -497,3 +497,85 @@ def test_isolated_energies_are_noted(structures, descriptors, tmp_path):
     weight[len(structures)] = 0.0
     found = NormalEquations.from_structures(structures + lone, descriptors, sample_weight=weight)
     assert found.isolated_energies == {"C": [-1.25], "Si": [-2.0]}
+
+
+# ------------------------------------------------------------------ errors
+
+
+def nearly_exact_labels(structures, descriptors, noise):
+    """Attach labels of large terms that cancel each other, with a little noise; the coefficients."""
+    rng = np.random.default_rng(5)
+    coef = rng.normal(size=len(descriptors.terms_))
+    for atoms in structures:
+        values, forces, virial = descriptors.design_rows(atoms)
+        results = {
+            "energy": values @ coef - 4.0 * len(atoms) + len(atoms) * noise * rng.normal(),
+            "forces": (forces @ coef).reshape(-1, 3) + noise * rng.normal(size=(len(atoms), 3)),
+            "stress": (virial @ coef + len(atoms) * noise * rng.normal(size=6)) / atoms.get_volume(),
+        }
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return coef
+
+
+def errors_by_potential(potential, structures):
+    """Root mean square errors by target, in the units of `NormalEquations.mean_squares`."""
+    errors = {"energy": [], "force": [], "virial": []}
+    for atoms in structures:
+        found, label, n = potential.evaluate(atoms), atoms.calc.results, len(atoms)
+        errors["energy"].append((found["energy"] - label["energy"]) / n)
+        errors["force"] += (found["forces"] - label["forces"]).ravel().tolist()
+        errors["virial"] += ((found["stress"] - label["stress"]) * atoms.get_volume() / n).tolist()
+    return {target: np.sqrt(np.mean(np.square(values))) for target, values in errors.items()}
+
+
+def errors_by_equations(equations, coef):
+    squares = equations.mean_squares(coef[None], equations.references(coef[None]))
+    return {target: np.sqrt(values[0]) for target, values in squares.items()}
+
+
+@pytest.mark.parametrize("shape", ["many rows", "many columns"])
+def test_errors_by_equations_and_by_potential_agree(structures, descriptors, shape, tmp_path):
+    """Also where terms of many eV leave an error of 1e-5 eV, whose square is lost among the squares of terms."""
+    if shape == "many columns":
+        structures = structures[:3]
+        descriptors = PLIPDescriptors(
+            cutoff=4.0,
+            two_body=TwoBody(Gaussian(eta=2.0, centers=20)),
+            three_body=ThreeBody(Gaussian(centers=4), max_power=3),
+            n_body=NBody(Gaussian(centers=6), powers=(2, 3, 4)),
+        ).fit(structures)
+    planted = nearly_exact_labels(structures, descriptors, noise=2e-5)
+    half = len(structures) // 2
+    equations = {
+        "whole": NormalEquations.from_structures(structures, descriptors),
+        "merged": NormalEquations.from_structures(structures[:half], descriptors, n_jobs=2)
+        + NormalEquations.from_structures(structures[half:], descriptors),
+        "stored": NormalEquations.from_structures(structures, descriptors, memory=tmp_path),
+        "from the cache": NormalEquations.from_structures(structures, descriptors, memory=tmp_path),
+    }
+    equations["whole"].save(tmp_path / "sums.npz")
+    equations["from a file"] = NormalEquations.load(tmp_path / "sums.npz")
+    coefs = [planted] + [
+        PLIPRegressor(solver=solver, alpha=0.0, max_terms=None, contribution_penalty=0.0)
+        .fit_normal_equations(equations["whole"])
+        .coef_
+        for solver in ("ridge", "replacement")
+    ]
+    for coef in coefs:
+        potential = Potential(descriptors, coef, equations["whole"].reference_energies(coef))
+        expected = errors_by_potential(potential, structures)
+        for name, other in equations.items():
+            assert errors_by_equations(other, coef) == pytest.approx(expected, rel=1e-6), name
+        if coef is planted:
+            assert max(expected.values()) < 4e-5
+
+
+def test_errors_of_rows_that_were_not_kept(structures, descriptors):
+    """Of normal equations from which others were taken out, errors follow from products alone."""
+    equations = NormalEquations.from_structures(structures, descriptors)
+    rest = equations - NormalEquations.from_structures(structures[:2], descriptors)
+    coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
+    potential = Potential(descriptors, coef, rest.reference_energies(coef))
+    assert errors_by_equations(rest, coef) == pytest.approx(
+        errors_by_potential(potential, structures[2:]), rel=1e-6
+    )

@@ -320,3 +320,14 @@ def test_weights_that_keep_no_term_warn():
             PLIPDescriptors(cutoff=4.0), solver="lasso_lars", energy_weight=1e-8, force_weight=1e-8
         ).fit(trimers(4))
     assert model.n_terms_ == 0
+
+
+def test_squares_that_overflow_are_an_error():
+    """Without a warning of NumPy before it, which says nothing to the user."""
+    atoms = Atoms("Cu2", [[0, 0, 0], [0, 0, 0.05]])
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0)
+    descriptors = PLIPDescriptors(
+        cutoff=3.0, two_body=None, three_body=None, n_body=NBody(Power(-30.0), powers=(5,))
+    )
+    with pytest.raises(ValueError, match="overflow"):
+        PLIPRegressor(descriptors).fit([atoms])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip._core._blas import add_row_products
+from plip._core._blas import add_row_products, add_rows_to_factor
 from plip.normal_equations._sums import Sums, single_blas_thread
 
 
@@ -27,6 +27,23 @@ def test_rank_k_update_fills_the_lower_triangle_alone():
 def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
     with pytest.raises(ValueError, match="products must be square"):
         add_row_products(np.ones((n_rows, 3)), np.zeros(shape))
+
+
+@pytest.mark.parametrize(("n_rows", "width"), [(1, 1), (2, 7), (90, 7), (200, 71)])
+def test_rows_added_to_a_factor(n_rows, width):
+    rng = np.random.default_rng(width)
+    before, rows = np.triu(rng.normal(size=(width, width))), rng.normal(size=(n_rows, width))
+    factor = np.asfortranarray(before + np.tril(np.full((width, width), np.nan), -1))
+    add_rows_to_factor(np.array(rows, order="F"), factor)
+    factor = np.triu(factor)
+    expected = before.T @ before + rows.T @ rows
+    np.testing.assert_allclose(factor.T @ factor, expected, atol=1e-12 * n_rows)
+
+
+@pytest.mark.parametrize(("n_rows", "shape"), [(0, (3, 3)), (2, (3, 4)), (2, (4, 4))])
+def test_factor_refuses_wrong_shapes(n_rows, shape):
+    with pytest.raises(ValueError, match="factor must be square"):
+        add_rows_to_factor(np.ones((n_rows, 3), order="F"), np.zeros(shape, order="F"))
 
 
 def test_rank_k_update_lets_other_threads_run():

@@ -1,8 +1,14 @@
-"""The rank-k update of BLAS, which SciPy's Python interface would run without releasing the GIL."""
+"""Updates by rows, of BLAS and LAPACK, which SciPy's Python interface would run without releasing the GIL."""
+
+import numpy as np
 
 from scipy.linalg.cython_blas cimport dsyrk
+from scipy.linalg.cython_lapack cimport dtpqrt
 
-__all__ = ["add_row_products"]
+__all__ = ["add_row_products", "add_rows_to_factor"]
+
+# Columns that LAPACK takes at a time.
+BLOCK = 32
 
 
 def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
@@ -24,3 +30,24 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
     with nogil:
         dsyrk(&upper, &not_transposed, &width, &n_rows, &one, <double *>&rows[0, 0], &width, &one,
               &products[0, 0], &width)
+
+
+def add_rows_to_factor(double[::1, :] rows, double[::1, :] factor):
+    """Make `factor` the triangular factor of the QR decomposition of itself and further rows.
+
+    Parameters
+    ----------
+    rows : ndarray of float64, shape (n_rows, width), in the order of Fortran
+        At least one row; overwritten.
+    factor : ndarray of float64, shape (width, width), in the order of Fortran
+        Only the upper triangle takes part; zeros stand for no rows.
+    """
+    cdef int width = rows.shape[1], n_rows = rows.shape[0], block = min(<int>BLOCK, rows.shape[1])
+    cdef int pentagon = 0, failed = 0
+    if factor.shape[0] != width or factor.shape[1] != width or n_rows == 0 or width == 0:
+        raise ValueError("the factor must be square, as wide as the rows, of which there must be some")
+    cdef double[::1, :] reflectors = np.empty((block, width), order="F")
+    cdef double[::1] work = np.empty(block * width)
+    with nogil:
+        dtpqrt(&n_rows, &width, &pentagon, &block, &factor[0, 0], &width, &rows[0, 0], &n_rows,
+               &reflectors[0, 0], &block, &work[0], &failed)

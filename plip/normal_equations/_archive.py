@@ -156,7 +156,7 @@ def _sums(target, header, arrays, width, n_structures):
     if n_rows % _ROWS[target] or n_rows > most or (n_rows and not n_structures):
         raise ValueError(f"{n_rows} {target} rows do not fit to {n_structures} structures")
     if not n_rows:
-        if weight != 0 or target in arrays:
+        if weight != 0 or target in arrays or f"{target}_factor" in arrays:
             raise ValueError(f"it has sums of {target} rows, but no such rows")
         return Sums(width)
     if not weight > 0:
@@ -172,7 +172,8 @@ def _sums(target, header, arrays, width, n_structures):
         raise ValueError(f"its {target} products are not symmetric")
     factor = None
     if f"{target}_factor" in arrays:
-        factor = _array(arrays, f"{target}_factor", (min(n_rows, len(arrays[f"{target}_factor"])), width))
+        n_kept = min(arrays[f"{target}_factor"].shape[:1] + (n_rows,))
+        factor = _array(arrays, f"{target}_factor", (n_kept, width))
         with np.errstate(over="ignore", invalid="ignore"):
             deviation = np.abs(factor.T @ factor - products)
         if not (deviation <= 1e-8 * bound + 1e-3 * rounding).all():

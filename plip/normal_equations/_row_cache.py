@@ -14,7 +14,7 @@ import plip
 from plip._files import digest_arrays
 from plip.descriptors._extent import Extent
 from plip.descriptors._rows import StructureDesign
-from plip.normal_equations._sums import are_few
+from plip.normal_equations._sums import are_few, triangular_factor
 
 __all__ = ["Storage", "direct"]
 
@@ -152,7 +152,7 @@ def _compute(key, design, atoms, forces, has_stress, made):
             force_rows = None
         elif not are_few(n_rows, n_terms + len(design.species) + 1):
             rows = np.column_stack([force_rows, forces.ravel()])
-            force_rows, force_factor = None, np.linalg.qr(rows, mode="r")
+            force_rows, force_factor = None, triangular_factor(rows)
     neighbors = structure.extent.to_array(), structure.pairs
     arrays = (structure.values, *neighbors, force_rows, force_factor, virial_rows)
     made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})

@@ -16,6 +16,9 @@ _CLOSER = 0.8
 # surroundings outside the data are denser than those inside.
 _LEAST_NEIGHBORS = 12.0
 
+# Larger numbers have squares whose sums overflow; no fit takes such columns.
+_LARGEST = 1e150
+
 # Points of the averages over distances.
 _N_POINTS = 400
 
@@ -55,7 +58,8 @@ class Counts:
     def of_structure(cls, structure, rows):
         """Those of a StructureDesign that has `rows`, shape (3,), weighted rows of the targets."""
         size = structure.counts.sum()
-        values = (structure.counts, structure.pairs, structure.values**2 / size)
+        squares = np.clip(structure.values, -_LARGEST, _LARGEST) ** 2 / size
+        values = (structure.counts, structure.pairs, squares)
         return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in values))
 
     def combined(self, other, sign):
@@ -139,7 +143,8 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
             energy = share[s] * np.prod(value) ** power
             sizes[:, n] = energy, energy * power * np.linalg.norm(slope / value)
     seen = np.sqrt(squares / n_atoms)
-    return np.maximum(sizes[0], seen), np.maximum(sizes[1], seen), seen
+    energy, force = np.minimum(np.maximum(sizes, seen), _LARGEST)
+    return energy, force, seen
 
 
 def _neighbor_sums(function, reach, cutoff, number, shortest):

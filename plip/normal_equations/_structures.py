@@ -37,9 +37,9 @@ _CHUNK_ATOMS = 700
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
 
-# Columns up to which many force rows are kept, too: their decomposition takes a few percent of the time. Of more
-# columns products are enough: they depend on each other so much that no fit to many forces has errors below
-# 1e-5 of its terms.
+# Columns up to which the rows of many forces are kept, too: a QR decomposition takes three times as long as
+# products, which matters little there. Many forces and many columns make do with products: where labels are
+# those of another fit, and columns depend on each other, errors are still 3e-5 of the terms.
 _NARROW = 100
 
 # Atoms of the structures by which a fit checks itself, at most, if there are any as small.
@@ -498,7 +498,10 @@ class NormalEquations:
 
     @single_blas_thread()
     def mean_squares(self, coefs, references):
-        """Weighted mean square errors of several models on these data, from products alone.
+        """Weighted mean square errors of several models on these data.
+
+        They follow from rows that were kept, or their triangular factor, without loss of digits. From products
+        alone, as in data from which others were taken out, errors below 1e-5 of the terms lose digits.
 
         Parameters
         ----------
@@ -598,9 +601,10 @@ def _removed(energies, others):
 
 def _warn_of_memory(n_terms, n_species):
     if n_terms > _MANY_COLUMNS:
-        gigabytes = len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
+        # Products, and twice as many rows as columns.
+        gigabytes = 3 * len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
         warnings.warn(
-            f"{n_terms} columns: the normal equations take {gigabytes:.1f} GB, each worker as much again. "
+            f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much again. "
             "Choose fewer radial functions, powers or species pairs to save memory.",
             UserWarning,
             stacklevel=4,

@@ -11,13 +11,13 @@ import threading
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from plip._core._blas import add_row_products
+from plip._core._blas import add_row_products, add_rows_to_factor
 from plip._structures._checks import describe, errors_of, has_full_cell
 from plip.descriptors._extent import Extent
 from plip.labels import TARGETS
 from plip.normal_equations._sizes import Counts
 
-__all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread"]
+__all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", "triangular_factor"]
 
 # Rows per rank-k update: enough for matrix products to run at full speed and for a chunk of small
 # structures to need one update; with 800 columns 15 MB, which is what each worker holds.
@@ -200,7 +200,14 @@ class Sums:
 def _few_rows(parts):
     """One array of the rows, or of the triangular factor of their QR decomposition if they are not few."""
     rows = np.concatenate(parts)
-    return rows if are_few(*rows.shape) else np.linalg.qr(rows, mode="r")
+    return rows if are_few(*rows.shape) else triangular_factor(rows)
+
+
+def triangular_factor(rows):
+    """R of the QR decomposition of rows, shape (n_rows, width): it has the same products R^T R."""
+    factor = np.zeros((rows.shape[1],) * 2, order="F")
+    add_rows_to_factor(np.array(rows, order="F"), factor)
+    return np.ascontiguousarray(factor)
 
 
 def empty_sums(width):
