@@ -471,6 +471,39 @@ def test_powers_that_overflow():
         assert np.isfinite(radial_function(function, 5.0, 0.0, r)).all()
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        Gaussian(eta=1e308, centers=3.0),
+        Slater(powers=1.0, zeta=1e308),
+        Slater(powers=1e308, zeta=1.0),
+        GaussianType(powers=1.0, zeta=1e308),
+        GaussianType(powers=1e200, zeta=1.0),
+        StillingerWeber(gamma=-1e308, onset=0.5),
+        LogNormal(onsets=0.5, scales=1e308),
+    ],
+    ids=lambda function: function.label(),
+)
+def test_functions_that_have_vanished_have_no_derivatives(function):
+    """Not zero times infinity."""
+    for r in (0.6, 0.9):
+        np.testing.assert_array_equal(radial_function(function, 5.0, 0.0, r), 0.0)
+
+
+def test_forces_that_are_not_finite_are_an_error():
+    """Of a function whose value at an atom is finite and whose slope is not."""
+    function = Lorentzian(centers=1.0, exponents=1e306)
+    value, slope, _ = radial_function(function, 5.0, 0.0, 2.0)
+    assert value == pytest.approx(0.33, abs=0.01)
+    assert slope < -1e304
+    terms = build_terms(["Si"], 5.0, two_body=TwoBody(function))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Si",)), [1e5], {"Si": 0.0})
+    atoms = Atoms("Si2", [[0, 0, 0], [0, 0, 2.0]])
+    assert np.isfinite(potential.energy(atoms))
+    with pytest.raises(ValueError, match="or a force, is not finite"):
+        potential.evaluate(atoms)
+
+
 def lennard_jones_triplets(positions, weights, sigma, cutoff):
     """Three-body energy by pairs of neighbours, in extended precision: nothing is subtracted."""
     energy = np.longdouble(0.0)

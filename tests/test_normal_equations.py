@@ -535,7 +535,7 @@ def errors_by_equations(equations, coef):
 
 @pytest.mark.parametrize("shape", ["many rows", "many columns"])
 def test_errors_by_equations_and_by_potential_agree(structures, descriptors, shape, tmp_path):
-    """Also where terms of many eV leave an error of 1e-5 eV, whose square is lost among the squares of terms."""
+    """Also where terms of many eV leave an error of 1e-5 eV, whose square is lost among theirs."""
     if shape == "many columns":
         structures = structures[:3]
         descriptors = PLIPDescriptors(

@@ -534,5 +534,5 @@ def test_functions_too_steep_for_a_structure_are_refused():
         coef = [coefficient, -0.5 * coefficient]
         potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), coef, {"Cu": 0.0})
         for evaluate in (potential.evaluate, potential.calculator().get_potential_energy):
-            with pytest.raises(ValueError, match="energy of atom 0 is not finite"):
+            with pytest.raises(ValueError, match="energy of atom 0, or a force, is not finite"):
                 evaluate(dimer)

@@ -744,8 +744,8 @@ cdef class Core:
         for k in range(start, last):
             if not -LARGEST_ENERGY < energies[k] < LARGEST_ENERGY:
                 raise ValueError(
-                    f"the energy of atom {k} is not finite: a radial function is too steep for its shortest "
-                    "distance, or a coefficient too large"
+                    f"the energy of atom {k}, or a force, is not finite: a radial function is too steep for "
+                    "its shortest distance, or a coefficient too large"
                 )
 
 

@@ -109,7 +109,7 @@ void plip_workspace_free(plip_workspace *workspace);
 typedef struct {
     int atom, n_neighbours;
     const int *neighbours;
-    double energy;  /* result; reference energy included */
+    double energy;  /* result; reference energy included; NaN also where a derivative is not finite */
     double closest; /* result: distance of the closest neighbour; infinite without neighbours */
     double crowding; /* result: density over its limit; 0 without one */
 } plip_centre;

@@ -584,10 +584,10 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         plan->reference_energy + NAME(couple)(potential, plan, arrays->moments, arrays->adjoints);
 }
 
-/* From the adjoints of a centre to the derivatives with respect to the pair vectors. */
-static void NAME(backward)(const plip_potential *potential, const centre_plan *plan,
-                           const plip_system *system, plip_workspace *work, const centre_arrays *arrays,
-                           int i)
+/* From the adjoints of a centre to the derivatives with respect to the pair vectors. Returns whether these are
+ * finite. */
+static int NAME(backward)(const plip_potential *potential, const centre_plan *plan,
+                          const plip_system *system, plip_workspace *work, const centre_arrays *arrays, int i)
 {
     const int n_species = potential->n_species;
     double force[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
@@ -684,6 +684,8 @@ static void NAME(backward)(const plip_potential *potential, const centre_plan *p
     if (system->strain_derivative)
         for (k = 0; k < 6; k++)
             system->strain_derivative[k] += strain[k];
+    /* Sums with an infinite number are infinite or NaN. */
+    return isfinite(force[0] + force[1] + force[2] + strain[0] + strain[1] + strain[2]);
 }
 
 static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system,
@@ -717,7 +719,8 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
                 if (work->centres[k].density > plan->limit || batch[k]->closest < plan->too_close)
                     plip_crowd(plan, system, work->centres + k, batch[k], mask);
             for (k = 0; k < filled && derivatives; k++)
-                NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom);
+                if (!NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom))
+                    batch[k]->energy = NAN;
             filled = 0;
         }
     }

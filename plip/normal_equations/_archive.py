@@ -39,7 +39,9 @@ def write_archive(path, equations, sums, reference, extent, counts):
     }
     arrays = {target: sums[target].products for target in TARGETS if sums[target].n_rows}
     # Older versions leave them aside.
-    arrays |= {f"{target}_factor": sums[target].factor for target in TARGETS if sums[target].factor is not None}
+    arrays |= {
+        f"{target}_factor": sums[target].factor for target in TARGETS if sums[target].factor is not None
+    }
     arrays["reference"] = np.asarray(reference, np.float64)
     if extent is not None:
         arrays["extent"] = extent.to_array()

@@ -138,8 +138,8 @@ class _StoredStructure:
 def _compute(key, design, atoms, forces, has_stress, made):
     """The entry of a structure, which is also put into the list `made`.
 
-    Its arrays are values, extent, numbers of pairs, force rows or, where they are not few, the triangular factor
-    of rows and forces, virial rows.
+    Its arrays are values, extent, numbers of pairs, force rows or, where they are not few, the triangular
+    factor of rows and forces, virial rows.
     """
     structure = StructureDesign(design, atoms)
     n_terms, n_rows = len(structure.values), 3 * len(atoms)

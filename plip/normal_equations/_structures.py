@@ -500,8 +500,8 @@ class NormalEquations:
     def mean_squares(self, coefs, references):
         """Weighted mean square errors of several models on these data.
 
-        They follow from rows that were kept, or their triangular factor, without loss of digits. From products
-        alone, as in data from which others were taken out, errors below 1e-5 of the terms lose digits.
+        They follow from rows that were kept, or their triangular factor, without loss of digits. From
+        products alone, as in data from which others were taken out, errors below 1e-5 of the terms lose them.
 
         Parameters
         ----------
@@ -604,8 +604,8 @@ def _warn_of_memory(n_terms, n_species):
         # Products, and twice as many rows as columns.
         gigabytes = 3 * len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
         warnings.warn(
-            f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much again. "
-            "Choose fewer radial functions, powers or species pairs to save memory.",
+            f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much "
+            "again. Choose fewer radial functions, powers or species pairs to save memory.",
             UserWarning,
             stacklevel=4,
         )

@@ -91,9 +91,9 @@ def are_few(n_rows, width):
 class Sums:
     """Products of the rows [X, composition, y] of one target, weighted by sample weights.
 
-    An error that follows from products alone has lost half of its digits, or all where large terms cancel each
-    other. Therefore rows can be kept besides: as they are while they are few, then as the triangular factor R
-    of their QR decomposition, which has the same products R^T R.
+    An error that follows from products alone has lost half of its digits, or all where large terms cancel
+    each other. Therefore rows can be kept besides: as they are while they are few, then as the triangular
+    factor R of their QR decomposition, which has the same products R^T R.
 
     While rows are added, only the lower triangle of the products is filled, and rows that are kept are not
     among them yet; `complete` ends that.
@@ -107,8 +107,8 @@ class Sums:
     n_rows : int
         Number of rows that were added.
     factor : ndarray of float64, shape (k, width), or None
-        Rows, at most twice as many as columns, whose products are those of all rows; None if not all rows were
-        kept.
+        Rows, at most twice as many as columns, whose products are those of all rows; None if not all rows
+        were kept.
     """
 
     def __init__(self, width, products=None, weight=0.0, n_rows=0, factor=None):
