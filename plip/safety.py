@@ -1,10 +1,14 @@
 """Whether a potential is safe to simulate with: short distances, compression, expansion, hot atoms."""
 
+from __future__ import annotations
+
 import itertools
 import math
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from ase import Atom, Atoms, units
@@ -12,7 +16,11 @@ from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 
 from plip._structures._checks import check_structures
-from plip._structures._neighbors import find_all_neighbors
+from plip._structures._neighbors import Neighbors, find_all_neighbors
+from plip._types import FloatArray, Int32Array
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
 
 __all__ = ["Finding", "SafetyReport", "check_safety"]
 
@@ -61,6 +69,11 @@ _MOST_ENERGIES = 40_000
 _MOST_HEATED = 100_000
 
 
+Pair = tuple[str, str]
+Figure = float | tuple[float, ...] | str
+Item = TypeVar("Item")
+
+
 @dataclass(frozen=True)
 class Finding:
     """One way in which a potential fails.
@@ -71,15 +84,15 @@ class Finding:
         What was tried.
     message : str
         What happened, in one line.
-    figures : mapping of str to value
+    figures : mapping of str to float, tuple of float or str
         The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
     """
 
     kind: str
     message: str
-    figures: MappingProxyType = field(default_factory=lambda: MappingProxyType({}))
+    figures: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
 
 
@@ -95,20 +108,20 @@ class SafetyReport:
         How many pairs, pushed atoms, crystals and time steps were tried.
     """
 
-    findings: tuple
-    counts: MappingProxyType
+    findings: tuple[Finding, ...]
+    counts: Mapping[str, int]
 
     @property
-    def is_safe(self):
+    def is_safe(self) -> bool:
         """Whether there is no finding."""
         return not self.findings
 
     @property
-    def kinds(self):
+    def kinds(self) -> tuple[str, ...]:
         """The kinds of findings, a sorted tuple of str."""
         return tuple(sorted({finding.kind for finding in self.findings}))
 
-    def __str__(self):
+    def __str__(self) -> str:
         tried = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
         if self.is_safe:
             return f"Safety: nothing found ({tried})"
@@ -119,11 +132,12 @@ class SafetyReport:
     __repr__ = __str__
 
 
-def check_safety(potential, structures=None):
+def check_safety(potential: Potential, structures: Iterable[Atoms] | None = None) -> SafetyReport:
     """See `plip.Potential.check_safety`."""
+    checked = []
     if structures is not None:
-        structures = check_structures(structures, species=set(potential.species), cutoff=potential.cutoff)
-    check = _Check(potential, structures)
+        checked = check_structures(structures, species=set(potential.species), cutoff=potential.cutoff)
+    check = _Check(potential, checked)
     check.pairs()
     check.crystals()
     check.pushes()
@@ -134,18 +148,18 @@ def check_safety(potential, structures=None):
 class _Check:
     """One check: its findings, and how much was tried."""
 
-    def __init__(self, potential, structures):
+    def __init__(self, potential: Potential, structures: list[Atoms]) -> None:
         self.potential = potential
-        self.findings = []
-        self.counts = {}
-        self.structures = [atoms for atoms in structures or [] if len(atoms)]
+        self.findings: list[Finding] = []
+        self.counts: dict[str, int] = {}
+        self.structures = structures
         self.distances = _core_distances(potential, self.structures)
         self.samples = self._samples() if self.structures else self._lattices()
 
-    def _find(self, kind, message, **figures):
+    def _find(self, kind: str, message: str, **figures: Figure) -> None:
         self.findings.append(Finding(kind, message, MappingProxyType(figures)))
 
-    def _energy(self, atoms):
+    def _energy(self, atoms: Atoms) -> float:
         try:
             return self.potential.energy(atoms)
         except ValueError:  # not finite
@@ -153,7 +167,7 @@ class _Check:
 
     # Crystals
 
-    def _samples(self):
+    def _samples(self) -> list[tuple[Atoms, float]]:
         """For each of the most frequent compositions, the structure of lowest energy and the length at which
         it has the least volume per atom in the data.
         """
@@ -173,7 +187,7 @@ class _Check:
             samples.append((crystal, start))
         return samples
 
-    def _lowest(self, alike, most):
+    def _lowest(self, alike: list[Atoms], most: int) -> Atoms:
         """The structure of lowest energy by the labels; without labels by the potential, which then is
         evaluated for at most so many structures.
         """
@@ -181,16 +195,17 @@ class _Check:
         bound = [
             atoms for atoms in alike if len(atoms) > 1 or self._neighbors(atoms).distance_p.size
         ] or alike
-        energies = [_label(atoms) for atoms in bound]
-        if None in energies:
+        labels = [_label(atoms) for atoms in bound]
+        energies = [label for label in labels if label is not None]
+        if len(energies) < len(bound):
             bound = _spread(bound, most)
             energies = [self._energy(atoms) for atoms in bound]
         return bound[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, bound, strict=True)]))]
 
-    def _neighbors(self, atoms):
+    def _neighbors(self, atoms: Atoms) -> Neighbors:
         return find_all_neighbors(atoms, self.potential.cutoff)
 
-    def _lattices(self):
+    def _lattices(self) -> list[tuple[Atoms, float]]:
         """Simple lattices whose nearest neighbours are at the core distance."""
         samples = []
         for (first, second), outer in self.distances.items():
@@ -202,7 +217,7 @@ class _Check:
                 samples.append((atoms, 1.0))
         return samples
 
-    def crystals(self):
+    def crystals(self) -> None:
         """Uniform compression and expansion."""
         for crystal, start in self.samples:
             name = crystal.get_chemical_formula(empirical=True)
@@ -228,10 +243,10 @@ class _Check:
             self._evaporated(name, crystal)
         self.counts["crystals or lattices"] = len(self.samples)
 
-    def _expanded(self, name, crystal):
+    def _expanded(self, name: str, crystal: Atoms) -> None:
         lengths = [*np.linspace(1.0, _LARGEST, 26), math.inf]
         energies = [self._scaled(crystal, length) for length in lengths[:-1]]
-        energies.append(np.mean([self.potential.intercept[symbol] for symbol in crystal.symbols]))
+        energies.append(float(np.mean([self.potential.intercept[symbol] for symbol in crystal.symbols])))
         lowest = int(np.argmin(energies))
         depth, length = energies[0] - energies[lowest], lengths[lowest]
         if depth > _FAR_BELOW:
@@ -244,7 +259,7 @@ class _Check:
                 length=length,
             )
 
-    def _evaporated(self, name, crystal):
+    def _evaporated(self, name: str, crystal: Atoms) -> None:
         """One atom of each species leaves the crystal."""
         atoms = _grown(crystal, _FEWEST_ATOMS)
         energy = self._energy(atoms)
@@ -261,7 +276,7 @@ class _Check:
                     gain=gain,
                 )
 
-    def _scaled(self, atoms, length):
+    def _scaled(self, atoms: Atoms, length: float) -> float:
         """Energy per atom at another length."""
         scaled = atoms.copy()
         scaled.positions *= length
@@ -270,10 +285,12 @@ class _Check:
 
     # Pairs
 
-    def pairs(self):
+    def pairs(self) -> None:
         """Isolated pairs of atoms at many distances, all in one structure in which they do not interact."""
         potential, cutoff = self.potential, self.potential.cutoff
-        curves, symbols, x = [], [], []
+        curves: list[tuple[Pair, int, FloatArray]] = []
+        symbols: list[str] = []
+        x: list[float] = []
         for pair, outer in self.distances.items():
             near = np.geomspace(_FIRST * outer, _LAST, 100)
             far = np.linspace(cutoff, _FIRST * outer, 100, endpoint=False)
@@ -297,7 +314,7 @@ class _Check:
             self._dimer(pair, r, of_pair)
         self.counts["pairs of species"] = len(curves)
 
-    def _wall(self, name, r, energies):
+    def _wall(self, name: str, r: FloatArray, energies: FloatArray) -> None:
         fall, high, low = _deepest_fall(energies)
         if fall > _SHALLOW:
             self._find(
@@ -318,7 +335,7 @@ class _Check:
                 distances=(r[0], r[-1]),
             )
 
-    def _dimer(self, pair, r, energies):
+    def _dimer(self, pair: Pair, r: FloatArray, energies: FloatArray) -> None:
         """Molecules of two atoms must not have less energy than the crystal of the same composition."""
         lowest = int(energies.argmin())
         if energies[lowest] > -_SHALLOW:
@@ -338,18 +355,19 @@ class _Check:
                         distance=r[lowest],
                     )
 
-    def pushes(self):
+    def pushes(self) -> None:
         """Atoms in structures, each pushed onto one of its nearest neighbours."""
         looked_at = [atoms for atoms, _ in self.samples]
         looked_at += _spread(self.structures, _MOST_PUSHED - min(len(looked_at), _MOST_PUSHED // 2))
-        energies_left, n_pushes, worst = _MOST_ENERGIES, 0, {}
+        energies_left, n_pushes = _MOST_ENERGIES, 0
+        worst: dict[Pair, tuple[float, float, float, str]] = {}
         for k, atoms in enumerate(looked_at):
             share = energies_left // (len(looked_at) - k)
             number = min(_MOST_BONDS, share // (_PUSH_POINTS * len(atoms)))
             for i, j, vector, distance in self._bonds(atoms, number):
-                pair = tuple(sorted((atoms.symbols[i], atoms.symbols[j])))
+                pair = _pair(atoms.symbols[i], atoms.symbols[j])
                 fall, high, low = self._push(atoms, i, vector, distance, self.distances[pair])
-                if fall > max(_SHALLOW, worst.get(pair, (0.0,))[0]):
+                if fall > max(_SHALLOW, worst[pair][0] if pair in worst else 0.0):
                     worst[pair] = fall, high, low, atoms.get_chemical_formula()
                 energies_left -= _PUSH_POINTS * len(atoms)
                 n_pushes += 1
@@ -365,7 +383,9 @@ class _Check:
             )
         self.counts["pushed atoms"] = n_pushes
 
-    def _push(self, atoms, i, vector, distance, core_distance):
+    def _push(
+        self, atoms: Atoms, i: int, vector: FloatArray, distance: float, core_distance: float
+    ) -> tuple[float, float, float]:
         """Largest fall in energy of atom i on its way along a vector to a neighbour, and the distances of
         the neighbour where the fall begins and ends.
         """
@@ -378,7 +398,7 @@ class _Check:
         fall, high, low = _deepest_fall(np.array(energies))
         return fall, r[high], r[low]
 
-    def _bonds(self, atoms, number):
+    def _bonds(self, atoms: Atoms, number: int) -> list[tuple[int, int, FloatArray, float]]:
         """Pairs of neighbours (i, j, vector, distance) without an atom on the way from i to j.
 
         At most so many; nearest neighbours first, and all pairs of species in turn.
@@ -390,29 +410,31 @@ class _Check:
         order = np.lexsort((d, i))
         rank = np.empty(len(i), int)
         rank[order] = np.arange(len(i)) - np.searchsorted(i[order], i[order])
-        kinds = {}
-        for p in np.lexsort(((i * 0.6180339887498949) % 1.0, rank)):
-            kinds.setdefault(tuple(sorted((names[i[p]], names[j[p]]))), []).append(p)
+        kinds: dict[Pair, list[int]] = {}
+        for p in np.lexsort(((i * 0.6180339887498949) % 1.0, rank)).tolist():
+            kinds.setdefault(_pair(names[i[p]], names[j[p]]), []).append(p)
         in_turn = itertools.chain.from_iterable(itertools.zip_longest(*kinds.values()))
-        found = []
+        found: list[tuple[int, int, FloatArray, float]] = []
         for p in (p for p in in_turn if p is not None):
             if len(found) == number:
                 break
             others = np.flatnonzero((i == i[p]) & (np.arange(len(i)) != p))
             if i[p] != j[p] and self._is_clear(names, i[p], vectors[p], j[others], vectors[others]):
-                found.append((i[p], j[p], vectors[p], d[p]))
+                found.append((int(i[p]), int(j[p]), vectors[p], float(d[p])))
         return found
 
-    def _is_clear(self, names, i, vector, others, vectors):
+    def _is_clear(
+        self, names: list[str], i: int, vector: FloatArray, others: Int32Array, vectors: FloatArray
+    ) -> bool:
         """Whether atom i stays outside the core distances of the others along a vector."""
         along = np.clip(vectors @ vector / (vector @ vector), 0.0, 1.0)
         passing = np.linalg.norm(vectors - along[:, None] * vector, axis=1)
-        least = np.array([self.distances[tuple(sorted((names[i], names[k])))] for k in others])
+        least = np.array([self.distances[_pair(names[i], names[k])] for k in others])
         return bool((passing >= least).all())
 
     # Hot atoms
 
-    def hot_atoms(self):
+    def hot_atoms(self) -> None:
         """Some hundred steps of a hot crystal with interstitial atoms, and of a slab of it."""
         if not self.structures:
             return
@@ -430,7 +452,7 @@ class _Check:
             steps += self._simulate(f"slab of {name}", _slab(atoms), lowest)
         self.counts[f"steps at {_TEMPERATURE:,.0f} K"] = steps
 
-    def _simulate(self, name, atoms, lowest, free_steps=0):
+    def _simulate(self, name: str, atoms: Atoms, lowest: float, free_steps: int = 0) -> int:
         """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without.
 
         Returns the number of steps done.
@@ -439,7 +461,8 @@ class _Check:
         step = _TIME_STEP * math.sqrt(max(1.0, masses.min()) / 12.0) * units.fs
         rng = np.random.default_rng(0)
         positions = atoms.positions
-        forces, totals = np.zeros_like(positions), []
+        velocities, forces = np.zeros_like(positions), np.zeros_like(positions)
+        totals: list[float] = []
         share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
         heated = math.ceil(share * _HEATED_STEPS)
         steps = heated + math.ceil(share * free_steps)
@@ -478,7 +501,7 @@ class _Check:
             )
         return steps
 
-    def _collapsed(self, atoms, energy, lowest, done):
+    def _collapsed(self, atoms: Atoms, energy: float, lowest: float, done: int) -> str | None:
         """How the structure has collapsed, or None."""
         if not math.isfinite(energy):
             return "the energy is not finite"
@@ -488,13 +511,18 @@ class _Check:
             return None
         near = find_all_neighbors(atoms, _FUSED * max(self.distances.values()))
         for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
-            pair = tuple(sorted((atoms.symbols[i], atoms.symbols[j])))
+            pair = _pair(atoms.symbols[i], atoms.symbols[j])
             if r < _FUSED * min(self.distances[pair], _radii(pair)):
                 return f"atoms of {'-'.join(pair)} come as close as {r:.2f} A"
         return None
 
 
-def _core_distances(potential, structures):
+def _pair(first: str, second: str) -> Pair:
+    """A sorted pair of species."""
+    return (first, second) if first < second else (second, first)
+
+
+def _core_distances(potential: Potential, structures: list[Atoms]) -> dict[Pair, float]:
     """Core distance of each pair of species, in Angstrom.
 
     It is where the repulsion of the potential begins; without one, 0.96 of the shortest distance in the
@@ -519,33 +547,33 @@ def _core_distances(potential, structures):
     return distances
 
 
-def _radii(pair):
+def _radii(pair: Pair) -> float:
     """Sum of the covalent radii in Angstrom."""
     return float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
 
 
-def _label(atoms):
+def _label(atoms: Atoms) -> float | None:
     """Energy that is attached to a structure, or None."""
     results = getattr(atoms.calc, "results", {})
     energy = results.get("free_energy", results.get("energy"))
     return float(energy) if energy is not None and np.isfinite(energy) else None
 
 
-def _composition(atoms):
+def _composition(atoms: Atoms) -> tuple[tuple[str, int], ...]:
     """Reduced composition, a tuple of symbols and numbers."""
     counts = Counter(atoms.get_chemical_symbols())
     divisor = math.gcd(*counts.values())
     return tuple(sorted((symbol, count // divisor) for symbol, count in counts.items()))
 
 
-def _spread(items, number):
+def _spread(items: Sequence[Item], number: int) -> list[Item]:
     """At most so many items, evenly spread over the sequence."""
     if len(items) <= number:
         return list(items)
     return [items[k] for k in np.linspace(0, len(items) - 1, number).round().astype(int)]
 
 
-def _grown(atoms, fewest):
+def _grown(atoms: Atoms, fewest: int) -> Atoms:
     """A supercell of at least so many atoms, made by doubling its shortest vectors; molecules stay as is."""
     atoms = atoms.copy()
     atoms.calc, atoms.constraints = None, []
@@ -557,7 +585,7 @@ def _grown(atoms, fewest):
     return atoms
 
 
-def _with_interstitials(atoms, symbols):
+def _with_interstitials(atoms: Atoms, symbols: Sequence[str]) -> Atoms:
     """A crystal with one more atom of each species, each at the random point farthest from all atoms."""
     atoms = atoms.copy()
     images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
@@ -572,7 +600,7 @@ def _with_interstitials(atoms, symbols):
     return atoms
 
 
-def _slab(atoms):
+def _slab(atoms: Atoms) -> Atoms:
     """A crystal with vacuum along its third cell vector."""
     atoms = atoms.copy()
     atoms.cell[2] *= 1.0 + _VACUUM / atoms.cell.lengths()[2]
@@ -580,7 +608,7 @@ def _slab(atoms):
     return atoms
 
 
-def _deepest_fall(energies):
+def _deepest_fall(energies: FloatArray) -> tuple[float, int, int]:
     """The largest fall along a sequence, and the places where it begins and ends."""
     highest = np.maximum.accumulate(energies)
     low = int(np.argmax(highest - energies))

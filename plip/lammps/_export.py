@@ -3,6 +3,7 @@
 The formats follow the manual of LAMMPS and, where it is silent, what the styles read.
 """
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +12,13 @@ from ase.data import atomic_masses, atomic_numbers
 
 from plip._core import core_repulsion
 from plip._files import write_whole
+from plip._types import FloatArray
+from plip.interactions import Term
 from plip.interactions._n_body import SWITCH_RANGE, NBody
 from plip.interactions._terms import KINDS
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
+from plip.potential import Potential
 
 __all__ = ["write_styles"]
 
@@ -30,23 +34,30 @@ N_BEYOND = 5
 MAX_NUMBER_DENSITY = 0.3
 
 
+Pair = tuple[str, str]
+WeightedTerms = list[tuple[Term, float]]
+# Coefficients by power, and such polynomials by the species of both arms.
+Polynomial = dict[int, float]
+Angles = dict[Pair, Polynomial]
+
+
 class Style(NamedTuple):
     """A file and the pair style that reads it; `pair` are the species of a table, None for all species."""
 
     name: str
     path: Path
-    pair: tuple | None = None
+    pair: Pair | None = None
 
 
-def write_styles(potential, folder, species):
+def write_styles(potential: Potential, folder: Path, species: list[str]) -> Path:
     """Write the files; see `plip.lammps.export`."""
-    terms = {kind: [] for kind in KINDS}
+    terms: dict[str, WeightedTerms] = {kind: [] for kind in KINDS}
     for term, coefficient in potential.terms:
         if set(term.species) <= set(species):
             terms[term.interaction].append((term, coefficient))
     _check_export(potential, terms, species)
     folder.mkdir(parents=True, exist_ok=True)
-    styles = []
+    styles: list[Style] = []
     for kind, (write, _) in WRITERS.items():
         styles += write(potential, terms[kind], folder, species)
     with write_whole(folder / "pair.in") as file:
@@ -54,7 +65,7 @@ def write_styles(potential, folder, species):
     return folder / "pair.in"
 
 
-def _input_lines(styles, species):
+def _input_lines(styles: list[Style], species: list[str]) -> list[str]:
     """Lines of the input of LAMMPS that combine all styles."""
     names = [style.name for style in styles]
     used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]
@@ -66,7 +77,7 @@ def _input_lines(styles, species):
     count = dict.fromkeys(names, 0)
     for name, path, pair in styles:
         count[name] += 1
-        if name == "table":
+        if pair is not None:
             types = sorted(species.index(symbol) + 1 for symbol in pair)
             lines.append(f'pair_coeff {types[0]} {types[1]} table "{path}" {"-".join(pair)}')
         else:
@@ -75,7 +86,7 @@ def _input_lines(styles, species):
     return lines
 
 
-def _check_export(potential, terms, species):
+def _check_export(potential: Potential, terms: dict[str, WeightedTerms], species: list[str]) -> None:
     if not species or len(set(species)) < len(species) or not set(species) <= set(potential.species):
         raise ValueError(
             f"species must name some of {', '.join(potential.species)}, each once (meam/spline allows one "
@@ -83,8 +94,8 @@ def _check_export(potential, terms, species):
         )
     refused = []
     for kind, members in terms.items():
-        _, can_express = WRITERS.get(kind, (None, lambda term: False))
-        refused += [term.name for term, _ in members if not can_express(term)]
+        writer = WRITERS.get(kind)
+        refused += [term.name for term, _ in members if writer is None or not writer[1](term)]
     if refused:
         shown = "; ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
         raise ValueError(
@@ -94,7 +105,7 @@ def _check_export(potential, terms, species):
         )
 
 
-def _values(term, r):
+def _values(term: Term, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     """g(r) of the first arm of a term and its derivative; the cosine cutoff goes on beyond its end."""
     phi, slope = term.radial[0].evaluate(r)
     k = np.pi / term.cutoff
@@ -109,21 +120,29 @@ def _values(term, r):
     return value, derivative
 
 
-def _faded_values(potential, term, pair, r):
+def _faded_values(
+    potential: Potential, term: Term, pair: tuple[str, ...], r: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """The same as the core repulsion of the potential changes it for a pair of species."""
-    fade = (potential.repulsion or {}).get(tuple(sorted(pair)))
+    first, second = sorted(pair)
+    fade = (potential.repulsion or {}).get((first, second))
     if fade is None:
         return _values(term, r)
-    _, factor, reach = core_repulsion(pair, fade, r)
+    _, factor, reach = core_repulsion((first, second), fade, r)
     value, derivative = _values(term, reach[:, 0])
     return factor[:, 0] * value, factor[:, 1] * value + factor[:, 0] * derivative * reach[:, 1]
 
 
-def _write_tables(potential, terms, folder, species):
+def _write_tables(
+    potential: Potential, terms: WeightedTerms, folder: Path, species: list[str]
+) -> list[Style]:
     """Two-body terms and core repulsion: one section of a table file per pair of species."""
-    pairs = {pair: [] for pair in potential.repulsion or {} if set(pair) <= set(species)}
+    pairs: dict[Pair, WeightedTerms] = {
+        pair: [] for pair in potential.repulsion or {} if set(pair) <= set(species)
+    }
     for term, w in terms:
-        pairs.setdefault(term.species, []).append((term, w))
+        first, second = term.species
+        pairs.setdefault((first, second), []).append((term, w))
     path = folder / "pairs.table"
     if pairs:
         lines = [line for pair, members in pairs.items() for line in _table(potential, pair, members)]
@@ -132,7 +151,7 @@ def _write_tables(potential, terms, folder, species):
     return [Style("table", path, pair) for pair in pairs]
 
 
-def _table(potential, pair, terms):
+def _table(potential: Potential, pair: Pair, terms: WeightedTerms) -> list[str]:
     """Lines of the section of one pair of species."""
     fade = (potential.repulsion or {}).get(pair)
     outer = 0.0 if fade is None else fade[1]
@@ -154,14 +173,17 @@ def _table(potential, pair, terms):
     return ["-".join(pair), f"N {N_KNOTS} R {R_MIN!r} {cutoff!r} FPRIME {first!r} {last!r}", "", *knots, ""]
 
 
-def _write_embeddings(potential, terms, folder, species):
+def _write_embeddings(
+    potential: Potential, terms: WeightedTerms, folder: Path, species: list[str]
+) -> list[Style]:
     """N-body terms: an eam/fs file takes one density of each centre; the first has the reference energies."""
-    densities = {}
+    densities: dict[tuple[object, ...], tuple[Term, Polynomial]] = {}
     for term, w in terms:
+        assert isinstance(term.power, int)
         key = (term.cutoff, term.species, term.radial[0].label(), term.switch)
         _, polynomial = densities.setdefault(key, (term, {}))
         polynomial[term.power] = polynomial.get(term.power, 0.0) + w
-    files = []
+    files: list[tuple[float, dict[str, tuple[Term, Polynomial]]]] = []
     for term, polynomial in densities.values():
         center = term.species[0]
         for cutoff, content in files:
@@ -180,10 +202,18 @@ def _write_embeddings(potential, terms, folder, species):
     return styles
 
 
-def _write_embedding(potential, path, cutoff, content, species, is_first):
+def _write_embedding(
+    potential: Potential,
+    path: Path,
+    cutoff: float,
+    content: dict[str, tuple[Term, Polynomial]],
+    species: list[str],
+    is_first: bool,
+) -> None:
     step = cutoff / (N_KNOTS - 1)
     r = step * np.arange(N_KNOTS + N_BEYOND)
-    tables, largest = {}, 0.0
+    tables: dict[str, FloatArray] = {}
+    largest = 0.0
     for center, (term, _) in content.items():
         value, _ = _faded_values(potential, term, term.species, np.maximum(r, R_MIN))
         tables[center] = value
@@ -202,7 +232,7 @@ def _write_embedding(potential, path, cutoff, content, species, is_first):
         number = atomic_numbers[neighbor]
         lines.append(f"{number} {float(atomic_masses[number])!r} 1.0 none")
         energy = np.full(N_DENSITIES, potential.intercept[neighbor] if is_first else 0.0)
-        for power, w in content.get(neighbor, (None, {}))[1].items():
+        for power, w in content[neighbor][1].items() if neighbor in content else ():
             energy += w * density**power
         lines += _plain_lines(energy)
         for center in species:
@@ -214,17 +244,21 @@ def _write_embedding(potential, path, cutoff, content, species, is_first):
         file.write("\n".join(lines) + "\n")
 
 
-def _write_splines(potential, terms, folder, species):
+def _write_splines(
+    potential: Potential, terms: WeightedTerms, folder: Path, species: list[str]
+) -> list[Style]:
     """Three-body terms: a meam/spline file per centre and radial function.
 
     In the formula of the style, U(n) = n, f is the radial function, and g the polynomial of the cosine.
     """
-    groups = {}
+    groups: dict[tuple[object, ...], tuple[Term, Angles]] = {}
     for term, w in terms:
-        key = (term.cutoff, term.species[0], term.radial[0].label())
+        assert isinstance(term.power, int)
+        center, first, second = term.species
+        key = (term.cutoff, center, term.radial[0].label())
         _, angles = groups.setdefault(key, (term, {}))
-        angles.setdefault(term.species[1:], {})[term.power] = w
-    styles = []
+        angles.setdefault((first, second), {})[term.power] = w
+    styles: list[Style] = []
     for term, angles in groups.values():
         for content in _without_collisions(angles, species):
             path = folder / f"angles_{len(styles) + 1}.meam.spline"
@@ -233,7 +267,7 @@ def _write_splines(potential, terms, folder, species):
     return styles
 
 
-def _slots(first, second, n_species):
+def _slots(first: int, second: int, n_species: int) -> set[int]:
     """Where meam/spline looks for the angular function of two neighbours, given by numbers from 0.
 
     Its formula is meant for sorted numbers, but LAMMPS passes the neighbours in any order.
@@ -244,29 +278,29 @@ def _slots(first, second, n_species):
     }
 
 
-def _slot_table(angles, species):
+def _slot_table(angles: Angles, species: list[str]) -> dict[int, Pair] | None:
     """Arms by slot; None if two different pairs of arms share a slot."""
     present = {symbol for arms in angles for symbol in arms}
-    table = {}
+    table: dict[int, Pair] = {}
     for first in present:
         for second in present:
-            arms = tuple(sorted((first, second)))
+            arms = (first, second) if first < second else (second, first)
             for slot in _slots(species.index(first), species.index(second), len(species)):
                 if table.setdefault(slot, arms) != arms:
                     return None
     return table
 
 
-def _without_collisions(angles, species):
+def _without_collisions(angles: Angles, species: list[str]) -> list[Angles]:
     """Split the pairs of arms of one function over files in which each slot has one meaning."""
     if _slot_table(angles, species) is not None:
         return [angles]
     return [{arms: powers} for arms, powers in angles.items()]
 
 
-def _write_spline(potential, path, term, angles, species):
+def _write_spline(potential: Potential, path: Path, term: Term, angles: Angles, species: list[str]) -> None:
     n = len(species)
-    slots = _slot_table(angles, species)
+    slots = _slot_table(angles, species) or {}
     present = {symbol for arms in angles for symbol in arms}
     r = np.linspace(R_MIN, term.cutoff, N_KNOTS)
     cosine = np.linspace(-1.0, 1.0, N_KNOTS)
@@ -280,7 +314,7 @@ def _write_spline(potential, path, term, angles, species):
     for symbol in species:
         lines += _radial_spline(potential, term, symbol, r) if symbol in present else zero
     for slot in range(n * (n + 1) // 2):
-        powers = angles.get(slots.get(slot), {})
+        powers = angles.get(slots[slot], {}) if slot in slots else {}
         polynomial = np.polynomial.Polynomial([powers.get(m, 0.0) for m in range(max(powers, default=0) + 1)])
         slope = polynomial.deriv()
         lines += _spline(cosine, polynomial(cosine), slope(-1.0), slope(1.0)) if powers else zero
@@ -288,35 +322,35 @@ def _write_spline(potential, path, term, angles, species):
         file.write("\n".join(lines) + "\n")
 
 
-def _radial_spline(potential, term, neighbor, r):
-    """The radial function of a three-body term for neighbors of one species."""
+def _radial_spline(potential: Potential, term: Term, neighbor: str, r: FloatArray) -> list[str]:
+    """The radial function of a three-body term for neighbours of one species."""
     value, slope = _faded_values(potential, term, (term.species[0], neighbor), r)
     # The rounding error of the cosine would go on beyond the cutoff.
     value[-1] = 0.0
     return _spline(r, value, slope[0], 0.0)
 
 
-def _spline(x, y, first, last):
+def _spline(x: FloatArray, y: FloatArray, first: float, last: float) -> list[str]:
     """Lines of one clamped cubic spline."""
     knots = [f"{a!r} {b!r} 0" for a, b in _plain(x, y)]
     return ["spline3eq", str(x.size), f"{float(first)!r} {float(last)!r}", *knots]
 
 
-def _end_slopes(values, step):
+def _end_slopes(values: FloatArray, step: float) -> tuple[float, float]:
     """One-sided derivatives at both ends, of fourth order."""
     weights = np.array([-25.0, 48.0, -36.0, 16.0, -3.0]) / (12.0 * step)
     return float(weights @ values[:5]), float(-weights @ values[:-6:-1])
 
 
-def _plain(*arrays):
+def _plain(*arrays: FloatArray) -> Iterator[tuple[float, ...]]:
     return zip(*(array.tolist() for array in arrays), strict=True)
 
 
-def _plain_lines(array):
+def _plain_lines(array: FloatArray) -> list[str]:
     return [repr(value) for value in array.tolist()]
 
 
-def _is_density(term):
+def _is_density(term: Term) -> bool:
     """Whether eam/fs can take the radial function, which must not be negative."""
     r = np.linspace(R_MIN, term.cutoff, 1000)
     return not (term.radial[0].evaluate(r)[0] < 0).any()
@@ -324,7 +358,8 @@ def _is_density(term):
 
 # What writes the terms of an interaction, and whether the style can express a term. Other interactions have
 # no stock style.
-WRITERS = {
+Writer = Callable[[Potential, WeightedTerms, Path, list[str]], list[Style]]
+WRITERS: dict[str, tuple[Writer, Callable[[Term], bool]]] = {
     TwoBody.kind: (_write_tables, lambda term: True),
     NBody.kind: (_write_embeddings, _is_density),
     ThreeBody.kind: (_write_splines, lambda term: term.radial[0] == term.radial[1]),
