@@ -45,9 +45,10 @@ def sample_potential(atoms, cutoff, seed=0, n_terms=80, **options):
     return make_potential(atoms, terms, seed, n_terms)
 
 
-def beyond(potential, repulsion=None, density_limits=None):
-    """The same terms with other distances and limits."""
-    state = potential.__getstate__() | {"repulsion": repulsion, "density_limits": density_limits}
+def beyond(potential, repulsion=None, density_limits=None, energy_floors=None):
+    """The same terms with other distances, limits and floors."""
+    state = potential.__getstate__()
+    state |= {"repulsion": repulsion, "density_limits": density_limits, "energy_floors": energy_floors}
     changed = Potential.__new__(Potential)
     changed.__setstate__(state)
     return changed
@@ -59,7 +60,7 @@ def densities(atoms, reach):
 
 
 def inside_and_outside(atoms, cutoff):
-    """A potential whose repulsion and density limit both matter for about half of the pairs and atoms."""
+    """A potential whose repulsion, density limit and floor matter for about half of the pairs and atoms."""
     potential = sample_potential(atoms, cutoff, seed=3)
     d = neighbor_list("d", atoms, cutoff)
     middle = np.median(d) if len(d) else 2.0
@@ -67,10 +68,15 @@ def inside_and_outside(atoms, cutoff):
     reach = 0.8 * cutoff
     # 1.003: no distance of a sample is just there.
     limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
+    repulsion = {pair: (0.4 * middle, 1.003 * middle) for pair in pairs}
+    learned = beyond(potential, repulsion).evaluate(atoms)["energies"]
+    learned -= [potential.intercept[symbol] for symbol in atoms.symbols]
     return beyond(
         potential,
-        {pair: (0.4 * middle, 1.003 * middle) for pair in pairs},
+        repulsion,
         {symbol: (reach, limit) for symbol in potential.species},
+        # Some atoms are little below it, where it matters most.
+        {symbol: float(np.median(learned)) + 0.1 for symbol in potential.species},
     )
 
 

@@ -218,6 +218,35 @@ def test_rows_that_do_not_fit_to_their_products_are_refused(name, new, tmp_path)
     assert_refused(tmp_path / "changed.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("sizes", lambda sizes: sizes + 1),
+        ("sizes", lambda sizes: -sizes),
+        ("sizes", lambda sizes: sizes[:-1]),
+        ("sizes", lambda sizes: sizes * 1.0),
+        ("sizes", lambda sizes: sizes * 2**38),
+        ("sizes", lambda sizes: sizes[:, None]),
+        ("numbers", lambda numbers: numbers[:-1]),
+        ("numbers", lambda numbers: numbers + 1),
+        ("numbers", lambda numbers: numbers * 1.0),
+        ("positions", lambda positions: positions[:, :2]),
+        ("positions", lambda positions: np.where(positions > 1.0, np.nan, positions)),
+        ("cells", lambda cells: cells[:, 0]),
+        ("cells", lambda cells: np.where(cells > 1.0, np.inf, cells)),
+        ("periodic", lambda periodic: periodic * 1.0),
+    ],
+)
+def test_geometry_that_does_not_fit_is_refused(name, change, new, tmp_path):
+    header, arrays = contents(new)
+    header.pop("digest")
+    write(tmp_path / "same.npz", header, arrays)
+    NormalEquations.load(tmp_path / "same.npz")
+    arrays[f"sample_{name}"] = change(arrays[f"sample_{name}"])
+    write(tmp_path / "changed.npz", header, arrays)
+    assert_refused(tmp_path / "changed.npz")
+
+
 def test_an_archive_of_a_newer_version_says_so(new, tmp_path):
     header, arrays = contents(new)
     header.update(version=header["version"] + 1, plip="9.9.9")
@@ -263,7 +292,10 @@ def test_any_change_of_a_number_is_noticed(new, tmp_path):
     def distance(header, arrays):
         arrays["extent"] = arrays["extent"] / 2
 
-    for change in (twice, weight, swapped, last_bit, term, distance):
+    def place(header, arrays):
+        arrays["sample_positions"] = arrays["sample_positions"] + 1e-9
+
+    for change in (twice, weight, swapped, last_bit, term, distance, place):
         header, arrays = contents(new)
         change(header, arrays)
         write(tmp_path / "changed.npz", header, arrays)

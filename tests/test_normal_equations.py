@@ -14,6 +14,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential
 from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.labels import LabelWarning
+from plip.normal_equations import _sample
+from plip.normal_equations._sample import Sample
 from plip.radial import Gaussian
 
 
@@ -470,6 +473,30 @@ def test_fixed_reference_energies_are_taken_off(structures, descriptors):
     energies = [np.mean((X @ coef + C @ [-7.5, -4.0] - y)[: len(y)] ** 2) for coef in coefs]
     errors = equations.mean_squares(coefs, references)["energy"]
     np.testing.assert_allclose(errors, np.array(energies) * len(y) / 6, rtol=1e-9)
+
+
+def test_geometry_is_kept(structures, descriptors, tmp_path, monkeypatch):
+    """Of the structures with labels, and of no more atoms than fit."""
+    unlabelled = structures[0].copy()
+    unlabelled.calc = None
+    with pytest.warns(LabelWarning, match="passed over"):
+        first = NormalEquations.from_structures([unlabelled, *structures[:2]], descriptors)
+    both = first + NormalEquations.from_structures(structures[2:], first.descriptors)
+    both.save(tmp_path / "both.npz")
+    for sample in (both.sample, NormalEquations.load(tmp_path / "both.npz").sample):
+        for kept, atoms in zip(sample.structures(), structures, strict=True):
+            assert kept == atoms
+    assert (both - first).sample is both.sample
+    old = NormalEquations.from_structures(structures, first.descriptors)
+    old.sample = None
+    assert (old + both).sample is None and (both + old).sample is None
+    monkeypatch.setattr(_sample, "_MOST_ATOMS", sum(map(len, structures)) // 2)
+    thinned = Sample.of_structures(structures)
+    assert 0 < thinned.sizes.sum() <= sum(map(len, structures)) // 2
+    assert all(any(kept == atoms for atoms in structures) for kept in thinned.structures())
+    assert len(thinned.merged(thinned).sizes) <= len(structures)
+    assert len(Sample.of_structures([structures[0] * 20]).sizes) == 1
+    assert list(Sample.of_structures([]).structures()) == []
 
 
 def isolated(symbol, energy, **cell):

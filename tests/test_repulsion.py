@@ -1,4 +1,4 @@
-"""What a potential does outside its data: core repulsion of pairs, limit of the density."""
+"""What a potential does outside its data: core repulsion, limit of the density, floor of the energy."""
 
 import itertools
 import re
@@ -9,6 +9,8 @@ import oracle
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
 from sample_potentials import beyond, densities, inside_and_outside, sample_potential
@@ -26,6 +28,7 @@ from plip.report import Evaluation, fit_report
 TAKEOVER, FADE, HARDER = 0.25, 0.35, 0.5
 STIFFNESS, EXPONENT, FADED, GONE, SOFT, MOST = 150.0, 2.65, 0.25, 1.2, 2.0, 50.0
 TOO_CLOSE, CLOSENESS = 0.9, 25.0
+DEPTH = 0.5
 
 
 def smooth_step(u):
@@ -114,6 +117,26 @@ def test_energy_of_crowded_atoms(part, dense, monkeypatch):
     assert potential.energy(atoms) == pytest.approx(expected, abs=1e-9 * scale)
 
 
+@pytest.mark.parametrize("below", [-0.3, 1e-6, 0.2, 3.0])
+@pytest.mark.parametrize("close", [False, True])
+def test_energy_below_the_floor(below, close, monkeypatch):
+    """Of the one atom of a cell: what it has less than the floor counts for less and less."""
+    atoms, cutoff = sample("one-atom cell")
+    atoms.numbers[:] = 14
+    shortest = neighbor_list("d", atoms, cutoff).min()
+    # Its neighbors repel it, but are not so close that it binds nothing.
+    inner, outer = 0.4 * shortest, (1.08 if close else 0.9) * shortest
+    plain = beyond(sample_potential(atoms, cutoff, seed=3), {("Si", "Si"): (inner, outer)})
+    faded_oracle(monkeypatch, inner, outer)
+    reference, learned, core = parts_of_energy(plain, atoms)
+    assert (core > 1e-3) == close
+    floor = learned + core + below
+    potential = beyond(plain, dict(plain.repulsion), None, {"Si": floor})
+    expected = floor - DEPTH * np.tanh(below / DEPTH) if below > 0 else learned + core
+    scale = abs(reference) + abs(learned) + abs(core)
+    assert potential.energy(atoms) == pytest.approx(reference + expected, abs=1e-9 * scale)
+
+
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
 @pytest.mark.parametrize("limited", [False, True])
 def test_forces_and_stress_are_derivatives(name, limited):
@@ -172,6 +195,7 @@ def test_every_variant_agrees(name):
                 simd,
                 dict(potential.repulsion),
                 dict(potential.density_limits),
+                dict(potential.energy_floors),
             )
         except ValueError:
             continue
@@ -195,6 +219,32 @@ def test_energy_is_smooth_where_the_repulsion_takes_over():
         assert abs(right - left) < 0.05 * max(abs(left), 1.0)
 
 
+def floors_of(potential, structures, below):
+    """Floors that much below the least energy of an atom of each species."""
+    least = dict.fromkeys(potential.species, 0.0)
+    for atoms in structures:
+        energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+        for symbol, energy in zip(atoms.symbols, energies, strict=True):
+            least[symbol] = min(least[symbol], energy - potential.intercept[symbol])
+    return {symbol: energy - below for symbol, energy in least.items()}
+
+
+def test_energy_is_smooth_at_the_floor():
+    """Of two atoms: no jump in energy, force or its derivative where their energy meets the floor."""
+    plain = beyond(sample_potential(bulk("Si"), 4.0, seed=1), {("Si", "Si"): (0.5, 1.2)})
+    pair = Atoms("Si2", [[0, 0, 0], [2.2, 0, 0]])
+    floor = plain.evaluate(pair)["energies"][0] - plain.intercept["Si"]
+    potential = beyond(plain, dict(plain.repulsion), None, {"Si": floor})
+
+    def force(r):
+        return potential.forces(Atoms("Si2", [[0, 0, 0], [r, 0, 0]]))[1, 0]
+
+    assert abs(force(2.2)) > 0.1
+    h = 1e-5
+    left, right = (force(2.2) - force(2.2 - h)) / h, (force(2.2 + h) - force(2.2)) / h
+    assert abs(right - left) < 2e-3 * max(abs(left), 1.0)
+
+
 def test_bits_within_the_data_do_not_change():
     for name in ("bulk", "three species", "molecule", "slab"):
         atoms, cutoff = sample(name)
@@ -206,6 +256,7 @@ def test_bits_within_the_data_do_not_change():
             plain,
             {pair: (0.3 * shortest, np.nextafter(shortest, 0.0)) for pair in pairs},
             {symbol: (0.8 * cutoff, 1.001 * largest) for symbol in plain.species},
+            floors_of(plain, [atoms], 1e-9),
         )
         before, after = plain.evaluate(atoms), guarded.evaluate(atoms)
         for key in before:
@@ -219,28 +270,32 @@ def test_file_keeps_every_bit(tmp_path):
     loaded = load_potential(tmp_path / "model.json")
     assert loaded.repulsion == potential.repulsion
     assert loaded.density_limits == potential.density_limits
+    assert loaded.energy_floors == potential.energy_floors
     for key, value in potential.evaluate(atoms).items():
         np.testing.assert_array_equal(loaded.evaluate(atoms)[key], value)
 
 
 @pytest.mark.parametrize(
-    ("repulsion", "limits", "match"),
+    ("repulsion", "limits", "floors", "match"),
     [
-        ({("Si", "Si"): (2.0, 1.0)}, None, "below 0.9"),
-        ({("Si", "Si"): (0.0, 1.0)}, None, "length"),
-        ({("Si", "Si"): (1.0,)}, None, "two distances"),
-        ({("Si", "Ge"): (1.0, 2.0)}, None, "pairs of Si"),
-        ({"SiSi": (1.0, 2.0)}, None, "pairs of Si"),
-        ({("Si", "Si"): (1.0, np.nan)}, None, "finite"),
-        (None, {"Ge": (4.0, 1.0)}, "Ge"),
-        (None, {"Si": (4.0, -1.0)}, "positive"),
-        (None, {"Si": (0.0, 1.0)}, "length"),
-        (None, {"Si": (4.0, np.inf)}, "finite"),
+        ({("Si", "Si"): (2.0, 1.0)}, None, None, "below 0.9"),
+        ({("Si", "Si"): (0.0, 1.0)}, None, None, "length"),
+        ({("Si", "Si"): (1.0,)}, None, None, "two distances"),
+        ({("Si", "Ge"): (1.0, 2.0)}, None, None, "pairs of Si"),
+        ({"SiSi": (1.0, 2.0)}, None, None, "pairs of Si"),
+        ({("Si", "Si"): (1.0, np.nan)}, None, None, "finite"),
+        (None, {"Ge": (4.0, 1.0)}, None, "Ge"),
+        (None, {"Si": (4.0, -1.0)}, None, "positive"),
+        (None, {"Si": (0.0, 1.0)}, None, "length"),
+        (None, {"Si": (4.0, np.inf)}, None, "finite"),
+        (None, None, {"Ge": -4.0}, "Ge"),
+        (None, None, {"Si": np.nan}, "finite"),
+        (None, None, {"Si": -np.inf}, "finite"),
     ],
 )
-def test_bad_distances_and_limits(repulsion, limits, match):
+def test_bad_distances_limits_and_floors(repulsion, limits, floors, match):
     with pytest.raises(ValueError, match=match):
-        beyond(sample_potential(bulk("Si"), 4.0), repulsion, limits)
+        beyond(sample_potential(bulk("Si"), 4.0), repulsion, limits, floors)
 
 
 # ------------------------------------------------------------------ what a fit makes of it
@@ -262,6 +317,7 @@ def model(silicon_carbide):
 def test_training_structures_keep_their_bits(model, silicon_carbide):
     without = PLIPRegressor("fast", **SETTINGS, repulsion=None).fit(silicon_carbide)
     assert without.potential_.repulsion is None and without.potential_.density_limits is None
+    assert without.potential_.energy_floors is None
     for atoms in silicon_carbide:
         first, second = model.potential_.evaluate(atoms), without.potential_.evaluate(atoms)
         for key in first:
@@ -280,10 +336,57 @@ def test_distances_are_those_of_the_data(model, silicon_carbide):
     for pair, (inner, outer) in model.potential_.repulsion.items():
         starts = [start * shortest[pair] - outer for start in (0.96, 0.98, 1.0)]
         assert any(0 <= start < 1.0001e-3 for start in starts)
-        assert 0 < inner < 0.5 * outer
+        assert 0 < inner <= 0.5 * outer + 1e-4
     reach = model.potential_.density_limits["C"][0]
     largest = max(densities(atoms, reach)[atoms.symbols == "C"].max(initial=0.0) for atoms in silicon_carbide)
     assert model.potential_.density_limits["C"][1] == pytest.approx(1.15 * largest)
+
+
+def test_floors_are_those_of_the_data(model, silicon_carbide):
+    """However the structures come to the fit."""
+    floors = model.potential_.energy_floors
+    without = beyond(model.potential_, dict(model.potential_.repulsion))
+    expected = floors_of(without, silicon_carbide, 0.2)
+    assert {symbol: pytest.approx(energy, abs=1.01e-4) for symbol, energy in expected.items()} == floors
+    streamed = PLIPRegressor("fast", **SETTINGS).fit(iter(silicon_carbide))
+    assert streamed.potential_.energy_floors == floors
+    equations = sum(
+        NormalEquations.from_structures(part, model.descriptors_)
+        for part in (silicon_carbide[:70], silicon_carbide[70:])
+    )
+    merged = PLIPRegressor("fast", **SETTINGS).fit_normal_equations(equations)
+    assert merged.potential_.energy_floors == pytest.approx(floors, abs=1e-3)
+    assert set(model.potential_at(10).energy_floors) == {"C", "Si"}
+
+
+def test_atoms_alone_keep_their_reference_energy(silicon_carbide):
+    """Where all atoms of the data have more energy than that, too."""
+    references = {"C": -20.0, "Si": -20.0}
+    model = PLIPRegressor("fast", reference_energies=references, max_terms=10).fit(silicon_carbide[:30])
+    for symbol, energy in references.items():
+        assert model.potential_.energy(Atoms(symbol)) == pytest.approx(energy, rel=1e-12)
+
+
+def test_an_atom_beside_a_molecule_is_bound_like_those_of_the_data():
+    """Trimers know nothing of a fourth atom; their terms alone would bind it by tens of eV."""
+    rng = np.random.default_rng(4)
+    trimers = []
+    for _ in range(30):
+        side = rng.uniform(2.4, 3.2)
+        atoms = Atoms("Ag3", [[0, 0, 0], [side, 0, 0], [side / 2, 0.87 * side, 0]])
+        atoms.rattle(0.1, rng=rng)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        trimers.append(atoms)
+    potential = PLIPRegressor().fit(trimers).potential_
+    least = min(potential.evaluate(atoms)["energies"].min() for atoms in trimers)
+    for _ in range(50):
+        atoms = trimers[0].copy()
+        atoms.append("Ag")
+        atoms.positions[3] = rng.uniform(-3.0, 5.0, 3)
+        energies = potential.evaluate(atoms)["energies"]
+        assert energies.min() > least - 0.2 - DEPTH - 1e-3
 
 
 def test_pairs_that_never_come_close():

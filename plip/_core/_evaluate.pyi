@@ -9,6 +9,7 @@ from plip.radial import RadialFamily
 
 _Repulsion = Mapping[tuple[str, str], tuple[float, float]] | None
 _Limits = Mapping[str, tuple[float, float]] | None
+_Floors = Mapping[str, float] | None
 
 def is_element(symbol: str) -> bool: ...
 def check_length(name: str, value: float) -> None: ...
@@ -21,7 +22,9 @@ def radial_function(
 def core_repulsion(
     pair: tuple[str, str], fade: tuple[float, float], r: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
-def check_repulsion(species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits) -> None: ...
+def check_repulsion(
+    species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits, energy_floors: _Floors
+) -> None: ...
 def find_neighbors(
     positions: FloatArray,
     cell: FloatArray,
@@ -52,6 +55,7 @@ class Core:
         simd: str = "auto",
         repulsion: _Repulsion = None,
         density_limits: _Limits = None,
+        energy_floors: _Floors = None,
     ) -> None: ...
     @property
     def cutoff(self) -> float: ...

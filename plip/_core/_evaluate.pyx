@@ -45,6 +45,7 @@ cdef extern from "plip_core.h" nogil:
         const double *outer
         const double *range
         const double *limit
+        const double *floor
 
     int plip_check_repulsion(int, const plip_repulsion *, char *)
     void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
@@ -231,10 +232,10 @@ def core_repulsion(pair, fade, const double[::1] r not None):
     return tuple(results)
 
 
-def check_repulsion(species, repulsion, density_limits):
+def check_repulsion(species, repulsion, density_limits, energy_floors):
     """Raise ValueError for distances and limits that cannot be evaluated; parameters as for `Core`."""
     cdef char[PLIP_ERROR_LENGTH] error
-    beyond = _Repulsion(species, repulsion, density_limits)
+    beyond = _Repulsion(species, repulsion, density_limits, energy_floors)
     if plip_check_repulsion(len(species), &beyond.record, error):
         raise ValueError(error.decode(errors="replace"))
 
@@ -247,8 +248,9 @@ cdef class _Repulsion:
     cdef list names
     cdef double[:, :, ::1] distances
     cdef double[:, ::1] limits
+    cdef double[::1] floors
 
-    def __cinit__(self, species, repulsion, density_limits):
+    def __cinit__(self, species, repulsion, density_limits, energy_floors):
         cdef int n = len(species), k, s, t
         self.symbols = <const char **>calloc(n + 1, sizeof(char *))
         if self.symbols == NULL:
@@ -267,9 +269,13 @@ cdef class _Repulsion:
             s = index[symbol]
             for k in range(2):
                 self.limits[k, s] = limit[k]
+        self.floors = np.full(n, -np.inf)
+        for symbol, energy in (energy_floors or {}).items():
+            self.floors[index[symbol]] = energy
         self.record.symbols = self.symbols
         self.record.inner, self.record.outer = &self.distances[0, 0, 0], &self.distances[1, 0, 0]
         self.record.range, self.record.limit = &self.limits[0, 0], &self.limits[1, 0]
+        self.record.floor = &self.floors[0]
 
     def __dealloc__(self):
         free(self.symbols)
@@ -519,6 +525,8 @@ cdef class Core:
         takes over.
     density_limits : mapping of str to (float, float), or None
         Species, and the range in Angstrom and the limit of the density around its atoms.
+    energy_floors : mapping of str to float, or None
+        Species, and the least learned energy of its atoms in eV.
 
     Attributes
     ----------
@@ -548,6 +556,7 @@ cdef class Core:
         simd="auto",
         repulsion=None,
         density_limits=None,
+        energy_floors=None,
     ):
         cdef int n = len(terms), k
         cdef _Repulsion beyond
@@ -557,7 +566,7 @@ cdef class Core:
         index = {symbol: s for s, symbol in enumerate(species)}
         if reference.shape[0] != len(index):
             raise ValueError("there must be one reference energy per species")
-        beyond = _Repulsion(species, repulsion, density_limits)
+        beyond = _Repulsion(species, repulsion, density_limits, energy_floors)
         records = <plip_term *>calloc(n + 1, sizeof(plip_term))
         if records == NULL:
             raise MemoryError

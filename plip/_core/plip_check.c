@@ -61,6 +61,11 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
             snprintf(error, PLIP_ERROR_LENGTH, "'%.20s' is not a chemical symbol", symbol);
             return -1;
         }
+        if (!(repulsion->floor[s] <= DBL_MAX)) {
+            snprintf(error, PLIP_ERROR_LENGTH, "the least energy of %s must be a finite number, got %g", symbol,
+                     repulsion->floor[s]);
+            return -1;
+        }
         if (limit != 0.0 || range != 0.0) {
             if (plip_check_length("the range of a density", range, error))
                 return -1;

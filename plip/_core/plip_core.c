@@ -967,6 +967,7 @@ static void set_repulsion(builder *b, centre_plan *plan, int centre)
         part->scalar.columns->repulsion = 0.5;
         part->scalar.n_columns = 1;
     }
+    plan->floor = repulsion->floor[centre];
     if (repulsion->limit[centre] > 0.0) {
         plan->limit = repulsion->limit[centre];
         plan->square_range = range * range;
@@ -986,6 +987,7 @@ static void make_centre(builder *b, int centre)
     for (s = 0; s < potential->n_species; s++)
         plan->sections[s].scalar.columns = SCRATCH(1, column);
     plan->limit = INFINITY;
+    plan->floor = -INFINITY;
     if (b->repulsion)
         set_repulsion(b, plan, centre);
 

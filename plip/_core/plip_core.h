@@ -73,6 +73,7 @@ typedef struct {
     const char *const *symbols;  /* (n_species,) chemical symbols */
     const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
     const double *range, *limit; /* (n_species,): neighbours counted up to `range`, their most; limit 0: none */
+    const double *floor;         /* (n_species,): least energy of an atom, less its reference, eV; minus infinity: none */
 } plip_repulsion;
 int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error);
 

@@ -716,7 +716,8 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
             if (plan->n_trilinears)
                 NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
             for (k = 0; k < filled; k++)
-                if (work->centres[k].density > plan->limit || batch[k]->closest < plan->too_close)
+                if (work->centres[k].density > plan->limit || batch[k]->closest < plan->too_close ||
+                    batch[k]->energy - plan->reference_energy < plan->floor)
                     plip_crowd(plan, system, work->centres + k, batch[k], mask);
             for (k = 0; k < filled && derivatives; k++)
                 if (!NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom))

@@ -115,6 +115,7 @@ typedef struct {
     double reference_energy, square_cutoff;
     double square_range, inverse_square_range; /* up to which neighbours count for the density */
     double limit;                              /* of the density; infinite: none */
+    double floor;                              /* of the energy less the reference; minus infinity: none */
     double too_close;                          /* largest PLIP_TOO_CLOSE outer of its sections */
     section *sections; /* per species of neighbours */
     int n_groups;
@@ -184,7 +185,7 @@ int plip_workspace_reserve(const plip_potential *potential, plip_workspace *work
 /* Value, first and second derivative of a column by the exact functions. */
 void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
                        double result[3]);
-/* A centre whose neighbours are too dense or too close: puts its energy and adjoints right, and adds what the moments do not
+/* A centre whose neighbours are too dense or too close, or that is bound too strongly: puts its energy and adjoints right, and adds what the moments do not
  * know to the derivatives. */
 void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
                 int mask);

@@ -12,7 +12,11 @@
  * where L is its learned energy, R its share of the core repulsion, D = d(x) d(y), d falls from 1 to 0 between 0 and
  * FADED, T = t(x) from 1 to 0 between FADED and GONE, and S is L where that is between 0 and MOST, and else the nearer of
  * the two, but for soft corners: S(L) = h(L) - h(L - MOST) with h(z) = (z + sqrt(z^2 + SOFT^2)) / 2. So binding ends
- * first: atoms that come far closer than the data gain nothing by it. All is smooth to second derivatives.
+ * first: atoms that come far closer than the data gain nothing by it.
+ *
+ * Energies. Where L + R is below `floor`, a little below the least of an atom in the data, L is
+ * floor - DEPTH tanh((floor - L - R) / DEPTH) - R in all this: surroundings that no data hold bind hardly more than those of the
+ * data. All is smooth to second derivatives.
  */
 #include <math.h>
 
@@ -38,6 +42,9 @@
 /* eV. Learned energies of data that are compressed to 0.66 of their length are about 50 eV. */
 #define SOFT 2.0
 #define MOST 50.0
+
+/* eV. Atoms of one species differ by as much in ordinary data. */
+#define DEPTH 0.5
 
 /* At 0.7 of `outer` y is FADED. */
 #define CLOSENESS 25.0
@@ -184,7 +191,7 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
 {
     const double x = arrays->density > plan->limit ? log(arrays->density / plan->limit) : 0.0;
     double vector[3], core_energy = 0.0, y = 0.0, square, slope, other_slope;
-    double dense[3], close[3], later[3], bind, keep, learned, kept, lower, upper, fade;
+    double dense[3], close[3], later[3], bind, keep, learned, kept, lower, upper, fade, slope_of_floor = 1.0;
     double by_density = 0.0, by_closeness;
     int s, k, m;
 
@@ -201,6 +208,11 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
     bind = (1.0 - dense[0]) * (1.0 - close[0]);
     keep = 1.0 - later[0];
     learned = centre->energy - plan->reference_energy - core_energy;
+    if (learned + core_energy < plan->floor) {
+        const double below = tanh((plan->floor - learned - core_energy) / DEPTH);
+        learned = plan->floor - DEPTH * below - core_energy;
+        slope_of_floor = 1.0 - below * below;
+    }
     kept = positive_part(learned, &lower) - positive_part(learned - MOST, &upper);
     fade = bind + (1.0 - bind) * keep * (lower - upper);
     centre->energy = plan->reference_energy + bind * learned + (1.0 - bind) * keep * kept + core_energy;
@@ -212,7 +224,7 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
     }
     by_closeness = -close[1] * (1.0 - dense[0]) * (learned - keep * kept);
     for (m = 0; m < plan->n_moments; m++)
-        arrays->adjoints[m] *= fade;
+        arrays->adjoints[m] *= fade * slope_of_floor;
 
     for (k = 0; k < centre->n_neighbours; k++) {
         const int neighbour = centre->neighbours[k] & mask;

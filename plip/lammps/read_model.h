@@ -27,7 +27,7 @@ struct Model {
     std::vector<double> reference;
     std::vector<plip_term> terms;
     // As in plip_repulsion.
-    std::vector<double> inner, outer, range, limit;
+    std::vector<double> inner, outer, range, limit, floor;
 
     int index(const std::string &symbol) const
     {
@@ -178,17 +178,20 @@ inline plip_repulsion repulsion_of(const Model &model, std::vector<const char *>
     symbols.clear();
     for (const std::string &symbol : model.species)
         symbols.push_back(symbol.c_str());
-    return {symbols.data(), model.inner.data(), model.outer.data(), model.range.data(), model.limit.data()};
+    return {symbols.data(),     model.inner.data(), model.outer.data(),
+            model.range.data(), model.limit.data(), model.floor.data()};
 }
 
 inline void read_repulsion(Model &model, const json &document)
 {
     const size_t n = model.species.size();
     const json repulsion = document.value("repulsion", json()), limits = document.value("density_limits", json());
+    const json floors = document.value("energy_floors", json());
     model.inner.assign(n * n, 0.0);
     model.outer.assign(n * n, 0.0);
     model.range.assign(n, 0.0);
     model.limit.assign(n, 0.0);
+    model.floor.assign(n, -INFINITY);
     if (!repulsion.is_null() && !repulsion.is_object())
         fail("repulsion must be an object or null");
     for (const auto &entry : repulsion.items()) {
@@ -211,6 +214,14 @@ inline void read_repulsion(Model &model, const json &document)
             fail("density_limits must give range and limit of its species");
         model.range[species] = length(member(entry.value(), "range"), "range");
         model.limit[species] = number(member(entry.value(), "limit"), "limit");
+    }
+    if (!floors.is_null() && !floors.is_object())
+        fail("energy_floors must be an object or null");
+    for (const auto &entry : floors.items()) {
+        const int species = model.index(entry.key());
+        if (species < 0)
+            fail("energy_floors must name its species");
+        model.floor[species] = number(entry.value(), "energy floor");
     }
     char reason[PLIP_ERROR_LENGTH];
     std::vector<const char *> symbols;

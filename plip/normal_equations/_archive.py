@@ -13,6 +13,7 @@ from plip._files import digest_arrays, write_whole
 from plip.descriptors._extent import Extent
 from plip.descriptors._transformer import descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS
+from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import Sums
 
@@ -47,6 +48,8 @@ def write_archive(path, equations, sums, reference, extent, counts):
         arrays["extent"] = extent.to_array()
     if counts is not None:
         arrays |= {f"count_{name}": values for name, values in counts.arrays().items()}
+    if equations.sample is not None:
+        arrays |= {f"sample_{name}": values for name, values in equations.sample.arrays().items()}
     header["digest"] = _digest(header, arrays)
     with write_whole(path, "wb") as file:
         np.savez(file, header=json.dumps(header), **arrays)
@@ -128,7 +131,21 @@ def _read(archive):
             symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
             for symbol in species
         }
-    return descriptors, sums, reference, n_structures, extent, counts, isolated
+    sample = _sample(arrays, species) if "sample_sizes" in arrays else None
+    return descriptors, sums, reference, n_structures, extent, counts, isolated, sample
+
+
+def _sample(arrays, species):
+    sizes = arrays["sample_sizes"]
+    if sizes.dtype != np.int64 or sizes.ndim != 1 or not ((sizes >= 0) & (sizes < 2**40)).all():
+        raise ValueError("its sizes of structures are not numbers of atoms")
+    shapes = Sample.shapes(len(sizes), int(sizes.sum()))
+    sample = Sample(
+        **{name: _array(arrays, f"sample_{name}", shape, dtype) for name, (shape, dtype) in shapes.items()}
+    )
+    if not np.isin(sample.numbers, [atomic_numbers[symbol] for symbol in species]).all():
+        raise ValueError("its structures have other species")
+    return sample
 
 
 def _descriptors(data):
@@ -183,15 +200,16 @@ def _sums(target, header, arrays, width, n_structures):
     return Sums(width, products, weight, n_rows, factor)
 
 
-def _array(arrays, name, shape, is_finite=True):
+def _array(arrays, name, shape, dtype=np.float64, is_finite=True):
     array = arrays[name]
-    if array.dtype.kind != "f" or array.dtype.itemsize != 8 or array.shape != shape:
+    dtype = np.dtype(dtype)
+    if (array.dtype.kind, array.dtype.itemsize) != (dtype.kind, dtype.itemsize) or array.shape != shape:
         raise ValueError(
-            f"its array {name} is {array.dtype} of shape {array.shape}, not float64 of shape {shape}"
+            f"its array {name} is {array.dtype} of shape {array.shape}, not {dtype} of shape {shape}"
         )
     if is_finite and not np.isfinite(array).all():
         raise ValueError(f"its array {name} has values that are NaN or infinite")
-    return np.ascontiguousarray(array, np.float64)
+    return np.ascontiguousarray(array, dtype)
 
 
 def _integer(data, name):

@@ -24,6 +24,7 @@ from plip.normal_equations._archive import read_archive, write_archive
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import find_isolated_energies, least_squares_reference
 from plip.normal_equations._row_cache import Storage, direct
+from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
 from plip.normal_equations._sums import are_few, chunk_sums, empty_sums, single_blas_thread
 
@@ -67,6 +68,9 @@ class NormalEquations:
     isolated_energies : dict, or None
         Energies in eV of the structures of one atom without neighbors, a list by chemical symbol. None if
         unknown, in files of older versions.
+    sample : Sample, or None
+        Geometry of the structures with a label, of at most 100,000 atoms; of more, every second structure and
+        so on. None in files of older versions.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class NormalEquations:
         extent=None,
         counts=None,
         isolated_energies=None,
+        sample=None,
     ):
         self.descriptors = descriptors
         self._sums = sums
@@ -86,6 +91,7 @@ class NormalEquations:
         self._extent = extent
         self._counts = counts
         self.isolated_energies = isolated_energies
+        self.sample = sample
 
     @property
     def terms(self):
@@ -314,7 +320,9 @@ class NormalEquations:
             for target in TARGETS:
                 sums[target].complete()
         isolated = find_isolated_energies(structures, labels, descriptors)
-        return cls(descriptors, sums, reference, len(structures), extent, counts, isolated)
+        labelled = np.any([labels.used(target) for target in TARGETS], axis=0)
+        sample = Sample.of_structures([structures[k] for k in np.flatnonzero(labelled)])
+        return cls(descriptors, sums, reference, len(structures), extent, counts, isolated, sample)
 
     def __add__(self, other):
         return self._combine(other, 1)
@@ -340,6 +348,9 @@ class NormalEquations:
         extent = self._extent
         if sign > 0 and extent is not None:
             extent = other._extent and extent.merged(other._extent)
+        sample = self.sample
+        if sign > 0 and sample is not None:
+            sample = other.sample and sample.merged(other.sample)
         known = self._counts is not None and other._counts is not None
         counts = self._counts.combined(other._counts, sign) if known else None
         isolated = None
@@ -357,6 +368,7 @@ class NormalEquations:
             extent,
             counts,
             isolated,
+            sample,
         )
 
     @single_blas_thread()

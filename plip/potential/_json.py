@@ -48,6 +48,7 @@ def to_text(potential: Potential) -> str:
         "density_limits": None
         if limits is None
         else {symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in limits.items()},
+        "energy_floors": potential.energy_floors,
     }
     # One line per term, the coefficient first; json.dumps alone writes one line in all, or one per number.
     lines = [
@@ -177,6 +178,9 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
                 f"density_limits must be null or give range and limit by species, got {limits!r}"
             )
         limits = {symbol: tuple(limit[name] for name in LIMIT) for symbol, limit in limits.items()}
+    floors = document.get("energy_floors")
+    if floors is not None and not isinstance(floors, dict):
+        raise ValueError(f"energy_floors must be an object or null, got {floors!r}")
     return {
         "species": species,
         "terms": terms,
@@ -184,6 +188,7 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
         "intercept": reference,
         "repulsion": repulsion,
         "density_limits": limits,
+        "energy_floors": floors,
     }
 
 

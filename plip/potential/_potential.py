@@ -75,6 +75,9 @@ class Potential:
         By species, the range in Angstrom within which neighbours count for the density around an atom, and
         the largest density (no unit), beyond which the terms fade out. None, or a missing species, means no
         limit.
+    energy_floors : dict of str to float, or None
+        By species, the least energy of an atom, less its reference energy, in eV; what is below counts as
+        little more. None, or a species that is missing: no floor.
 
     Attributes
     ----------
@@ -90,6 +93,8 @@ class Potential:
         Sorted pairs of species, and the distances in Angstrom between which the core repulsion takes over.
     density_limits : dict of str to (float, float), or None
         Ranges in Angstrom and limits of the density by species.
+    energy_floors : dict of str to float, or None
+        Least energies of an atom in eV by species.
     cutoff : float
         Distance in Angstrom up to which neighbours matter.
     table_error : float
@@ -108,8 +113,9 @@ class Potential:
     nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). Where
     the density n = sum over neighbours of (1 - r^2/range^2)^3 around an atom exceeds its limit, the binding
     terms fade out and a repulsion 150 eV log(n / limit)^2.65 takes over. Binding also ends where neighbours
-    are far closer than in the data. All this is smooth to second derivatives, and exactly zero within the
-    data. `doc/model.rst` has the equations.
+    are far closer than in the data. An atom whose energy is below its floor, a little below the least in the
+    data, gains hardly more, 0.5 eV at most. All this is smooth to second derivatives, and changes no bit
+    within the data. `doc/model.rst` has the equations.
 
     Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where no spline is that good. Forces
@@ -124,6 +130,7 @@ class Potential:
         "_coef",
         "_core",
         "_density_limits",
+        "_energy_floors",
         "_reference",
         "_repulsion",
         "_species",
@@ -137,6 +144,7 @@ class Potential:
         intercept: Mapping[str, float],
         repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
         density_limits: Mapping[str, tuple[float, float]] | None = None,
+        energy_floors: Mapping[str, float] | None = None,
     ) -> None:
         coef = np.asarray(coef, dtype=np.float64)
         if not hasattr(descriptors, "terms_"):
@@ -148,7 +156,13 @@ class Potential:
             )
         kept = np.flatnonzero(coef)
         self._assign(
-            descriptors.species_, [terms[n] for n in kept], coef[kept], intercept, repulsion, density_limits
+            descriptors.species_,
+            [terms[n] for n in kept],
+            coef[kept],
+            intercept,
+            repulsion,
+            density_limits,
+            energy_floors,
         )
 
     def _assign(
@@ -159,6 +173,7 @@ class Potential:
         intercept: Mapping[str, float],
         repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
         density_limits: Mapping[str, tuple[float, float]] | None = None,
+        energy_floors: Mapping[str, float] | None = None,
     ) -> None:
         species = tuple(species)
         if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
@@ -178,7 +193,8 @@ class Potential:
         self._reference = reference
         self._repulsion = _read_repulsion(repulsion, species)
         self._density_limits = _read_limits(density_limits, species)
-        check_repulsion(species, self._repulsion, self._density_limits)
+        self._energy_floors = _read_floors(energy_floors, species)
+        check_repulsion(species, self._repulsion, self._density_limits, self._energy_floors)
         self._terms = tuple(terms)
         self._core: Core | None = None
 
@@ -201,6 +217,10 @@ class Potential:
     @property
     def density_limits(self) -> dict[str, tuple[float, float]] | None:
         return self._density_limits
+
+    @property
+    def energy_floors(self) -> dict[str, float] | None:
+        return self._energy_floors
 
     @property
     def terms(self) -> list[tuple[Term, float]]:
@@ -228,6 +248,7 @@ class Potential:
                 np.array(self._reference),
                 repulsion=self._repulsion,
                 density_limits=self._density_limits,
+                energy_floors=self._energy_floors,
             )
         return self._core
 
@@ -243,6 +264,7 @@ class Potential:
             "intercept": dict(self.intercept),
             "repulsion": self._repulsion,
             "density_limits": self._density_limits,
+            "energy_floors": self._energy_floors,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -420,3 +442,16 @@ def _read_limits(
         reach, most = (finite_number(f"density {name} of {symbol}", value) for name, value in named)
         checked[symbol] = reach, most
     return FrozenDict(checked)
+
+
+def _read_floors(
+    floors: Mapping[str, float] | None, species: tuple[str, ...]
+) -> FrozenDict[str, float] | None:
+    if floors is None:
+        return None
+    unknown = sorted(set(floors) - set(species))
+    if unknown:
+        raise ValueError(f"energy_floors has species without a reference energy: {', '.join(unknown)}")
+    return FrozenDict(
+        {symbol: finite_number(f"energy floor of {symbol}", energy) for symbol, energy in floors.items()}
+    )

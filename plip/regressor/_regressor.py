@@ -55,8 +55,8 @@ class PLIPRegressor(PLIPModel):
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
-        while the fitted functions fade out; structures within the data keep every bit. With None the fitted
-        functions go on. See `Potential`.
+        while the fitted functions fade out, and no atom is bound much more strongly than those of the data;
+        structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
         more species than the data); "isolated" takes them from the structures of one atom without neighbors.

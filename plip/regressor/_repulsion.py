@@ -12,9 +12,12 @@ from plip.potential import Potential
 __all__ = ["automatic_repulsion", "repulsive_potential"]
 
 # Of the shortest distance in the data: few data do not meet the shortest one there is, and their repulsion
-# begins a little below it. Where the terms of an isolated pair fall below _RISING, it begins earlier.
+# begins a little below it. Where the terms of an isolated pair fall between _RISING of it and _NO_FALL
+# (Angstrom), it begins earlier, and at last it takes over on half the way.
 _STARTS = (0.96, 0.98, 1.0)
 _RISING = 0.95
+_NO_FALL = 0.3
+_STEEP_INNER = 0.5
 # Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
 _OF_RADII = 0.75
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
@@ -23,13 +26,15 @@ _INNER = 0.25
 _LONGEST_INNER = 0.3
 # Surroundings that are this much denser, by 5 % in length, are still near the data.
 _DENSITY_MARGIN = 1.15
+# eV below the least energy of an atom in the data.
+_BELOW_DATA = 0.2
 # Two neighbors at no distance. In sparse data, whose neighbors stand at the end of the range, any approach
 # would multiply the density.
 _LEAST_LIMIT = 2.0
 
 
 def repulsive_potential(descriptors, coef, references, equations):
-    """Potential with core repulsion and density limits that leave all data as they are.
+    """Potential with core repulsion, density limits and energy floors that leave all data as they are.
 
     Parameters
     ----------
@@ -42,9 +47,9 @@ def repulsive_potential(descriptors, coef, references, equations):
     -------
     Potential
     """
-    starts = {}
-    for start in _STARTS[1:]:
-        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, starts))
+    steps = {}
+    for last in (False, False, False, True):
+        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
         if potential.repulsion is None:
             return potential
         falling = [
@@ -52,15 +57,30 @@ def repulsive_potential(descriptors, coef, references, equations):
             for pair, shortest in equations.shortest_distances.items()
             if math.isfinite(shortest) and _falls(potential, pair, _RISING * shortest)
         ]
-        if not falling:
-            return potential
-        starts.update(dict.fromkeys(falling, start))
-    return Potential(descriptors, coef, references, *automatic_repulsion(equations, starts))
+        if last or not falling:
+            break
+        steps.update({pair: steps.get(pair, 0) + 1 for pair in falling})
+    floors = _energy_floors(potential, equations.sample)
+    return Potential(descriptors, coef, references, potential.repulsion, potential.density_limits, floors)
+
+
+def _energy_floors(potential, sample):
+    """A little below the least energy of an atom of each species, its reference energy taken off, in eV."""
+    if sample is None:
+        return None
+    # An atom alone is known, too: it has its reference energy.
+    least = dict.fromkeys(potential.species, 0.0)
+    for atoms in sample.structures():
+        energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+        for symbol in set(atoms.symbols):
+            of_species = energies[atoms.symbols == symbol].min() - potential.intercept[symbol]
+            least[symbol] = min(least[symbol], float(of_species))
+    return {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
 
 
 def _falls(potential, pair, first):
     """Whether the energy of an isolated pair falls where it comes closer than `first`, in Angstrom."""
-    r = np.linspace(first, 0.6 * first, 30)
+    r = np.geomspace(first, _NO_FALL, 300)
     apart = 3.0 * potential.cutoff * np.arange(len(r))
     ends = np.stack([np.column_stack([apart, 0.0 * r, z]) for z in (0.0 * r, r)], axis=1)
     atoms = Atoms(pair * len(r), ends.reshape(-1, 3))
@@ -68,7 +88,7 @@ def _falls(potential, pair, first):
     return bool((np.diff(energies.reshape(-1, 2).sum(axis=1)) <= 0.0).any())
 
 
-def automatic_repulsion(equations, starts):
+def automatic_repulsion(equations, steps):
     """Core repulsion and density limits.
 
     The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
@@ -80,8 +100,9 @@ def automatic_repulsion(equations, starts):
     ----------
     equations : NormalEquations
         Which know the shortest distances and the largest densities of their structures.
-    starts : dict of (str, str) to float
-        Parts of the shortest distance at which the repulsion begins instead, by pair.
+    steps : dict of (str, str) to int
+        How many steps earlier the repulsion of a pair takes over: it begins at 0.98 (1) or all (2) of the
+        shortest distance, and is complete on half the way (3). Pairs that are missing: 0.
 
     Returns
     -------
@@ -107,13 +128,15 @@ def automatic_repulsion(equations, starts):
     repulsion = {}
     for pair, shortest in equations.shortest_distances.items():
         if math.isfinite(shortest):
-            outer = np.floor(1000.0 * starts.get(pair, _STARTS[0]) * shortest) / 1000.0
+            start = _STARTS[min(steps.get(pair, 0), len(_STARTS) - 1)]
+            outer = np.floor(1000.0 * start * shortest) / 1000.0
         else:
             # No farther than the data were searched: they may hold closer pairs.
             radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
             outer = min(_OF_RADII * radii, searched)
         outer = float(outer)
-        inner = max(_INNER * outer, min(_LONGEST_INNER, 0.5 * outer))
+        part = _INNER if steps.get(pair, 0) < len(_STARTS) else _STEEP_INNER
+        inner = max(part * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)
     limits = {
         symbol: (equations.density_range, max(_DENSITY_MARGIN * largest, _LEAST_LIMIT))

@@ -1,0 +1,87 @@
+"""The geometry of the structures that were fitted, as many as memory that does not grow holds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+__all__ = ["Sample"]
+
+# Atoms that are kept at most: 3 MB. Of more data every second structure is kept, and so on.
+_MOST_ATOMS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Structures without labels.
+
+    Attributes
+    ----------
+    sizes : ndarray of int64, shape (n_structures,)
+        Numbers of atoms.
+    numbers : ndarray of int64, shape (n_atoms,)
+        Atomic numbers of all atoms, one structure after the other.
+    positions : ndarray of float64, shape (n_atoms, 3)
+        Angstrom.
+    cells : ndarray of float64, shape (n_structures, 3, 3)
+        Angstrom.
+    periodic : ndarray of bool, shape (n_structures, 3)
+    """
+
+    sizes: np.ndarray
+    numbers: np.ndarray
+    positions: np.ndarray
+    cells: np.ndarray
+    periodic: np.ndarray
+
+    @classmethod
+    def of_structures(cls, structures):
+        """The sample of a list of ase.Atoms."""
+        return cls(
+            np.array([len(atoms) for atoms in structures], np.int64),
+            np.concatenate([np.zeros(0, np.int64), *(atoms.numbers for atoms in structures)]),
+            np.concatenate([np.zeros((0, 3)), *(atoms.positions for atoms in structures)]),
+            np.array([atoms.cell.array for atoms in structures]).reshape(-1, 3, 3),
+            np.array([atoms.pbc for atoms in structures], bool).reshape(-1, 3),
+        )._bounded()
+
+    def structures(self):
+        """Yields ase.Atoms."""
+        last = np.cumsum(self.sizes)
+        for k, (end, size) in enumerate(zip(last, self.sizes, strict=True)):
+            part = slice(end - size, end)
+            yield Atoms(self.numbers[part], self.positions[part], cell=self.cells[k], pbc=self.periodic[k])
+
+    def merged(self, other):
+        """The sample of both."""
+        mine, others = self.arrays(), other.arrays()
+        return Sample(*(np.concatenate([mine[name], others[name]]) for name in mine))._bounded()
+
+    def arrays(self):
+        """The arrays by name."""
+        return {name: getattr(self, name) for name in self.shapes(0, 0)}
+
+    @staticmethod
+    def shapes(n_structures, n_atoms):
+        """Shape and kind of each array by name."""
+        return {
+            "sizes": ((n_structures,), np.int64),
+            "numbers": ((n_atoms,), np.int64),
+            "positions": ((n_atoms, 3), np.float64),
+            "cells": ((n_structures, 3, 3), np.float64),
+            "periodic": ((n_structures, 3), np.bool_),
+        }
+
+    def _bounded(self):
+        sample = self
+        while sample.sizes.sum() > _MOST_ATOMS and len(sample.sizes) > 1:
+            kept = np.arange(len(sample.sizes)) % 2 == 0
+            of_atoms = np.repeat(kept, sample.sizes)
+            sample = Sample(
+                sample.sizes[kept],
+                sample.numbers[of_atoms],
+                sample.positions[of_atoms],
+                sample.cells[kept],
+                sample.periodic[kept],
+            )
+        return sample
