@@ -231,6 +231,25 @@ def test_a_term_is_of_a_known_interaction():
         Term("five-body", ("Si", "Si"), (Gaussian(eta=1.0, centers=2.0),))
 
 
+@pytest.mark.parametrize(
+    ("interaction", "species", "power"),
+    [
+        ("two-body", 3, None),
+        ("two-body", 2, 1),
+        ("three-body", 2, 1),
+        ("three-body", 3, None),
+        ("three-body", 3, [1]),
+        ("N-body", 2, None),
+        ("four-body", 4, 1),
+        ("four-body", 4, (1, 1)),
+    ],
+)
+def test_a_term_has_what_its_interaction_needs(interaction, species, power):
+    functions = (Gaussian(eta=1.0, centers=2.0),) * (species - 1)
+    with pytest.raises(ValueError, match=f"{interaction} term"):
+        Term(interaction, ("Si",) * species, functions, power)
+
+
 def test_unknown_interaction_is_refused():
     with pytest.raises(TypeError, match="five_body"):
         build_terms(("Si",), 5.0, five_body=TwoBody(Gaussian()))

@@ -1,8 +1,16 @@
 """The interaction of three arms."""
 
-import itertools
+from __future__ import annotations
 
-from plip.interactions._interaction import Interaction, as_integer
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from plip.interactions._interaction import Functions, Interaction, as_integer
+from plip.radial import RadialFamily
+
+if TYPE_CHECKING:
+    from plip.interactions._terms import Term
 
 __all__ = ["FourBody", "arm_permutations"]
 
@@ -27,12 +35,17 @@ class FourBody(Interaction):
     n_arms = 3
     power_names = ("p", "q", "t")
 
-    def __init__(self, radial, ranks=((1, 1, 0), (1, 1, 1), (2, 1, 0)), cutoff=None):
+    def __init__(
+        self,
+        radial: Functions,
+        ranks: Sequence[tuple[int, int, int]] = ((1, 1, 0), (1, 1, 1), (2, 1, 0)),
+        cutoff: float | None = None,
+    ) -> None:
         self.radial = radial
         self.ranks = ranks
         self.cutoff = cutoff
 
-    def _columns(self, species, functions):
+    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         # An arm is a pair of numbers, of its species and of its function.
         arms = list(itertools.product(range(len(species)), range(len(functions))))
         ranks = self._checked_ranks()
@@ -48,7 +61,7 @@ class FourBody(Interaction):
                             "power": rank,
                         }
 
-    def _count(self, n_species, n_functions):
+    def _count(self, n_species: int, n_functions: int) -> int:
         # Burnside's lemma: the number of orbits of the arms under a group of permutations is the mean
         # over the group of (number of kinds of arms)^(number of cycles of the permutation).
         kinds = n_species * n_functions
@@ -58,7 +71,7 @@ class FourBody(Interaction):
             n_orbits += sum(kinds ** _n_cycles(order) for order in orders) // len(orders)
         return n_species * n_orbits
 
-    def _checked_ranks(self):
+    def _checked_ranks(self) -> list[tuple[int, ...]]:
         try:
             ranks = [
                 tuple(as_integer("ranks of FourBody", power, 0) for power in rank) for rank in self.ranks
@@ -74,11 +87,11 @@ class FourBody(Interaction):
         return ranks
 
     @classmethod
-    def formula_of(cls, term):
+    def formula_of(cls, term: Term) -> str:
         center, *arms = term.species
         angles = "".join(
             f" cos(theta_{angle})^{power}"
-            for angle, power in zip(("jik", "kim", "mij"), term.power, strict=True)
+            for angle, power in zip(("jik", "kim", "mij"), cls._powers(term), strict=True)
             if power
         )
         functions = [cls._arm(term, k, distance) for k, distance in enumerate(("r_ij", "r_ik", "r_im"))]
@@ -88,7 +101,7 @@ class FourBody(Interaction):
         )
 
 
-def arm_permutations(rank):
+def arm_permutations(rank: Sequence[int]) -> list[tuple[int, ...]]:
     """Permutations of the three arms that leave the powers (p, q, t) unchanged.
 
     The cosines belong to the pairs of arms (0, 1), (1, 2) and (2, 0).
@@ -102,7 +115,7 @@ def arm_permutations(rank):
     ]
 
 
-def _n_cycles(order):
+def _n_cycles(order: Sequence[int]) -> int:
     """Number of cycles of a permutation of three, known from its number of fixed points."""
     n_fixed = sum(place == arm for place, arm in enumerate(order))
     return {3: 3, 1: 2, 0: 1}[n_fixed]

@@ -6,25 +6,34 @@ It is listed in `plip.interactions._terms.INTERACTIONS`. How its columns are com
 in `plip.descriptors._plan` and for potentials in `plip._core`.
 """
 
-import numbers
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from plip._core import check_length, check_power
-from plip._parameters import Parameters
+from plip._parameters import Parameters, is_integer, is_number
 from plip.radial import RadialFamily, number_text
 
-__all__ = ["Interaction", "as_integer", "as_length"]
+if TYPE_CHECKING:
+    from plip.interactions._terms import Power, Term
+
+__all__ = ["Functions", "Interaction", "as_integer", "as_length"]
+
+# What users give for radial functions.
+Functions = RadialFamily | Sequence[RadialFamily]
 
 
-def as_integer(name, value, least):
+def as_integer(name: str, value: object, least: int) -> int:
     """The value as an int; a ValueError with its name if it is no integer of at least `least`."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+    if not is_integer(value) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 
 
-def as_length(name, value):
+def as_length(name: str, value: object) -> float:
     """The value as a float; a ValueError with its name if it is no cutoff or switch distance."""
-    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+    if not is_number(value):
         raise ValueError(f"{name} must be a length in Angstrom, got {value!r}")
     check_length(name, value)
     return float(value)
@@ -49,12 +58,15 @@ class Interaction(Parameters):
         Names of the numbers in `Term.power`, which is None without names, an int for one, a tuple for more.
     """
 
-    kind = ""
-    n_arms = 1
-    has_center = True
-    power_names = ()
+    kind: ClassVar[str] = ""
+    n_arms: ClassVar[int] = 1
+    has_center: ClassVar[bool] = True
+    power_names: ClassVar[tuple[str, ...]] = ()
 
-    def columns(self, species, cutoff):
+    radial: Functions
+    cutoff: float | None
+
+    def columns(self, species: Sequence[str], cutoff: float) -> Iterator[dict[str, Any]]:
         """All terms of this interaction, in their order.
 
         Parameters
@@ -78,7 +90,7 @@ class Interaction(Parameters):
         for column in self._columns(species, self._functions(own)):
             yield {"interaction": self.kind, "cutoff": own, **column}
 
-    def count(self, n_species, cutoff):
+    def count(self, n_species: int, cutoff: float) -> int:
         """Number of terms, without making them.
 
         Parameters
@@ -94,36 +106,49 @@ class Interaction(Parameters):
         """
         return self._count(n_species, len(self._functions(self._own_cutoff(cutoff))))
 
-    def _columns(self, species, functions):
+    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         """The terms without what all of them share: dicts with species, radial, and power if there is one."""
         raise NotImplementedError
 
-    def _count(self, n_species, n_functions):
+    def _count(self, n_species: int, n_functions: int) -> int:
         """Number of terms for so many species and radial functions."""
         raise NotImplementedError
 
     @classmethod
-    def formula_of(cls, term):
+    def formula_of(cls, term: Term) -> str:
         """See `Term.formula`."""
         raise NotImplementedError
 
     @classmethod
-    def name_of(cls, term):
+    def name_of(cls, term: Term) -> str:
         """See `Term.name`."""
         center, *arms = term.species
         species = f"{center}({','.join(arms)})" if cls.has_center else "-".join(term.species)
         functions = term.radial[:1] if len(set(term.radial)) == 1 else term.radial
         labels = [function.label() for function in functions]
-        powers = term.power if isinstance(term.power, tuple) else (term.power,)
-        powers = [f"{name}={power}" for name, power in zip(cls.power_names, powers, strict=False)]
+        powers = [f"{name}={power}" for name, power in zip(cls.power_names, cls._powers(term), strict=True)]
         return " ".join([cls.kind, species, *labels, *powers])
 
+    @classmethod
+    def is_power(cls, power: object) -> bool:
+        """Whether this can be the power of a term: None, a number or a tuple, see `power_names`."""
+        if len(cls.power_names) > 1:
+            return isinstance(power, tuple) and len(power) == len(cls.power_names)
+        return not isinstance(power, tuple) and (power is not None) == bool(cls.power_names)
+
     @staticmethod
-    def exponent(power):
+    def _powers(term: Term) -> tuple[int, ...]:
+        """The numbers in `Term.power`."""
+        if term.power is None:
+            return ()
+        return term.power if isinstance(term.power, tuple) else (term.power,)
+
+    @staticmethod
+    def exponent(power: Any) -> int:
         """Exponent that the product of the sums over neighbours has in a term of this power."""
         return 1
 
-    def _own_cutoff(self, cutoff):
+    def _own_cutoff(self, cutoff: float) -> float:
         """Cutoff of the interaction: its own, or that of the descriptors."""
         if self.cutoff is None:
             return cutoff
@@ -135,23 +160,22 @@ class Interaction(Parameters):
             )
         return own
 
-    def _functions(self, cutoff):
+    def _functions(self, cutoff: float) -> list[RadialFamily]:
         """The radial functions as scalar instances."""
-        families = list(self.radial) if isinstance(self.radial, (list, tuple)) else [self.radial]
+        radial: Any = self.radial
+        families = list(radial) if isinstance(radial, (list, tuple)) else [radial]
         name = type(self).__name__
         if not families or not all(isinstance(family, RadialFamily) for family in families):
-            raise ValueError(
-                f"radial of {name} must be a radial family or a list of them, got {self.radial!r}"
-            )
+            raise ValueError(f"radial of {name} must be a radial family or a list of them, got {radial!r}")
         functions = [function for family in families for function in family.grid(cutoff)]
-        seen = set()
+        seen: set[RadialFamily] = set()
         for function in functions:
             if function in seen:
                 raise ValueError(f"radial of {name} has {function.label()} twice: leave one out")
             seen.add(function)
         return functions
 
-    def _check_power(self, parameter, power):
+    def _check_power(self, parameter: str, power: Power) -> None:
         """Raise a ValueError that names the parameter if a power cannot be evaluated."""
         try:
             check_power(self.kind, power)
@@ -159,6 +183,6 @@ class Interaction(Parameters):
             raise ValueError(f"{parameter} of {type(self).__name__}: {error}") from None
 
     @staticmethod
-    def _arm(term, number, distance):
+    def _arm(term: Term, number: int, distance: str) -> str:
         """One radial function of a term in its formula."""
         return f"[{term.radial[number].formula(distance)}] fc({distance}; {number_text(term.cutoff)})"

@@ -1,12 +1,19 @@
 """The embedding interaction: powers of a density."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from plip.interactions._interaction import Interaction, as_integer, as_length
-from plip.radial import number_text
+from plip.interactions._interaction import Functions, Interaction, as_integer, as_length
+from plip.radial import RadialFamily, number_text
+
+if TYPE_CHECKING:
+    from plip.interactions._terms import Term
 
 __all__ = ["SWITCH_RANGE", "NBody"]
 
@@ -35,13 +42,19 @@ class NBody(Interaction):
     kind = "N-body"
     power_names = ("m",)
 
-    def __init__(self, radial, powers=(4, 5, 6, 7), switch=None, cutoff=None):
+    def __init__(
+        self,
+        radial: Functions,
+        powers: Sequence[int] | int = (4, 5, 6, 7),
+        switch: Mapping[tuple[str, str], float] | None = None,
+        cutoff: float | None = None,
+    ) -> None:
         self.radial = radial
         self.powers = powers
         self.switch = switch
         self.cutoff = cutoff
 
-    def _columns(self, species, functions):
+    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         powers = self._checked_powers()
         switches = self._checked_switch()
         for center, neighbor in itertools.product(species, repeat=2):
@@ -55,10 +68,10 @@ class NBody(Interaction):
                         "switch": switch,
                     }
 
-    def _count(self, n_species, n_functions):
+    def _count(self, n_species: int, n_functions: int) -> int:
         return n_species**2 * n_functions * len(self._checked_powers())
 
-    def _checked_powers(self):
+    def _checked_powers(self) -> list[int]:
         powers = list(self.powers) if np.iterable(self.powers) else [self.powers]
         powers = [as_integer("powers of NBody", power, 2) for power in powers]
         if not powers or len(set(powers)) < len(powers):
@@ -67,7 +80,7 @@ class NBody(Interaction):
             self._check_power("powers", power)
         return powers
 
-    def _checked_switch(self):
+    def _checked_switch(self) -> dict[tuple[str, ...], float]:
         """Shortest distance by sorted pair of species."""
         if self.switch is None:
             return {}
@@ -75,7 +88,7 @@ class NBody(Interaction):
             raise ValueError(
                 f"switch of NBody must be a dict such as {{('Si', 'O'): 2.4}}, got {self.switch!r}"
             )
-        distances = {}
+        distances: dict[tuple[str, ...], float] = {}
         for pair, value in self.switch.items():
             if not isinstance(pair, tuple) or len(pair) != 2 or not all(s in atomic_numbers for s in pair):
                 raise ValueError(f"keys of switch must be pairs of chemical symbols, got {pair!r}")
@@ -85,11 +98,11 @@ class NBody(Interaction):
         return distances
 
     @staticmethod
-    def exponent(power):
+    def exponent(power: int) -> int:
         return power
 
     @classmethod
-    def formula_of(cls, term):
+    def formula_of(cls, term: Term) -> str:
         center, neighbor = term.species
         density = cls._arm(term, 0, "r")
         if term.switch is not None:

@@ -6,15 +6,20 @@ shrink, and an interaction whose poorest grid does not fit is left out. `doc/acc
 the measurements behind the ladders.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from plip.interactions._four_body import FourBody
+from plip.interactions._interaction import Interaction
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
-from plip.radial import Gaussian, Slater
+from plip.radial import Gaussian, RadialFamily, Slater
 
 __all__ = ["OFFERS", "PRESETS", "Offer", "automatic_interactions"]
 
@@ -126,7 +131,7 @@ class Offer:
     n_body: int
     three_body: int
     four_body: int | None
-    columns: tuple
+    columns: tuple[int, int, int]
     all_columns: int
     reach: float = 0.9
     decays: bool = True
@@ -163,29 +168,33 @@ class _Range:
     first: float
     last: float
     least_width: float = 1.0
-    decays: tuple = ()
+    decays: tuple[float, ...] = ()
 
-    def functions(self, grids):
+    def functions(self, grids: Sequence[tuple[int, float]]) -> list[RadialFamily]:
         """Families for grids of (number of Gaussians, width over spacing)."""
-        radial = [self.gaussians(count, max(width, self.least_width)) for count, width in grids]
+        radial: list[RadialFamily] = [
+            self.gaussians(count, max(width, self.least_width)) for count, width in grids
+        ]
         if self.decays and max(count for count, _ in grids) >= _LEAST_WITH_DECAYS:
             length = max(self.first, self.last / 3.0)
             radial.append(Slater(powers=[0.0], zeta=[_rounded(decay / length, 5) for decay in self.decays]))
         return radial
 
-    def gaussians(self, count, width):
+    def gaussians(self, count: int, width: float) -> Gaussian:
         """Gaussians at equal distances; `width` is their standard deviation over their spacing."""
         centers = [_rounded(x, 5) for x in np.linspace(self.first, self.last, count, endpoint=False)]
         sigma = width * (self.last - self.first) / count
         return Gaussian(eta=_rounded(0.5 / sigma**2, 5), centers=centers)
 
 
-def _rounded(value, digits):
+def _rounded(value: float, digits: int) -> float:
     """Rounded to so many significant digits."""
     return float(f"{value:.{digits}g}")
 
 
-def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
+def automatic_interactions(
+    n_species: int, shortest: float, cutoff: float, offer: str = "auto"
+) -> dict[str, Interaction | None]:
     """Interactions for any material.
 
     The Gaussians stand at equal distances, from the shortest distance in the data up to the cutoff. Their
@@ -209,38 +218,46 @@ def automatic_interactions(n_species, shortest, cutoff, offer="auto"):
         ``two_body``, ``three_body``, ``n_body``, ``four_body``. An interaction is None if the offer does
         not have it or even its poorest grid has too many columns. The pair interaction is never None.
     """
-    offer = OFFERS[offer]
-    most_two, most_n, most_three = offer.columns
+    chosen = OFFERS[offer]
+    most_two, most_n, most_three = chosen.columns
     first = _rounded(min(shortest, 0.6 * cutoff), 2)
     least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
 
-    def choose(kind, rungs, most, where, own_cutoff=None):
+    def choose(
+        kind: Callable[..., Interaction],
+        rungs: Sequence[dict[str, Any]],
+        most: int,
+        where: _Range,
+        own_cutoff: float | None = None,
+    ) -> Interaction | None:
         """The richest interaction with at most so many columns, None if there is none."""
         for rung in rungs:
             parameters = {name: value for name, value in rung.items() if name != "grids"}
-            interaction = kind(where.functions(rung["grids"]), cutoff=own_cutoff, **parameters)
+            interaction: Interaction = kind(
+                radial=where.functions(rung["grids"]), cutoff=own_cutoff, **parameters
+            )
             if interaction.count(n_species, cutoff) <= most:
                 return interaction
         return None
 
-    def n_columns(*interactions):
+    def n_columns(*interactions: Interaction | None) -> int:
         return sum(one.count(n_species, cutoff) for one in interactions if one is not None)
 
-    pairs = _Range(first, cutoff, least_width, _PAIR_DECAYS if offer.decays else ())
-    two_body = choose(TwoBody, _TWO_BODY[offer.two_body :], most_two, pairs)
+    pairs = _Range(first, cutoff, least_width, _PAIR_DECAYS if chosen.decays else ())
+    two_body = choose(TwoBody, _TWO_BODY[chosen.two_body :], most_two, pairs)
     if two_body is None:  # there are so many species that one function of each pair is too much
         two_body = TwoBody([pairs.gaussians(1, 1.0)])
     arms = _Range(first, cutoff)
-    three_body = choose(ThreeBody, _THREE_BODY[offer.three_body :], most_three, arms)
+    three_body = choose(ThreeBody, _THREE_BODY[chosen.three_body :], most_three, arms)
     if three_body is None:  # its share is free for the densities
         most_n += most_three
-    most_n = min(most_n, offer.all_columns - n_columns(two_body, three_body))
-    densities = _Range(first, cutoff, least_width, _DENSITY_DECAYS if offer.decays else ())
-    n_body = choose(NBody, _N_BODY[offer.n_body :], most_n, densities)
+    most_n = min(most_n, chosen.all_columns - n_columns(two_body, three_body))
+    densities = _Range(first, cutoff, least_width, _DENSITY_DECAYS if chosen.decays else ())
+    n_body = choose(NBody, _N_BODY[chosen.n_body :], most_n, densities)
     four_body = None
-    if offer.four_body is not None:
-        left = offer.all_columns - n_columns(two_body, three_body, n_body)
-        reach = offer.reach * cutoff
+    if chosen.four_body is not None:
+        left = chosen.all_columns - n_columns(two_body, three_body, n_body)
+        reach = chosen.reach * cutoff
         arms = _Range(min(first, 0.6 * reach), reach)
-        four_body = choose(FourBody, _FOUR_BODY[offer.four_body :], left, arms, _rounded(reach, 5))
+        four_body = choose(FourBody, _FOUR_BODY[chosen.four_body :], left, arms, _rounded(reach, 5))
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}

@@ -1,20 +1,32 @@
 """The table of terms: what each column of a descriptor means, its name, its formula, its plain data."""
 
-import numbers
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from plip._core import check_power, is_element
+from plip._parameters import is_number
 from plip.interactions._four_body import FourBody, arm_permutations
-from plip.interactions._interaction import as_integer, as_length
+from plip.interactions._interaction import Interaction, as_integer, as_length
 from plip.interactions._n_body import SWITCH_RANGE, NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
-from plip.radial import FAMILIES
+from plip.radial import FAMILIES, RadialFamily
 
-__all__ = ["INTERACTIONS", "KINDS", "SWITCH_RANGE", "Term", "arm_permutations", "build_terms"]
+__all__ = ["INTERACTIONS", "KINDS", "SWITCH_RANGE", "Power", "Term", "arm_permutations", "build_terms"]
+
+# None, l, m or (p, q, t).
+Power = int | tuple[int, ...] | None
 
 # All interactions by their parameter of PLIPDescriptors, in the order of the columns.
-INTERACTIONS = {"two_body": TwoBody, "three_body": ThreeBody, "n_body": NBody, "four_body": FourBody}
+INTERACTIONS: dict[str, type[Interaction]] = {
+    "two_body": TwoBody,
+    "three_body": ThreeBody,
+    "n_body": NBody,
+    "four_body": FourBody,
+}
 
 # The same by their name in terms and files.
 KINDS = {interaction.kind: interaction for interaction in INTERACTIONS.values()}
@@ -57,7 +69,8 @@ class Term:
     Raises
     ------
     ValueError
-        If there is no such interaction, or an entry of `radial` is not a single function.
+        If there is no such interaction, `species`, `radial` or `power` do not have as many entries as it
+        needs, or an entry of `radial` is not a single function.
 
     Examples
     --------
@@ -71,26 +84,35 @@ class Term:
     """
 
     interaction: str
-    species: tuple
-    radial: tuple
-    power: object = None
+    species: tuple[str, ...]
+    radial: tuple[RadialFamily, ...]
+    power: Power = None
     cutoff: float = 5.0
     switch: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.interaction not in KINDS:
             raise ValueError(f"interaction must be one of {', '.join(KINDS)}, got {self.interaction!r}")
         object.__setattr__(self, "species", tuple(self.species))
         object.__setattr__(self, "radial", tuple(function.frozen() for function in self.radial))
         if isinstance(self.power, list):
             object.__setattr__(self, "power", tuple(self.power))
+        kind = KINDS[self.interaction]
+        if len(self.species) != kind.n_arms + 1 or len(self.radial) != kind.n_arms:
+            raise ValueError(
+                f"a {kind.kind} term has {kind.n_arms + 1} species and {kind.n_arms} radial functions, got "
+                f"{self.species!r} and {self.radial!r}"
+            )
+        if not kind.is_power(self.power):
+            names = ", ".join(kind.power_names) or "None"
+            raise ValueError(f"the power of a {kind.kind} term is {names}, got {self.power!r}")
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Unique name of the column, such as ``two-body Si-Si Gaussian(eta=0.5, centers=2)``."""
         return KINDS[self.interaction].name_of(self)
 
-    def formula(self):
+    def formula(self) -> str:
         """The term as an equation in text.
 
         Returns
@@ -101,7 +123,7 @@ class Term:
         """
         return KINDS[self.interaction].formula_of(self)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The term as plain data for JSON.
 
         Returns
@@ -109,7 +131,7 @@ class Term:
         dict
             `from_dict` makes an equal term of it, to the last bit.
         """
-        data = {
+        data: dict[str, Any] = {
             "interaction": self.interaction,
             "species": list(self.species),
             "radial": [
@@ -124,7 +146,7 @@ class Term:
         return data
 
     @classmethod
-    def from_dict(cls, data):
+    def from_dict(cls, data: dict[str, Any]) -> Term:
         """Make a term of plain data.
 
         Parameters
@@ -142,59 +164,47 @@ class Term:
             If the data do not describe a term.
         """
         try:
-            kind = KINDS[data["interaction"]]
             if not data.keys() <= KEYS:
                 raise ValueError(f"unknown entries: {', '.join(sorted(data.keys() - KEYS))}")
-            switch = data.get("switch")
-            return cls(
-                kind.kind,
-                _read_species(data["species"], kind.n_arms + 1),
-                _read_radial(data["radial"], kind.n_arms),
-                _read_power(data.get("power"), kind),
-                as_length("cutoff", data["cutoff"]),
+            species, radial, switch = data["species"], data["radial"], data.get("switch")
+            if not isinstance(species, list) or not all(map(is_element, species)):
+                raise ValueError("species must be a list of chemical symbols")
+            if not isinstance(radial, list):
+                raise ValueError("radial must be a list")
+            cutoff = as_length("cutoff", data["cutoff"])
+            term = cls(
+                data["interaction"],
+                tuple(species),
+                tuple(_read_function(function, cutoff) for function in radial),
+                _read_power(data.get("power")),
+                cutoff,
                 None if switch is None else as_length("switch", switch),
             )
+            check_power(term.interaction, term.power)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ValueError(f"not the description of a term: {data!r} ({error})") from error
+        return term
 
 
-def _read_species(symbols, number):
-    if not isinstance(symbols, list) or len(symbols) != number or not all(map(is_element, symbols)):
-        raise ValueError(f"species must be a list of {number} chemical symbols")
-    return tuple(symbols)
-
-
-def _read_radial(functions, number):
-    if not isinstance(functions, list) or len(functions) != number:
-        raise ValueError(f"radial must be a list of length {number}")
-    return tuple(map(_read_function, functions))
-
-
-def _read_function(data):
+def _read_function(data: dict[str, Any], cutoff: float) -> RadialFamily:
     family = FAMILIES[data["family"]]
     names = family._parameter_names()
     if set(data) != {"family", *names}:
         raise ValueError(f"{family.__name__} has the parameters {', '.join(names)}")
     for name in names:
-        if not isinstance(data[name], numbers.Real) or isinstance(data[name], bool):
+        if not is_number(data[name]):
             raise ValueError(f"{family.__name__}: {name} must be a number, got {data[name]!r}")
-    (function,) = family(**{name: float(data[name]) for name in names}).grid(None)
+    (function,) = family(**{name: float(data[name]) for name in names}).grid(cutoff)
     return function
 
 
-def _read_power(data, kind):
-    """Power of a term: nothing, an integer or a list of integers, as many as the kind has names for."""
-    n_powers = len(kind.power_names)
-    values = data if isinstance(data, list) else [] if data is None else [data]
-    if len(values) != n_powers or isinstance(data, list) != (n_powers > 1):
-        raise ValueError(f"power of a {kind.kind} term must hold {n_powers} integers")
-    powers = tuple(as_integer("power", value, 0) for value in values)
-    power = powers if n_powers > 1 else powers[0] if powers else None
-    check_power(kind.kind, power)
-    return power
+def _read_power(data: object) -> Power:
+    if isinstance(data, list):
+        return tuple(as_integer("power", value, 0) for value in data)
+    return None if data is None else as_integer("power", data, 0)
 
 
-def build_terms(species, cutoff, **interactions):
+def build_terms(species: Sequence[str], cutoff: float, **interactions: Interaction | None) -> list[Term]:
     """The columns of a set of interactions, in their fixed order.
 
     Parameters
@@ -217,7 +227,7 @@ def build_terms(species, cutoff, **interactions):
         If a parameter of an interaction is not valid, or no interaction is left.
     """
     cutoff = as_length("cutoff", cutoff)
-    terms = []
+    terms: list[Term] = []
     for name, kind in INTERACTIONS.items():
         interaction = interactions.pop(name, None)
         if interaction is None:

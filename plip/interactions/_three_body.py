@@ -1,10 +1,18 @@
 """The angular interaction of two arms."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plip.interactions._interaction import Interaction, as_integer
+from plip.interactions._interaction import Functions, Interaction, as_integer
+from plip.radial import RadialFamily
+
+if TYPE_CHECKING:
+    from plip.interactions._terms import Term
 
 __all__ = ["ThreeBody"]
 
@@ -28,14 +36,16 @@ class ThreeBody(Interaction):
     n_arms = 2
     power_names = ("l",)
 
-    def __init__(self, radial, max_power=5, mixed=False, cutoff=None):
+    def __init__(
+        self, radial: Functions, max_power: int = 5, mixed: bool = False, cutoff: float | None = None
+    ) -> None:
         self.radial = radial
         self.max_power = max_power
         self.mixed = mixed
         self.cutoff = cutoff
 
-    def _columns(self, species, functions):
-        powers = self._powers()
+    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+        powers = self._offered_powers()
         if not isinstance(self.mixed, (bool, np.bool_)):
             raise ValueError(f"mixed of ThreeBody must be True or False, got {self.mixed!r}")
         for center in species:
@@ -44,12 +54,14 @@ class ThreeBody(Interaction):
                     for power in powers:
                         yield {"species": (center, *arms), "radial": pair, "power": power}
 
-    def _powers(self):
+    def _offered_powers(self) -> range:
         max_power = as_integer("max_power of ThreeBody", self.max_power, 0)
         self._check_power("max_power", max_power)
         return range(max_power + 1)
 
-    def _function_pairs(self, functions, same_species):
+    def _function_pairs(
+        self, functions: list[RadialFamily], same_species: bool
+    ) -> Iterable[tuple[RadialFamily, ...]]:
         """Radial functions of both arms; arms of the same species may be exchanged."""
         if not self.mixed:
             return ((function, function) for function in functions)
@@ -57,16 +69,16 @@ class ThreeBody(Interaction):
             return itertools.combinations_with_replacement(functions, 2)
         return itertools.product(functions, repeat=2)
 
-    def _count(self, n_species, n_functions):
+    def _count(self, n_species: int, n_functions: int) -> int:
         if self.mixed:
             arms = n_species * n_functions
             pairs = arms * (arms + 1) // 2
         else:
             pairs = n_species * (n_species + 1) // 2 * n_functions
-        return n_species * pairs * len(self._powers())
+        return n_species * pairs * len(self._offered_powers())
 
     @classmethod
-    def formula_of(cls, term):
+    def formula_of(cls, term: Term) -> str:
         center, first, second = term.species
         order = "ordered " if first == second and term.radial[0] != term.radial[1] else ""
         angle = "" if term.power == 0 else f" cos(theta_jik)^{term.power}"

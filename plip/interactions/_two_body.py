@@ -1,8 +1,16 @@
 """The pair interaction."""
 
-import itertools
+from __future__ import annotations
 
-from plip.interactions._interaction import Interaction
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from plip.interactions._interaction import Functions, Interaction
+from plip.radial import RadialFamily
+
+if TYPE_CHECKING:
+    from plip.interactions._terms import Term
 
 __all__ = ["TwoBody"]
 
@@ -21,18 +29,18 @@ class TwoBody(Interaction):
     kind = "two-body"
     has_center = False
 
-    def __init__(self, radial, cutoff=None):
+    def __init__(self, radial: Functions, cutoff: float | None = None) -> None:
         self.radial = radial
         self.cutoff = cutoff
 
-    def _columns(self, species, functions):
+    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         for pair in itertools.combinations_with_replacement(species, 2):
             for function in functions:
                 yield {"species": pair, "radial": (function,)}
 
-    def _count(self, n_species, n_functions):
+    def _count(self, n_species: int, n_functions: int) -> int:
         return n_species * (n_species + 1) // 2 * n_functions
 
     @classmethod
-    def formula_of(cls, term):
+    def formula_of(cls, term: Term) -> str:
         return f"sum over pairs {'-'.join(term.species)} of {cls._arm(term, 0, 'r')}"
