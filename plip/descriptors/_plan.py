@@ -32,6 +32,7 @@ state have the function index last, padded to a multiple of the vector length of
 so that they run over whole vectors.
 """
 
+import functools
 import itertools
 from dataclasses import dataclass, fields
 
@@ -47,7 +48,10 @@ from plip.descriptors._angular import (
     monomials,
     multinomial,
 )
-from plip.interactions._terms import arm_permutations
+from plip.interactions._four_body import FourBody, arm_permutations
+from plip.interactions._n_body import NBody
+from plip.interactions._three_body import ThreeBody
+from plip.interactions._two_body import TwoBody
 from plip.radial import Gaussian
 
 __all__ = ["CACHE_LINE", "Plan", "build_plan"]
@@ -252,23 +256,80 @@ def _with_open_arm(rank, arms, number):
     return min(orders, key=lambda order: tuple((-1, -1) if arm is None else arm for arm in order))
 
 
+class _Columns:
+    """The columns of one interaction.
+
+    Attributes
+    ----------
+    functions : list of RadialFamily
+        The radial functions of its terms.
+    cutoff : float
+        Angstrom.
+    powers : list
+        The powers of its terms.
+    switches : dict of (int, int) to float
+        Shortest distances in Angstrom by numbers of two species.
+    numbers : dict of (tuple, tuple, power) to int
+        Columns by the numbers of their species, of their functions, and their power.
+    """
+
+    def __init__(self, cutoff):
+        self.cutoff = cutoff
+        self.functions, self.powers = [], []
+        self.switches, self.numbers = {}, {}
+        self._places = {}
+
+    def add(self, column, term, species, identities):
+        """Add a column; `identities` tell functions apart and have one entry for each of the term."""
+        for function, identity in zip(term.radial, identities, strict=True):
+            if identity not in self._places:
+                self._places[identity] = len(self.functions)
+                self.functions.append(function)
+        if term.power not in self.powers:
+            self.powers.append(term.power)
+        if term.switch is not None:
+            self.switches[species] = term.switch
+        functions = tuple(self._places[identity] for identity in identities)
+        self.numbers[species, functions, term.power] = column
+
+    @functools.cached_property
+    def mixed(self):
+        """Whether there are terms of several functions."""
+        return any(len(set(functions)) > 1 for _, functions, _ in self.numbers)
+
+
+def _columns_by_kind(terms, species):
+    """The columns of each interaction by its kind."""
+    columns, identity_of = {}, {}
+    for column, term in enumerate(terms):
+        for function in term.radial:  # terms share their functions
+            if id(function) not in identity_of:
+                identity_of[id(function)] = type(function), function.kernel_parameters()
+        columns.setdefault(term.interaction, _Columns(term.cutoff)).add(
+            column,
+            term,
+            tuple(species.index(symbol) for symbol in term.species),
+            [identity_of[id(function)] for function in term.radial],
+        )
+    return columns
+
+
 class _Builder:
     """Collects the tables while interactions are added one after the other."""
 
-    def __init__(self, species, columns, vector_length):
-        self.n_species = len(species)
-        self.columns = columns
+    def __init__(self, n_species, vector_length):
+        self.n_species = n_species
         self.vector_length = vector_length
         self.sets = []
-        self.pairs = list(itertools.product(range(self.n_species), repeat=2))
+        self.pairs = list(itertools.product(range(n_species), repeat=2))
         self.groups = {pair: [] for pair in self.pairs}
         self.contributions = []
         # By species of the center:
-        self.moments = [{} for _ in species]  # {(species of the neighbor, function set): place in the state}
-        self.powers = [[] for _ in species]
-        self.products = [[] for _ in species]
-        self.halves = [0] * self.n_species
-        self.state_size = [0] * self.n_species
+        self.moments = [{} for _ in range(n_species)]  # {(neighbor species, function set): place in state}
+        self.powers = [[] for _ in range(n_species)]
+        self.products = [[] for _ in range(n_species)]
+        self.halves = [0] * n_species
+        self.state_size = [0] * n_species
         self.n_halves = 0
 
     def padded(self, count):
@@ -317,61 +378,60 @@ class _Builder:
         group.contributions = (begin, len(self.contributions))
         self.groups[center, neighbor].append(group)
 
-    def add_two_body(self, functions, cutoff):
-        index = self.add_set(functions, cutoff, 0)
-        count = len(functions)
+    def add_two_body(self, columns):
+        index = self.add_set(columns.functions, columns.cutoff, 0)
+        count = len(columns.functions)
         self.n_halves = self.padded(count)
         self.halves = [self.allocate(s, self.n_halves) for s in range(self.n_species)]
         for s, t in self.pairs:
             moments = self.add_moments(s, t, index)
             pair = tuple(sorted((s, t)))
-            entries = [(self.columns["two-body", pair, (a,), None], 0, a, a, 1.0) for a in range(count)]
+            entries = [(columns.numbers[pair, (a,), None], 0, a, a, 1.0) for a in range(count)]
             group = _Group(index, 0, 0, self.halves[s], count, False, False, moments, 1)
             self.add_group(s, t, group, entries)
 
-    def add_three_body(self, functions, cutoff, max_power, mixed):
-        index = self.add_set(functions, cutoff, max_power)
+    def add_three_body(self, columns):
+        max_power, count, mixed = max(columns.powers), len(columns.functions), columns.mixed
+        index = self.add_set(columns.functions, columns.cutoff, max_power)
         for s in range(self.n_species):
             moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
             # The arm t, along which the fields of the other arm act.
             for t, other in self.pairs:
-                entries = self._three_body_entries(s, t, other, len(functions), max_power, mixed)
-                group = _Group(
-                    index, 0, max_power, moments[other], len(functions), mixed, t == other, moments[t], 2
-                )
-                self.add_group(s, t, group, entries)
+                group = _Group(index, 0, max_power, moments[other], count, mixed, t == other, moments[t], 2)
+                self.add_group(s, t, group, self._three_body_entries(columns, s, t, other))
 
-    def _three_body_entries(self, center, arm, other, count, max_power, mixed):
-        entries = []
-        for power in range(max_power + 1):
-            for a, b in itertools.product(range(count), repeat=2):
+    @staticmethod
+    def _three_body_entries(columns, center, arm, other):
+        mixed, entries = columns.mixed, []
+        for power in range(max(columns.powers) + 1):
+            for a, b in itertools.product(range(len(columns.functions)), repeat=2):
                 if not mixed and a != b:
                     continue
                 if arm == other:
                     functions = tuple(sorted((a, b)))
                 else:
                     functions = (a, b) if arm < other else (b, a)
-                key = "three-body", (center, *sorted((arm, other))), functions, power
-                entries.append((self.columns[key], power, b, a, 1.0))
+                key = (center, *sorted((arm, other))), functions, power
+                entries.append((columns.numbers[key], power, b, a, 1.0))
         return entries
 
-    def add_n_body(self, functions, cutoff, powers, switches):
-        index = self.add_set(functions, cutoff, 0, switches)
-        count = len(functions)
+    def add_n_body(self, columns):
+        index = self.add_set(columns.functions, columns.cutoff, 0, columns.switches)
+        count = len(columns.functions)
         for s, t in self.pairs:
             moments = self.add_moments(s, t, index)
-            for power in powers:
+            for power in columns.powers:
                 state = self.allocate(s, self.padded(count))
                 self.powers[s].append((moments, state, self.padded(count), power))
-                entries = [(self.columns["N-body", (s, t), (a,), power], 0, a, a, 1.0) for a in range(count)]
+                entries = [(columns.numbers[(s, t), (a,), power], 0, a, a, 1.0) for a in range(count)]
                 group = _Group(index, 0, 0, state, count, False, False, moments, power)
                 self.add_group(s, t, group, entries)
 
-    def add_four_body(self, functions, cutoff, ranks):
-        max_degree = max(max(arm_degrees(rank)) for rank in ranks)
-        index = self.add_set(functions, cutoff, max_degree, basis=MONOMIALS)
-        contractions = {rank: contraction(rank) for rank in ranks}
-        fields_of = self._four_body_fields(contractions)
+    def add_four_body(self, columns):
+        max_degree = max(max(arm_degrees(rank)) for rank in columns.powers)
+        index = self.add_set(columns.functions, columns.cutoff, max_degree, basis=MONOMIALS)
+        contractions = {rank: contraction(rank) for rank in columns.powers}
+        fields_of = self._four_body_fields(columns, contractions)
         for s in range(self.n_species):
             moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
             for degree, members in sorted(fields_of[s].by_degree.items()):
@@ -386,13 +446,12 @@ class _Builder:
                         group = _Group(index, degree, degree, state, len(members), True, False, place, 3)
                         self.add_group(s, t, group, entries)
 
-    def _four_body_fields(self, contractions):
+    def _four_body_fields(self, columns, contractions):
         """The fields of centers of each species."""
         fields_of = [_FourBodyFields() for _ in range(self.n_species)]
-        for (interaction, species, functions, rank), column in self.columns.items():
-            if interaction == "four-body":
-                center, *arms = species
-                fields_of[center].add_column(column, rank, tuple(zip(arms, functions, strict=True)))
+        for (species, functions, rank), column in columns.numbers.items():
+            center, *arms = species
+            fields_of[center].add_column(column, rank, tuple(zip(arms, functions, strict=True)))
         if sum(of_center.n_products(contractions) for of_center in fields_of) > MAX_PRODUCTS:
             raise ValueError(
                 f"the four-body interaction takes more than {MAX_PRODUCTS:,} products of moments per "
@@ -519,33 +578,6 @@ def _ranges(lengths):
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def _kinds(terms, species):
-    """What the terms of each interaction share: functions, cutoff, powers, switches; and the columns."""
-    kinds, columns = {}, {}
-    identity = {}
-    for column, term in enumerate(terms):
-        kind = kinds.setdefault(
-            term.interaction,
-            {"functions": [], "numbers": {}, "cutoff": term.cutoff, "powers": [], "switches": {}},
-        )
-        indices = []
-        for function in term.radial:
-            if id(function) not in identity:
-                identity[id(function)] = type(function), function.kernel_parameters()
-            key = identity[id(function)]
-            if key not in kind["numbers"]:
-                kind["numbers"][key] = len(kind["functions"])
-                kind["functions"].append(function)
-            indices.append(kind["numbers"][key])
-        if term.power not in kind["powers"]:
-            kind["powers"].append(term.power)
-        numbers = tuple(species.index(symbol) for symbol in term.species)
-        if term.switch is not None:
-            kind["switches"][numbers] = term.switch
-        columns[term.interaction, numbers, tuple(indices), term.power] = column
-    return kinds, columns
-
-
 def build_plan(terms, species, vector_length):
     """Tables of the kernels for the full table of terms of `plip.interactions._terms.build_terms`.
 
@@ -562,20 +594,14 @@ def build_plan(terms, species, vector_length):
     -------
     Plan
     """
-    species = list(species)
-    kinds, columns = _kinds(terms, species)
-    builder = _Builder(species, columns, vector_length)
-    if "two-body" in kinds:
-        kind = kinds["two-body"]
-        builder.add_two_body(kind["functions"], kind["cutoff"])
-    if "three-body" in kinds:
-        kind = kinds["three-body"]
-        mixed = any(len(set(key[2])) > 1 for key in columns if key[0] == "three-body")
-        builder.add_three_body(kind["functions"], kind["cutoff"], max(kind["powers"]), mixed)
-    if "N-body" in kinds:
-        kind = kinds["N-body"]
-        builder.add_n_body(kind["functions"], kind["cutoff"], kind["powers"], kind["switches"])
-    if "four-body" in kinds:
-        kind = kinds["four-body"]
-        builder.add_four_body(kind["functions"], kind["cutoff"], kind["powers"])
+    columns = _columns_by_kind(terms, list(species))
+    builder = _Builder(len(species), vector_length)
+    for kind, add in (
+        (TwoBody.kind, builder.add_two_body),
+        (ThreeBody.kind, builder.add_three_body),
+        (NBody.kind, builder.add_n_body),
+        (FourBody.kind, builder.add_four_body),
+    ):
+        if kind in columns:
+            add(columns[kind])
     return builder.plan(len(terms))

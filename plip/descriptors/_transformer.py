@@ -1,7 +1,6 @@
 """PLIPDescriptors: from structures to the energies of the interactions, as a scikit-learn transformer."""
 
 import math
-import numbers
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -9,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip._core import check_length
-from plip._parameters import Parameters
+from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._rows import Design, StructureDesign
@@ -29,11 +28,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     cutoff : float or "auto", default="auto"
-        Cutoff in Angstrom. "auto" encloses about 33 atoms of any material: in crystals twice the cube root of
-        the volume per atom, elsewhere the radius with as many neighbours by the cutoff function. Empty space
-        does not count, and where there is nothing but isolated molecules it is 5. It is no shorter than
-        1.6 times the distance of the nearest neighbours of any species, nor than the cutoff of any
-        interaction.
+        Cutoff in Angstrom. "auto" encloses about 33 atoms of any material: in crystals it is twice the cube
+        root of the volume per atom, elsewhere the radius with as many neighbours by the cutoff function.
+        Empty space does not count; for isolated molecules alone it is 5. It is at least 1.6 times the
+        distance of the nearest neighbours of any species, and at least the cutoff of any interaction.
     two_body : TwoBody, "auto" or None, default="auto"
         Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
     three_body : ThreeBody, "auto" or None, default="auto"
@@ -46,7 +44,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     species : sequence of str or None, default=None
         Chemical symbols; None takes those of the structures seen in fit.
     atom_counts : bool, default=False
-        Whether `transform` puts one column per species, its number of atoms, in front.
+        Whether `transform` puts the number of atoms of each species in front, one column per species.
 
     Attributes
     ----------
@@ -140,7 +138,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there is no such parameter, or an interaction that is to be changed is no object.
+            If there is no such parameter, or a nested parameter belongs to an interaction that is not an
+            object, such as "auto" or None.
         """
         for key in params:
             name, _, nested = key.partition("__")
@@ -174,19 +173,20 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return self._fit_checked(self._checked(X, fitted=False))
 
     def _checked(self, X, fitted, first=0):
-        """Structures as a list, each checked for the cutoff and species of the fit, or for `_fit_checked`."""
+        """The structures as a checked list: for the fitted cutoff and species, or for `_fit_checked`."""
         if fitted:
             return check_structures(X, species=self.species_, cutoff=self.cutoff_, first=first)
         return check_structures(X, species=self._given_species(), first=first)
 
     def _chosen_cutoff(self, structures, first):
+        """The cutoff in Angstrom, the automatic one if need be."""
         value = self.cutoff
         if isinstance(value, str) and value == "auto":
             given = [getattr(getattr(self, name), "cutoff", None) for name in INTERACTIONS]
-            # Those that are no lengths are refused when the terms are built.
-            given = [own for own in given if isinstance(own, numbers.Real) and math.isfinite(own)]
-            return max([automatic_cutoff(structures, first), *map(float, given)])
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 < value < math.inf:
+            # Other values are refused when the terms are built.
+            given = [float(own) for own in given if is_number(own) and math.isfinite(own)]
+            return max([automatic_cutoff(structures, first), *given])
+        if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
         check_length("cutoff", value)
         return float(value)
@@ -204,22 +204,20 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return sorted(self.species)
 
     def _fit_checked(self, structures, first=0):
-        """Fit to what `_checked` returned; `first` is the place of its first structure in the data."""
+        """Fit to structures from `_checked`; `first` is the place of the first one in the data."""
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
         cutoff = self._chosen_cutoff(structures, first)
         check_neighbors(structures, cutoff, first)
-        chosen = {name: getattr(self, name) for name in INTERACTIONS}
-        offers = {value for value in chosen.values() if isinstance(value, str) and value in OFFERS}
+        interactions = {name: getattr(self, name) for name in INTERACTIONS}
+        named = {name: value for name, value in interactions.items() if isinstance(value, str)}
+        offers = OFFERS.keys() & named.values()
         if offers:
             shortest = shortest_distance(structures, cutoff, first)
             made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
-            chosen = {
-                name: made[value][name] if isinstance(value, str) and value in made else value
-                for name, value in chosen.items()
-            }
-        terms = build_terms(species, cutoff, **chosen)
+            interactions |= {name: made[offer][name] for name, offer in named.items() if offer in offers}
+        terms = build_terms(species, cutoff, **interactions)
         check_within_reach(structures, max(term.cutoff for term in terms), first)
         self.terms_ = terms
         self.cutoff_ = cutoff
@@ -249,7 +247,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of float64, shape (n_structures, n_terms), or (n_structures, n_species + n_terms)
-            X_n of the whole structure; with `atom_counts` after the numbers of atoms.
+            X_n of the whole structure; with `atom_counts` the numbers of atoms come first.
         """
         check_is_fitted(self)
         structures = self._checked(X, fitted=True)
@@ -309,12 +307,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
 
 def as_descriptors(value):
-    """Descriptors from what a user may give in their place.
+    """Descriptors from what a user may give for them.
 
     Parameters
     ----------
     value : PLIPDescriptors, str or None
-        Descriptors are returned as they are, the name of a preset becomes that preset, and None
+        Descriptors, which are returned as they are; the name of a preset; or None for
         ``PLIPDescriptors()``.
 
     Returns

@@ -8,14 +8,14 @@ from typing import Any
 
 from plip._core import check_power, is_element
 from plip._parameters import is_number
-from plip.interactions._four_body import FourBody, arm_permutations
+from plip.interactions._four_body import FourBody
 from plip.interactions._interaction import Interaction, as_integer, as_length
-from plip.interactions._n_body import SWITCH_RANGE, NBody
+from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
 from plip.radial import FAMILIES, RadialFamily
 
-__all__ = ["INTERACTIONS", "KINDS", "SWITCH_RANGE", "Power", "Term", "arm_permutations", "build_terms"]
+__all__ = ["INTERACTIONS", "KINDS", "Power", "Term", "build_terms"]
 
 # None, l, m or (p, q, t).
 Power = int | tuple[int, ...] | None
