@@ -11,6 +11,7 @@ through many changes against fresh evaluations), "potentials" and "equations" (d
 name, or load and work), "plugin" (LAMMPS reads what Python reads).
 """
 
+import atexit
 import copy
 import faulthandler
 import io
@@ -805,6 +806,8 @@ def _scratch(name):
     global _FOLDER
     if _FOLDER is None:
         _FOLDER = tempfile.TemporaryDirectory(prefix="plip-fuzz-")
+        # Or else it is removed with a warning.
+        atexit.register(_FOLDER.cleanup)
     return Path(_FOLDER.name, name)
 
 

@@ -512,8 +512,9 @@ class NormalEquations:
     def mean_squares(self, coefs, references):
         """Weighted mean square errors of several models on these data.
 
-        They follow from rows that were kept, or their triangular factor, without loss of digits. From
-        products alone, as in data from which others were taken out, errors below 1e-5 of the terms lose them.
+        They follow from rows that were kept, or their triangular factor, without loss of digits. There are
+        products alone of many forces in many columns, of data from which others were taken out, and in
+        archives of older versions.
 
         Parameters
         ----------
@@ -525,13 +526,27 @@ class NormalEquations:
         -------
         dict of ndarray of float64, shape (m,)
             By target that has rows: (eV/atom)^2, (eV/Angstrom)^2, (eV/atom)^2.
+
+        Warns
+        -----
+        UserWarning
+            Errors that follow from products alone are so small beside the terms, below 1e-5 of them, that
+            they are not known to 1e-6.
         """
         model = np.column_stack([coefs, references - self._reference, np.full(len(coefs), -1.0)])
         found = {}
         for target in TARGETS:
             sums = self._sums[target]
             if sums.weight > 0:
-                found[target] = sums.squares(model) / sums.weight
+                squares = sums.squares(model)
+                found[target] = squares / sums.weight
+                if sums.are_rounding(model, squares).any():
+                    warnings.warn(
+                        f"{target} errors of some models are so small beside the terms, which cancel each "
+                        "other, that sums of products hold few of their digits: evaluate the potential",
+                        UserWarning,
+                        stacklevel=3,
+                    )
         return found
 
     def mean_cancellation(self, coefs):

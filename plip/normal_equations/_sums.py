@@ -23,6 +23,10 @@ __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", 
 # structures to need one update; with 800 columns 15 MB, which is what each worker holds.
 _BLOCK_ROWS = 2304
 
+# Rounding of the square of an error that follows from products, as a part of the square of the terms. In
+# random fits it is 1e-18 (many rows) to 5e-16 (two rows).
+_PRODUCT_ROUNDING = 1e-16
+
 _LIBRARIES = ThreadpoolController().select(user_api="blas").lib_controllers
 # Where OpenBLAS runs on OpenMP each thread has a number of its own; all others have one for the process.
 _OF_THREAD = [
@@ -194,6 +198,14 @@ class Sums:
             residuals = self.factor @ vectors.T
             return np.einsum("rm,rm->m", residuals, residuals)
         return np.maximum(np.einsum("mk,mk->m", vectors @ self.products, vectors), 0.0)
+
+    def are_rounding(self, vectors, squares):
+        """Which of the `squares` are so small beside the terms that their roots are not known to 1e-6."""
+        if self.factor is not None:
+            return np.zeros(len(squares), bool)
+        # Root mean squares of the terms, added up, are no less than those of their sums.
+        terms = np.abs(vectors) @ np.sqrt(np.maximum(np.diagonal(self.products), 0.0))
+        return _PRODUCT_ROUNDING * terms**2 > 2e-6 * squares
 
 
 @single_blas_thread()
