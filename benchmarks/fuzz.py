@@ -25,7 +25,7 @@ import fuzzing  # noqa: E402
 
 # Of 100 inputs; models take a hundred times as long as files.
 SHARES = {"potentials": 45, "equations": 20, "calculators": 30, "models": 5}
-BATCH = 500
+BATCH = 2000
 
 
 def main():

@@ -11,6 +11,7 @@ from ase.neighborlist import neighbor_list
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential
 from plip.interactions import NBody, ThreeBody, TwoBody
+from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes
 from plip.radial import Gaussian, Power
 from plip.regressor import FitError
@@ -331,3 +332,6 @@ def test_squares_that_overflow_are_an_error():
     )
     with pytest.raises(ValueError, match="overflow"):
         PLIPRegressor(descriptors).fit([atoms])
+    # Or where next to nothing is divided by.
+    with pytest.raises(ValueError, match="overflow.*weights"):
+        linear_problem(np.eye(3), 1, 1e-320)

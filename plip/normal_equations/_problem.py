@@ -27,10 +27,13 @@ def linear_problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=
 
     With natural sizes, columns that the data hardly touch are left out, and the others get a ridge.
     """
-    if not np.isfinite(products).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = np.isfinite(products).all() and np.isfinite(products.trace() / weight_sum)
+    if not is_finite:
         raise ValueError(
-            "sums of squares of descriptors or labels overflow: look for labels in the wrong unit, or for "
-            "radial functions that are too steep for the shortest distance"
+            "sums of squares of descriptors or labels overflow: look for labels in the wrong unit, for "
+            "sample weights next to zero, or for radial functions that are too steep for the shortest "
+            "distance"
         )
     variables = np.r_[:n_terms, products.shape[0] - 1]
     composition = products[n_terms:-1, n_terms:-1]
