@@ -115,7 +115,9 @@ def test_normal_equations_give_the_same_problem(name, tmp_path):
         coef = 0.01 * np.cos(np.arange(n_terms))
         reference = equations.reference_energies(coef)
         np.testing.assert_allclose((reference["C"], reference["Si"]), references, rtol=1e-9)
-        found = equations.mean_squares(coef[None], equations.references(coef[None]))
+        # Two energies of two species leave an error that is rounding, and there are only products.
+        with pytest.warns(UserWarning, match="energy errors of some models are so small"):
+            found = equations.mean_squares(coef[None], equations.references(coef[None]))
         np.testing.assert_allclose((found["force"][0], found["virial"][0]), errors, rtol=1e-9)
 
 
