@@ -1,16 +1,30 @@
-"""The commands of ``plip``, thin over the Python interface."""
+"""The commands of ``plip``, a thin layer over the Python interface."""
+
+from __future__ import annotations
 
 import os
 import sys
 import time
 import warnings
+from argparse import Namespace
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+# Commands import the rest themselves, so that `plip --help` is quick.
+if TYPE_CHECKING:
+    from plip._types import FloatArray, StrPath
+    from plip.cli._data import Data
+    from plip.labels import Labels
+    from plip.metrics import Evaluation
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
+    from plip.safety import SafetyReport
 
 # With fewer structures there is no cross-validation.
 FEWEST_TO_VALIDATE = 5
 
-# Weights, the targets that they let in, and the options that name their labels.
+# Weights, their targets, and the options that name the labels.
 WEIGHTS = {
     "energy_weight": ("energy", "--energy-key"),
     "force_weight": ("force", "--forces-key"),
@@ -31,15 +45,15 @@ SETTINGS = (
     "reference_energies",
 )
 
-# What a potential is for: settings, which options overrule. "stock" is what the styles of any LAMMPS express.
-PURPOSES = {
+# Settings by purpose; options take precedence. "stock" is for the pair styles of any LAMMPS.
+PURPOSES: dict[str, dict[str, Any]] = {
     "accurate": {},
     "readable": {"max_terms": 25, "contribution_penalty": 5e-5},
     "fast": {"preset": "fast"},
     "stock": {"preset": "stock"},
 }
 
-# Where labels are: attributes of `plip.cli._data.Keys` and options.
+# Options by attribute of `plip.cli._data.Keys`.
 KEYS = {
     "energy": "energy_key",
     "forces": "forces_key",
@@ -52,10 +66,10 @@ KEYS = {
 
 
 class CommandError(Exception):
-    """Something that the user can put right; shown as one line."""
+    """An error that the user can correct; shown as one line."""
 
 
-def demo(arguments):
+def demo(arguments: Namespace) -> None:
     from plip.cli._data import Data
     from plip.datasets import load_silicon_carbide
     from plip.metrics import read_groups
@@ -69,7 +83,7 @@ def demo(arguments):
     _fit_and_report(PLIPRegressorCV(), train, test, None, arguments, output, plot)
 
 
-def fit(arguments):
+def fit(arguments: Namespace) -> None:
     from plip.cli._data import read_group_weights, split
     from plip.descriptors import PLIPDescriptors
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
@@ -80,7 +94,7 @@ def fit(arguments):
     given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
     settings = {"preset": "accurate", **purpose, **given}
     offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
-    settings["descriptors"] = PLIPDescriptors.preset(**{"name": offer.pop("preset"), **offer})
+    settings["descriptors"] = PLIPDescriptors.preset(offer.pop("preset"), **offer)
     if arguments.terms is not None:
         if "max_terms" in given:
             raise CommandError("--terms is the number of terms: leave --max-terms out")
@@ -102,14 +116,22 @@ def fit(arguments):
     _fit_and_report(model, train, test, weights, arguments, output, plot)
 
 
-def _fit_and_report(model, train, test, weights, arguments, output, plot):
+def _fit_and_report(
+    model: PLIPRegressor | PLIPRegressorCV,
+    train: Data,
+    test: Data | None,
+    weights: FloatArray | None,
+    arguments: Namespace,
+    output: Path,
+    plot: Path | None,
+) -> None:
     from plip.labels import LabelWarning
     from plip.regressor import FitError
     from plip.report import Evaluation, fit_report
     from plip.solvers import PathError
 
-    # All that is wrong with the data is said before the long work.
-    labels = {"train": _check(train), "test": None}
+    # Errors in the data come before the long work.
+    labels = {"train": _check(train)}
     _check_weights(vars(arguments), labels["train"])
     if test is not None:
         labels["test"] = _check(
@@ -119,14 +141,14 @@ def _fit_and_report(model, train, test, weights, arguments, output, plot):
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
         with train.located():
-            # These were shown before, and of all targets.
+            # They have been shown, for all targets.
             warnings.simplefilter("ignore", LabelWarning)
             model.fit(train.structures, sample_weight=weights)
     except (PathError, FitError) as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
     safety = model.potential_.check_safety(train.structures)
-    # Before the report, so that nothing that goes wrong with it can lose the fit.
+    # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
     if written:
         model.potential_.save(output)
@@ -144,7 +166,7 @@ def _fit_and_report(model, train, test, weights, arguments, output, plot):
     _write_plot(evaluations, plot)
 
 
-def _refusal(safety, output):
+def _refusal(safety: SafetyReport, output: Path) -> str:
     """Why a potential was not written, and what may help."""
     short = {"pair", "push", "compression", "collapse"} & set(safety.kinds)
     far = {"dimer", "expansion", "evaporation"} & set(safety.kinds)
@@ -160,8 +182,8 @@ def _refusal(safety, output):
     )
 
 
-def _check(data, species=None):
-    """The labels of checked structures."""
+def _check(data: Data, species: Collection[str] | None = None) -> Labels:
+    """Check structures and read their labels."""
     from plip._structures._checks import check_structures
     from plip.labels import read_labels
 
@@ -169,8 +191,8 @@ def _check(data, species=None):
         return read_labels(check_structures(data.structures, species=species))
 
 
-def _check_weights(settings, labels):
-    """Refuse weights that the user has set for labels that are not there."""
+def _check_weights(settings: Mapping[str, Any], labels: Labels) -> None:
+    """Refuse weights of labels that no structure has."""
     for name, (target, keys) in WEIGHTS.items():
         if settings.get(name, 0) > 0 and not labels.present(target).any():
             option = f"--{name.replace('_', '-')}"
@@ -180,7 +202,7 @@ def _check_weights(settings, labels):
             )
 
 
-def evaluate(arguments):
+def evaluate(arguments: Namespace) -> None:
     from plip.potential import load_potential
     from plip.report import Evaluation, evaluation_report
 
@@ -197,7 +219,7 @@ def evaluate(arguments):
     _write_plot(evaluations, plot)
 
 
-def lammps_build(arguments):
+def lammps_build(arguments: Namespace) -> None:
     from plip.lammps import BuildError, build_plugin
 
     try:
@@ -211,7 +233,7 @@ def lammps_build(arguments):
         print(f"LAMMPS finds it with LAMMPS_PLUGIN_PATH={path.parent}")
 
 
-def export_lammps(arguments):
+def export_lammps(arguments: Namespace) -> None:
     from plip.lammps import export
     from plip.potential import load_potential
 
@@ -219,7 +241,7 @@ def export_lammps(arguments):
     print(f"Include in the input of LAMMPS: {path}")
 
 
-def _write_plot(evaluations, path):
+def _write_plot(evaluations: Mapping[str, Evaluation], path: Path | None) -> None:
     if path is not None:
         from plip.plotting import parity_plot
 
@@ -227,16 +249,16 @@ def _write_plot(evaluations, path):
         print(f"Parity plot: {path}")
 
 
-def _processor_seconds():
-    """CPU seconds of this process and of the workers it has waited for."""
+def _processor_seconds() -> float:
+    """CPU seconds of this process and of its finished workers."""
     return sum(os.times()[:4])
 
 
 # Files
 
 
-def _outputs(arguments):
-    """Paths of the potential and of the plot (None: no plot), checked before any long work."""
+def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
+    """Paths of the potential and of the plot (None for no plot), checked before any long work."""
     output = _writable(arguments.output)
     if arguments.no_plot:
         return output, None
@@ -248,7 +270,7 @@ def _outputs(arguments):
     return output, _writable(output.with_suffix(".png"))
 
 
-def _plot_path(path):
+def _plot_path(path: StrPath) -> Path:
     if find_spec("matplotlib") is None:
         raise CommandError("--plot needs matplotlib: pip install 'plip-potential[plot]'")
     from matplotlib.backend_bases import FigureCanvasBase
@@ -259,10 +281,10 @@ def _plot_path(path):
     return _writable(path)
 
 
-def _writable(path):
+def _writable(path: StrPath) -> Path:
     path = Path(path)
     if path.is_dir():
-        raise CommandError(f"{path}: is a folder, give the name of a file")
+        raise CommandError(f"{path}: it is a folder; give the name of a file")
     if not path.parent.is_dir():
         raise CommandError(f"{path}: there is no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -270,11 +292,11 @@ def _writable(path):
     return path
 
 
-def _shows_progress(arguments):
-    return sys.stderr.isatty() if arguments.verbose is None else arguments.verbose
+def _shows_progress(arguments: Namespace) -> bool:
+    return sys.stderr.isatty() if arguments.verbose is None else bool(arguments.verbose)
 
 
-def _read(paths, arguments, required=True):
+def _read(paths: list[str], arguments: Namespace, required: bool = True) -> Data:
     from plip.cli._data import Keys, read_files
 
     keys = Keys(**{name: getattr(arguments, option) for name, option in KEYS.items()})

@@ -1,23 +1,31 @@
 """Labelled structures of files, for the command line: labels by key, groups, weights, a test set."""
 
+from __future__ import annotations
+
 import json
 import math
 import re
 import warnings
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ase.db
 import numpy as np
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import iread
-from ase.io.formats import filetype, string2index
+from ase.io.formats import filetype
+from ase.utils import string2index
+from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm import tqdm
 
 from plip._structures._checks import has_full_cell
+from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
@@ -26,7 +34,7 @@ __all__ = ["Data", "Keys", "read_files", "read_group_weights", "split"]
 # Arrays that every Atoms has.
 _GEOMETRY = ("numbers", "positions")
 _LABELS = ("energy", "free_energy", "forces", "stress")
-# Attached stresses are in this unit and of this sign by ASE's convention.
+# Attached stresses have this unit and sign by ASE's convention.
 _NO_CONVERSION = (None, "eV/A^3", "tension")
 # Formats of ASE's databases.
 _DATABASES = ("db", "json")
@@ -41,11 +49,11 @@ class Keys:
     Attributes
     ----------
     energy, forces, stress, virial : str or None
-        Keys of `info`, for forces of `arrays`; None: under ASE's names.
+        Keys of `info`, for forces of `arrays`; None stands for ASE's names.
     stress_unit, stress_sign : str
         Of the stresses in the files; see `plip.labels.convert_stress`.
     group : str or None
-        Key of `info`; None: see `plip.metrics.read_groups`.
+        Key of `info`; for None see `plip.metrics.read_groups`.
     """
 
     energy: str | None = None
@@ -65,15 +73,15 @@ class Data:
     ----------
     structures : list of ase.Atoms
     places : list of str
-        Where each structure is from, such as "b.xyz, structure 3".
+        Where each structure comes from, such as "b.xyz, structure 3".
     groups : (n,) str, or None
     """
 
-    structures: list
-    places: list
-    groups: np.ndarray | None
+    structures: list[Atoms]
+    places: list[str]
+    groups: NDArray[np.str_] | None
 
-    def take(self, rows):
+    def take(self, rows: IntArray) -> Data:
         """Some of the structures; `rows` is an ndarray of int."""
         return Data(
             [self.structures[row] for row in rows],
@@ -82,11 +90,11 @@ class Data:
         )
 
     @contextmanager
-    def located(self):
-        """Context in which errors and warnings about these structures say where they are from."""
+    def located(self) -> Iterator[None]:
+        """Context in which errors and warnings say where their structures come from."""
         show = warnings.showwarning
 
-        def show_located(message, *rest, **options):
+        def show_located(message: Warning | str, *rest: Any, **options: Any) -> None:
             show(self._located(message), *rest, **options)
 
         with warnings.catch_warnings():
@@ -96,8 +104,8 @@ class Data:
             except ValueError as error:
                 raise ValueError(self._located(error)) from error
 
-    def _located(self, message):
-        def place(match):
+    def _located(self, message: object) -> str:
+        def place(match: re.Match[str]) -> str:
             index = int(match[1])
             return self.places[index] if index < len(self.places) else match[0]
 
@@ -105,18 +113,18 @@ class Data:
         return re.sub(r"\b[Ss]tructure (\d+)\b", place, str(message))
 
 
-def read_files(paths, keys, required=True, progress=False):
-    """Structures of some files.
+def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bool = False) -> Data:
+    """Read structures from files.
 
     Parameters
     ----------
     paths : list of str
-        Any file that ASE reads; ``file@slice`` reads a part of it. Key-value pairs and data of ASE's
+        Files that ASE can read; ``file@slice`` reads a part. Key-value pairs and data of ASE's
         databases become entries of `info` and `arrays`.
     keys : Keys
         A key that only some structures have leaves the others without this label.
     required : bool, default=True
-        Whether it is an error if no structure has a key.
+        Whether a key that no structure has is an error.
     progress : bool, default=False
         Whether to show progress.
 
@@ -130,7 +138,8 @@ def read_files(paths, keys, required=True, progress=False):
         A file that cannot be read or is empty; a key that no structure has; no label at all; a stress or
         virial that cannot be converted. The message names the file.
     """
-    structures, places = [], []
+    structures: list[Atoms] = []
+    places: list[str] = []
     for path in paths:
         if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
             raise ValueError(f"{path}: no such file")
@@ -138,10 +147,10 @@ def read_files(paths, keys, required=True, progress=False):
         try:
             found = tqdm(_iterate(path), desc=f"Reading {path}", unit=" structures", disable=not progress)
             structures.extend(found)
-        except Exception as error:  # each of ASE's many readers raises what it likes
+        except Exception as error:  # ASE's readers raise errors of many kinds
             raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
         if len(structures) == before:
-            raise ValueError(f"{path}: there is no structure in it")
+            raise ValueError(f"{path}: it has no structure")
         places += _places(path, len(structures) - before)
     if required:
         _check_keys(structures, keys, paths[0])
@@ -160,12 +169,12 @@ def read_files(paths, keys, required=True, progress=False):
     return Data(structures, places, read_groups(structures, keys.group))
 
 
-def _names(source):
+def _names(source: Iterable[object]) -> str:
     return ", ".join(str(name) for name in source if name not in _GEOMETRY) or "nothing"
 
 
-def _part(path):
-    """Name of a file, and the index, slice or selection (str) of what is wanted of it, or None."""
+def _part(path: str) -> tuple[str, int | slice | str | None]:
+    """Name of a file, and the index, slice or selection (str) of the structures to read, or None."""
     if Path(path).exists():
         return path, None
     name, _, part = path.rpartition("@")
@@ -175,7 +184,7 @@ def _part(path):
         return name, part
 
 
-def _iterate(path):
+def _iterate(path: str) -> Iterator[Atoms]:
     name, part = _part(path)
     if filetype(name) in _DATABASES:
         return _rows(name, part)
@@ -184,8 +193,8 @@ def _iterate(path):
     return iread(name, part, do_not_split_by_at_sign=True)
 
 
-def _rows(name, part):
-    """Structures of an ASE database with key-value pairs and data, which ASE's reader leaves out."""
+def _rows(name: str, part: int | slice | str | None) -> Iterator[Atoms]:
+    """Structures of an ASE database with their key-value pairs and data, which ASE's reader ignores."""
     with ase.db.connect(name, serial=True) as database:
         rows = database.select(part if isinstance(part, str) else None)
         if isinstance(part, int):
@@ -202,7 +211,7 @@ def _rows(name, part):
             yield atoms
 
 
-def _places(path, n):
+def _places(path: str, n: int) -> list[str]:
     """Names of the n structures that were read from a path."""
     name, part = _part(path)
     if part is None:
@@ -212,11 +221,11 @@ def _places(path, n):
     if isinstance(part, slice) and (part.start or 0) >= 0 and (part.step or 1) > 0:
         start, step = part.start or 0, part.step or 1
         return [f"{name}, structure {start + step * k}" for k in range(n)]
-    # Only the reader knows where these are in the file.
+    # Only the reader knows the positions in the file.
     return [f"{path}, structure {k}" for k in range(n)]
 
 
-def _check_keys(structures, keys, path):
+def _check_keys(structures: list[Atoms], keys: Keys, path: str) -> None:
     for option, where in (("energy", "info"), ("forces", "arrays"), ("stress", "info"), ("virial", "info")):
         key = getattr(keys, option)
         if key is not None and all(_find(atoms, where, key) is None for atoms in structures):
@@ -231,27 +240,27 @@ def _check_keys(structures, keys, path):
         )
 
 
-def _find(atoms, where, key):
-    """A label by its key, also where ASE's readers have recognised it; None if there is none."""
+def _find(atoms: Atoms, where: str, key: str) -> Any:
+    """The label of a key, even if ASE's readers have moved it to the calculator; None without one."""
     value = getattr(atoms, where).get(key)
     if value is None and atoms.calc is not None:
         value = atoms.calc.results.get(key)
     return value
 
 
-def _attach(atoms, keys):
+def _attach(atoms: Atoms, keys: Keys) -> None:
     """Put labels where ASE and plip look for them, in plip's units."""
     attached = {} if atoms.calc is None else atoms.calc.results
     results = dict(attached)
     if keys.energy is not None:
         results["energy"] = _find(atoms, "info", keys.energy)
-        # plip reads this one first, so it must not stand beside the energy that was asked for.
+        # plip would prefer a free energy to the energy that the user has named.
         results.pop("free_energy", None)
     if keys.forces is not None:
         results["forces"] = _find(atoms, "arrays", keys.forces)
     if keys.virial is not None:
         virial = _find(atoms, "info", keys.virial)
-        # Without a volume there is no stress.
+        # There is no stress without a volume.
         usable = virial is not None and has_full_cell(atoms)
         results["stress"] = stress_from_virial(virial, atoms.get_volume()) if usable else None
     else:
@@ -273,12 +282,12 @@ def _attach(atoms, keys):
 # Groups
 
 
-def read_group_weights(path, groups):
+def read_group_weights(path: str, groups: NDArray[np.str_] | None) -> FloatArray:
     """Weights of structures from a file of weights by group.
 
-    The file is JSON, ``{"surface": 4, "bulk": {"energy": 1, "force": 2}}``, or text of one group a line,
-    ``surface: 4`` and ``bulk: energy 1, force 2``; there ``#`` begins a comment. A group or target that is
-    not named has the weight 1.
+    The file is JSON, ``{"surface": 4, "bulk": {"energy": 1, "force": 2}}``, or text with one group per line,
+    ``surface: 4`` and ``bulk: energy 1, force 2``, where ``#`` begins a comment. A group or target without an
+    entry has the weight 1.
 
     Parameters
     ----------
@@ -294,7 +303,7 @@ def read_group_weights(path, groups):
     Raises
     ------
     ValueError
-        The file cannot be understood, or names a group or target that there is not. The message names the
+        The file cannot be understood, or names a group or target that does not exist. The message names the
         file.
     """
     text = Path(path).read_text(encoding="utf-8")
@@ -308,13 +317,13 @@ def read_group_weights(path, groups):
     if unknown:
         raise ValueError(
             f"{path}: no structure is of the group {' or '.join(unknown)}; there are "
-            f"{', '.join(sorted(set(groups)))}"
+            f"{', '.join(sorted(set(groups.tolist())))}"
         )
     return np.array([[table.get(group, {}).get(target, 1.0) for target in TARGETS] for group in groups])
 
 
-def _parse_json(text):
-    def unique(pairs):
+def _parse_json(text: str) -> dict[str, dict[str, float]]:
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         if len(dict(pairs)) < len(pairs):
             raise ValueError("a name occurs twice")
         return dict(pairs)
@@ -325,8 +334,8 @@ def _parse_json(text):
     }
 
 
-def _parse_lines(text):
-    table = {}
+def _parse_lines(text: str) -> dict[str, dict[str, float]]:
+    table: dict[str, dict[str, float]] = {}
     for line in text.splitlines():
         line = line.partition("#")[0].strip()
         if not line:
@@ -345,9 +354,9 @@ def _parse_lines(text):
     return table
 
 
-def _check_weights(group, weights):
+def _check_weights(group: str, weights: Any) -> dict[str, float]:
     """Weights by target."""
-    if not isinstance(weights, dict):
+    if not isinstance(weights, Mapping):
         weights = dict.fromkeys(("energy", "force", "stress"), weights)
     found = {}
     for name, weight in weights.items():
@@ -363,10 +372,10 @@ def _check_weights(group, weights):
     return found
 
 
-def split(data, fraction, seed=0, keep_single_atoms=False):
-    """Training and test data, every group by its share.
+def split(data: Data, fraction: float, seed: int = 0, keep_single_atoms: bool = False) -> tuple[Data, Data]:
+    """Training and test data with the same share of every group.
 
-    At least one structure of every group and of every element is trained on.
+    The training data keep at least one structure of every group and of every element.
 
     Parameters
     ----------
@@ -375,7 +384,7 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
         Share of the test set, between 0 and 1.
     seed : int, default=0
     keep_single_atoms : bool, default=False
-        Whether structures of a single atom are trained on.
+        Whether all structures of a single atom stay in the training data.
 
     Returns
     -------
@@ -388,8 +397,10 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
     """
     n = len(data.structures)
     names = np.zeros(n, int) if data.groups is None else np.unique(data.groups, return_inverse=True)[1]
-    # What the training must know: elements and the group.
-    kinds = [{*atoms.symbols, int(name)} for atoms, name in zip(data.structures, names, strict=True)]
+    # The training data need every element and every group.
+    kinds: list[set[str | int]] = [
+        {*atoms.symbols, int(name)} for atoms, name in zip(data.structures, names, strict=True)
+    ]
     counts = Counter(kind for one in kinds for kind in one)
     single = np.array([any(counts[kind] == 1 for kind in one) for one in kinds])
     if keep_single_atoms:
@@ -402,7 +413,7 @@ def split(data, fraction, seed=0, keep_single_atoms=False):
             "name test files with --test"
         )
     names = names[free]
-    # The splitter wants two structures of every group, and room for every group on both sides.
+    # The splitter needs two structures of every group, and room for every group on both sides.
     while len(sizes := np.unique_counts(names).counts) > min(n_test, len(free) - n_test) or sizes.min() < 2:
         values = np.unique_counts(names).values[np.argsort(sizes, kind="stable")]
         names[names == values[0]] = values[1]

@@ -4,6 +4,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
+from typing import TextIO
 
 from plip.cli._commands import CommandError
 from plip.cli._parser import make_parser
@@ -17,7 +19,7 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -28,12 +30,12 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0, or 2 after an error that the user can put right, said in one line.
+        Exit code: 0, or 2 after an error that the user can correct, which one line describes.
     """
     arguments = make_parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        # Shown whatever filters the environment sets: a warning neither disappears nor ends a command.
+        # Whatever filters the environment sets, a warning neither disappears nor ends a command.
         warnings.simplefilter("default", UserWarning)
         try:
             arguments.run(arguments)
@@ -41,7 +43,7 @@ def main(argv=None):
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
         except BrokenPipeError:
-            # The reader, such as `head`, has enough. Python would complain once more at exit.
+            # The reader of the output, such as `head`, has enough. Python would complain again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (CommandError, OSError, ValueError) as error:
             if arguments.traceback:
@@ -51,11 +53,18 @@ def main(argv=None):
     return 0
 
 
-def _one_line(error):
+def _one_line(error: object) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
 
 
-def _show_warning(message, category, filename, lineno, file=None, line=None):
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     print(f"plip: warning: {_one_line(message)}", file=sys.stderr)

@@ -2,6 +2,8 @@
 
 import argparse
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from ase.data import chemical_symbols
 
@@ -9,7 +11,8 @@ import plip
 from plip.cli import _commands
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="plip", description="Readable interatomic potentials by sparse linear regression."
     )
@@ -19,11 +22,11 @@ def make_parser():
 
     demo = commands.add_parser(
         "demo",
-        help="fit the silicon-carbide data set that ships with plip",
-        description="Fit the silicon-carbide data set that ships with plip, with the default settings, "
+        help="fit the silicon-carbide data set that comes with plip",
+        description="Fit the silicon-carbide data set that comes with plip, with the default settings, "
         "and print a report; write the potential and a parity plot.",
     )
-    # A demonstration shows what it finds.
+    # A demonstration shows its potential even if the check finds something.
     demo.set_defaults(run=_commands.demo, allow_unsafe=True)
     _add_output(demo, "plip_demo.json")
     _add_run(demo)
@@ -52,7 +55,7 @@ def make_parser():
     fit.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
     _add_output(fit, "model.json")
     _add_labels(fit)
-    size = fit.add_argument_group("what for, and how large")
+    size = fit.add_argument_group("purpose and size")
     size.add_argument(
         "--target",
         choices=_commands.PURPOSES,
@@ -67,7 +70,7 @@ def make_parser():
         help="number of terms (default: chosen by cross-validation, the fewest within one standard error)",
     )
     size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 5)")
-    # An option that is not given is absent, so that the defaults live in PLIPRegressorCV alone.
+    # An option that the user does not give is absent, so that PLIPRegressorCV alone has the defaults.
     model = fit.add_argument_group(
         "model (defaults: those of PLIPRegressorCV)", argument_default=argparse.SUPPRESS
     )
@@ -82,7 +85,10 @@ def make_parser():
     )
     model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
     model.add_argument(
-        "--alpha", type=float, metavar="X", help="strength of the penalty, by which the size is not validated"
+        "--alpha",
+        type=float,
+        metavar="X",
+        help="strength of the penalty; the number of terms is then not cross-validated",
     )
     model.add_argument("--max-terms", type=_count_or_none, metavar="N", help="most terms kept, or 'none'")
     model.add_argument("--refit", action="store_true", help="solve the kept terms again without the penalty")
@@ -133,7 +139,7 @@ def make_parser():
     )
     build.set_defaults(run=_commands.lammps_build)
     build.add_argument(
-        "-o", "--output", metavar="DIR", help="another folder, to be named in LAMMPS_PLUGIN_PATH then"
+        "-o", "--output", metavar="DIR", help="another folder, which LAMMPS_PLUGIN_PATH must name"
     )
     build.add_argument("--compiler", metavar="CXX", help="C++ compiler (default: $CXX, c++, g++ or clang++)")
 
@@ -153,7 +159,7 @@ def make_parser():
     return parser
 
 
-def _add_output(parser, default):
+def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "-o", "--output", default=default, metavar="JSON", help=f"the potential (default: {default})"
     )
@@ -162,8 +168,8 @@ def _add_output(parser, default):
     plot.add_argument("--no-plot", action="store_true", help="write no parity plot")
 
 
-def _add_labels(parser):
-    labels = parser.add_argument_group("labels under other names than ASE's own, and groups")
+def _add_labels(parser: argparse.ArgumentParser) -> None:
+    labels = parser.add_argument_group("labels that do not have ASE's names, and groups")
     labels.add_argument("--energy-key", metavar="KEY", help="energies are in atoms.info[KEY]")
     labels.add_argument("--forces-key", metavar="KEY", help="forces are in atoms.arrays[KEY]")
     stress = labels.add_mutually_exclusive_group()
@@ -199,11 +205,18 @@ def _add_labels(parser):
 class _Reference(argparse.Action):
     """Reference energies: "isolated", or a dict of SYMBOL=ENERGY."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
-        setattr(namespace, self.dest, values[0] if values == ["isolated"] else self._table(values))
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        words = list(values or ())
+        setattr(namespace, self.dest, "isolated" if words == ["isolated"] else self._table(words))
 
-    def _table(self, values):
-        table = {}
+    def _table(self, values: list[str]) -> dict[str, float]:
+        table: dict[str, float] = {}
         for value in values:
             symbol, _, energy = value.partition("=")
             try:
@@ -218,12 +231,12 @@ class _Reference(argparse.Action):
         return table
 
 
-def _add_run(parser):
+def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-j", "--n-jobs", type=int, metavar="N", help="number of parallel workers")
     _add_progress(parser)
 
 
-def _add_progress(parser):
+def _add_progress(parser: argparse.ArgumentParser) -> None:
     progress = parser.add_mutually_exclusive_group()
     progress.add_argument(
         "-v", "--verbose", action="store_true", default=None, help="show progress (default: in a terminal)"
@@ -231,7 +244,7 @@ def _add_progress(parser):
     progress.add_argument("-q", "--quiet", action="store_false", dest="verbose", help="show no progress")
 
 
-def _count_or_none(text):
+def _count_or_none(text: str) -> int | None:
     if text.lower() == "none":
         return None
     try:
@@ -240,13 +253,13 @@ def _count_or_none(text):
         raise argparse.ArgumentTypeError(f"must be a positive integer or 'none', got {text!r}") from None
 
 
-def _count(text):
+def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)
 
 
-def _length_or_auto(text):
+def _length_or_auto(text: str) -> float | str:
     if text == "auto":
         return text
     try:
@@ -255,7 +268,7 @@ def _length_or_auto(text):
         raise argparse.ArgumentTypeError(f"must be a length in Angstrom or 'auto', got {text!r}") from None
 
 
-def _fraction(text):
+def _fraction(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
