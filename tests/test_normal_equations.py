@@ -609,3 +609,25 @@ def test_errors_of_rows_that_were_not_kept(structures, descriptors):
     assert errors_by_equations(rest, coef) == pytest.approx(
         errors_by_potential(potential, structures[2:]), rel=1e-6
     )
+
+
+def test_many_forces_in_many_columns_are_products_alone(structures, descriptors, monkeypatch, tmp_path):
+    kept = NormalEquations.from_structures(structures, descriptors)
+    monkeypatch.setattr("plip.normal_equations._structures._NARROW", 0)
+    coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
+    expected = kept.problem(0.0, 1.0, 0.0)
+    scale = np.sqrt(np.outer(expected.gram.diagonal(), expected.gram.diagonal())) + 1e-300
+    # Computed, stored, and read from the cache, where a structure of many rows is a triangular factor.
+    for memory in (None, tmp_path, tmp_path):
+        alone = NormalEquations.from_structures(structures, descriptors, memory=memory)
+        assert alone.n_rows == kept.n_rows
+        assert alone.weight_sums == pytest.approx(kept.weight_sums)
+        found = alone.problem(0.0, 1.0, 0.0)
+        np.testing.assert_allclose(found.gram / scale, expected.gram / scale, atol=1e-12)
+        assert errors_by_equations(alone, coef) == pytest.approx(errors_by_equations(kept, coef), rel=1e-9)
+    planted = nearly_exact_labels(structures, descriptors, noise=0.0)
+    for atoms in structures:
+        del atoms.calc.results["energy"], atoms.calc.results["stress"]
+    alone = NormalEquations.from_structures(structures, descriptors)
+    with pytest.warns(UserWarning, match="force errors of some models are so small"):
+        errors_by_equations(alone, planted)
