@@ -7,12 +7,12 @@ import numpy as np
 
 __all__ = ["Extent", "density_range"]
 
-# The density counts neighbors up to this part of the cutoff: the first shells, by which it tells compression.
+# The density counts neighbours up to this part of the cutoff: the first shells, which show compression.
 _RANGE = 0.8
 
 
 def density_range(cutoff):
-    """Distance in Angstrom up to which neighbors count for the density, for terms of this cutoff."""
+    """Distance in Angstrom up to which neighbours count for the density, for terms of this cutoff."""
     return round(_RANGE * cutoff, 3)
 
 
@@ -26,7 +26,7 @@ class Extent:
         Shortest distance in Angstrom of each pair of species, symmetric; infinite where none is within the
         cutoff.
     densest : ndarray of float64, shape (n_species,)
-        Largest density n = sum over neighbors of (1 - r^2 / range^2)^3 around an atom of each species.
+        Largest density n = sum over neighbours of (1 - r^2 / range^2)^3 around an atom of each species.
     """
 
     shortest: np.ndarray

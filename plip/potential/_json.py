@@ -152,44 +152,52 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
     """The state of a `Potential` from a JSON object; a ValueError says what is wrong with it."""
     if document.get("units") != UNITS:
         raise ValueError(f"units must be {UNITS}, got {document.get('units')!r}")
-    species, reference = document.get("species"), document.get("reference_energies")
+    species, items = document.get("species"), document.get("terms")
     if not isinstance(species, list) or not all(isinstance(s, str) and is_element(s) for s in species):
         raise ValueError(f"species must be a list of chemical symbols, got {species!r}")
-    if not isinstance(reference, dict):
-        raise ValueError(f"reference_energies must be an object, got {reference!r}")
-    reference = {symbol: finite_number(f"reference energy of {symbol}", x) for symbol, x in reference.items()}
-    items = document.get("terms")
+    reference = _entry(document, "reference_energies")
+    if reference is None:
+        raise ValueError("reference_energies must be an object, got None")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError("terms must be a list of objects")
-    coef = [
-        finite_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)
-    ]
-    terms = [Term.from_dict(item) for item in items]
-    repulsion, limits = document.get("repulsion"), document.get("density_limits")
-    if repulsion is not None:
-        if not isinstance(repulsion, dict):
-            raise ValueError(f"repulsion must be an object or null, got {repulsion!r}")
-        repulsion = {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
-    if limits is not None:
-        if not isinstance(limits, dict) or not all(
-            isinstance(limit, dict) and set(limit) == set(LIMIT) for limit in limits.values()
-        ):
-            raise ValueError(
-                f"density_limits must be null or give range and limit by species, got {limits!r}"
-            )
-        limits = {symbol: tuple(limit[name] for name in LIMIT) for symbol, limit in limits.items()}
-    floors = document.get("energy_floors")
-    if floors is not None and not isinstance(floors, dict):
-        raise ValueError(f"energy_floors must be an object or null, got {floors!r}")
     return {
         "species": species,
-        "terms": terms,
-        "coef": coef,
-        "intercept": reference,
-        "repulsion": repulsion,
-        "density_limits": limits,
-        "energy_floors": floors,
+        "terms": [Term.from_dict(item) for item in items],
+        "coef": [
+            finite_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)
+        ],
+        "intercept": {
+            symbol: finite_number(f"reference energy of {symbol}", value)
+            for symbol, value in reference.items()
+        },
+        "repulsion": _read_repulsion(document),
+        "density_limits": _read_limits(document),
+        "energy_floors": _entry(document, "energy_floors"),
     }
+
+
+def _entry(document: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """An entry that is an object, or None if it is null or missing."""
+    value = document.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise ValueError(f"{name} must be an object or null, got {value!r}")
+    return value
+
+
+def _read_repulsion(document: dict[str, Any]) -> dict[tuple[str, ...], Any] | None:
+    repulsion = _entry(document, "repulsion")
+    if repulsion is None:
+        return None
+    return {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
+
+
+def _read_limits(document: dict[str, Any]) -> dict[str, tuple[Any, ...]] | None:
+    limits = _entry(document, "density_limits")
+    if limits is None:
+        return None
+    if not all(isinstance(limit, dict) and set(limit) == set(LIMIT) for limit in limits.values()):
+        raise ValueError(f"density_limits must be null or give range and limit by species, got {limits!r}")
+    return {symbol: tuple(limit[name] for name in LIMIT) for symbol, limit in limits.items()}
 
 
 def finite_number(name: str, value: object) -> float:
