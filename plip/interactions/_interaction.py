@@ -9,7 +9,7 @@ in `plip.descriptors._plan` and for potentials in `plip._core`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from plip._core import check_length, check_power
 from plip._parameters import Parameters, is_integer, is_number
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Functions", "Interaction", "as_integer", "as_length"]
 
 # What users give for radial functions.
-Functions = RadialFamily | Sequence[RadialFamily]
+Functions: TypeAlias = RadialFamily | Sequence[RadialFamily]
 
 
 def as_integer(name: str, value: object, least: int) -> int:

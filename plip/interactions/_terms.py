@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from plip._core import check_power, is_element
 from plip._parameters import is_number
@@ -18,7 +18,7 @@ from plip.radial import FAMILIES, RadialFamily
 __all__ = ["INTERACTIONS", "KINDS", "Power", "Term", "build_terms"]
 
 # None, l, m or (p, q, t).
-Power = int | tuple[int, ...] | None
+Power: TypeAlias = int | tuple[int, ...] | None
 
 # All interactions by their parameter of PLIPDescriptors, in the order of the columns.
 INTERACTIONS: dict[str, type[Interaction]] = {
