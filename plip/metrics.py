@@ -16,9 +16,11 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from plip._core import Core
 from plip._structures._checks import check_structures
 from plip._structures._composition import composition_of
-from plip._structures._evaluation import check_atoms, find_pairs
-from plip.labels import TARGETS, Labels, read_labels
+from plip._structures._evaluation import find_pairs, take_atoms
+from plip.labels import TARGETS, LabelledStructures, Labels
 from plip.labels._reading import NoLabels
+from plip.potential import Potential
+from plip.potential._prediction import predict_labels
 
 __all__ = [
     "Evaluation",
@@ -37,6 +39,8 @@ __all__ = [
 
 # Units of `errors` and `error_summary`.
 UNITS = {"energy": "meV/atom", "force": "eV/A", "stress": "GPa"}
+# The targets of `Labels` by the names that they have here.
+_OF_LABELS = dict(zip(UNITS, TARGETS, strict=True))
 # eV/atom, eV/A and GPa. Extended XYZ files keep eight decimals of forces.
 _ROUNDING = 1e-7
 
@@ -128,7 +132,7 @@ def cancellation(potential, structures):
     cores = [Core(potential.species, [term], nothing) for term in potential.terms]
     parts = np.zeros((len(structures), len(cores)))
     for row, atoms in zip(parts, structures, strict=True):
-        species, positions, cell = check_atoms(potential.species, atoms)
+        species, positions, cell = take_atoms(potential.species, atoms)
         neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
         for n, core in enumerate(cores):
             row[n] = np.sum(core.evaluate(neighbors, positions, cell, species, False, False)[0])
@@ -164,7 +168,8 @@ def score(X, reference, predicted):
         parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight))
     rows = np.flatnonzero(reference.used("force"))
     if len(rows):
-        parts.append(force_r2(*_forces(rows, reference, predicted), reference.weight("force")[rows]))
+        true, found = ([labels.forces[row] for row in rows] for labels in (reference, predicted))
+        parts.append(force_r2(true, found, reference.weight("force")[rows]))
     if not parts:
         raise ValueError("no energies or forces to score against; attach them to the structures or pass y")
     defined = [part for part in parts if not np.isnan(part)]
@@ -189,17 +194,17 @@ def errors(predicted, reference, n_atoms):
     """
     n_atoms = np.asarray(n_atoms)
     result = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}
-    rows = {target: np.flatnonzero(reference.present(target)) for target in TARGETS}
-    if len(rows["energy"]):
-        true, found = ((labels.energy / n_atoms)[rows["energy"]] * 1e3 for labels in (reference, predicted))
-        result |= _rmse_and_mae("energy", true, found)
-    if len(rows["force"]):
-        true, found = map(np.concatenate, _forces(rows["force"], reference, predicted))
-        result |= _rmse_and_mae("force", true, found)
-    if len(rows["virial"]):
-        true, found = (labels.stress[rows["virial"]] / GPa for labels in (reference, predicted))
-        result |= _rmse_and_mae("stress", true, found)
-        result["n_stresses"] = len(rows["virial"])
+    for target, of_labels in _OF_LABELS.items():
+        rows = np.flatnonzero(reference.present(of_labels))
+        if not len(rows):
+            continue
+        # Energies in meV.
+        factor = 1e3 if target == "energy" else 1.0
+        true, found = (_values(labels, target, rows, n_atoms) * factor for labels in (reference, predicted))
+        result[f"{target}_rmse"] = float(root_mean_squared_error(true, found))
+        result[f"{target}_mae"] = float(mean_absolute_error(true, found))
+        if target == "stress":
+            result["n_stresses"] = len(rows)
     return result
 
 
@@ -221,18 +226,8 @@ def error_summary(model, X, labels=None):
         What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
         from the name of each group, in alphabetical order, to what `errors` returns for it.
     """
-    X = check_structures(X)
-    reference = read_labels(X, purpose="to compare with") if labels is None else labels
-    predicted = _predict(model, X, reference)
-    n_atoms = np.array([len(atoms) for atoms in X])
-    summary = errors(predicted, reference, n_atoms)
-    groups = read_groups(X)
-    if groups is not None:
-        summary["groups"] = {}
-        for name in sorted(set(groups)):
-            rows = np.flatnonzero(groups == name)
-            summary["groups"][name] = errors(predicted.take(rows), reference.take(rows), n_atoms[rows])
-    return summary
+    data = _labelled(model, X, labels)
+    return _summarize(_predict(model, data), data.labels, data.n_atoms, read_groups(data.structures))
 
 
 def read_groups(X, key=None):
@@ -293,19 +288,12 @@ class Evaluation:
     """
 
     def __init__(self, potential, X, groups=None, labels=None):
-        X = check_structures(X, species=potential.species, cutoff=potential.cutoff or None)
-        self.structures = X
-        self.n_atoms = np.array([len(atoms) for atoms in X])
-        self.groups = read_groups(X) if groups is None else groups
-        self.reference = labels = read_labels(X, purpose="to compare with") if labels is None else labels
-        forces, stress = labels.forces is not None, labels.stress is not None
-        results = [potential.evaluate(atoms, forces=forces, stress=stress) for atoms in X]
-        self.predicted = Labels(
-            energy=np.array([result["energy"] for result in results]),
-            forces=[result["forces"] for result in results] if forces else None,
-            stress=np.array([result["stress"] for result in results]) if stress else None,
-            sample_weight=labels.sample_weight,
-        )
+        data = _labelled(potential, X, labels)
+        self.structures = list(data.structures)
+        self.n_atoms = data.n_atoms
+        self.groups = read_groups(data.structures) if groups is None else groups
+        self.reference = data.labels
+        self.predicted = _predict(potential, data)
         if self._agrees():
             warnings.warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
@@ -323,10 +311,12 @@ class Evaluation:
     @property
     def n_labels(self):
         """Number of labels, a dict by target: "energy", "force" and "stress" (components), if present."""
-        return {target: self.parity(target)[0].size for target in UNITS if self._labels(target) is not None}
-
-    def _labels(self, target):
-        return getattr(self.reference, {"force": "forces"}.get(target, target))
+        present = self.reference.targets()
+        return {
+            target: self.parity(target)[0].size
+            for target, of_labels in _OF_LABELS.items()
+            if of_labels in present
+        }
 
     def parity(self, target):
         """Reference and predicted values of a target that is present.
@@ -340,18 +330,18 @@ class Evaluation:
         -------
         reference, predicted : (m,) float64
         """
-        rows = np.flatnonzero(self.reference.present({"stress": "virial"}.get(target, target)))
+        rows = np.flatnonzero(self.reference.present(_OF_LABELS[target]))
         both = (self.reference, self.predicted)
-        if target == "energy":
-            return tuple((labels.energy / self.n_atoms)[rows] for labels in both)
-        if target == "force":
-            return tuple(np.concatenate([labels.forces[row] for row in rows]).ravel() for labels in both)
-        return tuple(labels.stress[rows].ravel() / GPa for labels in both)
+        return tuple(_values(labels, target, rows, self.n_atoms) for labels in both)
 
     def errors(self, group=None):
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
         rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
         return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
+
+    def summary(self):
+        """Errors of all structures and by group, as `plip.metrics.error_summary` gives them."""
+        return _summarize(self.predicted, self.reference, self.n_atoms, self.groups)
 
 
 class RMSEScorer:
@@ -400,11 +390,9 @@ class RMSEScorer:
             No reference values of the target, given or attached, or unusable ones (see
             `plip.labels.read_labels`).
         """
-        X = check_structures(X)
+        reading = {"targets": (self.target,), "purpose": "to score against"}
         try:
-            labels = read_labels(
-                X, y, forces, None, sample_weight, targets=(self.target,), purpose="to score against"
-            )
+            data = LabelledStructures.read(X, y, forces, None, sample_weight, **_limits(estimator), **reading)
         except NoLabels as error:
             if self.target == "energy":
                 raise
@@ -412,15 +400,11 @@ class RMSEScorer:
                 f"{error}. To hand forces to a scorer, enable metadata routing and use "
                 "neg_force_rmse.set_score_request(forces=True)"
             ) from None
-        rows = np.flatnonzero(labels.present(self.target))
-        X = [X[row] for row in rows]
-        weight = labels.weight(self.target)[rows]
-        n_atoms = np.array([len(atoms) for atoms in X])
-        if self.target == "energy":
-            true, found = labels.energy[rows] / n_atoms, np.asarray(estimator.predict(X)) / n_atoms
-        else:
-            true = np.concatenate([labels.forces[row] for row in rows]).ravel()
-            found = np.concatenate(estimator.predict_forces(X)).ravel()
+        data = data.take(np.flatnonzero(data.labels.present(self.target)))
+        predicted, rows, n_atoms = _predict(estimator, data), range(len(data)), data.n_atoms
+        true, found = (_values(labels, self.target, rows, n_atoms) for labels in (data.labels, predicted))
+        weight = data.labels.weight(self.target)
+        if self.target == "force":
             weight = np.repeat(weight, 3 * n_atoms)
         return -float(root_mean_squared_error(true, found, sample_weight=weight))
 
@@ -464,28 +448,57 @@ neg_energy_rmse = RMSEScorer("energy")
 neg_force_rmse = RMSEScorer("force")
 
 
-def _forces(rows, *labels):
-    return [[each.forces[row] for row in rows] for each in labels]
+def _limits(model):
+    """Species and cutoff to check structures for; other models than potentials check them themselves."""
+    potential = _potential(model)
+    return {} if potential is None else {"species": potential.species, "cutoff": potential.cutoff}
 
 
-def _rmse_and_mae(target, true, predicted):
-    true, predicted = true.ravel(), predicted.ravel()
-    return {
-        f"{target}_rmse": float(root_mean_squared_error(true, predicted)),
-        f"{target}_mae": float(mean_absolute_error(true, predicted)),
-    }
-
-
-def _predict(model, X, reference):
-    wanted = {"forces": reference.forces is not None, "stress": reference.stress is not None}
+def _potential(model):
+    """The potential that a model is or has, or None."""
     potential = getattr(model, "potential_", model)
-    if hasattr(potential, "evaluate"):
-        results = [potential.evaluate(atoms, **wanted) for atoms in X]
-        energy = np.array([result["energy"] for result in results])
-        forces = [result["forces"] for result in results] if wanted["forces"] else None
-        stress = np.array([result["stress"] for result in results]) if wanted["stress"] else None
-    else:
-        energy = None if reference.energy is None else np.asarray(model.predict(X))
-        forces = model.predict_forces(X) if wanted["forces"] else None
-        stress = np.asarray(model.predict_stress(X)) if wanted["stress"] else None
-    return Labels(energy, forces, stress, reference.sample_weight)
+    return potential if isinstance(potential, Potential) else None
+
+
+def _labelled(model, X, labels):
+    """Structures checked for a model, with the labels given or attached."""
+    if labels is None:
+        return LabelledStructures.read(X, **_limits(model), purpose="to compare with")
+    structures = check_structures(X, **_limits(model))
+    return LabelledStructures(tuple(structures), labels, np.arange(len(structures)))
+
+
+def _predict(model, data):
+    """What a model predicts for structures, of the targets that they have."""
+    forces, stress = data.labels.forces is not None, data.labels.stress is not None
+    potential = _potential(model)
+    if potential is not None:
+        n_jobs = getattr(model, "n_jobs", None)
+        return predict_labels(potential, data.structures, n_jobs, forces, stress, data.places)
+    X = list(data.structures)
+    return Labels(
+        energy=None if data.labels.energy is None else np.asarray(model.predict(X)),
+        forces=model.predict_forces(X) if forces else None,
+        stress=np.asarray(model.predict_stress(X)) if stress else None,
+        sample_weight=np.ones(len(X)),
+    )
+
+
+def _values(labels, target, rows, n_atoms):
+    """Labels of some structures as one vector: eV/atom, eV/A or GPa."""
+    if target == "energy":
+        return (labels.energy / n_atoms)[rows]
+    if target == "force":
+        return np.concatenate([labels.forces[row] for row in rows]).ravel()
+    return labels.stress[rows].ravel() / GPa
+
+
+def _summarize(predicted, reference, n_atoms, groups):
+    """What `errors` returns, of all structures and under "groups" of each group."""
+    summary = errors(predicted, reference, n_atoms)
+    if groups is not None:
+        summary["groups"] = {}
+        for name in sorted(set(groups)):
+            rows = np.flatnonzero(groups == name)
+            summary["groups"][name] = errors(predicted.take(rows), reference.take(rows), n_atoms[rows])
+    return summary

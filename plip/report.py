@@ -98,13 +98,12 @@ def evaluation_report(evaluations):
     -------
     str
     """
-    totals = {name: evaluation.errors() for name, evaluation in evaluations.items()}
-    parts = [_size_table(evaluations), _error_table("errors", totals)]
-    for name, evaluation in evaluations.items():
-        groups = [] if evaluation.groups is None else sorted(set(evaluation.groups))
+    summaries = {name: evaluation.summary() for name, evaluation in evaluations.items()}
+    parts = [_size_table(evaluations), _error_table("errors", summaries)]
+    for name, summary in summaries.items():
+        groups = summary.get("groups", {})
         if len(groups) > 1:
-            by_group = {group: evaluation.errors(group) for group in groups}
-            by_group = {f"{group} ({found['n_structures']})": found for group, found in by_group.items()}
+            by_group = {f"{group} ({found['n_structures']})": found for group, found in groups.items()}
             parts.append(_error_table(f"{name}, by group", by_group))
     return "\n\n".join(parts)
 

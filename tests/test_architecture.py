@@ -37,7 +37,15 @@ PUBLIC = {
     "plip.descriptors": {"PLIPDescriptors"},
     "plip.interactions": {"FourBody", "NBody", "Term", "ThreeBody", "TwoBody"},
     "plip.labels": {
-        *("STRESS_UNITS", "TARGETS", "LabelWarning", "Labels", "convert_stress", "read_labels"),
+        *(
+            "STRESS_UNITS",
+            "TARGETS",
+            "LabelWarning",
+            "LabelledStructures",
+            "Labels",
+            "convert_stress",
+            "read_labels",
+        ),
         "stress_from_virial",
     },
     "plip.lammps": {"BuildError", "build_plugin", "export", "plugin_folder", "start"},

@@ -78,16 +78,10 @@ class Constant(BaseEstimator):
         return np.tile(STRESS, (len(X), 1))
 
 
-class ConstantPotential:
-    """The same, one structure at a time."""
-
-    def evaluate(self, atoms, forces, stress):
-        results = {"energy": -4.0 * len(atoms)}
-        if forces:
-            results["forces"] = np.zeros((len(atoms), 3))
-        if stress:
-            results["stress"] = STRESS
-        return results
+def constant_potential():
+    """A potential without terms: its energies are those of `Constant`, its forces and stresses zero."""
+    descriptors = PLIPDescriptors(cutoff=3.0).fit(structures(2))
+    return Potential(descriptors, np.zeros(len(descriptors.terms_)), {"C": -4.0, "Si": -4.0})
 
 
 @pytest.fixture
@@ -264,11 +258,15 @@ def test_groups_of_structures():
     assert read_groups(X, "missing") is None
 
 
-@pytest.mark.parametrize("model", [Constant(), ConstantPotential()], ids=["regressor", "potential"])
-def test_error_summary_by_group(model):
+@pytest.mark.parametrize(
+    "model, stress",
+    [(Constant(), STRESS), (constant_potential(), np.zeros(6))],
+    ids=["regressor", "potential"],
+)
+def test_error_summary_by_group(model, stress):
     X = structures()
     y, forces = true_labels(X)
-    attach(X, y, forces, stress=[STRESS + GPa] * len(X))
+    attach(X, y, forces, stress=[stress + GPa] * len(X))
     for index, atoms in enumerate(X[:10]):
         atoms.info["group"] = "bulk" if index < 4 else "surface"
     summary = error_summary(model, X)

@@ -50,6 +50,35 @@ def assert_close(found, expected, scale):
     assert np.abs(np.subtract(found, expected)).max() <= 1e-7 * max(np.abs(scale).max(), 1e-2)
 
 
+
+def test_predict_is_evaluate_of_each_structure():
+    crystal, cutoff = sample("three species")
+    potential = sample_potential(crystal, cutoff)
+    molecule = Atoms(crystal.symbols[:2], [[0.0, 0.0, 0.0], [2.0, 0.5, 0.0]])
+    structures = [crystal, molecule, moved(crystal, 0, 1, 0.1)]
+    expected = [potential.evaluate(atoms) for atoms in structures]
+    for n_jobs in (None, 2):
+        labels = potential.predict(structures, n_jobs)
+        assert labels.energy.tolist() == [results["energy"] for results in expected]
+        for k, results in enumerate(expected):
+            np.testing.assert_array_equal(labels.forces[k], results["forces"])
+            np.testing.assert_array_equal(labels.stress[k], results["stress"])
+    assert labels.present("virial").tolist() == [True, False, True]
+    assert potential.predict(structures, forces=False).forces is None
+    assert potential.predict(structures, stress=False).stress is None
+
+
+def test_predict_names_what_it_refuses():
+    atoms, cutoff = sample("three species")
+    potential = sample_potential(atoms, cutoff)
+    with pytest.raises(ValueError, match=r"^structure 1 \(Xe\): element Xe is not among the known species"):
+        potential.predict([atoms, Atoms("Xe")])
+    with pytest.raises(TypeError, match="X is a single Atoms"):
+        potential.predict(atoms)
+    with pytest.raises(ValueError, match="n_jobs"):
+        potential.predict([atoms], n_jobs=0)
+
+
 # Derivatives
 
 

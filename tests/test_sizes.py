@@ -9,12 +9,12 @@ from ase.calculators.morse import MorsePotential
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes
 from plip.radial import Gaussian, Power
-from plip.regressor import FitError
+from plip.regressor import FitError, _model
 from plip.solvers import SOLVERS, residual_squares
 
 SOLVER_OPTIONS = {
@@ -268,13 +268,13 @@ def test_fit_refuses_coefficients_of_rounding(monkeypatch, as_stream):
 @pytest.mark.filterwarnings("ignore:no term was kept")
 def test_fit_checks_itself_on_few_structures(monkeypatch):
     seen = []
-    original = Potential.evaluate
+    original = _model.evaluate_checked
 
-    def counted(self, atoms, **kwargs):
+    def counted(potential, place, atoms, **kwargs):
         seen.append(atoms)
-        return original(self, atoms, **kwargs)
+        return original(potential, place, atoms, **kwargs)
 
-    monkeypatch.setattr(Potential, "evaluate", counted)
+    monkeypatch.setattr(_model, "evaluate_checked", counted)
     structures = trimers(10)
     weights = [0.0] + [1.0] * 9
     PLIPRegressor(PLIPDescriptors(cutoff=4.0), repulsion=None).fit(structures, sample_weight=weights)

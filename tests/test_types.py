@@ -26,7 +26,7 @@ from plip.interactions import Term
 Floats = NDArray[np.float64]
 
 MODULES = [module.name for module in pkgutil.iter_modules(plip.__path__, "plip.") if module.name[5] != "_"]
-NOT_YET = "descriptors interactions labels metrics normal_equations regressor report"
+NOT_YET = "descriptors interactions metrics normal_equations regressor report"
 MODULES = [name for name in MODULES if name.partition(".")[2] not in NOT_YET.split()]
 COMPILED = ["plip._core._blas", "plip._core._evaluate"]
 

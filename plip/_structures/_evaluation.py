@@ -12,7 +12,9 @@ from plip._core import NeighborList
 from plip._structures._checks import LARGEST_LENGTH
 from plip._types import BoolArray, FloatArray, Int32Array
 
-__all__ = ["check_atoms", "check_cell", "find_pairs"]
+__all__ = ["check_atoms", "check_cell", "find_pairs", "take_atoms"]
+
+_LARGEST_NUMBER = max(atomic_numbers.values())
 
 
 def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArray, FloatArray]:
@@ -40,11 +42,10 @@ def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatAr
     """
     if not hasattr(atoms, "get_atomic_numbers"):
         raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
-    index = np.full(max(atomic_numbers.values()) + 1, -1, np.int32)
-    index[[atomic_numbers[symbol] for symbol in known]] = np.arange(len(known))
     numbers_a = atoms.get_atomic_numbers()
-    inside = (numbers_a >= 0) & (numbers_a < len(index))
-    species = np.where(inside, index[np.where(inside, numbers_a, 0)], np.int32(-1))
+    inside = (numbers_a >= 0) & (numbers_a <= _LARGEST_NUMBER)
+    species = _places(known)[np.where(inside, numbers_a, 0)]
+    species[~inside] = -1
     if (species < 0).any():
         symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
         raise ValueError(
@@ -53,6 +54,28 @@ def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatAr
         )
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
     return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
+
+
+def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArray, FloatArray]:
+    """As `check_atoms`, of a structure that `check_structures` has checked for these species."""
+    positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
+    cell, has_volume = _complete(atoms.cell)
+    return _places(known)[atoms.numbers], positions, cell if has_volume else np.eye(3)
+
+
+def _places(known: Sequence[str]) -> Int32Array:
+    """Place among the known species by atomic number, -1 where there is none."""
+    places = np.full(_LARGEST_NUMBER + 1, -1, np.int32)
+    places[[atomic_numbers[symbol] for symbol in known]] = np.arange(len(known))
+    return places
+
+
+def _complete(cell: Cell) -> tuple[FloatArray, bool]:
+    """The cell with unit vectors for missing ones, and whether it has a volume."""
+    full = np.ascontiguousarray(cell.complete().array)
+    lengths = np.linalg.norm(full, axis=1)
+    # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
+    return full, bool(abs(np.linalg.det(full)) > 1e-12 * lengths.prod())
 
 
 def check_cell(positions: FloatArray, cell: Cell, pbc: BoolArray) -> FloatArray:
@@ -66,20 +89,16 @@ def check_cell(positions: FloatArray, cell: Cell, pbc: BoolArray) -> FloatArray:
         raise ValueError(
             f"the structure has a cell that is NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
         )
-    full = np.ascontiguousarray(cell.complete().array)
     missing = np.asarray(pbc) & ~cell.array.any(axis=1)
     if missing.any():
         raise ValueError(
             f"the structure is periodic along cell vector {'abc'[int(missing.argmax())]}, which is zero: "
             "give the cell, or set pbc to False"
         )
-    lengths = np.linalg.norm(full, axis=1)
-    # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
-    if not abs(np.linalg.det(full)) > 1e-12 * lengths.prod():
-        if not np.any(pbc):
-            return np.eye(3)
+    full, has_volume = _complete(cell)
+    if np.any(pbc) and not has_volume:
         raise ValueError("the structure has a cell without volume: correct the cell, or set pbc to False")
-    return full
+    return full if has_volume else np.eye(3)
 
 
 def find_pairs(positions: FloatArray, cell: FloatArray, pbc: ArrayLike, cutoff: float) -> NeighborList:

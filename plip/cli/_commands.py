@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 # With fewer structures there is no cross-validation.
 FEWEST_TO_VALIDATE = 5
 
-# Weights, their targets, and the options that name the labels.
-WEIGHTS = {
-    "energy_weight": ("energy", "--energy-key"),
-    "force_weight": ("force", "--forces-key"),
-    "stress_weight": ("virial", "--stress-key or --virial-key"),
+# The options that name the labels of each weight.
+LABEL_OPTIONS = {
+    "energy_weight": "--energy-key",
+    "force_weight": "--forces-key",
+    "stress_weight": "--stress-key or --virial-key",
 }
 
 # Options of ``plip fit`` that are parameters of the estimator.
@@ -193,13 +193,15 @@ def _check(data: Data, species: Collection[str] | None = None) -> Labels:
 
 def _check_weights(settings: Mapping[str, Any], labels: Labels) -> None:
     """Refuse weights of labels that no structure has."""
-    for name, (target, keys) in WEIGHTS.items():
-        if settings.get(name, 0) > 0 and not labels.present(target).any():
-            option = f"--{name.replace('_', '-')}"
-            raise CommandError(
-                f"{option} is {settings[name]:g}, but no training structure has such a label: name it with "
-                f"{keys}, or leave {option} out"
-            )
+    from plip.regressor._model import find_unlabelled
+
+    name = find_unlabelled(settings, labels.targets())
+    if name is not None:
+        option = f"--{name.replace('_', '-')}"
+        raise CommandError(
+            f"{option} is {settings[name]:g}, but no training structure has such a label: name it with "
+            f"{LABEL_OPTIONS[name]}, or leave {option} out"
+        )
 
 
 def evaluate(arguments: Namespace) -> None:

@@ -170,13 +170,13 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If a structure or a parameter is not valid; the message names it.
         """
-        return self._fit_checked(self._checked(X, fitted=False))
+        return self._fit_checked(check_structures(X, **self._limits(is_fitted=False)))
 
-    def _checked(self, X, fitted, first=0):
-        """The structures as a checked list: for the fitted cutoff and species, or for `_fit_checked`."""
-        if fitted:
-            return check_structures(X, species=self.species_, cutoff=self.cutoff_, first=first)
-        return check_structures(X, species=self._given_species(), first=first)
+    def _limits(self, is_fitted):
+        """What `check_structures` checks for: species and cutoff of the fit, or the species for a fit."""
+        if is_fitted:
+            return {"species": self.species_, "cutoff": self.cutoff_}
+        return {"species": self._given_species()}
 
     def _chosen_cutoff(self, structures, first):
         """The cutoff in Angstrom, the automatic one if need be."""
@@ -204,7 +204,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return sorted(self.species)
 
     def _fit_checked(self, structures, first=0):
-        """Fit to structures from `_checked`; `first` is the place of the first one in the data."""
+        """Fit to checked structures; `first` is the place of the first one in the data."""
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
@@ -250,7 +250,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             X_n of the whole structure; with `atom_counts` the numbers of atoms come first.
         """
         check_is_fitted(self)
-        structures = self._checked(X, fitted=True)
+        structures = check_structures(X, **self._limits(is_fitted=True))
         design = self._design()
         n_counts = len(self.species_) if self.atom_counts else 0
         columns = np.empty((len(structures), n_counts + len(self.terms_)))
@@ -281,7 +281,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             dX_n/d(strain), order xx yy zz yz xz xy; the volume times the stress of X_n.
         """
         check_is_fitted(self)
-        (atoms,) = self._checked([atoms], fitted=True)
+        (atoms,) = check_structures([atoms], **self._limits(is_fitted=True))
         with errors_of(0, atoms):
             structure = StructureDesign(self._design(), atoms)
         n_rows = 3 * len(atoms) if forces or virial else 0

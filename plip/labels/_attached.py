@@ -1,8 +1,11 @@
 """Labels that the calculators of structures hold; nothing is computed."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
 
 from plip.labels._values import is_missing
 
@@ -16,19 +19,19 @@ ENERGY_NAMES = ("free_energy", "energy")
 _MOVED = 1e-8
 
 
-def results_of(atoms):
+def results_of(atoms: Atoms) -> Mapping[str, Any]:
     """Results of the calculator by name, empty without one."""
     results = getattr(atoms.calc, "results", None)
     return results if isinstance(results, Mapping) else {}
 
 
-def attached_label(atoms, names):
+def attached_label(atoms: Atoms, names: tuple[str, ...]) -> tuple[str, Any] | None:
     """The first of some results that the calculator of a structure holds.
 
     Parameters
     ----------
     atoms : ase.Atoms
-    names : sequence of str
+    names : tuple of str
 
     Returns
     -------
@@ -51,7 +54,7 @@ def attached_label(atoms, names):
     return None
 
 
-def _check_unmoved(atoms, name):
+def _check_unmoved(atoms: Atoms, name: str) -> None:
     labelled = getattr(atoms.calc, "atoms", None)
     if labelled is None:
         reason = "does not say for which atoms"
@@ -72,7 +75,7 @@ def _check_unmoved(atoms, name):
     )
 
 
-def _is_same(new, old):
+def _is_same(new: NDArray[Any], old: NDArray[Any]) -> bool:
     """Whether two arrays are the same, floating-point numbers up to `_MOVED`."""
     # Comparing bytes is twenty times faster and nearly always enough.
     if new.shape == old.shape and new.dtype == old.dtype and new.tobytes() == old.tobytes():
@@ -82,7 +85,7 @@ def _is_same(new, old):
     return new.dtype.kind == "f" and new.shape == old.shape and bool((np.abs(new - old) <= _MOVED).all())
 
 
-def plain_number(value):
+def plain_number(value: Any) -> float:
     """The value as a float, NaN where it is none."""
     try:
         return float(value)

@@ -1,8 +1,12 @@
 """Energies, forces and stresses of structures, and their weights."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
+
+from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = ["ATTRIBUTES", "TARGETS", "Labels"]
 
@@ -29,12 +33,12 @@ class Labels:
         stress.
     """
 
-    energy: np.ndarray | None
-    forces: list | None
-    stress: np.ndarray | None
-    sample_weight: np.ndarray
+    energy: FloatArray | None
+    forces: list[FloatArray | None] | None
+    stress: FloatArray | None
+    sample_weight: FloatArray
 
-    def take(self, rows):
+    def take(self, rows: slice | IntArray) -> Labels:
         """The labels of some structures.
 
         Parameters
@@ -53,7 +57,7 @@ class Labels:
             sample_weight=self.sample_weight[chosen],
         )
 
-    def present(self, target):
+    def present(self, target: str) -> BoolArray:
         """Which structures have a label.
 
         Parameters
@@ -71,7 +75,7 @@ class Labels:
             return np.array([value is not None for value in values])
         return ~np.isnan(values if target == "energy" else values[:, 0])
 
-    def weight(self, target):
+    def weight(self, target: str) -> FloatArray:
         """Weight of a label of each structure.
 
         Parameters
@@ -85,10 +89,10 @@ class Labels:
         weight = self.sample_weight
         return weight if weight.ndim == 1 else weight[:, TARGETS.index(target)]
 
-    def used(self, target):
+    def used(self, target: str) -> BoolArray:
         """Which structures have a label whose weight is not zero, (n,) bool."""
         return self.present(target) & (self.weight(target) > 0)
 
-    def targets(self):
+    def targets(self) -> list[str]:
         """Names of the targets that any structure has, among "energy", "force", "virial"."""
         return [target for target in TARGETS if getattr(self, ATTRIBUTES[target]) is not None]

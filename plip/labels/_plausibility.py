@@ -1,16 +1,19 @@
 """Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
 
 import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
+from ase import Atoms
 from ase.units import GPa
 
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
 from plip._structures._neighbors import find_neighbors
+from plip._types import BoolArray, FloatArray
 from plip.labels._attached import plain_number, results_of
-from plip.labels._labels import ATTRIBUTES, TARGETS
+from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
 from plip.labels._values import real_array
 
 __all__ = [
@@ -50,11 +53,11 @@ class LabelWarning(UserWarning):
     """Labels that are probably not what was meant."""
 
 
-def warn(message):
+def warn(message: str) -> None:
     warnings.warn(message, LabelWarning, stacklevel=4)
 
 
-def name_structures(X, chosen, first):
+def name_structures(X: Sequence[Atoms], chosen: BoolArray, first: int) -> str:
     """Name the first of the chosen structures, (n,) bool, and count the others."""
     rows = np.flatnonzero(chosen)
     others = len(rows) - 1
@@ -65,7 +68,7 @@ def name_structures(X, chosen, first):
 # Labels of exactly zero
 
 
-def leave_out_placeholders(X, labels, given, first):
+def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection[str], first: int) -> Labels:
     """Labels without those that are exactly zero where no calculation gives zero.
 
     Readers of files put zeros where the file has nothing. These zeros cannot be true:
@@ -111,7 +114,7 @@ def leave_out_placeholders(X, labels, given, first):
     return replace(labels, energy=energy, forces=forces, stress=stress)
 
 
-def _is_not_zero(atoms, name, values):
+def _is_not_zero(atoms: Atoms, name: str, values: FloatArray | None) -> bool:
     """Whether a structure has forces or a stress that are not all zero, read or only attached."""
     if values is None:
         values = results_of(atoms).get(name)
@@ -121,7 +124,9 @@ def _is_not_zero(atoms, name, values):
         return False
 
 
-def _without_zero_energies(X, energy, pushed, first):
+def _without_zero_energies(
+    X: Sequence[Atoms], energy: FloatArray, pushed: BoolArray, first: int
+) -> FloatArray | None:
     zero = (energy == 0) & pushed
     others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
     is_zero_of_energy = zero.sum() == 1 and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
@@ -133,7 +138,9 @@ def _without_zero_energies(X, energy, pushed, first):
     return None if np.isnan(energy).all() else energy
 
 
-def _without_zero_forces(X, forces, informed, is_given, first):
+def _without_zero_forces(
+    X: Sequence[Atoms], forces: list[FloatArray | None], informed: BoolArray, is_given: bool, first: int
+) -> list[FloatArray | None] | None:
     zero = np.array(
         [
             informed[k] and force is not None and not force.any() and _surroundings(X[k])[1]
@@ -147,7 +154,9 @@ def _without_zero_forces(X, forces, informed, is_given, first):
     return None if all(force is None for force in forces) else forces
 
 
-def _without_zero_stresses(X, stress, informed, is_given, first):
+def _without_zero_stresses(
+    X: Sequence[Atoms], stress: FloatArray, informed: BoolArray, is_given: bool, first: int
+) -> FloatArray | None:
     zero = np.array(
         [informed[k] and not row.any() and _surroundings(X[k])[0] for k, row in enumerate(stress)]
     )
@@ -157,7 +166,7 @@ def _without_zero_stresses(X, stress, informed, is_given, first):
     return None if np.isnan(stress).all() else stress
 
 
-def _warn_of_zeros(X, zero, is_given, first, reason):
+def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: int, reason: str) -> bool:
     """Warn of several labels of zero; return whether to leave them out."""
     if zero.sum() < 2:
         return False
@@ -166,7 +175,7 @@ def _warn_of_zeros(X, zero, is_given, first, reason):
     return not is_given
 
 
-def _surroundings(atoms):
+def _surroundings(atoms: Atoms) -> tuple[bool, bool]:
     """Whether any atom has neighbors, and whether the neighbors of any atom do not balance."""
     near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, _NEAR)
     i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
@@ -181,7 +190,7 @@ def _surroundings(atoms):
 # Labels under other names
 
 
-def other_names(atoms, target):
+def other_names(atoms: Atoms, target: str) -> list[str]:
     """Arrays and info keys of a structure that look like labels of a target."""
     force = target == "force"
     found = []
@@ -200,7 +209,7 @@ def other_names(atoms, target):
     return found
 
 
-def warn_of_other_names(X, labels, targets):
+def warn_of_other_names(X: Sequence[Atoms], labels: Labels, targets: Collection[str]) -> None:
     """Warn of labels under names that nobody looks at, where the label is missing."""
     if not labels.targets():
         return  # The error for that case names them too.
@@ -208,10 +217,11 @@ def warn_of_other_names(X, labels, targets):
     for target in TARGETS:
         if target not in targets:
             continue
-        lacking = np.flatnonzero(~labels.present(target))
+        missing = ~labels.present(target)
+        lacking = [atoms for atoms, is_missing in zip(X, missing, strict=True) if is_missing]
         if target == "virial":
-            lacking = [k for k in lacking if has_full_cell(X[k])]
-        names = [name for k in lacking for name in other_names(X[k], target)]
+            lacking = [atoms for atoms in lacking if has_full_cell(atoms)]
+        names = [name for atoms in lacking for name in other_names(atoms, target)]
         if names:
             parts.append(
                 f"{len(lacking)} of {len(X)} structures have no {ATTRIBUTES[target]}, but "
@@ -228,7 +238,7 @@ def warn_of_other_names(X, labels, targets):
 # Labels of another unit or origin
 
 
-def warn_of_large_stresses(labels):
+def warn_of_large_stresses(labels: Labels) -> None:
     """Warn if most stresses are larger than any that matter has."""
     if labels.stress is None:
         return
@@ -241,7 +251,7 @@ def warn_of_large_stresses(labels):
         )
 
 
-def warn_of_contradiction(X, labels, given):
+def warn_of_contradiction(X: Sequence[Atoms], labels: Labels, given: Collection[str]) -> None:
     """Warn if given energies are not those that belong to attached forces or stresses, up to their zero."""
     attached = [ATTRIBUTES[target] for target in labels.targets() if target not in given]
     energy = labels.energy
@@ -268,12 +278,12 @@ def warn_of_contradiction(X, labels, given):
         )
 
 
-def _beside_composition(values, composition):
+def _beside_composition(values: FloatArray, composition: FloatArray) -> FloatArray:
     """What the composition does not explain of some values."""
     return values - composition @ np.linalg.lstsq(composition, values, rcond=None)[0]
 
 
-def warn_of_predictions(X, labels, given, first):
+def warn_of_predictions(X: Sequence[Atoms], labels: Labels, given: Collection[str], first: int) -> None:
     """Warn of attached labels that a potential of plip has computed."""
     is_attached = np.zeros(len(X), bool)
     for target in labels.targets():

@@ -1,9 +1,14 @@
 """Labels of structures, given by the user or else attached to the Atoms."""
 
+from collections.abc import Collection, Sequence
+from typing import Any
+
 import numpy as np
+from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from plip._structures._checks import describe, errors_of, has_full_cell
+from plip._types import FloatArray
 from plip.labels._attached import ENERGY_NAMES, attached_label
 from plip.labels._labels import TARGETS, Labels
 from plip.labels._plausibility import (
@@ -24,17 +29,17 @@ _PLURALS = {"energy": "energies", "force": "forces", "virial": "stresses"}
 
 
 def read_labels(
-    X,
-    y=None,
-    forces=None,
-    stress=None,
-    sample_weight=None,
-    targets=TARGETS,
-    hinted=None,
-    first=0,
-    purpose="to fit",
-    required=True,
-):
+    X: Sequence[Atoms],
+    y: Any = None,
+    forces: Any = None,
+    stress: Any = None,
+    sample_weight: Any = None,
+    targets: Collection[str] = TARGETS,
+    hinted: Collection[str] | None = None,
+    first: int = 0,
+    purpose: str = "to fit",
+    required: bool = True,
+) -> Labels:
     """Collect the targets of structures: those given, else those attached to the Atoms.
 
     Attached labels are results that ``atoms.calc`` already holds for exactly these atoms: no calculation is
@@ -93,13 +98,15 @@ def read_labels(
     given = {target for target, value in values if value is not None}
     # Given labels are checked even where nobody wants them; attached ones are then not looked at.
     looked_at = given.union(targets)
-    found = {
-        "energy": _read_energies(X, y, first) if "energy" in looked_at else None,
-        "force": _read_forces(X, forces, first) if "force" in looked_at else None,
-        "virial": _read_stresses(X, stress, first) if "virial" in looked_at else None,
-    }
-    wanted = [found[target] if target in targets else None for target in TARGETS]
-    labels = Labels(*wanted, _read_sample_weight(X, sample_weight, first))
+    energy = _read_energies(X, y, first) if "energy" in looked_at else None
+    force = _read_forces(X, forces, first) if "force" in looked_at else None
+    virial = _read_stresses(X, stress, first) if "virial" in looked_at else None
+    labels = Labels(
+        energy=energy if "energy" in targets else None,
+        forces=force if "force" in targets else None,
+        stress=virial if "virial" in targets else None,
+        sample_weight=_read_sample_weight(X, sample_weight, first),
+    )
     if "energy" in given:
         warn_of_contradiction(X, labels, given)
     labels = leave_out_placeholders(X, labels, given, first)
@@ -118,7 +125,7 @@ class NoLabels(ValueError):
     """Data without any label of the targets wanted."""
 
 
-def no_labels(atoms, targets, purpose="to fit"):
+def no_labels(atoms: Atoms, targets: Collection[str], purpose: str = "to fit") -> NoLabels:
     """The error for data without any label.
 
     Parameters
@@ -151,7 +158,7 @@ def no_labels(atoms, targets, purpose="to fit"):
     return NoLabels(message)
 
 
-def _warn_of_unlabelled(X, labels, first, purpose):
+def _warn_of_unlabelled(X: Sequence[Atoms], labels: Labels, first: int, purpose: str) -> None:
     """Warn of structures that have a weight but no label."""
     is_labelled = np.any([labels.present(target) for target in TARGETS], axis=0)
     has_weight = labels.sample_weight.reshape(len(X), -1).any(axis=1)
@@ -160,7 +167,7 @@ def _warn_of_unlabelled(X, labels, first, purpose):
         warn(f"{name_structures(X, unlabelled, first)}: no label {purpose}; passed over")
 
 
-def _attached(X, names, first):
+def _attached(X: Sequence[Atoms], names: tuple[str, ...], first: int) -> list[tuple[str, Any] | None]:
     """Name and value of the first of some results in each calculator, or None."""
     found = []
     for k, atoms in enumerate(X):
@@ -169,14 +176,14 @@ def _attached(X, names, first):
     return found
 
 
-def _given_or_attached(X, given, name, first):
+def _given_or_attached(X: Sequence[Atoms], given: Any, name: str, first: int) -> list[Any]:
     """What the user has given for each structure, or else its attached result; None where there is none."""
     if given is not None:
         return check_length(given, X, name)
     return [None if entry is None else entry[1] for entry in _attached(X, (name,), first)]
 
 
-def _read_energies(X, y, first):
+def _read_energies(X: Sequence[Atoms], y: Any, first: int) -> FloatArray | None:
     """Total energies (n,), NaN where there is none, or None if no structure has one."""
     if y is not None:
         energies = check_numbers(y, X, "y", first, may_be_missing=True)
@@ -198,9 +205,9 @@ def _read_energies(X, y, first):
     return None if np.isnan(energies).all() else energies
 
 
-def _read_forces(X, forces, first):
+def _read_forces(X: Sequence[Atoms], forces: Any, first: int) -> list[FloatArray | None] | None:
     """Forces as a list of (n_atoms, 3) or None, or None if no structure has them."""
-    found = [None] * len(X)
+    found: list[FloatArray | None] = [None] * len(X)
     for k, value in enumerate(_given_or_attached(X, forces, "forces", first)):
         if not is_missing(value):
             with errors_of(first + k, X[k]):
@@ -208,7 +215,7 @@ def _read_forces(X, forces, first):
     return None if all(value is None for value in found) else found
 
 
-def _read_stresses(X, stress, first):
+def _read_stresses(X: Sequence[Atoms], stress: Any, first: int) -> FloatArray | None:
     """Stresses (n, 6) with rows of NaN where there is none, or None if no structure has one."""
     rows = np.full((len(X), 6), np.nan)
     for k, value in enumerate(_given_or_attached(X, stress, "stress", first)):
@@ -218,20 +225,21 @@ def _read_stresses(X, stress, first):
     return None if np.isnan(rows).all() else rows
 
 
-def _read_stress(atoms, value, is_given):
+def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
     """Stress of one structure, (6,), NaN if it has none."""
+    nothing = np.full(6, np.nan)
     array = real_array(value, "stress")
     if is_given and array.size and np.isnan(array).all():
-        return np.nan
+        return nothing
     if not has_full_cell(atoms):
         if not is_given:
-            return np.nan
+            return nothing
         raise ValueError("a stress is given, but its cell has no volume; give None instead")
     array = check_array(array, (3, 3) if array.ndim == 2 else (6,), "stress")
     return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)
 
 
-def _read_sample_weight(X, sample_weight, first):
+def _read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int) -> FloatArray:
     """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
     if sample_weight is None:
         return np.ones(len(X))

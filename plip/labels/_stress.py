@@ -5,7 +5,9 @@ import numbers
 import numpy as np
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
+from numpy.typing import ArrayLike
 
+from plip._types import FloatArray
 from plip.labels._values import real_array
 
 __all__ = ["STRESS_UNITS", "convert_stress", "stress_from_virial"]
@@ -14,7 +16,7 @@ __all__ = ["STRESS_UNITS", "convert_stress", "stress_from_virial"]
 STRESS_UNITS = {"eV/A^3": 1.0, "GPa": GPa, "kbar": 0.1 * GPa}
 
 
-def stress_from_virial(virial, volume):
+def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
     """Stress of a virial.
 
         stress = -virial / volume
@@ -43,7 +45,7 @@ def stress_from_virial(virial, volume):
     return -_voigt(virial, "virial") / float(volume)
 
 
-def convert_stress(stress, unit="eV/A^3", sign="tension"):
+def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension") -> FloatArray:
     """Stress in plip's unit and sign.
 
     Parameters
@@ -72,7 +74,7 @@ def convert_stress(stress, unit="eV/A^3", sign="tension"):
     return _voigt(stress, "stress") * (STRESS_UNITS[unit] if sign == "tension" else -STRESS_UNITS[unit])
 
 
-def _voigt(values, name):
+def _voigt(values: ArrayLike, name: str) -> FloatArray:
     array = real_array(values, name)
     if array.shape not in ((6,), (9,), (3, 3)):
         raise ValueError(f"{name} must have 6, 9 or 3 x 3 components, got shape {array.shape}")

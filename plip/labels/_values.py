@@ -2,15 +2,19 @@
 
 import numbers
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from plip._structures._checks import errors_of
+from plip._types import FloatArray
 
 __all__ = ["check_array", "check_length", "check_numbers", "check_plain", "is_missing", "real_array"]
 
 
-def is_missing(value):
+def is_missing(value: object) -> bool:
     """Whether an entry means that there is no label: None, ``pandas.NA``, or masked as a whole."""
     if value is None or value is np.ma.masked:
         return True
@@ -20,7 +24,7 @@ def is_missing(value):
     return pandas is not None and value is pandas.NA
 
 
-def check_length(values, X, name):
+def check_length(values: Any, X: Sequence[Atoms], name: str) -> list[Any]:
     """The values as a list, one for each structure."""
     try:
         values = list(values)
@@ -31,7 +35,9 @@ def check_length(values, X, name):
     return values
 
 
-def check_numbers(values, X, name, first, may_be_missing=False):
+def check_numbers(
+    values: Any, X: Sequence[Atoms], name: str, first: int, may_be_missing: bool = False
+) -> FloatArray:
     """One finite number for each structure, (n,) float64, NaN where one is missing and may be."""
     shape = getattr(values, "shape", None)
     if shape is not None and len(shape) != 1:
@@ -45,7 +51,7 @@ def check_numbers(values, X, name, first, may_be_missing=False):
     return checked
 
 
-def _check_number(value, name):
+def _check_number(value: object, name: str) -> float:
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         kind = "a masked entry" if value is np.ma.masked else type(value).__name__
         raise ValueError(f"{name} must be one number per structure, got {kind}")
@@ -58,7 +64,7 @@ def _check_number(value, name):
     return number
 
 
-def check_array(values, shape, name):
+def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     """Finite real numbers in an array of this shape, float64."""
     array = real_array(values, name)
     if array.shape != shape:
@@ -69,7 +75,7 @@ def check_array(values, shape, name):
     return array
 
 
-def real_array(values, name):
+def real_array(values: Any, name: str) -> FloatArray:
     """Array of float64 of values that are real numbers and nothing besides.
 
     Parameters
@@ -98,7 +104,7 @@ def real_array(values, name):
         raise ValueError(f"{name} must be an array of real numbers") from None
 
 
-def _check_entries(values, name):
+def _check_entries(values: Any, name: str) -> None:
     """Raise for what `numpy.asarray` would drop or convert without a word."""
     if getattr(values, "unit", None) is not None or getattr(values, "units", None) is not None:
         raise ValueError(f"{name} has a unit: convert it (eV, A) and pass plain numbers")
@@ -120,7 +126,7 @@ def _check_entries(values, name):
         raise ValueError(f"{name} must be an array of real numbers, got {what}")
 
 
-def check_plain(values, name):
+def check_plain(values: Any, name: str) -> None:
     """Raise for what scikit-learn's checks would drop or convert without a word.
 
     Parameters

@@ -20,13 +20,12 @@ __all__ = [
 _SAME_ENERGY = 1e-3
 
 
-def find_isolated_energies(structures, labels, descriptors):
+def find_isolated_energies(data, descriptors):
     """Energies of the structures of one atom without neighbors within the cutoff.
 
     Parameters
     ----------
-    structures : list of ase.Atoms
-    labels : Labels
+    data : LabelledStructures
         Structures of weight zero do not count.
     descriptors : PLIPDescriptors
         Fitted.
@@ -37,10 +36,10 @@ def find_isolated_energies(structures, labels, descriptors):
         Lists of energies in eV by chemical symbol, of every species.
     """
     found = {symbol: [] for symbol in descriptors.species_}
-    for k in np.flatnonzero(labels.used("energy")):
-        atoms = structures[k]
+    for k in np.flatnonzero(data.labels.used("energy")):
+        atoms = data.structures[k]
         if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
-            found[atoms.symbols[0]].append(float(labels.energy[k]))
+            found[atoms.symbols[0]].append(float(data.labels.energy[k]))
     return found
 
 
@@ -104,13 +103,14 @@ def mean_isolated_energies(isolated_energies):
 
 
 @single_blas_thread()
-def least_squares_reference(structures, species, labels):
+def least_squares_reference(data, species):
     """Energies per atom by species that come nearest to the labels, of least norm."""
-    if labels.energy is None:
+    energy = data.labels.energy
+    if energy is None:
         return np.zeros(len(species))
     numbers = [atomic_numbers[symbol] for symbol in species]
-    counts = composition_of(structures, numbers)
-    present = labels.present("energy")
-    counts, energy = counts[present], labels.energy[present]
+    counts = composition_of(data.structures, numbers)
+    present = data.labels.present("energy")
+    counts, energy = counts[present], energy[present]
     sizes = counts.sum(axis=1, keepdims=True)
     return np.linalg.lstsq(counts / sizes, energy / sizes[:, 0], rcond=1e-10)[0]

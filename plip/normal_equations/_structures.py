@@ -18,7 +18,7 @@ from plip._parameters import check_n_jobs
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._rows import Design
 from plip.descriptors._transformer import as_descriptors
-from plip.labels import TARGETS, read_labels
+from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
 from plip.normal_equations._archive import read_archive, write_archive
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
@@ -191,84 +191,42 @@ class NormalEquations:
         descriptors = as_descriptors(descriptors)
         labels = (y, forces, stress, sample_weight)
         reading = {"targets": targets}
-        return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, n_jobs=n_jobs, memory=memory)
+        return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, memory=memory, n_jobs=n_jobs)
 
     @classmethod
-    def _accumulate(cls, X, descriptors, labels, reading, check=None, examples=None, verbose=0, **options):
-        """As `from_structures`; `reading` are options of `read_labels`, `check` is called with structures,
-        labels and fitted descriptors of a list before the work; `examples` is a list that gets a few of the
-        structures, by their places."""
-        if not isinstance(X, Iterator):
-            return cls._from_list(
-                X, descriptors, labels, reading, check, examples, verbose=verbose, **options
-            )
-        if any(values is not None for values in labels):
+    def _accumulate(cls, X, descriptors, labels, reading, inspect=None, verbose=0, **options):
+        """As `from_structures`.
+
+        `labels` are y, forces, stress and sample_weight, `reading` further options of `read_labels`.
+        `inspect` is called with each batch (a list is one) and the fitted descriptors before its work.
+        """
+        is_stream = isinstance(X, Iterator)
+        if is_stream and any(values is not None for values in labels):
             raise TypeError(
                 "X is a generator, so labels must be attached to its Atoms: "
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
-        return cls._from_stream(X, descriptors, reading, examples, verbose, **options)
-
-    @classmethod
-    def _from_stream(cls, stream, descriptors, reading, examples, verbose, **options):
         total = None
-        # Only all batches together need a label.
-        batch_reading = {**reading, "required": False}
-        with tqdm(desc="structures", unit="", disable=not verbose) as bar:
-            while batch := list(itertools.islice(stream, _BATCH)):
-                first = 0 if total is None else total.n_structures
-                part = cls._from_list(
-                    batch, descriptors, (), batch_reading, None, examples, first=first, **options
-                )
-                descriptors = part.descriptors
-                if total is None:
-                    total, structure = part, batch[0]
-                else:
-                    total = total + part
-                bar.update(len(batch))
-        if total is None:
-            raise ValueError("X holds no structures; at least one is needed")
-        if not any(total.n_rows.values()):
-            raise no_labels(structure, reading["targets"])
+        # The length of a generator is unknown; of a list its chunks are shown.
+        with tqdm(desc="structures", unit="", disable=not (is_stream and verbose)) as bar:
+            for data, fitted in _read_batches(X, descriptors, labels, reading):
+                if inspect is not None:
+                    inspect(data, fitted)
+                part = cls.from_labels(data, fitted, verbose=0 if is_stream else verbose, **options)
+                total = part if total is None else total + part
+                bar.update(len(data))
         return total
 
     @classmethod
-    def _from_list(cls, X, descriptors, labels, reading, check=None, examples=None, first=0, **options):
-        fitted = hasattr(descriptors, "terms_")
-        structures = descriptors._checked(X, fitted, first)
-        labels = read_labels(structures, *labels, first=first, **reading)
-        if not fitted:
-            descriptors = clone(descriptors)._fit_checked(structures, first)
-        if check is not None:
-            check(structures, labels, descriptors)
-        places = np.arange(first, first + len(structures))
-        if examples is not None and not examples:
-            examples += take_examples(structures, labels, places)
-        return cls.from_labels(structures, descriptors, labels, places=places, **options)
-
-    @classmethod
-    def from_labels(
-        cls,
-        structures,
-        descriptors,
-        labels,
-        reference=None,
-        design=None,
-        memory=None,
-        n_jobs=None,
-        verbose=0,
-        places=None,
-    ):
-        """Accumulate checked structures with checked labels.
+    def from_labels(cls, data, descriptors, reference=None, design=None, memory=None, n_jobs=None, verbose=0):
+        """Accumulate labelled structures.
 
         Parameters
         ----------
-        structures : list of ase.Atoms
-            From `plip._structures._checks.check_structures`.
+        data : LabelledStructures
+            Checked for the species and the cutoff of the descriptors.
         descriptors : PLIPDescriptors
             Fitted.
-        labels : Labels
-            From `plip.labels.read_labels`.
         reference : ndarray of float64, shape (n_species,), or None
             Energies per atom that are taken off before summing, for the sake of rounding;
             None takes the least-squares ones.
@@ -278,8 +236,6 @@ class NormalEquations:
             Where the rows of each structure are kept for fits to come; None keeps nothing.
         n_jobs, verbose
             As in `from_structures`.
-        places : sequence of int, shape (n_structures,), or None
-            Places of the structures in the data, for messages; None counts from 0.
 
         Returns
         -------
@@ -287,30 +243,21 @@ class NormalEquations:
         """
         _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
         if reference is None:
-            reference = least_squares_reference(structures, descriptors.species_, labels)
+            reference = least_squares_reference(data, descriptors.species_)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
         width = _width(descriptors)
-        n_forces = 3 * sum(len(structures[k]) for k in np.flatnonzero(labels.used("force")))
+        n_forces = 3 * data.n_atoms[data.labels.used("force")].sum()
         keep_forces = width <= _NARROW or are_few(n_forces, width)
         stored = Storage(memory, design) if memory is not None else direct
-        places = range(len(structures)) if places is None else places
-        chunks = _chunks([len(atoms) for atoms in structures])
+        chunks = _chunks(data.n_atoms)
         jobs = (
-            joblib.delayed(chunk_sums)(
-                design,
-                structures[chunk],
-                labels.take(chunk),
-                reference,
-                places[chunk],
-                stored,
-                keep_forces,
-            )
+            joblib.delayed(chunk_sums)(design, data.take(chunk), reference, stored, keep_forces)
             for chunk in chunks
         )
         sums = empty_sums(width)
         extent = Extent.empty(len(descriptors.species_))
         counts = Counts.empty(len(descriptors.species_), len(descriptors.terms_))
-        with single_blas_thread(), tqdm(total=len(structures), desc="structures", disable=not verbose) as bar:
+        with single_blas_thread(), tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
             for chunk, (part, own_extent, own_counts) in zip(chunks, _in_order(jobs, n_jobs), strict=True):
                 extent = extent.merged(own_extent)
                 counts = counts.combined(own_counts, 1)
@@ -319,10 +266,10 @@ class NormalEquations:
                 bar.update(chunk.stop - chunk.start)
             for target in TARGETS:
                 sums[target].complete()
-        isolated = find_isolated_energies(structures, labels, descriptors)
-        labelled = np.any([labels.used(target) for target in TARGETS], axis=0)
-        sample = Sample.of_structures([structures[k] for k in np.flatnonzero(labelled)])
-        return cls(descriptors, sums, reference, len(structures), extent, counts, isolated, sample)
+        isolated = find_isolated_energies(data, descriptors)
+        labelled = np.any([data.labels.used(target) for target in TARGETS], axis=0)
+        sample = Sample.of_structures(data.take(np.flatnonzero(labelled)).structures)
+        return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample)
 
     def __add__(self, other):
         return self._combine(other, 1)
@@ -638,16 +585,56 @@ def _warn_of_memory(n_terms, n_species):
         )
 
 
-def take_examples(structures, labels, places):
-    """Copies of up to three small structures with a label, or of the smallest, each after its place."""
-    used = np.flatnonzero(np.any([labels.used(target) for target in TARGETS], axis=0))
-    sizes = np.array([len(structures[k]) for k in used])
+def _read_batches(X, descriptors, labels, reading):
+    """Structures with their labels, and the descriptors, which the first of them fit if nothing did before.
+
+    A list is one batch. Of a generator only one batch is held at a time.
+
+    Parameters
+    ----------
+    X, descriptors, labels, reading
+        As in `NormalEquations._accumulate`.
+
+    Yields
+    ------
+    LabelledStructures, PLIPDescriptors
+    """
+    is_stream = isinstance(X, Iterator)
+    batches = iter(lambda: list(itertools.islice(X, _BATCH)), []) if is_stream else [X]
+    n_structures, first_structure, is_labelled = 0, None, False
+    for batch in batches:
+        is_fitted = hasattr(descriptors, "terms_")
+        data = LabelledStructures.read(
+            batch,
+            *labels,
+            **descriptors._limits(is_fitted),
+            first=n_structures,
+            # Only all batches of a generator together need a label.
+            required=not is_stream,
+            **reading,
+        )
+        if not is_fitted:
+            descriptors = clone(descriptors)._fit_checked(data.structures, n_structures)
+        n_structures += len(data)
+        first_structure = data.structures[0] if first_structure is None else first_structure
+        is_labelled = is_labelled or bool(data.labels.targets())
+        yield data, descriptors
+    if not n_structures:
+        raise ValueError("X holds no structures; at least one is needed")
+    if not is_labelled:
+        raise no_labels(first_structure, reading["targets"])
+
+
+def take_examples(data):
+    """Up to three small structures with a label, or the smallest one; none where no label has a weight."""
+    used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))
+    sizes = data.n_atoms[used]
     chosen = used[sizes <= _EXAMPLE_ATOMS]
     if len(chosen):
         chosen = np.unique(chosen[[0, len(chosen) // 2, -1]])
     elif len(used):
         chosen = used[[sizes.argmin()]]
-    return [(int(places[k]), structures[k].copy()) for k in chosen]
+    return data.take(chosen)
 
 
 def _in_order(jobs, n_jobs):

@@ -227,11 +227,12 @@ def empty_sums(width):
 
 
 @single_blas_thread()
-def chunk_sums(design, structures, labels, reference, places, stored, keep_forces):
+def chunk_sums(design, data, reference, stored, keep_forces):
     """Sums, extent and counts of one chunk, in whatever process or thread.
 
     Rows of energies and virials are kept, those of forces where `keep_forces` is true.
     """
+    labels, places = data.labels, data.places
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
@@ -241,7 +242,7 @@ def chunk_sums(design, structures, labels, reference, places, stored, keep_force
     counts = Counts.empty(len(design.species), n_terms)
     used = {target: labels.used(target) for target in TARGETS}
     weights = {target: labels.weight(target) for target in TARGETS}
-    for k, atoms in enumerate(structures):
+    for k, atoms in enumerate(data.structures):
         weight = {target: weights[target][k] for target in TARGETS}
         has_energy = used["energy"][k]
         forces = labels.forces[k] if used["force"][k] else None

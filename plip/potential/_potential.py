@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, NotRequired, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -12,11 +11,13 @@ from numpy.typing import ArrayLike
 
 from plip._core import Core, check_repulsion, check_terms
 from plip._files import write_whole
-from plip._structures._checks import has_full_cell
-from plip._structures._evaluation import check_atoms, find_pairs
+from plip._structures._checks import check_structures
+from plip._structures._evaluation import check_atoms
 from plip._types import FloatArray, StrPath
 from plip.interactions import Term
+from plip.labels import Labels
 from plip.potential._json import LIMIT, contents, errors_of_file, finite_number, read_document, to_text
+from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 
 if TYPE_CHECKING:
     from plip.calculator import PLIPCalculator
@@ -30,15 +31,6 @@ class FittedDescriptors(Protocol):
 
     terms_: Sequence[Term]
     species_: Sequence[str]
-
-
-class Results(TypedDict):
-    """What `Potential.evaluate` returns."""
-
-    energy: float
-    energies: FloatArray
-    forces: NotRequired[FloatArray]
-    stress: NotRequired[FloatArray]
 
 
 Key = TypeVar("Key")
@@ -301,16 +293,36 @@ class Potential:
             If it has an unknown species, positions or a cell that are not finite, a periodic
             direction without a cell vector, or two atoms closer than 1e-3 Angstrom.
         """
-        species, positions, cell = check_atoms(self.species, atoms)
-        neighbors = find_pairs(positions, cell, atoms.pbc, self.cutoff)
-        energies, force, strain, _ = self.core.evaluate(neighbors, positions, cell, species, forces, stress)
-        results: Results = {"energy": math.fsum(energies), "energies": energies}
-        if force is not None:
-            results["forces"] = force
-        if strain is not None:
-            full = has_full_cell(atoms)
-            results["stress"] = strain / atoms.get_volume() if full else np.full(6, np.nan)
-        return results
+        return evaluate_arrays(self, atoms, check_atoms(self.species, atoms), forces, stress)
+
+    def predict(
+        self, X: Iterable[Atoms], n_jobs: int | None = None, forces: bool = True, stress: bool = True
+    ) -> Labels:
+        """Energies, forces and stresses of many structures.
+
+        Parameters
+        ----------
+        X : sequence of n ase.Atoms
+            Structures; they are checked before any is evaluated.
+        n_jobs : int or None, default=None
+            Number of joblib workers. The result is the same to the last bit for any number.
+        forces, stress : bool, default=True
+            Whether to compute forces and stresses.
+
+        Returns
+        -------
+        plip.labels.Labels
+            `energy`, (n,) float64, eV; `forces`, a list of (n_atoms, 3) float64, eV/Angstrom, or None;
+            `stress`, (n, 6) float64, eV/Angstrom^3, or None, a row of NaN without three independent cell
+            vectors; every `sample_weight` is 1.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a structure or `n_jobs` is not valid; the message names the structure.
+        """
+        structures = check_structures(X, species=self.species, cutoff=self.cutoff)
+        return predict_labels(self, structures, n_jobs, forces, stress)
 
     def energy(self, atoms: Atoms) -> float:
         """Total energy in eV; see `evaluate`."""

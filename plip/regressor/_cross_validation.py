@@ -10,7 +10,7 @@ from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
 from plip.descriptors._rows import Design
-from plip.labels import read_labels
+from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._references import (
     least_squares_reference,
@@ -152,14 +152,14 @@ class PLIPRegressorCV(PLIPModel):
         self._check_parameters()
         weights = self._check_choices()
         descriptors = self._new_descriptors()
-        structures = descriptors._checked(X, fitted=False)
-        labels = read_labels(structures, y, forces, stress, sample_weight, **self._reading())
-        if self.energy_weights is not None and labels.energy is None:
+        limits = descriptors._limits(is_fitted=False)
+        data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
+        if self.energy_weights is not None and data.labels.energy is None:
             raise ValueError("energy_weights are given, but no structure has an energy: leave them out")
-        tests = self._test_sets(structures, labels, groups)
-        descriptors._fit_checked(structures)
-        self._check_data(structures, labels, descriptors)
-        total, parts = self._accumulate(structures, labels, descriptors, tests)
+        tests = self._test_sets(data, groups)
+        descriptors._fit_checked(data.structures)
+        self._check_data(data, descriptors)
+        total, parts = self._accumulate(data, descriptors, tests)
         self.n_splits_ = len(tests)
         references = self._fixed_references(total.species, total.isolated_energies)
         problems = {weight: self._problem(total, references, weight) for weight in weights}
@@ -193,9 +193,8 @@ class PLIPRegressorCV(PLIPModel):
             "cancellation": total.mean_cancellation(paths[best].coefs),
         }
         path = paths[best]
-        examples = take_examples(structures, labels, np.arange(len(structures)))
         coef = path.coefs[index].copy()
-        return self._adopt(coef, path, total, problems[best], references, examples)
+        return self._adopt(coef, path, total, problems[best], references, take_examples(data))
 
     def _check_choices(self):
         if self._is_precomputed():
@@ -213,25 +212,24 @@ class PLIPRegressorCV(PLIPModel):
             )
         return weights.tolist()
 
-    def _test_sets(self, structures, labels, groups):
+    def _test_sets(self, data, groups):
         cv = 5 if self.cv is None else self.cv
         if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
-            if cv > len(structures):
+            if cv > len(data):
                 raise ValueError(
-                    f"cross-validation of {cv} folds needs as many structures, got {len(structures)}: add "
+                    f"cross-validation of {cv} folds needs as many structures, got {len(data)}: add "
                     "structures, use a smaller cv (at least 2), or PLIPRegressor"
                 )
             cv = KFold(int(cv), shuffle=True, random_state=0)
-        splits = list(check_cv(cv).split(structures, labels.energy, groups))
+        splits = list(check_cv(cv).split(data.structures, data.labels.energy, groups))
         if len(splits) < 2:
             raise ValueError("cv must make at least two splits")
         return [np.sort(np.asarray(test)) for _, test in splits]
 
-    def _accumulate(self, structures, labels, descriptors, tests):
+    def _accumulate(self, data, descriptors, tests):
         """Normal equations of all structures and of each test set."""
-        reference = least_squares_reference(structures, descriptors.species_, labels)
         options = {
-            "reference": reference,
+            "reference": least_squares_reference(data, descriptors.species_),
             "design": Design(descriptors.terms_, descriptors.species_),
             "memory": self.memory,
             "n_jobs": self.n_jobs,
@@ -239,14 +237,13 @@ class PLIPRegressorCV(PLIPModel):
         }
 
         def equations(rows):
-            chosen = [structures[row] for row in rows]
-            return NormalEquations.from_labels(chosen, descriptors, labels.take(rows), places=rows, **options)
+            return NormalEquations.from_labels(data.take(rows), descriptors, **options)
 
         distinct = {test.tobytes(): test for test in tests}
         sums = {key: equations(test) for key, test in distinct.items()}
-        counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(structures))
+        counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(data))
         if counts.max() > 1:  # overlapping test sets: their sum is not the whole
-            total = equations(np.arange(len(structures)))
+            total = equations(np.arange(len(data)))
         else:
             rest = np.flatnonzero(counts == 0)
             total = functools.reduce(operator.add, sums.values())

@@ -6,7 +6,6 @@ import numbers
 import warnings
 from collections.abc import Mapping
 
-import joblib
 import numpy as np
 from ase.data import atomic_numbers
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -14,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
 from plip._parameters import check_n_jobs
-from plip._structures._checks import check_structures, describe, errors_of
+from plip._structures._checks import describe
 from plip.descriptors._rows import Design, StructureDesign
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
-from plip.labels import TARGETS, Labels, read_labels
+from plip.labels import TARGETS, LabelledStructures
 from plip.labels._values import check_plain
 from plip.normal_equations._references import (
     check_isolated_energies,
@@ -26,10 +25,11 @@ from plip.normal_equations._references import (
     mean_isolated_energies,
 )
 from plip.potential import Potential
+from plip.potential._prediction import evaluate_checked, predict_labels
 from plip.regressor._repulsion import repulsive_potential
 from plip.solvers import SOLVERS
 
-__all__ = ["FitError", "PLIPModel"]
+__all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabelled"]
 
 # Relative difference between fit and potential at which a fit is refused; and what the radial tables of the
 # potential may be off, in eV and eV/Angstrom, with many terms and neighbors.
@@ -37,7 +37,8 @@ _AGREEMENT = 1e-6
 
 _TABLES = 1e-6
 
-_WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
+# The weight of each target, a parameter of the estimators.
+WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
 
 
 class FitError(RuntimeError):
@@ -171,13 +172,13 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
     def _reading(self):
         """Which labels to read, and of which to point out other names."""
-        targets = [target for target, name in _WEIGHTS.items() if getattr(self, name) > 0]
+        targets = [target for target, name in WEIGHTS.items() if getattr(self, name) > 0]
         if isinstance(self.reference_energies, str) and "energy" not in targets:
             # Isolated atoms need no weight to say what they are.
             targets = ["energy", *targets]
         # Of a target that has no weight by default a user may well expect that it is fitted.
         by_default = [
-            target for target, name in _WEIGHTS.items() if getattr(self, name) == self._default(name)
+            target for target, name in WEIGHTS.items() if getattr(self, name) == self._default(name)
         ]
         return {"targets": targets, "hinted": [*targets, *by_default]}
 
@@ -185,21 +186,22 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return inspect.signature(type(self)).parameters[name].default
 
     def _check_targets(self, present):
-        """A weight that the user has set needs a label."""
-        for target, name in _WEIGHTS.items():
-            value = getattr(self, name)
-            if value > 0 and value != self._default(name) and target not in present:
-                what = {"energy": "energy", "force": "forces", "virial": "stress"}[target]
-                raise ValueError(
-                    f"{name} is {value:g}, but no structure has {what}: attach or pass such labels, or leave "
-                    f"{name} out"
-                )
+        """Raise unless the targets of all weights that the user has set are present."""
+        weights = {name: getattr(self, name) for name in WEIGHTS.values()}
+        weights = {name: value for name, value in weights.items() if value != self._default(name)}
+        name = find_unlabelled(weights, present)
+        if name is not None:
+            labels = {"energy_weight": "energy", "force_weight": "forces", "stress_weight": "stress"}[name]
+            raise ValueError(
+                f"{name} is {weights[name]:g}, but no structure has {labels}: attach or pass such labels, or "
+                f"leave {name} out"
+            )
 
-    def _check_data(self, structures, labels, descriptors):
+    def _check_data(self, data, descriptors):
         """What can be said of the data before the long work."""
-        self._check_targets(labels.targets())
+        self._check_targets(data.labels.targets())
         if isinstance(self.reference_energies, str):
-            check_isolated_energies(find_isolated_energies(structures, labels, descriptors))
+            check_isolated_energies(find_isolated_energies(data, descriptors))
         else:
             self._fixed_references(descriptors.species_, None)
 
@@ -217,7 +219,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             )
         return {symbol: float(given[symbol]) for symbol in species}
 
-    def _adopt(self, coef, path, equations, problem, references, examples=()):
+    def _adopt(self, coef, path, equations, problem, references, examples=None):
         """Take the coefficients of a model on the path, make its potential, and check it on examples."""
         self.coef_, self.path_ = coef, path
         self.normal_equations_ = equations
@@ -239,7 +241,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                     UserWarning,
                     stacklevel=4,
                 )
-            _check_examples(self.potential_, self.descriptors_, coef, examples)
+            if examples is not None:
+                _check_examples(self.potential_, self.descriptors_, coef, examples)
         return self
 
     def _make_potential(self, coef):
@@ -335,23 +338,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_precomputed():
             raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
-        potential = self.potential_
-        structures = check_structures(X, species=potential.species, cutoff=potential.cutoff)
-        return self._predict_checked(structures, forces, stress)
-
-    def _predict_checked(self, structures, forces, stress):
-        check_n_jobs(self.n_jobs)
-        jobs = (
-            joblib.delayed(_evaluate)(self.potential_, index, atoms, forces, stress)
-            for index, atoms in enumerate(structures)
-        )
-        results = joblib.Parallel(n_jobs=self.n_jobs, prefer="threads")(jobs)
-        return Labels(
-            energy=np.array([result["energy"] for result in results]),
-            forces=[result["forces"] for result in results] if forces else None,
-            stress=np.array([result["stress"] for result in results]) if stress else None,
-            sample_weight=np.ones(len(structures)),
-        )
+        return self.potential_.predict(X, self.n_jobs, forces, stress)
 
     def score(self, X, y=None, forces=None, sample_weight=None):
         """Mean coefficient of determination of energies and forces.
@@ -377,31 +364,52 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             check_plain(sample_weight, "sample_weight")
             return super().score(X, y, sample_weight=sample_weight)
         check_is_fitted(self)
-        structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
-        reference = read_labels(
-            structures,
+        data = LabelledStructures.read(
+            X,
             y,
             forces,
             None,
             sample_weight,
+            species=self.potential_.species,
+            cutoff=self.potential_.cutoff,
             targets=("energy", "force"),
             purpose="to score against",
         )
-        predicted = self._predict_checked(structures, forces=reference.forces is not None, stress=False)
-        return metrics.score(structures, reference, predicted)
+        has_forces = data.labels.forces is not None
+        predicted = predict_labels(self.potential_, data.structures, self.n_jobs, has_forces, stress=False)
+        return metrics.score(data.structures, data.labels, predicted)
+
+
+def find_unlabelled(weights, targets):
+    """The first weight above zero whose target no structure has.
+
+    Parameters
+    ----------
+    weights : dict of str to float
+        Weights by the names of their parameters.
+    targets : collection of {"energy", "force", "virial"}
+        Targets that structures have.
+
+    Returns
+    -------
+    str or None
+        Name of the parameter.
+    """
+    for target, name in WEIGHTS.items():
+        if weights.get(name, 0) > 0 and target not in targets:
+            return name
+    return None
 
 
 def _check_examples(potential, descriptors, coef, examples):
-    """Raise unless the potential gives energies and forces of the fit to the structures."""
-    if not examples:
-        return
+    """Raise unless the potential gives energies and forces of the fit to some labelled structures."""
     design = Design(descriptors.terms_, descriptors.species_)
     reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
-    for index, atoms in examples:
+    for place, atoms in zip(examples.places, examples.structures, strict=True):
         structure = StructureDesign(design, atoms)
         rows = np.empty((3 * len(atoms), len(coef)))
         structure.write_rows(0, rows, None)
-        found = potential.evaluate(atoms, stress=False)
+        found = evaluate_checked(potential, place, atoms, stress=False)
         forces = (rows @ coef).reshape(-1, 3)
         interaction = structure.values @ coef
         energy_error = abs(found["energy"] - structure.counts @ reference - interaction) / len(atoms)
@@ -411,15 +419,10 @@ def _check_examples(potential, descriptors, coef, examples):
             or not force_error <= _AGREEMENT * np.abs(forces).max() + _TABLES
         ):
             raise FitError(
-                f"{describe(index, atoms)}: energy and forces of the fitted potential differ from those of "
+                f"{describe(place, atoms)}: energy and forces of the fitted potential differ from those of "
                 f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
                 f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
             )
-
-
-def _evaluate(potential, index, atoms, forces, stress):
-    with errors_of(index, atoms):
-        return potential.evaluate(atoms, forces=forces, stress=stress)
 
 
 def _ranges(sizes):

@@ -1,11 +1,14 @@
 """PLIPRegressor: the scikit-learn estimator from structures to a potential."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.utils.validation import check_array, validate_data
 
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
+from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.regressor._model import PLIPModel
 from plip.solvers import solve
@@ -179,8 +182,7 @@ class PLIPRegressor(PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
             return self._solve(ArrayEquations(*arrays))
         labels = (y, forces, stress, sample_weight)
-        examples = []
-        equations = self._accumulate(X, labels, self._new_descriptors(), examples, self._check_data)
+        equations, examples = self._accumulate(X, labels, self._new_descriptors(), self._check_data)
         return self._solve(equations, examples)
 
     def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
@@ -200,8 +202,8 @@ class PLIPRegressor(PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
             self.normal_equations_.add(*arrays)
             return self._solve(self.normal_equations_)
-        examples = []
-        batch = self._accumulate(X, (y, forces, stress, sample_weight), self.descriptors_, examples)
+        labels = (y, forces, stress, sample_weight)
+        batch, examples = self._accumulate(X, labels, self.descriptors_)
         return self._solve(self.normal_equations_ + batch, examples)
 
     def fit_normal_equations(self, normal_equations):
@@ -236,20 +238,33 @@ class PLIPRegressor(PLIPModel):
             raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
         return X, y.astype(np.float64), weight
 
-    def _accumulate(self, X, labels, descriptors, examples, check=None):
-        return NormalEquations._accumulate(
+    def _accumulate(self, X, labels, descriptors, check=None):
+        """Normal equations of structures, and a few of the structures, to check the potential by.
+
+        `check` is called with the structures and the fitted descriptors before the long work, unless X is a
+        generator: labels that its first batch lacks may follow.
+        """
+        examples = None
+
+        def inspect(data, fitted):
+            nonlocal examples
+            if check is not None and not isinstance(X, Iterator):
+                check(data, fitted)
+            examples = examples or take_examples(data)
+
+        equations = NormalEquations._accumulate(
             X,
             descriptors,
             labels,
             self._reading(),
-            check,
-            examples,
+            inspect,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
             memory=self.memory,
         )
+        return equations, examples
 
-    def _solve(self, equations, examples=()):
+    def _solve(self, equations, examples=None):
         if self._is_precomputed():
             references, problem = None, equations.problem()
         else:

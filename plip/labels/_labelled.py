@@ -1,0 +1,104 @@
+"""Structures with their labels, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from plip._structures._checks import check_structures
+from plip._types import IntArray
+from plip.labels._labels import Labels
+from plip.labels._reading import read_labels
+
+__all__ = ["LabelledStructures"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledStructures:
+    """Structures with their labels, both checked.
+
+    Made by `read`; what comes after it need not check them again.
+
+    Attributes
+    ----------
+    structures : tuple of n ase.Atoms
+        The structures themselves, not copies.
+    labels : Labels
+        Their targets and weights.
+    places : (n,) ndarray of int
+        Places of the structures in the data, for messages.
+    """
+
+    structures: tuple[Atoms, ...]
+    labels: Labels
+    places: IntArray
+
+    @classmethod
+    def read(
+        cls,
+        X: Iterable[Atoms],
+        y: Any = None,
+        forces: Any = None,
+        stress: Any = None,
+        sample_weight: Any = None,
+        *,
+        species: Iterable[str] | None = None,
+        cutoff: float | None = None,
+        first: int = 0,
+        **reading: Any,
+    ) -> LabelledStructures:
+        """Check structures and read their labels.
+
+        Parameters
+        ----------
+        X : sequence of n ase.Atoms
+        y, forces, stress, sample_weight : optional
+            As in `read_labels`.
+        species : iterable of str, optional
+            Chemical symbols that may occur; any by default.
+        cutoff : float, optional
+            Angstrom. Structures with too many neighbors within it for the memory are refused.
+        first : int, default=0
+            Place of the first structure in the data, for messages.
+        **reading
+            Further options of `read_labels`.
+
+        Returns
+        -------
+        LabelledStructures
+
+        Raises
+        ------
+        TypeError, ValueError
+            A structure or label is not valid; the message names the structure.
+        """
+        structures = tuple(check_structures(X, species=species, cutoff=cutoff, first=first))
+        labels = read_labels(structures, y, forces, stress, sample_weight, first=first, **reading)
+        return cls(structures, labels, np.arange(first, first + len(structures)))
+
+    def __len__(self) -> int:
+        return len(self.structures)
+
+    @property
+    def n_atoms(self) -> IntArray:
+        """(n,) ndarray of int: number of atoms of each structure."""
+        return np.array([len(atoms) for atoms in self.structures])
+
+    def take(self, rows: slice | IntArray) -> LabelledStructures:
+        """Some of the structures with their labels.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+
+        Returns
+        -------
+        LabelledStructures
+        """
+        chosen = np.arange(len(self))[rows]
+        structures = tuple(self.structures[row] for row in chosen)
+        return LabelledStructures(structures, self.labels.take(chosen), self.places[chosen])

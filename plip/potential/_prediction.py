@@ -1,0 +1,87 @@
+"""Energies, forces and stresses of checked structures by a potential."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NotRequired, TypedDict
+
+import numpy as np
+from ase import Atoms
+
+from plip._parameters import check_n_jobs
+from plip._structures._checks import errors_of, has_full_cell
+from plip._structures._evaluation import find_pairs, take_atoms
+from plip._types import FloatArray, Int32Array
+from plip.labels import Labels
+
+if TYPE_CHECKING:
+    from plip.potential._potential import Potential
+
+__all__ = ["Results", "evaluate_arrays", "evaluate_checked", "predict_labels"]
+
+
+class Results(TypedDict):
+    """What `Potential.evaluate` returns."""
+
+    energy: float
+    energies: FloatArray
+    forces: NotRequired[FloatArray]
+    stress: NotRequired[FloatArray]
+
+
+def evaluate_arrays(
+    potential: Potential,
+    atoms: Atoms,
+    arrays: tuple[Int32Array, FloatArray, FloatArray],
+    forces: bool,
+    stress: bool,
+) -> Results:
+    """As `Potential.evaluate`, of a structure and its arrays from `check_atoms` or `take_atoms`."""
+    species, positions, cell = arrays
+    neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
+    energies, force, strain, _ = potential.core.evaluate(neighbors, positions, cell, species, forces, stress)
+    results: Results = {"energy": math.fsum(energies), "energies": energies}
+    if force is not None:
+        results["forces"] = force
+    if strain is not None:
+        results["stress"] = strain / atoms.get_volume() if has_full_cell(atoms) else np.full(6, np.nan)
+    return results
+
+
+def evaluate_checked(
+    potential: Potential, index: int, atoms: Atoms, forces: bool = True, stress: bool = True
+) -> Results:
+    """As `Potential.evaluate`, of a structure that was checked; errors name its place in the data."""
+    with errors_of(index, atoms):
+        return evaluate_arrays(potential, atoms, take_atoms(potential.species, atoms), forces, stress)
+
+
+def predict_labels(
+    potential: Potential,
+    structures: Sequence[Atoms],
+    n_jobs: int | None = None,
+    forces: bool = True,
+    stress: bool = True,
+    places: Iterable[int] | None = None,
+) -> Labels:
+    """As `Potential.predict`, of structures that were checked for the species and cutoff of the potential.
+
+    Errors name the places of the structures in the data, which are counted from 0 by default.
+    """
+    check_n_jobs(n_jobs)
+    # Not needed to evaluate one structure, as simulations do.
+    import joblib
+
+    jobs = (
+        joblib.delayed(evaluate_checked)(potential, index, atoms, forces, stress)
+        for index, atoms in zip(itertools.count() if places is None else places, structures, strict=False)
+    )
+    results = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    return Labels(
+        energy=np.array([result["energy"] for result in results]),
+        forces=[result["forces"] for result in results] if forces else None,
+        stress=np.array([result["stress"] for result in results]) if stress else None,
+        sample_weight=np.ones(len(structures)),
+    )
