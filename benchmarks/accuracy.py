@@ -122,17 +122,6 @@ def relative_error(squares, null):
     return np.mean([squares[t] / null[t] for t in ("energy", "force") if t in squares], axis=0)
 
 
-def predict(potential, X):
-    """Labels that a potential gives to structures."""
-    results = [potential.evaluate(atoms, stress=False) for atoms in X]
-    return Labels(
-        np.array([result["energy"] for result in results]),
-        [result["forces"] for result in results],
-        None,
-        np.ones(len(X)),
-    )
-
-
 def join(predictions, places):
     """Predictions for parts of a list as predictions for the whole."""
     order = np.argsort(np.concatenate(places))
@@ -187,11 +176,12 @@ def measure(train, test, offer, solvers, sizes, weights):
                     held_out = np.flatnonzero(fits.folds == fold)
                     reference = (fits.total - part).reference_energies(coef)
                     potential = Potential(part.descriptors, coef, reference)
-                    predictions.append(predict(potential, [train[k] for k in held_out]))
+                    held = [train[k] for k in held_out]
+                    predictions.append(potential.predict(held, stress=False))
                     places.append(held_out)
                 row["errors"] = grouped_errors(join(predictions, places), train)
             elif test is not None:
-                row["errors"] = grouped_errors(predict(potential, test), test)
+                row["errors"] = grouped_errors(potential.predict(test, stress=False), test)
             rows.append(row)
     return rows
 

@@ -77,8 +77,7 @@ def energy_r2(y_true, y_pred, composition, sample_weight=None):
     root = np.ones_like(e_true) if sample_weight is None else np.sqrt(np.asarray(sample_weight, dtype=float))
     e0 = np.linalg.lstsq(fractions * root[:, None], e_true * root, rcond=None)[0]
     deviation = e_true - fractions @ e0
-    # What is left by rounding is no variance: energies per atom carry 1e-16 of their size, the fit some
-    # hundred times it.
+    # Rounding is no variance: energies per atom carry 1e-16 of their size, the fit some hundred times that.
     deviation[np.abs(deviation) <= 1e-13 * np.abs(e_true).max()] = 0.0
     return float(r2_score(deviation, deviation + (e_pred - e_true), sample_weight=sample_weight))
 
@@ -113,8 +112,8 @@ def force_r2(y_true, y_pred, sample_weight=None):
 def cancellation(potential, structures):
     """How far the terms of a potential cancel each other: sum_n |w_n X_n| / |sum_n w_n X_n|.
 
-    1 means that all terms pull the same way, so that each can be read by itself; 50 that the energy is a
-    small difference of large numbers. Reference energies do not count, nor does what follows beyond the data
+    At 1 all terms have the same sign, so that each can be read by itself; at 50 the energy is a small
+    difference of large numbers. Reference energies do not count, nor does what follows beyond the data
     (`Potential.repulsion`).
 
     Parameters
@@ -143,7 +142,7 @@ def cancellation(potential, structures):
 def score(X, reference, predicted):
     """Mean of `energy_r2` and `force_r2` over the targets that the reference has.
 
-    An R^2 of the energy that is undefined (one structure only) does not count if there are forces.
+    If there are forces, an undefined R^2 of the energy (of one structure) does not count.
 
     Parameters
     ----------
@@ -177,18 +176,18 @@ def score(X, reference, predicted):
 
 
 def errors(predicted, reference, n_atoms):
-    """Root mean square and mean absolute errors, every structure, component and atom counting once.
+    """Root mean square and mean absolute errors. Every structure, component and atom counts once.
 
     Parameters
     ----------
     predicted, reference : Labels
-        Targets and structures that the reference lacks are left out. Weights are not used.
+        Labels that the reference lacks do not count, and neither do weights.
     n_atoms : (n,) array-like of int
 
     Returns
     -------
     dict of str to int or float
-        ``n_structures``, ``n_atoms`` and, of the targets present, ``energy_rmse``, ``energy_mae`` (meV/atom),
+        ``n_structures``, ``n_atoms`` and, for targets present, ``energy_rmse``, ``energy_mae`` (meV/atom),
         ``force_rmse``, ``force_mae`` (eV/A), ``stress_rmse``, ``stress_mae`` (GPa) and ``n_stresses``, the
         number of structures that have a stress.
     """
@@ -214,7 +213,7 @@ def error_summary(model, X, labels=None):
     Parameters
     ----------
     model : PLIPRegressor or Potential
-        Or anything else with ``predict``, ``predict_forces`` and ``predict_stress``.
+        Or any other estimator with ``predict``, ``predict_forces`` and ``predict_stress``.
     X : sequence of n ase.Atoms
         Groups are those of `read_groups`.
     labels : Labels, optional
@@ -252,7 +251,7 @@ def read_groups(X, key=None):
 
 
 class Evaluation:
-    """Labels of structures beside what a potential predicts for them.
+    """Labels of structures and what a potential predicts for them.
 
     Parameters
     ----------
@@ -263,7 +262,7 @@ class Evaluation:
     groups : (n,) array of str, or None, default=None
         Group of each structure; None takes those of `plip.metrics.read_groups`.
     labels : Labels or None, default=None
-        The labels, if they have been read before.
+        The labels; None reads the attached ones.
 
     Attributes
     ----------
@@ -274,7 +273,7 @@ class Evaluation:
     groups : (n,) str or None
         Group of each structure, None if no structure has one.
     reference, predicted : Labels
-        The labels, and the predictions of those targets that are labelled.
+        The labels, and predictions of the targets that have labels.
 
     Raises
     ------
@@ -284,7 +283,7 @@ class Evaluation:
     Warns
     -----
     UserWarning
-        As in `plip.labels.read_labels`; and if the labels are what the potential predicts, to all digits.
+        As in `plip.labels.read_labels`, and if all digits of the labels are those of the predictions.
     """
 
     def __init__(self, potential, X, groups=None, labels=None):
@@ -303,14 +302,14 @@ class Evaluation:
             )
 
     def _agrees(self):
-        """Whether labels are predictions read back from a file: all alike, and forces that are not zero."""
+        """Whether labels are predictions that a file kept: all agree, and some force is not zero."""
         if self.reference.forces is None or not self.parity("force")[0].any():
             return False
         return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
 
     @property
     def n_labels(self):
-        """Number of labels, a dict by target: "energy", "force" and "stress" (components), if present."""
+        """dict: number of labels (energies, components of forces and stresses) by target that is present."""
         present = self.reference.targets()
         return {
             target: self.parity(target)[0].size
@@ -345,11 +344,11 @@ class Evaluation:
 
 
 class RMSEScorer:
-    """Negative root mean square error of energies per atom or of force components, as a scikit-learn scorer.
+    """Negative root mean square error of energies per atom or of force components, a scikit-learn scorer.
 
-    Reference values are those passed, else those attached to the structures. ``GridSearchCV`` and
-    ``cross_validate`` hand on `y`; they hand on `forces` and `sample_weight` only while metadata routing is
-    enabled and the scorer asks for them, ``scoring=neg_force_rmse.set_score_request(forces=True)``.
+    Reference values are passed, or else attached to the structures. ``GridSearchCV`` and ``cross_validate``
+    pass `y`. They pass `forces` and `sample_weight` only if metadata routing is enabled and the scorer asks
+    for them: ``scoring=neg_force_rmse.set_score_request(forces=True)``.
 
     Parameters
     ----------
@@ -414,7 +413,7 @@ class RMSEScorer:
         Parameters
         ----------
         **requests : {True, False, None, str}
-            `forces`, `sample_weight`: whether they are to be handed on, or under which name they are passed.
+            Whether `forces` and `sample_weight` are to be passed on, or the name under which they come.
 
         Returns
         -------

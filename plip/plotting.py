@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["parity_plot"]
 
 # Colours that colour-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 # Label of the axes and format of the error, by target.
 PANELS = {
     "energy": ("energy (eV/atom)", "{:.1f}"),
@@ -70,7 +70,7 @@ def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = No
 def _draw(axes: Axes, target: str, evaluations: Mapping[str, Evaluation]) -> None:
     title, form = PANELS[target]
     drawn: list[FloatArray] = []
-    for (name, evaluation), colour in zip(evaluations.items(), itertools.cycle(COLOURS), strict=False):
+    for (name, evaluation), color in zip(evaluations.items(), itertools.cycle(COLORS), strict=False):
         if target not in evaluation.n_labels:
             continue
         reference, predicted = evaluation.parity(target)
@@ -84,7 +84,7 @@ def _draw(axes: Axes, target: str, evaluations: Mapping[str, Evaluation]) -> Non
             markersize=5,
             markeredgewidth=0,
             alpha=0.6,
-            color=colour,
+            color=color,
             rasterized=True,  # a file with a vector drawing of every force component would be huge
             label=f"{name}: RMSE {rmse} {UNITS[target]}",
         )

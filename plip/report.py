@@ -1,4 +1,4 @@
-"""Errors and contents of a potential as text."""
+"""Errors of a potential, and what is in it, as text."""
 
 import textwrap
 
@@ -12,9 +12,11 @@ __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
-# Sizes that the table of cross-validation shows, beside the chosen one.
+# Between the columns of a table.
+_GAP = "  "
+# Numbers of terms that the table of cross-validation shows, besides the chosen one.
 _SIZES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
-# Structures whose cancellation is computed, at most.
+# Cancellation is computed for at most this many structures.
 _SAMPLE = 50
 
 
@@ -29,7 +31,7 @@ def fit_report(model, evaluations, n_strongest=10):
         `Evaluation` by name of the data set, such as "train" and "test".
     n_strongest : int, default=10
         How many terms to show. The strength of a term is the root mean square of what it adds to the
-        weighted rows of the fit, ``|w_n| s_n``, here relative to the strongest.
+        weighted rows of the fit, ``|w_n| s_n``. It is shown relative to the strongest.
 
     Returns
     -------
@@ -87,7 +89,7 @@ def _number(value):
 
 
 def evaluation_report(evaluations):
-    """Sizes and errors of data sets, and the errors of each one by group.
+    """Sizes and errors of data sets, and the errors of each data set by group.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def _size_table(evaluations):
 
 
 def _error_table(title, found):
-    """Errors of `plip.metrics.errors` by row."""
+    """Table of what `plip.metrics.errors` returns for each row."""
     present = [target for target in DIGITS if any(f"{target}_rmse" in row for row in found.values())]
     first, second = [title], [""]
     for target in present:
@@ -162,7 +164,7 @@ def _strongest_terms(strongest):
 
 
 def _where_data_end(potential):
-    """Where the core repulsion takes the place of the terms."""
+    """Where the core repulsion replaces the terms."""
     if potential.repulsion is None:
         return "no core repulsion: nothing keeps atoms apart where the data end"
     distances = ", ".join(f"{'-'.join(pair)} {outer:.2f}" for pair, (_, outer) in potential.repulsion.items())
@@ -170,24 +172,11 @@ def _where_data_end(potential):
 
 
 def _table(rows):
-    """Rows of cells as aligned text: the first column to the left, the others to the right.
+    """Rows of cells as text, with the first column aligned to the left and the others to the right.
 
-    A cell None is covered by the one before it, which spans both columns.
+    The cell before a None spans both columns.
     """
-    n_columns = len(rows[0])
-    widths = [
-        max(
-            len(row[column])
-            for row in rows
-            if row[column] is not None and (column + 1 == n_columns or row[column + 1] is not None)
-        )
-        for column in range(n_columns)
-    ]
-    for row in rows:
-        for column in range(n_columns - 1):
-            if row[column + 1] is None:
-                missing = len(row[column]) - (widths[column] + 2 + widths[column + 1])
-                widths[column] += max(0, missing)
+    widths = _column_widths(rows)
     lines = []
     for row in rows:
         cells = []
@@ -195,8 +184,26 @@ def _table(rows):
             if cell is None:
                 continue
             width = widths[column]
-            if column + 1 < n_columns and row[column + 1] is None:
-                width += 2 + widths[column + 1]
+            if _spans_two(row, column):
+                width += len(_GAP) + widths[column + 1]
             cells.append(cell.ljust(width) if column == 0 else cell.rjust(width))
-        lines.append("  ".join(cells).rstrip())
+        lines.append(_GAP.join(cells).rstrip())
     return "\n".join(lines)
+
+
+def _column_widths(rows):
+    """Widths that hold every cell; cells that span two columns widen the first of them if need be."""
+    columns = range(len(rows[0]))
+    widths = [
+        max(len(row[k]) for row in rows if row[k] is not None and not _spans_two(row, k)) for k in columns
+    ]
+    for row in rows:
+        for k in columns:
+            if _spans_two(row, k):
+                missing = len(row[k]) - (widths[k] + len(_GAP) + widths[k + 1])
+                widths[k] += max(0, missing)
+    return widths
+
+
+def _spans_two(row, column):
+    return column + 1 < len(row) and row[column + 1] is None

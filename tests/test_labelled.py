@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -106,3 +107,22 @@ def test_errors_name_places(structures):
         LabelledStructures.read([structures[0][[0]], structures[1]], y=[0.0, 0.0], species=["Si"], first=100)
     with pytest.raises(ValueError, match=r"^structure 101 .*y is inf"):
         LabelledStructures.read(structures[:2], y=[0.0, np.inf], first=100)
+
+
+def test_generators_are_never_held_as_a_whole(structures, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 4)
+    references, most = [], 0
+
+    def stream():
+        nonlocal most
+        for k in range(40):
+            atoms = structures[k % len(structures)].copy()
+            atoms.calc = structures[k % len(structures)].calc
+            references.append(weakref.ref(atoms))
+            most = max(most, sum(reference() is not None for reference in references))
+            yield atoms
+
+    PLIPRegressor(PAIRS).fit(stream())
+    assert len(references) == 40
+    # The batch that is read, the one before, and three to check the fit by.
+    assert 4 <= most <= 4 + 4 + 3

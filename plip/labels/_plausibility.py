@@ -28,7 +28,7 @@ __all__ = [
     "warn_of_predictions",
 ]
 
-# Angstrom. Neighbors this near tell whether symmetry forbids a force, and whether there is a stress at all.
+# Angstrom. Neighbours this near tell whether symmetry forbids a force, and whether there is a stress at all.
 _NEAR = 5.0
 
 # eV/atom. Energies relative to that of one structure are rarely all larger.
@@ -76,7 +76,7 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
     - an energy of zero beside forces or a stress that are not zero. It may be true of one structure, whose
       energy is then the zero of energy, unless all other energies are far away;
     - forces of zero on atoms whose surroundings have no symmetry that forbids a force;
-    - a stress of zero between neighbors. One structure may have such forces or such a stress.
+    - a stress of zero between neighbours. One structure may have such forces or such a stress.
 
     Where all labels of a structure are zero, nothing tells. Forces and stresses that the user has given are
     kept, with a warning.
@@ -176,7 +176,7 @@ def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: i
 
 
 def _surroundings(atoms: Atoms) -> tuple[bool, bool]:
-    """Whether any atom has neighbors, and whether the neighbors of any atom do not balance."""
+    """Whether any atom has neighbours, and whether the neighbours of any atom do not balance."""
     near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, _NEAR)
     i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
     pull = (1 - near.distance_p / _NEAR) ** 2

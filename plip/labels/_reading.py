@@ -64,15 +64,15 @@ def read_labels(
     sample_weight : array-like of shape (n,), or array of shape (n, 3), optional
         One by default; three columns are weights of the energy, the forces and the stress.
     targets : collection of {"energy", "force", "virial"}, optional
-        Those wanted; attached labels of the others are not looked at.
+        Targets to read; attached labels of other targets are ignored.
     hinted : collection of {"energy", "force", "virial"}, optional
-        Targets whose labels under other names are worth a warning; `targets` by default.
+        Targets whose labels under other names deserve a warning; `targets` by default.
     first : int, default=0
         Place of the first structure in the data, for messages.
     purpose : str, default="to fit"
-        What labels are for, for messages.
+        What the labels are for; messages say it.
     required : bool, default=True
-        Whether it is an error if no structure has any label.
+        Whether it is an error that no structure has a label.
 
     Returns
     -------
@@ -89,14 +89,14 @@ def read_labels(
     Warns
     -----
     LabelWarning
-        Structures without any label; labels under names that are not looked at; labels that are exactly zero
-        where they cannot be (placeholders of a reader), which are left out; energies that contradict those
-        attached beside the forces; labels computed by a potential of plip; free energies attached to some
-        structures and only energies of another kind to others.
+        Structures without any label; labels under names that are ignored; labels that are exactly zero where
+        they cannot be (placeholders of a reader), which are left out; energies that contradict those attached
+        beside the forces; labels that a potential of plip computed; free energies attached to some structures
+        and only energies of another kind to others.
     """
     values = zip(TARGETS, (y, forces, stress), strict=True)
     given = {target for target, value in values if value is not None}
-    # Given labels are checked even where nobody wants them; attached ones are then not looked at.
+    # Labels that are given are checked in any case, attached ones only if they are wanted.
     looked_at = given.union(targets)
     energy = _read_energies(X, y, first) if "energy" in looked_at else None
     force = _read_forces(X, forces, first) if "force" in looked_at else None
@@ -122,7 +122,7 @@ def read_labels(
 
 
 class NoLabels(ValueError):
-    """Data without any label of the targets wanted."""
+    """The data have no label of the targets that are wanted."""
 
 
 def no_labels(atoms: Atoms, targets: Collection[str], purpose: str = "to fit") -> NoLabels:

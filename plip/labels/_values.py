@@ -1,4 +1,4 @@
-"""Checks of values that a user gives: real numbers and nothing besides, one entry per structure."""
+"""Checks of values that a user gives: real numbers and nothing else, one entry per structure."""
 
 import numbers
 import sys
@@ -76,7 +76,7 @@ def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
 
 
 def real_array(values: Any, name: str) -> FloatArray:
-    """Array of float64 of values that are real numbers and nothing besides.
+    """Values as an array of float64, if they are real numbers and nothing else.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def real_array(values: Any, name: str) -> FloatArray:
 
 
 def _check_entries(values: Any, name: str) -> None:
-    """Raise for what `numpy.asarray` would drop or convert without a word."""
+    """Raise for what `numpy.asarray` would drop or convert silently."""
     if getattr(values, "unit", None) is not None or getattr(values, "units", None) is not None:
         raise ValueError(f"{name} has a unit: convert it (eV, A) and pass plain numbers")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
@@ -127,7 +127,7 @@ def _check_entries(values: Any, name: str) -> None:
 
 
 def check_plain(values: Any, name: str) -> None:
-    """Raise for what scikit-learn's checks would drop or convert without a word.
+    """Raise for what the checks of scikit-learn would drop or convert silently.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reference energies of the species: by least squares, or from isolated atoms."""
+"""Reference energies of species, by least squares or from isolated atoms."""
 
 import warnings
 
@@ -16,12 +16,12 @@ __all__ = [
     "least_squares_reference",
 ]
 
-# eV. Energies of one isolated atom in several boxes may differ by as much.
+# eV. Energies of one isolated atom in several boxes may differ this much.
 _SAME_ENERGY = 1e-3
 
 
 def find_isolated_energies(data, descriptors):
-    """Energies of the structures of one atom without neighbors within the cutoff.
+    """Energies of the structures that are one atom without neighbours within the cutoff.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def find_isolated_energies(data, descriptors):
     Returns
     -------
     dict
-        Lists of energies in eV by chemical symbol, of every species.
+        A list of energies in eV for each chemical symbol of the descriptors.
     """
     found = {symbol: [] for symbol in descriptors.species_}
     for k in np.flatnonzero(data.labels.used("energy")):
@@ -52,7 +52,7 @@ def _has_no_neighbors(atoms, cutoff):
 
 
 def check_isolated_energies(isolated_energies):
-    """Raise unless every species has an energy from `find_isolated_energies`."""
+    """Raise unless `find_isolated_energies` found an energy for every species."""
     if isolated_energies is None:
         raise ValueError(
             "these normal equations were written by an older version, which did not note energies of "
@@ -61,14 +61,14 @@ def check_isolated_energies(isolated_energies):
     missing = [symbol for symbol, energies in isolated_energies.items() if not energies]
     if missing:
         raise ValueError(
-            'reference_energies="isolated" needs a structure of one atom without neighbors that has an '
+            'reference_energies="isolated" needs a structure of one atom without neighbours that has an '
             f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
             "as a dict"
         )
 
 
 def mean_isolated_energies(isolated_energies):
-    """Reference energies of `find_isolated_energies`.
+    """Reference energies from those that `find_isolated_energies` found.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def mean_isolated_energies(isolated_energies):
     Warns
     -----
     UserWarning
-        Energies of one species differ by more than 1 meV; the mean is taken.
+        Energies of one species differ by more than 1 meV. Their mean is taken.
     """
     check_isolated_energies(isolated_energies)
     for symbol, energies in isolated_energies.items():
@@ -104,7 +104,7 @@ def mean_isolated_energies(isolated_energies):
 
 @single_blas_thread()
 def least_squares_reference(data, species):
-    """Energies per atom by species that come nearest to the labels, of least norm."""
+    """Energies by species that fit the energies per atom best, of least norm, shape (n_species,)."""
     energy = data.labels.energy
     if energy is None:
         return np.zeros(len(species))

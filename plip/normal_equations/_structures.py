@@ -1,7 +1,7 @@
-"""Normal equations: all that a linear fit needs to know of the data, in memory that does not grow.
+"""Normal equations: what a linear fit needs to know of the data, in memory that does not grow.
 
-Accumulated structure by structure, kept apart per target (energy per atom, force
-component, virial per atom), merged by addition.
+They are accumulated structure by structure, kept apart by target (energy per atom, force component, virial
+per atom), and merged by addition.
 """
 
 import itertools
@@ -30,34 +30,33 @@ from plip.normal_equations._sums import are_few, chunk_sums, empty_sums, single_
 
 __all__ = ["NormalEquations", "take_examples"]
 
-# Atoms per chunk, the unit of parallel work, at most about: enough that adding up the products of a
-# chunk (n_terms^2) costs little beside making them (rows x n_terms^2), few enough to share out evenly.
+# About the largest number of atoms in a chunk, the unit of parallel work. Adding up the products of a chunk
+# (n_terms^2) costs little beside making them (rows x n_terms^2), and chunks are small enough to share evenly.
 _CHUNK_ATOMS = 700
 
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
 
-# Columns up to which the rows of many forces are kept, too: a QR decomposition takes three times as long as
-# products, which matters little there. Many forces and many columns make do with products: where labels are
-# those of another fit, and columns depend on each other, errors are still 3e-5 of the terms.
+# Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
+# times as long as products, which matters little there. For more columns products suffice: even where labels
+# are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
 _NARROW = 100
 
-# Atoms of the structures by which a fit checks itself, at most, if there are any as small.
+# A fit checks itself by structures of at most this many atoms, if there are any.
 _EXAMPLE_ATOMS = 100
 
-# Structures that a stream is read ahead.
+# Structures of a generator that are held at a time.
 _BATCH = 512
 
-# Above this number of columns the matrices take gigabytes.
+# With more columns the matrices take gigabytes.
 _MANY_COLUMNS = 5000
 
 
 class NormalEquations:
     """Sums over all rows of a data set, from which every fit follows.
 
-    Made by `from_structures`; sums of disjoint data sets merge with ``+``, and a subset
-    is taken out with ``-``.
+    `from_structures` makes them. ``+`` merges the sums of disjoint data sets, and ``-`` takes a subset out.
 
     Attributes
     ----------
@@ -66,8 +65,8 @@ class NormalEquations:
     n_structures : int
         Number of structures.
     isolated_energies : dict, or None
-        Energies in eV of the structures of one atom without neighbors, a list by chemical symbol. None if
-        unknown, in files of older versions.
+        Energies in eV of the structures that are one atom without neighbours: a list for each chemical
+        symbol. None in files of older versions, which do not hold them.
     sample : Sample, or None
         Geometry of the structures with a label, of at most 100,000 atoms; of more, every second structure and
         so on. None in files of older versions.
@@ -117,9 +116,8 @@ class NormalEquations:
     def shortest_distances(self):
         """dict of (str, str) to float, or None: shortest distance of each pair of species in Angstrom.
 
-        Of the structures with weight, symbols sorted; infinite where the pair never comes within the cutoff.
-        Normal equations from which others were taken out keep theirs. None in files of versions that do not
-        know them.
+        Symbols are sorted, structures without weight do not count, and the distance is infinite where the
+        pair never comes within the cutoff. ``-`` does not change it. None in files of older versions.
         """
         return None if self._extent is None else self._extent.shortest_distances(self.species)
 
@@ -127,14 +125,14 @@ class NormalEquations:
     def largest_densities(self):
         """dict of str to float, or None: largest density around an atom of each species.
 
-        The density is the sum over neighbors of (1 - r^2 / `density_range`^2)^3; otherwise as
-        `shortest_distances`.
+        The density is the sum over neighbours of (1 - r^2 / `density_range`^2)^3. What `shortest_distances`
+        says of weights, ``-`` and files holds here too.
         """
         return None if self._extent is None else self._extent.largest_densities(self.species)
 
     @property
     def density_range(self):
-        """float: distance in Angstrom up to which neighbors count for `largest_densities`."""
+        """float: distance in Angstrom up to which neighbours count for `largest_densities`."""
         return density_range(max(term.cutoff for term in self.terms))
 
     @classmethod
@@ -156,10 +154,11 @@ class NormalEquations:
         Parameters
         ----------
         X : iterable of ase.Atoms
-            Structures. A generator is read in batches and never held as a whole; its
-            labels must be attached to the Atoms.
+            Structures. A generator is read in batches and never held as a whole; its labels must be attached
+            to the Atoms.
         descriptors : PLIPDescriptors, name of a preset or None
-            Fitted, or else fitted here to a clone. None means ``PLIPDescriptors()``.
+            Fitted descriptors are used as they are; a clone of others is fitted. None means
+            ``PLIPDescriptors()``.
         y : array_like of float64, shape (n_structures,), or None
             Total energies in eV; None takes the attached ones.
         forces : sequence of array_like, shapes (n_atoms, 3), or None
@@ -174,7 +173,7 @@ class NormalEquations:
         verbose : int, default=0
             Whether to show a progress bar.
         memory : joblib.Memory, str, path-like or None
-            Where the rows of each structure are kept for fits to come; None keeps nothing.
+            Where to keep the rows of each structure for later fits; None keeps nothing.
         targets : sequence of {"energy", "force", "virial"}
             Targets to accumulate, among those that have labels.
 
@@ -207,7 +206,7 @@ class NormalEquations:
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
         total = None
-        # The length of a generator is unknown; of a list its chunks are shown.
+        # A generator has no length, so its batches are counted. A list shows its own progress.
         with tqdm(desc="structures", unit="", disable=not (is_stream and verbose)) as bar:
             for data, fitted in _read_batches(X, descriptors, labels, reading):
                 if inspect is not None:
@@ -228,12 +227,12 @@ class NormalEquations:
         descriptors : PLIPDescriptors
             Fitted.
         reference : ndarray of float64, shape (n_species,), or None
-            Energies per atom that are taken off before summing, for the sake of rounding;
-            None takes the least-squares ones.
+            Energies per atom to take off before summing, which keeps digits; None takes the least-squares
+            ones.
         design : Design or None
-            The terms of the descriptors made ready for the kernels; None makes them ready here.
+            The terms of the descriptors, prepared for the kernels; None prepares them here.
         memory : joblib.Memory, str, path-like or None
-            Where the rows of each structure are kept for fits to come; None keeps nothing.
+            Where to keep the rows of each structure for later fits; None keeps nothing.
         n_jobs, verbose
             As in `from_structures`.
 
@@ -275,7 +274,7 @@ class NormalEquations:
         return self._combine(other, 1)
 
     def __radd__(self, other):
-        # The empty sum, which the built-in sum starts from.
+        # The built-in sum starts from 0.
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other):
@@ -286,7 +285,7 @@ class NormalEquations:
             return NotImplemented
         if self.terms != other.terms or self.species != other.species:
             raise ValueError("these normal equations have different terms: use the same fitted descriptors")
-        # The reference of data without energies is none.
+        # Data without energies have no reference.
         reference = self._reference if self.n_rows["energy"] else other._reference
         rebased = other._rebased(reference)
         sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
@@ -320,7 +319,7 @@ class NormalEquations:
 
     @single_blas_thread()
     def _rebased(self, reference):
-        """The sums with other reference energies taken off."""
+        """The sums, with other reference energies taken off the energies."""
         change = self._reference - reference
         if not change.any():
             return self._sums
@@ -338,7 +337,7 @@ class NormalEquations:
         reference_energies=None,
         contribution_penalty=0.0,
     ):
-        """The weighted least-squares problem, reference energies projected out or fixed.
+        """The weighted least-squares problem, with reference energies projected out or fixed.
 
         Parameters
         ----------
@@ -346,17 +345,16 @@ class NormalEquations:
             Factors of the rows: energy per atom (eV), force components (eV/Angstrom),
             virial per atom (eV).
         reference_energies : dict or None
-            eV by chemical symbol, which are taken off the energies; None projects the composition out, which
-            is to fit them.
+            eV by chemical symbol, to take off the energies. None fits them: the composition is projected out.
         contribution_penalty : float
             Strength mu of a penalty on what each term contributes to the energy per atom,
 
                 mu f / 2 sum_n x_n^2 w_n^2,
 
-            with x_n the root mean square over the data of X_n / N, not centered, so that large terms that
-            cancel each other cost much; f is the weighted over the unweighted sum of squares of the labels
-            (composition projected out), by which mu does not depend on the unit of the weights. In nearly
-            perfect crystals, where columns hardly vary, x_n is reduced.
+            x_n is the root mean square of X_n / N over the data, not centred, so that large terms that cancel
+            each other cost much. f is the ratio of the weighted to the unweighted sum of squares of the
+            labels (composition projected out), so that mu does not depend on the unit of the weights. In
+            nearly perfect crystals, where columns hardly vary, x_n is reduced.
 
         Returns
         -------
@@ -373,7 +371,7 @@ class NormalEquations:
 
         def weighted(weights, first=0):
             products = sum(weights[t] ** 2 * all_sums[t].products[first:, first:] for t in used)
-            if reference_energies is not None:  # nothing is left to project out
+            if reference_energies is not None:  # Nothing is left to project out.
                 products[n_terms - first : -1] = 0.0
                 products[:, n_terms - first : -1] = 0.0
             return products
@@ -412,7 +410,7 @@ class NormalEquations:
         return np.array([energies[symbol] for symbol in self.species], np.float64)
 
     def reference_energies(self, coef):
-        """Fitted reference energy per species that goes with the coefficients.
+        """Fitted reference energies of the species that belong to some coefficients.
 
         Parameters
         ----------
@@ -422,8 +420,8 @@ class NormalEquations:
         Returns
         -------
         dict
-            eV by chemical symbol; the ones of least norm where compositions do not tell
-            species apart, and 0 where no energy was given.
+            eV by chemical symbol: those of least norm where compositions do not tell species apart, and 0
+            without energies.
         """
         energies = self.references(np.asarray(coef, np.float64)[None, :])[0]
         return dict(zip(self.species, energies.tolist(), strict=True))
@@ -436,7 +434,7 @@ class NormalEquations:
         ----------
         coefs : ndarray of float64, shape (m, n_terms)
         reference_energies : dict or None
-            As in `problem`; where given, those of every model.
+            As in `problem`; if given, those of every model.
 
         Returns
         -------
@@ -452,7 +450,7 @@ class NormalEquations:
         composition = rows[:, n_terms:-1]
         inverse = pseudo_inverse(composition)
         change = (rows[:, -1] - coefs @ rows[:, :n_terms].T) @ inverse
-        # The part of the reference that the data cannot see is dropped.
+        # Drop the part of the reference that the data cannot tell.
         return inverse @ composition @ self._reference + change
 
     @single_blas_thread()
@@ -472,13 +470,13 @@ class NormalEquations:
         Returns
         -------
         dict of ndarray of float64, shape (m,)
-            By target that has rows: (eV/atom)^2, (eV/Angstrom)^2, (eV/atom)^2.
+            For each target that has rows: (eV/atom)^2, (eV/Angstrom)^2, (eV/atom)^2.
 
         Warns
         -----
         UserWarning
-            Errors that follow from products alone are so small beside the terms, below 1e-5 of them, that
-            they are not known to 1e-6.
+            Errors that follow from products alone are known to less than 1e-6 of their size, because they are
+            below 1e-5 of the terms.
         """
         model = np.column_stack([coefs, references - self._reference, np.full(len(coefs), -1.0)])
         found = {}
@@ -506,8 +504,8 @@ class NormalEquations:
         Returns
         -------
         ndarray of float64, shape (m,)
-            With x_n the mean of X_n / N over the structures with energies; NaN without any, and for models
-            without terms. See `plip.metrics.cancellation` for that of each structure.
+            x_n is the mean of X_n / N over the structures with energies. NaN without energies, and for models
+            without terms. `plip.metrics.cancellation` gives it for each structure.
         """
         n_terms = len(self.terms)
         means = self._sums["energy"].products[:n_terms, n_terms:-1].sum(axis=1)
@@ -516,21 +514,21 @@ class NormalEquations:
         return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
 
     def null_mean_squares(self):
-        """Mean squares without any term: about the reference by composition, and about zero.
+        """Mean squares without any term: about the reference by composition, or about zero.
 
-        Exactly zero where the composition says all there is to say of the energies.
+        That of energies is exactly zero where they follow the composition alone.
         """
         nothing = np.zeros((1, len(self.terms)))
         found = {
             target: value[0] for target, value in self.mean_squares(nothing, self.references(nothing)).items()
         }
-        # Of energies that follow the composition the reference leaves rounding, some 1e-15 of their size.
+        # Of such energies the reference leaves rounding, some 1e-15 of their size.
         if found.get("energy", 1.0) <= (1e-12 * np.abs(self._reference).max()) ** 2:
             found["energy"] = 0.0
         return found
 
     def save(self, path):
-        """Write to a NumPy archive, whole or not at all.
+        """Write a NumPy archive, whole or not at all.
 
         Parameters
         ----------
@@ -556,7 +554,7 @@ class NormalEquations:
         OSError
             If the file cannot be opened.
         ValueError
-            If it holds something else, is damaged, or was written in a newer format.
+            If the file holds something else, is damaged, or was written in a newer format.
         """
         return cls(*read_archive(path))
 
@@ -586,9 +584,9 @@ def _warn_of_memory(n_terms, n_species):
 
 
 def _read_batches(X, descriptors, labels, reading):
-    """Structures with their labels, and the descriptors, which the first of them fit if nothing did before.
+    """Structures with their labels, and the descriptors, which the first batch fits unless they are fitted.
 
-    A list is one batch. Of a generator only one batch is held at a time.
+    A list is one batch. A generator is read in batches; at most two of them are held at a time.
 
     Parameters
     ----------
@@ -609,7 +607,7 @@ def _read_batches(X, descriptors, labels, reading):
             *labels,
             **descriptors._limits(is_fitted),
             first=n_structures,
-            # Only all batches of a generator together need a label.
+            # A batch of a generator may lack labels as long as others have some.
             required=not is_stream,
             **reading,
         )
@@ -626,7 +624,7 @@ def _read_batches(X, descriptors, labels, reading):
 
 
 def take_examples(data):
-    """Up to three small structures with a label, or the smallest one; none where no label has a weight."""
+    """Up to three small structures with a label, or the smallest one; none if no label has a weight."""
     used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))
     sizes = data.n_atoms[used]
     chosen = used[sizes <= _EXAMPLE_ATOMS]
@@ -638,11 +636,11 @@ def take_examples(data):
 
 
 def _in_order(jobs, n_jobs):
-    """Results of joblib jobs, one by one, of which only few are held at a time."""
+    """Yield the results of joblib jobs in order, holding only a few at a time."""
     try:
         parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     except ValueError:
-        # A backend that gives lists alone, such as "multiprocessing".
+        # Some backends give lists alone, such as "multiprocessing".
         with joblib.Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
             n_workers = joblib.effective_n_jobs(n_jobs)
             while batch := list(itertools.islice(jobs, 4 * n_workers)):
@@ -655,7 +653,7 @@ def _chunks(sizes):
     """Slices of about equally many atoms; they depend on the structures alone."""
     last = np.cumsum(sizes)
     n_chunks = -(-int(last[-1]) // _CHUNK_ATOMS)
-    # An even number, so that two workers have the same to do.
+    # An even number gives two workers the same to do.
     n_chunks += n_chunks % 2 if n_chunks > 1 else 0
     borders = np.searchsorted(last, last[-1] * np.arange(1, n_chunks) / n_chunks)
     ends = np.unique(np.append(borders + 1, len(sizes)))

@@ -31,10 +31,9 @@ from plip.solvers import SOLVERS
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabelled"]
 
-# Relative difference between fit and potential at which a fit is refused; and what the radial tables of the
-# potential may be off, in eV and eV/Angstrom, with many terms and neighbors.
+# A fit is refused if its potential differs from it by more than this part of an energy or force,
 _AGREEMENT = 1e-6
-
+# and by more than radial tables may cause, in eV and eV/Angstrom, with many terms and neighbours.
 _TABLES = 1e-6
 
 # The weight of each target, a parameter of the estimators.
@@ -45,16 +44,16 @@ class FitError(RuntimeError):
     """Energies and forces of a fitted potential differ from those of its fit."""
 
 
-# What "auto" stands for. Solvers that select terms end at a size, and their coefficients need the penalty on
-# contributions; those that shrink coefficients end at an alpha, and are the published method as they are.
-# 60 terms and the strength of the penalty: see doc/accuracy.rst.
+# What "auto" means. Solvers that select terms stop at a size, and their coefficients need the penalty on
+# contributions. Solvers that shrink coefficients stop at an alpha, as in the published method. For 60 terms
+# and the strength of the penalty see doc/accuracy.rst.
 _SELECTING = {"alpha": 0.0, "max_terms": 60, "contribution_penalty": 1.7e-5}
 
 _SHRINKING = {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0}
 
 
 class PLIPModel(RegressorMixin, BaseEstimator):
-    """What the estimators share: checks of the parameters, and predictions of the fitted potential."""
+    """What the estimators share: checks of parameters, the potential, predictions."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -88,7 +87,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         self._check_reference_energies()
 
     def _setting(self, name):
-        """Value of a parameter that may be "auto"."""
+        """The value of a parameter, with "auto" replaced."""
         value = getattr(self, name)
         if not isinstance(value, str):
             return value
@@ -128,8 +127,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         deep : bool, default=True
-            Whether to add those of the descriptors as ``descriptors__cutoff``, also where a name or None
-            stands for the descriptors.
+            Whether to add the parameters of the descriptors as ``descriptors__cutoff``, even if a name or
+            None stands for them.
 
         Returns
         -------
@@ -145,7 +144,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def set_params(self, **params):
         """Set parameters, nested ones as ``descriptors__cutoff``.
 
-        Nested ones make ``PLIPDescriptors`` of a preset's name and of None.
+        A nested parameter turns the name of a preset or None into ``PLIPDescriptors``.
 
         Parameters
         ----------
@@ -163,7 +162,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return super().set_params(**params)
 
     def _descriptors_have_default(self):
-        """Whether `descriptors` is None or a preset's name, which stand for PLIPDescriptors."""
+        """Whether `descriptors` is None or the name of a preset, which stand for PLIPDescriptors."""
         value = self.descriptors
         return value is None or (isinstance(value, str) and value in PRESETS)
 
@@ -171,12 +170,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return clone(as_descriptors(self.descriptors))
 
     def _reading(self):
-        """Which labels to read, and of which to point out other names."""
+        """Options of `read_labels`: which labels to read, and of which to point out other names."""
         targets = [target for target, name in WEIGHTS.items() if getattr(self, name) > 0]
         if isinstance(self.reference_energies, str) and "energy" not in targets:
-            # Isolated atoms need no weight to say what they are.
+            # Energies of isolated atoms are needed whatever their weight.
             targets = ["energy", *targets]
-        # Of a target that has no weight by default a user may well expect that it is fitted.
+        # Users may expect that a target without weight by default is fitted.
         by_default = [
             target for target, name in WEIGHTS.items() if getattr(self, name) == self._default(name)
         ]
@@ -198,7 +197,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             )
 
     def _check_data(self, data, descriptors):
-        """What can be said of the data before the long work."""
+        """Raise for whatever can be found wrong with the data before the long work."""
         self._check_targets(data.labels.targets())
         if isinstance(self.reference_energies, str):
             check_isolated_energies(find_isolated_energies(data, descriptors))
@@ -206,7 +205,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self._fixed_references(descriptors.species_, None)
 
     def _fixed_references(self, species, isolated):
-        """Reference energies that are not fitted, by symbol, or None."""
+        """Reference energies by symbol if they are not fitted, else None."""
         given = self.reference_energies
         if given is None:
             return None
@@ -220,7 +219,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return {symbol: float(given[symbol]) for symbol in species}
 
     def _adopt(self, coef, path, equations, problem, references, examples=None):
-        """Take the coefficients of a model on the path, make its potential, and check it on examples."""
+        """Take the coefficients of a model on the path, make its potential, and check it by examples."""
         self.coef_, self.path_ = coef, path
         self.normal_equations_ = equations
         self.n_terms_ = int(np.count_nonzero(coef))
@@ -246,7 +245,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return self
 
     def _make_potential(self, coef):
-        """The potential of any coefficients, with the reference energies that go with them."""
+        """The potential of some coefficients, with the reference energies that belong to them."""
         references = self._references
         if references is None:
             references = self.normal_equations_.reference_energies(coef)
@@ -260,8 +259,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         n_terms : int
-            Number of terms. ``n_terms_`` gives `potential_` itself; of several models of another size on
-            `path_` it is the last, which is the least penalised.
+            Number of terms. ``n_terms_`` gives `potential_` itself. If `path_` has several models of another
+            size, the last one is taken, which is the least penalised.
 
         Returns
         -------
@@ -402,7 +401,7 @@ def find_unlabelled(weights, targets):
 
 
 def _check_examples(potential, descriptors, coef, examples):
-    """Raise unless the potential gives energies and forces of the fit to some labelled structures."""
+    """Raise unless the potential has the energies and forces of the fit for some structures."""
     design = Design(descriptors.terms_, descriptors.species_)
     reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
     for place, atoms in zip(examples.places, examples.structures, strict=True):

@@ -25,10 +25,10 @@ class PLIPRegressor(PLIPModel):
 
     (the last term by "lasso_lars" alone, the others have at most `max_terms` terms) over the coefficients w
     and the reference energies of the species. Rows are the energy per atom, the force components and the
-    virial per atom, v their weights times the root of the sample weight, n the sum of the sample weights
-    over rows, s_n the weighted root mean square of column n once the composition, which takes the reference
-    energies, is projected out, and x_n that of what it gives to the energy per atom (mu is
-    `contribution_penalty`, f a unit, see `NormalEquations.problem`).
+    virial per atom. v are their weights times the root of the sample weight, n is the sum of the sample
+    weights over rows, s_n the weighted root mean square of column n after the composition, and with it the
+    reference energies, is projected out, and x_n the root mean square of what it adds to the energy per atom.
+    mu is `contribution_penalty`, f a unit; see `NormalEquations.problem`.
     (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020), extended from forces to all three targets.)
 
     Parameters
@@ -62,12 +62,12 @@ class PLIPRegressor(PLIPModel):
         structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
-        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
+        more species than the data); "isolated" takes them from the structures of one atom without neighbours.
     memory : None, str, path-like or joblib.Memory, default=None
-        Where the descriptors of each structure are kept, so that searches over other parameters do
-        not compute them again.
+        Where to keep the descriptors of each structure, so that searches over other parameters do not compute
+        them again.
     n_jobs : int or None, default=None
-        Number of joblib workers. The fit is the same to the last bit for any number.
+        Number of joblib workers. The fit is the same to the last bit for any number of them.
     verbose : int, default=0
         Whether to show a progress bar.
 
@@ -168,14 +168,13 @@ class PLIPRegressor(PLIPModel):
         PathError
             If the path cannot be followed.
         FitError
-            If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
-            three of the structures; the message names the structure and says what to do.
+            If energies and forces of the fitted potential differ from those of the fit by more than 1e-6 for
+            one of up to three structures; the message names the structure and says what to do.
 
         Warns
         -----
         UserWarning
-            Labels that are probably not what was meant (see `plip.labels.read_labels`), or no term that was
-            kept.
+            Labels are probably not what was meant (see `plip.labels.read_labels`), or no term was kept.
         """
         self._check_parameters()
         if self._is_precomputed():
@@ -242,7 +241,7 @@ class PLIPRegressor(PLIPModel):
         """Normal equations of structures, and a few of the structures, to check the potential by.
 
         `check` is called with the structures and the fitted descriptors before the long work, unless X is a
-        generator: labels that its first batch lacks may follow.
+        generator, whose later batches may hold what the first one lacks.
         """
         examples = None
 
