@@ -52,10 +52,12 @@ def core(name, *sources):
     )
 
 
+# What fits and potentials have in common.
+SHARED = ("plip_check.c", "plip_radial.c", "plip_simd.c")
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
-    core("_rows", "plip_rows.c", "plip_rows_check.c", "plip_check.c", "plip_simd.c"),
-    core("_evaluate", "plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c", "plip_repulsion.c"),
+    core("_rows", "plip_rows.c", "plip_rows_check.c", *SHARED),
+    core("_evaluate", "plip_core.c", "plip_list.c", "plip_repulsion.c", *SHARED),
     core("_blas"),
 ]
 

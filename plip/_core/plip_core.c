@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plip_plan.h"
+#include "plip_simd.h"
 
 /* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
 #define NUMBER_DENSITY 0.1
@@ -90,106 +91,20 @@ static void release(struct block *pool)
 
 /* ------------------------------------------------------------------ variants of the kernel */
 
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-#define PLIP_X86 1
-#else
-#define PLIP_X86 0
-#endif
+#define PLIP_KERNEL "plip_kernel.h"
+#include "plip_variants.h"
 
-#if defined(__clang__)
-#define BEGIN_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
-#define BEGIN_TARGET_AVX512 \
-    _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
-#define END_TARGET _Pragma("clang attribute pop")
-#elif defined(__GNUC__)
-#define BEGIN_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
-#define BEGIN_TARGET_AVX512 \
-    _Pragma("GCC push_options") _Pragma("GCC target(\"avx512f,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512\")")
-#define END_TARGET _Pragma("GCC pop_options")
-#endif
+static const evaluate_function EVALUATE[PLIP_N_SIMD] = PLIP_VARIANTS(evaluate);
 
-/* Before loops over neighbours whose arrays do not overlap. */
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define INDEPENDENT _Pragma("GCC ivdep")
-#else
-#define INDEPENDENT
-#endif
-
-#if defined(__GNUC__)
-#define FORCE_INLINE inline __attribute__((always_inline))
-#define ALIGNED(bytes) __attribute__((aligned(bytes)))
-#else
-#define FORCE_INLINE inline
-#define ALIGNED(bytes)
-#endif
-
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_shufflevector)
-#define PLIP_SHUFFLES 1
-#endif
-#endif
-#ifndef PLIP_SHUFFLES
-#define PLIP_SHUFFLES 0
-#endif
-
-#if defined(__GNUC__)
-#define LANES 2
-#else
-#define LANES 1
-#endif
-#define NAME(f) f##_baseline
-#include "plip_kernel.h"
-enum { BASELINE_LANES = LANES };
-#undef LANES
-#undef NAME
-
-#if PLIP_X86
-BEGIN_TARGET_AVX2
-#define LANES 4
-#define NAME(f) f##_avx2
-#include "plip_kernel.h"
-#undef LANES
-#undef NAME
-END_TARGET
-
-BEGIN_TARGET_AVX512
-#define LANES 8
-#define NAME(f) f##_avx512
-#include "plip_kernel.h"
-#undef LANES
-#undef NAME
-END_TARGET
-#endif
-
-static void choose_kernel(builder *b, const char *simd)
+static void choose_kernel(builder *b, const char *name)
 {
-    plip_potential *potential = b->potential;
-    int automatic = strcmp(simd, "auto") == 0;
+    const int simd = plip_simd_find(name);
 
-    potential->simd = NULL;
-#if PLIP_X86
-    __builtin_cpu_init();
-    if ((automatic || strcmp(simd, "avx512") == 0) && __builtin_cpu_supports("avx512f") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-        potential->simd = "avx512";
-        potential->lanes = 8;
-        potential->evaluate = evaluate_avx512;
-    } else if ((automatic || strcmp(simd, "avx2") == 0) && __builtin_cpu_supports("avx2") &&
-               __builtin_cpu_supports("fma")) {
-        potential->simd = "avx2";
-        potential->lanes = 4;
-        potential->evaluate = evaluate_avx2;
-    }
-#endif
-    if (!potential->simd && (automatic || strcmp(simd, "baseline") == 0)) {
-        potential->simd = "baseline";
-        potential->lanes = BASELINE_LANES;
-        potential->evaluate = evaluate_baseline;
-    }
-    if (!potential->simd)
+    if (simd < 0)
         fail(b, "this machine does not have the instruction set that was asked for");
+    b->potential->simd = PLIP_SIMD_NAMES[simd];
+    b->potential->lanes = PLIP_SIMD_LANES[simd];
+    b->potential->evaluate = EVALUATE[simd];
 }
 
 /* ------------------------------------------------------------------ monomials */

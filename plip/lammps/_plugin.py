@@ -36,7 +36,14 @@ SOURCES = Path(__file__).parents[1]
 INCLUDES = "_core"
 C_FILES = tuple(
     f"_core/{name}"
-    for name in ("plip_core.c", "plip_check.c", "plip_list.c", "plip_radial.c", "plip_repulsion.c")
+    for name in (
+        "plip_core.c",
+        "plip_check.c",
+        "plip_list.c",
+        "plip_radial.c",
+        "plip_repulsion.c",
+        "plip_simd.c",
+    )
 )
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"
