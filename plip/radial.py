@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plip._core import check_radial
+from plip import _core
 from plip._parameters import Parameters, is_integer, is_number
 from plip._types import FloatArray
 
@@ -51,11 +51,7 @@ def cutoff_function(r: ArrayLike, cutoff: float) -> tuple[FloatArray, FloatArray
     value, derivative : ndarray, float64
         f_c and d f_c / d r (1/Angstrom), of the shape of `r`.
     """
-    r = np.asarray(r, dtype=np.float64)
-    inside = r < cutoff
-    x = np.pi * np.where(inside, r, cutoff) / cutoff
-    value = np.where(inside, 0.5 * (1.0 + np.cos(x)), 0.0)
-    derivative = np.where(inside, -0.5 * np.pi / cutoff * np.sin(x), 0.0)
+    value, derivative, _ = _core.cutoff_function(cutoff, r)
     return value, derivative
 
 
@@ -162,7 +158,7 @@ class RadialFamily(Parameters):
             for values in itertools.product(*self._grid_values(cutoff))
         ]
         for function in functions:
-            check_radial(self.code, *function.kernel_parameters())
+            _core.check_radial(self.code, *function.kernel_parameters())
         return functions
 
     def _grid_values(self, cutoff: float) -> Sequence[FloatArray]:
@@ -187,8 +183,8 @@ class RadialFamily(Parameters):
         value, derivative : ndarray, float64
             phi and d phi / d r, of the shape of `r`.
         """
-        r = np.asarray(r, dtype=np.float64)
-        return self._evaluate(r, *self.kernel_parameters())
+        value, derivative, _ = _core.phi(self, r)
+        return value, derivative
 
     def formula(self, variable: str = "r") -> str:
         """The function of a scalar instance as text, in Angstrom.
@@ -208,10 +204,6 @@ class RadialFamily(Parameters):
         """Short text that names a scalar instance, such as ``Gaussian(eta=0.5, centers=2)``."""
         values = (f"{key}={number_text(getattr(self, key))}" for key in self._parameter_names())
         return f"{type(self).__name__}({', '.join(values)})"
-
-    @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        raise NotImplementedError
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
@@ -250,11 +242,6 @@ class Gaussian(RadialFamily):
         return eta, centers
 
     @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        value = np.exp(-p * (r - q) ** 2)
-        return value, -2.0 * p * (r - q) * value
-
-    @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-{p} ({r} - {q})^2)"
 
@@ -275,11 +262,6 @@ class Slater(RadialFamily):
     def __init__(self, powers: ArrayLike, zeta: ArrayLike) -> None:
         self.powers = powers
         self.zeta = zeta
-
-    @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        decay = np.exp(-q * r)
-        return r**p * decay, (p * r ** (p - 1.0) - q * r**p) * decay
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
@@ -304,11 +286,6 @@ class GaussianType(RadialFamily):
         self.zeta = zeta
 
     @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        decay = np.exp(-q * r**2)
-        return r**p * decay, (p * r ** (p - 1.0) - 2.0 * q * r ** (p + 1.0)) * decay
-
-    @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p} exp(-{q} {r}^2)"
 
@@ -331,14 +308,6 @@ class StillingerWeber(RadialFamily):
         self.onset = onset
 
     @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        beyond = r > q
-        x = np.where(beyond, r - q, 1.0)
-        # The exponents are added before np.exp, so that the limit at the onset is 0, not 0 times infinity.
-        value = np.where(beyond, np.exp(p / x), 0.0)
-        return value, np.where(beyond, -p * np.exp(p / x - 2.0 * np.log(x)), 0.0)
-
-    @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp({p} / ({r} - {q})) for {r} > {q}"
 
@@ -356,10 +325,6 @@ class Power(RadialFamily):
 
     def __init__(self, powers: ArrayLike) -> None:
         self.powers = powers
-
-    @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        return r**p, p * r ** (p - 1.0)
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
@@ -389,12 +354,6 @@ class Lorentzian(RadialFamily):
         return _center_values("Lorentzian", self.centers, cutoff), exponents
 
     @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        x = r - p
-        value = 1.0 / (x**q + 1.0)
-        return value, -q * x ** (q - 1.0) * value**2
-
-    @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"1 / (({r} - {p})^{q} + 1)"
 
@@ -417,14 +376,6 @@ class LogNormal(RadialFamily):
         self.scales = scales
 
     @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        beyond = r > p
-        x = np.where(beyond, r - p, q)
-        u = np.log(x / q)
-        value = np.where(beyond, np.exp(-(u**2)), 0.0)
-        return value, np.where(beyond, -2.0 * u * np.exp(-(u**2) - np.log(x)), 0.0)
-
-    @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-ln(({r} - {p}) / {q})^2) for {r} > {p}"
 
@@ -442,11 +393,6 @@ class LennardJones(RadialFamily):
 
     def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = sigma
-
-    @staticmethod
-    def _evaluate(r: FloatArray, p: float, q: float) -> tuple[FloatArray, FloatArray]:
-        x6 = (p / r) ** 6
-        return 4.0 * (x6 * x6 - x6), -24.0 * (2.0 * x6 * x6 - x6) / r
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:

@@ -1,6 +1,7 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrapper."""
 
 from plip._core._evaluate import (
+    SWITCH_RANGE,
     Core,
     NeighborList,
     check_length,
@@ -9,12 +10,16 @@ from plip._core._evaluate import (
     check_repulsion,
     check_terms,
     core_repulsion,
+    cutoff_function,
     find_neighbors,
     is_element,
+    phi,
     radial_function,
+    switch_function,
 )
 
 __all__ = [
+    "SWITCH_RANGE",
     "Core",
     "NeighborList",
     "check_length",
@@ -23,7 +28,10 @@ __all__ = [
     "check_repulsion",
     "check_terms",
     "core_repulsion",
+    "cutoff_function",
     "find_neighbors",
     "is_element",
+    "phi",
     "radial_function",
+    "switch_function",
 ]

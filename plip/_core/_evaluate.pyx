@@ -32,6 +32,11 @@ cdef extern from "plip_core.h" nogil:
         double switch_distance
         double coefficient
 
+    const double PLIP_SWITCH_BEGIN
+    const double PLIP_SWITCH_END
+    void plip_phi(int, double, double, double, double *)
+    void plip_cutoff_function(double, double, double *)
+    void plip_switch(double, double, double *)
     void plip_radial(int, double, double, double, double, double, double *)
     int plip_check_length(const char *, double, char *)
     int plip_check_radial(int, double, double, char *)
@@ -179,8 +184,55 @@ def check_terms(species, terms):
             raise ValueError(f"term {n}: {error.decode()}")
 
 
-def radial_function(function, double cutoff, double switch_distance, double r):
-    """Value, first and second derivative of g(r) as the tables are made from it.
+# Between which parts of the shortest distance the switch of a density rises.
+SWITCH_RANGE = (PLIP_SWITCH_BEGIN, PLIP_SWITCH_END)
+
+
+def phi(function, r):
+    """A radial function without cutoff function.
+
+    Parameters
+    ----------
+    function : RadialFamily
+        A scalar instance.
+    r : array_like
+        Distances in Angstrom.
+
+    Returns
+    -------
+    ndarray of float64, shape (3, *r.shape)
+        Value, first and second derivative; distances in Angstrom.
+    """
+    cdef int code = function.code
+    cdef double p, q
+    cdef ptrdiff_t k
+    p, q = function.kernel_parameters()
+    cdef double[:, ::1] x = _room(r)
+    for k in range(x.shape[0]):
+        plip_phi(code, p, q, x[k, 0], &x[k, 0])
+    return np.asarray(x).T.reshape(3, *np.shape(r))
+
+
+def cutoff_function(double cutoff, r):
+    """The cutoff function, as `phi`; at the cutoff itself the limits from below."""
+    cdef ptrdiff_t k
+    cdef double[:, ::1] x = _room(r)
+    for k in range(x.shape[0]):
+        plip_cutoff_function(cutoff, x[k, 0], &x[k, 0])
+    return np.asarray(x).T.reshape(3, *np.shape(r))
+
+
+def switch_function(double shortest, r):
+    """The switch of a density, as `phi`; `shortest` is the shortest distance in Angstrom."""
+    cdef ptrdiff_t k
+    cdef double[:, ::1] x = _room(r)
+    for k in range(x.shape[0]):
+        plip_switch(shortest, x[k, 0], &x[k, 0])
+    return np.asarray(x).T.reshape(3, *np.shape(r))
+
+
+def radial_function(function, double cutoff, double switch_distance, r):
+    """g(r), a radial function times its cutoff function and switch, as `phi`.
 
     Parameters
     ----------
@@ -190,18 +242,28 @@ def radial_function(function, double cutoff, double switch_distance, double r):
         Angstrom.
     switch_distance : float
         Angstrom; 0 for no switch.
-    r : float
-        Angstrom.
+    r : array_like
+        Distances in Angstrom.
 
     Returns
     -------
-    tuple of float
-        g, g' in 1/Angstrom and g'' in 1/Angstrom^2.
+    ndarray of float64, shape (3, *r.shape)
+        Value, first and second derivative; distances in Angstrom.
     """
-    cdef double[3] result
+    cdef int code = function.code
+    cdef double p, q
+    cdef ptrdiff_t k
     p, q = function.kernel_parameters()
-    plip_radial(function.code, p, q, cutoff, switch_distance, r, result)
-    return result[0], result[1], result[2]
+    cdef double[:, ::1] x = _room(r)
+    for k in range(x.shape[0]):
+        plip_radial(code, p, q, cutoff, switch_distance, x[k, 0], &x[k, 0])
+    return np.asarray(x).T.reshape(3, *np.shape(r))
+
+
+def _room(r):
+    """Room for three results of each distance, which stands where the first will be."""
+    r = np.asarray(r, dtype=np.float64).ravel()
+    return np.column_stack([r, r, r])
 
 
 def core_repulsion(pair, fade, const double[::1] r not None):

@@ -12,6 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plip_radial.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -22,19 +24,6 @@ enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY, PLIP_N_INTER
 
 /* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
 enum { PLIP_MAX_DEGREE = 40 };
-
-/* Codes of the radial families; those of plip.radial. */
-enum {
-    PLIP_GAUSSIAN,
-    PLIP_SLATER,
-    PLIP_GAUSSIAN_TYPE,
-    PLIP_STILLINGER_WEBER,
-    PLIP_POWER,
-    PLIP_LORENTZIAN,
-    PLIP_LOG_NORMAL,
-    PLIP_LENNARD_JONES,
-    PLIP_N_FAMILIES
-};
 
 /* One term of the energy, coefficient times X_n. */
 typedef struct {
@@ -122,11 +111,6 @@ typedef struct {
  * if memory ran out. */
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
                   int n, plip_centre *centres, int mask);
-
-/* g(r) = phi(r) f_c(r), times the switch if switch_distance > 0: value, first and second derivative.
- * At r = cutoff the limits from below. */
-void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
-                 double result[3]);
 
 /* Core repulsion of a pair: value, first and second derivative. For atoms closer than `outer` the radial functions
  * are fade(r) g(reach(r)); `fade` and `reach` may be NULL. */

@@ -1,23 +1,33 @@
-/* Exact radial functions. The tables are made from them, and where a table would not be accurate they are used. */
 #include <float.h>
 #include <math.h>
 
-#include "plip_core.h"
+#include "plip_radial.h"
+#include "plip_variants.h"
 
 #define PI 3.14159265358979323846
 
-static void family_value(int family, double p, double q, double r, double *result)
+#define LANES 1
+#define NAME(f) f##_of_one
+#define VECTOR double
+#include "plip_gaussian.h"
+
+static void set(double result[3], double value, double first, double second)
 {
+    result[0] = value;
+    result[1] = first;
+    result[2] = second;
+}
+
+void plip_phi(int family, double p, double q, double r, double result[3])
+{
+    /* Where a function has vanished, its derivatives would be zero times what may be infinite. */
     double v = 0.0, dv = 0.0, ddv = 0.0, a, x;
 
     switch (family) {
     case PLIP_GAUSSIAN:
-        x = r - q;
-        v = exp(-p * x * x);
-        if (v > DBL_MIN) { /* below it derivatives are zero times what may be infinite; so, too, in what follows */
-            dv = -2.0 * p * x * v;
-            ddv = (4.0 * p * p * x * x - 2.0 * p) * v;
-        }
+        v = gaussian_of_one(p, q, r, &a);
+        dv = a * v;
+        ddv = v > 0.0 ? (a * a - 2.0 * p) * v : 0.0;
         break;
     case PLIP_SLATER:
         v = pow(r, p) * exp(-q * r);
@@ -82,42 +92,56 @@ static void family_value(int family, double p, double q, double r, double *resul
         ddv = 24.0 * (26.0 * a * a - 7.0 * a) / (r * r);
         break;
     }
-    result[0] = v;
-    result[1] = dv;
-    result[2] = ddv;
+    set(result, v, dv, ddv);
 }
 
-static void multiply(double *f, double v, double dv, double ddv)
+void plip_cutoff_function(double cutoff, double r, double result[3])
 {
-    f[2] = f[2] * v + 2.0 * f[1] * dv + f[0] * ddv;
-    f[1] = f[1] * v + f[0] * dv;
-    f[0] *= v;
+    /* (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff, where it is exactly zero. */
+    const double k = PI / cutoff, z = 0.5 * PI * (1.0 - r / cutoff), s = sin(z), c = cos(z);
+
+    if (r <= cutoff)
+        set(result, s * s, -k * s * c, 0.5 * k * k * (1.0 - 2.0 * s * s));
+    else
+        set(result, 0.0, 0.0, 0.0);
+}
+
+void plip_switch(double shortest, double r, double result[3])
+{
+    const double begin = PLIP_SWITCH_BEGIN * shortest, width = PLIP_SWITCH_END * shortest - begin;
+    const double u = (r - begin) / width;
+
+    if (u <= 0.0)
+        set(result, 0.0, 0.0, 0.0);
+    else if (u >= 1.0)
+        set(result, 1.0, 0.0, 0.0);
+    else
+        set(result, u * u * u * (u * (6.0 * u - 15.0) + 10.0), 30.0 * u * u * (u - 1.0) * (u - 1.0) / width,
+            60.0 * u * (u * (2.0 * u - 3.0) + 1.0) / (width * width));
+}
+
+void plip_multiply(double f[3], const double factor[3])
+{
+    set(f, f[0] * factor[0], f[1] * factor[0] + f[0] * factor[1],
+        f[2] * factor[0] + 2.0 * f[1] * factor[1] + f[0] * factor[2]);
 }
 
 void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
                  double result[3])
 {
-    double k = PI / cutoff;
+    double factor[3];
 
-    result[0] = result[1] = result[2] = 0.0;
+    plip_cutoff_function(cutoff, r, result);
     if (!(r <= cutoff))
         return;
     if (switch_distance > 0.0) {
-        /* 6u^5 - 15u^4 + 10u^3 between 0.95 and 1.05 times the shortest distance */
-        double width = 1.05 * switch_distance - 0.95 * switch_distance;
-        double u = (r - 0.95 * switch_distance) / width;
-        if (u <= 0.0)
+        plip_switch(switch_distance, r, factor);
+        if (factor[0] == 0.0 && factor[1] == 0.0) {
+            set(result, 0.0, 0.0, 0.0);
             return;
-        family_value(family, p, q, r, result);
-        if (u < 1.0)
-            multiply(result, u * u * u * (u * (6.0 * u - 15.0) + 10.0), 30.0 * u * u * (u - 1.0) * (u - 1.0) / width,
-                     60.0 * u * (u * (2.0 * u - 3.0) + 1.0) / (width * width));
-    } else {
-        family_value(family, p, q, r, result);
+        }
+        plip_multiply(result, factor);
     }
-    /* At the cutoff itself the sine is not exactly zero; forces must vanish there. */
-    if (r == cutoff)
-        multiply(result, 0.0, 0.0, 0.5 * k * k);
-    else
-        multiply(result, 0.5 * (1.0 + cos(k * r)), -0.5 * k * sin(k * r), -0.5 * k * k * cos(k * r));
+    plip_phi(family, p, q, r, factor);
+    plip_multiply(result, factor);
 }

@@ -25,7 +25,8 @@ typedef struct {
     double *direction; /* [x][neighbor] unit vectors, and a row of ones */
     double *component; /* [component of the angular bases][neighbor] */
     double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
-    double *cut;       /* [cutoff][2] cutoff function and its derivative */
+    double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
+    double *switched;  /* [neighbor][3] the same times the switch of one set */
     double *by_pair;   /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
     double *scratch;
     double *sums; /* [x][degree][field][function] */
@@ -86,6 +87,7 @@ static void free_bucket(bucket *b)
     free_numbers(b->component);
     free_numbers(b->radial);
     free_numbers(b->cut);
+    free_numbers(b->switched);
     free_numbers(b->by_pair);
     free_numbers(b->scratch);
     free_numbers(b->sums);
@@ -136,12 +138,13 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->direction = new_numbers(4 * b->stride);
     b->component = new_numbers(plan->n_components * b->stride);
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
-    b->cut = new_numbers(2 * plan->n_cutoffs);
+    b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
+    b->switched = new_numbers(3 * b->capacity);
     b->by_pair = new_numbers(2 * b->capacity * n_outputs * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
     b->sums = new_numbers(n_outputs * most.most_sums);
     if (!b->pair || !b->neighbor || !b->within || !b->distance || !b->direction || !b->component || !b->radial ||
-        !b->cut || !b->by_pair || !b->scratch || !b->sums) {
+        !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
@@ -166,48 +169,6 @@ typedef struct {
     ptrdiff_t force_stride, virial_stride;
 } rows_call;
 
-static void radial_function(int code, double p, double q, double r, double *value, double *derivative)
-{
-    double x, decay, u;
-    value[0] = 0.0;
-    derivative[0] = 0.0;
-    if (code == 0) {
-        value[0] = exp(-p * (r - q) * (r - q));
-        derivative[0] = -2.0 * p * (r - q) * value[0];
-    } else if (code == 1) {
-        decay = exp(-q * r);
-        value[0] = pow(r, p) * decay;
-        derivative[0] = (p * pow(r, p - 1.0) - q * pow(r, p)) * decay;
-    } else if (code == 2) {
-        decay = exp(-q * r * r);
-        value[0] = pow(r, p) * decay;
-        derivative[0] = (p * pow(r, p - 1.0) - 2.0 * q * pow(r, p + 1.0)) * decay;
-    } else if (code == 3) {
-        if (r > q) {
-            value[0] = exp(p / (r - q));
-            derivative[0] = -p * exp(p / (r - q) - 2.0 * log(r - q));
-        }
-    } else if (code == 4) {
-        value[0] = pow(r, p);
-        derivative[0] = p * pow(r, p - 1.0);
-    } else if (code == 5) {
-        x = r - p;
-        value[0] = 1.0 / (pow(x, q) + 1.0);
-        derivative[0] = -q * pow(x, q - 1.0) * value[0] * value[0];
-    } else if (code == 6) {
-        if (r > p) {
-            u = log((r - p) / q);
-            value[0] = exp(-u * u);
-            derivative[0] = -2.0 * u * exp(-u * u - log(r - p));
-        }
-    } else if (code == 7) {
-        x = (p / r) * (p / r) * (p / r);
-        x = x * x;
-        value[0] = 4.0 * (x * x - x);
-        derivative[0] = -24.0 * (2.0 * x * x - x) / r;
-    }
-}
-
 static double integer_power(double x, int power)
 {
     double result = 1.0;
@@ -217,22 +178,56 @@ static double integer_power(double x, int power)
     return result;
 }
 
-/* Cutoff function and its derivative. (1 + cos x) / 2 = sin^2 z keeps its relative precision near the cutoff. */
-static void cutoff_function(double cutoff, double r, double *result)
+/* ------------------------------------------------------------------ what vectors do not speed up */
+
+/* The pairs [begin, end) by cutoff. */
+static void sort_pairs(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
 {
-    const double pi = 3.14159265358979323846, z = 0.5 * pi * (1.0 - r / cutoff);
-    result[0] = sin(z) * sin(z);
-    result[1] = -pi / cutoff * sin(z) * cos(z);
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    double lower = 0.0;
+    ptrdiff_t p, count = 0;
+    int c;
+
+    for (c = 0; c < plan->n_cutoffs; c++) {
+        const double upper = plan->cutoffs[c];
+        for (p = begin; p < end; p++)
+            if (lower <= call->near->distance[p] && call->near->distance[p] < upper) {
+                b->pair[count] = p;
+                b->neighbor[count] = call->near->neighbor[p];
+                count++;
+            }
+        b->within[c] = count;
+        lower = upper;
+    }
 }
 
-/* Times 6u^5 - 15u^4 + 10u^3 between 0.95 and 1.05 times the shortest distance. */
-static void apply_switch(double shortest, double r, double *cut, double *d_cut)
+/* The cutoff functions at all distances within them. */
+static void find_cutoff_functions(const rows_call *call)
 {
-    const double low = 0.95 * shortest, high = 1.05 * shortest, u = fmin(fmax((r - low) / (high - low), 0.0), 1.0);
-    const double value = u * u * u * (6.0 * u * u - 15.0 * u + 10.0);
-    const double derivative = 30.0 * u * u * (u - 1.0) * (u - 1.0) / (high - low);
-    *d_cut = *d_cut * value + *cut * derivative;
-    *cut *= value;
+    const bucket *b = &call->bucket;
+    ptrdiff_t k;
+    int c;
+
+    for (c = 0; c < call->plan->n_cutoffs; c++)
+        for (k = 0; k < b->within[c]; k++)
+            plip_cutoff_function(call->plan->cutoffs[c], b->distance[k], b->cut + 3 * (c * b->capacity + k));
+}
+
+/* What multiplies the functions of a set: its cutoff function, times the switch if there is one. */
+static const double *factor_of_set(const rows_call *call, const plip_function_set *set, double shortest)
+{
+    const bucket *b = &call->bucket;
+    const double *cut = b->cut + 3 * set->cutoff * b->capacity;
+    ptrdiff_t k;
+
+    if (!(shortest > 0.0))
+        return cut;
+    for (k = 0; k < b->within[set->cutoff]; k++) {
+        plip_switch(shortest, b->distance[k], b->switched + 3 * k);
+        plip_multiply(b->switched + 3 * k, cut + 3 * k);
+    }
+    return b->switched;
 }
 
 #define PLIP_KERNEL "plip_rows_kernel.h"

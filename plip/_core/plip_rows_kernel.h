@@ -3,7 +3,6 @@
 #if LANES > 1
 /* Blocks of functions may begin anywhere. */
 typedef double NAME(vector) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-typedef long long NAME(integers) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 #else
 typedef double NAME(vector);
 #endif
@@ -11,32 +10,11 @@ typedef double NAME(vector);
 #define LOAD(p) (*(const VECTOR *)(p))
 #define STORE(p, v) (*(VECTOR *)(p) = (v))
 
+#include "plip_gaussian.h"
 #include "plip_rows_fields.h"
 #include "plip_rows_product.h"
 
 /* ------------------------------------------------------------------ neighbors of one species */
-
-/* The pairs [begin, end) by cutoff. */
-static void NAME(sort_pairs)(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
-{
-    const plip_rows_plan *plan = call->plan;
-    const bucket *b = &call->bucket;
-    double lower = 0.0;
-    ptrdiff_t p, count = 0;
-    int c;
-
-    for (c = 0; c < plan->n_cutoffs; c++) {
-        const double upper = plan->cutoffs[c];
-        for (p = begin; p < end; p++)
-            if (lower <= call->near->distance[p] && call->near->distance[p] < upper) {
-                b->pair[count] = p;
-                b->neighbor[count] = call->near->neighbor[p];
-                count++;
-            }
-        b->within[c] = count;
-        lower = upper;
-    }
-}
 
 /* Distances, and unit vectors times `sign`. */
 static void NAME(find_directions)(const rows_call *call, double sign)
@@ -78,97 +56,43 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
     }
 }
 
-/* exp(x) for x <= 0: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13, whose remainder r^14/14! is
- * below 5e-18; zero below -708, where exp leaves the normal numbers. */
-static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
-{
-#if LANES > 1
-    typedef NAME(integers) integers;
-    const integers vanishes = x < (VECTOR){0} - 708.0;
-    const VECTOR y = (VECTOR)((vanishes & (integers)((VECTOR){0} - 708.0)) | (~vanishes & (integers)x));
-    const double shift = 0x1.8p52;
-    const VECTOR shifted = y * 1.4426950408889634 + shift, k = shifted - shift;
-    const VECTOR r = y - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
-    VECTOR e = (VECTOR){0} + 1.0 / 6227020800.0;
-    e = e * r + 1.0 / 479001600.0;
-    e = e * r + 1.0 / 39916800.0;
-    e = e * r + 1.0 / 3628800.0;
-    e = e * r + 1.0 / 362880.0;
-    e = e * r + 1.0 / 40320.0;
-    e = e * r + 1.0 / 5040.0;
-    e = e * r + 1.0 / 720.0;
-    e = e * r + 1.0 / 120.0;
-    e = e * r + 1.0 / 24.0;
-    e = e * r + 1.0 / 6.0;
-    e = e * r + 0.5;
-    e = e * r + 1.0;
-    e = e * r + 1.0;
-    return (VECTOR)(((integers)e + ((integers)shifted << 52)) & ~vanishes);
-#else
-    return exp(x);
-#endif
-}
-
-/* Gaussians times the cutoff function at one distance. */
-static FORCE_INLINE void NAME(find_gaussians)(ptrdiff_t width, const double *p, const double *q, double r, double cut,
-                                              double d_cut, double *value, double *derivative)
+/* Gaussians at one distance, times a factor that has a derivative, too. */
+static FORCE_INLINE void NAME(find_gaussians)(ptrdiff_t width, const double *p, const double *q, double r,
+                                              const double *factor, double *value, double *derivative)
 {
     ptrdiff_t a;
 
     for (a = 0; a < width; a += LANES) {
-        const VECTOR x = r - LOAD(q + a), px = LOAD(p + a) * x, phi = NAME(exp_of_negative)(-(px * x));
-        STORE(value + a, phi * cut);
-        STORE(derivative + a, phi * (d_cut - (px + px) * cut));
+        VECTOR slope;
+        const VECTOR phi = NAME(gaussian)(LOAD(p + a), LOAD(q + a), r, &slope);
+        STORE(value + a, phi * factor[0]);
+        STORE(derivative + a, phi * (factor[1] + slope * factor[0]));
     }
 }
 
-/* The functions of one set at one distance, times a factor and its derivative. */
-static void NAME(find_functions)(const plip_rows_plan *plan, const plip_function_set *set, double r, double cut,
-                                 double d_cut, double *value, double *derivative)
-{
-    const int *family = plan->families + set->first;
-    const double *p = plan->p + set->first, *q = plan->q + set->first;
-    const ptrdiff_t width = padded(set->count, LANES);
-    ptrdiff_t a;
-
-    if (set->is_gaussian)
-        NAME(find_gaussians)(width, p, q, r, cut, d_cut, value, derivative);
-    else
-        for (a = 0; a < set->count; a++) {
-            double phi, d_phi;
-            radial_function(family[a], p[a], q[a], r, &phi, &d_phi);
-            value[a] = phi * cut;
-            derivative[a] = d_phi * cut + phi * d_cut;
-        }
-    for (a = set->count; a < width; a++)
-        value[a] = derivative[a] = 0.0;
-}
-
-/* The functions of all sets, for all neighbors: one of the pair is of species s, the other of species t. */
-static void NAME(find_radial)(const rows_call *call, int s, int t)
+/* The functions of one set for all of its neighbors, times a factor. */
+static void NAME(find_functions)(const rows_call *call, const plip_function_set *set, const double *factor)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
-    const ptrdiff_t count = b->within[plan->n_cutoffs - 1];
-    ptrdiff_t k;
-    int c, f;
+    const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
+    const int *family = plan->families + set->first;
+    const double *p = plan->p + set->first, *q = plan->q + set->first;
+    double *derivative = b->radial + 2 * b->capacity * set->first, *value = derivative + m * width;
+    ptrdiff_t k, a;
 
-    for (k = 0; k < count; k++) {
-        const double r = b->distance[k];
-        for (c = 0; c < plan->n_cutoffs; c++)
-            cutoff_function(plan->cutoffs[c], r, b->cut + 2 * c);
-        for (f = 0; f < plan->n_sets; f++) {
-            const plip_function_set *set = plan->sets + f;
-            const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
-            const double shortest = plan->switches[(f * plan->n_species + s) * plan->n_species + t];
-            double *derivative = b->radial + 2 * b->capacity * set->first + k * width;
-            double cut = b->cut[2 * set->cutoff], d_cut = b->cut[2 * set->cutoff + 1];
-            if (k >= m)
-                continue;
-            if (shortest > 0.0)
-                apply_switch(shortest, r, &cut, &d_cut);
-            NAME(find_functions)(plan, set, r, cut, d_cut, derivative + m * width, derivative);
-        }
+    for (k = 0; k < m; k++, factor += 3, derivative += width, value += width) {
+        if (set->is_gaussian)
+            NAME(find_gaussians)(width, p, q, b->distance[k], factor, value, derivative);
+        else
+            for (a = 0; a < set->count; a++) {
+                double phi[3];
+                plip_phi(family[a], p[a], q[a], b->distance[k], phi);
+                value[a] = phi[0] * factor[0];
+                derivative[a] = phi[1] * factor[0] + phi[0] * factor[1];
+            }
+        for (a = set->count; a < width; a++)
+            value[a] = derivative[a] = 0.0;
     }
 }
 
@@ -177,16 +101,21 @@ static void NAME(find_radial)(const rows_call *call, int s, int t)
 static void NAME(fill_bucket)(const rows_call *call, int s, int t, double sign, int for_gradients, ptrdiff_t begin,
                               ptrdiff_t end)
 {
-    int basis;
+    const plip_rows_plan *plan = call->plan;
+    int basis, f;
 
-    NAME(sort_pairs)(call, begin, end);
+    sort_pairs(call, begin, end);
     NAME(find_directions)(call, sign);
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
-        const int degree = call->plan->max_degree[basis];
+        const int degree = plan->max_degree[basis];
         if (degree >= 0)
             NAME(find_components)(call, basis, for_gradients ? degree : degree + 1);
     }
-    NAME(find_radial)(call, s, t);
+    find_cutoff_functions(call);
+    for (f = 0; f < plan->n_sets; f++) {
+        const double shortest = plan->switches[(f * plan->n_species + s) * plan->n_species + t];
+        NAME(find_functions)(call, plan->sets + f, factor_of_set(call, plan->sets + f, shortest));
+    }
 }
 
 /* ------------------------------------------------------------------ values */

@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase.data import atomic_numbers
 
+from plip._core import SWITCH_RANGE
 from plip.interactions._interaction import Functions, Interaction, as_integer, as_length
 from plip.radial import RadialFamily, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Term
 
-__all__ = ["SWITCH_RANGE", "NBody"]
-
-# The switch of a density runs between these multiples of the shortest distance
-# (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020)).
-SWITCH_RANGE = (0.95, 1.05)
+__all__ = ["NBody"]
 
 
 class NBody(Interaction):

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from plip._core import core_repulsion
+from plip._core import core_repulsion, cutoff_function, switch_function
 from plip._files import write_whole
 from plip._types import FloatArray
 from plip.interactions import Term
-from plip.interactions._n_body import SWITCH_RANGE, NBody
+from plip.interactions._n_body import NBody
 from plip.interactions._terms import KINDS
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
@@ -108,14 +108,12 @@ def _check_export(potential: Potential, terms: dict[str, WeightedTerms], species
 def _values(term: Term, r: FloatArray) -> tuple[FloatArray, FloatArray]:
     """g(r) of the first arm of a term and its derivative; the cosine cutoff goes on beyond its end."""
     phi, slope = term.radial[0].evaluate(r)
-    k = np.pi / term.cutoff
-    cut, cut_slope = 0.5 * (1.0 + np.cos(k * r)), -0.5 * k * np.sin(k * r)
+    beyond = r > term.cutoff
+    cut, cut_slope, _ = cutoff_function(term.cutoff, np.where(beyond, 2.0 * term.cutoff - r, r))
+    cut_slope = np.where(beyond, -cut_slope, cut_slope)
     value, derivative = phi * cut, slope * cut + phi * cut_slope
     if term.switch is not None:
-        low, high = (factor * term.switch for factor in SWITCH_RANGE)
-        u = np.clip((r - low) / (high - low), 0.0, 1.0)
-        switch = u**3 * (u * (6.0 * u - 15.0) + 10.0)
-        switch_slope = 30.0 * (u * (u - 1.0)) ** 2 / (high - low)
+        switch, switch_slope, _ = switch_function(term.switch, r)
         value, derivative = value * switch, derivative * switch + value * switch_slope
     return value, derivative
 

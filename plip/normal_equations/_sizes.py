@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from plip._core import radial_function
 from plip.interactions._terms import KINDS
 
 __all__ = ["Counts", "natural_sizes"]
@@ -153,10 +154,7 @@ def _neighbor_sums(function, reach, cutoff, number, shortest):
         return 0.0, 0.0
     first = min(_CLOSER * shortest, 0.9 * reach)
     r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
-    value, slope = function.evaluate(r)
-    z = 0.5 * np.pi * (1.0 - r / reach)
-    slope = slope * np.sin(z) ** 2 - value * np.pi / reach * np.sin(z) * np.cos(z)
-    value = value * np.sin(z) ** 2
+    value, slope, _ = radial_function(function, reach, 0.0, r)
     # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
     shell = reach**3 - first**3
     number = max(number * shell / (cutoff**3 - first**3), _LEAST_NEIGHBORS)

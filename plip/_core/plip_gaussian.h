@@ -1,0 +1,58 @@
+/* Gaussians of one distance: one of them, or as many as a vector has lanes. Included with LANES, VECTOR and NAME(f), as
+ * plip_variants.h explains; VECTOR is double for one lane. */
+
+#if LANES > 1
+typedef long long NAME(mask) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+
+static FORCE_INLINE VECTOR NAME(where)(NAME(mask) mask, VECTOR x)
+{
+    return (VECTOR)(mask & (NAME(mask))x);
+}
+
+/* exp(x) for -708 <= x <= 0: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13, whose remainder
+ * r^14/14! is below 5e-18. */
+static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
+{
+    /* Added to a number below 2^51, it leaves the nearest integer in the last bits. */
+    const double shift = 0x1.8p52;
+    const VECTOR shifted = x * 1.4426950408889634 + shift, k = shifted - shift;
+    const VECTOR r = x - k * 0x1.62e42feep-1 - k * 0x1.a39ef35793c76p-33;
+    VECTOR e = (VECTOR){0} + 1.0 / 6227020800.0;
+    e = e * r + 1.0 / 479001600.0;
+    e = e * r + 1.0 / 39916800.0;
+    e = e * r + 1.0 / 3628800.0;
+    e = e * r + 1.0 / 362880.0;
+    e = e * r + 1.0 / 40320.0;
+    e = e * r + 1.0 / 5040.0;
+    e = e * r + 1.0 / 720.0;
+    e = e * r + 1.0 / 120.0;
+    e = e * r + 1.0 / 24.0;
+    e = e * r + 1.0 / 6.0;
+    e = e * r + 0.5;
+    e = e * r + 1.0;
+    e = e * r + 1.0;
+    return (VECTOR)((NAME(mask))e + ((NAME(mask))shifted << 52));
+}
+#else
+typedef int NAME(mask);
+
+static FORCE_INLINE VECTOR NAME(where)(NAME(mask) mask, VECTOR x)
+{
+    return mask ? x : 0.0;
+}
+
+static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
+{
+    return exp(x);
+}
+#endif
+
+/* exp(-p (r - q)^2) and, in `slope`, its derivative over its value. Both are zero where exp leaves the normal numbers. */
+static FORCE_INLINE VECTOR NAME(gaussian)(VECTOR p, VECTOR q, double r, VECTOR *slope)
+{
+    const VECTOR x = r - q, px = p * x, exponent = -(px * x);
+    const NAME(mask) is_normal = exponent >= -708.0;
+
+    *slope = NAME(where)(is_normal, -(px + px));
+    return NAME(where)(is_normal, NAME(exp_of_negative)(NAME(where)(is_normal, exponent)));
+}
