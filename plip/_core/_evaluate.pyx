@@ -106,6 +106,7 @@ cdef extern from "plip_core.h" nogil:
     void plip_list_free(plip_list *)
 
 __all__ = [
+    "SWITCH_RANGE",
     "Core",
     "NeighborList",
     "check_length",
@@ -114,9 +115,12 @@ __all__ = [
     "check_repulsion",
     "check_terms",
     "core_repulsion",
+    "cutoff_function",
     "find_neighbors",
     "is_element",
+    "phi",
     "radial_function",
+    "switch_function",
 ]
 
 KINDS = {

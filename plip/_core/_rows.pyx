@@ -131,6 +131,21 @@ cdef extern from "plip_rows.h" nogil:
         ptrdiff_t, double *, ptrdiff_t
     )
 
+__all__ = [
+    "CENTER",
+    "COMPONENT",
+    "CONTRIBUTION",
+    "FUNCTION_SET",
+    "GROUP",
+    "MOMENTS",
+    "POWER",
+    "PRODUCT",
+    "RANGE",
+    "Kernel",
+    "instruction_sets",
+    "vector_length",
+]
+
 # The structs of the tables as NumPy dtypes.
 cdef plip_range _range
 cdef plip_function_set _function_set
