@@ -1,14 +1,20 @@
 """Commands and options of ``plip``."""
 
+from __future__ import annotations
+
 import argparse
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ase.data import chemical_symbols
 
 import plip
 from plip.cli import _commands
+
+if TYPE_CHECKING:
+    # What `add_subparsers` returns; argparse has no public name for it.
+    Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -20,6 +26,15 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
+    _add_demo(commands)
+    _add_fit(commands)
+    _add_evaluate(commands)
+    _add_lammps(commands)
+    _add_export(commands)
+    return parser
+
+
+def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
         help="fit the silicon-carbide data set that comes with plip",
@@ -31,6 +46,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_output(demo, "plip_demo.json")
     _add_run(demo)
 
+
+def _add_fit(commands: Commands) -> None:
     fit = commands.add_parser(
         "fit",
         help="fit a potential to labelled structures",
@@ -39,7 +56,29 @@ def make_parser() -> argparse.ArgumentParser:
     )
     fit.set_defaults(run=_commands.fit)
     fit.add_argument("train", nargs="+", help="training structures, any file that ASE reads (file@slice too)")
-    test = fit.add_mutually_exclusive_group()
+    _add_test(fit)
+    _add_output(fit, "model.json")
+    _add_labels(fit)
+    _add_size(fit)
+    _add_model(fit)
+    fit.add_argument(
+        "--weights",
+        metavar="FILE",
+        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
+        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
+        "(default: 1)",
+    )
+    fit.add_argument(
+        "--allow-unsafe",
+        action="store_true",
+        help="write the potential even if atoms fuse or fly apart in the check after the fit",
+    )
+    _add_run(fit)
+
+
+def _add_test(parser: argparse.ArgumentParser) -> None:
+    """Where the test structures come from."""
+    test = parser.add_mutually_exclusive_group()
     test.add_argument(
         "--test",
         action="append",
@@ -52,10 +91,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="leave out this share of every group for the test, such as 0.1",
     )
-    fit.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
-    _add_output(fit, "model.json")
-    _add_labels(fit)
-    size = fit.add_argument_group("purpose and size")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
+
+
+def _add_size(parser: argparse.ArgumentParser) -> None:
+    """What the potential is for, and its number of terms."""
+    size = parser.add_argument_group("purpose and size")
     size.add_argument(
         "--target",
         choices=_commands.PURPOSES,
@@ -70,8 +111,12 @@ def make_parser() -> argparse.ArgumentParser:
         help="number of terms (default: chosen by cross-validation, the fewest within one standard error)",
     )
     size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 5)")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """Parameters of the estimator."""
     # An option that the user does not give is absent, so that PLIPRegressorCV alone has the defaults.
-    model = fit.add_argument_group(
+    model = parser.add_argument_group(
         "model (defaults: those of PLIPRegressorCV)", argument_default=argparse.SUPPRESS
     )
     model.add_argument(
@@ -104,20 +149,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="energies of the isolated atoms in eV, such as Si=-5.4 C=-9.1, or 'isolated': those of the "
         "structures of one atom (default: fitted)",
     )
-    fit.add_argument(
-        "--weights",
-        metavar="FILE",
-        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
-        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
-        "(default: 1)",
-    )
-    fit.add_argument(
-        "--allow-unsafe",
-        action="store_true",
-        help="write the potential even if atoms fuse or fly apart in the check after the fit",
-    )
-    _add_run(fit)
 
+
+def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="print the errors of a potential on labelled structures",
@@ -130,6 +164,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_labels(evaluate)
     _add_progress(evaluate)
 
+
+def _add_lammps(commands: Commands) -> None:
     lammps = commands.add_parser("lammps", help="potentials in LAMMPS: build pair_style plip")
     build = lammps.add_subparsers(dest="action", required=True, metavar="action").add_parser(
         "build",
@@ -143,6 +179,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--compiler", metavar="CXX", help="C++ compiler (default: $CXX, c++, g++ or clang++)")
 
+
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a potential for other programs")
     stock = export.add_subparsers(dest="program", required=True, metavar="program").add_parser(
         "lammps",
@@ -156,7 +194,6 @@ def make_parser() -> argparse.ArgumentParser:
     stock.add_argument(
         "--species", required=True, nargs="+", metavar="SYMBOL", help="species of the atom types, in order"
     )
-    return parser
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
