@@ -104,30 +104,33 @@ class Centre:
     def __init__(self, symbol, symbols, vectors):
         self.symbol = symbol
         self.symbols = np.array(symbols, dtype=object)
-        vectors = np.array(vectors, dtype=float).reshape(-1, 3)
-        self.r = np.array([math.sqrt(x * x + y * y + z * z) for x, y, z in vectors])
+        self.r = np.sqrt(np.sum(vectors * vectors, axis=1))
         units = vectors / self.r[:, None]
         self.cosine = np.sum(units[:, None, :] * units[None, :, :], axis=2)
 
 
-def centres(atoms, cutoff):
-    """All atoms with all their neighbours closer than `cutoff` (A): every image is tried."""
-    positions, symbols = atoms.positions, atoms.get_chemical_symbols()
-    cell, periodic = np.array(atoms.cell, dtype=float), list(atoms.pbc)
-    ranges = _image_ranges(cell, periodic, positions, cutoff)
+def centres(atoms, cutoff, positions=None, cell=None):
+    """All atoms with all their neighbours closer than `cutoff` (A): every image is tried.
+
+    Positions and cell in place of those of the atoms may be complex; the real parts decide who is a neighbour.
+    """
+    symbols, periodic = atoms.get_chemical_symbols(), list(atoms.pbc)
+    positions = atoms.positions if positions is None else positions
+    cell = np.array(atoms.cell) if cell is None else cell
+    ranges = _image_ranges(np.array(atoms.cell), periodic, atoms.positions, cutoff)
     images = np.array(list(itertools.product(*ranges)), dtype=float)
     shifts = images @ cell
     found = []
     for i in range(len(atoms)):
-        neighbour_symbols, vectors = [], []
+        neighbour_symbols, vectors = [], [np.empty((0, 3), positions.dtype)]
         for j in range(len(atoms)):
             image_vectors = positions[j] - positions[i] + shifts
-            for n in np.flatnonzero(np.sum(image_vectors**2, axis=1) < cutoff * cutoff):
-                if i == j and not images[n].any():
-                    continue
-                neighbour_symbols.append(symbols[j])
-                vectors.append(image_vectors[n])
-        found.append(Centre(symbols[i], neighbour_symbols, vectors))
+            near = np.sum(image_vectors.real**2, axis=1) < cutoff * cutoff
+            if i == j:
+                near &= images.any(axis=1)
+            neighbour_symbols += [symbols[j]] * np.count_nonzero(near)
+            vectors.append(image_vectors[near])
+        found.append(Centre(symbols[i], neighbour_symbols, np.concatenate(vectors)))
     return found
 
 
@@ -160,11 +163,30 @@ def oracle_energy(atoms, term):
 
 def oracle_energies(atoms, terms):
     """X_n of one structure for many terms, shape (n_terms,)."""
-    return _evaluate(
-        atoms,
-        terms,
-        {"two-body": _two_body, "three-body": _three_body, "N-body": _n_body, "four-body": _four_body},
-    )
+    return _evaluate(atoms, terms, RULES)
+
+
+def oracle_derivatives(atoms, terms):
+    """X_n (n_terms,), forces (n, 3, n_terms) and strain derivatives (6, n_terms), xx yy zz yz xz xy.
+
+    All in extended precision: each derivative is the imaginary part that a tiny imaginary displacement gives, so
+    that there is no difference which rounds.
+    """
+    tiny = np.longdouble(1e-100)
+    positions, cell = atoms.positions.astype(np.clongdouble), np.array(atoms.cell).astype(np.clongdouble)
+    forces = np.empty((*positions.shape, len(terms)), np.longdouble)
+    for place in np.ndindex(positions.shape):
+        moved = positions.copy()
+        moved[place] += 1j * tiny
+        forces[place] = -_evaluate(atoms, terms, RULES, moved, cell).imag / tiny
+    strain = np.empty((6, len(terms)), np.longdouble)
+    for n, (x, y) in enumerate([(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]):
+        deformation = np.eye(3, dtype=np.clongdouble)
+        deformation[x, y] += 0.5j * tiny
+        deformation[y, x] += 0.5j * tiny
+        strained = _evaluate(atoms, terms, RULES, positions @ deformation, cell @ deformation)
+        strain[n] = strained.imag / tiny
+    return _evaluate(atoms, terms, RULES, positions, cell).real, forces, strain
 
 
 def oracle_magnitudes(atoms, terms):
@@ -177,11 +199,11 @@ def oracle_magnitudes(atoms, terms):
     return _evaluate(atoms, terms, magnitude)
 
 
-def _evaluate(atoms, terms, rules):
+def _evaluate(atoms, terms, rules, positions=None, cell=None):
     neighbourhoods, values, known = {}, [], {}
     for term in terms:
         if term.cutoff not in neighbourhoods:
-            neighbourhoods[term.cutoff] = centres(atoms, term.cutoff)
+            neighbourhoods[term.cutoff] = centres(atoms, term.cutoff, positions, cell)
         value = 0.0
         for index, centre in enumerate(neighbourhoods[term.cutoff]):
             arms = []
@@ -243,6 +265,9 @@ def _four_body(centre, arms, term):
     product = product * centre.cosine[np.ix_(k, m)][None, :, :] ** q
     product = product * centre.cosine[np.ix_(j, m)][:, None, :] ** t
     return product.sum()
+
+
+RULES = {"two-body": _two_body, "three-body": _three_body, "N-body": _n_body, "four-body": _four_body}
 
 
 def _magnitude(centre, arms, term):

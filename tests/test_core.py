@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import chemical_symbols
 from ase.neighborlist import neighbor_list
-from sample_potentials import interactions, make_potential, sample_potential
+from sample_potentials import beyond, interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, random_structure, sample
 
 from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
@@ -504,38 +504,120 @@ def test_forces_that_are_not_finite_are_an_error():
         potential.evaluate(atoms)
 
 
-def lennard_jones_triplets(positions, weights, sigma, cutoff):
-    """Three-body energy by pairs of neighbours, in extended precision: nothing is subtracted."""
-    energy = np.longdouble(0.0)
-    for i in range(len(positions)):
-        d = np.delete(positions, i, axis=0) - positions[i]
-        r = np.sqrt((d**2).sum(axis=1))
-        x = (sigma / r) ** 6
-        fc = (1 + np.cos(np.longdouble("3.14159265358979323846") * r / cutoff)) / 2
-        g = np.where(r < cutoff, 4 * (x * x - x) * fc, 0)
-        for j, k in itertools.combinations(range(len(r)), 2):
-            cosine = d[j] @ d[k] / (r[j] * r[k])
-            energy += g[j] * g[k] * sum(w * cosine**power for power, w in enumerate(weights))
-    return energy
+# Steep functions at short distance
 
 
-@pytest.mark.parametrize("distance", [0.8, 1.0, 1.1, 1.3])
-def test_steep_functions_at_short_distance(distance):
-    # The part of a neighbour with itself, which is subtracted, is 1e5 times what remains.
-    sigma, weights = 2.3, [0.3, -0.2, 0.5]
-    terms = build_terms(["Cu"], 5.0, three_body=ThreeBody(LennardJones(sigma=sigma), max_power=2))
-    potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), weights, {"Cu": 0.0})
-    positions = np.array([[0, 0, 0], [distance, 0, 0], [0.3, 2.6, 0.4], [2.9, 1.0, 0.2]])
-    forces = potential.forces(Atoms("Cu4", positions=positions))
-    step = np.longdouble(2e-4)
-    for axis in range(3):
+STEEP = [
+    LennardJones(sigma=2.3),
+    Power(powers=-6.0),
+    Slater(powers=-4.0, zeta=0.5),
+    GaussianType(powers=-5.0, zeta=0.2),
+    StillingerWeber(gamma=-1.5, onset=0.2),
+    LogNormal(onsets=0.1, scales=1.0),
+]
+
+
+def potential_of(terms, coef):
+    species = tuple(sorted({symbol for term in terms for symbol in term.species}))
+    return Potential(SimpleNamespace(terms_=terms, species_=species), coef, dict.fromkeys(species, 0.0))
+
+
+@pytest.mark.parametrize("function", STEEP, ids=lambda function: type(function).__name__)
+def test_isolated_pairs_have_no_three_body_energy(function):
+    """Exactly none where a neighbour's part with itself is large, none but the promise of the tables elsewhere."""
+    terms = build_terms(["Cu"], 5.0, three_body=ThreeBody([function, Gaussian(1.0, 1.0)], 3, mixed=True))
+    coef = np.random.default_rng(0).normal(size=len(terms))
+    potential = potential_of(terms, coef)
+    for distance in np.geomspace(0.02, 4.9, 80):
+        pair = Atoms("Cu2", [[0, 0, 0], distance * np.array([0.48, 0.6, 0.64])])
+        results = potential.evaluate(pair, stress=False)
+        assert abs(results["energy"]) < 1e-9
+        assert np.abs(results["forces"]).max() < 2e-9
+
+
+def close_neighbours(distance):
+    """Atoms at this distance in a cluster, at a right angle, of two species, and in a crystal."""
+    near = distance * np.array([0.48, 0.6, 0.64])
+    return [
+        Atoms("Cu3", [[0, 0, 0], near, [0.3, 2.6, 0.4]]),
+        Atoms("Cu3", [[0, 0, 0], [distance, 0, 0], [0, 1.1 * distance, 0]]),
+        Atoms("CuAgCuAg", [[0, 0, 0], near, [0.3, 2.6, 0.4], [2.5, -0.3, 0.2]]),
+        Atoms("CuAg", [[0, 0, 0], near], cell=[[3.3, 0, 0], [0.2, 3.1, 0], [0, 0.1, 3.2]], pbc=True),
+    ]
+
+
+@pytest.mark.parametrize("distance", [0.2, 0.59, 1.1])
+@pytest.mark.parametrize("function", STEEP, ids=lambda function: type(function).__name__)
+def test_steep_functions_against_extended_precision(function, distance):
+    rng = np.random.default_rng(0)
+    for atoms in close_neighbours(distance):
+        species = sorted(set(atoms.symbols))
+        interaction = {
+            "three_body": ThreeBody([function, Gaussian(1.0, 1.0)], 2, mixed=True),
+            "n_body": NBody(function, powers=(2, 3)),
+            "four_body": FourBody(function, ranks=((1, 1, 0),)) if len(species) == 1 else None,
+        }
+        terms = build_terms(species, 3.3, **interaction)
+        exact = oracle.oracle_derivatives(atoms, terms)
+        # Three-body terms count even where powers of densities are larger by far.
+        for left_out in ((), ("N-body", "four-body")):
+            coef = rng.normal(size=len(terms)) * 10.0 ** rng.integers(-6, 1)
+            coef[[term.interaction in left_out for term in terms]] = 0.0
+            potential = potential_of(terms, coef)
+            energies, forces, strain, _ = evaluate(potential.core, potential, atoms)
+            energy, exact_forces, exact_strain = (x @ coef.astype(np.longdouble) for x in exact)
+            size = float(np.abs(exact_forces).max())
+            # Beside the promise of the tables: rounding of steep functions, of which the table of a
+            # neighbour that is hardly close enough holds 20 units over its spacing.
+            assert abs(energies.sum() - energy) < 1e-9 + 1e-13 * size
+            np.testing.assert_allclose(forces, exact_forces.astype(float), atol=2e-9 + 1e-10 * size, rtol=0)
+            np.testing.assert_allclose(strain, exact_strain.astype(float), atol=5e-9 + 1e-10 * size, rtol=0)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-5])
+@pytest.mark.parametrize("function", STEEP[:3], ids=lambda function: type(function).__name__)
+def test_nothing_jumps_where_neighbours_become_steep(function, unit):
+    """Where the part of a neighbour with itself is no longer subtracted: found by the energy of a pair, exactly 0."""
+    terms = build_terms(["Cu"], 5.0, three_body=ThreeBody(function, 2))
+    potential = potential_of(terms, unit * np.array([0.3, -0.2, 0.5]))
+
+    trimer = np.array([[0.0, 0.0, 0.0], [0.48, 0.6, 0.64], [0.3, 2.6, 0.4]])
+
+    def results(distance, n_atoms):
+        positions = trimer[:n_atoms] * np.array([[0.0], [distance], [1.0]])[:n_atoms]
+        found = potential.evaluate(Atoms(f"Cu{n_atoms}", positions), stress=False)
+        return found["energy"], found["forces"]
+
+    def apart(distance):
+        energy, forces = results(distance, 2)
+        return energy == 0.0 and not forces.any()
+
+    inside, outside = 0.05, 2.5
+    assert apart(inside) and not apart(outside)
+    while outside - inside > 1e-12:
+        middle = 0.5 * (inside + outside)
+        inside, outside = (middle, outside) if apart(middle) else (inside, middle)
+    (energy, forces), (next_energy, next_forces) = results(inside, 3), results(outside, 3)
+    size = np.abs(forces).max()
+    assert next_energy - energy == pytest.approx(0.0, abs=1e-10 + 2e-12 * size)
+    np.testing.assert_allclose(next_forces, forces, atol=2e-9 + 2e-11 * size, rtol=0)
+
+
+def test_steep_neighbours_of_crowded_atoms():
+    """Forces are the gradient of the energy where binding ends, too."""
+    terms = build_terms(["Cu"], 5.0, two_body=TwoBody(Power(powers=-2.0)), three_body=ThreeBody(STEEP[0], 2))
+    potential = beyond(potential_of(terms, [1.0, 0.3, -0.2, 0.5]), density_limits={"Cu": (4.0, 0.9)})
+    atoms = Atoms("Cu4", [[0, 0, 0], [0.5, 0.6, 0.64], [0.3, 2.6, 0.4], [2.5, -0.3, 0.2]])
+    forces, step = potential.forces(atoms), 1e-5
+    for place in np.ndindex(4, 3):
         energies = []
-        for n in range(-3, 4):
-            moved = positions.astype(np.longdouble)
-            moved[1, axis] += n * step
-            energies.append(lennard_jones_triplets(moved, weights, sigma, 5.0))
-        expected = -(np.array([-1, 9, -45, 0, 45, -9, 1]) @ energies) / 60 / step
-        assert forces[1, axis] == pytest.approx(float(expected), abs=1e-9 * np.abs(forces).max())
+        for sign in (-1, 1):
+            moved = atoms.copy()
+            moved.positions[place] += sign * step
+            energies.append(potential.energy(moved))
+        difference = (energies[0] - energies[1]) / (2 * step)
+        # Second differences of functions that grow 12-fold per relative step.
+        assert forces[place] == pytest.approx(difference, abs=1e-6 * np.abs(forces).max())
 
 
 def test_last_interval_before_the_cutoff():

@@ -21,8 +21,12 @@
 #define MAX_KINKS 16
 /* Shorter distances than this part of the cutoff do not make a table finer: they are rare, and exact. */
 #define RARE 0.25
-/* eV, see mark_steep */
-#define STEEP 10.0
+/* eV/Angstrom. Errors of tables and of rounding that are no fault of the tables are below TABLE_TOLERANCE for forces up
+ * to this one; see set_steep. Fits to data hardly reach a hundredth of it. */
+#define STEEP_FORCE 1e4
+/* Distances at which set_steep judges, from the cutoff to where atoms coincide: each so much of the last. */
+#define SCAN_FACTOR 0.97
+#define SCAN_END 1e-3
 
 #define ALIGNMENT 64
 
@@ -42,6 +46,9 @@ typedef struct {
     double weight;
 } raw_coupling;
 
+typedef int triple[3];
+typedef double jet[3]; /* value, first and second derivative of a function */
+
 typedef struct {
     jmp_buf failed;
     char *error;
@@ -51,6 +58,7 @@ typedef struct {
     int n_terms;
     const plip_repulsion *repulsion;
     double *bounds; /* per function: bound of its moments */
+    triple *functions; /* per term: those of its arms */
 } builder;
 
 static void fail(builder *b, const char *reason)
@@ -239,7 +247,7 @@ static void faded_value(const plip_potential *potential, int n, const double fad
 }
 
 void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
-                       double result[3])
+                       int alone, double result[3])
 {
     double repulsion[3] = {0.0, 0.0, 0.0}, fade[3], reach[3];
     const int inside = core && r < core->outer;
@@ -253,6 +261,8 @@ void plip_column_exact(const plip_potential *potential, const column *column, co
     for (n = 0; n < column->n_products; n++) {
         const product *part = column->products + n;
         double a[3], g[3];
+        if (alone && part->b >= 0)
+            continue;
         if (inside)
             faded_value(potential, part->a, fade, reach, a);
         else
@@ -337,7 +347,7 @@ static void fill_knots(const plip_potential *potential, table *t, int n, double 
     for (k = 0; k < n; k++) {
         double *knot = t->knots + (size_t)k * 3 * columns, scale = 1.0;
         for (c = 0; c < columns; c++) {
-            plip_column_exact(potential, t->columns + c, t->core, k * spacing, value);
+            plip_column_exact(potential, t->columns + c, t->core, k * spacing, 0, value);
             for (i = 0, scale = 1.0; i < 3; i++, scale *= spacing)
                 knot[i * columns + c] = scale * value[i];
         }
@@ -381,7 +391,7 @@ static int mark_exact(const builder *b, table *t, int n, double spacing, double 
                 continue;
             for (k = 0; k < 3; k++) {
                 double slope, interpolated, deviation, rounding;
-                plip_column_exact(b->potential, t->columns + c, t->core, (i + places[k]) * spacing, value);
+                plip_column_exact(b->potential, t->columns + c, t->core, (i + places[k]) * spacing, 0, value);
                 interpolated = hermite(knot + c, knot + 3 * columns + c, columns, places[k], &slope);
                 deviation = fabs(slope / spacing - value[1]) + degree_weight * fabs(interpolated - value[0]);
                 /* What double precision allows, 20 units in the last place, is no fault of the table. */
@@ -429,28 +439,6 @@ static void add_core(builder *b, table *t, const core_pair *core, int n_interval
     mark_exact(b, t, parted, spacing, degree_weight, 0.0, error);
 }
 
-/* Where the product of two functions that is subtracted for a neighbour itself is large, and larger than the moments
- * that the tables were made for, errors of the tables no longer cancel: the exact functions do, but for rounding. */
-static void mark_steep(builder *b, section *part)
-{
-    const plip_potential *potential = b->potential;
-    int n, c, k;
-
-    for (n = 0; n < part->n_intervals; n++)
-        for (c = 0; c < part->scalar.n_columns && !(part->scalar.exact[n] && part->angular.exact[n]); c++)
-            for (k = 0; k < part->scalar.columns[c].n_products; k++) {
-                const product *own = part->scalar.columns[c].products + k;
-                double first[3], second[3];
-                if (own->b < 0)
-                    continue;
-                function_value(potential, own->a, (n + 0.5) * part->spacing, first);
-                function_value(potential, own->b, (n + 0.5) * part->spacing, second);
-                if (fabs(own->weight * first[0] * second[0]) > STEEP &&
-                    (fabs(first[0]) > b->bounds[own->a] || fabs(second[0]) > b->bounds[own->b]))
-                    part->scalar.exact[n] = part->angular.exact[n] = EXACT;
-            }
-}
-
 static void make_tables(builder *b, section *part, double cutoff)
 {
     plip_potential *potential = b->potential;
@@ -490,7 +478,6 @@ static void make_tables(builder *b, section *part, double cutoff)
         tables[k]->knots = knots;
         tables[k]->exact = exact;
     }
-    mark_steep(b, part);
     for (k = 0; k < 2; k++) {
         const size_t size = (size_t)(n_intervals + 1) * 3 * tables[k]->n_columns;
         if (part->core.outer > 0.0) {
@@ -504,6 +491,81 @@ static void make_tables(builder *b, section *part, double cutoff)
     }
     part->inverse_spacing = 1.0 / part->spacing;
     potential->table_error = fmax(potential->table_error, 2.0 * error);
+}
+
+static int arms(const plip_term *term)
+{
+    return term->kind == PLIP_N_BODY ? 1 : term->kind == PLIP_THREE_BODY ? 2 : 3;
+}
+
+/* The force of a term on a neighbour of section s if all arms of the term had their neighbours at its distance, without
+ * regard to signs. `values`: all functions there. */
+static double steepness(const builder *b, const plip_term *term, int s, const jet *values)
+{
+    const int *functions = b->functions[term - b->terms];
+    double force = 0.0;
+    int arm, other;
+
+    for (arm = 0; arm < arms(term); arm++) {
+        double product = fabs(term->coefficient * values[functions[arm]][1]);
+        if (term->species[arm + 1] != s)
+            continue;
+        for (other = 0; other < arms(term); other++)
+            product *= other == arm ? 1.0 : fabs(values[functions[other]][0]);
+        if (term->kind == PLIP_N_BODY)
+            product *= term->power[0] * pow(fabs(values[functions[0]][0]), term->power[0] - 1);
+        force += product;
+    }
+    return force;
+}
+
+/* Values and derivatives of all functions for one neighbour of a section. */
+static void evaluate_functions(const plip_potential *potential, const core_pair *core, double r, jet *values)
+{
+    const int inside = r < core->outer;
+    double repulsion[3], fade[3], reach[3];
+    int n;
+
+    if (inside)
+        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
+                            reach);
+    for (n = 0; n < potential->n_functions; n++)
+        if (inside)
+            faded_value(potential, n, fade, reach, values[n]);
+        else
+            function_value(potential, n, r, values[n]);
+}
+
+/* Where terms make a force on a single neighbour that is larger than STEEP_FORCE, the centre is evaluated apart, see
+ * evaluate_apart: what is subtracted would cost digits, and the errors of the tables of other neighbours are multiplied by
+ * moments that they were not made for. */
+static void set_steep(builder *b, centre_plan *plan, int centre, int s, double cutoff)
+{
+    section *part = plan->sections + s;
+    jet *values = SCRATCH(b->potential->n_functions + 1, jet);
+    double r, force = 0.0;
+    int n;
+
+    for (r = cutoff; r > SCAN_END && force <= STEEP_FORCE; r *= SCAN_FACTOR) {
+        evaluate_functions(b->potential, &part->core, r, values);
+        force = 0.0;
+        for (n = 0; n < b->n_terms; n++)
+            if (b->terms[n].kind != PLIP_TWO_BODY && b->terms[n].species[0] == centre)
+                force += steepness(b, b->terms + n, s, values);
+    }
+    part->steep = force <= STEEP_FORCE ? 0.0 : r / SCAN_FACTOR;
+    plan->steep = fmax(plan->steep, part->steep);
+}
+
+int plip_is_steep(const centre_plan *plan, int n_species, const centre_arrays *arrays)
+{
+    int s, j;
+
+    for (s = 0; s < n_species; s++)
+        for (j = 0; j < arrays->pairs[s].near + arrays->pairs[s].far; j++)
+            if (arrays->pairs[s].r[j] < plan->sections[s].steep)
+                return 1;
+    return 0;
 }
 
 /* ------------------------------------------------------------------ plan of one centre */
@@ -563,21 +625,28 @@ static void arm_degrees(const plip_term *term, int degrees[3])
     }
 }
 
-static int arms(const plip_term *term)
-{
-    return term->kind == PLIP_N_BODY ? 1 : term->kind == PLIP_THREE_BODY ? 2 : 3;
-}
-
-static void add_power(builder *b, group *g, int lanes, int lane, int power, double weight)
+/* Adds weight density^power to a polynomial. */
+static void add_power(builder *b, group *g, int lanes, int lane, int power, double weight, int three_body)
 {
     if (power > g->order) {
-        double *grown = KEEP(power * lanes, double);
-        if (g->order)
-            memcpy(grown, g->polynomial, (size_t)(g->order * lanes) * sizeof(double));
-        g->polynomial = grown;
+        double **polynomials[2] = {&g->polynomial, &g->embedding};
+        int k;
+        for (k = 0; k < 2; k++) {
+            double *grown = KEEP(power * lanes, double);
+            if (g->order)
+                memcpy(grown, *polynomials[k], (size_t)(g->order * lanes) * sizeof(double));
+            *polynomials[k] = grown;
+        }
         g->order = power;
     }
     g->polynomial[(power - 1) * lanes + lane] += weight;
+    if (!three_body) {
+        g->embedding[(power - 1) * lanes + lane] += weight;
+        return;
+    }
+    if (!g->squares)
+        g->squares = KEEP(lanes, double);
+    g->squares[lane] += weight;
 }
 
 static void add_coupling(raw_coupling *all, int *n, int p, int q, int degree, double weight)
@@ -669,7 +738,7 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
             for (k = 0; k < pair_column->n_products; k++)
                 part->scalar.cutoff =
                     fmax(part->scalar.cutoff, potential->functions[pair_column->products[k].a].cutoff);
-            add_power(b, last, lanes, n_scalar % lanes, 1, 1.0);
+            add_power(b, last, lanes, n_scalar % lanes, 1, 1.0, 0);
         }
     }
     plan->n_groups = n_groups;
@@ -737,8 +806,6 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
         }
     }
 }
-
-typedef int triple[3];
 
 /* Number of the first moment of an arm among the moments of four-body terms. */
 static int four_body_arm(builder *b, centre_plan *plan, const channel *c, int degree)
@@ -961,12 +1028,13 @@ static void make_centre(builder *b, int centre)
         p = find_channel(channels, &n_channels, term->species[1], find_function(b, term, 0), degrees[0]);
         first = channels + p;
         if (term->kind == PLIP_N_BODY) {
-            add_power(b, plan->groups + first->group, potential->lanes, first->lane, term->power[0], term->coefficient);
+            add_power(b, plan->groups + first->group, potential->lanes, first->lane, term->power[0], term->coefficient,
+                      0);
             continue;
         }
         q = find_channel(channels, &n_channels, term->species[2], find_function(b, term, 1), degrees[1]);
         if (p == q && term->power[0] == 0)
-            add_power(b, plan->groups + first->group, potential->lanes, first->lane, 2, 0.5 * term->coefficient);
+            add_power(b, plan->groups + first->group, potential->lanes, first->lane, 2, 0.5 * term->coefficient, 1);
         else
             add_coupling(couplings, &n_couplings, p, q, term->power[0], (p == q ? 0.5 : 1.0) * term->coefficient);
     }
@@ -980,8 +1048,10 @@ static void make_centre(builder *b, int centre)
         double cutoff = fmax(fmax(part->angular.cutoff, part->scalar.cutoff), part->core.outer);
         int columns = part->angular.n_columns + part->scalar.n_columns, own;
         part->square_near = part->angular.cutoff * part->angular.cutoff;
-        if (columns)
+        if (columns) {
             make_tables(b, part, cutoff);
+            set_steep(b, plan, centre, s, cutoff);
+        }
         part->square_cutoff = cutoff * cutoff;
         cutoff = fmax(cutoff, sqrt(plan->square_range));
         potential->cutoff = fmax(potential->cutoff, cutoff);
@@ -1041,9 +1111,10 @@ static void make_potential(builder *b, int n_species, const double *reference_en
     make_multiplicities(b);
     potential->functions = KEEP(3 * n_terms + 1, radial_function);
     potential->contractions = KEEP(3 * n_terms + 1, contraction); /* up to one per rotation */
+    b->functions = KEEP(n_terms + 1, triple);
     for (n = 0; n < n_terms; n++)
         for (arm = 0; arm < (terms[n].kind == PLIP_TWO_BODY ? 1 : arms(terms + n)); arm++)
-            find_function(b, terms + n, arm);
+            b->functions[n][arm] = find_function(b, terms + n, arm);
     b->bounds = KEEP(potential->n_functions + 1, double);
     for (n = 0; n < potential->n_functions; n++)
         b->bounds[n] = moment_bound(potential, n);
@@ -1213,10 +1284,25 @@ int plip_workspace_reserve(const plip_potential *potential, plip_workspace *work
     return 0;
 }
 
+int plip_workspace_reserve_apart(plip_workspace *work, size_t size)
+{
+    if (size <= work->apart_size)
+        return 0;
+    free(work->apart_memory);
+    work->apart_size = 0;
+    work->apart_memory = size < SIZE_MAX / (2 * sizeof(double)) ? malloc(size * sizeof(double) + ALIGNMENT) : NULL;
+    if (!work->apart_memory)
+        return -1;
+    work->apart = align(work->apart_memory);
+    work->apart_size = size;
+    return 0;
+}
+
 void plip_workspace_free(plip_workspace *work)
 {
     if (!work)
         return;
+    free(work->apart_memory);
     free(work->centres);
     free(work->pairs);
     free(work->fixed_memory);

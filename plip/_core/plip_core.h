@@ -88,7 +88,8 @@ void plip_free(plip_potential *potential);
 
 double plip_cutoff(const plip_potential *potential);
 const char *plip_simd(const plip_potential *potential);
-/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom. */
+/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom, where neighbours are no closer
+ * than in matter. */
 double plip_table_error(const plip_potential *potential);
 size_t plip_memory(const plip_potential *potential);
 

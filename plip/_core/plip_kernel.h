@@ -113,8 +113,9 @@ static void NAME(accumulate)(int count, int n, const double *g, int columns, con
     }
 }
 
-/* Values and derivatives of all columns of a table at n distances, [neighbour][column]. */
-static void NAME(look_up)(const plip_potential *potential, const table *radial, int n, const double *r,
+/* Values and derivatives of all columns of a table at n distances, [neighbour][column]. `alone`: by the exact
+ * functions, without the part of a neighbour with itself. */
+static void NAME(look_up)(const plip_potential *potential, const table *radial, int alone, int n, const double *r,
                           const int *interval, const double *weights, int stride, double *g, double *dg)
 {
     const VECTOR zero = {0};
@@ -123,12 +124,12 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
     for (j = 0; j < n; j++) {
         const double *knot = radial->knots + (size_t)interval[j] * 3 * columns;
         VECTOR w[12];
-        if (radial->exact[interval[j]] == PARTED && r[j] >= radial->core->outer) {
+        if (!alone && radial->exact[interval[j]] == PARTED && r[j] >= radial->core->outer) {
             knot = radial->beyond;
-        } else if (radial->exact[interval[j]]) {
+        } else if (alone || radial->exact[interval[j]]) {
             for (c = 0; c < columns; c++) {
                 double value[3];
-                plip_column_exact(potential, radial->columns + c, radial->core, r[j], value);
+                plip_column_exact(potential, radial->columns + c, radial->core, r[j], alone, value);
                 g[(size_t)j * columns + c] = value[0];
                 dg[(size_t)j * columns + c] = value[1];
             }
@@ -202,30 +203,38 @@ static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, c
     }
 }
 
-/* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
-static double NAME(couple)(const plip_potential *potential, const centre_plan *plan, const double *moments,
-                           double *adjoints)
+/* Energy of the polynomials, of all their terms or of the embedding alone; writes their adjoints. */
+static FORCE_INLINE VECTOR NAME(add_polynomials)(const centre_plan *plan, const int embedding, const double *moments,
+                                                 double *adjoints)
 {
-    VECTOR energy = {0}, energies[7] = {{0}};
-    double sum[LANES] ALIGNED(64);
-    int m, n, k;
+    VECTOR energy = {0};
+    int n, k;
 
-    for (m = 0; m < plan->n_moments; m++)
-        adjoints[m] = 0.0;
     for (n = 0; n < plan->n_groups; n++) {
         const group *g = plan->groups + n;
+        const double *polynomial = embedding ? g->embedding : g->polynomial;
         VECTOR value = {0}, slope = {0}, density;
         if (g->order == 0)
             continue;
         density = LOAD(moments + g->offset[0]);
         for (k = g->order - 1; k >= 0; k--) {
-            VECTOR c = LOAD(g->polynomial + k * LANES);
+            VECTOR c = LOAD(polynomial + k * LANES);
             value = value * density + c;
             slope = slope * density + c * (double)(k + 1);
         }
         energy += value * density;
         STORE(adjoints + g->offset[0], slope);
     }
+    return energy;
+}
+
+/* Energy of the couplings; adds to the adjoints. */
+static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, const centre_plan *plan, VECTOR energy,
+                                               const double *moments, double *adjoints)
+{
+    VECTOR energies[7] = {{0}};
+    int n, k;
+
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
         const double *multiplicity = potential->multiplicity + FIRST_MONOMIAL(w->degree);
@@ -239,6 +248,21 @@ static double NAME(couple)(const plip_potential *potential, const centre_plan *p
     }
     for (k = 0; k < 7; k++)
         energy += energies[k] * 0.5;
+    return energy;
+}
+
+/* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
+static double NAME(couple)(const plip_potential *potential, const centre_plan *plan, const double *moments,
+                           double *adjoints)
+{
+    VECTOR energy;
+    double sum[LANES] ALIGNED(64);
+    int m;
+
+    for (m = 0; m < plan->n_moments; m++)
+        adjoints[m] = 0.0;
+    energy = NAME(add_polynomials)(plan, 0, moments, adjoints);
+    energy = NAME(add_couplings)(potential, plan, energy, moments, adjoints);
     STORE(sum, energy);
     return NAME(total)(sum);
 }
@@ -423,9 +447,10 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
     return sum;
 }
 
-/* Neighbours and moments of a centre, and all of its energy but the four-body terms. */
+/* Neighbours and moments of a centre, and all of its energy but the four-body terms. `alone`: of a single neighbour,
+ * see look_up. */
 static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                          const plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int mask)
+                          const plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int alone, int mask)
 {
     const int n_species = potential->n_species, capacity = work->capacity;
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
@@ -547,7 +572,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
             double *g = pairs->angular = memory, *dg = g + (size_t)padded * columns, *monomials;
             pairs->monomials = monomials = dg + (size_t)padded * columns;
             memory = monomials + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
-            NAME(look_up)(potential, &part->angular, near, r, interval, weights, stride, g, dg);
+            NAME(look_up)(potential, &part->angular, alone, near, r, interval, weights, stride, g, dg);
             for (k = near * columns; k < padded * columns; k++)
                 g[k] = dg[k] = 0.0;
             NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, monomials);
@@ -570,7 +595,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         if (columns) {
             double *dg = pairs->scalar = memory, *g = dg + (size_t)n * columns;
             memory = g + (size_t)n * columns;
-            NAME(look_up)(potential, &part->scalar, n, r, interval, weights, stride, g, dg);
+            NAME(look_up)(potential, &part->scalar, alone, n, r, interval, weights, stride, g, dg);
             for (k = 0; k < part->n_scalar; k++) {
                 VECTOR sum = {0};
                 for (j = 0; j < n; j++)
@@ -688,11 +713,104 @@ static int NAME(backward)(const plip_potential *potential, const centre_plan *pl
     return isfinite(force[0] + force[1] + force[2] + strain[0] + strain[1] + strain[2]);
 }
 
+/* Whether a centre is outside of the data, where plip_crowd takes over. */
+static inline int NAME(is_outside)(const centre_plan *plan, double density, const plip_centre *centre)
+{
+    return density > plan->limit || centre->closest < plan->too_close ||
+           centre->energy - plan->reference_energy < plan->floor;
+}
+
+/* Derivatives of the three-body energy with respect to moments, if all moments belong to other neighbours than the one
+ * whose derivatives are asked for: nothing is to be subtracted from them. */
+static void NAME(three_body_adjoints)(const plip_potential *potential, const centre_plan *plan, const double *moments,
+                                      double *adjoints)
+{
+    const VECTOR zero = {0};
+    int n, m;
+
+    for (m = 0; m < plan->n_moments; m++)
+        adjoints[m] = 0.0;
+    for (n = 0; n < plan->n_groups; n++) {
+        const group *g = plan->groups + n;
+        if (g->squares)
+            STORE(adjoints + g->offset[0], LOAD(moments + g->offset[0]) * LOAD(g->squares) * 2.0);
+    }
+    NAME(add_couplings)(potential, plan, zero, moments, adjoints);
+}
+
+/* A centre with a neighbour so close that the part of this neighbour with itself, which the square of the moments
+ * holds too much, would cost digits. The moments of all neighbours are made one by one, by the exact functions, and
+ * each is coupled to the moments of the others: what is not there need not be subtracted. `arrays` holds the present
+ * centre with all its neighbours. 0, or -1 if memory ran out. */
+static int NAME(evaluate_apart)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
+                                plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int derivatives,
+                                int mask)
+{
+    const size_t size = (size_t)plan->n_moments;
+    const double density = arrays->density;
+    double *common, *others, *moments, *adjoints, energy[LANES] ALIGNED(64), fade = 1.0;
+    plip_centre single = *centre;
+    int j, n = centre->n_neighbours;
+    size_t m;
+
+    if (plip_workspace_reserve_apart(work, (2 * (size_t)n + 2) * size))
+        return -1;
+    common = work->apart;
+    others = common + size;
+    moments = others + size;
+    adjoints = moments + (size_t)n * size;
+    single.n_neighbours = 1;
+    for (j = 0; j < n; j++) {
+        single.neighbours = centre->neighbours + j;
+        NAME(forward)(potential, plan, system, work, arrays, &single, 1, mask);
+        memcpy(moments + (size_t)j * size, arrays->moments, size * sizeof(double));
+    }
+    /* The neighbours behind each one for the present, then the derivatives by its moments. */
+    for (m = 0; m < size; m++)
+        adjoints[(size_t)(n - 1) * size + m] = others[m] = 0.0;
+    for (j = n - 1; j > 0; j--)
+        for (m = 0; m < size; m++)
+            adjoints[(size_t)(j - 1) * size + m] = adjoints[(size_t)j * size + m] + moments[(size_t)j * size + m];
+    centre->energy = plan->reference_energy;
+    for (j = 0; j < n; j++) {
+        double *mine = moments + (size_t)j * size, *behind = adjoints + (size_t)j * size, sum = 0.0;
+        for (m = 0; m < size; m++)
+            arrays->moments[m] = others[m] + behind[m];
+        NAME(three_body_adjoints)(potential, plan, arrays->moments, behind);
+        for (m = 0; m < size; m++) {
+            sum += mine[m] * behind[m];
+            others[m] += mine[m];
+        }
+        centre->energy += 0.5 * sum;
+    }
+    /* Powers of densities and four-body terms hold each neighbour with itself. */
+    for (m = 0; m < size; m++) {
+        arrays->moments[m] = others[m];
+        arrays->adjoints[m] = 0.0;
+    }
+    STORE(energy, NAME(add_polynomials)(plan, 1, arrays->moments, arrays->adjoints));
+    centre->energy += NAME(total)(energy);
+    if (plan->n_trilinears)
+        NAME(four_body)(potential, plan, 1, arrays, &centre, work->four_body);
+    memcpy(common, arrays->adjoints, size * sizeof(double));
+    if (NAME(is_outside)(plan, density, centre))
+        fade = plip_crowd(plan, system, density, centre, mask);
+    for (j = 0; j < n && derivatives; j++) {
+        single.neighbours = centre->neighbours + j;
+        NAME(forward)(potential, plan, system, work, arrays, &single, 1, mask);
+        for (m = 0; m < size; m++)
+            arrays->adjoints[m] = fade * (common[m] + adjoints[(size_t)j * size + m]);
+        if (!NAME(backward)(potential, plan, system, work, arrays, centre->atom))
+            centre->energy = NAN;
+    }
+    return 0;
+}
+
 static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system,
                           int n, plip_centre *centres, int mask)
 {
     const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives;
-    int most = 0, s, i, k;
+    int most = 0, s, i, k, m;
 
     for (i = 0; i < n; i++) {
         centres[i].energy = 0.0;
@@ -708,17 +826,23 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
         int filled = 0;
         for (i = 0; i < n; i++) {
             if (system->species_of_type[system->types[centres[i].atom]] == s) {
-                NAME(forward)(potential, plan, system, work, work->centres + filled, centres + i, mask);
-                batch[filled++] = centres + i;
+                centre_arrays *arrays = work->centres + filled;
+                NAME(forward)(potential, plan, system, work, arrays, centres + i, 0, mask);
+                if (centres[i].closest >= plan->steep || !plip_is_steep(plan, potential->n_species, arrays))
+                    batch[filled++] = centres + i;
+                else if (NAME(evaluate_apart)(potential, plan, system, work, arrays, centres + i, derivatives, mask))
+                    return -1;
             }
             if (filled < size && (i < n - 1 || filled == 0))
                 continue;
             if (plan->n_trilinears)
                 NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
             for (k = 0; k < filled; k++)
-                if (work->centres[k].density > plan->limit || batch[k]->closest < plan->too_close ||
-                    batch[k]->energy - plan->reference_energy < plan->floor)
-                    plip_crowd(plan, system, work->centres + k, batch[k], mask);
+                if (NAME(is_outside)(plan, work->centres[k].density, batch[k])) {
+                    const double fade = plip_crowd(plan, system, work->centres[k].density, batch[k], mask);
+                    for (m = 0; m < plan->n_moments; m++)
+                        work->centres[k].adjoints[m] *= fade;
+                }
             for (k = 0; k < filled && derivatives; k++)
                 if (!NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom))
                     batch[k]->energy = NAN;

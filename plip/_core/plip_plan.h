@@ -65,6 +65,8 @@ typedef struct {
     int even, odd;     /* largest even and odd degree that are summed over neighbours; -1: none */
     int order;         /* of the polynomial in the moment of degree 0 */
     double *polynomial; /* (order, lanes): coefficients of powers 1 ... order */
+    double *embedding;  /* (order, lanes): the same without three-body terms */
+    double *squares;    /* (lanes,): three-body terms, coefficients of power 2 */
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
 } group;
 
@@ -77,6 +79,7 @@ typedef struct {
     int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
+    double steep; /* below this distance a neighbour makes its centre steep; see set_steep */
     core_pair core;
     table angular, scalar;
 } section;
@@ -117,6 +120,7 @@ typedef struct {
     double limit;                              /* of the density; infinite: none */
     double floor;                              /* of the energy less the reference; minus infinity: none */
     double too_close;                          /* largest PLIP_TOO_CLOSE outer of its sections */
+    double steep;                              /* the largest of its sections */
     section *sections; /* per species of neighbours */
     int n_groups;
     group *groups;
@@ -158,6 +162,9 @@ struct plip_workspace {
     pair_arrays *pairs;     /* theirs */
     double *gradients, *four_body, *sums;
     int *reached; /* (capacity + 1,) */
+    void *apart_memory;
+    double *apart; /* moments and adjoints of single neighbours; see plip_workspace_reserve_apart */
+    size_t apart_size;
 };
 
 typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int,
@@ -182,12 +189,16 @@ struct plip_potential {
 };
 
 int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbours);
-/* Value, first and second derivative of a column by the exact functions. */
+/* Room for `size` doubles in workspace->apart. 0, or -1 if memory ran out. */
+int plip_workspace_reserve_apart(plip_workspace *workspace, size_t size);
+/* Value, first and second derivative of a column by the exact functions. `alone`: without the part of a neighbour
+ * with itself, which the moments of this neighbour alone do not hold. */
 void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
-                       double result[3]);
-/* A centre whose neighbours are too dense or too close, or that is bound too strongly: puts its energy and adjoints right, and adds what the moments do not
- * know to the derivatives. */
-void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
-                int mask);
+                       int alone, double result[3]);
+/* Whether a neighbour is closer than the `steep` of its section. */
+int plip_is_steep(const centre_plan *plan, int n_species, const centre_arrays *arrays);
+/* A centre whose neighbours are too dense or too close, or that is bound too strongly: puts its energy right and adds what
+ * the moments do not know to the derivatives. Returns what the adjoints are to be multiplied by. */
+double plip_crowd(const centre_plan *plan, const plip_system *system, double density, plip_centre *centre, int mask);
 
 #endif

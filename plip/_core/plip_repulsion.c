@@ -186,14 +186,13 @@ static double closeness(const core_pair *core, double square, double *slope)
     return CLOSENESS * left * left * left;
 }
 
-void plip_crowd(const centre_plan *plan, const plip_system *system, const centre_arrays *arrays, plip_centre *centre,
-                int mask)
+double plip_crowd(const centre_plan *plan, const plip_system *system, double density, plip_centre *centre, int mask)
 {
-    const double x = arrays->density > plan->limit ? log(arrays->density / plan->limit) : 0.0;
+    const double x = density > plan->limit ? log(density / plan->limit) : 0.0;
     double vector[3], core_energy = 0.0, y = 0.0, square, slope, other_slope;
     double dense[3], close[3], later[3], bind, keep, learned, kept, lower, upper, fade, slope_of_floor = 1.0;
     double by_density = 0.0, by_closeness;
-    int s, k, m;
+    int s, k;
 
     for (k = 0; k < centre->n_neighbours; k++) {
         s = find_neighbour(system, centre->atom, centre->neighbours[k] & mask, vector, &square);
@@ -220,11 +219,9 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
         centre->energy += STIFFNESS * pow(x, EXPONENT);
         by_density = STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) -
                      dense[1] * (1.0 - close[0]) * (learned - keep * kept) - later[1] * (1.0 - bind) * kept;
-        by_density /= arrays->density;
+        by_density /= density;
     }
     by_closeness = -close[1] * (1.0 - dense[0]) * (learned - keep * kept);
-    for (m = 0; m < plan->n_moments; m++)
-        arrays->adjoints[m] *= fade * slope_of_floor;
 
     for (k = 0; k < centre->n_neighbours; k++) {
         const int neighbour = centre->neighbours[k] & mask;
@@ -240,4 +237,5 @@ void plip_crowd(const centre_plan *plan, const plip_system *system, const centre
         slope_over_r += ((1.0 - fade) * 0.5 * slope + by_closeness * other_slope) / sqrt(square);
         add_pair(system, centre->atom, neighbour, vector, slope_over_r);
     }
+    return fade * slope_of_floor;
 }
