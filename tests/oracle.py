@@ -112,7 +112,7 @@ class Centre:
 def centres(atoms, cutoff, positions=None, cell=None):
     """All atoms with all their neighbours closer than `cutoff` (A): every image is tried.
 
-    Positions and cell in place of those of the atoms may be complex; the real parts decide who is a neighbour.
+    Positions and cell in place of those of the atoms may be complex: real parts decide who is a neighbour.
     """
     symbols, periodic = atoms.get_chemical_symbols(), list(atoms.pbc)
     positions = atoms.positions if positions is None else positions
@@ -169,8 +169,8 @@ def oracle_energies(atoms, terms):
 def oracle_derivatives(atoms, terms):
     """X_n (n_terms,), forces (n, 3, n_terms) and strain derivatives (6, n_terms), xx yy zz yz xz xy.
 
-    All in extended precision: each derivative is the imaginary part that a tiny imaginary displacement gives, so
-    that there is no difference which rounds.
+    All in extended precision. Each derivative is the imaginary part that a tiny imaginary displacement gives:
+    there is no difference that rounds.
     """
     tiny = np.longdouble(1e-100)
     positions, cell = atoms.positions.astype(np.clongdouble), np.array(atoms.cell).astype(np.clongdouble)

@@ -524,7 +524,7 @@ def potential_of(terms, coef):
 
 @pytest.mark.parametrize("function", STEEP, ids=lambda function: type(function).__name__)
 def test_isolated_pairs_have_no_three_body_energy(function):
-    """Exactly none where a neighbour's part with itself is large, none but the promise of the tables elsewhere."""
+    """None at all where a neighbour's part with itself is large; elsewhere what the tables promise."""
     terms = build_terms(["Cu"], 5.0, three_body=ThreeBody([function, Gaussian(1.0, 1.0)], 3, mixed=True))
     coef = np.random.default_rng(0).normal(size=len(terms))
     potential = potential_of(terms, coef)
@@ -533,6 +533,7 @@ def test_isolated_pairs_have_no_three_body_energy(function):
         results = potential.evaluate(pair, stress=False)
         assert abs(results["energy"]) < 1e-9
         assert np.abs(results["forces"]).max() < 2e-9
+        assert_exact_rows(pair, terms, *(np.zeros((*shape, len(terms))) for shape in ((), (2, 3), (6,))))
 
 
 def close_neighbours(distance):
@@ -572,12 +573,30 @@ def test_steep_functions_against_extended_precision(function, distance):
             assert abs(energies.sum() - energy) < 1e-9 + 1e-13 * size
             np.testing.assert_allclose(forces, exact_forces.astype(float), atol=2e-9 + 1e-10 * size, rtol=0)
             np.testing.assert_allclose(strain, exact_strain.astype(float), atol=5e-9 + 1e-10 * size, rtol=0)
+        assert_exact_rows(atoms, terms, *exact)
+
+
+def assert_exact_rows(atoms, terms, values, forces, strain):
+    """The columns of a fit are right to rounding, however much larger a neighbour's part with itself is."""
+    design = StructureDesign(Design(terms, sorted(set(atoms.symbols))), atoms)
+    force_rows, virial_rows = np.zeros((3 * len(atoms), len(terms))), np.zeros((6, len(terms)))
+    design.write_rows(0, force_rows, virial_rows)
+    # Odd powers of the cosine may cancel by symmetry: the largest force of all powers is what rounds. Bounded
+    # functions may vanish at the closest neighbour and not at others, where they are below 1.
+    sizes = {}
+    for term, force in zip(terms, np.abs(forces).max(axis=(0, 1)), strict=True):
+        key = term.interaction, term.species, term.radial
+        sizes[key] = max(sizes.get(key, 0.0), float(force))
+    atol = 1e-15 + 2e-12 * np.array([sizes[term.interaction, term.species, term.radial] for term in terms])
+    assert (np.abs(design.values - values) < atol).all()
+    assert (np.abs(force_rows - forces.reshape(force_rows.shape)) < atol).all()
+    assert (np.abs(virial_rows - strain) < atol * 10.0).all()
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-5])
 @pytest.mark.parametrize("function", STEEP[:3], ids=lambda function: type(function).__name__)
 def test_nothing_jumps_where_neighbours_become_steep(function, unit):
-    """Where the part of a neighbour with itself is no longer subtracted: found by the energy of a pair, exactly 0."""
+    """Found by the energy of a pair, which is exactly 0 where the neighbours are steep."""
     terms = build_terms(["Cu"], 5.0, three_body=ThreeBody(function, 2))
     potential = potential_of(terms, unit * np.array([0.3, -0.2, 0.5]))
 

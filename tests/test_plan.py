@@ -54,10 +54,11 @@ def neighbors():
 
 def rows(kernel, neighbors):
     n_atoms = len(neighbors.species_a)
-    state, values = np.zeros((n_atoms, kernel.state_size)), np.zeros(kernel.n_terms)
-    kernel.values(neighbors, state, values)
+    states, dominant = np.zeros((2, n_atoms, kernel.state_size)), np.zeros((n_atoms, kernel.n_species))
+    values = np.zeros(kernel.n_terms)
+    kernel.values(neighbors, states, dominant, values)
     forces, virials = np.zeros((3 * n_atoms, kernel.n_terms)), np.zeros((6, kernel.n_terms))
-    kernel.derivatives(neighbors, state, 0, forces, virials)
+    kernel.derivatives(neighbors, states, dominant, 0, forces, virials)
     return values, forces, virials
 
 
@@ -192,18 +193,26 @@ def test_neighbors_that_are_not_there_are_errors(plan, neighbors, name, entry, v
     kernel = Kernel(plan)
     array = getattr(neighbors, name).copy()
     array[entry] = value
-    state = np.zeros((3, kernel.state_size))
+    states, dominant = np.zeros((2, 3, kernel.state_size)), np.zeros((3, kernel.n_species))
     with pytest.raises(ValueError, match=message):
-        kernel.values(replace(neighbors, **{name: array}), state, np.zeros(kernel.n_terms))
+        kernel.values(replace(neighbors, **{name: array}), states, dominant, np.zeros(kernel.n_terms))
 
 
 def test_arrays_of_another_shape_are_errors(plan, neighbors):
     kernel = Kernel(plan)
-    state, values = np.zeros((3, kernel.state_size)), np.zeros(kernel.n_terms)
-    for first, second in ((state[:2].copy(), values), (state[:, 1:].copy(), values), (state, values[1:])):
+    states, dominant = np.zeros((2, 3, kernel.state_size)), np.zeros((3, kernel.n_species))
+    values = np.zeros(kernel.n_terms)
+    for arrays in (
+        (states[:1].copy(), dominant, values),
+        (states[:, 1:].copy(), dominant, values),
+        (states[:, :, 1:].copy(), dominant, values),
+        (states, dominant[1:], values),
+        (states, dominant[:, 1:].copy(), values),
+        (states, dominant, values[1:]),
+    ):
         with pytest.raises(ValueError, match="shape"):
-            kernel.values(neighbors, first, second)
-    kernel.values(neighbors, state, values)
+            kernel.values(neighbors, *arrays)
+    kernel.values(neighbors, states, dominant, values)
     forces, virials = np.zeros((9, kernel.n_terms)), np.zeros((6, kernel.n_terms))
     for atom, of_forces, of_virials in (
         (0, np.zeros((10, kernel.n_terms)), None),
@@ -215,6 +224,6 @@ def test_arrays_of_another_shape_are_errors(plan, neighbors):
         (0, forces, virials[1:]),
     ):
         with pytest.raises(ValueError):
-            kernel.derivatives(neighbors, state, atom, of_forces, of_virials)
+            kernel.derivatives(neighbors, states, dominant, atom, of_forces, of_virials)
     with pytest.raises(ValueError, match="shapes"):
-        kernel.values(replace(neighbors, distance_p=neighbors.distance_p[1:]), state, values)
+        kernel.values(replace(neighbors, distance_p=neighbors.distance_p[1:]), states, dominant, values)

@@ -599,7 +599,7 @@ cdef class Core:
     cutoff : float
         Largest cutoff in Angstrom, 0 without terms.
     table_error : float
-        Estimated bound of the error of a pair force by the radial tables, eV/Angstrom, as `Potential` explains.
+        Estimated bound of the error of a pair force by the radial tables, eV/Angstrom; see `Potential`.
     memory : int
         Bytes of plan and tables.
     simd : str

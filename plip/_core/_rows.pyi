@@ -27,11 +27,14 @@ class Kernel:
     def state_size(self) -> int: ...
     @property
     def instruction_set(self) -> str: ...
-    def values(self, neighbors: Neighbors, state: FloatArray, values: FloatArray) -> None: ...
+    def values(
+        self, neighbors: Neighbors, states: FloatArray, dominant: FloatArray, values: FloatArray
+    ) -> None: ...
     def derivatives(
         self,
         neighbors: Neighbors,
-        state: FloatArray,
+        states: FloatArray,
+        dominant: FloatArray,
         first_atom: int,
         force_rows: FloatArray,
         virial_rows: FloatArray | None,

@@ -125,10 +125,10 @@ cdef extern from "plip_rows.h" nogil:
     int plip_rows_check_neighbors(
         const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
     )
-    int plip_rows_values(const plip_rows_plan *, int, const plip_neighbors *, double *, double *)
+    int plip_rows_values(const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *)
     int plip_rows_derivatives(
-        const plip_rows_plan *, int, const plip_neighbors *, const double *, ptrdiff_t, ptrdiff_t, double *,
-        ptrdiff_t, double *, ptrdiff_t
+        const plip_rows_plan *, int, const plip_neighbors *, const double *, const double *, ptrdiff_t,
+        ptrdiff_t, double *, ptrdiff_t, double *, ptrdiff_t
     )
 
 __all__ = [
@@ -304,15 +304,24 @@ cdef class Kernel:
     def instruction_set(self):
         return PLIP_SIMD_NAMES[self.simd].decode()
 
-    def values(self, neighbors, double[:, ::1] state not None, double[::1] values not None):
-        """Fill the state of every atom and add the values of the columns.
+    def values(
+        self,
+        neighbors,
+        double[:, :, ::1] states not None,
+        double[:, ::1] dominant not None,
+        double[::1] values not None,
+    ):
+        """Fill the states of all atoms and add the values of the columns.
 
         Parameters
         ----------
         neighbors : plip._structures._neighbors.Neighbors
             Neighbors of all atoms, within the cutoff at least.
-        state : ndarray of float64, shape (n_atoms, state_size)
-            Overwritten: moments and coefficients of the fields.
+        states : ndarray of float64, shape (2, n_atoms, state_size)
+            Overwritten: moments and coefficients of the fields; then, where there is one, moments without the
+            neighbor of a species that outweighs all others.
+        dominant : ndarray of float64, shape (n_atoms, n_species)
+            Overwritten: distance of this neighbor, 0 if there is none.
         values : ndarray of float64, shape (n_terms,)
             The value of every column is added.
 
@@ -323,19 +332,22 @@ cdef class Kernel:
         """
         cdef _Near near = _Near(neighbors, self.plan.n_species)
         cdef int status
-        self._check_arrays(near, state)
+        self._check_arrays(near, states, dominant)
         near.check(&self.plan, 0, near.record.n_atoms)
         if values.shape[0] != self.plan.n_terms:
             raise ValueError(f"values must have the shape ({self.plan.n_terms},)")
         with nogil:
-            status = plip_rows_values(&self.plan, self.simd, &near.record, &state[0, 0], &values[0])
+            status = plip_rows_values(
+                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0]
+            )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")
 
     def derivatives(
         self,
         neighbors,
-        const double[:, ::1] state not None,
+        const double[:, :, ::1] states not None,
+        const double[:, ::1] dominant not None,
         ptrdiff_t first_atom,
         double[:, :] force_rows not None,
         double[:, :] virial_rows,
@@ -346,7 +358,7 @@ cdef class Kernel:
         ----------
         neighbors : plip._structures._neighbors.Neighbors
             Neighbors of all atoms.
-        state : ndarray of float64, shape (n_atoms, state_size)
+        states, dominant : ndarrays of float64
             From `values`.
         first_atom : int
             The first atom whose rows are made.
@@ -364,7 +376,7 @@ cdef class Kernel:
         cdef ptrdiff_t end, force_stride, virial_stride = 0
         cdef double *virials = NULL
         cdef int status
-        self._check_arrays(near, state)
+        self._check_arrays(near, states, dominant)
         if not 0 <= first_atom <= near.record.n_atoms:
             raise ValueError(f"there is no atom {first_atom}")
         end = first_atom + force_rows.shape[0] // 3
@@ -377,16 +389,23 @@ cdef class Kernel:
             return
         with nogil:
             status = plip_rows_derivatives(
-                &self.plan, self.simd, &near.record, &state[0, 0], first_atom, end, &force_rows[0, 0],
-                force_stride, virials, virial_stride,
+                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], first_atom, end,
+                &force_rows[0, 0], force_stride, virials, virial_stride,
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")
 
-    cdef int _check_arrays(self, _Near near, const double[:, ::1] state) except -1:
+    cdef int _check_arrays(
+        self, _Near near, const double[:, :, ::1] states, const double[:, ::1] dominant
+    ) except -1:
         cdef ptrdiff_t n_atoms = near.record.n_atoms
-        if n_atoms < 1 or state.shape[0] != n_atoms or state.shape[1] != self.plan.state_size:
-            raise ValueError(f"state must have the shape ({n_atoms}, {self.plan.state_size})")
+        if (
+            n_atoms < 1 or states.shape[0] != 2 or states.shape[1] != n_atoms
+            or states.shape[2] != self.plan.state_size
+        ):
+            raise ValueError(f"states must have the shape (2, {n_atoms}, {self.plan.state_size})")
+        if dominant.shape[0] != n_atoms or dominant.shape[1] != self.plan.n_species:
+            raise ValueError(f"dominant must have the shape ({n_atoms}, {self.plan.n_species})")
         return 0
 
     cdef ptrdiff_t _stride(self, const double[:, :] rows, ptrdiff_t n_rows, name) except -1:

@@ -10,6 +10,13 @@
 /* Components of the rows: forces, and the six of the virial after them. */
 enum { OF_FORCES = 3, OF_VIRIALS = 9 };
 
+/* A neighbor is dominant if some function of it is so many times all others together, which steep functions reach only
+ * if no other is closer than its distance over NEARNESS. */
+#define DOMINANCE 100.0
+#define NEARNESS 0.8
+/* The atom is the dominant neighbor of its neighbor, and the other way round. */
+enum { DOMINATES = 1, IS_DOMINATED = 2 };
+
 /* Which component of a force times which of a distance vector makes each component xx yy zz yz xz xy of a virial. */
 static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2, 2, 2, 1};
 
@@ -21,6 +28,7 @@ typedef struct {
     ptrdiff_t *pair;    /* [neighbor] */
     int *neighbor;      /* [neighbor] its atom */
     ptrdiff_t *within;  /* [cutoff] number of neighbors */
+    char *dominance;    /* [neighbor] DOMINATES, IS_DOMINATED, or both */
     double *distance;
     double *direction; /* [x][neighbor] unit vectors, and a row of ones */
     double *component; /* [component of the angular bases][neighbor] */
@@ -41,6 +49,8 @@ typedef struct {
     const double *of_atoms; /* S of the first atom, to be taken of the neighbors, or NULL */
     ptrdiff_t state_size;   /* from one atom to the next */
     const double *of_atom;  /* S of the atom itself, or NULL */
+    ptrdiff_t to_others;    /* from S to that of the other neighbors than the dominant one */
+    const char *dominance;  /* [neighbor] */
     double parity;
     ptrdiff_t n_neighbors;
     const int *neighbor;
@@ -50,7 +60,6 @@ typedef struct {
     double *gradient;                 /* [component][x][neighbor] gradient of a component over its degree */
     const double *own;                /* [neighbor][own_stride] the neighbor's own share in p, or NULL */
     ptrdiff_t own_stride;
-    double n_own; /* how many times to subtract it */
 } pair_fields;
 
 /* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
@@ -82,6 +91,7 @@ static void free_bucket(bucket *b)
     free(b->pair);
     free(b->neighbor);
     free(b->within);
+    free(b->dominance);
     free_numbers(b->distance);
     free_numbers(b->direction);
     free_numbers(b->component);
@@ -134,6 +144,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
     b->neighbor = malloc((size_t)b->capacity * sizeof(int));
     b->within = malloc((size_t)plan->n_cutoffs * sizeof(ptrdiff_t));
+    b->dominance = malloc((size_t)b->capacity);
     b->distance = new_numbers(b->capacity);
     b->direction = new_numbers(4 * b->stride);
     b->component = new_numbers(plan->n_components * b->stride);
@@ -143,8 +154,8 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->by_pair = new_numbers(2 * b->capacity * n_outputs * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
     b->sums = new_numbers(n_outputs * most.most_sums);
-    if (!b->pair || !b->neighbor || !b->within || !b->distance || !b->direction || !b->component || !b->radial ||
-        !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
+    if (!b->pair || !b->neighbor || !b->within || !b->dominance || !b->distance || !b->direction || !b->component ||
+        !b->radial || !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
@@ -162,8 +173,9 @@ typedef struct {
     bucket bucket;
     /* of values */
     double *group_sums, *own_sums;
+    double *doubled; /* (state_size,): moments of one atom, those of dominant neighbors twice */
     /* of derivatives */
-    const double *state;
+    const double *states, *dominant;
     int n_outputs;
     double *force_rows, *virial_rows;
     ptrdiff_t force_stride, virial_stride;
@@ -233,7 +245,7 @@ static const double *factor_of_set(const rows_call *call, const plip_function_se
 #define PLIP_KERNEL "plip_rows_kernel.h"
 #include "plip_variants.h"
 
-typedef void values_function(rows_call *, double *state, double *values);
+typedef void values_function(rows_call *, double *states, double *dominant, double *values);
 typedef void derivatives_function(rows_call *, ptrdiff_t begin, ptrdiff_t end);
 static values_function *const VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
 static derivatives_function *const DERIVATIVES[PLIP_N_SIMD] = PLIP_VARIANTS(derivatives);
@@ -255,7 +267,8 @@ static void count_sums(const plip_rows_plan *plan, int lanes, ptrdiff_t *n_group
     }
 }
 
-int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *state, double *values)
+int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
+                     double *dominant, double *values)
 {
     const int lanes = PLIP_SIMD_LANES[simd];
     rows_call call = {.plan = plan, .near = near};
@@ -267,25 +280,28 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
         return -1;
     call.group_sums = new_numbers(n_group_sums);
     call.own_sums = new_numbers(n_own_sums);
-    if (call.group_sums && call.own_sums) {
+    call.doubled = new_numbers(plan->state_size);
+    if (call.group_sums && call.own_sums && call.doubled) {
         memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
         memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
-        VALUES[simd](&call, state, values);
+        VALUES[simd](&call, states, dominant, values);
         status = 0;
     }
     free_numbers(call.group_sums);
     free_numbers(call.own_sums);
+    free_numbers(call.doubled);
     free_bucket(&call.bucket);
     return status;
 }
 
-int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *state,
-                          ptrdiff_t begin, ptrdiff_t end, double *force_rows, ptrdiff_t force_stride,
-                          double *virial_rows, ptrdiff_t virial_stride)
+int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *states,
+                          const double *dominant, ptrdiff_t begin, ptrdiff_t end, double *force_rows,
+                          ptrdiff_t force_stride, double *virial_rows, ptrdiff_t virial_stride)
 {
     rows_call call = {.plan = plan, .near = near};
 
-    call.state = state;
+    call.states = states;
+    call.dominant = dominant;
     call.n_outputs = virial_rows ? OF_VIRIALS : OF_FORCES;
     call.force_rows = force_rows;
     call.force_stride = force_stride;

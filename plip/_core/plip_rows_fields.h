@@ -78,11 +78,11 @@ static FORCE_INLINE void NAME(field_gradient)(const int vectors, const int of_ne
  *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P.
  *
  * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). For the virial, six more
- * components follow: each times a component of r u. */
+ * components follow: each times a component of r u. The neighbor's own share is taken out of p n_own times. */
 static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighbor, const int of_atom,
                                           const pair_fields *f, ptrdiff_t k, const double *near, const double *next,
-                                          const double *here, const double *own, double *by_derivative,
-                                          double *by_value)
+                                          const double *here, const double *own, double n_own,
+                                          double *by_derivative, double *by_value)
 {
     const int degree = f->degree;
     const ptrdiff_t width = f->width;
@@ -106,7 +106,7 @@ static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighb
         for (x = 0; x < 3; x++)
             by_v[x] = scale * (gradient[x][v] - p[v] * u[x]);
         if (own)
-            p[v] -= f->n_own * LOAD(own + v * LANES);
+            p[v] -= n_own * LOAD(own + v * LANES);
         for (x = 0; x < 3; x++) {
             by_d[x] = p[v] * u[x];
             STORE(by_derivative + x * width + v * LANES, by_d[x]);
@@ -127,22 +127,29 @@ static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int o
                                               double *by_derivative, double *by_value)
 {
     const ptrdiff_t width = f->width, step = width * (f->with_virial ? OF_VIRIALS : OF_FORCES), m = f->n_neighbors;
-    const double *near = NULL, *next = NULL;
+    const double *near = NULL, *next = NULL, *here = NULL;
     ptrdiff_t k;
 
     if (f->degree)
         NAME(component_gradients)(f);
     for (k = 0; k < m; k++) {
+        const int dominance = f->own ? f->dominance[k] : 0;
+        double n_own = 0.0;
         ptrdiff_t b = 0;
         if (of_neighbor) {
-            near = f->of_atoms + f->neighbor[k] * f->state_size;
+            near = f->of_atoms + f->neighbor[k] * f->state_size + (dominance & DOMINATES ? f->to_others : 0);
             next = f->of_atoms + f->neighbor[k + 1 < m ? k + 1 : k] * f->state_size;
+            n_own += !(dominance & DOMINATES);
+        }
+        if (of_atom) {
+            here = f->of_atom + (dominance & IS_DOMINATED ? f->to_others : 0);
+            n_own += !(dominance & IS_DOMINATED);
         }
 #define FIELD_TILES(vectors)                                                                                         \
     for (; b + vectors * LANES <= width; b += vectors * LANES)                                                       \
         NAME(field_tile)(vectors, of_neighbor, of_atom, f, k, of_neighbor ? near + b : NULL,                         \
-                         of_neighbor ? next + b : NULL, of_atom ? f->of_atom + b : NULL,                             \
-                         f->own ? f->own + k * f->own_stride + b : NULL, by_derivative + k * step + b,               \
+                         of_neighbor ? next + b : NULL, of_atom ? here + b : NULL,                                   \
+                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + k * step + b,        \
                          by_value + k * step + b);
         FIELD_TILES(4)
         FIELD_TILES(3)

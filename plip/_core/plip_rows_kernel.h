@@ -118,10 +118,119 @@ static void NAME(fill_bucket)(const rows_call *call, int s, int t, double sign, 
     }
 }
 
+/* ------------------------------------------------------------------ dominant neighbors */
+
+/* The closest of the first m neighbors if none is nearly as close, else -1. */
+static ptrdiff_t NAME(lonely_neighbor)(const bucket *b, ptrdiff_t m)
+{
+    double first = INFINITY, second = INFINITY;
+    ptrdiff_t k, closest = -1;
+
+    for (k = 0; k < m; k++)
+        if (b->distance[k] < first) {
+            second = first;
+            first = b->distance[k];
+            closest = k;
+        } else if (b->distance[k] < second)
+            second = b->distance[k];
+    return first < NEARNESS * second ? closest : -1;
+}
+
+/* Whether some function of neighbor k is DOMINANCE times those of the other neighbors together. */
+static int NAME(is_dominant)(const double *value, ptrdiff_t width, ptrdiff_t m, ptrdiff_t k)
+{
+    ptrdiff_t a, j;
+
+    for (a = 0; a < width; a++) {
+        const double mine = fabs(value[k * width + a]);
+        double others = 0.0;
+        for (j = 0; j < m; j++)
+            others += j == k ? 0.0 : fabs(value[j * width + a]);
+        if (mine > DOMINANCE * others)
+            return 1;
+    }
+    return 0;
+}
+
+/* The dominant neighbor of species t of an atom of species s, or -1. */
+static ptrdiff_t NAME(find_dominant)(const rows_call *call, int s, int t)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const plip_range range = plan->centers[s].moments;
+    const ptrdiff_t k = NAME(lonely_neighbor)(b, b->within[plan->n_cutoffs - 1]);
+    int e;
+
+    for (e = range.begin; e < range.end && k >= 0; e++) {
+        const plip_moments *moments = plan->moments + e;
+        const plip_function_set *set = plan->sets + moments->set;
+        const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
+        if (moments->neighbor == t && moments->own >= 0 && k < m &&
+            NAME(is_dominant)(b->radial + 2 * b->capacity * set->first + m * width, width, m, k))
+            return k;
+    }
+    return -1;
+}
+
+/* Of each pair of an atom of species s with neighbors of species t: who dominates whom. Distances of a pair from either
+ * side agree but for rounding, and no other neighbor is near one that dominates. */
+static void NAME(find_dominance)(const rows_call *call, ptrdiff_t n, int s, int t)
+{
+    const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[plan->n_cutoffs - 1];
+    const double mine = call->dominant[n * plan->n_species + t];
+    ptrdiff_t k;
+
+    for (k = 0; k < count; k++) {
+        const double r = b->distance[k], other = call->dominant[b->neighbor[k] * plan->n_species + s];
+        b->dominance[k] = 0;
+        if (other > 0.0 && fabs(r - other) < 0.1 * r)
+            b->dominance[k] |= DOMINATES;
+        if (mine > 0.0 && fabs(r - mine) < 0.1 * r)
+            b->dominance[k] |= IS_DOMINATED;
+    }
+}
+
 /* ------------------------------------------------------------------ values */
 
-/* Moments of all function sets over the neighbors of species t of an atom of species s. */
-static void NAME(find_moments)(const rows_call *call, int s, int t, double *state)
+/* Moments of one function set, or of some of its `m` neighbors from `first` on. */
+static void NAME(find_moments_of_set)(const rows_call *call, const plip_function_set *set, const double *value,
+                                      ptrdiff_t first, ptrdiff_t m, double *moments)
+{
+    const ptrdiff_t width = padded(set->count, LANES), stride = call->bucket.stride;
+    const double *component = call->bucket.component + first_component(call->plan, set->basis, 0) * stride;
+
+    NAME(product)(components_below(set->basis, set->max_degree + 1), width, m, component + first, 1, stride,
+                  value + first * width, width, moments, width);
+}
+
+/* Moments and own sums of a set without the dominant neighbor k, and moments with this neighbor twice. */
+static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, ptrdiff_t k, ptrdiff_t m, double *value,
+                            double *others)
+{
+    const plip_function_set *set = call->plan->sets + moments->set;
+    const ptrdiff_t width = padded(set->count, LANES);
+    const ptrdiff_t size = components_below(set->basis, set->max_degree + 1) * width;
+    double *doubled = call->doubled + moments->state, *kept = call->bucket.scratch;
+    ptrdiff_t a;
+
+    NAME(find_moments_of_set)(call, set, value, k, 1, doubled);
+    for (a = 0; a < width; a++) {
+        kept[a] = value[k * width + a];
+        value[k * width + a] = 0.0;
+    }
+    NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
+    NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
+    for (a = 0; a < width; a++)
+        value[k * width + a] = kept[a];
+    for (a = 0; a < size; a++)
+        doubled[a] = others[moments->state + a] + 2.0 * doubled[a];
+}
+
+/* Moments of all function sets over the neighbors of species t of an atom of species s, of which `dominant` is one or
+ * -1. `others`: moments without that one. */
+static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t dominant, double *state, double *others)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
@@ -132,13 +241,15 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, double *stat
         const plip_moments *moments = plan->moments + e;
         const plip_function_set *set = plan->sets + moments->set;
         const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
-        const double *value = b->radial + 2 * b->capacity * set->first + m * width;
+        double *value = b->radial + 2 * b->capacity * set->first + m * width;
         if (moments->neighbor != t)
             continue;
-        NAME(product)(components_below(set->basis, set->max_degree + 1), width, m,
-                      b->component + first_component(plan, set->basis, 0) * b->stride, 1, b->stride, value, width,
-                      state + moments->state, width);
-        if (moments->own >= 0)
+        NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
+        if (moments->own < 0)
+            continue;
+        if (dominant >= 0)
+            NAME(set_apart)(call, moments, dominant, m, value, others);
+        else
             NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
     }
 }
@@ -163,13 +274,14 @@ static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *s
     }
 }
 
-/* Adds the contractions of the fields of one group with the moments of one atom. */
-static void NAME(add_contractions)(const rows_call *call, const plip_group *group, const double *state)
+/* Adds the contractions of the fields of one group, a part of one state, with moments, a part of another. */
+static void NAME(add_contractions)(const rows_call *call, const plip_group *group, const double *state,
+                                   const double *state_of_moments)
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
     const ptrdiff_t width = shape.width, n_functions = shape.n_functions;
-    const double *moments = state + group->moments, *fields = state + group->state;
+    const double *moments = state_of_moments + group->moments, *fields = state + group->state;
     double *sums = call->group_sums + group->sums, *weighted = call->bucket.scratch;
     int degree, k;
     ptrdiff_t b;
@@ -231,30 +343,43 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
     }
 }
 
-static void NAME(values)(rows_call *call, double *all_states, double *values)
+/* The state of one atom, and what it adds to the sums of all groups. */
+static void NAME(add_atom)(const rows_call *call, ptrdiff_t i, double *state, double *others, double *dominant)
 {
     const plip_rows_plan *plan = call->plan;
-    const int n_species = plan->n_species;
-    ptrdiff_t i;
+    const int n_species = plan->n_species, s = call->near->species[i];
     int t, g;
 
-    for (i = 0; i < call->near->n_atoms; i++) {
-        const int s = call->near->species[i];
-        double *state = all_states + i * plan->state_size;
-        if (plan->centers[s].products.begin < plan->centers[s].products.end)
-            memset(state, 0, (size_t)plan->state_size * sizeof(double));
-        for (t = 0; t < n_species; t++) {
-            const int64_t *first = call->near->first + i * n_species + t;
-            NAME(fill_bucket)(call, s, t, 1.0, 0, first[0], first[1]);
-            NAME(find_moments)(call, s, t, state);
-        }
-        NAME(find_coefficients)(plan, s, state);
-        for (t = 0; t < n_species; t++) {
-            const plip_range groups = plan->groups_of[s * n_species + t];
-            for (g = groups.begin; g < groups.end; g++)
-                NAME(add_contractions)(call, plan->groups + g, state);
+    if (plan->centers[s].products.begin < plan->centers[s].products.end)
+        memset(state, 0, (size_t)plan->state_size * sizeof(double));
+    for (t = 0; t < n_species; t++) {
+        const int64_t *first = call->near->first + i * n_species + t;
+        ptrdiff_t k;
+        NAME(fill_bucket)(call, s, t, 1.0, 0, first[0], first[1]);
+        k = NAME(find_dominant)(call, s, t);
+        dominant[t] = k < 0 ? 0.0 : call->bucket.distance[k];
+        NAME(find_moments)(call, s, t, k, state, others);
+    }
+    NAME(find_coefficients)(plan, s, state);
+    for (t = 0; t < n_species; t++) {
+        const plip_range groups = plan->groups_of[s * n_species + t];
+        for (g = groups.begin; g < groups.end; g++) {
+            /* (M + m)^2 - m^2 = M (M + 2 m), with the moments M of the others and m of the dominant neighbor. */
+            const int is_apart = plan->groups[g].own >= 0 && dominant[t] > 0.0;
+            NAME(add_contractions)(call, plan->groups + g, is_apart ? others : state, is_apart ? call->doubled : state);
         }
     }
+}
+
+static void NAME(values)(rows_call *call, double *states, double *dominant, double *values)
+{
+    const plip_rows_plan *plan = call->plan;
+    const ptrdiff_t n_atoms = call->near->n_atoms, size = plan->state_size;
+    ptrdiff_t i;
+    int g;
+
+    for (i = 0; i < n_atoms; i++)
+        NAME(add_atom)(call, i, states + i * size, states + (n_atoms + i) * size, dominant + i * plan->n_species);
     for (g = 0; g < plan->n_groups; g++)
         NAME(add_values)(call, plan->groups + g, values);
 }
@@ -334,9 +459,11 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         pair_fields pairs = {0};
         pairs.with_virial = call->n_outputs == OF_VIRIALS;
         pairs.width = shape.width;
-        pairs.of_atoms = neighbor_is_center ? call->state + group->state : NULL;
+        pairs.of_atoms = neighbor_is_center ? call->states + group->state : NULL;
         pairs.state_size = plan->state_size;
-        pairs.of_atom = atom_is_center ? call->state + n * plan->state_size + group->state : NULL;
+        pairs.of_atom = atom_is_center ? call->states + n * plan->state_size + group->state : NULL;
+        pairs.to_others = call->near->n_atoms * plan->state_size;
+        pairs.dominance = b->dominance;
         pairs.n_neighbors = b->within[shape.set->cutoff];
         pairs.neighbor = b->neighbor;
         pairs.distance = b->distance;
@@ -344,7 +471,6 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         pairs.component = b->component;
         pairs.stride = b->stride;
         pairs.gradient = b->scratch;
-        pairs.n_own = neighbor_is_center + atom_is_center;
         if (pairs.n_neighbors == 0)
             continue;
         NAME(sum_over_pairs)(call, group, &shape, &pairs);
@@ -374,6 +500,7 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
             if (first[0] == first[1])
                 continue;
             NAME(fill_bucket)(call, s, t, -1.0, 1, first[0], first[1]);
+            NAME(find_dominance)(call, n, s, t);
             /* As a neighbor of species s of each center of species t, and as a center of species s. For s = t both
              * use the same columns and are added up beforehand. */
             NAME(add_columns)(call, t, s, n, 1, s == t, rows);

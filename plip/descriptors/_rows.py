@@ -77,13 +77,15 @@ class StructureDesign:
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
         self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
-        self._state = _empty_on_lines(len(atoms), self._kernel.state_size)
+        # Most rows of the second half are never written, and take no memory.
+        self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
+        self._dominant = np.empty((len(atoms), len(design.species)))
         self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors
         self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
         self.pairs = near.counts(len(design.species))
-        self._kernel.values(near, self._state, self.values)
+        self._kernel.values(near, self._states, self._dominant, self.values)
 
     def write_rows(self, first_atom, force_rows, virial_rows):
         """Write the rows of the atoms from `first_atom` on.
@@ -97,4 +99,6 @@ class StructureDesign:
         virial_rows : ndarray of float64, shape (6, at least n_terms), or None
             The share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy, is added.
         """
-        self._kernel.derivatives(self._neighbors, self._state, first_atom, force_rows, virial_rows)
+        self._kernel.derivatives(
+            self._neighbors, self._states, self._dominant, first_atom, force_rows, virial_rows
+        )

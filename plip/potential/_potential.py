@@ -90,10 +90,10 @@ class Potential:
     cutoff : float
         Distance in Angstrom up to which neighbours matter.
     table_error : float
-        Estimated bound of the error of a pair force from radial tables, eV/Angstrom. It holds where neighbours
-        are no closer than in matter, about 1.5 Angstrom. Where they are closer and radial functions grow, errors
-        grow with the forces, up to 1e-10 of the largest. Where terms make forces beyond 1e4 eV/Angstrom,
-        no tables are used, and only rounding is left.
+        Estimated bound of the error of a pair force from radial tables, eV/Angstrom. It holds where
+        neighbours are no closer than in matter, about 1.5 Angstrom. Where they are closer and radial
+        functions grow, errors grow with the forces, up to 1e-10 of the largest. Where terms make forces
+        beyond 1e4 eV/Angstrom, no tables are used, and only rounding is left.
 
     Raises
     ------
