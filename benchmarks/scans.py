@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 from ase import Atoms, units
-from ase.build import bulk
 from ase.data import atomic_numbers, covalent_radii
 from ase.md.langevin import Langevin
 from ase.neighborlist import neighbor_list
@@ -26,8 +25,8 @@ CLEAR = 0.75
 # Points of a push, and the least part of the length of a crystal.
 POINTS = 60
 SMALLEST_LENGTH = 0.6
-# Parts of the first length down to which the energy may fall: crystals of the data, simple lattices.
-TENSION, DENSEST = 0.95, 0.8
+# Part of the first length down to which the energy of a crystal under tension may fall.
+AT_REST = 0.95
 
 
 class Data:
@@ -180,13 +179,13 @@ def in_melt(potential, data, material):
 
 
 def compressions(potential, data, material):
-    """Crystals of the data and simple lattices, from the least volume in the data to 0.6 of the length."""
+    """Crystals of the data, from the least volume of their composition to 0.6 of the length."""
     kinds = {}
     for atoms in data.structures:
         if atoms.pbc.all():
             kinds.setdefault(composition(atoms), []).append(atoms)
     count, failures = 0, []
-    for kind, alike in kinds.items():
+    for alike in kinds.values():
         volumes = np.array([atoms.get_volume() / len(atoms) for atoms in alike])
         energies = np.array([potential.energy(atoms) / len(atoms) for atoms in alike])
         normal = volumes[energies.argmin()]
@@ -194,10 +193,6 @@ def compressions(potential, data, material):
         crystals = [
             (f"structure {k}", alike[k]) for k in (*spread(range(len(alike)), 4), int(energies.argmin()))
         ]
-        if len(kind) == 1:
-            for lattice, atoms_per_cell in (("fcc", 4), ("bcc", 2), ("diamond", 8)):
-                a = (atoms_per_cell * normal) ** (1 / 3)
-                crystals.append((lattice, bulk(kind[0][0], lattice, a=a, cubic=True)))
         for name, atoms in crystals:
             lengths = np.linspace(start, SMALLEST_LENGTH, 120)
             of_normal = (normal / (atoms.get_volume() / len(atoms))) ** (1 / 3)
@@ -206,9 +201,9 @@ def compressions(potential, data, material):
                 scaled = atoms.copy()
                 scaled.set_cell(length * of_normal * atoms.cell, scale_atoms=True)
                 scan.append(potential.energy(scaled) / len(atoms))
-            # Crystals under tension shrink first, and simple lattices may be denser than the data.
+            # Crystals under tension shrink first.
             first = int(np.argmax(np.diff(scan, append=np.inf) > 0.0))
-            if lengths[first] >= (TENSION if name.startswith("structure") else DENSEST) * start:
+            if lengths[first] >= AT_REST * start:
                 lengths, scan = lengths[first:], scan[first:]
             count += 1
             failures += described(f"{name} of {atoms.get_chemical_formula()}", falls(lengths, scan))

@@ -3,6 +3,7 @@
 import itertools
 import re
 import warnings
+from collections import Counter
 
 import numpy as np
 import oracle
@@ -339,7 +340,8 @@ def test_distances_are_those_of_the_data(model, silicon_carbide):
         assert 0 < inner <= 0.5 * outer + 1e-4
     reach = model.potential_.density_limits["C"][0]
     largest = max(densities(atoms, reach)[atoms.symbols == "C"].max(initial=0.0) for atoms in silicon_carbide)
-    assert model.potential_.density_limits["C"][1] == pytest.approx(1.15 * largest)
+    margins = [pytest.approx(margin * largest) for margin in (1.15, 1.07, 1.001)]
+    assert model.potential_.density_limits["C"][1] in margins
 
 
 def test_floors_are_those_of_the_data(model, silicon_carbide):
@@ -394,7 +396,7 @@ def test_pairs_that_never_come_close():
     structures = [bulk("Cu", cubic=True) * 2, bulk("Na", cubic=True) * 2]
     descriptors = PLIPDescriptors.preset("fast", cutoff=5.0)
     equations = NormalEquations.from_structures(structures, descriptors, y=[1.0, 2.0])
-    repulsion, limits = automatic_repulsion(equations, {})
+    repulsion, limits = automatic_repulsion(equations, Counter())
     radii = covalent_radii[atomic_numbers["Cu"]] + covalent_radii[atomic_numbers["Na"]]
     assert repulsion["Cu", "Na"][1] == pytest.approx(0.75 * radii, abs=1e-3)
     assert set(limits) == {"Cu", "Na"}
@@ -426,6 +428,32 @@ def test_compressed_crystals_gain_energy(model):
         atoms.set_cell(crystal.cell * length, scale_atoms=True)
         energies.append(model.potential_.energy(atoms))
     assert (np.diff(energies) > 0).all()
+
+
+def test_crystals_are_stiff_where_their_data_end():
+    """Terms of data that end at 0.93 of the length may fall just beyond."""
+    rng = np.random.default_rng(11)
+    structures = []
+    for k in range(24):
+        atoms = bulk("Al", cubic=True) * (2, 1, 1)
+        strain = (1 + rng.uniform(-0.05, 0.05)) * np.eye(3) + rng.normal(scale=0.015, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        atoms.rattle((0.03, 0.08, 0.13, 0.2)[k % 4], rng=rng)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        structures.append(atoms)
+    for preset in ("accurate", "stock"):
+        potential = PLIPRegressor(preset).fit(structures).potential_
+        energies = []
+        for length in np.arange(0.98, 0.59, -0.005):
+            atoms = bulk("Al")
+            atoms.set_cell(length * atoms.cell, scale_atoms=True)
+            energies.append(potential.energy(atoms))
+        assert (np.diff(energies) > 0).all(), preset
+        plain = beyond(potential)
+        for atoms in structures:
+            np.testing.assert_array_equal(potential.forces(atoms), plain.forces(atoms))
 
 
 def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 
 import numpy as np
 from ase import Atoms
@@ -24,8 +25,17 @@ _OF_RADII = 0.75
 # Angstrom at the latest, where the repulsion of nuclei alone is right.
 _INNER = 0.25
 _LONGEST_INNER = 0.3
-# Surroundings that are this much denser, by 5 % in length, are still near the data.
-_DENSITY_MARGIN = 1.15
+# Surroundings that are so much denser than the densest of the data, 5 % in length, are still near them. Where
+# the terms of a crystal slacken as it is compressed, fewer are; the last number keeps rounding from the data.
+_MARGINS = (1.15, 1.07, 1.001)
+# Compression of crystals: parts of the length; where a crystal under tension is at rest at last; and the part
+# of its steepest rise so far with which the energy has to go on rising.
+_LENGTHS = np.linspace(1.0, 0.6, 41)
+_AT_REST = 0.95
+_STEADY = 0.9
+# Compositions of which crystals are compressed at most, and atoms of each.
+_MOST_COMPOSITIONS = 3
+_MOST_ATOMS = 70
 # eV below the least energy of an atom in the data.
 _BELOW_DATA = 0.2
 # Two neighbours at no distance. In sparse data, whose neighbours stand at the end of the range, any approach
@@ -47,35 +57,61 @@ def repulsive_potential(descriptors, coef, references, equations):
     -------
     Potential
     """
-    steps = {}
-    for last in (False, False, False, True):
+    steps = Counter()
+    survey = None
+    while True:
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
         if potential.repulsion is None:
             return potential
+        if survey is None:
+            # Whatever the steps, the data have the same energies.
+            floors, crystals = survey = _survey(potential, equations.sample)
         falling = [
             pair
             for pair, shortest in equations.shortest_distances.items()
-            if math.isfinite(shortest) and _falls(potential, pair, _RISING * shortest)
+            if steps[pair] < len(_STARTS)
+            and math.isfinite(shortest)
+            and _falls(potential, pair, _RISING * shortest)
         ]
-        if last or not falling:
+        symbols = {symbol for atoms in crystals if _collapses(potential, atoms) for symbol in atoms.symbols}
+        falling += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
+        if not falling:
             break
-        steps.update({pair: steps.get(pair, 0) + 1 for pair in falling})
-    floors = _energy_floors(potential, equations.sample)
+        steps.update(falling)
     return Potential(descriptors, coef, references, potential.repulsion, potential.density_limits, floors)
 
 
-def _energy_floors(potential, sample):
-    """A little below the least energy of an atom of each species, its reference energy taken off, in eV."""
+def _survey(potential, sample):
+    """What the structures of the fit say.
+
+    Returns
+    -------
+    floors : dict of str to float, or None
+        A little below the least energy of an atom of each species, its reference energy taken off, in eV.
+    crystals : list of ase.Atoms
+        Of each of the most frequent compositions, that of least energy and that of least volume per atom.
+    """
     if sample is None:
-        return None
+        return None, []
     # An atom alone is known, too: it has its reference energy.
     least = dict.fromkeys(potential.species, 0.0)
+    kinds = {}
     for atoms in sample.structures():
         energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
         for symbol in set(atoms.symbols):
             of_species = energies[atoms.symbols == symbol].min() - potential.intercept[symbol]
             least[symbol] = min(least[symbol], float(of_species))
-    return {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
+        if atoms.pbc.all() and len(atoms) <= _MOST_ATOMS:
+            numbers, counts = np.unique(atoms.numbers, return_counts=True)
+            composition = *numbers, *(counts // np.gcd.reduce(counts))
+            kinds.setdefault(composition, []).append((energies.mean(), atoms))
+    floors = {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
+    frequent = sorted(kinds.values(), key=len, reverse=True)[:_MOST_COMPOSITIONS]
+    crystals = []
+    for alike in frequent:
+        crystals.append(min(alike, key=lambda item: item[0])[1])
+        crystals.append(min(alike, key=lambda item: item[1].get_volume() / len(item[1]))[1])
+    return floors, crystals
 
 
 def _falls(potential, pair, first):
@@ -86,6 +122,19 @@ def _falls(potential, pair, first):
     atoms = Atoms(pair * len(r), ends.reshape(-1, 3))
     energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
     return bool((np.diff(energies.reshape(-1, 2).sum(axis=1)) <= 0.0).any())
+
+
+def _collapses(potential, crystal):
+    """Whether the energy of a crystal falls, or rises less and less, while it is compressed uniformly."""
+    energies = []
+    for length in _LENGTHS:
+        atoms = crystal.copy()
+        atoms.set_cell(length * crystal.cell, scale_atoms=True)
+        energies.append(potential.energy(atoms) / len(atoms))
+    rises = np.diff(energies)
+    first = int(np.argmax(rises > 0.0)) if (rises > 0.0).any() else len(rises)
+    steepest = np.maximum.accumulate(rises[first:])
+    return _LENGTHS[first] < _AT_REST or bool((rises[first:] < _STEADY * steepest).any())
 
 
 def automatic_repulsion(equations, steps):
@@ -100,9 +149,10 @@ def automatic_repulsion(equations, steps):
     ----------
     equations : NormalEquations
         Which know the shortest distances and the largest densities of their structures.
-    steps : dict of (str, str) to int
+    steps : Counter of (str, str) and of str
         How many steps earlier the repulsion of a pair takes over: it begins at 0.98 (1) or all (2) of the
-        shortest distance, and is complete on half the way (3). Pairs that are missing: 0.
+        shortest distance, and is complete on half the way (3). How many steps less the density around atoms
+        of a species may exceed that of the data: times 1.07 (1) or 1.001 (2).
 
     Returns
     -------
@@ -128,18 +178,18 @@ def automatic_repulsion(equations, steps):
     repulsion = {}
     for pair, shortest in equations.shortest_distances.items():
         if math.isfinite(shortest):
-            start = _STARTS[min(steps.get(pair, 0), len(_STARTS) - 1)]
+            start = _STARTS[min(steps[pair], len(_STARTS) - 1)]
             outer = np.floor(1000.0 * start * shortest) / 1000.0
         else:
             # No farther than the data were searched: they may hold closer pairs.
             radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
             outer = min(_OF_RADII * radii, searched)
         outer = float(outer)
-        part = _INNER if steps.get(pair, 0) < len(_STARTS) else _STEEP_INNER
+        part = _INNER if steps[pair] < len(_STARTS) else _STEEP_INNER
         inner = max(part * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)
     limits = {
-        symbol: (equations.density_range, max(_DENSITY_MARGIN * largest, _LEAST_LIMIT))
+        symbol: (equations.density_range, max(_MARGINS[steps[symbol]] * largest, _LEAST_LIMIT))
         for symbol, largest in equations.largest_densities.items()
     }
     return repulsion, limits
