@@ -168,6 +168,7 @@ MATERIALS = {
         labelled(
             shipped("tersoff", "GaN.tersoff", ["Ga", "N"]),
             [bulk("GaN", "zincblende", a=4.5, cubic=True) * 2],
+            rattles=(0.03, 0.06, 0.09, 0.12),
             mixed=False,
         ),
     ),

@@ -50,7 +50,6 @@ def assert_close(found, expected, scale):
     assert np.abs(np.subtract(found, expected)).max() <= 1e-7 * max(np.abs(scale).max(), 1e-2)
 
 
-
 def test_predict_is_evaluate_of_each_structure():
     crystal, cutoff = sample("three species")
     potential = sample_potential(crystal, cutoff)

@@ -142,8 +142,8 @@ def automatic_repulsion(equations, steps):
 
     The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
     pair that never comes within the cutoff begins at 0.75 of the sum of its covalent radii, or at the cutoff
-    if that is less. The density around an atom is limited to 1.15 times the largest in the data, and to 2 at
-    least.
+    if that is less. The density around an atom is limited to 1.15 times the largest in the data (1.07 or
+    1.001 times where crystals would collapse), and to 2 at least.
 
     Parameters
     ----------
