@@ -18,81 +18,98 @@ static void set(double result[3], double value, double first, double second)
     result[2] = second;
 }
 
+/* v, and its derivatives from the logarithmic one, a = v'/v, and the derivative of that. Where v has vanished, they would
+ * be zero times what may be infinite. */
+static void set_logarithmic(double result[3], double v, double a, double da)
+{
+    if (v > DBL_MIN)
+        set(result, v, a * v, (a * a + da) * v);
+    else
+        set(result, v, 0.0, 0.0);
+}
+
+static void gaussian(double p, double q, double r, double result[3])
+{
+    double a;
+    const double v = gaussian_of_one(p, q, r, &a);
+
+    set_logarithmic(result, v, a, -2.0 * p);
+}
+
+static void slater(double p, double q, double r, double result[3])
+{
+    set_logarithmic(result, pow(r, p) * exp(-q * r), p / r - q, -p / (r * r));
+}
+
+static void gaussian_type(double p, double q, double r, double result[3])
+{
+    set_logarithmic(result, pow(r, p) * exp(-q * r * r), p / r - 2.0 * q * r, -p / (r * r) - 2.0 * q);
+}
+
+static void stillinger_weber(double p, double q, double r, double result[3])
+{
+    const double x = r - q;
+
+    if (x > 0.0)
+        set_logarithmic(result, exp(p / x), -p / (x * x), 2.0 * p / (x * x * x));
+    else
+        set(result, 0.0, 0.0, 0.0);
+}
+
+static void power(double p, double q, double r, double result[3])
+{
+    const double v = pow(r, p);
+
+    (void)q;
+    set(result, v, p * v / r, p * (p - 1.0) * v / (r * r));
+}
+
+static void lorentzian(double p, double q, double r, double result[3])
+{
+    const double x = r - p, v = 1.0 / (pow(x, q) + 1.0);
+
+    if (fabs(x) > 1.0) { /* powers of x may overflow where the function has vanished */
+        const double a = 1.0 - v;
+        set(result, v, -q / x * a * v, q / (x * x) * a * v * (1.0 - q + 2.0 * q * a));
+    } else {
+        const double a = q * pow(x, q - 1.0);
+        set(result, v, -a * v * v, (-q * (q - 1.0) * pow(x, q - 2.0) + 2.0 * a * a * v) * v * v);
+    }
+}
+
+static void log_normal(double p, double q, double r, double result[3])
+{
+    const double x = r - p;
+
+    if (x > 0.0) {
+        const double u = log(x / q);
+        set_logarithmic(result, exp(-u * u), -2.0 * u / x, (2.0 * u - 2.0) / (x * x));
+    } else {
+        set(result, 0.0, 0.0, 0.0);
+    }
+}
+
+static void lennard_jones(double p, double q, double r, double result[3])
+{
+    const double x = p / r, a = x * x * x * x * x * x;
+
+    (void)q;
+    set(result, 4.0 * (a * a - a), -24.0 * (2.0 * a * a - a) / r, 24.0 * (26.0 * a * a - 7.0 * a) / (r * r));
+}
+
 void plip_phi(int family, double p, double q, double r, double result[3])
 {
-    /* Where a function has vanished, its derivatives would be zero times what may be infinite. */
-    double v = 0.0, dv = 0.0, ddv = 0.0, a, x;
-
     switch (family) {
-    case PLIP_GAUSSIAN:
-        v = gaussian_of_one(p, q, r, &a);
-        dv = a * v;
-        ddv = v > 0.0 ? (a * a - 2.0 * p) * v : 0.0;
-        break;
-    case PLIP_SLATER:
-        v = pow(r, p) * exp(-q * r);
-        if (v > DBL_MIN) {
-            a = p / r - q;
-            dv = a * v;
-            ddv = (a * a - p / (r * r)) * v;
-        }
-        break;
-    case PLIP_GAUSSIAN_TYPE:
-        v = pow(r, p) * exp(-q * r * r);
-        if (v > DBL_MIN) {
-            a = p / r - 2.0 * q * r;
-            dv = a * v;
-            ddv = (a * a - p / (r * r) - 2.0 * q) * v;
-        }
-        break;
-    case PLIP_STILLINGER_WEBER:
-        x = r - q;
-        if (x > 0.0)
-            v = exp(p / x);
-        if (v > DBL_MIN) {
-            a = -p / (x * x);
-            dv = a * v;
-            ddv = (a * a + 2.0 * p / (x * x * x)) * v;
-        }
-        break;
-    case PLIP_POWER:
-        v = pow(r, p);
-        dv = p * v / r;
-        ddv = p * (p - 1.0) * v / (r * r);
-        break;
-    case PLIP_LORENTZIAN:
-        x = r - p;
-        v = 1.0 / (pow(x, q) + 1.0);
-        if (fabs(x) > 1.0) { /* powers of x may overflow where the function has vanished */
-            a = 1.0 - v;
-            dv = -q / x * a * v;
-            ddv = q / (x * x) * a * v * (1.0 - q + 2.0 * q * a);
-        } else {
-            a = q * pow(x, q - 1.0);
-            dv = -a * v * v;
-            ddv = (-q * (q - 1.0) * pow(x, q - 2.0) + 2.0 * a * a * v) * v * v;
-        }
-        break;
-    case PLIP_LOG_NORMAL:
-        x = r - p;
-        if (x > 0.0) {
-            a = log(x / q);
-            v = exp(-a * a);
-            if (v > DBL_MIN) {
-                dv = -2.0 * a / x * v;
-                ddv = (4.0 * a * a - 2.0 + 2.0 * a) / (x * x) * v;
-            }
-        }
-        break;
-    case PLIP_LENNARD_JONES:
-        x = p / r;
-        a = x * x * x * x * x * x;
-        v = 4.0 * (a * a - a);
-        dv = -24.0 * (2.0 * a * a - a) / r;
-        ddv = 24.0 * (26.0 * a * a - 7.0 * a) / (r * r);
-        break;
+    case PLIP_GAUSSIAN: gaussian(p, q, r, result); break;
+    case PLIP_SLATER: slater(p, q, r, result); break;
+    case PLIP_GAUSSIAN_TYPE: gaussian_type(p, q, r, result); break;
+    case PLIP_STILLINGER_WEBER: stillinger_weber(p, q, r, result); break;
+    case PLIP_POWER: power(p, q, r, result); break;
+    case PLIP_LORENTZIAN: lorentzian(p, q, r, result); break;
+    case PLIP_LOG_NORMAL: log_normal(p, q, r, result); break;
+    case PLIP_LENNARD_JONES: lennard_jones(p, q, r, result); break;
+    default: set(result, 0.0, 0.0, 0.0);
     }
-    set(result, v, dv, ddv);
 }
 
 void plip_cutoff_function(double cutoff, double r, double result[3])
@@ -136,7 +153,7 @@ void plip_radial(int family, double p, double q, double cutoff, double switch_di
         return;
     if (switch_distance > 0.0) {
         plip_switch(switch_distance, r, factor);
-        if (factor[0] == 0.0 && factor[1] == 0.0) {
+        if (factor[0] == 0.0) {
             set(result, 0.0, 0.0, 0.0);
             return;
         }
