@@ -13,11 +13,15 @@ Real solid harmonics R_lm: 2 l + 1 of degree l, normalised so that
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.polynomial.legendre import poly2leg
+from numpy.typing import NDArray
 
 from plip._core._rows import COMPONENT
+from plip._types import FloatArray
 
 __all__ = [
     "HARMONICS",
@@ -30,20 +34,21 @@ __all__ = [
 ]
 
 # The numbers by which the kernels know the bases.
-MONOMIALS, HARMONICS = 0, 1
+MONOMIALS = 0
+HARMONICS = 1
 
 
-def first_component(basis, degree):
+def first_component(basis: int, degree: int) -> int:
     """Number of components of lower degree in a basis."""
     return degree**2 if basis == HARMONICS else degree * (degree + 1) * (degree + 2) // 6
 
 
-def monomials(degree):
+def monomials(degree: int) -> list[tuple[int, ...]]:
     """Exponents (x, y, z) of the monomials of one degree, in the order of the kernels."""
     return [(x, y, degree - x - y) for x in range(degree, -1, -1) for y in range(degree - x, -1, -1)]
 
 
-def multinomial(alpha):
+def multinomial(alpha: Sequence[int]) -> int:
     """|alpha|! / (alpha_x! alpha_y! alpha_z!)."""
     value = math.factorial(sum(alpha))
     for exponent in alpha:
@@ -54,10 +59,12 @@ def multinomial(alpha):
 # A component is described by its recurrence, [(component of lower degree, axis, factor), ...] with axis 3 for
 # the factor 1; its weight in contractions; and for each axis its gradient over its degree times that weight,
 # [(component of lower degree, factor), ...].
-_CONSTANT = ([(0, 3, 1.0)], 1.0, [[], [], []])
+Part = list[tuple[int, float]]
+Component = tuple[list[tuple[int, int, float]], float, list[Part]]
+_CONSTANT: Component = ([(0, 3, 1.0)], 1.0, [[], [], []])
 
 
-def _monomial_components(max_degree):
+def _monomial_components(max_degree: int) -> list[Component]:
     """All monomials up to a degree."""
     components = [_CONSTANT]
     for degree in range(1, max_degree + 1):
@@ -73,14 +80,14 @@ def _monomial_components(max_degree):
     return components
 
 
-def _part(degree, m, imaginary, factor):
+def _part(degree: int, m: int, imaginary: int, factor: float) -> Part:
     """[(component, factor)] of the real or imaginary part of G_lm; [] where it vanishes."""
     if m > degree or (imaginary and m == 0):
         return []
     return [(first_component(HARMONICS, degree) + (2 * m - 1 + imaginary if m else 0), factor)]
 
 
-def _harmonic_components(max_degree):
+def _harmonic_components(max_degree: int) -> list[Component]:
     """All solid harmonics up to a degree, in the order m = 0, cos 1, sin 1, cos 2, sin 2, ... of each.
 
     R_lm is the real or imaginary part of N_lm G_lm, with G_lm = (d^m P_l / dz^m) (x + i y)^m made
@@ -131,7 +138,7 @@ def _harmonic_components(max_degree):
     return components
 
 
-def angular_components(max_degrees):
+def angular_components(max_degrees: Sequence[int]) -> NDArray[np.void]:
     """Both bases one after the other, as a table.
 
     Parameters
@@ -147,7 +154,7 @@ def angular_components(max_degrees):
         gradient over its degree, times that weight, is the sum over k of
         ``lower_weight[a, x, k] * component[lower[a, x, k]]``.
     """
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for make, highest in zip((_monomial_components, _harmonic_components), max_degrees, strict=True):
         begin = len(rows)
         for recurrence, weight, gradient in make(highest) if highest >= 0 else []:
@@ -166,16 +173,16 @@ def angular_components(max_degrees):
     return np.array([tuple(map(_tuples, row)) for row in rows], COMPONENT)
 
 
-def _tuples(value):
-    """Nested lists as tuples, which NumPy asks for in structured arrays."""
+def _tuples(value: Any) -> Any:
+    """Nested lists as tuples, which NumPy requires in structured arrays."""
     return tuple(map(_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
-def _two(terms, nothing):
+def _two(terms: list[Any], nothing: tuple[Any, ...]) -> list[Any]:
     return terms + [nothing] * (2 - len(terms))
 
 
-def legendre_of_powers(max_degree):
+def legendre_of_powers(max_degree: int) -> FloatArray:
     """cos^l = sum_k table[l, k] P_k(cos), ndarray of float64, shape (max_degree + 1, max_degree + 1)."""
     table = np.zeros((max_degree + 1, max_degree + 1))
     for power in range(max_degree + 1):

@@ -1,9 +1,15 @@
 """What descriptors take from the data: the cutoff and the shortest distance."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
 
 from plip._structures._checks import errors_of
 from plip._structures._neighbors import find_all_neighbors
+from plip._types import FloatArray
 
 __all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
 
@@ -30,7 +36,7 @@ _LEAST_PER_NEAREST = 1.6
 _SAMPLE = 32
 
 
-def automatic_cutoff(structures, first=0):
+def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
 
     In a crystal the cutoff is twice the cube root of the volume per atom. Elsewhere it is the radius at which
@@ -53,11 +59,12 @@ def automatic_cutoff(structures, first=0):
     float
         Angstrom, rounded to 0.1.
     """
-    radii, nearest = [], {}
+    radii: list[float] = []
+    nearest: dict[str, list[float]] = {}
     for index, atoms in enumerate(structures):
         radius, symbols, distances = _surroundings(first + index, atoms)
         radii.append(radius)
-        for symbol, distance in zip(symbols, distances, strict=True):
+        for symbol, distance in zip(symbols, distances.tolist(), strict=True):
             if distance < _ISOLATED:
                 nearest.setdefault(symbol, []).append(distance)
     dense = [radius for radius in radii if np.isfinite(radius)]
@@ -67,11 +74,11 @@ def automatic_cutoff(structures, first=0):
     return max(round(max([cutoff, *least]), 1), 0.1)
 
 
-def _quantile(values, share):
-    return float(np.quantile(values, share, method="lower"))
+def _quantile(values: ArrayLike, share: float) -> float:
+    return float(np.quantile(np.asarray(values, np.float64), share, method="lower"))
 
 
-def _surroundings(index, atoms):
+def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArray]:
     """Radius of the neighbourhoods in a structure, infinite if it is sparse; symbols and distances of the
     nearest neighbours of a sample of its atoms.
     """
@@ -91,15 +98,15 @@ def _surroundings(index, atoms):
         radius = _quantile(radii, 1 / 3)
         if np.isfinite(radius):
             break
-    return radius, np.array(atoms.symbols)[sample], nearest
+    return radius, [atoms.symbols[a] for a in sample], nearest
 
 
-def _radii(distances, reach):
+def _radii(distances: list[FloatArray], reach: float) -> FloatArray:
     """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`."""
     owner = np.repeat(np.arange(len(distances)), [len(distance) for distance in distances])
     distance_p = np.concatenate(distances)
 
-    def counts(radii):
+    def counts(radii: FloatArray) -> NDArray[np.floating[Any]]:
         part = np.minimum(distance_p / radii[owner], 1.0)
         return 1.0 + np.bincount(owner, 0.5 + 0.5 * np.cos(np.pi * part), minlength=len(distances))
 
@@ -112,7 +119,7 @@ def _radii(distances, reach):
     return np.where(enclosed, high, np.inf)
 
 
-def shortest_distance(structures, cutoff, first=0):
+def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> float:
     """Shortest distance between two atoms, at most the cutoff, in Angstrom."""
     shortest = cutoff
     for index, atoms in enumerate(structures):
@@ -123,7 +130,7 @@ def shortest_distance(structures, cutoff, first=0):
     return shortest
 
 
-def check_within_reach(structures, cutoff, first=0):
+def check_within_reach(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> None:
     """Raise if the cutoff is too short for any pair of atoms, although some atoms are neighbours.
 
     Parameters

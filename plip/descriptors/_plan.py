@@ -32,13 +32,19 @@ state have the function index last, padded to a multiple of the vector length of
 so that they run over whole vectors.
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plip._core import _rows
+from plip._types import FloatArray, Int32Array, IntArray
 from plip.descriptors._angular import (
     HARMONICS,
     MONOMIALS,
@@ -48,11 +54,12 @@ from plip.descriptors._angular import (
     monomials,
     multinomial,
 )
+from plip.interactions import Term
 from plip.interactions._four_body import FourBody, arm_permutations
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
-from plip.radial import Gaussian
+from plip.radial import Gaussian, RadialFamily
 
 __all__ = ["CACHE_LINE", "Plan", "build_plan"]
 
@@ -60,6 +67,17 @@ __all__ = ["CACHE_LINE", "Plan", "build_plan"]
 CACHE_LINE = 8
 # Of the four-body interaction: 480 MB, and some ten milliseconds for each atom.
 MAX_PRODUCTS = 20_000_000
+
+Table = NDArray[np.void]
+Rank = tuple[int, ...]
+# Numbers of the species and of the function of an arm.
+Arm = tuple[int, int]
+# Column, degree, field, function, coefficient.
+Entry = tuple[int, int, int, int, float]
+# Components of the arms and weights, of each rank.
+Contractions = dict[Rank, tuple[IntArray, FloatArray]]
+# Rank, arms with None for the open one, number of the open arm.
+Field = tuple[Rank, tuple[Arm | None, ...], int]
 
 
 @dataclass(frozen=True)
@@ -108,37 +126,37 @@ class Plan:
     n_species: int
     state_size: int
     n_halves: int
-    max_degree: tuple
-    cutoffs: np.ndarray
-    sets: np.ndarray
-    switches: np.ndarray
-    families: np.ndarray
-    p: np.ndarray
-    q: np.ndarray
-    centers: np.ndarray
-    groups_of: np.ndarray
-    moments: np.ndarray
-    powers: np.ndarray
-    products: np.ndarray
-    groups: np.ndarray
-    contributions: np.ndarray
-    components: np.ndarray
-    legendre_of_powers: np.ndarray
+    max_degree: tuple[int, ...]
+    cutoffs: FloatArray
+    sets: Table
+    switches: FloatArray
+    families: Int32Array
+    p: FloatArray
+    q: FloatArray
+    centers: Table
+    groups_of: Table
+    moments: Table
+    powers: Table
+    products: Table
+    groups: Table
+    contributions: Table
+    components: Table
+    legendre_of_powers: FloatArray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         # The kernels check the tables once, and trust them from then on.
         for field in fields(self):
             if isinstance(table := getattr(self, field.name), np.ndarray):
                 table.flags.writeable = False
 
 
-def arm_degrees(rank):
+def arm_degrees(rank: Rank) -> tuple[int, int, int]:
     """Degrees of the moments of the three arms of a four-body term."""
     p, q, t = rank
     return p + t, p + q, q + t
 
 
-def contraction(rank):
+def contraction(rank: Rank) -> tuple[IntArray, FloatArray]:
     """The angular factor of a four-body term as a sum over monomials of its three arms.
 
     Each product of a monomial of cos(jik), of cos(kim) and of cos(mij) gives other exponents of the arms, so
@@ -171,16 +189,16 @@ def contraction(rank):
 class _FunctionSet:
     """Radial functions that share a cutoff."""
 
-    functions: list
+    functions: list[RadialFamily]
     cutoff: float
     max_degree: int
     basis: int
-    switch: np.ndarray
+    switch: FloatArray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.identity = [(type(function), function.kernel_parameters()) for function in self.functions]
 
-    def serves(self, other):
+    def serves(self, other: _FunctionSet) -> bool:
         """Whether the moments of another set are among those of this one."""
         return (
             (self.identity, self.cutoff, self.basis) == (other.identity, other.cutoff, other.basis)
@@ -202,7 +220,7 @@ class _Group:
     has_own: bool
     moments: int
     arms: int
-    contributions: tuple = (0, 0)
+    contributions: tuple[int, int] = (0, 0)
 
 
 class _FourBodyFields:
@@ -217,12 +235,12 @@ class _FourBodyFields:
         Degree to the fields of that degree, (rank, arms, number of the open arm) each; the open arm is None.
     """
 
-    def __init__(self):
-        self.by_degree = {}
-        self._numbers = {}
-        self._coefficients = {}
+    def __init__(self) -> None:
+        self.by_degree: dict[int, list[Field]] = {}
+        self._numbers: dict[tuple[Rank, tuple[Arm | None, ...]], int] = {}
+        self._coefficients: dict[tuple[int, int], dict[tuple[int, int, int], float]] = {}
 
-    def add_column(self, column, rank, arms):
+    def add_column(self, column: int, rank: Rank, arms: tuple[Arm, ...]) -> None:
         """Add the derivatives of a column, one for each arm."""
         for k, (species, function) in enumerate(arms):
             field = _with_open_arm(rank, arms, k)
@@ -236,7 +254,7 @@ class _FourBodyFields:
             entry = column, self._numbers[rank, field], function
             coefficients[entry] = coefficients.get(entry, 0.0) + 1.0
 
-    def entries(self, degree, species):
+    def entries(self, degree: int, species: int) -> list[Entry]:
         """The entries, as `add_group` takes them, of the fields of a degree and an arm to one species."""
         coefficients = self._coefficients.get((degree, species), {})
         return [
@@ -244,12 +262,12 @@ class _FourBodyFields:
             for (column, field, function), coefficient in coefficients.items()
         ]
 
-    def n_products(self, contractions):
+    def n_products(self, contractions: Contractions) -> int:
         """How many products of moments the fields are made of."""
         return sum(len(contractions[rank][1]) for members in self.by_degree.values() for rank, *_ in members)
 
 
-def _with_open_arm(rank, arms, number):
+def _with_open_arm(rank: Rank, arms: tuple[Arm, ...], number: int) -> tuple[Arm | None, ...]:
     """The arms with one of them open, the same for all whose order the rank does not tell apart."""
     rest = tuple(None if k == number else arm for k, arm in enumerate(arms))
     orders = (tuple(rest[k] for k in order) for order in arm_permutations(rank))
@@ -273,13 +291,16 @@ class _Columns:
         Columns by the numbers of their species, of their functions, and their power.
     """
 
-    def __init__(self, cutoff):
+    def __init__(self, cutoff: float) -> None:
         self.cutoff = cutoff
-        self.functions, self.powers = [], []
-        self.switches, self.numbers = {}, {}
-        self._places = {}
+        self.functions: list[RadialFamily] = []
+        # Integers or ranks, by the interaction.
+        self.powers: list[Any] = []
+        self.switches: dict[tuple[int, ...], float] = {}
+        self.numbers: dict[tuple[tuple[int, ...], tuple[int, ...], Any], int] = {}
+        self._places: dict[Any, int] = {}
 
-    def add(self, column, term, species, identities):
+    def add(self, column: int, term: Term, species: tuple[int, ...], identities: list[Any]) -> None:
         """Add a column; `identities` tell functions apart and have one entry for each of the term."""
         for function, identity in zip(term.radial, identities, strict=True):
             if identity not in self._places:
@@ -293,14 +314,15 @@ class _Columns:
         self.numbers[species, functions, term.power] = column
 
     @functools.cached_property
-    def mixed(self):
+    def mixed(self) -> bool:
         """Whether there are terms of several functions."""
         return any(len(set(functions)) > 1 for _, functions, _ in self.numbers)
 
 
-def _columns_by_kind(terms, species):
+def _columns_by_kind(terms: Sequence[Term], species: list[str]) -> dict[str, _Columns]:
     """The columns of each interaction by its kind."""
-    columns, identity_of = {}, {}
+    columns: dict[str, _Columns] = {}
+    identity_of: dict[int, Any] = {}
     for column, term in enumerate(terms):
         for function in term.radial:  # terms share their functions
             if id(function) not in identity_of:
@@ -317,36 +339,43 @@ def _columns_by_kind(terms, species):
 class _Builder:
     """Collects the tables while interactions are added one after the other."""
 
-    def __init__(self, n_species, vector_length):
+    def __init__(self, n_species: int, vector_length: int) -> None:
         self.n_species = n_species
         self.vector_length = vector_length
-        self.sets = []
-        self.pairs = list(itertools.product(range(n_species), repeat=2))
-        self.groups = {pair: [] for pair in self.pairs}
-        self.contributions = []
-        # By species of the center:
-        self.moments = [{} for _ in range(n_species)]  # {(neighbor species, function set): place in state}
-        self.powers = [[] for _ in range(n_species)]
-        self.products = [[] for _ in range(n_species)]
+        self.sets: list[_FunctionSet] = []
+        self.pairs = [(s, t) for s in range(n_species) for t in range(n_species)]
+        self.groups: dict[tuple[int, int], list[_Group]] = {pair: [] for pair in self.pairs}
+        self.contributions: list[tuple[int, int, float]] = []
+        # By species of the centre. Place in the state of the moments by neighbour species and function set.
+        self.moments: list[dict[tuple[int, int], int]] = [{} for _ in range(n_species)]
+        self.powers: list[list[tuple[int, ...]]] = [[] for _ in range(n_species)]
+        self.products: list[list[Table]] = [[] for _ in range(n_species)]
         self.halves = [0] * n_species
         self.state_size = [0] * n_species
         self.n_halves = 0
 
-    def padded(self, count):
+    def padded(self, count: int) -> int:
         """The smallest number of whole vectors that holds `count`."""
         return -(-count // self.vector_length) * self.vector_length
 
-    def width(self, index):
+    def width(self, index: int) -> int:
         """Number of functions of a set, padded."""
         return self.padded(len(self.sets[index].functions))
 
-    def allocate(self, center, length):
+    def allocate(self, center: int, length: int) -> int:
         """The place of `length` numbers more in the state of a center."""
         place = self.state_size[center]
         self.state_size[center] += length
         return place
 
-    def add_set(self, functions, cutoff, max_degree, switches=None, basis=HARMONICS):
+    def add_set(
+        self,
+        functions: list[RadialFamily],
+        cutoff: float,
+        max_degree: int,
+        switches: dict[tuple[int, ...], float] | None = None,
+        basis: int = HARMONICS,
+    ) -> int:
         """Index of a function set, which may be one that is known."""
         switch = np.zeros((self.n_species, self.n_species))
         for (s, t), value in (switches or {}).items():
@@ -358,7 +387,7 @@ class _Builder:
         self.sets.append(wanted)
         return len(self.sets) - 1
 
-    def add_moments(self, center, neighbor, index):
+    def add_moments(self, center: int, neighbor: int, index: int) -> int:
         """Place of the moments of a function set in the state of a center."""
         known = self.moments[center]
         if (neighbor, index) not in known:
@@ -366,7 +395,7 @@ class _Builder:
             known[neighbor, index] = self.allocate(center, n_components * self.width(index))
         return known[neighbor, index]
 
-    def add_group(self, center, neighbor, group, entries):
+    def add_group(self, center: int, neighbor: int, group: _Group, entries: list[Entry]) -> None:
         """Add a group of fields; `entries` are (column, degree, field, function, coefficient)."""
         begin = len(self.contributions)
         width = self.padded(group.count)
@@ -378,7 +407,7 @@ class _Builder:
         group.contributions = (begin, len(self.contributions))
         self.groups[center, neighbor].append(group)
 
-    def add_two_body(self, columns):
+    def add_two_body(self, columns: _Columns) -> None:
         index = self.add_set(columns.functions, columns.cutoff, 0)
         count = len(columns.functions)
         self.n_halves = self.padded(count)
@@ -390,7 +419,7 @@ class _Builder:
             group = _Group(index, 0, 0, self.halves[s], count, False, False, moments, 1)
             self.add_group(s, t, group, entries)
 
-    def add_three_body(self, columns):
+    def add_three_body(self, columns: _Columns) -> None:
         max_power, count, mixed = max(columns.powers), len(columns.functions), columns.mixed
         index = self.add_set(columns.functions, columns.cutoff, max_power)
         for s in range(self.n_species):
@@ -401,8 +430,9 @@ class _Builder:
                 self.add_group(s, t, group, self._three_body_entries(columns, s, t, other))
 
     @staticmethod
-    def _three_body_entries(columns, center, arm, other):
-        mixed, entries = columns.mixed, []
+    def _three_body_entries(columns: _Columns, center: int, arm: int, other: int) -> list[Entry]:
+        mixed = columns.mixed
+        entries: list[Entry] = []
         for power in range(max(columns.powers) + 1):
             for a, b in itertools.product(range(len(columns.functions)), repeat=2):
                 if not mixed and a != b:
@@ -415,7 +445,7 @@ class _Builder:
                 entries.append((columns.numbers[key], power, b, a, 1.0))
         return entries
 
-    def add_n_body(self, columns):
+    def add_n_body(self, columns: _Columns) -> None:
         index = self.add_set(columns.functions, columns.cutoff, 0, columns.switches)
         count = len(columns.functions)
         for s, t in self.pairs:
@@ -427,7 +457,7 @@ class _Builder:
                 group = _Group(index, 0, 0, state, count, False, False, moments, power)
                 self.add_group(s, t, group, entries)
 
-    def add_four_body(self, columns):
+    def add_four_body(self, columns: _Columns) -> None:
         max_degree = max(max(arm_degrees(rank)) for rank in columns.powers)
         index = self.add_set(columns.functions, columns.cutoff, max_degree, basis=MONOMIALS)
         contractions = {rank: contraction(rank) for rank in columns.powers}
@@ -446,7 +476,7 @@ class _Builder:
                         group = _Group(index, degree, degree, state, len(members), True, False, place, 3)
                         self.add_group(s, t, group, entries)
 
-    def _four_body_fields(self, columns, contractions):
+    def _four_body_fields(self, columns: _Columns, contractions: Contractions) -> list[_FourBodyFields]:
         """The fields of centers of each species."""
         fields_of = [_FourBodyFields() for _ in range(self.n_species)]
         for (species, functions, rank), column in columns.numbers.items():
@@ -459,7 +489,9 @@ class _Builder:
             )
         return fields_of
 
-    def _add_products(self, center, index, contractions, field, state, width):
+    def _add_products(
+        self, center: int, index: int, contractions: Contractions, field: Field, state: int, width: int
+    ) -> None:
         """A field as products of moments of the two arms that are not open.
 
         Its coefficients stand at every `width`-th place from `state` on.
@@ -468,8 +500,8 @@ class _Builder:
         components, weights = contractions[rank]
         products = np.zeros(len(weights), _rows.PRODUCT)
         products["target"] = state + components[open_arm] * width
-        for operand, k in zip(("first", "second"), [k for k in range(3) if k != open_arm], strict=True):
-            neighbor, function = arms[k]
+        closed = [(k, arm) for k, arm in enumerate(arms) if arm is not None]
+        for operand, (k, (neighbor, function)) in zip(("first", "second"), closed, strict=True):
             place = self.moments[center][neighbor, index] + function
             first = first_component(MONOMIALS, arm_degrees(rank)[k])
             products[operand] = place + (first + components[k]) * self.width(index)
@@ -479,7 +511,7 @@ class _Builder:
         products["weight"] = weights / open_weights[components[open_arm]]
         self.products[center].append(products)
 
-    def plan(self, n_terms):
+    def plan(self, n_terms: int) -> Plan:
         """The tables as the kernels take them."""
         cutoffs = sorted({of_set.cutoff for of_set in self.sets})
         max_degree = tuple(
@@ -513,8 +545,9 @@ class _Builder:
             legendre_of_powers=legendre_of_powers(max(max_degree)),
         )
 
-    def _set_table(self, cutoffs):
-        rows, first = [], 0
+    def _set_table(self, cutoffs: list[float]) -> Table:
+        rows: list[tuple[Any, ...]] = []
+        first = 0
         for index, of_set in enumerate(self.sets):
             is_gaussian = all(function.code == Gaussian.code for function in of_set.functions)
             cutoff = cutoffs.index(of_set.cutoff)
@@ -522,8 +555,9 @@ class _Builder:
             first += self.width(index)
         return np.array(rows, _rows.FUNCTION_SET)
 
-    def _function_tables(self):
-        families, parameters = [], []
+    def _function_tables(self) -> dict[str, NDArray[Any]]:
+        families: list[int] = []
+        parameters: list[tuple[float, float]] = []
         for index, of_set in enumerate(self.sets):
             n_missing = self.width(index) - len(of_set.functions)
             families += [function.code for function in of_set.functions] + [-1] * n_missing
@@ -532,12 +566,14 @@ class _Builder:
         p, q = np.array(parameters, np.float64).T.copy()
         return {"families": np.array(families, np.intc), "p": p, "q": q}
 
-    def _moment_tables(self):
+    def _moment_tables(self) -> tuple[list[tuple[int, ...]], dict[tuple[int, int, int], int]]:
         """The rows of the table, and {(center, neighbor, function set): place of the own sums}."""
         has_own = {
             (*pair, group.set) for pair, groups in self.groups.items() for group in groups if group.has_own
         }
-        rows, places, n_own = [], {}, 0
+        rows: list[tuple[int, ...]] = []
+        places: dict[tuple[int, int, int], int] = {}
+        n_own = 0
         for center, moments in enumerate(self.moments):
             for (neighbor, index), state in moments.items():
                 own = -1
@@ -547,8 +583,11 @@ class _Builder:
                 rows.append((neighbor, index, state, own))
         return rows, places
 
-    def _group_tables(self, places_of_own):
-        rows, n_sums = [], 0
+    def _group_tables(
+        self, places_of_own: dict[tuple[int, int, int], int]
+    ) -> tuple[list[tuple[Any, ...]], list[tuple[int, int]]]:
+        rows: list[tuple[Any, ...]] = []
+        n_sums: int = 0
         for pair in self.pairs:
             for group in self.groups[pair]:
                 own = places_of_own[(*pair, group.set)] if group.has_own else -1
@@ -572,13 +611,13 @@ class _Builder:
         return rows, _ranges(len(self.groups[pair]) for pair in self.pairs)
 
 
-def _ranges(lengths):
+def _ranges(lengths: Iterable[int]) -> list[tuple[int, int]]:
     """(begin, end) of each of several tables that are put one behind the other."""
     ends = list(itertools.accumulate(lengths))
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def build_plan(terms, species, vector_length):
+def build_plan(terms: Sequence[Term], species: Sequence[str], vector_length: int) -> Plan:
     """Tables of the kernels for the full table of terms of `plip.interactions._terms.build_terms`.
 
     Parameters

@@ -1,12 +1,17 @@
 """Design rows of one structure: neighbours, moments, values and derivatives of its columns."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
 
 from plip._core._rows import Kernel, vector_length
 from plip._structures._neighbors import find_neighbors
+from plip._types import FloatArray, Int32Array
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._plan import CACHE_LINE, build_plan
+from plip.interactions import Term
 
 __all__ = ["Design", "StructureDesign"]
 
@@ -24,7 +29,7 @@ class Design:
         Which one the kernels use.
     """
 
-    def __init__(self, terms, species, instruction_set="auto"):
+    def __init__(self, terms: Sequence[Term], species: Sequence[str], instruction_set: str = "auto") -> None:
         self.terms = tuple(terms)
         self.species = tuple(species)
         self._index = np.full(len(atomic_numbers), -1, np.int32)
@@ -32,20 +37,20 @@ class Design:
         self.cutoff = max(term.cutoff for term in terms)
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type, tuple[tuple[Term, ...], tuple[str, ...]]]:
         return type(self), (self.terms, self.species)
 
-    def species_of(self, atoms):
+    def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
         return self._index[atoms.numbers]
 
-    def counts(self, atoms):
+    def counts(self, atoms: Atoms) -> FloatArray:
         """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
         return np.bincount(self.species_of(atoms), minlength=len(self.species)).astype(np.float64)
 
 
-def _empty_on_lines(n_rows, length):
-    """An array without values that begins with a cache line, so that no vector lies across two lines."""
+def _empty_on_lines(n_rows: int, length: int) -> FloatArray:
+    """An array without values that begins at a cache line, so that no vector crosses a line."""
     memory = np.empty(n_rows * length + CACHE_LINE)
     first = -(memory.ctypes.data // memory.itemsize) % CACHE_LINE
     return memory[first : first + n_rows * length].reshape(n_rows, length)
@@ -65,14 +70,14 @@ class StructureDesign:
     extent : Extent
         Its shortest distances and largest densities.
     pairs : ndarray of float64, shape (n_species, n_species)
-        Number of neighbors of one species (column) around all atoms of another (row) within the cutoff.
+        Number of neighbours of one species (column) around all atoms of another (row) within the cutoff.
     force_factor : None
         Force rows are computed, not stored as a triangular factor.
     """
 
     force_factor = None
 
-    def __init__(self, design, atoms):
+    def __init__(self, design: Design, atoms: Atoms) -> None:
         self.atoms = atoms
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
@@ -87,7 +92,7 @@ class StructureDesign:
         self.pairs = near.counts(len(design.species))
         self._kernel.values(near, self._states, self._dominant, self.values)
 
-    def write_rows(self, first_atom, force_rows, virial_rows):
+    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None:
         """Write the rows of the atoms from `first_atom` on.
 
         Parameters

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from plip._types import FloatArray
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sums import Sums, single_blas_thread
+from plip.solvers import LinearProblem
 
 __all__ = ["ArrayEquations"]
 
@@ -20,17 +22,17 @@ class ArrayEquations:
     sample_weight : ndarray of float64, shape (n_samples,)
     """
 
-    def __init__(self, X, y, sample_weight):
+    def __init__(self, X: FloatArray, y: FloatArray, sample_weight: FloatArray) -> None:
         rows = np.column_stack([X, y])
         self._shift = np.average(rows, axis=0, weights=sample_weight)
         self._sums = Sums(X.shape[1] + 2)
         self.add(X, y, sample_weight)
 
-    def add(self, X, y, sample_weight):
+    def add(self, X: FloatArray, y: FloatArray, sample_weight: FloatArray) -> None:
         """Add a batch."""
         n_terms = X.shape[1]
-        centred = np.column_stack([X, y]) - self._shift
-        rows = np.insert(centred, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
+        centered = np.column_stack([X, y]) - self._shift
+        rows = np.insert(centered, n_terms, 1.0, axis=1) * np.sqrt(sample_weight)[:, None]
         batch = Sums(self._sums.width)
         with single_blas_thread():
             batch.add_rows(rows, float(sample_weight.sum()))
@@ -38,12 +40,12 @@ class ArrayEquations:
         self._sums.add(batch)
 
     @single_blas_thread()
-    def problem(self):
-        """LinearProblem with the intercept projected out."""
+    def problem(self) -> LinearProblem:
+        """The least-squares problem, with the intercept projected out."""
         return linear_problem(self._sums.products, self._sums.width - 2, self._sums.weight)
 
     @single_blas_thread()
-    def intercept(self, coef):
+    def intercept(self, coef: FloatArray) -> float:
         """The intercept that goes with the coefficients."""
         n_terms = len(coef)
         row = self._sums.products[n_terms]

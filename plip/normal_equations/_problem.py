@@ -1,29 +1,37 @@
-"""The least-squares problem of summed products, reference energies projected out."""
+"""The least-squares problem of summed products, with reference energies projected out."""
 
 import numpy as np
 
+from plip._types import FloatArray
 from plip.solvers import LinearProblem
 
 __all__ = ["linear_problem", "pseudo_inverse"]
 
-# Parts of its natural size below which the root mean square of a column is rounding of larger numbers, and
-# below which the data hardly touch it: its term could be hundreds of times as large outside the data as
-# inside. In dense data (Si, Mo, SiC, SiO2, Mo-Nb) no column is below 3e-3.
+# Shares of its natural size. A root mean square of a column below the first is rounding of larger numbers.
+# Below the second the data hardly touch the column: its term could be hundreds of times as large outside the
+# data as inside. In dense data (Si, Mo, SiC, SiO2, Mo-Nb) no column is below 3e-3.
 _ROUNDING = 1e-11
 
 _LEAST_TOUCHED = 3e-3
 
-# For every column the fit sees one more row, of this squared weight, that asks for no contribution of natural
-# size. Fits to 40,000 rows of Si or Mo do not notice; of 30 trimers, it halves what is promised outside the
-# data. With ten times as much, planted coefficients come out wrong by 1 %.
+# The fit has one more row for every column, with this squared weight and the target zero for a contribution
+# of natural size. It does not matter in fits to 40,000 rows of Si or Mo; in a fit to 30 trimers, it halves
+# the predictions outside the data. Ten times as much would change planted coefficients by 1 %.
 _SIZE_RIDGE = 3e-6
 
-# Rounding of products, as a part of squares before the projection.
+# Rounding of products, as a share of the squares before the projection.
 _PROJECTED = 1e-14
 
 
-def linear_problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=None):
-    """Least-squares problem of products of [X, composition, y], the composition projected out.
+def linear_problem(
+    products: FloatArray,
+    n_terms: int,
+    weight_sum: float,
+    sizes: FloatArray | None = None,
+    seen: FloatArray | None = None,
+    n_rows: int = 1,
+) -> LinearProblem:
+    """Least-squares problem of products of [X, composition, y], with the composition projected out.
 
     With natural sizes, columns that the data hardly touch are left out, and the others get a ridge.
     """
@@ -40,11 +48,11 @@ def linear_problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=
     cross = products[n_terms:-1][:, variables]
     before = products[np.ix_(variables, variables)]
     reduced = before - cross.T @ (pseudo_inverse(composition) @ cross)
-    # What is left of a column that follows the composition is rounding.
+    # The rest of a column that follows the composition is rounding.
     nothing = np.diag(reduced) <= 1e-12 * np.diag(before)
-    # The projection subtracts numbers that nearly agree; what rounding leaves must not look like a variance.
+    # The projection subtracts nearly equal numbers; the ridge keeps rounding from looking like a variance.
     ridge = _PROJECTED * np.diag(before)[:-1] / weight_sum
-    if sizes is not None:
+    if sizes is not None and seen is not None:
         scales = np.sqrt(np.maximum(np.diag(reduced)[:-1], 0.0) / weight_sum)
         real = (sizes > 0) & (scales > _ROUNDING * sizes)
         # In nearly perfect crystals all columns vary little, however large they are.
@@ -63,6 +71,6 @@ def linear_problem(products, n_terms, weight_sum, sizes=None, seen=None, n_rows=
     )
 
 
-def pseudo_inverse(composition):
-    # Below 1e-10 of the largest eigenvalue compositions do not tell species apart.
-    return np.linalg.pinv(composition, rcond=1e-10, hermitian=True)
+def pseudo_inverse(composition: FloatArray) -> FloatArray:
+    # Below 1e-10 of the largest eigenvalue compositions do not distinguish species.
+    return np.asarray(np.linalg.pinv(composition, rcond=1e-10, hermitian=True), np.float64)

@@ -1,13 +1,20 @@
-"""The geometry of the structures that were fitted, as many as memory that does not grow holds."""
+"""The geometry of fitted structures, in memory that does not grow with the data."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
+
+from plip._types import BoolArray, FloatArray
 
 __all__ = ["Sample"]
 
-# Atoms that are kept at most: 3 MB. Of more data every second structure is kept, and so on.
+# Largest number of atoms: 3 MB. Of more data every second structure is kept, and so on.
 _MOST_ATOMS = 100_000
 
 
@@ -28,14 +35,14 @@ class Sample:
     periodic : ndarray of bool, shape (n_structures, 3)
     """
 
-    sizes: np.ndarray
-    numbers: np.ndarray
-    positions: np.ndarray
-    cells: np.ndarray
-    periodic: np.ndarray
+    sizes: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    positions: FloatArray
+    cells: FloatArray
+    periodic: BoolArray
 
     @classmethod
-    def of_structures(cls, structures):
+    def of_structures(cls, structures: Sequence[Atoms]) -> Sample:
         """The sample of a list of ase.Atoms."""
         return cls(
             np.array([len(atoms) for atoms in structures], np.int64),
@@ -45,25 +52,25 @@ class Sample:
             np.array([atoms.pbc for atoms in structures], bool).reshape(-1, 3),
         )._bounded()
 
-    def structures(self):
-        """Yields ase.Atoms."""
+    def structures(self) -> Iterator[Atoms]:
+        """The structures one by one."""
         last = np.cumsum(self.sizes)
         for k, (end, size) in enumerate(zip(last, self.sizes, strict=True)):
             part = slice(end - size, end)
             yield Atoms(self.numbers[part], self.positions[part], cell=self.cells[k], pbc=self.periodic[k])
 
-    def merged(self, other):
+    def merged(self, other: Sample) -> Sample:
         """The sample of both."""
         mine, others = self.arrays(), other.arrays()
         return Sample(*(np.concatenate([mine[name], others[name]]) for name in mine))._bounded()
 
-    def arrays(self):
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays by name."""
         return {name: getattr(self, name) for name in self.shapes(0, 0)}
 
     @staticmethod
-    def shapes(n_structures, n_atoms):
-        """Shape and kind of each array by name."""
+    def shapes(n_structures: int, n_atoms: int) -> dict[str, tuple[tuple[int, ...], type[np.generic]]]:
+        """Shape and dtype of each array by name."""
         return {
             "sizes": ((n_structures,), np.int64),
             "numbers": ((n_atoms,), np.int64),
@@ -72,7 +79,7 @@ class Sample:
             "periodic": ((n_structures, 3), np.bool_),
         }
 
-    def _bounded(self):
+    def _bounded(self) -> Sample:
         sample = self
         while sample.sizes.sum() > _MOST_ATOMS and len(sample.sizes) > 1:
             kept = np.arange(len(sample.sizes)) % 2 == 0

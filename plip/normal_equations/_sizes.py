@@ -1,23 +1,30 @@
 """How large terms are: in the data, and in typical surroundings."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from plip._core import radial_function
+from plip._types import FloatArray
+from plip.descriptors._rows import StructureDesign
+from plip.interactions import Term
 from plip.interactions._terms import KINDS
+from plip.radial import RadialFamily
 
 __all__ = ["Counts", "natural_sizes"]
 
-# Typical surroundings begin at this part of the shortest distance: functions that have died out where data
-# begin are judged by what they give a little closer.
+# Typical surroundings begin at this share of the shortest distance, so that functions which vanish where the
+# data begin are judged by their values a little closer.
 _CLOSER = 0.8
 
-# As many neighbors as in closest packing: where data are sparse, or the cutoff ends within the first shell,
-# surroundings outside the data are denser than those inside.
+# The number of neighbours in closest packing. If the data are sparse, or the cutoff ends within the first
+# shell, surroundings outside the data are denser than those inside.
 _LEAST_NEIGHBORS = 12.0
 
-# Larger numbers have squares whose sums overflow; no fit takes such columns.
+# Sums of squares of larger numbers overflow; no fit uses such columns.
 _LARGEST = 1e150
 
 # Points of the averages over distances.
@@ -26,68 +33,75 @@ _N_POINTS = 400
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Sums over structures by which typical surroundings are known.
+    """Sums over structures that determine typical surroundings.
 
-    They are kept apart by target, in the order of `plip.labels.TARGETS`, and multiplied by the weighted
-    number of rows per atom, so that a structure counts as much as its rows.
+    There are separate sums for each target, in the order of `plip.labels.TARGETS`. Each structure is
+    multiplied by its weighted number of rows per atom, so that it counts as much as its rows.
 
     Attributes
     ----------
     atoms : ndarray of float64, shape (3, n_species)
         Number of atoms of each species.
     pairs : ndarray of float64, shape (3, n_species, n_species)
-        Number of neighbors of one species (last index) around all atoms of another within the cutoff.
+        Number of neighbours of one species (last index) around all atoms of another within the cutoff.
     squares : ndarray of float64, shape (3, n_terms)
         Sum over atoms of the square of each column per atom of its structure.
     """
 
-    atoms: np.ndarray
-    pairs: np.ndarray
-    squares: np.ndarray
+    atoms: FloatArray
+    pairs: FloatArray
+    squares: FloatArray
 
     @staticmethod
-    def shapes(n_species, n_terms):
+    def shapes(n_species: int, n_terms: int) -> dict[str, tuple[int, ...]]:
         """Shapes of the arrays by name."""
         return {"atoms": (3, n_species), "pairs": (3, n_species, n_species), "squares": (3, n_terms)}
 
     @classmethod
-    def empty(cls, n_species, n_terms):
+    def empty(cls, n_species: int, n_terms: int) -> Counts:
         """The counts of no data."""
         return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
 
     @classmethod
-    def of_structure(cls, structure, rows):
-        """Those of a StructureDesign that has `rows`, shape (3,), weighted rows of the targets."""
+    def of_structure(cls, structure: StructureDesign, rows: Sequence[float]) -> Counts:
+        """The counts of a structure with a weighted number of rows of each target."""
         size = structure.counts.sum()
         squares = np.clip(structure.values, -_LARGEST, _LARGEST) ** 2 / size
         values = (structure.counts, structure.pairs, squares)
         return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in values))
 
-    def combined(self, other, sign):
+    def combined(self, other: Counts, sign: float) -> Counts:
         """The counts of both (sign 1), or without the other (sign -1)."""
         mine, others = self.arrays(), other.arrays()
         return Counts(**{name: np.maximum(mine[name] + sign * others[name], 0.0) for name in mine})
 
-    def arrays(self):
+    def arrays(self) -> dict[str, FloatArray]:
         """Arrays by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-# A function that overflows is of no size that a fit could use: its column is left out.
+# The column of a function that overflows is left out.
 @np.errstate(over="ignore", invalid="ignore")
-def natural_sizes(terms, species, cutoff, counts, shortest, targets):
-    """What one unit of each term gives in typical surroundings, as energy per atom and as force.
+def natural_sizes(
+    terms: Sequence[Term],
+    species: Sequence[str],
+    cutoff: float,
+    counts: Counts,
+    shortest: FloatArray,
+    targets: Sequence[int],
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Size of one unit of each term in typical surroundings, as energy per atom and as force.
 
-    Typical surroundings have as many neighbors z as the data on average, at least twelve, at random places
+    Typical surroundings have as many neighbours z as the data on average, at least twelve, at random places
     from 0.8 times the shortest distance of the pair of species up to the cutoff. With the mean <.> over this
-    shell, the sum of g over neighbors and the sum of its gradients have the root mean squares
+    shell, the sum of g over neighbours and the sum of its gradients have the root mean squares
 
         A^2 = (z <|g|>)^2 + z <g^2>,   B^2 = z <g'^2>.
 
-    As energy a pair function has the size A/2 and another term the product of the A of its arms (A^m for a
-    density); as force a pair function has the size B, another term what the product rule makes of A and B.
-    Both are multiplied by the root of the share of the centers among all atoms, since columns are judged by
-    their root mean square. What the data hold of a term, if it is more, takes the place of these sizes.
+    As energy a pair function has the size A/2, and another term the product of the A of its arms (A^m for a
+    density). As force a pair function has the size B, and for another term the product rule gives the size
+    from A and B. Both are multiplied by the root of the share of the centres among all atoms, since columns
+    are judged by their root mean square. If a term is larger in the data, that is its size.
 
     Parameters
     ----------
@@ -96,7 +110,7 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     species : sequence of str
         Chemical symbols.
     cutoff : float
-        Cutoff in Angstrom within which neighbors were counted.
+        Cutoff in Angstrom within which neighbours were counted.
     counts : Counts
         Of the data.
     shortest : ndarray of float64, shape (n_species, n_species)
@@ -107,7 +121,7 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     Returns
     -------
     energy, force : ndarray of float64, shape (n_terms,)
-        Zero where the data have no neighbors for the term.
+        Zero where the data have no neighbours for the term.
     seen : ndarray of float64, shape (n_terms,)
         Root mean square of the column per atom in the data.
     """
@@ -116,11 +130,11 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     atoms, pairs, squares = (array[targets].sum(axis=0) for array in counts.arrays().values())
     n_atoms = max(atoms.sum(), np.finfo(np.float64).tiny)
     share = np.sqrt(atoms / n_atoms)
-    # Neighbors of each species around an atom of each.
+    # Neighbours of each species around an atom of each.
     number = pairs / np.maximum(atoms, np.finfo(np.float64).tiny)[:, None]
-    known = {}
+    known: dict[tuple[object, ...], tuple[float, float]] = {}
 
-    def sums(function, reach, s, t):
+    def sums(function: RadialFamily, reach: float, s: int, t: int) -> tuple[float, float]:
         key = type(function), function.kernel_parameters(), reach, s, t
         if key not in known:
             known[key] = _neighbor_sums(function, reach, cutoff, number[s, t], shortest[s, t])
@@ -132,7 +146,7 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
         s, *arms = (place[symbol] for symbol in term.species)
         if not interaction.has_center:
             (t,) = arms
-            # Each pair counts once, whichever of its atoms is the center.
+            # Each pair counts once, whichever of its atoms is the centre.
             both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
             sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
             continue
@@ -148,14 +162,16 @@ def natural_sizes(terms, species, cutoff, counts, shortest, targets):
     return energy, force, seen
 
 
-def _neighbor_sums(function, reach, cutoff, number, shortest):
-    """A and B of `natural_sizes` for so many neighbors within the cutoff."""
+def _neighbor_sums(
+    function: RadialFamily, reach: float, cutoff: float, number: float, shortest: float
+) -> tuple[float, float]:
+    """A and B of `natural_sizes` for so many neighbours within the cutoff."""
     if number == 0 or shortest == np.inf:
         return 0.0, 0.0
     first = min(_CLOSER * shortest, 0.9 * reach)
     r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
     value, slope, _ = radial_function(function, reach, 0.0, r)
-    # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
+    # Neighbours are counted within the largest cutoff; those within a shorter one are as dense.
     shell = reach**3 - first**3
     number = max(number * shell / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
     part = 3.0 * r**2 * (reach - first) / _N_POINTS / shell
