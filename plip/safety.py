@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from ase import Atom, Atoms, units
@@ -69,8 +69,8 @@ _MOST_ENERGIES = 40_000
 _MOST_HEATED = 100_000
 
 
-Pair = tuple[str, str]
-Figure = float | tuple[float, ...] | str
+Pair: TypeAlias = tuple[str, str]
+Figure: TypeAlias = float | tuple[float, ...] | str
 Item = TypeVar("Item")
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -7,9 +8,9 @@ from plip._types import FloatArray, Int32Array
 from plip.interactions._terms import Term
 from plip.radial import RadialFamily
 
-_Repulsion = Mapping[tuple[str, str], tuple[float, float]] | None
-_Limits = Mapping[str, tuple[float, float]] | None
-_Floors = Mapping[str, float] | None
+_Repulsion: TypeAlias = Mapping[tuple[str, str], tuple[float, float]] | None
+_Limits: TypeAlias = Mapping[str, tuple[float, float]] | None
+_Floors: TypeAlias = Mapping[str, float] | None
 
 SWITCH_RANGE: tuple[float, float]
 

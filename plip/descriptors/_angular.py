@@ -14,7 +14,7 @@ Real solid harmonics R_lm: 2 l + 1 of degree l, normalised so that
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.polynomial.legendre import poly2leg
@@ -59,8 +59,8 @@ def multinomial(alpha: Sequence[int]) -> int:
 # A component is described by its recurrence, [(component of lower degree, axis, factor), ...] with axis 3 for
 # the factor 1; its weight in contractions; and for each axis its gradient over its degree times that weight,
 # [(component of lower degree, factor), ...].
-Part = list[tuple[int, float]]
-Component = tuple[list[tuple[int, int, float]], float, list[Part]]
+Part: TypeAlias = list[tuple[int, float]]
+Component: TypeAlias = tuple[list[tuple[int, int, float]], float, list[Part]]
 _CONSTANT: Component = ([(0, 3, 1.0)], 1.0, [[], [], []])
 
 

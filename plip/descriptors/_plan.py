@@ -38,7 +38,7 @@ import functools
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,16 +68,16 @@ CACHE_LINE = 8
 # Of the four-body interaction: 480 MB, and some ten milliseconds for each atom.
 MAX_PRODUCTS = 20_000_000
 
-Table = NDArray[np.void]
-Rank = tuple[int, ...]
+Table: TypeAlias = NDArray[np.void]
+Rank: TypeAlias = tuple[int, ...]
 # Numbers of the species and of the function of an arm.
-Arm = tuple[int, int]
+Arm: TypeAlias = tuple[int, int]
 # Column, degree, field, function, coefficient.
-Entry = tuple[int, int, int, int, float]
+Entry: TypeAlias = tuple[int, int, int, int, float]
 # Components of the arms and weights, of each rank.
-Contractions = dict[Rank, tuple[IntArray, FloatArray]]
+Contractions: TypeAlias = dict[Rank, tuple[IntArray, FloatArray]]
 # Rank, arms with None for the open one, number of the open arm.
-Field = tuple[Rank, tuple[Arm | None, ...], int]
+Field: TypeAlias = tuple[Rank, tuple[Arm | None, ...], int]
 
 
 @dataclass(frozen=True)

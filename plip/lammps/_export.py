@@ -5,7 +5,7 @@ The formats follow the manual of LAMMPS and, where it is silent, what the styles
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
@@ -34,11 +34,11 @@ N_BEYOND = 5
 MAX_NUMBER_DENSITY = 0.3
 
 
-Pair = tuple[str, str]
-WeightedTerms = list[tuple[Term, float]]
+Pair: TypeAlias = tuple[str, str]
+WeightedTerms: TypeAlias = list[tuple[Term, float]]
 # Coefficients by power, and such polynomials by the species of both arms.
-Polynomial = dict[int, float]
-Angles = dict[Pair, Polynomial]
+Polynomial: TypeAlias = dict[int, float]
+Angles: TypeAlias = dict[Pair, Polynomial]
 
 
 class Style(NamedTuple):
@@ -356,7 +356,7 @@ def _is_density(term: Term) -> bool:
 
 # What writes the terms of an interaction, and whether the style can express a term. Other interactions have
 # no stock style.
-Writer = Callable[[Potential, WeightedTerms, Path, list[str]], list[Style]]
+Writer: TypeAlias = Callable[[Potential, WeightedTerms, Path, list[str]], list[Style]]
 WRITERS: dict[str, tuple[Writer, Callable[[Term], bool]]] = {
     TwoBody.kind: (_write_tables, lambda term: True),
     NBody.kind: (_write_embeddings, _is_density),

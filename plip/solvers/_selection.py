@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def forward_selection(
 
 
 # Minimum of the objective, relative gain of the best further term, coefficients.
-Model = tuple[float, float, FloatArray]
+Model: TypeAlias = tuple[float, float, FloatArray]
 
 
 class Replacement:
