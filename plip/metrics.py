@@ -4,12 +4,18 @@ The scorers `neg_energy_rmse` and `neg_force_rmse` go into ``scoring=`` of ``Gri
 ``cross_validate`` and their kin.
 """
 
+from __future__ import annotations
+
 import copy
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import sklearn
+from ase import Atoms
 from ase.units import GPa
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.utils.metadata_routing import MetadataRequest
 
@@ -17,6 +23,7 @@ from plip._core import Core
 from plip._structures._checks import check_structures
 from plip._structures._composition import composition_of
 from plip._structures._evaluation import find_pairs, take_atoms
+from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures, Labels
 from plip.labels._reading import NoLabels
 from plip.potential import Potential
@@ -45,7 +52,9 @@ _OF_LABELS = dict(zip(UNITS, TARGETS, strict=True))
 _ROUNDING = 1e-7
 
 
-def energy_r2(y_true, y_pred, composition, sample_weight=None):
+def energy_r2(
+    y_true: ArrayLike, y_pred: ArrayLike, composition: ArrayLike, sample_weight: ArrayLike | None = None
+) -> float:
     """R^2 of the energy per atom about the best reference by composition.
 
         R^2 = 1 - sum_i w_i (e_i - p_i)^2 / sum_i w_i (e_i - x_i . e0)^2,    e_i = E_i / N_i
@@ -82,7 +91,9 @@ def energy_r2(y_true, y_pred, composition, sample_weight=None):
     return float(r2_score(deviation, deviation + (e_pred - e_true), sample_weight=sample_weight))
 
 
-def force_r2(y_true, y_pred, sample_weight=None):
+def force_r2(
+    y_true: Sequence[ArrayLike], y_pred: Sequence[ArrayLike], sample_weight: ArrayLike | None = None
+) -> float:
     """R^2 of the force components about zero.
 
         R^2 = 1 - sum w (F - P)^2 / sum w F^2
@@ -109,7 +120,7 @@ def force_r2(y_true, y_pred, sample_weight=None):
     return float(1 - residual / total)
 
 
-def cancellation(potential, structures):
+def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArray:
     """How far the terms of a potential cancel each other: sum_n |w_n X_n| / |sum_n w_n X_n|.
 
     At 1 all terms have the same sign, so that each can be read by itself; at 50 the energy is a small
@@ -139,7 +150,7 @@ def cancellation(potential, structures):
     return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
 
 
-def score(X, reference, predicted):
+def score(X: Sequence[Atoms], reference: Labels, predicted: Labels) -> float:
     """Mean of `energy_r2` and `force_r2` over the targets that the reference has.
 
     If there are forces, an undefined R^2 of the energy (of one structure) does not count.
@@ -163,11 +174,12 @@ def score(X, reference, predicted):
     parts = []
     rows = np.flatnonzero(reference.used("energy"))
     if len(rows):
-        composition, weight = composition_of([X[row] for row in rows]), reference.weight("energy")[rows]
-        parts.append(energy_r2(reference.energy[rows], predicted.energy[rows], composition, weight))
+        composition = composition_of([X[row] for row in rows.tolist()])
+        true, found = (labels.values("energy")[rows] for labels in (reference, predicted))
+        parts.append(energy_r2(true, found, composition, reference.weight("energy")[rows]))
     rows = np.flatnonzero(reference.used("force"))
     if len(rows):
-        true, found = ([labels.forces[row] for row in rows] for labels in (reference, predicted))
+        true, found = ([labels.values("force")[row] for row in rows] for labels in (reference, predicted))
         parts.append(force_r2(true, found, reference.weight("force")[rows]))
     if not parts:
         raise ValueError("no energies or forces to score against; attach them to the structures or pass y")
@@ -175,7 +187,7 @@ def score(X, reference, predicted):
     return float(np.mean(defined)) if defined else np.nan
 
 
-def errors(predicted, reference, n_atoms):
+def errors(predicted: Labels, reference: Labels, n_atoms: ArrayLike) -> dict[str, Any]:
     """Root mean square and mean absolute errors. Every structure, component and atom counts once.
 
     Parameters
@@ -192,7 +204,7 @@ def errors(predicted, reference, n_atoms):
         number of structures that have a stress.
     """
     n_atoms = np.asarray(n_atoms)
-    result = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}
+    result: dict[str, Any] = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}
     for target, of_labels in _OF_LABELS.items():
         rows = np.flatnonzero(reference.present(of_labels))
         if not len(rows):
@@ -207,7 +219,7 @@ def errors(predicted, reference, n_atoms):
     return result
 
 
-def error_summary(model, X, labels=None):
+def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) -> dict[str, Any]:
     """Errors of a model on structures, overall and per group.
 
     Parameters
@@ -229,7 +241,7 @@ def error_summary(model, X, labels=None):
     return _summarize(_predict(model, data), data.labels, data.n_atoms, read_groups(data.structures))
 
 
-def read_groups(X, key=None):
+def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] | None:
     """Group of each structure, such as "bulk" or "surface".
 
     Parameters
@@ -286,7 +298,13 @@ class Evaluation:
         As in `plip.labels.read_labels`, and if all digits of the labels are those of the predictions.
     """
 
-    def __init__(self, potential, X, groups=None, labels=None):
+    def __init__(
+        self,
+        potential: Potential,
+        X: Sequence[Atoms],
+        groups: NDArray[np.str_] | None = None,
+        labels: Labels | None = None,
+    ) -> None:
         data = _labelled(potential, X, labels)
         self.structures = list(data.structures)
         self.n_atoms = data.n_atoms
@@ -301,14 +319,14 @@ class Evaluation:
                 stacklevel=2,
             )
 
-    def _agrees(self):
+    def _agrees(self) -> bool:
         """Whether labels are predictions that a file kept: all agree, and some force is not zero."""
         if self.reference.forces is None or not self.parity("force")[0].any():
             return False
         return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
 
     @property
-    def n_labels(self):
+    def n_labels(self) -> dict[str, int]:
         """dict: number of labels (energies, components of forces and stresses) by target that is present."""
         present = self.reference.targets()
         return {
@@ -317,7 +335,7 @@ class Evaluation:
             if of_labels in present
         }
 
-    def parity(self, target):
+    def parity(self, target: str) -> tuple[FloatArray, FloatArray]:
         """Reference and predicted values of a target that is present.
 
         Parameters
@@ -330,15 +348,15 @@ class Evaluation:
         reference, predicted : (m,) float64
         """
         rows = np.flatnonzero(self.reference.present(_OF_LABELS[target]))
-        both = (self.reference, self.predicted)
-        return tuple(_values(labels, target, rows, self.n_atoms) for labels in both)
+        reference = _values(self.reference, target, rows, self.n_atoms)
+        return reference, _values(self.predicted, target, rows, self.n_atoms)
 
-    def errors(self, group=None):
+    def errors(self, group: str | None = None) -> dict[str, Any]:
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
         rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
         return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
 
-    def summary(self):
+    def summary(self) -> dict[str, Any]:
         """Errors of all structures and by group, as `plip.metrics.error_summary` gives them."""
         return _summarize(self.predicted, self.reference, self.n_atoms, self.groups)
 
@@ -357,14 +375,22 @@ class RMSEScorer:
         `sample_weight` of their structure.
     """
 
-    def __init__(self, target):
+    def __init__(self, target: str) -> None:
         self.target = target
-        self._requests = {"forces": None, "sample_weight": None}
+        self._requests: dict[str, bool | str | None] = {"forces": None, "sample_weight": None}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"neg_{self.target}_rmse"
 
-    def __call__(self, estimator, X, y=None, *, forces=None, sample_weight=None):
+    def __call__(
+        self,
+        estimator: Any,
+        X: Sequence[Atoms],
+        y: ArrayLike | None = None,
+        *,
+        forces: Sequence[ArrayLike] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Score a fitted estimator.
 
         Parameters
@@ -389,7 +415,7 @@ class RMSEScorer:
             No reference values of the target, given or attached, or unusable ones (see
             `plip.labels.read_labels`).
         """
-        reading = {"targets": (self.target,), "purpose": "to score against"}
+        reading: dict[str, Any] = {"targets": (self.target,), "purpose": "to score against"}
         try:
             data = LabelledStructures.read(X, y, forces, None, sample_weight, **_limits(estimator), **reading)
         except NoLabels as error:
@@ -407,7 +433,7 @@ class RMSEScorer:
             weight = np.repeat(weight, 3 * n_atoms)
         return -float(root_mean_squared_error(true, found, sample_weight=weight))
 
-    def set_score_request(self, **requests):
+    def set_score_request(self, **requests: bool | str | None) -> RMSEScorer:
         """Return a copy of the scorer that asks for metadata.
 
         Parameters
@@ -435,7 +461,7 @@ class RMSEScorer:
         scorer._requests = self._requests | requests
         return scorer
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> MetadataRequest:
         """Return what the scorer asks for, as ``sklearn.utils.metadata_routing.MetadataRequest``."""
         request = MetadataRequest(owner=repr(self))
         for name, alias in self._requests.items():
@@ -447,19 +473,19 @@ neg_energy_rmse = RMSEScorer("energy")
 neg_force_rmse = RMSEScorer("force")
 
 
-def _limits(model):
+def _limits(model: object) -> dict[str, Any]:
     """Species and cutoff to check structures for; other models than potentials check them themselves."""
     potential = _potential(model)
     return {} if potential is None else {"species": potential.species, "cutoff": potential.cutoff}
 
 
-def _potential(model):
+def _potential(model: object) -> Potential | None:
     """The potential that a model is or has, or None."""
     potential = getattr(model, "potential_", model)
     return potential if isinstance(potential, Potential) else None
 
 
-def _labelled(model, X, labels):
+def _labelled(model: object, X: Sequence[Atoms], labels: Labels | None) -> LabelledStructures:
     """Structures checked for a model, with the labels given or attached."""
     if labels is None:
         return LabelledStructures.read(X, **_limits(model), purpose="to compare with")
@@ -467,7 +493,7 @@ def _labelled(model, X, labels):
     return LabelledStructures(tuple(structures), labels, np.arange(len(structures)))
 
 
-def _predict(model, data):
+def _predict(model: Any, data: LabelledStructures) -> Labels:
     """What a model predicts for structures, of the targets that they have."""
     forces, stress = data.labels.forces is not None, data.labels.stress is not None
     potential = _potential(model)
@@ -483,16 +509,19 @@ def _predict(model, data):
     )
 
 
-def _values(labels, target, rows, n_atoms):
+def _values(labels: Labels, target: str, rows: Sequence[int] | IntArray, n_atoms: IntArray) -> FloatArray:
     """Labels of some structures as one vector: eV/atom, eV/A or GPa."""
+    values = labels.values(_OF_LABELS[target])
     if target == "energy":
-        return (labels.energy / n_atoms)[rows]
+        return (values / n_atoms)[rows]
     if target == "force":
-        return np.concatenate([labels.forces[row] for row in rows]).ravel()
-    return labels.stress[rows].ravel() / GPa
+        return np.concatenate([values[row] for row in rows]).ravel()
+    return values[rows].ravel() / GPa
 
 
-def _summarize(predicted, reference, n_atoms, groups):
+def _summarize(
+    predicted: Labels, reference: Labels, n_atoms: IntArray, groups: NDArray[np.str_] | None
+) -> dict[str, Any]:
     """What `errors` returns, of all structures and under "groups" of each group."""
     summary = errors(predicted, reference, n_atoms)
     if groups is not None:

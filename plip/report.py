@@ -1,11 +1,24 @@
 """Errors of a potential, and what is in it, as text."""
 
+from __future__ import annotations
+
 import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from plip._types import FloatArray
+from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
+from plip.potential import Potential
+
+if TYPE_CHECKING:
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
+
+# Rows of cells of a table.
+Rows: TypeAlias = list[list[Any]]
 
 __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 
@@ -20,7 +33,9 @@ _SIZES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
 _SAMPLE = 50
 
 
-def fit_report(model, evaluations, n_strongest=10):
+def fit_report(
+    model: PLIPRegressor | PLIPRegressorCV, evaluations: Mapping[str, Evaluation], n_strongest: int = 10
+) -> str:
     """What a user wants to know of a fit.
 
     Parameters
@@ -55,7 +70,7 @@ def fit_report(model, evaluations, n_strongest=10):
     return "\n\n".join(parts)
 
 
-def _sizes_table(model):
+def _sizes_table(model: PLIPRegressorCV) -> str:
     """Errors of cross-validation by number of terms."""
     results, chosen = model.cv_results_, model.selected_size_
     units = {"energy": ("meV/atom", 1e3, 2), "force": ("eV/A", 1.0, 4)}
@@ -70,7 +85,7 @@ def _sizes_table(model):
     return _table(rows)
 
 
-def _cancellation(potential, evaluations):
+def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -> str:
     """Median and largest cancellation in a sample of the structures."""
     parts = []
     for name, evaluation in evaluations.items():
@@ -84,11 +99,11 @@ def _cancellation(potential, evaluations):
     return "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
 
 
-def _number(value):
+def _number(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.1f}"
 
 
-def evaluation_report(evaluations):
+def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
     """Sizes and errors of data sets, and the errors of each data set by group.
 
     Parameters
@@ -110,7 +125,7 @@ def evaluation_report(evaluations):
     return "\n\n".join(parts)
 
 
-def _size_table(evaluations):
+def _size_table(evaluations: Mapping[str, Evaluation]) -> str:
     names = {"energy": "energies", "force": "forces", "stress": "stresses"}
     sizes = {name: evaluation.n_labels for name, evaluation in evaluations.items()}
     present = [target for target in names if any(target in size for size in sizes.values())]
@@ -122,14 +137,15 @@ def _size_table(evaluations):
     return _table(rows)
 
 
-def _error_table(title, found):
+def _error_table(title: str, found: Mapping[str, dict[str, Any]]) -> str:
     """Table of what `plip.metrics.errors` returns for each row."""
     present = [target for target in DIGITS if any(f"{target}_rmse" in row for row in found.values())]
-    first, second = [title], [""]
+    first: list[str | None] = [title]
+    second = [""]
     for target in present:
         first += [f"{target} ({UNITS[target]})", None]
         second += ["RMSE", "MAE"]
-    rows = [first, second]
+    rows: Rows = [first, second]
     for name, row in found.items():
         cells = [
             f"{row[key]:.{DIGITS[target]}f}" if key in row else "-"
@@ -140,7 +156,7 @@ def _error_table(title, found):
     return _table(rows)
 
 
-def _terms_table(terms, coef):
+def _terms_table(terms: Sequence[Term], coef: FloatArray) -> str:
     rows = [["terms", "offered", "kept"]]
     for kind in KINDS:
         kept = [coef[n] != 0 for n, term in enumerate(terms) if term.interaction == kind]
@@ -150,7 +166,7 @@ def _terms_table(terms, coef):
     return _table(rows)
 
 
-def _strongest_terms(strongest):
+def _strongest_terms(strongest: list[tuple[float, float, Term]]) -> str:
     """Lines of (relative strength, coefficient, Term)."""
     if not strongest:
         return "no term was kept: the potential is the sum of its reference energies"
@@ -163,7 +179,7 @@ def _strongest_terms(strongest):
     return "\n".join(lines)
 
 
-def _where_data_end(potential):
+def _where_data_end(potential: Potential) -> str:
     """Where the core repulsion replaces the terms."""
     if potential.repulsion is None:
         return "no core repulsion: nothing keeps atoms apart where the data end"
@@ -171,7 +187,7 @@ def _where_data_end(potential):
     return f"core repulsion below (A): {distances}"
 
 
-def _table(rows):
+def _table(rows: Rows) -> str:
     """Rows of cells as text, with the first column aligned to the left and the others to the right.
 
     The cell before a None spans both columns.
@@ -191,7 +207,7 @@ def _table(rows):
     return "\n".join(lines)
 
 
-def _column_widths(rows):
+def _column_widths(rows: Rows) -> list[int]:
     """Widths that hold every cell; cells that span two columns widen the first of them if need be."""
     columns = range(len(rows[0]))
     widths = [
@@ -205,5 +221,5 @@ def _column_widths(rows):
     return widths
 
 
-def _spans_two(row, column):
+def _spans_two(row: list[Any], column: int) -> bool:
     return column + 1 < len(row) and row[column + 1] is None

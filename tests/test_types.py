@@ -26,8 +26,6 @@ from plip.interactions import Term
 Floats = NDArray[np.float64]
 
 MODULES = [module.name for module in pkgutil.iter_modules(plip.__path__, "plip.") if module.name[5] != "_"]
-NOT_YET = "descriptors interactions metrics normal_equations regressor report"
-MODULES = [name for name in MODULES if name.partition(".")[2] not in NOT_YET.split()]
 COMPILED = ["plip._core._blas", "plip._core._evaluate", "plip._core._rows"]
 
 
@@ -41,6 +39,11 @@ def test_type_checkers_know_the_lazy_names() -> None:
     assert_type(potential.evaluate(structures[0])["forces"], Floats)
     assert_type(potential.terms, list[tuple[Term, float]])
     assert_type(potential.calculator(), PLIPCalculator)
+    model = plip.PLIPRegressor("fast", max_terms=3).fit(structures[:10])
+    assert_type(model, plip.PLIPRegressor)
+    assert_type(model.predict(structures[:1]), Floats)
+    assert_type(model.predict_forces(structures[:1]), list[Floats])
+    assert_type(model.potential_at(3), plip.Potential)
     with pytest.raises(AttributeError):
         # mypy would report this ignore as unused if it believed that plip has any name.
         _ = plip.Regressor  # type: ignore[attr-defined]

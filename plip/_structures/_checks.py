@@ -3,7 +3,7 @@
 Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -293,7 +293,7 @@ def _check_overlaps(
             )
 
 
-def check_neighbors(structures: list[Atoms], cutoff: float, first: int = 0) -> None:
+def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> None:
     """Raise if a neighbour list would not fit into memory.
 
     Parameters

@@ -1,6 +1,7 @@
 """Design rows of one structure: neighbours, moments, values and derivatives of its columns."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +14,7 @@ from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._plan import CACHE_LINE, build_plan
 from plip.interactions import Term
 
-__all__ = ["Design", "StructureDesign"]
+__all__ = ["Design", "StructureDesign", "StructureRows"]
 
 
 class Design:
@@ -56,6 +57,19 @@ def _empty_on_lines(n_rows: int, length: int) -> FloatArray:
     return memory[first : first + n_rows * length].reshape(n_rows, length)
 
 
+class StructureRows(Protocol):
+    """What normal equations need of a structure; see `StructureDesign`."""
+
+    atoms: Atoms
+    values: FloatArray
+    counts: FloatArray
+    extent: Extent
+    pairs: FloatArray
+    force_factor: FloatArray | None
+
+    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None: ...
+
+
 class StructureDesign:
     """The columns of one checked structure whose species are all known.
 
@@ -75,7 +89,7 @@ class StructureDesign:
         Force rows are computed, not stored as a triangular factor.
     """
 
-    force_factor = None
+    force_factor: FloatArray | None = None
 
     def __init__(self, design: Design, atoms: Atoms) -> None:
         self.atoms = atoms

@@ -1,17 +1,25 @@
 """PLIPDescriptors: from structures to the energies of the interactions, as a scikit-learn transformer."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip._core import check_length
 from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
+from plip._types import FloatArray
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._rows import Design, StructureDesign
+from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
@@ -70,14 +78,14 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        cutoff="auto",
-        two_body="auto",
-        three_body="auto",
-        n_body="auto",
-        four_body=None,
-        species=None,
-        atom_counts=False,
-    ):
+        cutoff: float | str = "auto",
+        two_body: TwoBody | str | None = "auto",
+        three_body: ThreeBody | str | None = "auto",
+        n_body: NBody | str | None = "auto",
+        four_body: FourBody | str | None = None,
+        species: Sequence[str] | None = None,
+        atom_counts: bool = False,
+    ) -> None:
         self.cutoff = cutoff
         self.two_body = two_body
         self.three_body = three_body
@@ -87,7 +95,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         self.atom_counts = atom_counts
 
     @classmethod
-    def preset(cls, name, **parameters):
+    def preset(cls, name: str, **parameters: Any) -> Self:
         """Descriptors for any material, with the cost of a simulation in mind.
 
         The grids are chosen in fit, from the cutoff, the number of species and the shortest
@@ -123,7 +131,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             raise ValueError(f"preset must be one of {', '.join(map(repr, PRESETS))}, got {name!r}")
         return cls(**{**dict.fromkeys(INTERACTIONS, name), **parameters})
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones as ``three_body__max_power``.
 
         Parameters
@@ -152,7 +160,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
                 )
         return super().set_params(**params)
 
-    def fit(self, X, y=None):
+    def fit(self, X: Iterable[Atoms], y: object = None) -> Self:
         """Fix the species and the table of terms.
 
         Parameters
@@ -172,26 +180,26 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         """
         return self._fit_checked(check_structures(X, **self._limits(is_fitted=False)))
 
-    def _limits(self, is_fitted):
+    def _limits(self, is_fitted: bool) -> dict[str, Any]:
         """What `check_structures` checks for: species and cutoff of the fit, or the species for a fit."""
         if is_fitted:
             return {"species": self.species_, "cutoff": self.cutoff_}
         return {"species": self._given_species()}
 
-    def _chosen_cutoff(self, structures, first):
+    def _chosen_cutoff(self, structures: Sequence[Atoms], first: int) -> float:
         """The cutoff in Angstrom, the automatic one if need be."""
         value = self.cutoff
         if isinstance(value, str) and value == "auto":
             given = [getattr(getattr(self, name), "cutoff", None) for name in INTERACTIONS]
             # Other values are refused when the terms are built.
-            given = [float(own) for own in given if is_number(own) and math.isfinite(own)]
-            return max([automatic_cutoff(structures, first), *given])
+            lengths = [float(own) for own in given if is_number(own) and math.isfinite(own)]
+            return max([automatic_cutoff(structures, first), *lengths])
         if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
         check_length("cutoff", value)
         return float(value)
 
-    def _given_species(self):
+    def _given_species(self) -> list[str] | None:
         """The parameter `species`, sorted and checked, or None."""
         if self.species is None:
             return None
@@ -203,7 +211,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             )
         return sorted(self.species)
 
-    def _fit_checked(self, structures, first=0):
+    def _fit_checked(self, structures: Sequence[Atoms], first: int = 0) -> Self:
         """Fit to checked structures; `first` is the place of the first one in the data."""
         species = self._given_species()
         if species is None:
@@ -224,19 +232,19 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         self.species_ = tuple(species)
         return self
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "terms_")
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         return tags
 
-    def _design(self):
+    def _design(self) -> Design:
         """The terms, ready for the kernels."""
         return Design(self.terms_, self.species_)
 
-    def transform(self, X):
+    def transform(self, X: Iterable[Atoms]) -> FloatArray:
         """Interactions of each structure.
 
         Parameters
@@ -261,7 +269,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             row[n_counts:] = structure.values
         return columns
 
-    def design_rows(self, atoms, forces=True, virial=True):
+    def design_rows(
+        self, atoms: Atoms, forces: bool = True, virial: bool = True
+    ) -> tuple[FloatArray, FloatArray | None, FloatArray | None]:
         """Values and derivatives of all terms for one structure.
 
         Parameters
@@ -290,7 +300,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         structure.write_rows(0, force_rows, virial_rows)
         return structure.values, force_rows if forces else None, virial_rows
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Names of the columns.
 
         Parameters
@@ -306,7 +316,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return np.array(counts + [term.name for term in self.terms_], dtype=object)
 
 
-def as_descriptors(value):
+def as_descriptors(value: object) -> PLIPDescriptors:
     """Descriptors from what a user may give for them.
 
     Parameters
@@ -337,7 +347,7 @@ def as_descriptors(value):
     raise error(f"descriptors must be PLIPDescriptors, the name of a preset ({names}) or None, got {value!r}")
 
 
-def descriptors_to_dict(descriptors):
+def descriptors_to_dict(descriptors: PLIPDescriptors) -> dict[str, Any]:
     """Fitted descriptors as plain data for JSON; `descriptors_from_dict` is the inverse."""
     return {
         "parameters": {name: _to_plain(value) for name, value in descriptors.get_params(deep=False).items()},
@@ -347,7 +357,7 @@ def descriptors_to_dict(descriptors):
     }
 
 
-def descriptors_from_dict(data):
+def descriptors_from_dict(data: Mapping[str, Any]) -> PLIPDescriptors:
     """Fitted descriptors from plain data."""
     descriptors = PLIPDescriptors(**{name: _from_plain(value) for name, value in data["parameters"].items()})
     descriptors.cutoff_ = data["cutoff"]
@@ -356,7 +366,7 @@ def descriptors_from_dict(data):
     return descriptors
 
 
-def _to_plain(value):
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Parameters):
         parameters = {name: _to_plain(item) for name, item in value.get_params(deep=False).items()}
         return {"class": type(value).__name__, "parameters": parameters}
@@ -367,7 +377,7 @@ def _to_plain(value):
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _from_plain(value):
+def _from_plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_from_plain(item) for item in value]
     if not isinstance(value, dict):

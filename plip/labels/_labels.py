@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class Labels:
             sample_weight=self.sample_weight[chosen],
         )
 
+    def values(self, target: str) -> Any:
+        """The labels of a target as the attribute has them, None if no structure has any."""
+        return getattr(self, ATTRIBUTES[target])
+
     def present(self, target: str) -> BoolArray:
         """Which structures have a label.
 
@@ -68,7 +73,7 @@ class Labels:
         -------
         (n,) bool
         """
-        values = getattr(self, ATTRIBUTES[target])
+        values = self.values(target)
         if values is None:
             return np.zeros(len(self.sample_weight), bool)
         if target == "force":
@@ -95,4 +100,4 @@ class Labels:
 
     def targets(self) -> list[str]:
         """Names of the targets that any structure has, among "energy", "force", "virial"."""
-        return [target for target in TARGETS if getattr(self, ATTRIBUTES[target]) is not None]
+        return [target for target in TARGETS if self.values(target) is not None]

@@ -1,15 +1,22 @@
 """Archives of normal equations: written with a digest, checked from end to end when they are read."""
 
+from __future__ import annotations
+
 import json
 import math
-import numbers
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from ase.data import atomic_numbers
+from numpy.typing import DTypeLike, NDArray
 
 import plip
 from plip._files import digest_arrays, write_whole
+from plip._parameters import is_number
+from plip._types import FloatArray, StrPath
+from plip.descriptors import PLIPDescriptors
 from plip.descriptors._extent import Extent
 from plip.descriptors._transformer import descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS
@@ -17,7 +24,12 @@ from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import Sums
 
+if TYPE_CHECKING:
+    from plip.normal_equations import NormalEquations
+
 __all__ = ["read_archive", "write_archive"]
+
+Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
 FORMAT = "plip-normal-equations"
 # Version of the format that this module writes, and the newest that it reads.
@@ -26,7 +38,14 @@ VERSION = 1
 _ROWS = {"energy": 1, "force": 3, "virial": 6}
 
 
-def write_archive(path, equations, sums, reference, extent, counts):
+def write_archive(
+    path: StrPath,
+    equations: NormalEquations,
+    sums: Mapping[str, Sums],
+    reference: FloatArray,
+    extent: Extent | None,
+    counts: Counts | None,
+) -> None:
     """Write normal equations; parameters as in `plip.normal_equations.NormalEquations`."""
     header = {
         "format": FORMAT,
@@ -38,11 +57,12 @@ def write_archive(path, equations, sums, reference, extent, counts):
         "weight_sums": equations.weight_sums,
         "isolated_energies": equations.isolated_energies,
     }
-    arrays = {target: sums[target].products for target in TARGETS if sums[target].n_rows}
-    # Older versions leave them aside.
-    arrays |= {
-        f"{target}_factor": sums[target].factor for target in TARGETS if sums[target].factor is not None
+    arrays: dict[str, NDArray[Any]] = {
+        target: sums[target].products for target in TARGETS if sums[target].n_rows
     }
+    # Older versions leave them aside.
+    factors = {f"{target}_factor": sums[target].factor for target in TARGETS}
+    arrays |= {name: factor for name, factor in factors.items() if factor is not None}
     arrays["reference"] = np.asarray(reference, np.float64)
     if extent is not None:
         arrays["extent"] = extent.to_array()
@@ -52,10 +72,11 @@ def write_archive(path, equations, sums, reference, extent, counts):
         arrays |= {f"sample_{name}": values for name, values in equations.sample.arrays().items()}
     header["digest"] = _digest(header, arrays)
     with write_whole(path, "wb") as file:
-        np.savez(file, header=json.dumps(header), **arrays)
+        contents: dict[str, Any] = {"header": json.dumps(header), **arrays}
+        np.savez(file, **contents)
 
 
-def read_archive(path):
+def read_archive(path: StrPath) -> tuple[Any, ...]:
     """Arguments of `plip.normal_equations.NormalEquations` from a file.
 
     Raises
@@ -82,7 +103,7 @@ def read_archive(path):
             ) from error
 
 
-def _read(archive):
+def _read(archive: Any) -> tuple[Any, ...]:
     header = json.loads(str(archive["header"]))
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError("its header is not that of normal equations")
@@ -135,7 +156,7 @@ def _read(archive):
     return descriptors, sums, reference, n_structures, extent, counts, isolated, sample
 
 
-def _sample(arrays, species):
+def _sample(arrays: Arrays, species: tuple[str, ...]) -> Sample:
     sizes = arrays["sample_sizes"]
     if sizes.dtype != np.int64 or sizes.ndim != 1 or not ((sizes >= 0) & (sizes < 2**40)).all():
         raise ValueError("its sizes of structures are not numbers of atoms")
@@ -148,7 +169,7 @@ def _sample(arrays, species):
     return sample
 
 
-def _descriptors(data):
+def _descriptors(data: Mapping[str, Any]) -> PLIPDescriptors:
     species = data["species"]
     known = isinstance(species, list) and all(isinstance(s, str) and s in atomic_numbers for s in species)
     if not known or not species or species != sorted(set(species)):
@@ -167,7 +188,7 @@ def _descriptors(data):
     return descriptors
 
 
-def _sums(target, header, arrays, width, n_structures):
+def _sums(target: str, header: Mapping[str, Any], arrays: Arrays, width: int, n_structures: int) -> Sums:
     """Sums of one target, which fit together."""
     n_rows = _integer(header["n_rows"], target)
     weight = _number(f"weight of the {target} rows", header["weight_sums"][target])
@@ -200,7 +221,9 @@ def _sums(target, header, arrays, width, n_structures):
     return Sums(width, products, weight, n_rows, factor)
 
 
-def _array(arrays, name, shape, dtype=np.float64, is_finite=True):
+def _array(
+    arrays: Arrays, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.float64, is_finite: bool = True
+) -> NDArray[Any]:
     array = arrays[name]
     dtype = np.dtype(dtype)
     if (array.dtype.kind, array.dtype.itemsize) != (dtype.kind, dtype.itemsize) or array.shape != shape:
@@ -212,20 +235,20 @@ def _array(arrays, name, shape, dtype=np.float64, is_finite=True):
     return np.ascontiguousarray(array, dtype)
 
 
-def _integer(data, name):
+def _integer(data: Mapping[str, Any], name: str) -> int:
     value = data[name]
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise ValueError(f"its {name} is {value!r}, not a number of at least 0")
     return value
 
 
-def _number(name, value):
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
+def _number(name: str, value: object) -> float:
+    if not is_number(value) or not math.isfinite(value):
         raise ValueError(f"its {name} is {value!r}, not a finite number")
     return float(value)
 
 
-def _digest(header, arrays):
+def _digest(header: Mapping[str, Any], arrays: Arrays) -> str:
     """Digest of the header, itself left out, and of the arrays."""
     text = json.dumps({name: value for name, value in header.items() if name != "digest"}, sort_keys=True)
     return digest_arrays(text, arrays)

@@ -1,12 +1,17 @@
 """Reference energies of species, by least squares or from isolated atoms."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
 
 from plip._structures._composition import composition_of
 from plip._structures._neighbors import find_neighbors
+from plip._types import FloatArray
+from plip.descriptors import PLIPDescriptors
+from plip.labels import LabelledStructures
 from plip.normal_equations._sums import single_blas_thread
 
 __all__ = [
@@ -20,7 +25,7 @@ __all__ = [
 _SAME_ENERGY = 1e-3
 
 
-def find_isolated_energies(data, descriptors):
+def find_isolated_energies(data: LabelledStructures, descriptors: PLIPDescriptors) -> dict[str, list[float]]:
     """Energies of the structures that are one atom without neighbours within the cutoff.
 
     Parameters
@@ -35,15 +40,18 @@ def find_isolated_energies(data, descriptors):
     dict
         A list of energies in eV for each chemical symbol of the descriptors.
     """
-    found = {symbol: [] for symbol in descriptors.species_}
-    for k in np.flatnonzero(data.labels.used("energy")):
+    found: dict[str, list[float]] = {symbol: [] for symbol in descriptors.species_}
+    energy = data.labels.energy
+    if energy is None:
+        return found
+    for k in np.flatnonzero(data.labels.used("energy")).tolist():
         atoms = data.structures[k]
         if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
-            found[atoms.symbols[0]].append(float(data.labels.energy[k]))
+            found[atoms.symbols[0]].append(float(energy[k]))
     return found
 
 
-def _has_no_neighbors(atoms, cutoff):
+def _has_no_neighbors(atoms: Atoms, cutoff: float) -> bool:
     """Whether a structure of one atom has no image of that atom within the cutoff."""
     # A vector of a primitive cell is mostly short enough to answer.
     if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
@@ -51,8 +59,10 @@ def _has_no_neighbors(atoms, cutoff):
     return not find_neighbors(atoms, np.zeros(1, np.int32), 1, cutoff).distance_p.size
 
 
-def check_isolated_energies(isolated_energies):
-    """Raise unless `find_isolated_energies` found an energy for every species."""
+def check_isolated_energies(
+    isolated_energies: Mapping[str, Sequence[float]] | None,
+) -> Mapping[str, Sequence[float]]:
+    """Return the energies; raise unless `find_isolated_energies` found one for every species."""
     if isolated_energies is None:
         raise ValueError(
             "these normal equations were written by an older version, which did not note energies of "
@@ -65,9 +75,10 @@ def check_isolated_energies(isolated_energies):
             f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
             "as a dict"
         )
+    return isolated_energies
 
 
-def mean_isolated_energies(isolated_energies):
+def mean_isolated_energies(isolated_energies: Mapping[str, Sequence[float]] | None) -> dict[str, float]:
     """Reference energies from those that `find_isolated_energies` found.
 
     Parameters
@@ -90,8 +101,8 @@ def mean_isolated_energies(isolated_energies):
     UserWarning
         Energies of one species differ by more than 1 meV. Their mean is taken.
     """
-    check_isolated_energies(isolated_energies)
-    for symbol, energies in isolated_energies.items():
+    found = check_isolated_energies(isolated_energies)
+    for symbol, energies in found.items():
         if max(energies) - min(energies) > _SAME_ENERGY:
             warnings.warn(
                 f"the energies of {len(energies)} isolated atoms of {symbol} differ, from "
@@ -99,11 +110,11 @@ def mean_isolated_energies(isolated_energies):
                 UserWarning,
                 stacklevel=2,
             )
-    return {symbol: float(np.mean(energies)) for symbol, energies in isolated_energies.items()}
+    return {symbol: float(np.mean(energies)) for symbol, energies in found.items()}
 
 
 @single_blas_thread()
-def least_squares_reference(data, species):
+def least_squares_reference(data: LabelledStructures, species: Sequence[str]) -> FloatArray:
     """Energies by species that fit the energies per atom best, of least norm, shape (n_species,)."""
     energy = data.labels.energy
     if energy is None:

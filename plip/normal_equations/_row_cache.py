@@ -1,19 +1,25 @@
 """Rows of single structures, computed or taken from a joblib.Memory."""
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import os
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any, TypeAlias
 
 import joblib
 import numpy as np
+from ase import Atoms
 from sklearn.utils.validation import check_memory
 
 import plip
 from plip._files import digest_arrays
+from plip._types import FloatArray, StrPath
 from plip.descriptors._extent import Extent
-from plip.descriptors._rows import StructureDesign
+from plip.descriptors._rows import Design, StructureDesign, StructureRows
 from plip.normal_equations._sums import are_few, triangular_factor
 
 __all__ = ["Storage", "direct"]
@@ -33,7 +39,11 @@ _SOURCES = (
 )
 
 
-def direct(design, atoms, forces, has_stress):
+# What is stored of a structure: its key, arrays and digest.
+Entry: TypeAlias = dict[str, Any]
+
+
+def direct(design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool) -> StructureRows:
     """The rows of a structure, computed when asked for."""
     return StructureDesign(design, atoms)
 
@@ -53,11 +63,11 @@ class Storage:
         The terms.
     """
 
-    def __init__(self, memory, design):
+    def __init__(self, memory: StrPath | joblib.Memory, design: Design) -> None:
         setting = [[term.to_dict() for term in design.terms], design.species, plip.__version__]
         self._setting = joblib.hash([*setting, _build(design.kernel.instruction_set)])
         self._is_writable = True
-        self._cached = None
+        self._cached: Any = None
         try:
             memory = check_memory(os.fspath(memory) if isinstance(memory, os.PathLike) else memory)
             ignored = ["design", "atoms", "forces", "has_stress", "made"]
@@ -65,11 +75,13 @@ class Storage:
         except OSError as error:
             _warn(f"memory={memory!r} cannot be used ({error}): nothing is kept")
 
-    def __call__(self, design, atoms, forces, has_stress):
+    def __call__(
+        self, design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool
+    ) -> StructureRows:
         key = joblib.hash(
             (self._setting, atoms.numbers, atoms.positions, atoms.cell[:], atoms.pbc, forces, has_stress)
         )
-        made = []
+        made: list[Entry] = []
         arguments = (key, design, atoms, forces, has_stress, made)
         if self._cached is None:
             entry = _compute(*arguments)
@@ -77,7 +89,7 @@ class Storage:
             entry = self._take(key, arguments, made)
         return _StoredStructure(design, atoms, *entry["arrays"])
 
-    def _take(self, key, arguments, made):
+    def _take(self, key: str, arguments: tuple[Any, ...], made: list[Entry]) -> Entry:
         """An entry that is stored, or else made and stored."""
         was_stored = self._is_stored(arguments)
         if not was_stored and not self._is_writable:
@@ -97,13 +109,13 @@ class Storage:
             self._is_writable = False
         return entry
 
-    def _is_stored(self, arguments):
+    def _is_stored(self, arguments: tuple[Any, ...]) -> bool:
         try:
             return self._cached.check_call_in_cache(*arguments)
         except OSError:
             return False
 
-    def _replaced(self, arguments, made):
+    def _replaced(self, arguments: tuple[Any, ...], made: list[Entry]) -> Entry:
         """A new entry in the place of a damaged one."""
         try:
             # What this returns differs between the releases of joblib.
@@ -116,7 +128,17 @@ class Storage:
 class _StoredStructure:
     """What `StructureDesign` offers, from stored arrays."""
 
-    def __init__(self, design, atoms, values, extent, pairs, force_rows, force_factor, virial_rows):
+    def __init__(
+        self,
+        design: Design,
+        atoms: Atoms,
+        values: FloatArray,
+        extent: FloatArray,
+        pairs: FloatArray,
+        force_rows: FloatArray | None,
+        force_factor: FloatArray | None,
+        virial_rows: FloatArray | None,
+    ) -> None:
         self.atoms = atoms
         self.values = values
         self.extent = Extent.from_array(extent)
@@ -126,16 +148,23 @@ class _StoredStructure:
         self._force_rows = force_rows
         self._virial_rows = virial_rows
 
-    def write_rows(self, first_atom, force_rows, virial_rows):
+    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None:
         n_terms = len(self.values)
         if self._force_rows is not None:
             begin = 3 * first_atom
             force_rows[:, :n_terms] = self._force_rows[begin : begin + len(force_rows)]
-        if virial_rows is not None and first_atom == 0:
+        if virial_rows is not None and self._virial_rows is not None and first_atom == 0:
             virial_rows[:, :n_terms] += self._virial_rows
 
 
-def _compute(key, design, atoms, forces, has_stress, made):
+def _compute(
+    key: str,
+    design: Design,
+    atoms: Atoms,
+    forces: FloatArray | None,
+    has_stress: bool,
+    made: list[Entry],
+) -> Entry:
     """The entry of a structure, which is also put into the list `made`.
 
     Its arrays are values, extent, numbers of pairs, force rows or, where they are not few, the triangular
@@ -159,7 +188,7 @@ def _compute(key, design, atoms, forces, has_stress, made):
     return made[-1]
 
 
-def _is_valid(entry, key, design, atoms, forces, has_stress):
+def _is_valid(entry: Entry, key: str, *others: object) -> bool:
     """Whether what came from the disk is the entry of this structure, undamaged."""
     try:
         return entry["key"] == key and entry["digest"] == _digest(key, entry["arrays"])
@@ -167,20 +196,20 @@ def _is_valid(entry, key, design, atoms, forces, has_stress):
         return False
 
 
-def _digest(key, arrays):
+def _digest(key: str, arrays: Sequence[FloatArray | None]) -> str:
     """Digest of the numbers of an entry and of its key."""
     return digest_arrays(key, {str(n): array for n, array in enumerate(arrays) if array is not None})
 
 
 @functools.cache
-def _build(instruction_set):
+def _build(instruction_set: str) -> tuple[str, str]:
     """The instruction set of the kernels, and a digest of everything that computes rows."""
     digest = hashlib.sha256()
     for name in _SOURCES:
-        with open(import_module(f"plip.{name}").__file__, "rb") as file:
+        with open(str(import_module(f"plip.{name}").__file__), "rb") as file:
             digest.update(file.read())
     return instruction_set, digest.hexdigest()
 
 
-def _warn(message):
+def _warn(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=3)

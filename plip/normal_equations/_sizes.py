@@ -9,7 +9,7 @@ import numpy as np
 
 from plip._core import radial_function
 from plip._types import FloatArray
-from plip.descriptors._rows import StructureDesign
+from plip.descriptors._rows import StructureRows
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.radial import RadialFamily
@@ -63,7 +63,7 @@ class Counts:
         return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
 
     @classmethod
-    def of_structure(cls, structure: StructureDesign, rows: Sequence[float]) -> Counts:
+    def of_structure(cls, structure: StructureRows, rows: Sequence[float]) -> Counts:
         """The counts of a structure with a weighted number of rows of each target."""
         size = structure.counts.sum()
         squares = np.clip(structure.values, -_LARGEST, _LARGEST) ** 2 / size

@@ -4,20 +4,30 @@ They are accumulated structure by structure, kept apart by target (energy per at
 per atom), and merged by addition.
 """
 
+from __future__ import annotations
+
+import functools
 import itertools
+import operator
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import joblib
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from plip._parameters import check_n_jobs
+from plip._types import FloatArray, IntArray, StrPath
+from plip.descriptors import PLIPDescriptors
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._rows import Design
 from plip.descriptors._transformer import as_descriptors
+from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
 from plip.normal_equations._archive import read_archive, write_archive
@@ -26,7 +36,8 @@ from plip.normal_equations._references import find_isolated_energies, least_squa
 from plip.normal_equations._row_cache import Storage, direct
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
-from plip.normal_equations._sums import are_few, chunk_sums, empty_sums, single_blas_thread
+from plip.normal_equations._sums import Sums, are_few, chunk_sums, empty_sums, single_blas_thread
+from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations", "take_examples"]
 
@@ -74,15 +85,15 @@ class NormalEquations:
 
     def __init__(
         self,
-        descriptors,
-        sums,
-        reference,
-        n_structures,
-        extent=None,
-        counts=None,
-        isolated_energies=None,
-        sample=None,
-    ):
+        descriptors: PLIPDescriptors,
+        sums: dict[str, Sums],
+        reference: FloatArray,
+        n_structures: int,
+        extent: Extent | None = None,
+        counts: Counts | None = None,
+        isolated_energies: dict[str, list[float]] | None = None,
+        sample: Sample | None = None,
+    ) -> None:
         self.descriptors = descriptors
         self._sums = sums
         self._reference = reference
@@ -93,27 +104,27 @@ class NormalEquations:
         self.sample = sample
 
     @property
-    def terms(self):
+    def terms(self) -> tuple[Term, ...]:
         """tuple of Term: the columns."""
         return tuple(self.descriptors.terms_)
 
     @property
-    def species(self):
+    def species(self) -> tuple[str, ...]:
         """tuple of str: chemical symbols."""
         return self.descriptors.species_
 
     @property
-    def n_rows(self):
+    def n_rows(self) -> dict[str, int]:
         """dict: number of rows by target ("energy", "force", "virial")."""
         return {target: self._sums[target].n_rows for target in TARGETS}
 
     @property
-    def weight_sums(self):
+    def weight_sums(self) -> dict[str, float]:
         """dict: sum of the sample weights of the rows by target."""
         return {target: self._sums[target].weight for target in TARGETS}
 
     @property
-    def shortest_distances(self):
+    def shortest_distances(self) -> dict[tuple[str, str], float] | None:
         """dict of (str, str) to float, or None: shortest distance of each pair of species in Angstrom.
 
         Symbols are sorted, structures without weight do not count, and the distance is infinite where the
@@ -122,7 +133,7 @@ class NormalEquations:
         return None if self._extent is None else self._extent.shortest_distances(self.species)
 
     @property
-    def largest_densities(self):
+    def largest_densities(self) -> dict[str, float] | None:
         """dict of str to float, or None: largest density around an atom of each species.
 
         The density is the sum over neighbours of (1 - r^2 / `density_range`^2)^3. What `shortest_distances`
@@ -131,24 +142,24 @@ class NormalEquations:
         return None if self._extent is None else self._extent.largest_densities(self.species)
 
     @property
-    def density_range(self):
+    def density_range(self) -> float:
         """float: distance in Angstrom up to which neighbours count for `largest_densities`."""
         return density_range(max(term.cutoff for term in self.terms))
 
     @classmethod
     def from_structures(
         cls,
-        X,
-        descriptors,
-        y=None,
-        forces=None,
-        stress=None,
-        sample_weight=None,
-        n_jobs=None,
-        verbose=0,
-        memory=None,
-        targets=TARGETS,
-    ):
+        X: Iterable[Atoms],
+        descriptors: PLIPDescriptors | str | None,
+        y: ArrayLike | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        memory: joblib.Memory | StrPath | None = None,
+        targets: Sequence[str] = TARGETS,
+    ) -> NormalEquations:
         """Accumulate the normal equations of labelled structures.
 
         Parameters
@@ -193,7 +204,16 @@ class NormalEquations:
         return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, memory=memory, n_jobs=n_jobs)
 
     @classmethod
-    def _accumulate(cls, X, descriptors, labels, reading, inspect=None, verbose=0, **options):
+    def _accumulate(
+        cls,
+        X: Iterable[Atoms],
+        descriptors: PLIPDescriptors,
+        labels: tuple[Any, ...],
+        reading: dict[str, Any],
+        inspect: Callable[[LabelledStructures, PLIPDescriptors], None] | None = None,
+        verbose: int = 0,
+        **options: Any,
+    ) -> NormalEquations:
         """As `from_structures`.
 
         `labels` are y, forces, stress and sample_weight, `reading` further options of `read_labels`.
@@ -205,7 +225,7 @@ class NormalEquations:
                 "X is a generator, so labels must be attached to its Atoms: "
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
-        total = None
+        total: NormalEquations | None = None
         # A generator has no length, so its batches are counted. A list shows its own progress.
         with tqdm(desc="structures", unit="", disable=not (is_stream and verbose)) as bar:
             for data, fitted in _read_batches(X, descriptors, labels, reading):
@@ -214,10 +234,20 @@ class NormalEquations:
                 part = cls.from_labels(data, fitted, verbose=0 if is_stream else verbose, **options)
                 total = part if total is None else total + part
                 bar.update(len(data))
+        assert total is not None  # _read_batches refuses data without structures
         return total
 
     @classmethod
-    def from_labels(cls, data, descriptors, reference=None, design=None, memory=None, n_jobs=None, verbose=0):
+    def from_labels(
+        cls,
+        data: LabelledStructures,
+        descriptors: PLIPDescriptors,
+        reference: FloatArray | None = None,
+        design: Design | None = None,
+        memory: joblib.Memory | StrPath | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> NormalEquations:
         """Accumulate labelled structures.
 
         Parameters
@@ -270,17 +300,17 @@ class NormalEquations:
         sample = Sample.of_structures(data.take(np.flatnonzero(labelled)).structures)
         return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample)
 
-    def __add__(self, other):
+    def __add__(self, other: NormalEquations) -> NormalEquations:
         return self._combine(other, 1)
 
-    def __radd__(self, other):
+    def __radd__(self, other: int) -> NormalEquations:
         # The built-in sum starts from 0.
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
-    def __sub__(self, other):
+    def __sub__(self, other: NormalEquations) -> NormalEquations:
         return self._combine(other, -1)
 
-    def _combine(self, other, sign):
+    def _combine(self, other: NormalEquations, sign: int) -> NormalEquations:
         if not isinstance(other, NormalEquations):
             return NotImplemented
         if self.terms != other.terms or self.species != other.species:
@@ -297,8 +327,9 @@ class NormalEquations:
         sample = self.sample
         if sign > 0 and sample is not None:
             sample = other.sample and sample.merged(other.sample)
-        known = self._counts is not None and other._counts is not None
-        counts = self._counts.combined(other._counts, sign) if known else None
+        counts = None
+        if self._counts is not None and other._counts is not None:
+            counts = self._counts.combined(other._counts, sign)
         isolated = None
         if self.isolated_energies is not None and other.isolated_energies is not None:
             combine = _joined if sign > 0 else _removed
@@ -318,7 +349,7 @@ class NormalEquations:
         )
 
     @single_blas_thread()
-    def _rebased(self, reference):
+    def _rebased(self, reference: FloatArray) -> dict[str, Sums]:
         """The sums, with other reference energies taken off the energies."""
         change = self._reference - reference
         if not change.any():
@@ -331,12 +362,12 @@ class NormalEquations:
     @single_blas_thread()
     def problem(
         self,
-        energy_weight=30.0,
-        force_weight=1.0,
-        stress_weight=0.0,
-        reference_energies=None,
-        contribution_penalty=0.0,
-    ):
+        energy_weight: float = 30.0,
+        force_weight: float = 1.0,
+        stress_weight: float = 0.0,
+        reference_energies: Mapping[str, float] | None = None,
+        contribution_penalty: float = 0.0,
+    ) -> LinearProblem:
         """The weighted least-squares problem, with reference energies projected out or fixed.
 
         Parameters
@@ -369,8 +400,9 @@ class NormalEquations:
             all_sums = self._rebased(self._by_species(reference_energies))
         n_terms = len(self.terms)
 
-        def weighted(weights, first=0):
-            products = sum(weights[t] ** 2 * all_sums[t].products[first:, first:] for t in used)
+        def weighted(weights: Mapping[str, float], first: int = 0) -> FloatArray:
+            parts = (weights[target] ** 2 * all_sums[target].products[first:, first:] for target in used)
+            products: FloatArray = functools.reduce(operator.add, parts)
             if reference_energies is not None:  # Nothing is left to project out.
                 products[n_terms - first : -1] = 0.0
                 products[:, n_terms - first : -1] = 0.0
@@ -378,11 +410,11 @@ class NormalEquations:
 
         products = weighted(weights)
         weight_sum = sum(self._sums[target].weight for target in used)
-        if self._counts is None:
+        if self._counts is None or self._extent is None:
             return linear_problem(products, n_terms, weight_sum)
         share = {target: weights[target] ** 2 * self._sums[target].weight / weight_sum for target in used}
         n_rows = sum(self._sums[target].n_rows for target in used)
-        sizes, seen = self._sizes(share)
+        sizes, seen = self._sizes(self._counts, self._extent, share)
         weighted_seen = np.sqrt(sum(share.values())) * seen
         problem = linear_problem(products, n_terms, weight_sum, sizes, weighted_seen, n_rows)
         kept = problem.scales > 0
@@ -395,21 +427,23 @@ class NormalEquations:
         factor = problem.target_square / linear_problem(labels, 0, weight_sum).target_square
         return replace(problem, ridge=problem.ridge + contribution_penalty * factor * seen**2)
 
-    def _sizes(self, share):
+    def _sizes(
+        self, counts: Counts, extent: Extent, share: Mapping[str, float]
+    ) -> tuple[FloatArray, FloatArray]:
         """Natural sizes of the columns in weighted rows, and root mean squares of their values per atom."""
         cutoff = max(term.cutoff for term in self.terms)
         targets = [TARGETS.index(target) for target in share]
         energy, force, seen = natural_sizes(
-            self.terms, self.species, cutoff, self._counts, self._extent.shortest, targets
+            self.terms, self.species, cutoff, counts, extent.shortest, targets
         )
         of_target = {"energy": energy, "force": force, "virial": np.maximum(energy, force)}
         sizes = np.sqrt(sum(share[target] * of_target[target] ** 2 for target in share))
         return sizes, seen
 
-    def _by_species(self, energies):
+    def _by_species(self, energies: Mapping[str, float]) -> FloatArray:
         return np.array([energies[symbol] for symbol in self.species], np.float64)
 
-    def reference_energies(self, coef):
+    def reference_energies(self, coef: ArrayLike) -> dict[str, float]:
         """Fitted reference energies of the species that belong to some coefficients.
 
         Parameters
@@ -427,7 +461,9 @@ class NormalEquations:
         return dict(zip(self.species, energies.tolist(), strict=True))
 
     @single_blas_thread()
-    def references(self, coefs, reference_energies=None):
+    def references(
+        self, coefs: FloatArray, reference_energies: Mapping[str, float] | None = None
+    ) -> FloatArray:
         """Reference energies of several models.
 
         Parameters
@@ -454,7 +490,7 @@ class NormalEquations:
         return inverse @ composition @ self._reference + change
 
     @single_blas_thread()
-    def mean_squares(self, coefs, references):
+    def mean_squares(self, coefs: FloatArray, references: FloatArray) -> dict[str, FloatArray]:
         """Weighted mean square errors of several models on these data.
 
         They follow from rows that were kept, or their triangular factor, without loss of digits. There are
@@ -494,7 +530,7 @@ class NormalEquations:
                     )
         return found
 
-    def mean_cancellation(self, coefs):
+    def mean_cancellation(self, coefs: FloatArray) -> FloatArray:
         """Cancellation in the mean structure: sum_n |w_n x_n| / |sum_n w_n x_n| of several models.
 
         Parameters
@@ -513,7 +549,7 @@ class NormalEquations:
         sums = np.abs(parts.sum(axis=1))
         return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
 
-    def null_mean_squares(self):
+    def null_mean_squares(self) -> dict[str, float]:
         """Mean squares without any term: about the reference by composition, or about zero.
 
         That of energies is exactly zero where they follow the composition alone.
@@ -527,7 +563,7 @@ class NormalEquations:
             found["energy"] = 0.0
         return found
 
-    def save(self, path):
+    def save(self, path: StrPath) -> None:
         """Write a NumPy archive, whole or not at all.
 
         Parameters
@@ -538,7 +574,7 @@ class NormalEquations:
         write_archive(path, self, self._sums, self._reference, self._extent, self._counts)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: StrPath) -> NormalEquations:
         """Read what `save` wrote.
 
         Parameters
@@ -559,11 +595,11 @@ class NormalEquations:
         return cls(*read_archive(path))
 
 
-def _joined(energies, others):
+def _joined(energies: list[float], others: list[float]) -> list[float]:
     return energies + others
 
 
-def _removed(energies, others):
+def _removed(energies: list[float], others: list[float]) -> list[float]:
     rest = list(energies)
     for energy in others:
         if energy in rest:
@@ -571,7 +607,7 @@ def _removed(energies, others):
     return rest
 
 
-def _warn_of_memory(n_terms, n_species):
+def _warn_of_memory(n_terms: int, n_species: int) -> None:
     if n_terms > _MANY_COLUMNS:
         # Products, and twice as many rows as columns.
         gigabytes = 3 * len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
@@ -583,7 +619,9 @@ def _warn_of_memory(n_terms, n_species):
         )
 
 
-def _read_batches(X, descriptors, labels, reading):
+def _read_batches(
+    X: Iterable[Atoms], descriptors: PLIPDescriptors, labels: tuple[Any, ...], reading: dict[str, Any]
+) -> Iterator[tuple[LabelledStructures, PLIPDescriptors]]:
     """Structures with their labels, and the descriptors, which the first batch fits unless they are fitted.
 
     A list is one batch. A generator is read in batches; at most two of them are held at a time.
@@ -599,17 +637,17 @@ def _read_batches(X, descriptors, labels, reading):
     """
     is_stream = isinstance(X, Iterator)
     batches = iter(lambda: list(itertools.islice(X, _BATCH)), []) if is_stream else [X]
-    n_structures, first_structure, is_labelled = 0, None, False
+    n_structures, is_labelled = 0, False
+    first_structure: Atoms | None = None
     for batch in batches:
         is_fitted = hasattr(descriptors, "terms_")
         data = LabelledStructures.read(
             batch,
             *labels,
-            **descriptors._limits(is_fitted),
             first=n_structures,
             # A batch of a generator may lack labels as long as others have some.
             required=not is_stream,
-            **reading,
+            **{**descriptors._limits(is_fitted), **reading},
         )
         if not is_fitted:
             descriptors = clone(descriptors)._fit_checked(data.structures, n_structures)
@@ -617,13 +655,13 @@ def _read_batches(X, descriptors, labels, reading):
         first_structure = data.structures[0] if first_structure is None else first_structure
         is_labelled = is_labelled or bool(data.labels.targets())
         yield data, descriptors
-    if not n_structures:
+    if first_structure is None:
         raise ValueError("X holds no structures; at least one is needed")
     if not is_labelled:
         raise no_labels(first_structure, reading["targets"])
 
 
-def take_examples(data):
+def take_examples(data: LabelledStructures) -> LabelledStructures:
     """Up to three small structures with a label, or the smallest one; none if no label has a weight."""
     used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))
     sizes = data.n_atoms[used]
@@ -635,7 +673,7 @@ def take_examples(data):
     return data.take(chosen)
 
 
-def _in_order(jobs, n_jobs):
+def _in_order(jobs: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
     """Yield the results of joblib jobs in order, holding only a few at a time."""
     try:
         parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
@@ -649,7 +687,7 @@ def _in_order(jobs, n_jobs):
         yield from parallel(jobs)
 
 
-def _chunks(sizes):
+def _chunks(sizes: IntArray) -> list[slice]:
     """Slices of about equally many atoms; they depend on the structures alone."""
     last = np.cumsum(sizes)
     n_chunks = -(-int(last[-1]) // _CHUNK_ATOMS)
@@ -660,6 +698,6 @@ def _chunks(sizes):
     return [slice(int(start), int(end)) for start, end in zip(np.append(0, ends[:-1]), ends, strict=True)]
 
 
-def _width(descriptors):
+def _width(descriptors: PLIPDescriptors) -> int:
     """Number of columns of [X, composition, y]."""
     return len(descriptors.terms_) + len(descriptors.species_) + 1

@@ -4,18 +4,28 @@ Rows are [X, composition, y]: energy per atom, force component, virial per atom,
 the square root of the sample weight of their structure.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from ase import Atoms
 from threadpoolctl import ThreadpoolController
 
 from plip._core._blas import add_row_products, add_rows_to_factor
 from plip._structures._checks import describe, errors_of, has_full_cell
+from plip._types import BoolArray, FloatArray
 from plip.descriptors._extent import Extent
-from plip.labels import TARGETS
+from plip.descriptors._rows import Design, StructureRows
+from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._sizes import Counts
+
+# Computes or loads the rows of a structure with these forces, and whether it has a stress.
+Stored: TypeAlias = Callable[[Design, Atoms, FloatArray | None, bool], StructureRows]
 
 __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", "triangular_factor"]
 
@@ -40,20 +50,23 @@ _OF_PROCESS = [library for library in _LIBRARIES if library not in _OF_THREAD]
 class _Limit:
     """What limits BLAS to one thread in this process: how many ask for it, and what there was before."""
 
-    def __init__(self):
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
         self.lock = threading.Lock()
         self.n_inside = 0
-        self.before = []
+        self.before: list[int] = []
 
 
 _limit = _Limit()
 # The lock that a child inherits may be held by a thread which the child does not have.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_limit.__init__)
+    os.register_at_fork(after_in_child=_limit.reset)
 
 
 @contextlib.contextmanager
-def single_blas_thread():
+def single_blas_thread() -> Iterator[None]:
     """Context in which BLAS runs on one thread, so that bits do not depend on thread settings.
 
     The number belongs to the process: the first of all threads that enter sets it, the last to leave restores
@@ -74,7 +87,7 @@ def single_blas_thread():
                 _set_threads(_OF_PROCESS, _limit.before)
 
 
-def _set_threads(libraries, numbers):
+def _set_threads(libraries: Sequence[Any], numbers: Sequence[int]) -> list[int]:
     """Set the number of threads of each library, and return what they were."""
     before = [library.num_threads for library in libraries]
     for library, number in zip(libraries, numbers, strict=True):
@@ -87,7 +100,7 @@ def _set_threads(libraries, numbers):
     return before
 
 
-def are_few(n_rows, width):
+def are_few(n_rows: int, width: int) -> bool:
     """Whether so many rows of so many columns are kept as they are."""
     return n_rows <= 2 * width
 
@@ -115,20 +128,29 @@ class Sums:
         were kept.
     """
 
-    def __init__(self, width, products=None, weight=0.0, n_rows=0, factor=None):
+    def __init__(
+        self,
+        width: int,
+        products: FloatArray | None = None,
+        weight: float = 0.0,
+        n_rows: int = 0,
+        factor: FloatArray | None = None,
+    ) -> None:
         self.width = width
         self._products = products
-        self._kept = []
+        self._kept: list[FloatArray] = []
         self.weight = weight
         self.n_rows = n_rows
         self.factor = factor
 
     @property
-    def products(self):
+    def products(self) -> FloatArray:
         """ndarray of float64, shape (width, width); not held while there are no rows."""
         return np.zeros((self.width, self.width)) if self._products is None else self._products
 
-    def add_rows(self, rows, weight, keep=False, n_rows=None):
+    def add_rows(
+        self, rows: FloatArray, weight: float, keep: bool = False, n_rows: int | None = None
+    ) -> None:
         """Add rows that are already scaled by the square roots of their weights, whose sum is `weight`.
 
         They stand for `n_rows` if they are a factor of others.
@@ -141,17 +163,17 @@ class Sums:
             else:
                 self._update(rows)
 
-    def _update(self, rows):
+    def _update(self, rows: FloatArray) -> None:
         if self._products is None:
             self._products = np.zeros((self.width, self.width))
         add_row_products(np.ascontiguousarray(rows), self._products)
 
-    def _keep(self, parts):
+    def _keep(self, parts: list[FloatArray]) -> None:
         self._kept += parts
         if not are_few(sum(map(len, self._kept)), self.width):
             self._kept = [_few_rows(self._kept)]
 
-    def add(self, other):
+    def add(self, other: Sums) -> None:
         """Add sums that are not needed afterwards: their memory may be taken over."""
         if self._products is None:
             self._products = other._products
@@ -161,7 +183,7 @@ class Sums:
         self.n_rows += other.n_rows
         self._keep(other._kept)
 
-    def complete(self):
+    def complete(self) -> None:
         """Add the rows that are kept, and fill the upper triangle of the products; no rows can follow."""
         if self._kept:
             rows = _few_rows(self._kept)
@@ -171,7 +193,7 @@ class Sums:
         if self._products is not None:
             self._products += np.tril(self._products, -1).T
 
-    def combined(self, other, sign):
+    def combined(self, other: Sums, sign: int) -> Sums:
         """The sums plus (sign 1) or minus (sign -1) others."""
         if not other.n_rows:
             return self
@@ -186,20 +208,20 @@ class Sums:
             factor = _few_rows([self.factor, other.factor])
         return Sums(self.width, products, self.weight + sign * other.weight, n_rows, factor)
 
-    def transformed(self, transform):
+    def transformed(self, transform: FloatArray) -> Sums:
         """The sums of rows that are multiplied by a matrix of shape (width, width) from the right."""
         products = transform.T @ self.products @ transform
         factor = None if self.factor is None else self.factor @ transform
         return Sums(self.width, products, self.weight, self.n_rows, factor)
 
-    def squares(self, vectors):
+    def squares(self, vectors: FloatArray) -> FloatArray:
         """Sum over rows of the squares of row times vector, for vectors of shape (m, width)."""
         if self.factor is not None:
             residuals = self.factor @ vectors.T
             return np.einsum("rm,rm->m", residuals, residuals)
         return np.maximum(np.einsum("mk,mk->m", vectors @ self.products, vectors), 0.0)
 
-    def are_rounding(self, vectors, squares):
+    def are_rounding(self, vectors: FloatArray, squares: FloatArray) -> BoolArray:
         """Which of the `squares` are so small beside the terms that their roots are not known to 1e-6."""
         if self.factor is not None:
             return np.zeros(len(squares), bool)
@@ -209,25 +231,27 @@ class Sums:
 
 
 @single_blas_thread()
-def _few_rows(parts):
+def _few_rows(parts: list[FloatArray]) -> FloatArray:
     """One array of the rows, or of the triangular factor of their QR decomposition if they are not few."""
     rows = np.concatenate(parts)
     return rows if are_few(*rows.shape) else triangular_factor(rows)
 
 
-def triangular_factor(rows):
+def triangular_factor(rows: FloatArray) -> FloatArray:
     """R of the QR decomposition of rows, shape (n_rows, width): it has the same products R^T R."""
     factor = np.zeros((rows.shape[1],) * 2, order="F")
     add_rows_to_factor(np.array(rows, order="F"), factor)
     return np.ascontiguousarray(factor)
 
 
-def empty_sums(width):
+def empty_sums(width: int) -> dict[str, Sums]:
     return {target: Sums(width) for target in TARGETS}
 
 
 @single_blas_thread()
-def chunk_sums(design, data, reference, stored, keep_forces):
+def chunk_sums(
+    design: Design, data: LabelledStructures, reference: FloatArray, stored: Stored, keep_forces: bool
+) -> tuple[dict[str, Sums], Extent, Counts]:
     """Sums, extent and counts of one chunk, in whatever process or thread.
 
     Rows of energies and virials are kept, those of forces where `keep_forces` is true.
@@ -237,46 +261,54 @@ def chunk_sums(design, data, reference, stored, keep_forces):
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
     block = _Block(sums["force"], n_terms, width, keep_forces)
-    energy_rows, virial_rows, energy_weight, virial_weight = [], [], 0.0, 0.0
+    energy_rows: list[FloatArray] = []
+    virial_rows: list[FloatArray] = []
+    energy_weight, virial_weight = 0.0, 0.0
     extent = Extent.empty(len(design.species))
     counts = Counts.empty(len(design.species), n_terms)
     used = {target: labels.used(target) for target in TARGETS}
     weights = {target: labels.weight(target) for target in TARGETS}
     for k, atoms in enumerate(data.structures):
         weight = {target: weights[target][k] for target in TARGETS}
-        has_energy = used["energy"][k]
-        forces = labels.forces[k] if used["force"][k] else None
-        has_stress = used["virial"][k] and has_full_cell(atoms)
-        if not has_energy and forces is None and not has_stress:
+        energy = labels.energy[k] if labels.energy is not None and used["energy"][k] else None
+        forces = labels.forces[k] if labels.forces is not None and used["force"][k] else None
+        stress = labels.stress[k] if labels.stress is not None and used["virial"][k] else None
+        if stress is not None and not has_full_cell(atoms):
+            stress = None
+        if energy is None and forces is None and stress is None:
             continue
         size = len(atoms)
         with errors_of(places[k], atoms):
-            structure = stored(design, atoms, forces, has_stress)
+            structure = stored(design, atoms, forces, stress is not None)
         if not np.isfinite(structure.values).all():
             raise ValueError(
                 f"{describe(places[k], atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
         extent = extent.merged(structure.extent)
-        n_rows = {"energy": has_energy, "force": 3 * size * (forces is not None), "virial": 6 * has_stress}
-        rows = [weight[target] * n_rows[target] for target in TARGETS]
-        counts = counts.combined(Counts.of_structure(structure, rows), 1)
-        if has_energy:
-            deviation = labels.energy[k] - structure.counts @ reference
+        n_rows = {
+            "energy": energy is not None,
+            "force": 3 * size * (forces is not None),
+            "virial": 6 * (stress is not None),
+        }
+        weighted_rows = [weight[target] * n_rows[target] for target in TARGETS]
+        counts = counts.combined(Counts.of_structure(structure, weighted_rows), 1)
+        if energy is not None:
+            deviation = energy - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [deviation]])
             energy_rows.append(np.sqrt(weight["energy"]) / size * row)
             energy_weight += weight["energy"]
-        virial = np.zeros((6, width)) if has_stress else None
+        virial = None if stress is None else np.zeros((6, width))
         if forces is not None and structure.force_factor is not None:
             rows = np.zeros((len(structure.force_factor), width))
             rows[:, np.r_[:n_terms, width - 1]] = np.sqrt(weight["force"]) * structure.force_factor
             sums["force"].add_rows(rows, weight["force"] * 3 * size, keep_forces, 3 * size)
-            if has_stress:
+            if virial is not None:
                 structure.write_rows(0, np.empty((0, width)), virial)
-        elif forces is not None or has_stress:
+        elif forces is not None or virial is not None:
             block.add(structure, forces, np.sqrt(weight["force"]), virial)
-        if has_stress:
-            virial[:, -1] = atoms.get_volume() * labels.stress[k]
+        if stress is not None and virial is not None:
+            virial[:, -1] = atoms.get_volume() * stress
             virial_rows.append(np.sqrt(weight["virial"]) / size * virial)
             virial_weight += 6 * weight["virial"]
     block.flush()
@@ -290,7 +322,7 @@ def chunk_sums(design, data, reference, stored, keep_forces):
 class _Block:
     """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
 
-    def __init__(self, sums, n_terms, width, keep):
+    def __init__(self, sums: Sums, n_terms: int, width: int, keep: bool) -> None:
         self._sums = sums
         self._keep = keep
         self._n_terms = n_terms
@@ -298,7 +330,9 @@ class _Block:
         self._used = 0
         self._weight = 0.0
 
-    def add(self, structure, forces, root, virial):
+    def add(
+        self, structure: StructureRows, forces: FloatArray | None, root: float, virial: FloatArray | None
+    ) -> None:
         """Add the force rows of a structure, and its virial rows to `virial` (or None)."""
         size, first = len(structure.atoms), 0
         while first < size:
@@ -316,7 +350,7 @@ class _Block:
                     self.flush()
             first = last
 
-    def flush(self):
+    def flush(self) -> None:
         rows = self._rows[: self._used]
         self._sums.add_rows(rows.copy() if self._keep else rows, self._weight, self._keep)
         self._used, self._weight = 0, 0.0

@@ -1,24 +1,31 @@
 """PLIPRegressorCV: choose the size, the penalty or the weights by cross-validation."""
 
+from __future__ import annotations
+
 import functools
-import numbers
 import operator
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
+import joblib
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
+from plip._parameters import is_integer
+from plip._types import FloatArray, IntArray, StrPath
+from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._references import (
-    least_squares_reference,
-)
+from plip.normal_equations._references import least_squares_reference
 from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.regressor._model import PLIPModel
-from plip.solvers import SOLVERS, refit_path
+from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
 __all__ = ["PLIPRegressorCV"]
 
@@ -89,24 +96,24 @@ class PLIPRegressorCV(PLIPModel):
 
     def __init__(
         self,
-        descriptors="accurate",
-        solver="replacement",
-        alpha="auto",
-        max_terms="auto",
-        refit=False,
-        energy_weight=40.0,
-        force_weight=1.0,
-        stress_weight=10.0,
-        energy_weights=None,
-        cv=None,
-        selection="one_standard_error",
-        contribution_penalty="auto",
-        repulsion="auto",
-        reference_energies=None,
-        memory=None,
-        n_jobs=None,
-        verbose=0,
-    ):
+        descriptors: PLIPDescriptors | str | None = "accurate",
+        solver: str = "replacement",
+        alpha: float | str = "auto",
+        max_terms: int | str | None = "auto",
+        refit: bool = False,
+        energy_weight: float = 40.0,
+        force_weight: float = 1.0,
+        stress_weight: float = 10.0,
+        energy_weights: Sequence[float] | None = None,
+        cv: Any = None,
+        selection: str = "one_standard_error",
+        contribution_penalty: float | str = "auto",
+        repulsion: str | None = "auto",
+        reference_energies: Mapping[str, float] | str | None = None,
+        memory: joblib.Memory | StrPath | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.descriptors = descriptors
         self.solver = solver
         self.alpha = alpha
@@ -125,7 +132,15 @@ class PLIPRegressorCV(PLIPModel):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None, groups=None):
+    def fit(
+        self,
+        X: Sequence[Atoms],
+        y: ArrayLike | Sequence[float | None] | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Self:
         """Choose the number of terms by cross-validation and fit the potential to all structures.
 
         Parameters
@@ -168,7 +183,9 @@ class PLIPRegressorCV(PLIPModel):
             single_blas_thread(),
             tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
         ):
-            errors, mean_squares, paths = {}, {}, {}
+            errors: dict[float, FloatArray] = {}
+            mean_squares: dict[float, dict[str, FloatArray]] = {}
+            paths: dict[float, Path] = {}
             for weight in weights:
                 errors[weight], mean_squares[weight] = self._cross_validate(
                     total, parts, null, weight, references, bar
@@ -196,7 +213,7 @@ class PLIPRegressorCV(PLIPModel):
         coef = path.coefs[index].copy()
         return self._adopt(coef, path, total, problems[best], references, take_examples(data))
 
-    def _check_choices(self):
+    def _check_choices(self) -> list[float]:
         if self._is_precomputed():
             raise ValueError(
                 "PLIPRegressorCV takes folds over structures; for arrays use sklearn.linear_model.LassoLarsCV"
@@ -212,9 +229,9 @@ class PLIPRegressorCV(PLIPModel):
             )
         return weights.tolist()
 
-    def _test_sets(self, data, groups):
+    def _test_sets(self, data: LabelledStructures, groups: ArrayLike | None) -> list[IntArray]:
         cv = 5 if self.cv is None else self.cv
-        if isinstance(cv, numbers.Integral) and not isinstance(cv, bool):
+        if is_integer(cv):
             if cv > len(data):
                 raise ValueError(
                     f"cross-validation of {cv} folds needs as many structures, got {len(data)}: add "
@@ -226,9 +243,11 @@ class PLIPRegressorCV(PLIPModel):
             raise ValueError("cv must make at least two splits")
         return [np.sort(np.asarray(test)) for _, test in splits]
 
-    def _accumulate(self, data, descriptors, tests):
+    def _accumulate(
+        self, data: LabelledStructures, descriptors: PLIPDescriptors, tests: list[IntArray]
+    ) -> tuple[NormalEquations, list[NormalEquations]]:
         """Normal equations of all structures and of each test set."""
-        options = {
+        options: dict[str, Any] = {
             "reference": least_squares_reference(data, descriptors.species_),
             "design": Design(descriptors.terms_, descriptors.species_),
             "memory": self.memory,
@@ -236,7 +255,7 @@ class PLIPRegressorCV(PLIPModel):
             "verbose": self.verbose,
         }
 
-        def equations(rows):
+        def equations(rows: IntArray) -> NormalEquations:
             return NormalEquations.from_labels(data.take(rows), descriptors, **options)
 
         distinct = {test.tobytes(): test for test in tests}
@@ -250,14 +269,14 @@ class PLIPRegressorCV(PLIPModel):
             total = total + equations(rest) if len(rest) else total
         return total, [sums[test.tobytes()] for test in tests]
 
-    def _path(self, problem):
+    def _path(self, problem: LinearProblem) -> Path:
         """One model for each number of terms allowed, from none on."""
         max_terms = self._setting("max_terms")
         most = len(problem.moment) if max_terms is None else min(max_terms, len(problem.moment))
         path = SOLVERS[self.solver](problem, self._setting("alpha"), max_terms).at_sizes(np.arange(most + 1))
         return refit_path(problem, path) if self.refit else path
 
-    def _null_mean_squares(self, total):
+    def _null_mean_squares(self, total: NormalEquations) -> dict[str, float]:
         """What the errors of each target are relative to, of the targets that vary."""
         null = total.null_mean_squares()
         constant = [target for target, value in null.items() if value == 0]
@@ -274,9 +293,19 @@ class PLIPRegressorCV(PLIPModel):
             )
         return {target: value for target, value in null.items() if value > 0}
 
-    def _cross_validate(self, total, parts, null, weight, references, bar):
+    def _cross_validate(
+        self,
+        total: NormalEquations,
+        parts: list[NormalEquations],
+        null: Mapping[str, float],
+        weight: float,
+        references: Mapping[str, float] | None,
+        bar: Any,
+    ) -> tuple[FloatArray, dict[str, FloatArray]]:
         """Errors of every size in every fold that has labels, and mean squares by target over all folds."""
-        errors, squares, weight_sums = [], {}, {}
+        errors: list[FloatArray] = []
+        squares: dict[str, Any] = {}
+        weight_sums: dict[str, float] = {}
         for part in parts:
             train = total - part
             problem = self._problem(train, references, weight)

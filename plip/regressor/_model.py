@@ -1,24 +1,32 @@
 """What PLIPRegressor and PLIPRegressorCV share: parameters, checks, predictions, the potential."""
 
+from __future__ import annotations
+
 import inspect
 import math
-import numbers
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
-from plip._parameters import check_n_jobs
+from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import describe
+from plip._types import FloatArray, IntArray
+from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design, StructureDesign
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._values import check_plain
+from plip.normal_equations import NormalEquations
+from plip.normal_equations._arrays import ArrayEquations
 from plip.normal_equations._references import (
     check_isolated_energies,
     find_isolated_energies,
@@ -27,7 +35,7 @@ from plip.normal_equations._references import (
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_checked, predict_labels
 from plip.regressor._repulsion import repulsive_potential
-from plip.solvers import SOLVERS
+from plip.solvers import SOLVERS, LinearProblem, Path
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabelled"]
 
@@ -55,26 +63,26 @@ _SHRINKING = {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0}
 class PLIPModel(RegressorMixin, BaseEstimator):
     """What the estimators share: checks of parameters, the potential, predictions."""
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = self._is_precomputed()
         tags.target_tags.required = self._is_precomputed()
         return tags
 
-    def _is_precomputed(self):
+    def _is_precomputed(self) -> bool:
         return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
 
-    def _check_parameters(self):
+    def _check_parameters(self) -> None:
         for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
             value = getattr(self, name)
             if name in _SELECTING and isinstance(value, str) and value == "auto":
                 continue
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < math.inf:
+            if not is_number(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
         if not isinstance(self.solver, str) or self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
         value = self.max_terms
-        is_count = isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= 1
+        is_count = is_integer(value) and value >= 1
         if not (value is None or is_count or isinstance(value, str) and value == "auto"):
             raise ValueError(f"max_terms must be a positive integer, 'auto' or None, got {value!r}")
         if not (self.repulsion is None or isinstance(self.repulsion, str) and self.repulsion == "auto"):
@@ -86,14 +94,19 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             as_descriptors(self.descriptors)
         self._check_reference_energies()
 
-    def _setting(self, name):
+    def _setting(self, name: str) -> Any:
         """The value of a parameter, with "auto" replaced."""
         value = getattr(self, name)
         if not isinstance(value, str):
             return value
         return (_SELECTING if self.solver in ("omp", "replacement") else _SHRINKING)[name]
 
-    def _problem(self, equations, references, energy_weight=None):
+    def _problem(
+        self,
+        equations: NormalEquations,
+        references: Mapping[str, float] | None,
+        energy_weight: float | None = None,
+    ) -> LinearProblem:
         weight = self.energy_weight if energy_weight is None else energy_weight
         return equations.problem(
             weight,
@@ -103,7 +116,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self._setting("contribution_penalty"),
         )
 
-    def _check_reference_energies(self):
+    def _check_reference_energies(self) -> None:
         value = self.reference_energies
         if value is None:
             return
@@ -116,12 +129,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         for symbol, energy in value.items():
             if not isinstance(symbol, str) or symbol not in atomic_numbers:
                 raise ValueError(f"reference_energies: {symbol!r} is not a chemical symbol")
-            if not isinstance(energy, numbers.Real) or isinstance(energy, bool) or not math.isfinite(energy):
+            if not is_number(energy) or not math.isfinite(energy):
                 raise ValueError(
                     f"reference_energies: that of {symbol} must be a number in eV, got {energy!r}"
                 )
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this estimator.
 
         Parameters
@@ -141,7 +154,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             params.update({f"descriptors__{name}": value for name, value in nested.items()})
         return params
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set parameters, nested ones as ``descriptors__cutoff``.
 
         A nested parameter turns the name of a preset or None into ``PLIPDescriptors``.
@@ -161,15 +174,15 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.descriptors = as_descriptors(self.descriptors)
         return super().set_params(**params)
 
-    def _descriptors_have_default(self):
+    def _descriptors_have_default(self) -> bool:
         """Whether `descriptors` is None or the name of a preset, which stand for PLIPDescriptors."""
         value = self.descriptors
         return value is None or (isinstance(value, str) and value in PRESETS)
 
-    def _new_descriptors(self):
+    def _new_descriptors(self) -> PLIPDescriptors:
         return clone(as_descriptors(self.descriptors))
 
-    def _reading(self):
+    def _reading(self) -> dict[str, Any]:
         """Options of `read_labels`: which labels to read, and of which to point out other names."""
         targets = [target for target, name in WEIGHTS.items() if getattr(self, name) > 0]
         if isinstance(self.reference_energies, str) and "energy" not in targets:
@@ -181,10 +194,10 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         ]
         return {"targets": targets, "hinted": [*targets, *by_default]}
 
-    def _default(self, name):
+    def _default(self, name: str) -> Any:
         return inspect.signature(type(self)).parameters[name].default
 
-    def _check_targets(self, present):
+    def _check_targets(self, present: Collection[str]) -> None:
         """Raise unless the targets of all weights that the user has set are present."""
         weights = {name: getattr(self, name) for name in WEIGHTS.values()}
         weights = {name: value for name, value in weights.items() if value != self._default(name)}
@@ -196,7 +209,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 f"leave {name} out"
             )
 
-    def _check_data(self, data, descriptors):
+    def _check_data(self, data: LabelledStructures, descriptors: PLIPDescriptors) -> None:
         """Raise for whatever can be found wrong with the data before the long work."""
         self._check_targets(data.labels.targets())
         if isinstance(self.reference_energies, str):
@@ -204,7 +217,9 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         else:
             self._fixed_references(descriptors.species_, None)
 
-    def _fixed_references(self, species, isolated):
+    def _fixed_references(
+        self, species: Sequence[str], isolated: Mapping[str, Sequence[float]] | None
+    ) -> dict[str, float] | None:
         """Reference energies by symbol if they are not fitted, else None."""
         given = self.reference_energies
         if given is None:
@@ -218,14 +233,22 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             )
         return {symbol: float(given[symbol]) for symbol in species}
 
-    def _adopt(self, coef, path, equations, problem, references, examples=None):
+    def _adopt(
+        self,
+        coef: FloatArray,
+        path: Path,
+        equations: NormalEquations | ArrayEquations,
+        problem: LinearProblem,
+        references: dict[str, float] | None,
+        examples: LabelledStructures | None = None,
+    ) -> Self:
         """Take the coefficients of a model on the path, make its potential, and check it by examples."""
         self.coef_, self.path_ = coef, path
-        self.normal_equations_ = equations
+        self.normal_equations_: Any = equations  # of structures or of an array
         self.n_terms_ = int(np.count_nonzero(coef))
         self.column_scale_ = problem.scales
-        if self._is_precomputed():
-            self.intercept_ = equations.intercept(coef)
+        if isinstance(equations, ArrayEquations):
+            self.intercept_: float | dict[str, float] = equations.intercept(coef)
         else:
             self.descriptors_ = equations.descriptors
             self.n_features_in_ = len(coef)
@@ -244,7 +267,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 _check_examples(self.potential_, self.descriptors_, coef, examples)
         return self
 
-    def _make_potential(self, coef):
+    def _make_potential(self, coef: FloatArray) -> Potential:
         """The potential of some coefficients, with the reference energies that belong to them."""
         references = self._references
         if references is None:
@@ -253,7 +276,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             return Potential(self.descriptors_, coef, references)
         return repulsive_potential(self.descriptors_, coef, references, self.normal_equations_)
 
-    def potential_at(self, n_terms):
+    def potential_at(self, n_terms: int) -> Potential:
         """The potential of another size on the path, with the reference energies of its own coefficients.
 
         Parameters
@@ -274,7 +297,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_precomputed():
             raise ValueError("precomputed descriptors make no potential: fit structures instead")
-        if not isinstance(n_terms, numbers.Integral) or isinstance(n_terms, bool) or n_terms < 0:
+        if not is_integer(n_terms) or n_terms < 0:
             raise ValueError(f"n_terms must be an integer of at least 0, got {n_terms!r}")
         if n_terms == self.n_terms_:
             return self.potential_
@@ -285,7 +308,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             )
         return self._make_potential(self.path_.coefs[rows[-1]])
 
-    def predict(self, X):
+    def predict(self, X: Iterable[Atoms] | ArrayLike) -> FloatArray:
         """Predict total energies.
 
         Parameters
@@ -301,11 +324,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_precomputed():
             check_plain(X, "X")
-            X = validate_data(self, X, reset=False, dtype=np.float64)
-            return X @ self.coef_ + self.intercept_
+            array: FloatArray = validate_data(self, X, reset=False, dtype=np.float64)
+            energies: FloatArray = array @ self.coef_ + np.asarray(self.intercept_, np.float64)
+            return energies
         return self._predict(X, forces=False, stress=False).energy
 
-    def predict_forces(self, X):
+    def predict_forces(self, X: Iterable[Atoms]) -> list[FloatArray]:
         """Predict forces.
 
         Parameters
@@ -319,7 +343,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """
         return self._predict(X, forces=True, stress=False).forces
 
-    def predict_stress(self, X):
+    def predict_stress(self, X: Iterable[Atoms]) -> FloatArray:
         """Predict stresses.
 
         Parameters
@@ -333,13 +357,19 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """
         return self._predict(X, forces=False, stress=True).stress
 
-    def _predict(self, X, forces, stress):
+    def _predict(self, X: Any, forces: bool, stress: bool) -> Any:
         check_is_fitted(self)
         if self._is_precomputed():
             raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
         return self.potential_.predict(X, self.n_jobs, forces, stress)
 
-    def score(self, X, y=None, forces=None, sample_weight=None):
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """Mean coefficient of determination of energies and forces.
 
         Parameters
@@ -379,7 +409,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return metrics.score(data.structures, data.labels, predicted)
 
 
-def find_unlabelled(weights, targets):
+def find_unlabelled(weights: Mapping[str, float], targets: Collection[str]) -> str | None:
     """The first weight above zero whose target no structure has.
 
     Parameters
@@ -400,7 +430,9 @@ def find_unlabelled(weights, targets):
     return None
 
 
-def _check_examples(potential, descriptors, coef, examples):
+def _check_examples(
+    potential: Potential, descriptors: PLIPDescriptors, coef: FloatArray, examples: LabelledStructures
+) -> None:
     """Raise unless the potential has the energies and forces of the fit for some structures."""
     design = Design(descriptors.terms_, descriptors.species_)
     reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
@@ -424,7 +456,7 @@ def _check_examples(potential, descriptors, coef, examples):
             )
 
 
-def _ranges(sizes):
+def _ranges(sizes: IntArray) -> str:
     """Sizes as text, such as ``0 to 7, 9, 11 to 20``."""
     sizes = np.unique(sizes)
     parts = np.split(sizes, np.flatnonzero(np.diff(sizes) > 1) + 1)

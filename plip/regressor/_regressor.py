@@ -1,10 +1,19 @@
 """PLIPRegressor: the scikit-learn estimator from structures to a potential."""
 
-from collections.abc import Iterator
+from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import joblib
 import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, validate_data
 
+from plip._types import FloatArray, StrPath
+from plip.descriptors import PLIPDescriptors
+from plip.labels import LabelledStructures
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
@@ -106,21 +115,21 @@ class PLIPRegressor(PLIPModel):
 
     def __init__(
         self,
-        descriptors="accurate",
-        solver="replacement",
-        alpha="auto",
-        max_terms="auto",
-        refit=False,
-        energy_weight=40.0,
-        force_weight=1.0,
-        stress_weight=10.0,
-        contribution_penalty="auto",
-        repulsion="auto",
-        reference_energies=None,
-        memory=None,
-        n_jobs=None,
-        verbose=0,
-    ):
+        descriptors: PLIPDescriptors | str | None = "accurate",
+        solver: str = "replacement",
+        alpha: float | str = "auto",
+        max_terms: int | str | None = "auto",
+        refit: bool = False,
+        energy_weight: float = 40.0,
+        force_weight: float = 1.0,
+        stress_weight: float = 10.0,
+        contribution_penalty: float | str = "auto",
+        repulsion: str | None = "auto",
+        reference_energies: Mapping[str, float] | str | None = None,
+        memory: joblib.Memory | StrPath | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
         self.descriptors = descriptors
         self.solver = solver
         self.alpha = alpha
@@ -136,7 +145,14 @@ class PLIPRegressor(PLIPModel):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+    def fit(
+        self,
+        X: Iterable[Atoms] | ArrayLike,
+        y: ArrayLike | Sequence[float | None] | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Fit the potential.
 
         Parameters
@@ -184,7 +200,14 @@ class PLIPRegressor(PLIPModel):
         equations, examples = self._accumulate(X, labels, self._new_descriptors(), self._check_data)
         return self._solve(equations, examples)
 
-    def partial_fit(self, X, y=None, forces=None, stress=None, sample_weight=None):
+    def partial_fit(
+        self,
+        X: Iterable[Atoms] | ArrayLike,
+        y: ArrayLike | Sequence[float | None] | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Add a batch to the normal equations and solve again.
 
         The first batch fixes species and radial grids, unless the descriptors name them. Parameters
@@ -205,7 +228,7 @@ class PLIPRegressor(PLIPModel):
         batch, examples = self._accumulate(X, labels, self.descriptors_)
         return self._solve(self.normal_equations_ + batch, examples)
 
-    def fit_normal_equations(self, normal_equations):
+    def fit_normal_equations(self, normal_equations: NormalEquations) -> Self:
         """Fit to normal equations that were accumulated before, on any day or machine.
 
         Parameters
@@ -221,7 +244,9 @@ class PLIPRegressor(PLIPModel):
             raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
         return self._solve(normal_equations)
 
-    def _check_arrays(self, X, y, forces, stress, sample_weight, reset):
+    def _check_arrays(
+        self, X: Any, y: Any, forces: Any, stress: Any, sample_weight: Any, reset: bool
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         if forces is not None or stress is not None:
             raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
         for values, name in ((X, "X"), (y, "y"), (sample_weight, "sample_weight")):
@@ -237,15 +262,21 @@ class PLIPRegressor(PLIPModel):
             raise ValueError("sample_weight must have one weight per sample, none negative and not all zero")
         return X, y.astype(np.float64), weight
 
-    def _accumulate(self, X, labels, descriptors, check=None):
+    def _accumulate(
+        self,
+        X: Any,
+        labels: tuple[Any, ...],
+        descriptors: PLIPDescriptors,
+        check: Callable[[LabelledStructures, PLIPDescriptors], None] | None = None,
+    ) -> tuple[NormalEquations, LabelledStructures | None]:
         """Normal equations of structures, and a few of the structures, to check the potential by.
 
         `check` is called with the structures and the fitted descriptors before the long work, unless X is a
         generator, whose later batches may hold what the first one lacks.
         """
-        examples = None
+        examples: LabelledStructures | None = None
 
-        def inspect(data, fitted):
+        def inspect(data: LabelledStructures, fitted: PLIPDescriptors) -> None:
             nonlocal examples
             if check is not None and not isinstance(X, Iterator):
                 check(data, fitted)
@@ -263,9 +294,12 @@ class PLIPRegressor(PLIPModel):
         )
         return equations, examples
 
-    def _solve(self, equations, examples=None):
-        if self._is_precomputed():
-            references, problem = None, equations.problem()
+    def _solve(
+        self, equations: NormalEquations | ArrayEquations, examples: LabelledStructures | None = None
+    ) -> Self:
+        references = None
+        if isinstance(equations, ArrayEquations):
+            problem = equations.problem()
         else:
             self._check_targets([target for target, n in equations.n_rows.items() if n])
             references = self._fixed_references(equations.species, equations.isolated_energies)

@@ -1,16 +1,27 @@
 """Where the core repulsion of a potential begins, from how far its data reach."""
 
+from __future__ import annotations
+
 import math
 import warnings
 from collections import Counter
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
+from numpy.typing import ArrayLike
 
+from plip.descriptors import PLIPDescriptors
+from plip.normal_equations import NormalEquations
+from plip.normal_equations._sample import Sample
 from plip.potential import Potential
 
 __all__ = ["automatic_repulsion", "repulsive_potential"]
+
+# Steps by pair of species (core repulsion) and by species (density limit).
+Steps: TypeAlias = Counter[tuple[str, str] | str]
 
 # Of the shortest distance in the data: few data do not meet the shortest one there is, and their repulsion
 # begins a little below it. Where the terms of an isolated pair fall between _RISING of it and _NO_FALL
@@ -43,7 +54,9 @@ _BELOW_DATA = 0.2
 _LEAST_LIMIT = 2.0
 
 
-def repulsive_potential(descriptors, coef, references, equations):
+def repulsive_potential(
+    descriptors: PLIPDescriptors, coef: ArrayLike, references: Mapping[str, float], equations: NormalEquations
+) -> Potential:
     """Potential with core repulsion, density limits and energy floors that leave all data as they are.
 
     Parameters
@@ -57,16 +70,16 @@ def repulsive_potential(descriptors, coef, references, equations):
     -------
     Potential
     """
-    steps = Counter()
+    steps: Steps = Counter()
     survey = None
     while True:
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
-        if potential.repulsion is None:
+        if equations.shortest_distances is None:
             return potential
         if survey is None:
             # Whatever the steps, the data have the same energies.
             floors, crystals = survey = _survey(potential, equations.sample)
-        falling = [
+        falling: list[tuple[str, str] | str] = [
             pair
             for pair, shortest in equations.shortest_distances.items()
             if steps[pair] < len(_STARTS)
@@ -81,7 +94,7 @@ def repulsive_potential(descriptors, coef, references, equations):
     return Potential(descriptors, coef, references, potential.repulsion, potential.density_limits, floors)
 
 
-def _survey(potential, sample):
+def _survey(potential: Potential, sample: Sample | None) -> tuple[dict[str, float] | None, list[Atoms]]:
     """What the structures of the fit say.
 
     Returns
@@ -95,7 +108,7 @@ def _survey(potential, sample):
         return None, []
     # An atom alone is known, too: it has its reference energy.
     least = dict.fromkeys(potential.species, 0.0)
-    kinds = {}
+    kinds: dict[tuple[int, ...], list[tuple[float, Atoms]]] = {}
     for atoms in sample.structures():
         energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
         for symbol in set(atoms.symbols):
@@ -103,8 +116,8 @@ def _survey(potential, sample):
             least[symbol] = min(least[symbol], float(of_species))
         if atoms.pbc.all() and len(atoms) <= _MOST_ATOMS:
             numbers, counts = np.unique(atoms.numbers, return_counts=True)
-            composition = *numbers, *(counts // np.gcd.reduce(counts))
-            kinds.setdefault(composition, []).append((energies.mean(), atoms))
+            composition = (*numbers.tolist(), *(counts // np.gcd.reduce(counts)).tolist())
+            kinds.setdefault(composition, []).append((float(energies.mean()), atoms))
     floors = {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
     frequent = sorted(kinds.values(), key=len, reverse=True)[:_MOST_COMPOSITIONS]
     crystals = []
@@ -114,7 +127,7 @@ def _survey(potential, sample):
     return floors, crystals
 
 
-def _falls(potential, pair, first):
+def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
     """Whether the energy of an isolated pair falls where it comes closer than `first`, in Angstrom."""
     r = np.geomspace(first, _NO_FALL, 300)
     apart = 3.0 * potential.cutoff * np.arange(len(r))
@@ -124,7 +137,7 @@ def _falls(potential, pair, first):
     return bool((np.diff(energies.reshape(-1, 2).sum(axis=1)) <= 0.0).any())
 
 
-def _collapses(potential, crystal):
+def _collapses(potential: Potential, crystal: Atoms) -> bool:
     """Whether the energy of a crystal falls, or rises less and less, while it is compressed uniformly."""
     energies = []
     for length in _LENGTHS:
@@ -134,10 +147,12 @@ def _collapses(potential, crystal):
     rises = np.diff(energies)
     first = int(np.argmax(rises > 0.0)) if (rises > 0.0).any() else len(rises)
     steepest = np.maximum.accumulate(rises[first:])
-    return _LENGTHS[first] < _AT_REST or bool((rises[first:] < _STEADY * steepest).any())
+    return bool(_LENGTHS[first] < _AT_REST or (rises[first:] < _STEADY * steepest).any())
 
 
-def automatic_repulsion(equations, steps):
+def automatic_repulsion(
+    equations: NormalEquations, steps: Steps
+) -> tuple[dict[tuple[str, str], tuple[float, float]] | None, dict[str, tuple[float, float]] | None]:
     """Core repulsion and density limits.
 
     The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
@@ -166,7 +181,7 @@ def automatic_repulsion(equations, steps):
     UserWarning
         If the normal equations do not know how far their data reach.
     """
-    if equations.shortest_distances is None:
+    if equations.shortest_distances is None or equations.largest_densities is None:
         warnings.warn(
             "these normal equations come from a version of plip that did not keep the shortest distances of "
             "the data: the potential has no core repulsion. Accumulate them anew from the structures",
