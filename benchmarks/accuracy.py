@@ -2,13 +2,13 @@
 
     python accuracy.py Si_train.xyz:Si_test.xyz Ta.xyz --offers accurate --plot front.png
 
-A data set is a pair of files, train and test, or one file, of which five folds are held out in turn.
-Of each size and solver one potential is made; the energy weight is the one with the smallest error in
+A data set is a pair of files, train and test, or one file with five folds that are held out in turn.
+The script makes one potential for each size and solver. Its energy weight has the smallest error in
 cross-validation over the train file. The error is that of `PLIPRegressorCV`: the mean over energies and
-forces of the mean square error over that of a model without terms, here over several deals of the folds,
-which take out some of the chance. Whether one solver is better than another is told by the difference
-of their errors in each fold, with its standard error. Nothing is chosen by test errors.
-`--no-test` leaves the test files unread and prints the errors of cross-validation alone.
+forces of the mean square error over that of a model without terms. Several random choices of the folds
+reduce the effect of chance. The difference of the errors of two solvers in each fold, with its standard
+error, shows whether one is better. Test errors choose nothing.
+`--no-test` does not read the test files and prints only the errors of cross-validation.
 """
 
 import argparse

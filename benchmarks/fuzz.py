@@ -1,11 +1,11 @@
-"""Check random inputs of every kind, as many as wanted, and print what failed.
+"""Check any number of random inputs of every kind, and print what failed.
 
-    python fuzz.py 100000                        # so many inputs, shared out among the kinds
+    python fuzz.py 100000                        # this many inputs, divided among the kinds
     python fuzz.py 5000 --kind models --seed 7000
     python fuzz.py 1000 --kind plugin            # needs LAMMPS and a compiler
 
-An input follows from its kind and its seed; `tests/fuzzing.py` says what the kinds are and checks them, in
-processes that may crash or be stopped. A failure is printed with the seed that repeats it:
+Kind and seed determine an input. `tests/fuzzing.py` defines the kinds and checks the inputs, in
+processes that may crash or be stopped. The script prints a failure with the seed that repeats it:
 
     python tests/fuzzing.py KIND SEED SEED+1
 

@@ -6,13 +6,13 @@ runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lamm
 another, each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with
 energies, forces and stresses under ASE's names, of one element.
 
-CPU seconds are user and system time of the fit, choices by cross-validation included, and of the errors on
-training and test data; imports and reading are left out. Memory is the highest resident size of the process
-and, beside it, by how much that exceeds what imports and data take. Errors are root mean squares: energies
-per atom in meV, force components in eV/A. Energies and forces alone are fitted, weighted as each package
-suggests, or (SNAP, which suggests nothing) as for plip.
+CPU seconds are user and system time of the fit, including cross-validation, and of the errors on
+training and test data, but not of imports and reading. Memory is the highest resident size of the process
+and its excess over imports and data. Errors are root mean squares: energies per atom in meV, force components
+in eV/A. Each package fits only energies and forces, with the weights that it suggests, or (SNAP, which
+suggests none) with those of plip.
 
-The test file has no part in the plip models. "default" and "accurate" are `PLIPRegressor` without and with
+The plip models do not use the test file. "default" and "accurate" are `PLIPRegressor` without and with
 the preset, all else by default; "selected" chooses at most 400 terms of the preset "extensive" by forward
 selection, their number by 5-fold cross-validation on the training file; "all terms" keeps all of that
 preset, by ridge regression with the default penalty.

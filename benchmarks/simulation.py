@@ -2,10 +2,10 @@
 
     python benchmarks/simulation.py Si:si.json Mo:mo.json
 
-Every potential runs its own crystal at 300 K, in ASE and (where `plip lammps build` was run) in LAMMPS, whose
-own potentials of silicon run beside it: tersoff, sw, and snap with twojmax 6 and made-up coefficients, which
-take the same time as any. LAMMPS runs with each of the SKINS. All take turns, and the least time of
-REPEATS rounds counts, since others use the machine too.
+Every potential runs its own crystal at 300 K, in ASE and (after `plip lammps build`) in LAMMPS. For
+comparison LAMMPS runs its own potentials of silicon: tersoff, sw, and snap with twojmax 6 and made-up
+coefficients, which take the same time as real ones. LAMMPS runs with each of the SKINS. All take turns, and
+the least time of REPEATS rounds counts, since others use the machine too.
 """
 
 import itertools

@@ -350,7 +350,7 @@ def check_model(rng):
     assert np.isfinite(coef).all(), "coefficients"
     learned = Potential(descriptors, coef, potential.intercept)
     fitted = _fitted(structures, model)
-    # Structures without a label of the fit may be closer or denser than its data end.
+    # Structures without a label of the fit may be closer or denser than its data.
     results = [
         (potential if used else learned).evaluate(atoms)
         for atoms, used in zip(structures, fitted, strict=True)
@@ -360,7 +360,7 @@ def check_model(rng):
         references = np.array([potential.intercept[symbol] for symbol in atoms.symbols])
         reference = references.sum()
         size = np.abs(values) @ np.abs(coef) + np.abs(references).sum()
-        # A table promises some 1e-9 eV and eV/Angstrom for a pair; what a model sums may cancel.
+        # Tables are accurate to about 1e-9 eV and eV/Angstrom for a pair; the sums of a model may cancel.
         close = 1e-8 * len(atoms)
         _close(f"energy {index}", result["energy"], values @ coef + reference, 1e-6 * size + close)
         size = (np.abs(forces) @ np.abs(coef)).max()
@@ -466,7 +466,7 @@ def _check_slope(name, potential, atoms, moved, slope):
             spread <= 1e-2 * abs(slope) + rounding
         ):
             return
-    # Nothing to say where no step is small enough for the functions and large enough for rounding.
+    # No check if no step is small enough for the functions and large enough for rounding.
     if tried and all(spread <= 1e-3 * abs(slope) + rounding for _, spread, rounding in tried[:2]):
         raise AssertionError(f"{name}: {slope!r} along a direction, differences {tried}")
 
@@ -918,7 +918,7 @@ def equations_file(rng):
             data[int(rng.integers(60)) :][:4] = struct.pack("<I", int(rng.integers(2**32)))
         return bytes(data)
     arrays = dict(arrays)
-    if rng.random() < 0.8:  # what a digest does not guard, as in files of version 0.1.0
+    if rng.random() < 0.8:  # without a digest, as in files of version 0.1.0
         header = json.loads(str(arrays["header"]))
         header.pop("digest", None)
         arrays["header"] = np.array(json.dumps(header))
@@ -981,7 +981,7 @@ def check_equations(rng):
 # ------------------------------------------------------------------------------
 
 _LAMMPS = {}
-# Angstrom; LAMMPS itself holds 2000 neighbors, and writes beyond its memory for very many.
+# Angstrom; LAMMPS itself holds 2000 neighbours, and writes beyond its memory for very many.
 _LAMMPS_CUTOFF = 40.0
 
 
@@ -1027,7 +1027,7 @@ def check_plugin(rng):
             raise AssertionError("LAMMPS runs with a species that the file does not have")
         raise Refused("species")
     if refused is None and potential.cutoff < _LAMMPS_CUTOFF:
-        # A file that is read may still give energies that are not finite; both say so then.
+        # A readable file may still give energies that are not finite; then both report that.
         with np.errstate(all="ignore"):
             probe = _probe(SimpleNamespace(species=species))
             expected, refused = _outcome(lambda: potential.energy(probe))
@@ -1059,7 +1059,7 @@ def check(kind, seed):
     rng = np.random.default_rng([list(KINDS).index(kind), seed])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # What NumPy warns of is a number that is not checked.
+        # A warning of NumPy points to a number that is not checked.
         warnings.simplefilter("error", RuntimeWarning)
         try:
             KINDS[kind](rng)

@@ -66,7 +66,7 @@ def inside_and_outside(atoms, cutoff):
     middle = np.median(d) if len(d) else 2.0
     pairs = itertools.combinations_with_replacement(potential.species, 2)
     reach = 0.8 * cutoff
-    # 1.003: no distance of a sample is just there.
+    # 1.003 times it is not a distance of any sample.
     limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
     repulsion = {pair: (0.4 * middle, 1.003 * middle) for pair in pairs}
     learned = beyond(potential, repulsion).evaluate(atoms)["energies"]

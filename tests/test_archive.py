@@ -15,7 +15,7 @@ from plip import NormalEquations, PLIPDescriptors
 from plip.interactions import ThreeBody, TwoBody
 from plip.radial import Gaussian
 
-# Written by version 0.1.0, which wrote no digest: there the contents have to speak for themselves.
+# Written by version 0.1.0, which had no digest: only the contents can be checked.
 GOLDEN = Path(__file__).parent / "data" / "0.1.0" / "normal_equations.npz"
 
 
@@ -316,7 +316,7 @@ def test_damaged_files_are_refused(new, tmp_path):
             same = NormalEquations.load(path)
         except ValueError as error:
             assert "damaged.npz" in str(error)
-        else:  # bytes that carry nothing, such as times of the members
+        else:  # unused bytes, such as times of the members
             again = io.BytesIO()
             same.save(tmp_path / "again.npz")
             again.write((tmp_path / "again.npz").read_bytes())

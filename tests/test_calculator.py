@@ -184,7 +184,7 @@ def test_reused_list_gives_the_right_forces(solid):
         np.testing.assert_allclose(calc.results["energy"], expected["energy"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(calc.results["forces"], expected["forces"], rtol=0, atol=1e-9)
         np.testing.assert_allclose(calc.results["stress"], expected["stress"], rtol=0, atol=1e-11)
-    # It was reused, and made anew in time.
+    # It was reused, and rebuilt in time.
     assert 1 < calc._neighbors.n_builds < n_steps / 3
 
 

@@ -27,7 +27,7 @@ from plip.regressor import FitError
 from plip.report import Evaluation
 from plip.solvers import PathError
 
-# Small settings that fit in a second; what they make is not for simulations.
+# Small settings that fit in a second; their potentials are not for simulations.
 SMALL = ["--cutoff", "3.0", "--max-terms", "20", "--allow-unsafe", "--quiet", "--no-plot"]
 
 
@@ -183,7 +183,7 @@ def test_named_energy_wins_over_attached_ones(files, structures, tmp_path, capsy
 def test_key_that_some_structures_lack_is_a_missing_label(files, structures, tmp_path, capsys):
     path = tmp_path / "part.xyz"
     renamed = [_renamed(atoms) for atoms in structures[1]]
-    # What is attached is not what was asked for.
+    # The attached labels are not the requested ones.
     renamed[0].calc = SinglePointCalculator(renamed[0], energy=1.0)
     del renamed[0].info["REF_energy"], renamed[2].info["REF_energy"], renamed[1].arrays["REF_forces"]
     write(path, renamed, format="extxyz")
@@ -537,7 +537,7 @@ def test_groups_too_small_for_their_share_are_pooled():
     for seed in range(5):
         train, test = split(data, 0.1, seed)
         assert sorted([*map(int, train.places), *map(int, test.places)]) == list(range(n))
-        # The only structure with germanium is trained on.
+        # The only structure with germanium is in the training set.
         assert "0" in train.places and set(train.groups) == set(groups)
         assert sorted(test.groups == "bulk") == [False, False, True, True]
         assert len(split(data, 0.001, seed)[1].places) == 1
@@ -547,7 +547,7 @@ def test_every_element_is_trained_on():
     atoms = [Atoms("Si2" if k > 1 else "SiGe", [(0, 0, 0), (0, 0, 2)]) for k in range(4)]
     data = Data(atoms, [str(k) for k in range(4)], None)
     left_out = {frozenset(split(data, 0.5, seed)[1].places) for seed in range(20)}
-    # Of the two structures with germanium at most one.
+    # At most one of the two structures with germanium.
     assert {"0", "1"} not in left_out and {"2", "3"} in left_out
     assert {"0"} in left_out or {"1"} in left_out
 

@@ -132,7 +132,7 @@ def test_normal_equations_take_new_structures():
     assert (stored + today).n_structures == 3
     # Only this structure of those in the file has a stress.
     then, now = (equations.problem(0.0, 0.0, 1.0).gram for equations in (stored, today))
-    # Files of then do not know which columns the data hardly touch.
+    # Files of that version do not know which columns the data hardly touch.
     kept = now.diagonal() > 0
     assert kept.sum() > 0.8 * np.count_nonzero(then.diagonal())
     then, now = (gram[np.ix_(kept, kept)] for gram in (then, now))

@@ -38,7 +38,7 @@ def assert_matches_oracle(atoms, cutoff, **interactions):
 
 
 # ------------------------------------------------------------------------------
-# Cases that can be done by hand. They test the oracle beside the package.
+# Cases that can be solved by hand. They test the oracle and the package.
 # ------------------------------------------------------------------------------
 
 

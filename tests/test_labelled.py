@@ -31,7 +31,7 @@ def model(structures):
     return PLIPRegressor(PAIRS).fit(structures)
 
 
-# What is called, and whether it reads labels.
+# The method to call, and whether it reads labels.
 CALLS = {
     "fit": (lambda model, X: PLIPRegressor(PAIRS).fit(X), True),
     "fit to a generator": (lambda model, X: PLIPRegressor(PAIRS).fit(iter(X)), True),

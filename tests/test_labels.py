@@ -16,7 +16,7 @@ from sample_potentials import sample_potential
 
 from plip.labels import TARGETS, convert_stress, read_labels, stress_from_virial
 
-# What is no cause for a warning must not warn.
+# Data without a problem must not cause a warning.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
 
 STRESS = np.array([0.01, 0.02, 0.03, 0.001, 0.002, 0.003])
@@ -76,7 +76,7 @@ def test_constraints_do_not_touch_forces():
     slab.set_constraint(FixAtoms(mask=[atom.tag > 1 for atom in slab]))
     forces = np.random.default_rng(0).normal(size=(len(slab), 3))
     slab.calc = SinglePointCalculator(slab, energy=-1.0, forces=forces)
-    # ASE itself hides what fixed atoms feel.
+    # ASE itself hides the forces on fixed atoms.
     assert (slab.get_forces() == 0).any()
     np.testing.assert_array_equal(read_labels([slab]).forces[0], forces)
 
@@ -150,7 +150,7 @@ def test_labels_of_atoms_that_have_changed_are_an_error(change, message):
     change(X[2])
     with pytest.raises(ValueError, match=rf"^structure 2 \(.*{message}"):
         read_labels(X)
-    # What is given replaces what is attached, which is then not looked at.
+    # Given labels replace attached ones, which are then not read.
     given = read_labels(make())
     X = X[:2] + [X[2]] + X[3:]
     if change is not shorten:
@@ -258,7 +258,7 @@ def test_given_labels_of_some_structures_only(container, absent):
         array[:] = given
         given = array
     labels = read_labels(X, y=container([absent, -24.0, None, -48.0]), forces=given)
-    # What is attached does not stand in for what is given as missing.
+    # Attached labels do not replace labels that are given as missing.
     np.testing.assert_array_equal(labels.energy, [np.nan, -24.0, np.nan, -48.0])
     assert present(labels)["force"] == [True, False, False, True]
     np.testing.assert_array_equal(labels.forces[3], forces[3])
@@ -609,7 +609,7 @@ def test_labels_under_other_names_are_named(target, key):
     where = "arrays" if target == "forces" else "info"
     with pytest.warns(UserWarning, match=rf"4 of 4 structures have no {target}, but {where}\['{key}'\]"):
         read_labels(X)
-    # Of a target that nobody wants there is nothing to say, unless told so.
+    # No warning about a target that nobody wants, unless it is hinted.
     others = [name for name in TARGETS if name[:5] != {"stress": "virial"}.get(target, target)[:5]]
     read_labels(X, targets=others)
     with pytest.warns(UserWarning, match=key):
@@ -629,7 +629,7 @@ def test_other_names_beside_the_right_ones_are_no_matter():
         atoms.arrays["REF_forces"] = atoms.positions.copy()
         atoms.info |= {"REF_energy": 1.0, "virial": np.eye(3)}
     read_labels(X)
-    # Where some structures lack the label, theirs are meant.
+    # If some structures lack the label, the warning is about those.
     del X[2].calc.results["forces"]
     with pytest.warns(UserWarning, match=r"1 of 4 structures have no forces, but arrays\['REF_forces'\]"):
         read_labels(X)
@@ -663,7 +663,7 @@ def test_energies_of_zero_beside_forces_are_left_out(given):
     with pytest.warns(UserWarning, match=r"structure 0 \(Cu4\) and 3 others of 4: an energy of exactly 0"):
         labels = read_labels(X, y=np.zeros(4) if given else None)
     assert labels.energy is None
-    # The forces tell, also where nobody wants them.
+    # The forces decide, even if nobody wants them.
     with pytest.warns(UserWarning), pytest.raises(ValueError, match="no energies to fit"):
         read_labels(X, targets=["energy"])
 
@@ -760,7 +760,7 @@ def test_stresses_of_zero_are_left_out():
     with pytest.warns(UserWarning, match=r"structure 1 \(Cu8\) and 1 other of 4: a stress of exactly 0"):
         labels = read_labels(X)
     assert present(labels)["virial"] == [True, False, False, True]
-    # Of atoms that do not feel each other a stress of zero is right.
+    # A stress of zero is right for atoms that do not interact.
     lone = [Atoms("Cu", cell=[20, 20, 20], pbc=True) for _ in range(3)]
     for atoms in lone:
         atoms.calc = SinglePointCalculator(atoms, energy=-1.0, stress=np.zeros(6))

@@ -546,7 +546,7 @@ def gas(folder, plugin, style, exchange, n_steps):
         "molecule dimer dimer.mol",
         "pair_style plip",
         "pair_coeff * * model.json Cu",
-        # Without effect, since there never is an atom of the second group.
+        # Without effect, since the second group never has an atom.
         "group gas type 1",
         "group wall empty",
         "neigh_modify exclude group gas wall",
@@ -590,7 +590,7 @@ def test_grand_canonical_molecules_do_not_depend_on_the_energy_within(plugin, tm
         found.append(gas(tmp_path, plugin, "molecular", exchange, 200))
     assert within < -200.5
     assert found[1] == found[2]
-    # Dimers seldom meet; a mistaken energy within would be a factor of 11.
+    # Dimers are rare; a wrong energy of a dimer would be a factor of 11.
     assert found[1][2] == pytest.approx(found[0][2], rel=0.25)
 
 
@@ -622,7 +622,7 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     thermal = np.sqrt(8.617343e-5 * 300 * acceleration / mass)
     velocities = rng.normal(scale=thermal, size=atoms.positions.shape)
     atoms.set_masses(np.full(len(atoms), mass))
-    # ASE's unit of time is that in which eV, A and amu need no constant.
+    # In ASE's unit of time, eV, A and amu need no constant.
     to_ase = np.sqrt(acceleration)
     moving = atoms.copy()
     moving.set_velocities(velocities / to_ase)
@@ -893,7 +893,7 @@ def test_what_others_can_write_to_is_refused(name, mode, cache):
     assert_refused("changed by others" if name == "library" else f"others may write to {path}: chmod go-w")
     if name in ("cache", "library"):
         return
-    # plip's own folders are not for others even where these cannot replace what is in them.
+    # Others may not use plip's own folders, even if they cannot replace what is in them.
     os.chmod(path, path.stat().st_mode | stat.S_ISVTX)
     assert_refused("others may write to")
     plip_lammps._make_private(Path(plugin_folder()))
@@ -1104,7 +1104,7 @@ def test_export_of_the_core_repulsion(name, tmp_path):
     atoms, cutoff, cell = structures()[name]
     d = neighbor_list("d", cell, cutoff)
     pairs = itertools.combinations_with_replacement(sorted(set(cell.symbols)), 2)
-    # Some pairs are within; none is closer than 0.9 of it, below which atoms bind nothing.
+    # Some pairs are within; none is closer than 0.9 of it, where binding ends.
     outer = 1.09 * float(d.min())
     potential = beyond(exportable(cell, cutoff), {pair: (0.4 * outer, outer) for pair in pairs})
     assert abs(potential.energy(cell) - beyond(potential).energy(cell)) > 0.1

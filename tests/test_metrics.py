@@ -117,7 +117,7 @@ def test_energy_r2_is_about_the_best_reference_energies():
     # Normal equations, which the implementation does not use.
     best = np.linalg.solve(design.T * weight @ design, design.T * weight @ e)
     assert energy_r2(y_true, composition @ best, composition, weight) == pytest.approx(0, abs=1e-10)
-    # Reference energies do not count as understanding: any shift of them leaves the R^2 of a perfect shape.
+    # Reference energies do not improve the score: any shift of them leaves the R^2 of a perfect shape.
     y_pred = y_true + n_atoms * rng.normal(scale=0.1, size=30)
     shifted = energy_r2(y_true + composition @ e0, y_pred + composition @ e0, composition, weight)
     assert shifted == pytest.approx(energy_r2(y_true, y_pred, composition, weight), abs=1e-10)

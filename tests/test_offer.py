@@ -279,7 +279,7 @@ def test_default_fit_of_large_atoms(symbol):
         atoms.calc = SinglePointCalculator(atoms, **results)
         structures.append(atoms)
     model = PLIPRegressor(max_terms=50).fit(structures[:9])
-    # Little is asked for: that the neighbours are seen at all.
+    # The least requirement: the neighbours are within the cutoff.
     assert model.score(structures[9:]) > 0.8
 
 

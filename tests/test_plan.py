@@ -15,7 +15,7 @@ from plip.radial import Gaussian, Slater
 
 SPECIES = ["O", "Si"]
 RADIAL = [Gaussian(eta=1.0, centers=[1.5, 2.5, 3.0]), Slater(powers=1.0, zeta=1.0)]
-# Tables whose entries are places in others, and numbers in the plan that are sizes.
+# Tables whose entries are places in other tables, and numbers in the plan that are sizes.
 TABLES = (
     "sets",
     "families",
@@ -91,7 +91,7 @@ def is_padding(plan, table, entry):
 @pytest.mark.parametrize("table", TABLES)
 def test_every_number_out_of_range_is_an_error(plan, table):
     n_entries = getattr(plan, table).size
-    # Not more than some entries of long tables: the first, the last, and some between.
+    # Only some entries of long tables: the first, the last, and some in between.
     chosen = {*range(min(n_entries, 40)), *range(0, n_entries, 1 + n_entries // 40), n_entries - 1}
     for number, _ in numbers_of(getattr(plan, table).reshape(-1)):
         for entry in chosen:

@@ -383,7 +383,7 @@ def test_energy_only_force_only_and_stress_only(silicon_carbide):
     error = stress_only.predict_stress(bare) - np.array(stress)
     assert np.sqrt(np.mean(error**2)) < 0.5 * np.std(stress)
     assert stress_only.coef_.any()
-    # Stresses are fitted where there are any, and no other label is needed then.
+    # Stresses are fitted if there are any, and then no other label is necessary.
     assert PLIPRegressor(small_descriptors()).fit(bare, stress=stress).n_terms_ > 0
     with pytest.raises(ValueError, match="stress_weight"):
         PLIPRegressor(small_descriptors(), stress_weight=0.0).fit(bare, stress=stress)
@@ -655,7 +655,7 @@ def test_one_standard_error_is_that_of_the_mean(silicon_carbide, n_splits):
         return int(np.argmax(mean <= mean.min() + share * spread[mean.argmin()]))
 
     sizes = [smallest(share) for share in (1.0, 1 / np.sqrt(n_splits - 1), 1 / (n_splits - 1), 0.0)]
-    # These data tell the four apart.
+    # These data distinguish the four.
     assert sizes == sorted(set(sizes)), sizes
     assert model.selected_size_ == sizes[1]
 
@@ -690,7 +690,7 @@ def test_parameters_of_default_descriptors_are_searched(silicon_carbide, estimat
     search = GridSearchCV(model, grid, cv=2).fit(silicon_carbide[0][::3])
     best = search.best_estimator_
     assert best.descriptors_.cutoff_ == search.best_params_["descriptors__cutoff"]
-    # What the search does not change stays that of the default.
+    # The search keeps all other parameters of the default.
     assert best.descriptors.three_body == before == model.get_params()["descriptors__three_body"]
     assert model.descriptors is descriptors
 
@@ -1018,7 +1018,7 @@ def test_given_reference_energies(silicon_carbide, estimator):
     model = estimator(small_descriptors(), reference_energies={**REFERENCE, "O": -2.0}, **options).fit(train)
     assert model.intercept_ == REFERENCE
     assert model.potential_.evaluate(lone_atom("Si", 0.0))["energy"] == pytest.approx(-4.3, rel=1e-12)
-    # The same as a fit of what is left, with references of zero.
+    # The same as a fit to the remaining energies, with references of zero.
     bare, y, forces, stress = separate_labels(train)
     left = y - [sum(REFERENCE[symbol] for symbol in atoms.symbols) for atoms in bare]
     other = estimator(small_descriptors(), reference_energies={"C": 0, "Si": 0}, **options)

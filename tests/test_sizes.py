@@ -107,7 +107,7 @@ def test_columns_of_rounding_are_left_out(data, solver):
     model = PLIPRegressor(descriptors, solver=solver, **SOLVER_OPTIONS[solver]).fit(structures)
     by_equations, by_potential = force_errors(model, structures)
     assert by_potential == pytest.approx(by_equations, rel=1e-6)
-    # No H has two H around it, no Au two Au.
+    # No H has two H neighbours, and no Au has two Au neighbours.
     symbol = "H" if data is waters else "Au"
     empty = [term.species == (symbol,) * 3 for term in model.descriptors_.terms_]
     assert any(empty)
@@ -155,7 +155,7 @@ def test_trimers_promise_nothing_outside_the_data(solver):
 
 @pytest.mark.parametrize("symbol", ["K", "Rb", "Ca", "Ba", "Kr", "Xe"])
 def test_neighbors_near_the_cutoff(symbol):
-    """Functions that reach up to 5 Angstrom, neighbors from 4 to 5: only tails are seen, by the fit alone."""
+    """Functions that reach up to 5 Angstrom, and neighbours from 4 to 5: the data have only their tails."""
     structures = crystals(symbol)
     model = PLIPRegressor(PLIPDescriptors(cutoff=5.0), repulsion=None).fit(structures)
     labels = labels_per_atom(structures)
@@ -170,7 +170,7 @@ def test_neighbors_near_the_cutoff(symbol):
 
 @pytest.mark.parametrize("symbol", ["Na", "Sr"])
 def test_cutoff_within_the_first_shell(symbol):
-    """Few neighbors are seen at a time; compressed by a tenth, all of the shell is within the cutoff."""
+    """The data have few neighbours at a time; compressed by a tenth, the whole shell is within the cutoff."""
     structures = crystals(symbol, n=12, amplitude=0.05, strain=0.0)
     cutoff = neighbor_list("d", bulk(symbol), 8.0).min() - 0.05
     model = PLIPRegressor(PLIPDescriptors(cutoff=cutoff)).fit(structures)
@@ -188,7 +188,7 @@ def test_cross_validation_promises_nothing_outside_the_data():
 
 
 def test_natural_sizes_are_those_of_random_neighbors():
-    """Against sums over neighbors at random places, as many as in the data."""
+    """Against sums over neighbours at random places, as many as in the data."""
     structures = crystals("Cu", n=2, amplitude=0.05)
     descriptors = PLIPDescriptors(
         cutoff=4.0,
@@ -332,6 +332,6 @@ def test_squares_that_overflow_are_an_error():
     )
     with pytest.raises(ValueError, match="overflow"):
         PLIPRegressor(descriptors).fit([atoms])
-    # Or where next to nothing is divided by.
+    # Or where the divisor is next to nothing.
     with pytest.raises(ValueError, match="overflow.*weights"):
         linear_problem(np.eye(3), 1, 1e-320)

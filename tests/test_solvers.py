@@ -284,7 +284,7 @@ def test_selection_stops_by_gain(select):
         assert path.alphas[-1] <= alpha < path.alphas[:-1].min(initial=np.inf)
         if select is omp_path:
             assert_array_equal(path.coefs, whole.coefs[: len(path)])
-    # A gain that no column has.
+    # No column has this gain.
     assert_array_equal(select(problem, 1.0).n_terms, [0])
 
 
