@@ -48,7 +48,7 @@ SETTINGS = (
 # Settings by purpose; options take precedence. "stock" is for the pair styles of any LAMMPS.
 PURPOSES: dict[str, dict[str, Any]] = {
     "accurate": {},
-    "readable": {"max_terms": 25, "contribution_penalty": 5e-5},
+    "readable": {"max_terms": 25, "selection": "min"},
     "fast": {"preset": "fast"},
     "stock": {"preset": "stock"},
 }
@@ -110,6 +110,7 @@ def fit(arguments: Namespace) -> None:
     if arguments.cv is not None and is_sized:
         raise CommandError("--cv is of no use with --terms or --alpha, which say the number of terms")
     if is_sized or len(train.structures) < FEWEST_TO_VALIDATE:
+        settings.pop("selection", None)
         model = PLIPRegressor(**settings)
     else:
         model = PLIPRegressorCV(**settings, cv=arguments.cv)

@@ -108,9 +108,9 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         "--terms",
         type=_count,
         metavar="N",
-        help="number of terms (default: chosen by cross-validation, the fewest within one standard error)",
+        help="number of terms (default: the fewest with errors near the smallest of cross-validation)",
     )
-    size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 5)")
+    size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 10)")
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,8 @@ _HIGHER = ((2, 2, 0), (2, 1, 1), (3, 1, 0), (3, 1, 1))
 _RANKS = _DENSITY + _BASIC + _HIGHER
 _ALL_RANKS = _RANKS + ((4, 0, 0), (2, 2, 1), (2, 2, 2), (3, 2, 0), (3, 2, 1), (3, 3, 0))
 # Those that potentials of forty to sixty terms choose most.
-_CHOSEN = ((1, 0, 0), (3, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 0), (2, 1, 1), (3, 1, 1), (3, 2, 1))
+_CHOSEN = _DENSITY[1::2] + ((1, 1, 0), (1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2), (3, 1, 1), (4, 1, 1))
+_FEW = ((1, 1, 0), (1, 1, 1), (2, 1, 1), (3, 1, 1))
 
 # The ladders. Grids are (number of Gaussians, width over spacing).
 _TWO_BODY = tuple(
@@ -51,8 +52,11 @@ _N_BODY = tuple(
     {"grids": grids, "powers": powers}
     for grids, powers in (
         (((12, 1.0), (8, 1.5), (6, 2.0)), (2, 3, 4)),
+        (((8, 1.0), (6, 2.0)), (2, 3, 4)),
         (((6, 1.0), (4, 1.5)), (2, 3, 4)),
+        (((6, 1.0), (4, 1.5)), (2, 3)),
         (((4, 1.0),), (2, 3, 4)),
+        (((4, 1.0),), (2, 3)),
         (((3, 1.0),), (2, 3)),
         (((2, 1.0),), (2,)),
         (((1, 1.0),), (2,)),
@@ -86,6 +90,7 @@ _FOUR_BODY = tuple(
         (3, _RANKS),
         (2, _ALL_RANKS),
         (2, _RANKS),
+        (2, _FEW),
         (2, _BASIC),
         (1, _RANKS),
         (1, _BASIC),
@@ -138,13 +143,13 @@ class Offer:
 
 
 OFFERS = {
-    "auto": Offer(0, 0, 0, 0, (150, 200, 450), 800, decays=False),
-    "fast": Offer(1, 1, 3, None, (80, 100, 220), 400),
-    "balanced": Offer(0, 1, 2, 6, (100, 120, 380), 600),
-    "accurate": Offer(0, 0, 1, 2, (150, 200, 450), 1200, reach=0.8),
-    "extensive": Offer(0, 0, 0, 0, (150, 200, 450), 2100, reach=1.0),
+    "auto": Offer(0, 0, 0, 0, (150, 165, 450), 800, decays=False),
+    "fast": Offer(1, 2, 3, None, (80, 95, 220), 400),
+    "balanced": Offer(0, 2, 2, 6, (100, 95, 380), 600),
+    "accurate": Offer(1, 1, 1, 2, (150, 140, 400), 1200, reach=0.8),
+    "extensive": Offer(0, 0, 0, 0, (150, 165, 450), 2100, reach=1.0),
     # What the pair styles of LAMMPS can express.
-    "stock": Offer(0, 0, 4, None, (150, 200, 450), 800),
+    "stock": Offer(0, 0, 4, None, (150, 165, 450), 800),
 }
 
 # Names that stand for all descriptors.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -150,13 +151,11 @@ def natural_sizes(
             both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
             sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
             continue
-        value, slope = np.transpose(
-            [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
-        )
-        if value.all():
+        found = [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
+        if all(value for value, _ in found):
             power = interaction.exponent(term.power)
-            energy = share[s] * np.prod(value) ** power
-            sizes[:, n] = energy, energy * power * np.linalg.norm(slope / value)
+            energy = share[s] * math.prod(value for value, _ in found) ** power
+            sizes[:, n] = energy, energy * power * math.hypot(*(slope / value for value, slope in found))
     seen = np.sqrt(squares / n_atoms)
     energy, force = np.minimum(np.maximum(sizes, seen), _LARGEST)
     return energy, force, seen

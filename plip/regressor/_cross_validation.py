@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
-from plip._parameters import is_integer
+from plip._parameters import is_integer, is_number
 from plip._types import FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design
@@ -29,6 +30,9 @@ from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
 __all__ = ["PLIPRegressorCV"]
 
+# Relative errors below this are rounding, and alike.
+_EXACT = 1e-12
+
 
 class PLIPRegressorCV(PLIPModel):
     """PLIPRegressor whose number of terms, and energy weight, are chosen by cross-validation.
@@ -36,7 +40,8 @@ class PLIPRegressorCV(PLIPModel):
     The descriptors of each structure are computed once, whatever the number of folds: the training data
     of a fold are the normal equations of all structures minus those of the fold. The error that is
     compared is the mean over the targets of their relative mean square error, ``1 - R^2`` as in
-    `score`, which does not depend on the weights.
+    `score`, which does not depend on the weights. Over targets and folds the geometric mean is taken: each
+    target counts by what it improves, and a single fold with a structure unlike all others does not decide.
 
     Parameters
     ----------
@@ -47,19 +52,23 @@ class PLIPRegressorCV(PLIPModel):
     alpha : float or "auto", default="auto"
         Where the path ends; see `PLIPRegressor`.
     max_terms : int, None or "auto", default="auto"
-        Largest number of terms tried; see `PLIPRegressor`.
+        Largest number of terms tried. "auto" is 80 for "omp" and "replacement" and 300 for the others.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
-    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
         Factors of the rows; see `PLIPRegressor`.
     contribution_penalty : float or "auto", default="auto"
         See `PLIPRegressor`.
     energy_weights : sequence of float or None, default=None
         Energy weights to choose from; None keeps `energy_weight`.
     cv : int, splitter, iterable or None, default=None
-        As in scikit-learn: None is 5 folds of shuffled structures, an int that many.
-    selection : {"min", "one_standard_error"}, default="one_standard_error"
-        The size with the smallest error, or the smallest size whose error is within one standard error of it.
+        As in scikit-learn: an int is that many folds of shuffled structures; None is 10, or 5 for fewer
+        than 50 structures.
+    selection : float, "min" or "one_standard_error", default=0.07
+        How the number of terms is chosen. "min" takes the one with the smallest error. A number takes the
+        fewest terms with which the root mean square error of no target is larger than there by more than this
+        part (geometric mean over folds). "one_standard_error" takes the fewest terms with which the error is
+        at most one standard error above the smallest.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
@@ -78,10 +87,11 @@ class PLIPRegressorCV(PLIPModel):
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error"
-        over folds, and the root mean square errors "energy_rmse" (eV/atom), "force_rmse"
-        (eV/Angstrom), "virial_rmse" (eV/atom) of the targets present, over all folds; and "cancellation",
-        sum_n |w_n x_n| / |sum_n w_n x_n| in the mean structure, of the fit to all structures.
+        By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error",
+        geometric mean and standard deviation (that of the logarithm times the mean) over folds; the root mean
+        square errors "energy_rmse" (eV/atom), "force_rmse" (eV/Angstrom), "virial_rmse" (eV/atom) of the
+        targets present, over all folds; and "cancellation", sum_n |w_n x_n| / |sum_n w_n x_n| in the mean
+        structure, of the fit to all structures.
     energy_weight_ : float
         The chosen energy weight.
     selected_size_ : int
@@ -94,6 +104,9 @@ class PLIPRegressorCV(PLIPModel):
         As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
     """
 
+    # Cross-validation seldom takes so many.
+    _automatic_size = 80
+
     def __init__(
         self,
         descriptors: PLIPDescriptors | str | None = "accurate",
@@ -103,10 +116,10 @@ class PLIPRegressorCV(PLIPModel):
         refit: bool = False,
         energy_weight: float = 40.0,
         force_weight: float = 1.0,
-        stress_weight: float = 10.0,
+        stress_weight: float = 5.0,
         energy_weights: Sequence[float] | None = None,
         cv: Any = None,
-        selection: str = "one_standard_error",
+        selection: float | str = 0.07,
         contribution_penalty: float | str = "auto",
         repulsion: str | None = "auto",
         reference_energies: Mapping[str, float] | str | None = None,
@@ -177,7 +190,9 @@ class PLIPRegressorCV(PLIPModel):
         total, parts = self._accumulate(data, descriptors, tests)
         self.n_splits_ = len(tests)
         references = self._fixed_references(total.species, total.isolated_energies)
-        problems = {weight: self._problem(total, references, weight) for weight in weights}
+        with single_blas_thread():
+            penalty = self._penalty(total, references)
+        problems = {weight: self._problem(total, references, penalty, weight) for weight in weights}
         null = self._null_mean_squares(total)
         with (
             single_blas_thread(),
@@ -188,17 +203,21 @@ class PLIPRegressorCV(PLIPModel):
             paths: dict[float, Path] = {}
             for weight in weights:
                 errors[weight], mean_squares[weight] = self._cross_validate(
-                    total, parts, null, weight, references, bar
+                    total, parts, null, weight, references, penalty, bar
                 )
                 paths[weight] = self._path(problems[weight])
                 bar.update()
-        best = min(weights, key=lambda weight: errors[weight].mean(axis=0).min())
-        mean, spread = errors[best].mean(axis=0), errors[best].std(axis=0)
+        over_folds = {weight: _over_folds(errors[weight]) for weight in weights}
+        best = min(weights, key=lambda weight: over_folds[weight][0].min())
+        mean, spread, by_target = over_folds[best]
         index = int(np.argmin(mean))
-        if self.selection == "one_standard_error":
-            bound = mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
+        if self.selection != "min":
+            if isinstance(self.selection, str):
+                is_near = mean <= mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
+            else:
+                is_near = (by_target <= (1.0 + self.selection) ** 2 * by_target[:, [index]]).all(axis=0)
             # Folds of few structures may not tell one term from none.
-            index = min(index, 1 + int(np.argmax(mean[1:] <= bound))) if index else 0
+            index = min(index, 1 + int(np.argmax(is_near[1:]))) if index else 0
         self.energy_weight_ = best
         self.selected_size_ = index
         self.alpha_ = float(paths[best].alphas[index])
@@ -218,8 +237,12 @@ class PLIPRegressorCV(PLIPModel):
             raise ValueError(
                 "PLIPRegressorCV takes folds over structures; for arrays use sklearn.linear_model.LassoLarsCV"
             )
-        if self.selection not in ("min", "one_standard_error"):
-            raise ValueError(f"selection must be 'min' or 'one_standard_error', got {self.selection!r}")
+        value = self.selection
+        is_part = is_number(value) and 0 <= value < math.inf
+        if not (is_part or isinstance(value, str) and value in ("min", "one_standard_error")):
+            raise ValueError(
+                f"selection must be 'min', 'one_standard_error' or a number of at least 0, got {value!r}"
+            )
         if self.energy_weights is None:
             return [float(self.energy_weight)]
         weights = np.asarray(self.energy_weights, np.float64)
@@ -230,7 +253,9 @@ class PLIPRegressorCV(PLIPModel):
         return weights.tolist()
 
     def _test_sets(self, data: LabelledStructures, groups: ArrayLike | None) -> list[IntArray]:
-        cv = 5 if self.cv is None else self.cv
+        cv = self.cv
+        if cv is None:
+            cv = 10 if len(data) >= 50 else 5
         if is_integer(cv):
             if cv > len(data):
                 raise ValueError(
@@ -300,22 +325,27 @@ class PLIPRegressorCV(PLIPModel):
         null: Mapping[str, float],
         weight: float,
         references: Mapping[str, float] | None,
+        penalty: float,
         bar: Any,
     ) -> tuple[FloatArray, dict[str, FloatArray]]:
-        """Errors of every size in every fold that has labels, and mean squares by target over all folds."""
+        """Relative errors, shape (n_folds, n_targets, n_sizes), and mean squares by target over all folds.
+
+        Folds without any label are left out; NaN stands for targets without a label in a fold.
+        """
         errors: list[FloatArray] = []
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
         for part in parts:
             train = total - part
-            problem = self._problem(train, references, weight)
+            problem = self._problem(train, references, penalty, weight)
             coefs = self._path(problem).coefs
             found = part.mean_squares(coefs, train.references(coefs, references))
             # Where all labels of a target are in this fold, the others say nothing of it.
             found = {target: values for target, values in found.items() if train.n_rows[target]}
-            compared = [found[target] / null[target] for target in found if target in null]
-            if compared:
-                errors.append(np.mean(compared, axis=0))
+            if found.keys() & null.keys():
+                nothing = np.full(len(coefs), np.nan)
+                relative = [found.get(target, nothing) / value for target, value in null.items()]
+                errors.append(np.maximum(relative, _EXACT))
             for target, values in found.items():
                 n = part.weight_sums[target]
                 squares[target] = squares.get(target, 0.0) + n * values
@@ -324,3 +354,20 @@ class PLIPRegressorCV(PLIPModel):
         if not errors:
             raise ValueError("cv: no target has labels both in a test set and in its training set")
         return np.array(errors), {target: squares[target] / weight_sums[target] for target in squares}
+
+
+def _over_folds(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Geometric means of relative errors, shape (n_folds, n_targets, n_sizes).
+
+    Returns
+    -------
+    mean, spread : ndarray of float64, shape (n_sizes,)
+        Mean over targets and folds; standard deviation over folds.
+    by_target : ndarray of float64, shape (m, n_sizes)
+        Mean over folds for each target that has labels.
+    """
+    logs = np.log(errors)
+    logs = logs[:, ~np.isnan(logs).all(axis=(0, 2))]
+    of_fold = np.nanmean(logs, axis=1)
+    mean = np.exp(of_fold.mean(axis=0))
+    return mean, mean * of_fold.std(axis=0), np.exp(np.nanmean(logs, axis=0))

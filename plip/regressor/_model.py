@@ -35,7 +35,7 @@ from plip.normal_equations._references import (
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_checked, predict_labels
 from plip.regressor._repulsion import repulsive_potential
-from plip.solvers import SOLVERS, LinearProblem, Path
+from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabelled"]
 
@@ -52,16 +52,26 @@ class FitError(RuntimeError):
     """Energies and forces of a fitted potential differ from those of its fit."""
 
 
-# What "auto" means. Solvers that select terms stop at a size, and their coefficients need the penalty on
-# contributions. Solvers that shrink coefficients stop at an alpha, as in the published method. For 60 terms
-# and the strength of the penalty see doc/accuracy.rst.
-_SELECTING = {"alpha": 0.0, "max_terms": 60, "contribution_penalty": 1.7e-5}
+# What "auto" means for solvers that shrink coefficients, as in the published method: they stop at an alpha.
+_SHRINKING = {"alpha": 1e-5, "max_terms": 300}
 
-_SHRINKING = {"alpha": 1e-5, "max_terms": 300, "contribution_penalty": 0.0}
+# Solvers that select terms get a penalty on contributions. It is worth so many rows of data, within bounds:
+# much data still have to keep terms from cancelling, and few have to say something of their own.
+_PENALTY_ROWS = 2.4
+_PENALTY_RANGE = (6e-5, 1e-3)
+# It fades where terms leave less than this part of the labels unexplained, so that exact data give exact
+# coefficients. Energies and forces of first principles leave ten times as much.
+_UNEXPLAINED = 1e-3
+# The terms that look for that part: at most so many, and one for so many rows.
+_MOST_TERMS = 80
+_ROWS_PER_TERM = 10
 
 
 class PLIPModel(RegressorMixin, BaseEstimator):
     """What the estimators share: checks of parameters, the potential, predictions."""
+
+    # Largest number of terms where max_terms is "auto" and the solver selects terms.
+    _automatic_size: int
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -75,7 +85,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def _check_parameters(self) -> None:
         for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
             value = getattr(self, name)
-            if name in _SELECTING and isinstance(value, str) and value == "auto":
+            may_be_auto = name in ("alpha", "contribution_penalty")
+            if may_be_auto and isinstance(value, str) and value == "auto":
                 continue
             if not is_number(value) or not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
@@ -99,22 +110,39 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         value = getattr(self, name)
         if not isinstance(value, str):
             return value
-        return (_SELECTING if self.solver in ("omp", "replacement") else _SHRINKING)[name]
+        # Solvers that select terms stop at a size.
+        selecting = {"alpha": 0.0, "max_terms": self._automatic_size}
+        return (selecting if self._selects() else _SHRINKING)[name]
+
+    def _selects(self) -> bool:
+        """Whether the solver selects terms, rather than shrinks coefficients."""
+        return self.solver in ("omp", "replacement")
+
+    def _penalty(self, equations: NormalEquations, references: Mapping[str, float] | None) -> float:
+        """Strength of the penalty on contributions for these data."""
+        if not isinstance(self.contribution_penalty, str):
+            return self.contribution_penalty
+        if not self._selects():
+            return 0.0
+        n_rows = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
+        problem = self._problem(equations, references, 0.0)
+        if problem.target_square == 0:
+            return 0.0
+        path = omp_path(problem, max_terms=min(_MOST_TERMS, n_rows // _ROWS_PER_TERM))
+        unexplained = float(residual_squares(path.coefs[-1], problem)) / problem.target_square
+        least, most = _PENALTY_RANGE
+        strength = min(max(_PENALTY_ROWS / n_rows, least), most)
+        return strength * min(unexplained / _UNEXPLAINED, 1.0)
 
     def _problem(
         self,
         equations: NormalEquations,
         references: Mapping[str, float] | None,
+        penalty: float,
         energy_weight: float | None = None,
     ) -> LinearProblem:
         weight = self.energy_weight if energy_weight is None else energy_weight
-        return equations.problem(
-            weight,
-            self.force_weight,
-            self.stress_weight,
-            references,
-            self._setting("contribution_penalty"),
-        )
+        return equations.problem(weight, self.force_weight, self.stress_weight, references, penalty)
 
     def _check_reference_energies(self) -> None:
         value = self.reference_energies

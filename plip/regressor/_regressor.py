@@ -47,23 +47,25 @@ class PLIPRegressor(PLIPModel):
         With "precomputed", X is a numeric array (n_samples, n_terms) and y any target.
     solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
         How coefficients are found; see `plip.solvers`.
-    alpha : float, default=1e-5
-        Penalty: of the L1 norm, for "ridge" of the L2 norm of the scaled coefficients; "omp" stops
-        when the relative gain falls below alpha. The L1 penalty is in the unit of the weighted labels:
-        with all weights ten times as large, ten times as large an alpha keeps the same terms. A fit that
-        keeps none warns.
-    max_terms : int or None, default=300
-        Largest number of terms kept; stops any path first.
+    alpha : float or "auto", default="auto"
+        Penalty of the L1 norm, for "ridge" of the L2 norm, of the scaled coefficients; "omp" and
+        "replacement" stop when the relative gain falls below alpha. "auto" is 0 for these two and 1e-5 for
+        the others. The L1 penalty is in the unit of the weighted labels: with all weights ten times as
+        large, ten times as large an alpha keeps the same terms. A fit that keeps none warns.
+    max_terms : int, None or "auto", default="auto"
+        Largest number of terms kept; stops any path first. "auto" is 50 for "omp" and "replacement" and 300
+        for the others.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
-    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 10.0
+    energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
         Factors of the rows: energy per atom (eV), force components (eV/Angstrom), virial per atom
         (eV). A target of weight 0 is not fitted; one without labels is not either, but a weight that is not
         the default must have labels.
     contribution_penalty : float or "auto", default="auto"
         Strength of a quadratic penalty on what each term contributes to the energy per atom, which keeps
-        terms from cancelling each other; see `NormalEquations.problem`. "auto" is 1.7e-5 for "omp" and
-        "replacement" and 0 for the others.
+        terms from cancelling each other; see `NormalEquations.problem`. "auto" is, for "omp" and
+        "replacement", 2.4 over the number of rows of the data, at least 6e-5 and at most 1e-3, and less where
+        terms explain all but a thousandth of the labels or more; it is 0 for the others.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
@@ -113,6 +115,9 @@ class PLIPRegressor(PLIPModel):
     (27,)
     """
 
+    # What cross-validation finds on most data. More would be unsafe where data are few.
+    _automatic_size = 50
+
     def __init__(
         self,
         descriptors: PLIPDescriptors | str | None = "accurate",
@@ -122,7 +127,7 @@ class PLIPRegressor(PLIPModel):
         refit: bool = False,
         energy_weight: float = 40.0,
         force_weight: float = 1.0,
-        stress_weight: float = 10.0,
+        stress_weight: float = 5.0,
         contribution_penalty: float | str = "auto",
         repulsion: str | None = "auto",
         reference_energies: Mapping[str, float] | str | None = None,
@@ -303,7 +308,9 @@ class PLIPRegressor(PLIPModel):
         else:
             self._check_targets([target for target, n in equations.n_rows.items() if n])
             references = self._fixed_references(equations.species, equations.isolated_energies)
-            problem = self._problem(equations, references)
+            with single_blas_thread():
+                penalty = self._penalty(equations, references)
+            problem = self._problem(equations, references, penalty)
         with single_blas_thread():
             coef, path = solve(
                 problem, self.solver, self._setting("alpha"), self._setting("max_terms"), self.refit

@@ -112,15 +112,23 @@ class Tableau:
 
     def best_swap(self) -> tuple[float, int, int]:
         """The gain of the best swap, the active column and the other column."""
-        values, right = self.values, self.n_columns
+        right = self.n_columns
         inside = np.flatnonzero(self.active)
-        outside = np.flatnonzero(~self.active[:right])
         loss, variance = self.losses()
-        # Correlation and remaining square of each column outside after each column inside has left.
-        cross = values[outside][:, inside]
-        left = np.diagonal(values)[outside, None] + cross**2 / variance
-        correlation = values[outside, right, None] + cross * (values[inside, right] / variance)
-        usable = left > DEPENDENT
-        gain = np.where(usable, correlation**2 / np.where(usable, left, 1.0), 0.0) - loss
-        enter, leave = np.unravel_index(gain.argmax(), gain.shape)
-        return gain[enter, leave], int(inside[leave]), int(outside[enter])
+        # A row for each active column: the correlations, and the remaining squares, of the others once it has
+        # left. A column that is left out of both, being active or dependent, has no gain.
+        rows = self.values.T[inside]
+        solution, cross = rows[:, right], rows[:, :right]
+        left = cross * cross
+        left /= variance[:, None]
+        left += np.diagonal(self.values)[:right]
+        left[:, inside] = np.inf
+        if left.min() <= DEPENDENT:
+            left[left <= DEPENDENT] = np.inf
+        gain = cross * (solution / variance)[:, None]
+        gain += self.values[:right, right]
+        gain *= gain
+        gain /= left
+        gain -= loss[:, None]
+        leave, enter = np.unravel_index(gain.argmax(), gain.shape)
+        return gain[leave, enter], int(inside[leave]), int(enter)
