@@ -10,6 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.descriptors._rows import StructureDesign
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes
@@ -253,14 +254,18 @@ def test_unit_of_a_column_does_not_matter():
 
 
 @pytest.mark.parametrize("as_stream", [False, True])
-def test_fit_refuses_coefficients_of_rounding(monkeypatch, as_stream):
-    """With columns of rounding let in, what is fitted is not what the potential gives."""
+def test_fit_refuses_rows_that_its_potential_does_not_have(monkeypatch, as_stream):
+    """What is fitted must be what the potential gives, whatever parts them."""
+    original = StructureDesign.write_rows
+
+    def scaled(self, first_atom, force_rows, virial_rows):
+        original(self, first_atom, force_rows, virial_rows)
+        force_rows[:, : len(self.values)] *= 1.0 + 1e-5
+
     structures = waters(20)
-    descriptors = PLIPDescriptors(cutoff=4.0, two_body=None, n_body=None)
-    names = ("_ROUNDING", "_LEAST_TOUCHED", "_SIZE_RIDGE")
-    for name in names:
-        monkeypatch.setattr(f"plip.normal_equations._problem.{name}", 0.0)
-    model = PLIPRegressor(descriptors, solver="ridge", alpha=0.0, max_terms=None)
+    model = PLIPRegressor(PLIPDescriptors(cutoff=4.0), max_terms=10)
+    model.fit(iter(structures) if as_stream else structures)
+    monkeypatch.setattr(StructureDesign, "write_rows", scaled)
     with pytest.raises(FitError, match=r"structure \d+ \(H2O\).* differ"):
         model.fit(iter(structures) if as_stream else structures)
 
