@@ -19,7 +19,7 @@ cdef extern from "plip_core.h" nogil:
         PLIP_THREE_BODY
         PLIP_N_BODY
         PLIP_FOUR_BODY
-        PLIP_CENTRES
+        PLIP_CENTERS
 
     ctypedef struct plip_term:
         int kind
@@ -69,10 +69,10 @@ cdef extern from "plip_core.h" nogil:
         double *strain_derivative
         double *strain_derivatives
 
-    ctypedef struct plip_centre:
+    ctypedef struct plip_center:
         int atom
-        int n_neighbours
-        const int *neighbours
+        int n_neighbors
+        const int *neighbors
         double energy
         double closest
         double crowding
@@ -83,7 +83,7 @@ cdef extern from "plip_core.h" nogil:
         int *owner
         int *shift
         int64_t *offset
-        int *neighbours
+        int *neighbors
 
     plip_potential *plip_create(
         int, const double *, int, const plip_term *, const plip_repulsion *, const char *, char *
@@ -96,7 +96,7 @@ cdef extern from "plip_core.h" nogil:
     plip_workspace *plip_workspace_create(const plip_potential *)
     void plip_workspace_free(plip_workspace *)
     int plip_evaluate(
-        const plip_potential *, plip_workspace *, const plip_system *, int, plip_centre *, int
+        const plip_potential *, plip_workspace *, const plip_system *, int, plip_center *, int
     )
     enum:
         PLIP_TOO_MANY
@@ -468,7 +468,7 @@ def find_neighbors(
         with nogil:
             for i in range(n):
                 for m in range(p.offset[i], p.offset[i + 1]):
-                    b = p.neighbours[m]
+                    b = p.neighbors[m]
                     j = p.owner[b]
                     for c in range(3):
                         shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
@@ -568,7 +568,7 @@ cdef class NeighborList:
         )
         if i.size == 0:
             return i, i.copy(), np.empty((0, 3), np.int32)
-        b = np.asarray(<int[:i.size]>p.neighbours)
+        b = np.asarray(<int[:i.size]>p.neighbors)
         shift = np.asarray(<int[:3 * p.n_all]>p.shift).reshape(-1, 3)
         return i, np.asarray(<int[:p.n_all]>p.owner)[b], shift[b] - shift[i]
 
@@ -779,7 +779,7 @@ cdef class Core:
         """Add the centres from `first` to `last` - 1."""
         cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
-        cdef plip_centre[PLIP_CENTRES] centres
+        cdef plip_center[PLIP_CENTERS] centers
         cdef int n, k, start = first, status = 0
         cdef double closest = INFINITY
         cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
@@ -795,17 +795,17 @@ cdef class Core:
         system.strain_derivatives = NULL if strains is None else &strains[0, 0]
         with nogil:
             while first < last:
-                n = min(PLIP_CENTRES, last - first)
+                n = min(PLIP_CENTERS, last - first)
                 for k in range(n):
-                    centres[k].atom = first + k
-                    centres[k].n_neighbours = <int>(p.offset[first + k + 1] - p.offset[first + k])
-                    centres[k].neighbours = p.neighbours + p.offset[first + k]
-                status |= plip_evaluate(self.potential, work.memory, &system, n, centres, NO_MASK)
+                    centers[k].atom = first + k
+                    centers[k].n_neighbors = <int>(p.offset[first + k + 1] - p.offset[first + k])
+                    centers[k].neighbors = p.neighbors + p.offset[first + k]
+                status |= plip_evaluate(self.potential, work.memory, &system, n, centers, NO_MASK)
                 for k in range(n):
-                    energies[first + k] = centres[k].energy
-                    closest = min(closest, centres[k].closest)
+                    energies[first + k] = centers[k].energy
+                    closest = min(closest, centers[k].closest)
                     if crowding is not None:
-                        crowding[first + k] = centres[k].crowding
+                        crowding[first + k] = centers[k].crowding
                 first += n
         self.spare.append(work)
         if status:

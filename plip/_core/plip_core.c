@@ -539,7 +539,7 @@ static void evaluate_functions(const plip_potential *potential, const core_pair 
 /* Where terms make a force on a single neighbour that is larger than STEEP_FORCE, the centre is evaluated apart, see
  * evaluate_apart: what is subtracted would cost digits, and the errors of the tables of other neighbours are multiplied by
  * moments that they were not made for. */
-static void set_steep(builder *b, centre_plan *plan, int centre, int s, double cutoff)
+static void set_steep(builder *b, center_plan *plan, int center, int s, double cutoff)
 {
     section *part = plan->sections + s;
     jet *values = SCRATCH(b->potential->n_functions + 1, jet);
@@ -550,14 +550,14 @@ static void set_steep(builder *b, centre_plan *plan, int centre, int s, double c
         evaluate_functions(b->potential, &part->core, r, values);
         force = 0.0;
         for (n = 0; n < b->n_terms; n++)
-            if (b->terms[n].kind != PLIP_TWO_BODY && b->terms[n].species[0] == centre)
+            if (b->terms[n].kind != PLIP_TWO_BODY && b->terms[n].species[0] == center)
                 force += steepness(b, b->terms + n, s, values);
     }
     part->steep = force <= STEEP_FORCE ? 0.0 : r / SCAN_FACTOR;
     plan->steep = fmax(plan->steep, part->steep);
 }
 
-int plip_is_steep(const centre_plan *plan, int n_species, const centre_arrays *arrays)
+int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *arrays)
 {
     int s, j;
 
@@ -665,13 +665,13 @@ static void add_coupling(raw_coupling *all, int *n, int p, int q, int degree, do
     (*n)++;
 }
 
-static int moment_of(const centre_plan *plan, const channel *c, int degree)
+static int moment_of(const center_plan *plan, const channel *c, int degree)
 {
     return plan->groups[c->group].offset[degree] + c->lane;
 }
 
 /* Groups of channels, and where their moments are. */
-static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_channels)
+static void make_groups(builder *b, center_plan *plan, channel *channels, int n_channels)
 {
     plip_potential *potential = b->potential;
     const int lanes = potential->lanes;
@@ -745,7 +745,7 @@ static void make_groups(builder *b, centre_plan *plan, channel *channels, int n_
     plan->n_moments = moments;
 }
 
-static void make_couplings(builder *b, centre_plan *plan, const channel *channels, const raw_coupling *all, int n_all)
+static void make_couplings(builder *b, center_plan *plan, const channel *channels, const raw_coupling *all, int n_all)
 {
     plip_potential *potential = b->potential;
     const int lanes = potential->lanes;
@@ -808,7 +808,7 @@ static void make_couplings(builder *b, centre_plan *plan, const channel *channel
 }
 
 /* Number of the first moment of an arm among the moments of four-body terms. */
-static int four_body_arm(builder *b, centre_plan *plan, const channel *c, int degree)
+static int four_body_arm(builder *b, center_plan *plan, const channel *c, int degree)
 {
     const int lanes = b->potential->lanes, first = moment_of(plan, c, degree);
     int n, k;
@@ -860,7 +860,7 @@ static int best_rotation(builder *b, int n, const plip_term *const *terms, const
     return best;
 }
 
-static void make_trilinears(builder *b, centre_plan *plan, int centre, channel *channels, int *n_channels)
+static void make_trilinears(builder *b, center_plan *plan, int center, channel *channels, int *n_channels)
 {
     const int n_terms = b->n_terms;
     const plip_term **rank = SCRATCH(n_terms + 1, const plip_term *);
@@ -870,7 +870,7 @@ static void make_trilinears(builder *b, centre_plan *plan, int centre, channel *
 
     for (n = 0; n < n_terms; n++) {
         int degrees[3];
-        done[n] = b->terms[n].kind != PLIP_FOUR_BODY || b->terms[n].species[0] != centre;
+        done[n] = b->terms[n].kind != PLIP_FOUR_BODY || b->terms[n].species[0] != center;
         arm_degrees(b->terms + n, degrees);
         for (side = 0; side < 3 && !done[n]; side++)
             n_moments += COMPONENTS(degrees[side]);
@@ -930,37 +930,37 @@ static void make_trilinears(builder *b, centre_plan *plan, int centre, channel *
 }
 
 /* The core repulsion of a centre with each species, and the limit of its density. */
-static void set_repulsion(builder *b, centre_plan *plan, int centre)
+static void set_repulsion(builder *b, center_plan *plan, int center)
 {
     const plip_repulsion *repulsion = b->repulsion;
     const int n_species = b->potential->n_species;
-    const double range = repulsion->range[centre];
+    const double range = repulsion->range[center];
     int s;
 
     for (s = 0; s < n_species; s++) {
         section *part = plan->sections + s;
-        if (!(repulsion->outer[centre * n_species + s] > 0.0))
+        if (!(repulsion->outer[center * n_species + s] > 0.0))
             continue;
-        part->core.first_number = plip_atomic_number(repulsion->symbols[centre]);
+        part->core.first_number = plip_atomic_number(repulsion->symbols[center]);
         part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
-        part->core.inner = repulsion->inner[centre * n_species + s];
-        part->core.outer = repulsion->outer[centre * n_species + s];
+        part->core.inner = repulsion->inner[center * n_species + s];
+        part->core.outer = repulsion->outer[center * n_species + s];
         plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
         part->scalar.columns->repulsion = 0.5;
         part->scalar.n_columns = 1;
     }
-    plan->floor = repulsion->floor[centre];
-    if (repulsion->limit[centre] > 0.0) {
-        plan->limit = repulsion->limit[centre];
+    plan->floor = repulsion->floor[center];
+    if (repulsion->limit[center] > 0.0) {
+        plan->limit = repulsion->limit[center];
         plan->square_range = range * range;
         plan->inverse_square_range = 1.0 / plan->square_range;
     }
 }
 
-static void make_centre(builder *b, int centre)
+static void make_center(builder *b, int center)
 {
     plip_potential *potential = b->potential;
-    centre_plan *plan = potential->centres + centre;
+    center_plan *plan = potential->centers + center;
     channel *channels = SCRATCH(3 * b->n_terms + 1, channel);
     raw_coupling *couplings = SCRATCH(b->n_terms + 1, raw_coupling);
     int n_channels = 0, n_couplings = 0, n, s, arm, k, rows = 0, gradients = 0;
@@ -971,7 +971,7 @@ static void make_centre(builder *b, int centre)
     plan->limit = INFINITY;
     plan->floor = -INFINITY;
     if (b->repulsion)
-        set_repulsion(b, plan, centre);
+        set_repulsion(b, plan, center);
 
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
@@ -981,14 +981,14 @@ static void make_centre(builder *b, int centre)
         if (term->kind == PLIP_TWO_BODY) {
             /* Half of each pair belongs to each of its atoms. */
             for (s = 0; s < 2; s++)
-                if (term->species[s] == centre && (s == 0 || term->species[0] != term->species[1])) {
+                if (term->species[s] == center && (s == 0 || term->species[0] != term->species[1])) {
                     section *part = plan->sections + term->species[1 - s];
                     add_product(b, part->scalar.columns, find_function(b, term, 0), -1, 0.5 * w);
                     part->scalar.n_columns = 1;
                 }
             continue;
         }
-        if (term->species[0] != centre)
+        if (term->species[0] != center)
             continue;
         arm_degrees(term, degrees);
         for (arm = 0; arm < arms(term); arm++) {
@@ -1022,7 +1022,7 @@ static void make_centre(builder *b, int centre)
         const plip_term *term = b->terms + n;
         const channel *first;
         int p, q, degrees[3];
-        if ((term->kind != PLIP_THREE_BODY && term->kind != PLIP_N_BODY) || term->species[0] != centre)
+        if ((term->kind != PLIP_THREE_BODY && term->kind != PLIP_N_BODY) || term->species[0] != center)
             continue;
         arm_degrees(term, degrees);
         p = find_channel(channels, &n_channels, term->species[1], find_function(b, term, 0), degrees[0]);
@@ -1039,7 +1039,7 @@ static void make_centre(builder *b, int centre)
             add_coupling(couplings, &n_couplings, p, q, term->power[0], (p == q ? 0.5 : 1.0) * term->coefficient);
     }
     make_couplings(b, plan, channels, couplings, n_couplings);
-    make_trilinears(b, plan, centre, channels, &n_channels);
+    make_trilinears(b, plan, center, channels, &n_channels);
     if (plan->n_trilinears)
         potential->batch = potential->lanes;
 
@@ -1050,7 +1050,7 @@ static void make_centre(builder *b, int centre)
         part->square_near = part->angular.cutoff * part->angular.cutoff;
         if (columns) {
             make_tables(b, part, cutoff);
-            set_steep(b, plan, centre, s, cutoff);
+            set_steep(b, plan, center, s, cutoff);
         }
         part->square_cutoff = cutoff * cutoff;
         cutoff = fmax(cutoff, sqrt(plan->square_range));
@@ -1118,13 +1118,13 @@ static void make_potential(builder *b, int n_species, const double *reference_en
     b->bounds = KEEP(potential->n_functions + 1, double);
     for (n = 0; n < potential->n_functions; n++)
         b->bounds[n] = moment_bound(potential, n);
-    potential->centres = KEEP(n_species, centre_plan);
+    potential->centers = KEEP(n_species, center_plan);
     potential->batch = 1;
     for (k = 0; k < n_species; k++) {
         if (!isfinite(reference_energies[k]))
             fail(b, "a reference energy is not a finite number");
-        potential->centres[k].reference_energy = reference_energies[k];
-        make_centre(b, k);
+        potential->centers[k].reference_energy = reference_energies[k];
+        make_center(b, k);
         release(b->scratch);
         b->scratch = NULL;
     }
@@ -1216,8 +1216,8 @@ static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *wor
     int k;
 
     for (k = 0; k < potential->batch; k++) {
-        work->centres[k].moments = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
-        work->centres[k].adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+        work->centers[k].moments = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
+        work->centers[k].adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
     }
     work->gradients = part_of(memory, &used, (size_t)potential->max_gradients, sizeof(double));
     work->four_body = part_of(memory, &used, (size_t)potential->max_four_body, sizeof(double));
@@ -1226,11 +1226,11 @@ static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *wor
 
 static size_t lay_out(const plip_potential *potential, plip_workspace *work, void *memory, int capacity)
 {
-    size_t used = 0, n = (size_t)capacity, padded = n + NEIGHBOUR_BLOCK * (size_t)potential->n_species;
+    size_t used = 0, n = (size_t)capacity, padded = n + NEIGHBOR_BLOCK * (size_t)potential->n_species;
     int k, s;
 
     for (k = 0; k < potential->batch; k++) {
-        centre_arrays *arrays = work->centres + k;
+        center_arrays *arrays = work->centers + k;
         for (s = 0; s < potential->n_species; s++) {
             pair_arrays *pairs = arrays->pairs + s;
             pairs->index = part_of(memory, &used, n, sizeof(int));
@@ -1256,23 +1256,23 @@ plip_workspace *plip_workspace_create(const plip_potential *potential)
 
     if (!work)
         return NULL;
-    work->centres = calloc(batch, sizeof *work->centres);
+    work->centers = calloc(batch, sizeof *work->centers);
     work->pairs = pairs = calloc(batch * n_species, sizeof *pairs);
-    if (work->centres && pairs)
+    if (work->centers && pairs)
         work->fixed_memory = malloc(lay_out_fixed(potential, work, NULL) + ALIGNMENT);
     if (!work->fixed_memory) {
         plip_workspace_free(work);
         return NULL;
     }
     for (k = 0; k < batch; k++)
-        work->centres[k].pairs = pairs + k * n_species;
+        work->centers[k].pairs = pairs + k * n_species;
     lay_out_fixed(potential, work, align(work->fixed_memory));
     return work;
 }
 
-int plip_workspace_reserve(const plip_potential *potential, plip_workspace *work, int n_neighbours)
+int plip_workspace_reserve(const plip_potential *potential, plip_workspace *work, int n_neighbors)
 {
-    int capacity = (n_neighbours + n_neighbours / 4 + 2 * NEIGHBOUR_BLOCK) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+    int capacity = (n_neighbors + n_neighbors / 4 + 2 * NEIGHBOR_BLOCK) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK;
 
     work->capacity = 0;
     free(work->memory);
@@ -1303,7 +1303,7 @@ void plip_workspace_free(plip_workspace *work)
     if (!work)
         return;
     free(work->apart_memory);
-    free(work->centres);
+    free(work->centers);
     free(work->pairs);
     free(work->fixed_memory);
     free(work->memory);
@@ -1311,7 +1311,7 @@ void plip_workspace_free(plip_workspace *work)
 }
 
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
-                  int n, plip_centre *centres, int mask)
+                  int n, plip_center *centers, int mask)
 {
-    return potential->evaluate(potential, workspace, system, n, centres, mask);
+    return potential->evaluate(potential, workspace, system, n, centers, mask);
 }

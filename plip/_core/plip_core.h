@@ -98,20 +98,20 @@ void plip_workspace_free(plip_workspace *workspace);
 
 /* An atom with its neighbours, which must hold every atom within the cutoff and may hold others. */
 typedef struct {
-    int atom, n_neighbours;
-    const int *neighbours;
+    int atom, n_neighbors;
+    const int *neighbors;
     double energy;  /* result; reference energy included; NaN also where a derivative is not finite */
     double closest; /* result: distance of the closest neighbour; infinite without neighbours */
     double crowding; /* result: density over its limit; 0 without one */
-} plip_centre;
+} plip_center;
 
 /* A good number of centres for one call: four-body terms take several of one species at a time. */
-#define PLIP_CENTRES 128
+#define PLIP_CENTERS 128
 
 /* Energies of n centres and their derivatives. Each index of a neighbour is masked by `mask` first. 0, or -1
  * if memory ran out. */
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
-                  int n, plip_centre *centres, int mask);
+                  int n, plip_center *centers, int mask);
 
 /* Core repulsion of a pair: value, first and second derivative. For atoms closer than `outer` the radial functions
  * are fade(r) g(reach(r)); `fade` and `reach` may be NULL. */
@@ -124,7 +124,7 @@ typedef struct {
     int *owner;          /* (n_all,) local atom of each atom */
     int *shift;          /* (n_all, 3) cell vectors to add to the owner's position */
     int64_t *offset;     /* (n_local + 1,) */
-    int *neighbours;     /* (offset[n_local],) indices of all atoms */
+    int *neighbors;     /* (offset[n_local],) indices of all atoms */
 } plip_list;
 
 /* Why there is no list. */

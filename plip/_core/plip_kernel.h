@@ -152,7 +152,7 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
 }
 
 /* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple of
- * NEIGHBOUR_BLOCK. */
+ * NEIGHBOR_BLOCK. */
 static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
                             double *result)
 {
@@ -204,7 +204,7 @@ static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, c
 }
 
 /* Energy of the polynomials, of all their terms or of the embedding alone; writes their adjoints. */
-static FORCE_INLINE VECTOR NAME(add_polynomials)(const centre_plan *plan, const int embedding, const double *moments,
+static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const int embedding, const double *moments,
                                                  double *adjoints)
 {
     VECTOR energy = {0};
@@ -229,7 +229,7 @@ static FORCE_INLINE VECTOR NAME(add_polynomials)(const centre_plan *plan, const 
 }
 
 /* Energy of the couplings; adds to the adjoints. */
-static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, const centre_plan *plan, VECTOR energy,
+static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, const center_plan *plan, VECTOR energy,
                                                const double *moments, double *adjoints)
 {
     VECTOR energies[7] = {{0}};
@@ -252,7 +252,7 @@ static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, 
 }
 
 /* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
-static double NAME(couple)(const plip_potential *potential, const centre_plan *plan, const double *moments,
+static double NAME(couple)(const plip_potential *potential, const center_plan *plan, const double *moments,
                            double *adjoints)
 {
     VECTOR energy;
@@ -269,8 +269,8 @@ static double NAME(couple)(const plip_potential *potential, const centre_plan *p
 
 /* Four-body terms of n centres of one species, at most LANES: adds to their energies and adjoints. Each lane
  * works on a centre of its own, so that nothing but the moments themselves is gathered across lanes. */
-static void NAME(four_body)(const plip_potential *potential, const centre_plan *plan, int n,
-                            const centre_arrays *arrays, plip_centre *const *centres, double *scratch)
+static void NAME(four_body)(const plip_potential *potential, const center_plan *plan, int n,
+                            const center_arrays *arrays, plip_center *const *centers, double *scratch)
 {
     const VECTOR zero = {0};
     double *const moments = scratch, *const adjoints = moments + plan->n_four_body * LANES;
@@ -324,7 +324,7 @@ static void NAME(four_body)(const plip_potential *potential, const centre_plan *
     STORE(open, energy);
     for (lane = 0; lane < n; lane++) {
         double *to = arrays[lane].adjoints;
-        centres[lane]->energy += open[lane];
+        centers[lane]->energy += open[lane];
         for (m = 0; m < plan->n_four_body; m++)
             to[plan->four_body[m]] += adjoints[m * LANES + lane];
     }
@@ -449,36 +449,36 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
 
 /* Neighbours and moments of a centre, and all of its energy but the four-body terms. `alone`: of a single neighbour,
  * see look_up. */
-static void NAME(forward)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                          const plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int alone, int mask)
+static void NAME(forward)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
+                          const plip_workspace *work, center_arrays *arrays, plip_center *center, int alone, int mask)
 {
     const int n_species = potential->n_species, capacity = work->capacity;
-    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)centre->atom;
+    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)center->atom;
     const double square_cutoff = plan->square_cutoff, inverse_square_range = plan->inverse_square_range;
-    const int *const listed = centre->neighbours;
+    const int *const listed = center->neighbors;
     int *const reached = work->reached;
     double *memory = arrays->rows, density = 0.0;
     double closest = INFINITY;
     int n_reached = 0, s, k, j;
 
     /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
-    for (k = 0; k < centre->n_neighbours; k++) {
-        const int neighbour = listed[k] & mask;
-        const double *r = positions + 3 * (size_t)neighbour;
+    for (k = 0; k < center->n_neighbors; k++) {
+        const int neighbor = listed[k] & mask;
+        const double *r = positions + 3 * (size_t)neighbor;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
         closest = square < closest ? square : closest;
-        reached[n_reached] = neighbour;
+        reached[n_reached] = neighbor;
         n_reached += square < square_cutoff;
     }
-    centre->closest = sqrt(closest);
+    center->closest = sqrt(closest);
 
     /* Neighbours by species; those within reach of the angular functions from the front, the others from the end. */
     for (s = 0; s < n_species; s++)
         arrays->pairs[s].near = arrays->pairs[s].far = 0;
     for (k = 0; k < n_reached; k++) {
-        const int neighbour = reached[k];
-        const double *r = positions + 3 * (size_t)neighbour;
+        const int neighbor = reached[k];
+        const double *r = positions + 3 * (size_t)neighbor;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
         const double part_of_range = square * inverse_square_range;
@@ -486,7 +486,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         const section *part;
         pair_arrays *pairs;
         int near, far, place;
-        s = system->species_of_type[system->types[neighbour]];
+        s = system->species_of_type[system->types[neighbor]];
         if (s < 0)
             continue;
         density += DENSITY(ratio);
@@ -497,20 +497,20 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         pairs->far += far;
         place = far ? capacity - pairs->far : pairs->near;
         pairs->near += near;
-        pairs->index[place] = neighbour;
+        pairs->index[place] = neighbor;
         pairs->dx[place] = x;
         pairs->dy[place] = y;
         pairs->dz[place] = z;
         pairs->r[place] = square;
     }
     arrays->density = density;
-    centre->crowding = density / plan->limit;
+    center->crowding = density / plan->limit;
 
     for (s = 0; s < n_species; s++) {
         const section *part = plan->sections + s;
         pair_arrays *pairs = arrays->pairs + s;
         const int near = pairs->near, n = near + pairs->far;
-        const int stride = (n + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+        const int stride = (n + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK;
         double *const dx = pairs->dx, *const dy = pairs->dy, *const dz = pairs->dz, *const r = pairs->r;
         double *ux, *uy, *uz, *inverse, *weights;
         int *const interval = pairs->interval;
@@ -568,7 +568,7 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         }
         columns = part->angular.n_columns;
         if (near && columns) {
-            const int padded = (near + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+            const int padded = (near + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK;
             double *g = pairs->angular = memory, *dg = g + (size_t)padded * columns, *monomials;
             pairs->monomials = monomials = dg + (size_t)padded * columns;
             memory = monomials + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
@@ -605,14 +605,14 @@ static void NAME(forward)(const plip_potential *potential, const centre_plan *pl
         }
     }
 
-    centre->energy =
+    center->energy =
         plan->reference_energy + NAME(couple)(potential, plan, arrays->moments, arrays->adjoints);
 }
 
 /* From the adjoints of a centre to the derivatives with respect to the pair vectors. Returns whether these are
  * finite. */
-static int NAME(backward)(const plip_potential *potential, const centre_plan *plan,
-                          const plip_system *system, plip_workspace *work, const centre_arrays *arrays, int i)
+static int NAME(backward)(const plip_potential *potential, const center_plan *plan,
+                          const plip_system *system, plip_workspace *work, const center_arrays *arrays, int i)
 {
     const int n_species = potential->n_species;
     double force[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
@@ -622,7 +622,7 @@ static int NAME(backward)(const plip_potential *potential, const centre_plan *pl
         const section *part = plan->sections + s;
         const pair_arrays *pairs = arrays->pairs + s;
         const int near = pairs->near, n = near + pairs->far;
-        const int stride = (n + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+        const int stride = (n + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK;
         const double *const dx = pairs->dx, *const dy = pairs->dy, *const dz = pairs->dz;
         const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
         const double *const inverse = uz + stride;
@@ -635,7 +635,7 @@ static int NAME(backward)(const plip_potential *potential, const centre_plan *pl
         if (n == 0)
             continue;
         if (near && columns) {
-            const int padded = (near + NEIGHBOUR_BLOCK - 1) / NEIGHBOUR_BLOCK * NEIGHBOUR_BLOCK;
+            const int padded = (near + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK;
             const double *g = pairs->angular, *dg = g + (size_t)padded * columns;
             const int steps = (near + STEP - 1) / STEP * STEP;
             for (k = 0; k < steps * 4 * LANES; k++)
@@ -714,15 +714,15 @@ static int NAME(backward)(const plip_potential *potential, const centre_plan *pl
 }
 
 /* Whether a centre is outside of the data, where plip_crowd takes over. */
-static inline int NAME(is_outside)(const centre_plan *plan, double density, const plip_centre *centre)
+static inline int NAME(is_outside)(const center_plan *plan, double density, const plip_center *center)
 {
-    return density > plan->limit || centre->closest < plan->too_close ||
-           centre->energy - plan->reference_energy < plan->floor;
+    return density > plan->limit || center->closest < plan->too_close ||
+           center->energy - plan->reference_energy < plan->floor;
 }
 
 /* Derivatives of the three-body energy with respect to moments, if all moments belong to other neighbours than the one
  * whose derivatives are asked for: nothing is to be subtracted from them. */
-static void NAME(three_body_adjoints)(const plip_potential *potential, const centre_plan *plan, const double *moments,
+static void NAME(three_body_adjoints)(const plip_potential *potential, const center_plan *plan, const double *moments,
                                       double *adjoints)
 {
     const VECTOR zero = {0};
@@ -742,15 +742,15 @@ static void NAME(three_body_adjoints)(const plip_potential *potential, const cen
  * holds too much, would cost digits. The moments of all neighbours are made one by one, by the exact functions, and
  * each is coupled to the moments of the others: what is not there need not be subtracted. `arrays` holds the present
  * centre with all its neighbours. 0, or -1 if memory ran out. */
-static int NAME(evaluate_apart)(const plip_potential *potential, const centre_plan *plan, const plip_system *system,
-                                plip_workspace *work, centre_arrays *arrays, plip_centre *centre, int derivatives,
+static int NAME(evaluate_apart)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
+                                plip_workspace *work, center_arrays *arrays, plip_center *center, int derivatives,
                                 int mask)
 {
     const size_t size = (size_t)plan->n_moments;
     const double density = arrays->density;
     double *common, *others, *moments, *adjoints, energy[LANES] ALIGNED(64), fade = 1.0;
-    plip_centre single = *centre;
-    int j, n = centre->n_neighbours;
+    plip_center single = *center;
+    int j, n = center->n_neighbors;
     size_t m;
 
     if (plip_workspace_reserve_apart(work, (2 * (size_t)n + 2) * size))
@@ -759,9 +759,9 @@ static int NAME(evaluate_apart)(const plip_potential *potential, const centre_pl
     others = common + size;
     moments = others + size;
     adjoints = moments + (size_t)n * size;
-    single.n_neighbours = 1;
+    single.n_neighbors = 1;
     for (j = 0; j < n; j++) {
-        single.neighbours = centre->neighbours + j;
+        single.neighbors = center->neighbors + j;
         NAME(forward)(potential, plan, system, work, arrays, &single, 1, mask);
         memcpy(moments + (size_t)j * size, arrays->moments, size * sizeof(double));
     }
@@ -771,7 +771,7 @@ static int NAME(evaluate_apart)(const plip_potential *potential, const centre_pl
     for (j = n - 1; j > 0; j--)
         for (m = 0; m < size; m++)
             adjoints[(size_t)(j - 1) * size + m] = adjoints[(size_t)j * size + m] + moments[(size_t)j * size + m];
-    centre->energy = plan->reference_energy;
+    center->energy = plan->reference_energy;
     for (j = 0; j < n; j++) {
         double *mine = moments + (size_t)j * size, *behind = adjoints + (size_t)j * size, sum = 0.0;
         for (m = 0; m < size; m++)
@@ -781,7 +781,7 @@ static int NAME(evaluate_apart)(const plip_potential *potential, const centre_pl
             sum += mine[m] * behind[m];
             others[m] += mine[m];
         }
-        centre->energy += 0.5 * sum;
+        center->energy += 0.5 * sum;
     }
     /* Powers of densities and four-body terms hold each neighbour with itself. */
     for (m = 0; m < size; m++) {
@@ -789,62 +789,62 @@ static int NAME(evaluate_apart)(const plip_potential *potential, const centre_pl
         arrays->adjoints[m] = 0.0;
     }
     STORE(energy, NAME(add_polynomials)(plan, 1, arrays->moments, arrays->adjoints));
-    centre->energy += NAME(total)(energy);
+    center->energy += NAME(total)(energy);
     if (plan->n_trilinears)
-        NAME(four_body)(potential, plan, 1, arrays, &centre, work->four_body);
+        NAME(four_body)(potential, plan, 1, arrays, &center, work->four_body);
     memcpy(common, arrays->adjoints, size * sizeof(double));
-    if (NAME(is_outside)(plan, density, centre))
-        fade = plip_crowd(plan, system, density, centre, mask);
+    if (NAME(is_outside)(plan, density, center))
+        fade = plip_crowd(plan, system, density, center, mask);
     for (j = 0; j < n && derivatives; j++) {
-        single.neighbours = centre->neighbours + j;
+        single.neighbors = center->neighbors + j;
         NAME(forward)(potential, plan, system, work, arrays, &single, 1, mask);
         for (m = 0; m < size; m++)
             arrays->adjoints[m] = fade * (common[m] + adjoints[(size_t)j * size + m]);
-        if (!NAME(backward)(potential, plan, system, work, arrays, centre->atom))
-            centre->energy = NAN;
+        if (!NAME(backward)(potential, plan, system, work, arrays, center->atom))
+            center->energy = NAN;
     }
     return 0;
 }
 
 static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system,
-                          int n, plip_centre *centres, int mask)
+                          int n, plip_center *centers, int mask)
 {
     const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives;
     int most = 0, s, i, k, m;
 
     for (i = 0; i < n; i++) {
-        centres[i].energy = 0.0;
-        most = centres[i].n_neighbours > most ? centres[i].n_neighbours : most;
+        centers[i].energy = 0.0;
+        most = centers[i].n_neighbors > most ? centers[i].n_neighbors : most;
     }
     if (work->capacity < most && plip_workspace_reserve(potential, work, most))
         return -1;
     for (s = 0; s < potential->n_species; s++) {
-        const centre_plan *plan = potential->centres + s;
+        const center_plan *plan = potential->centers + s;
         /* Only four-body terms need several centres at a time; one centre alone stays closer in the cache. */
         const int size = plan->n_trilinears ? LANES : 1;
-        plip_centre *batch[LANES];
+        plip_center *batch[LANES];
         int filled = 0;
         for (i = 0; i < n; i++) {
-            if (system->species_of_type[system->types[centres[i].atom]] == s) {
-                centre_arrays *arrays = work->centres + filled;
-                NAME(forward)(potential, plan, system, work, arrays, centres + i, 0, mask);
-                if (centres[i].closest >= plan->steep || !plip_is_steep(plan, potential->n_species, arrays))
-                    batch[filled++] = centres + i;
-                else if (NAME(evaluate_apart)(potential, plan, system, work, arrays, centres + i, derivatives, mask))
+            if (system->species_of_type[system->types[centers[i].atom]] == s) {
+                center_arrays *arrays = work->centers + filled;
+                NAME(forward)(potential, plan, system, work, arrays, centers + i, 0, mask);
+                if (centers[i].closest >= plan->steep || !plip_is_steep(plan, potential->n_species, arrays))
+                    batch[filled++] = centers + i;
+                else if (NAME(evaluate_apart)(potential, plan, system, work, arrays, centers + i, derivatives, mask))
                     return -1;
             }
             if (filled < size && (i < n - 1 || filled == 0))
                 continue;
             if (plan->n_trilinears)
-                NAME(four_body)(potential, plan, filled, work->centres, batch, work->four_body);
+                NAME(four_body)(potential, plan, filled, work->centers, batch, work->four_body);
             for (k = 0; k < filled; k++)
-                if (NAME(is_outside)(plan, work->centres[k].density, batch[k])) {
-                    const double fade = plip_crowd(plan, system, work->centres[k].density, batch[k], mask);
+                if (NAME(is_outside)(plan, work->centers[k].density, batch[k])) {
+                    const double fade = plip_crowd(plan, system, work->centers[k].density, batch[k], mask);
                     for (m = 0; m < plan->n_moments; m++)
-                        work->centres[k].adjoints[m] *= fade;
+                        work->centers[k].adjoints[m] *= fade;
                 }
             for (k = 0; k < filled && derivatives; k++)
-                if (!NAME(backward)(potential, plan, system, work, work->centres + k, batch[k]->atom))
+                if (!NAME(backward)(potential, plan, system, work, work->centers + k, batch[k]->atom))
                     batch[k]->energy = NAN;
             filled = 0;
         }

@@ -20,7 +20,7 @@
 #define MAX_PAIRS 50000000.0
 #define MAX_PAIRS_PER_ATOM 500.0
 /* Of one atom: an evaluation takes about a kilobyte for each. A cutoff of 80 Angstrom in a metal. */
-#define MAX_NEIGHBOURS 200000
+#define MAX_NEIGHBORS 200000
 #define MAX_IMAGES 20000000.0
 #define MAX_IMAGES_PER_ATOM 8.0
 /* Distances that one call computes: seconds. Only matter much denser than the bins of a huge box comes here. */
@@ -36,7 +36,7 @@ void plip_list_free(plip_list *list)
     free(list->owner);
     free(list->shift);
     free(list->offset);
-    free(list->neighbours);
+    free(list->neighbors);
     memset(list, 0, sizeof *list);
 }
 
@@ -455,10 +455,10 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
                     /* The first guess is from the atoms done so far. */
                     double guess = 1.05 * (double)(used + 64) / (i + 1) * n;
                     size_t wanted = (size_t)fmin(guess, most) + (size_t)(used + last - first);
-                    int *grown = realloc(list->neighbours, wanted * sizeof(int));
+                    int *grown = realloc(list->neighbors, wanted * sizeof(int));
                     if (!grown)
                         goto fail;
-                    list->neighbours = grown;
+                    list->neighbors = grown;
                     capacity = wanted;
                 }
                 for (m = first; m < last; m++) {
@@ -466,22 +466,22 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
                     double dz = sorted[2 * (size_t)n_all + m] - r[2];
                     double square = dx * dx + dy * dy + dz * dz;
                     int other = atoms[m].atom;
-                    list->neighbours[used] = other;
+                    list->neighbors[used] = other;
                     used += (square < cutoff * cutoff) & (other != i);
                 }
                 visits += last - first;
             }
         list->offset[i + 1] = used;
-        if ((double)used > most || used - list->offset[i] > MAX_NEIGHBOURS || visits > MAX_VISITS) {
+        if ((double)used > most || used - list->offset[i] > MAX_NEIGHBORS || visits > MAX_VISITS) {
             status = PLIP_TOO_MANY;
             goto fail;
         }
     }
     status = 0;
     {
-        int *fitted = realloc(list->neighbours, (used ? (size_t)used : 1) * sizeof(int));
+        int *fitted = realloc(list->neighbors, (used ? (size_t)used : 1) * sizeof(int));
         if (fitted)
-            list->neighbours = fitted;
+            list->neighbors = fitted;
     }
 fail:
     free(x);

@@ -14,7 +14,7 @@
 /* Number of the first monomial of a degree among all; also the number of monomials of lower degree. */
 #define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
 /* Neighbours are padded to a multiple of this, so that loops over them have no remainder. */
-#define NEIGHBOUR_BLOCK 8
+#define NEIGHBOR_BLOCK 8
 
 typedef struct {
     int family;
@@ -131,10 +131,10 @@ typedef struct {
     int *four_body;
     int n_trilinears;
     trilinear *trilinears;
-} centre_plan;
+} center_plan;
 
-/* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOUR_BLOCK
- * are laid one behind the other in centre_arrays.rows, so that they stay close in the cache. */
+/* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
+ * are laid one behind the other in center_arrays.rows, so that they stay close in the cache. */
 typedef struct {
     int near, far;         /* within the angular cutoff, beyond it */
     int *index, *interval; /* (capacity,) */
@@ -151,14 +151,14 @@ typedef struct {
     pair_arrays *pairs; /* per species */
     double *moments, *adjoints, *rows;
     double density; /* sum over neighbours of DENSITY(square distance / square range) */
-} centre_arrays;
+} center_arrays;
 
 #define DENSITY(ratio) ((1.0 - (ratio)) * (1.0 - (ratio)) * (1.0 - (ratio)))
 
 struct plip_workspace {
     int capacity; /* neighbours */
     void *fixed_memory, *memory;
-    centre_arrays *centres; /* (batch,) */
+    center_arrays *centers; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
     double *gradients, *four_body, *sums;
     int *reached; /* (capacity + 1,) */
@@ -168,7 +168,7 @@ struct plip_workspace {
 };
 
 typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int,
-                                 plip_centre *, int);
+                                 plip_center *, int);
 
 struct plip_potential {
     int n_species, lanes, max_degree;
@@ -176,7 +176,7 @@ struct plip_potential {
     double cutoff, table_error;
     const char *simd;
     evaluate_function evaluate;
-    centre_plan *centres;
+    center_plan *centers;
     double *multiplicity; /* multinomial coefficients of all monomials */
     int n_contractions;
     contraction *contractions;
@@ -188,7 +188,7 @@ struct plip_potential {
     size_t memory;
 };
 
-int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbours);
+int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbors);
 /* Room for `size` doubles in workspace->apart. 0, or -1 if memory ran out. */
 int plip_workspace_reserve_apart(plip_workspace *workspace, size_t size);
 /* Value, first and second derivative of a column by the exact functions. `alone`: without the part of a neighbour
@@ -196,9 +196,9 @@ int plip_workspace_reserve_apart(plip_workspace *workspace, size_t size);
 void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
                        int alone, double result[3]);
 /* Whether a neighbour is closer than the `steep` of its section. */
-int plip_is_steep(const centre_plan *plan, int n_species, const centre_arrays *arrays);
+int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *arrays);
 /* A centre whose neighbours are too dense or too close, or that is bound too strongly: puts its energy right and adds what
  * the moments do not know to the derivatives. Returns what the adjoints are to be multiplied by. */
-double plip_crowd(const centre_plan *plan, const plip_system *system, double density, plip_centre *centre, int mask);
+double plip_crowd(const center_plan *plan, const plip_system *system, double density, plip_center *center, int mask);
 
 #endif

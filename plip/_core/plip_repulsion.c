@@ -148,14 +148,14 @@ static double positive_part(double y, double *slope)
 }
 
 /* The vector to a neighbour, its square, and the species of the neighbour. */
-static int find_neighbour(const plip_system *system, int centre, int neighbour, double vector[3], double *square)
+static int find_neighbor(const plip_system *system, int center, int neighbor, double vector[3], double *square)
 {
     int k;
 
     for (k = 0; k < 3; k++)
-        vector[k] = system->positions[3 * (size_t)neighbour + k] - system->positions[3 * (size_t)centre + k];
+        vector[k] = system->positions[3 * (size_t)neighbor + k] - system->positions[3 * (size_t)center + k];
     *square = vector[0] * vector[0] + vector[1] * vector[1] + vector[2] * vector[2];
-    return system->species_of_type[system->types[neighbour]];
+    return system->species_of_type[system->types[neighbor]];
 }
 
 /* Core repulsion and its slope; zero for pairs that are far enough from each other. */
@@ -186,7 +186,7 @@ static double closeness(const core_pair *core, double square, double *slope)
     return CLOSENESS * left * left * left;
 }
 
-double plip_crowd(const centre_plan *plan, const plip_system *system, double density, plip_centre *centre, int mask)
+double plip_crowd(const center_plan *plan, const plip_system *system, double density, plip_center *center, int mask)
 {
     const double x = density > plan->limit ? log(density / plan->limit) : 0.0;
     double vector[3], core_energy = 0.0, y = 0.0, square, slope, other_slope;
@@ -194,8 +194,8 @@ double plip_crowd(const centre_plan *plan, const plip_system *system, double den
     double by_density = 0.0, by_closeness;
     int s, k;
 
-    for (k = 0; k < centre->n_neighbours; k++) {
-        s = find_neighbour(system, centre->atom, centre->neighbours[k] & mask, vector, &square);
+    for (k = 0; k < center->n_neighbors; k++) {
+        s = find_neighbor(system, center->atom, center->neighbors[k] & mask, vector, &square);
         if (s >= 0) {
             core_energy += 0.5 * pair_repulsion(&plan->sections[s].core, square, &slope);
             y += closeness(&plan->sections[s].core, square, &slope);
@@ -206,7 +206,7 @@ double plip_crowd(const centre_plan *plan, const plip_system *system, double den
     smooth_step(FADED, GONE, x, later);
     bind = (1.0 - dense[0]) * (1.0 - close[0]);
     keep = 1.0 - later[0];
-    learned = centre->energy - plan->reference_energy - core_energy;
+    learned = center->energy - plan->reference_energy - core_energy;
     if (learned + core_energy < plan->floor) {
         const double below = tanh((plan->floor - learned - core_energy) / DEPTH);
         learned = plan->floor - DEPTH * below - core_energy;
@@ -214,19 +214,19 @@ double plip_crowd(const centre_plan *plan, const plip_system *system, double den
     }
     kept = positive_part(learned, &lower) - positive_part(learned - MOST, &upper);
     fade = bind + (1.0 - bind) * keep * (lower - upper);
-    centre->energy = plan->reference_energy + bind * learned + (1.0 - bind) * keep * kept + core_energy;
+    center->energy = plan->reference_energy + bind * learned + (1.0 - bind) * keep * kept + core_energy;
     if (x > 0.0) {
-        centre->energy += STIFFNESS * pow(x, EXPONENT);
+        center->energy += STIFFNESS * pow(x, EXPONENT);
         by_density = STIFFNESS * EXPONENT * pow(x, EXPONENT - 1.0) -
                      dense[1] * (1.0 - close[0]) * (learned - keep * kept) - later[1] * (1.0 - bind) * kept;
         by_density /= density;
     }
     by_closeness = -close[1] * (1.0 - dense[0]) * (learned - keep * kept);
 
-    for (k = 0; k < centre->n_neighbours; k++) {
-        const int neighbour = centre->neighbours[k] & mask;
+    for (k = 0; k < center->n_neighbors; k++) {
+        const int neighbor = center->neighbors[k] & mask;
         double left, slope_over_r = 0.0;
-        s = find_neighbour(system, centre->atom, neighbour, vector, &square);
+        s = find_neighbor(system, center->atom, neighbor, vector, &square);
         if (s < 0)
             continue;
         left = 1.0 - square * plan->inverse_square_range;
@@ -235,7 +235,7 @@ double plip_crowd(const centre_plan *plan, const plip_system *system, double den
         pair_repulsion(&plan->sections[s].core, square, &slope);
         closeness(&plan->sections[s].core, square, &other_slope);
         slope_over_r += ((1.0 - fade) * 0.5 * slope + by_closeness * other_slope) / sqrt(square);
-        add_pair(system, centre->atom, neighbour, vector, slope_over_r);
+        add_pair(system, center->atom, neighbor, vector, slope_over_r);
     }
     return fade * slope_of_floor;
 }

@@ -153,24 +153,24 @@ public:
         int lost = -1;
         double total = 0.0, crowding = 0.0, closest = INFINITY;
         for (int begin = 0; begin < list->inum;) {
-            plip_centre centres[PLIP_CENTRES];
+            plip_center centers[PLIP_CENTERS];
             int n = 0;
-            for (; begin < list->inum && n < PLIP_CENTRES; begin++) {
+            for (; begin < list->inum && n < PLIP_CENTERS; begin++) {
                 const int i = list->ilist[begin];
                 if (!excluded(i))
-                    centres[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0, INFINITY, 0.0};
+                    centers[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0, INFINITY, 0.0};
             }
-            if (plip_evaluate(current.potential.get(), current.workspace.get(), &system, n, centres, NEIGHMASK))
+            if (plip_evaluate(current.potential.get(), current.workspace.get(), &system, n, centers, NEIGHMASK))
                 error->one(FLERR, "pair style plip: out of memory");
             for (int k = 0; k < n; k++) {
-                total += centres[k].energy;
-                crowding = std::max(crowding, centres[k].crowding);
-                closest = std::min(closest, centres[k].closest);
+                total += centers[k].energy;
+                crowding = std::max(crowding, centers[k].crowding);
+                closest = std::min(closest, centers[k].closest);
                 // False for NaN, too.
-                if (!(std::abs(centres[k].energy) < LARGEST_ENERGY))
-                    lost = centres[k].atom;
+                if (!(std::abs(centers[k].energy) < LARGEST_ENERGY))
+                    lost = centers[k].atom;
                 if (eflag_atom)
-                    eatom[centres[k].atom] += centres[k].energy;
+                    eatom[centers[k].atom] += centers[k].energy;
             }
         }
         if (closest < OVERLAP)
