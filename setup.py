@@ -52,12 +52,15 @@ def core(name, *sources):
     )
 
 
-# What fits and potentials have in common.
+# Design rows serve fits alone. All other files evaluate potentials, here and in the plugin of LAMMPS; some serve
+# fits too.
+ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
+EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference(ROWS))
 SHARED = ("plip_check.c", "plip_radial.c", "plip_simd.c")
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
-    core("_rows", "plip_rows.c", "plip_rows_check.c", *SHARED),
-    core("_evaluate", "plip_core.c", "plip_list.c", "plip_repulsion.c", *SHARED),
+    core("_rows", *ROWS, *SHARED),
+    core("_evaluate", *EVALUATION),
     core("_blas"),
 ]
 

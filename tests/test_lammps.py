@@ -992,7 +992,7 @@ def test_name_of_the_folder_knows_every_source(monkeypatch, tmp_path):
     files = set()
     for name in (*plip_lammps.C_FILES, plip_lammps.CPP_FILE):
         included(tmp_path / "sources" / name, files)
-    some = {"plip_core.h", "plip_kernel.h", "plip_gaussian.h", "plip_plan.h", "plip_core.c"}
+    some = {"plip_core.h", "plip_kernel.h", "plip_gaussian.h", "plip_plan.h", "plip_evaluate.c"}
     assert some <= {path.name for path in files}
     names = {plugin_folder()}
     for path in sorted(files):

@@ -62,7 +62,7 @@ typedef struct {
     const char *const *symbols;  /* (n_species,) chemical symbols */
     const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
     const double *range, *limit; /* (n_species,): neighbours counted up to `range`, their most; limit 0: none */
-    const double *floor;         /* (n_species,): least energy of an atom, less its reference, eV; minus infinity: none */
+    const double *floor;         /* (n_species,): least energy of an atom less its reference, eV; -infinity: none */
 } plip_repulsion;
 int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error);
 
@@ -80,7 +80,7 @@ typedef struct {
 } plip_system;
 
 /* NULL, with the reason in `error` (PLIP_ERROR_LENGTH characters), if the terms cannot be evaluated.
- * `repulsion` may be NULL. `simd` is "auto", or the name of one of the compiled variants: "avx512", "avx2", "baseline". */
+ * `repulsion` may be NULL. `simd` is "auto" or the name of a compiled variant: "avx512", "avx2" or "baseline". */
 plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms,
                             const plip_term *terms, const plip_repulsion *repulsion, const char *simd,
                             char *error);
@@ -88,8 +88,8 @@ void plip_free(plip_potential *potential);
 
 double plip_cutoff(const plip_potential *potential);
 const char *plip_simd(const plip_potential *potential);
-/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom, where neighbours are no closer
- * than in matter. */
+/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom, where neighbours are no
+ * closer than in matter. */
 double plip_table_error(const plip_potential *potential);
 size_t plip_memory(const plip_potential *potential);
 

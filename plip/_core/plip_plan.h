@@ -15,6 +15,7 @@
 #define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
 /* Neighbours are padded to a multiple of this, so that loops over them have no remainder. */
 #define NEIGHBOR_BLOCK 8
+#define ROUNDED_UP(n) (((n) + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK)
 
 typedef struct {
     int family;
@@ -79,7 +80,7 @@ typedef struct {
     int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
-    double steep; /* below this distance a neighbour makes its centre steep; see set_steep */
+    double steep; /* below this distance a neighbour makes its centre steep; see plip_steep.c */
     core_pair core;
     table angular, scalar;
 } section;
@@ -169,6 +170,8 @@ struct plip_workspace {
 
 typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const plip_system *, int,
                                  plip_center *, int);
+/* By instruction set, in the order of plip_simd.h; NULL for those that are not built. */
+extern const evaluate_function PLIP_EVALUATE[];
 
 struct plip_potential {
     int n_species, lanes, max_degree;
@@ -197,8 +200,8 @@ void plip_column_exact(const plip_potential *potential, const column *column, co
                        int alone, double result[3]);
 /* Whether a neighbour is closer than the `steep` of its section. */
 int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *arrays);
-/* A centre whose neighbours are too dense or too close, or that is bound too strongly: puts its energy right and adds what
- * the moments do not know to the derivatives. Returns what the adjoints are to be multiplied by. */
+/* Puts the energy of a centre right whose neighbours are too dense or too close, or that is bound too strongly, and adds
+ * to the derivatives what the moments do not know. Returns what the adjoints are to be multiplied by. */
 double plip_crowd(const center_plan *plan, const plip_system *system, double density, plip_center *center, int mask);
 
 #endif

@@ -34,16 +34,11 @@ __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
 SOURCES = Path(__file__).parents[1]
 INCLUDES = "_core"
+# Design rows serve fits alone.
 C_FILES = tuple(
-    f"_core/{name}"
-    for name in (
-        "plip_core.c",
-        "plip_check.c",
-        "plip_list.c",
-        "plip_radial.c",
-        "plip_repulsion.c",
-        "plip_simd.c",
-    )
+    f"_core/{path.name}"
+    for path in sorted(SOURCES.glob("_core/plip_*.c"))
+    if not path.name.startswith("plip_rows")
 )
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"

@@ -1,0 +1,110 @@
+/* What the files that build a potential from its terms share; private to them.
+ *
+ *   plip_build.c      memory, errors, the whole
+ *   plip_functions.c  radial functions, and columns of tables, which are sums of products of them
+ *   plip_tables.c     tables of columns
+ *   plip_monomials.c  monomials of unit vectors, and how moments contract to four-body terms
+ *   plip_center.c     the plan of a centre: what its terms ask for
+ *   plip_groups.c     channels in groups of lanes, and places of moments
+ *   plip_couplings.c  powers of moments, and products of two
+ *   plip_four_body.c  products of three moments
+ *   plip_steep.c      where a centre is evaluated apart
+ */
+#ifndef PLIP_BUILD_H
+#define PLIP_BUILD_H
+
+#include <setjmp.h>
+
+#include "plip_plan.h"
+
+struct block; /* of memory, in a list */
+
+typedef int triple[3];
+typedef double jet[3]; /* value, first and second derivative of a function */
+
+/* State of the whole building. Functions of these files leave by longjmp if they fail. */
+typedef struct {
+    jmp_buf failed;
+    char *error;
+    plip_potential *potential;
+    struct block *scratch; /* memory that is freed after each centre */
+    const plip_term *terms;
+    int n_terms;
+    const plip_repulsion *repulsion;
+    double *bounds;    /* per function: bound of its moments */
+    triple *functions; /* per term: those of its arms */
+} builder;
+
+/* A radial function seen through one species of neighbours. */
+typedef struct {
+    int section, function, even, odd; /* even, odd: largest degrees, -1 for none */
+    int group, lane;                  /* group: number within the centre */
+    double sensitivity;
+    int order; /* largest number of moments that a term multiplies */
+} channel;
+
+/* weight M_p . M_q, of two channels */
+typedef struct {
+    int p, q, degree;
+    double weight;
+} raw_coupling;
+
+/* State of the building of one centre. */
+typedef struct {
+    builder *all;
+    center_plan *plan;
+    int center; /* its species */
+    int n_channels, n_couplings;
+    channel *channels;
+    raw_coupling *couplings;
+} center_builder;
+
+void plip_fail(builder *b, const char *reason);
+/* Zeroed, aligned memory, freed with its pool. */
+void *plip_take(builder *b, struct block **pool, size_t count, size_t size);
+void plip_release(struct block *pool);
+#define KEEP(count, type) ((type *)plip_take(b, &b->potential->blocks, (size_t)(count), sizeof(type)))
+#define SCRATCH(count, type) ((type *)plip_take(b, &b->scratch, (size_t)(count), sizeof(type)))
+
+static inline int larger(int a, int b)
+{
+    return a > b ? a : b;
+}
+
+/* Number of arms of a term with a centre, and their degrees. */
+int plip_arms(const plip_term *term);
+void plip_arm_degrees(const plip_term *term, int degrees[3]);
+
+/* Finds the functions of the arms of all terms. */
+void plip_find_functions(builder *b);
+/* Values and derivatives of all functions at distance r, as a neighbour with this core repulsion has them. */
+void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values);
+/* Adds weight g_first g_second to a column; second = -1: weight g_first. */
+void plip_add_product(builder *b, column *column, int first, int second, double weight);
+
+/* Tables of a section, up to a cutoff. */
+void plip_make_tables(builder *b, section *part, double cutoff);
+
+void plip_make_multiplicities(builder *b);
+/* Number of the contraction of a rank, which is made if there is none yet. */
+int plip_find_contraction(builder *b, const int *power);
+
+void plip_make_center(builder *b, int center);
+/* The channel of an arm, which is added if there is none yet, for moments up to `degree`. */
+int plip_find_channel(center_builder *c, int section, int function, int degree);
+/* The first moment of a channel of one degree. */
+int plip_moment_of(const center_plan *plan, const channel *channel, int degree);
+
+/* Sorts the channels into groups. Channels have other numbers afterwards. */
+void plip_make_groups(center_builder *c);
+/* Adds weight density^power to the polynomial of a group. */
+void plip_add_power(builder *b, group *g, int lane, int power, double weight, int three_body);
+/* Adds weight M_p . M_q. */
+void plip_add_coupling(center_builder *c, int p, int q, int degree, double weight);
+void plip_make_couplings(center_builder *c);
+void plip_make_trilinears(center_builder *c);
+
+/* Below which distance neighbours of species s make the centre steep. */
+void plip_set_steep(center_builder *c, int s, double cutoff);
+
+#endif

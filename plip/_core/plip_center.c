@@ -1,0 +1,232 @@
+/* The plan of a centre: what its terms ask for, in the order in which it is made. */
+#include <math.h>
+
+#include "plip_build.h"
+
+int plip_arms(const plip_term *term)
+{
+    switch (term->kind) {
+    case PLIP_THREE_BODY:
+        return 2;
+    case PLIP_FOUR_BODY:
+        return 3;
+    default:
+        return 1;
+    }
+}
+
+void plip_arm_degrees(const plip_term *term, int degrees[3])
+{
+    int arm;
+
+    for (arm = 0; arm < 3; arm++)
+        degrees[arm] = term->kind == PLIP_THREE_BODY ? term->power[0] : 0;
+    if (term->kind == PLIP_FOUR_BODY) {
+        degrees[0] = term->power[0] + term->power[2];
+        degrees[1] = term->power[0] + term->power[1];
+        degrees[2] = term->power[1] + term->power[2];
+    }
+}
+
+/* Core repulsion of the centre with each species, and the limits of its density and its energy. */
+static void set_repulsion(center_builder *c)
+{
+    const plip_repulsion *repulsion = c->all->repulsion;
+    const int n_species = c->all->potential->n_species, center = c->center;
+    center_plan *plan = c->plan;
+    const double range = repulsion->range[center];
+    int s;
+
+    for (s = 0; s < n_species; s++) {
+        section *part = plan->sections + s;
+        if (!(repulsion->outer[center * n_species + s] > 0.0))
+            continue;
+        part->core.first_number = plip_atomic_number(repulsion->symbols[center]);
+        part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
+        part->core.inner = repulsion->inner[center * n_species + s];
+        part->core.outer = repulsion->outer[center * n_species + s];
+        plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
+        part->scalar.columns->repulsion = 0.5;
+        part->scalar.n_columns = 1;
+    }
+    plan->floor = repulsion->floor[center];
+    if (repulsion->limit[center] > 0.0) {
+        plan->limit = repulsion->limit[center];
+        plan->square_range = range * range;
+        plan->inverse_square_range = 1.0 / plan->square_range;
+    }
+}
+
+/* Adds weight g_first g_second to the pair function of a section. */
+static void add_to_pair_function(builder *b, section *part, int first, int second, double weight)
+{
+    plip_add_product(b, part->scalar.columns, first, second, weight);
+    part->scalar.n_columns = 1;
+}
+
+static void add_two_body(center_builder *c, const plip_term *term, int function)
+{
+    int s;
+
+    /* Half of each pair belongs to each of its atoms. */
+    for (s = 0; s < 2; s++)
+        if (term->species[s] == c->center && (s == 0 || term->species[0] != term->species[1]))
+            add_to_pair_function(c->all, c->plan->sections + term->species[1 - s], function, -1,
+                                 0.5 * term->coefficient);
+}
+
+/* Bound of the derivative of a term by the moment of one of its arms. */
+static double bound_of_derivative(const builder *b, const plip_term *term, const int *functions, int arm)
+{
+    double product = fabs(term->coefficient);
+    int other;
+
+    for (other = 0; other < plip_arms(term); other++)
+        if (other != arm)
+            product *= b->bounds[functions[other]];
+    if (term->kind == PLIP_N_BODY)
+        product *= term->power[0] * pow(b->bounds[functions[0]], term->power[0] - 1);
+    return product;
+}
+
+/* The channels of the arms of a term, and what the energy depends on them. */
+static void add_channels(center_builder *c, const plip_term *term, const int *functions)
+{
+    const int n_factors = term->kind == PLIP_N_BODY ? term->power[0] : plip_arms(term);
+    int arm, degrees[3];
+
+    plip_arm_degrees(term, degrees);
+    for (arm = 0; arm < plip_arms(term); arm++) {
+        channel *own = c->channels + plip_find_channel(c, term->species[arm + 1], functions[arm], degrees[arm]);
+        own->sensitivity += bound_of_derivative(c->all, term, functions, arm);
+        own->order = larger(n_factors, own->order);
+    }
+}
+
+/* Three-body terms have j != k, products of moments do not: the pair function takes j = k out again. Unordered pairs
+ * if both arms are alike. */
+static void subtract_self(center_builder *c, const plip_term *term, const int *functions)
+{
+    const double weight = functions[0] == functions[1] ? -0.5 * term->coefficient : -term->coefficient;
+
+    if (term->kind == PLIP_THREE_BODY && term->species[1] == term->species[2])
+        add_to_pair_function(c->all, c->plan->sections + term->species[1], functions[0], functions[1], weight);
+}
+
+/* Channels and pair functions. */
+static void take_terms(center_builder *c)
+{
+    builder *b = c->all;
+    int n;
+
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        const int *functions = b->functions[n];
+        if (term->kind == PLIP_TWO_BODY) {
+            add_two_body(c, term, functions[0]);
+        } else if (term->species[0] == c->center) {
+            add_channels(c, term, functions);
+            subtract_self(c, term, functions);
+        }
+    }
+    for (n = 0; n < b->potential->n_species; n++)
+        c->plan->sections[n].scalar.columns->sensitivity = c->plan->sections[n].scalar.columns->order = 1;
+}
+
+/* An N-body or three-body term, as a power of a moment or a product of two. */
+static void couple_term(center_builder *c, const plip_term *term, const int *functions)
+{
+    const int degree = term->kind == PLIP_THREE_BODY ? term->power[0] : 0;
+    const int p = plip_find_channel(c, term->species[1], functions[0], degree);
+    const channel *first = c->channels + p;
+    group *g = c->plan->groups + first->group;
+    int q;
+
+    if (term->kind == PLIP_N_BODY) {
+        plip_add_power(c->all, g, first->lane, term->power[0], term->coefficient, 0);
+        return;
+    }
+    q = plip_find_channel(c, term->species[2], functions[1], degree);
+    if (p == q && degree == 0)
+        plip_add_power(c->all, g, first->lane, 2, 0.5 * term->coefficient, 1);
+    else
+        plip_add_coupling(c, p, q, degree, (p == q ? 0.5 : 1.0) * term->coefficient);
+}
+
+static void couple_terms(center_builder *c)
+{
+    const builder *b = c->all;
+    int n;
+
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        if ((term->kind == PLIP_THREE_BODY || term->kind == PLIP_N_BODY) && term->species[0] == c->center)
+            couple_term(c, term, b->functions[n]);
+    }
+}
+
+/* Tables and cutoffs of a section. */
+static void finish_section(center_builder *c, int s)
+{
+    plip_potential *potential = c->all->potential;
+    center_plan *plan = c->plan;
+    section *part = plan->sections + s;
+    double cutoff = fmax(fmax(part->angular.cutoff, part->scalar.cutoff), part->core.outer);
+
+    part->square_near = part->angular.cutoff * part->angular.cutoff;
+    if (part->angular.n_columns + part->scalar.n_columns) {
+        plip_make_tables(c->all, part, cutoff);
+        plip_set_steep(c, s, cutoff);
+    }
+    part->square_cutoff = cutoff * cutoff;
+    cutoff = fmax(cutoff, sqrt(plan->square_range));
+    potential->cutoff = fmax(potential->cutoff, cutoff);
+    plan->square_cutoff = fmax(plan->square_cutoff, cutoff * cutoff);
+}
+
+/* What a workspace needs for a section. */
+static void size_rows(plip_potential *potential, const center_plan *plan, const section *part)
+{
+    const int columns = part->angular.n_columns + part->scalar.n_columns;
+    int k;
+
+    potential->max_rows =
+        larger(PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1), potential->max_rows);
+    for (k = 0; k < part->n_angular; k++) {
+        const group *g = plan->groups + part->first_group + k;
+        const int of_even = g->even > 0 ? COMPONENTS(g->even - 1) : 0;
+        const int of_odd = g->odd > 0 ? COMPONENTS(g->odd - 1) : 0;
+        potential->max_gradients = larger(3 * potential->lanes * (of_even + of_odd), potential->max_gradients);
+    }
+}
+
+void plip_make_center(builder *b, int center)
+{
+    plip_potential *potential = b->potential;
+    center_plan *plan = potential->centers + center;
+    center_builder c = {.all = b, .plan = plan, .center = center};
+    int s;
+
+    c.channels = SCRATCH(3 * b->n_terms + 1, channel);
+    c.couplings = SCRATCH(b->n_terms + 1, raw_coupling);
+    plan->sections = KEEP(potential->n_species, section);
+    for (s = 0; s < potential->n_species; s++)
+        plan->sections[s].scalar.columns = SCRATCH(1, column);
+    plan->limit = INFINITY;
+    plan->floor = -INFINITY;
+    if (b->repulsion)
+        set_repulsion(&c);
+    take_terms(&c);
+    plip_make_groups(&c);
+    couple_terms(&c);
+    plip_make_couplings(&c);
+    plip_make_trilinears(&c);
+    if (plan->n_trilinears)
+        potential->batch = potential->lanes;
+    for (s = 0; s < potential->n_species; s++) {
+        finish_section(&c, s);
+        size_rows(potential, plan, plan->sections + s);
+    }
+    potential->max_moments = larger(plan->n_moments, potential->max_moments);
+    potential->max_four_body = larger(2 * plan->n_four_body * potential->lanes, potential->max_four_body);
+}

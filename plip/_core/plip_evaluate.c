@@ -1,0 +1,17 @@
+/* Evaluation of a potential: the kernels of all instruction sets. */
+#include <math.h>
+#include <string.h>
+
+#include "plip_plan.h"
+#include "plip_simd.h"
+
+#define PLIP_KERNEL "plip_kernel.h"
+#include "plip_variants.h"
+
+const evaluate_function PLIP_EVALUATE[PLIP_N_SIMD] = PLIP_VARIANTS(evaluate);
+
+int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
+                  int n, plip_center *centers, int mask)
+{
+    return potential->evaluate(potential, workspace, system, n, centers, mask);
+}

@@ -1,0 +1,165 @@
+/* Four-body terms: products of three moments, those of one rank with two arms in common contracted together. */
+#include <limits.h>
+#include <string.h>
+
+#include "plip_build.h"
+
+/* Terms of one rank. Arms are numbers of their first moments among those of the four-body terms. */
+typedef struct {
+    int n;
+    const plip_term **terms;
+    triple *arms;
+} rank_terms;
+
+/* The number of an arm, which is added if there is none yet. */
+static int find_arm(builder *b, center_plan *plan, const channel *c, int degree)
+{
+    const int lanes = b->potential->lanes, first = plip_moment_of(plan, c, degree);
+    int n, k;
+
+    for (n = 0; n < plan->n_four_body; n++)
+        if (plan->four_body[n] == first)
+            return n;
+    for (k = 0; k < COMPONENTS(degree); k++)
+        plan->four_body[plan->n_four_body++] = first + k * lanes;
+    return n;
+}
+
+static int is_mine(const center_builder *c, const plip_term *term)
+{
+    return term->kind == PLIP_FOUR_BODY && term->species[0] == c->center;
+}
+
+/* A four-body term whose arms begin with the r-th. A rank that does not change when b and c are exchanged
+ * has b <= c. */
+static void rotate(const plip_term *term, const int *arm, int r, int power[3], int at[3])
+{
+    int k;
+
+    for (k = 0; k < 3; k++) {
+        power[k] = term->power[(k + r) % 3];
+        at[k] = arm[(k + r) % 3];
+    }
+    if (power[0] == power[2] && at[1] > at[2]) {
+        k = at[1];
+        at[1] = at[2];
+        at[2] = k;
+    }
+}
+
+/* The rotation of terms of one rank with the fewest pairs (b, c), each of which is contracted once. */
+static int best_rotation(builder *b, const rank_terms *rank)
+{
+    triple *arms = SCRATCH(rank->n, triple);
+    int best = 0, least = INT_MAX, r, k, m, power[3];
+
+    for (r = 0; r < 3; r++) {
+        int distinct = 0;
+        for (k = 0; k < rank->n; k++) {
+            rotate(rank->terms[k], rank->arms[k], r, power, arms[k]);
+            for (m = 0; m < k && memcmp(arms[m] + 1, arms[k] + 1, 2 * sizeof(int)); m++)
+                ;
+            distinct += m == k;
+        }
+        if (distinct < least) {
+            least = distinct;
+            best = r;
+        }
+    }
+    return best;
+}
+
+/* All terms of the rank of the first one that is not done yet; marks them as done. */
+static void take_rank(center_builder *c, char *done, rank_terms *rank)
+{
+    builder *b = c->all;
+    int n, arm;
+
+    rank->n = 0;
+    for (n = 0; n < b->n_terms; n++) {
+        const plip_term *term = b->terms + n;
+        int degrees[3];
+        if (done[n] || (rank->n && memcmp(term->power, rank->terms[0]->power, sizeof term->power)))
+            continue;
+        done[n] = 1;
+        plip_arm_degrees(term, degrees);
+        for (arm = 0; arm < 3; arm++) {
+            const int found = plip_find_channel(c, term->species[arm + 1], b->functions[n][arm], degrees[arm]);
+            rank->arms[rank->n][arm] = find_arm(b, c->plan, c->channels + found, degrees[arm]);
+        }
+        rank->terms[rank->n++] = term;
+    }
+}
+
+/* The form from `first` on with these arms b and c, which is added if there is none yet. */
+static trilinear *find_form(center_plan *plan, trilinear *first, int contraction, const int at[3])
+{
+    trilinear *const end = plan->trilinears + plan->n_trilinears;
+    trilinear *form = first;
+
+    while (form < end && (form->b != at[1] || form->c != at[2]))
+        form++;
+    if (form == end) {
+        form->contraction = contraction;
+        form->b = at[1];
+        form->c = at[2];
+        plan->n_trilinears++;
+    }
+    return form;
+}
+
+/* The forms of all terms of one rank. */
+static void add_forms(center_builder *c, const rank_terms *rank)
+{
+    builder *b = c->all;
+    center_plan *plan = c->plan;
+    trilinear *const first = plan->trilinears + plan->n_trilinears, *form;
+    const int rotation = best_rotation(b, rank);
+    int k, contraction, power[3], at[3];
+
+    rotate(rank->terms[0], rank->arms[0], rotation, power, at);
+    contraction = plip_find_contraction(b, power);
+    for (k = 0; k < rank->n; k++) {
+        rotate(rank->terms[k], rank->arms[k], rotation, power, at);
+        find_form(plan, first, contraction, at)->n++;
+    }
+    for (form = first; form < plan->trilinears + plan->n_trilinears; form++) {
+        form->a = KEEP(form->n, int);
+        form->weight = KEEP(form->n, double);
+        form->n = 0;
+    }
+    for (k = 0; k < rank->n; k++) {
+        rotate(rank->terms[k], rank->arms[k], rotation, power, at);
+        form = find_form(plan, first, contraction, at);
+        form->a[form->n] = at[0];
+        form->weight[form->n] = rank->terms[k]->coefficient;
+        form->n++;
+    }
+}
+
+void plip_make_trilinears(center_builder *c)
+{
+    builder *b = c->all;
+    char *done = SCRATCH(b->n_terms + 1, char);
+    rank_terms rank;
+    int n, arm, n_moments = 0, left = 0;
+
+    for (n = 0; n < b->n_terms; n++) {
+        int degrees[3];
+        done[n] = !is_mine(c, b->terms + n);
+        if (done[n])
+            continue;
+        plip_arm_degrees(b->terms + n, degrees);
+        for (arm = 0; arm < 3; arm++)
+            n_moments += COMPONENTS(degrees[arm]);
+        left++;
+    }
+    c->plan->four_body = KEEP(n_moments, int);
+    c->plan->trilinears = KEEP(left, trilinear);
+    rank.terms = SCRATCH(left + 1, const plip_term *);
+    rank.arms = SCRATCH(left + 1, triple);
+    for (; left; left -= rank.n) {
+        take_rank(c, done, &rank);
+        add_forms(c, &rank);
+    }
+}

@@ -1,0 +1,160 @@
+/* The radial functions of a potential, and columns of tables, which are sums of products of them. */
+#include <math.h>
+#include <string.h>
+
+#include "plip_build.h"
+
+/* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
+#define NUMBER_DENSITY 0.1
+
+/* The number of the function of an arm, which is added if it is new. */
+static int find_function(builder *b, const plip_term *term, int arm)
+{
+    plip_potential *potential = b->potential;
+    radial_function f;
+    int n;
+
+    memset(&f, 0, sizeof f);
+    f.family = term->family[arm];
+    f.p = term->p[arm];
+    f.q = term->q[arm];
+    f.cutoff = term->cutoff;
+    f.switch_distance = term->kind == PLIP_N_BODY ? term->switch_distance : 0.0;
+    for (n = 0; n < potential->n_functions; n++) {
+        const radial_function *old = potential->functions + n;
+        if (old->family == f.family && old->p == f.p && old->q == f.q && old->cutoff == f.cutoff &&
+            old->switch_distance == f.switch_distance)
+            return n;
+    }
+    potential->functions[n] = f;
+    potential->n_functions++;
+    return n;
+}
+
+static void function_value(const plip_potential *potential, int n, double r, double result[3])
+{
+    const radial_function *f = potential->functions + n;
+    plip_radial(f->family, f->p, f->q, f->cutoff, f->switch_distance, r, result);
+}
+
+/* A radial function where the core repulsion takes over: fade(r) g(reach(r)). */
+static void faded_value(const plip_potential *potential, int n, const double fade[3], const double reach[3],
+                        double result[3])
+{
+    double g[3];
+
+    function_value(potential, n, reach[0], g);
+    g[2] = g[2] * reach[1] * reach[1] + g[1] * reach[2];
+    g[1] *= reach[1];
+    result[0] = fade[0] * g[0];
+    result[1] = fade[0] * g[1] + fade[1] * g[0];
+    result[2] = fade[0] * g[2] + 2.0 * fade[1] * g[1] + fade[2] * g[0];
+}
+
+/* A function at distance r, `inside` the core repulsion or not. */
+static void value_of_neighbor(const plip_potential *potential, int n, int inside, const double fade[3],
+                              const double reach[3], double r, double result[3])
+{
+    if (inside)
+        faded_value(potential, n, fade, reach, result);
+    else
+        function_value(potential, n, r, result);
+}
+
+void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values)
+{
+    const int inside = r < core->outer;
+    double repulsion[3], fade[3], reach[3];
+    int n;
+
+    if (inside)
+        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
+                            reach);
+    for (n = 0; n < potential->n_functions; n++)
+        value_of_neighbor(potential, n, inside, fade, reach, r, values[n]);
+}
+
+void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
+                       int alone, double result[3])
+{
+    double repulsion[3] = {0.0, 0.0, 0.0}, fade[3], reach[3];
+    const int inside = core && r < core->outer;
+    int n, k;
+
+    if (inside)
+        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
+                            reach);
+    for (k = 0; k < 3; k++)
+        result[k] = column->repulsion * repulsion[k];
+    for (n = 0; n < column->n_products; n++) {
+        const product *part = column->products + n;
+        double value[3], second[3];
+        if (alone && part->b >= 0)
+            continue;
+        value_of_neighbor(potential, part->a, inside, fade, reach, r, value);
+        if (part->b >= 0) {
+            value_of_neighbor(potential, part->b, inside, fade, reach, r, second);
+            plip_multiply(value, second);
+        }
+        for (k = 0; k < 3; k++)
+            result[k] += part->weight * value[k];
+    }
+}
+
+/* The sum over neighbours of |g| in matter of NUMBER_DENSITY. */
+static double moment_bound(const plip_potential *potential, int n)
+{
+    const double cutoff = potential->functions[n].cutoff;
+    double sum = 0.0, value[3];
+    int k;
+
+    /* Atoms do not come closer than about 1.5 Angstrom, or a third of a short cutoff. */
+    const double start = cutoff < 4.5 ? cutoff / 3.0 : 1.5, step = (cutoff - start) / 200.0;
+    for (k = 0; k < 200; k++) {
+        double r = start + (k + 0.5) * step;
+        function_value(potential, n, r, value);
+        sum += fabs(value[0]) * 4.0 * 3.14159265358979 * r * r * step;
+    }
+    return sum * NUMBER_DENSITY;
+}
+
+void plip_add_product(builder *b, column *column, int first, int second, double weight)
+{
+    product *part;
+    int n;
+
+    for (n = 0; n < column->n_products; n++) {
+        part = column->products + n;
+        if ((part->a == first && part->b == second) || (second >= 0 && part->a == second && part->b == first)) {
+            part->weight += weight;
+            return;
+        }
+    }
+    if (column->n_products == column->capacity) {
+        const int capacity = 2 * column->capacity + 8;
+        product *grown = KEEP(capacity, product);
+        if (column->n_products)
+            memcpy(grown, column->products, (size_t)column->n_products * sizeof(product));
+        column->products = grown;
+        column->capacity = capacity;
+    }
+    part = column->products + column->n_products++;
+    part->a = first;
+    part->b = second;
+    part->weight = weight;
+}
+
+void plip_find_functions(builder *b)
+{
+    plip_potential *potential = b->potential;
+    int n, arm;
+
+    potential->functions = KEEP(3 * b->n_terms + 1, radial_function);
+    b->functions = KEEP(b->n_terms + 1, triple);
+    for (n = 0; n < b->n_terms; n++)
+        for (arm = 0; arm < plip_arms(b->terms + n); arm++)
+            b->functions[n][arm] = find_function(b, b->terms + n, arm);
+    b->bounds = KEEP(potential->n_functions + 1, double);
+    for (n = 0; n < potential->n_functions; n++)
+        b->bounds[n] = moment_bound(potential, n);
+}

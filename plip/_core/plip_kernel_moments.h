@@ -1,0 +1,278 @@
+/* From the neighbours of a centre to its moments; part of plip_kernel.h. */
+
+/* moments[k] = sum over n neighbours of g u^alpha(k), for `count` monomials held in registers */
+#define ACCUMULATE(count)                                                                                   \
+    static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
+                                         double *moments)                                                   \
+    {                                                                                                       \
+        const VECTOR zero = {0};                                                                            \
+        VECTOR sum[count];                                                                                  \
+        int j, k;                                                                                           \
+        for (k = 0; k < count; k++)                                                                         \
+            sum[k] = zero;                                                                                  \
+        for (j = 0; j < n; j++) {                                                                           \
+            VECTOR value = LOAD(g + (size_t)j * columns);                                                   \
+            for (k = 0; k < count; k++)                                                                     \
+                sum[k] += value * monomials[(size_t)k * stride + j];                                        \
+        }                                                                                                   \
+        for (k = 0; k < count; k++)                                                                         \
+            STORE(moments + k * LANES, sum[k]);                                                             \
+    }
+ACCUMULATE(14)
+ACCUMULATE(10)
+ACCUMULATE(8)
+ACCUMULATE(7)
+ACCUMULATE(6)
+ACCUMULATE(3)
+ACCUMULATE(1)
+#undef ACCUMULATE
+
+static void NAME(accumulate)(int count, int n, const double *g, int columns, const double *monomials, int stride,
+                             double *moments)
+{
+    while (count > 0) {
+        int step;
+        /* 15 = 8 + 7: a remainder of one would wait for its own sum */
+        if (count >= 14 && count != 15) {
+            NAME(accumulate_14)(n, g, columns, monomials, stride, moments);
+            step = 14;
+        } else if (count == 10) {
+            NAME(accumulate_10)(n, g, columns, monomials, stride, moments);
+            step = 10;
+        } else if (count >= 8) {
+            NAME(accumulate_8)(n, g, columns, monomials, stride, moments);
+            step = 8;
+        } else if (count == 7) {
+            NAME(accumulate_7)(n, g, columns, monomials, stride, moments);
+            step = 7;
+        } else if (count == 6) {
+            NAME(accumulate_6)(n, g, columns, monomials, stride, moments);
+            step = 6;
+        } else if (count >= 3) {
+            NAME(accumulate_3)(n, g, columns, monomials, stride, moments);
+            step = 3;
+        } else {
+            NAME(accumulate_1)(n, g, columns, monomials, stride, moments);
+            step = 1;
+        }
+        count -= step;
+        monomials += (size_t)step * stride;
+        moments += step * LANES;
+    }
+}
+
+/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple
+ * of NEIGHBOR_BLOCK. */
+static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
+                            double *result)
+{
+    const VECTOR one = (VECTOR){0} + 1.0;
+    int d, k, j;
+
+    for (j = 0; j < n; j += LANES) {
+        const VECTOR vx = LOAD(x + j), vy = LOAD(y + j), vz = LOAD(z + j);
+        double *old = result + j, *new = old + stride;
+        STORE(old, one);
+        for (d = 1; d <= max_degree; d++) {
+            STORE(new, vx * LOAD(old));
+            new += stride;
+            for (k = 0; k < d; k++, new += stride)
+                STORE(new, vy * LOAD(old + (size_t)k * stride));
+            for (k = 0; k < COMPONENTS(d - 1); k++, new += stride)
+                STORE(new, vz * LOAD(old + (size_t)k * stride));
+            old += (size_t)COMPONENTS(d - 1) * stride;
+        }
+    }
+}
+
+/* Lower degrees from higher ones: x^2 + y^2 + z^2 = 1. Rows of components share the power of z. */
+static void NAME(trace)(const group *g, int top, double *moments)
+{
+    int d, y, z;
+
+    for (d = top; d >= 2; d -= 2) {
+        const double *row = moments + g->offset[d];
+        double *to = moments + g->offset[d - 2];
+        for (z = 0; z <= d - 2; z++) {
+            const double *second = row + (2 * (d - z) + 1) * LANES;
+            for (y = 0; y <= d - 2 - z; y++, to += LANES)
+                STORE(to, LOAD(row + y * LANES) + LOAD(row + (y + 2) * LANES) + LOAD(second + y * LANES));
+            row += (d - z + 1) * LANES;
+        }
+    }
+}
+
+/* Finds the listed neighbours within the cutoff. Returns their number. `closest`: distance of the closest of all. */
+static int NAME(find_reached)(const center_plan *plan, const plip_system *system, const plip_center *center, int mask,
+                              int *reached, double *closest)
+{
+    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)center->atom;
+    const double square_cutoff = plan->square_cutoff;
+    const int *const listed = center->neighbors;
+    double least = INFINITY;
+    int n_reached = 0, k;
+
+    /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
+    for (k = 0; k < center->n_neighbors; k++) {
+        const int neighbor = listed[k] & mask;
+        const double *r = positions + 3 * (size_t)neighbor;
+        const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
+        const double square = x * x + y * y + z * z;
+        least = square < least ? square : least;
+        reached[n_reached] = neighbor;
+        n_reached += square < square_cutoff;
+    }
+    *closest = sqrt(least);
+    return n_reached;
+}
+
+/* Sorts neighbours by species: those within reach of the angular functions from the front, the others from the end.
+ * Squares stand in place of distances. Returns the density around the centre. */
+static double NAME(sort_neighbors)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
+                                   int atom, int capacity, int n_reached, const int *reached, pair_arrays *all)
+{
+    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)atom;
+    const double inverse_square_range = plan->inverse_square_range;
+    double density = 0.0;
+    int s, k;
+
+    for (s = 0; s < potential->n_species; s++)
+        all[s].near = all[s].far = 0;
+    for (k = 0; k < n_reached; k++) {
+        const int neighbor = reached[k];
+        const double *r = positions + 3 * (size_t)neighbor;
+        const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
+        const double square = x * x + y * y + z * z;
+        const double part_of_range = square * inverse_square_range;
+        const double ratio = part_of_range < 1.0 ? part_of_range : 1.0;
+        const section *part;
+        pair_arrays *pairs;
+        int near, far, place;
+        s = system->species_of_type[system->types[neighbor]];
+        if (s < 0)
+            continue;
+        density += DENSITY(ratio);
+        part = plan->sections + s;
+        pairs = all + s;
+        near = square < part->square_near;
+        far = !near & (square < part->square_cutoff);
+        pairs->far += far;
+        place = far ? capacity - pairs->far : pairs->near;
+        pairs->near += near;
+        pairs->index[place] = neighbor;
+        pairs->dx[place] = x;
+        pairs->dy[place] = y;
+        pairs->dz[place] = z;
+        pairs->r[place] = square;
+    }
+    return density;
+}
+
+/* Moves the far neighbours behind the near ones, and pads them to the stride. */
+static void NAME(close_gap)(pair_arrays *pairs, int capacity, int stride)
+{
+    const int n = pairs->near + pairs->far;
+    int k;
+
+    for (k = pairs->near; k < n; k++) {
+        const int from = capacity - n + k;
+        pairs->index[k] = pairs->index[from];
+        pairs->dx[k] = pairs->dx[from];
+        pairs->dy[k] = pairs->dy[from];
+        pairs->dz[k] = pairs->dz[from];
+        pairs->r[k] = pairs->r[from];
+    }
+    for (k = n; k < stride; k++) {
+        pairs->dx[k] = pairs->r[k] = 1.0;
+        pairs->dy[k] = pairs->dz[k] = 0.0;
+    }
+}
+
+/* Finds the moments of the angular groups of a section. Returns the free memory behind what it used. */
+static double *NAME(find_angular_moments)(const plip_potential *potential, const center_plan *plan, const section *part,
+                                          int alone, pair_arrays *pairs, int stride, double *memory, double *moments)
+{
+    const int near = pairs->near, columns = part->angular.n_columns, padded = ROUNDED_UP(near);
+    double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const weights = uz + 2 * stride;
+    double *const g = pairs->angular = memory, *const dg = g + (size_t)padded * columns;
+    double *const powers = pairs->monomials = dg + (size_t)padded * columns;
+    int k, parity;
+
+    NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, weights, stride, g, dg);
+    for (k = near * columns; k < padded * columns; k++)
+        g[k] = dg[k] = 0.0;
+    NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
+    for (k = 0; k < part->n_angular; k++) {
+        const group *own = plan->groups + part->first_group + k;
+        const int tops[2] = {own->even, own->odd};
+        for (parity = 0; parity < 2; parity++) {
+            const int d = tops[parity];
+            if (d < 0)
+                continue;
+            NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns, powers + (size_t)FIRST_MONOMIAL(d) * stride,
+                             stride, moments + own->offset[d]);
+            NAME(trace)(own, d, moments);
+        }
+    }
+    return powers + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
+}
+
+/* Does the same for the scalar groups. Only derivatives of their functions are needed later. */
+static double *NAME(find_scalar_moments)(const plip_potential *potential, const section *part, int alone,
+                                         pair_arrays *pairs, int stride, double *memory, double *moments)
+{
+    const int n = pairs->near + pairs->far, columns = part->scalar.n_columns;
+    double *const dg = pairs->scalar = memory, *const g = dg + (size_t)n * columns;
+    int k, j;
+
+    NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride, g,
+                  dg);
+    for (k = 0; k < part->n_scalar; k++) {
+        VECTOR sum = {0};
+        for (j = 0; j < n; j++)
+            sum += LOAD(g + (size_t)j * columns + k * LANES);
+        STORE(moments + part->scalar_moments + k * LANES, sum);
+    }
+    return g + (size_t)n * columns;
+}
+
+/* Finds the moments of the neighbours of one species. Returns the free memory behind what it used. */
+static double *NAME(find_moments_of_section)(const plip_potential *potential, const center_plan *plan,
+                                             const section *part, int alone, int capacity, pair_arrays *pairs,
+                                             double *memory, double *moments)
+{
+    const int near = pairs->near, n = near + pairs->far, stride = ROUNDED_UP(n);
+    int k;
+
+    if (near == 0)
+        for (k = part->first_moment; k < part->end_moment; k++)
+            moments[k] = 0.0;
+    if (n == 0)
+        return memory;
+    NAME(close_gap)(pairs, capacity, stride);
+    pairs->unit = memory;
+    memory += (size_t)PAIR_ROWS * stride;
+    NAME(prepare_pairs)(part, pairs, stride);
+    if (near && part->angular.n_columns)
+        memory = NAME(find_angular_moments)(potential, plan, part, alone, pairs, stride, memory, moments);
+    if (part->scalar.n_columns)
+        memory = NAME(find_scalar_moments)(potential, part, alone, pairs, stride, memory, moments);
+    return memory;
+}
+
+/* Finds the neighbours and the moments of a centre. `alone`: of a single neighbour, see look_up. */
+static void NAME(find_moments)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
+                               const plip_workspace *work, center_arrays *arrays, plip_center *center, int alone,
+                               int mask)
+{
+    const int n_reached = NAME(find_reached)(plan, system, center, mask, work->reached, &center->closest);
+    double *memory = arrays->rows;
+    int s;
+
+    arrays->density = NAME(sort_neighbors)(potential, plan, system, center->atom, work->capacity, n_reached,
+                                           work->reached, arrays->pairs);
+    center->crowding = arrays->density / plan->limit;
+    for (s = 0; s < potential->n_species; s++)
+        memory = NAME(find_moments_of_section)(potential, plan, plan->sections + s, alone, work->capacity,
+                                               arrays->pairs + s, memory, arrays->moments);
+}
