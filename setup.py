@@ -52,8 +52,8 @@ def core(name, *sources):
     )
 
 
-# Design rows serve fits alone. All other files evaluate potentials, here and in the plugin of LAMMPS; some serve
-# fits too.
+# Design rows serve fits alone. All other files evaluate potentials, here and in the plugin of LAMMPS; some
+# serve fits too.
 ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
 EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference(ROWS))
 SHARED = ("plip_check.c", "plip_radial.c", "plip_simd.c")
