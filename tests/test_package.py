@@ -3,6 +3,7 @@
 import ast
 import importlib
 import importlib.metadata
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -59,6 +60,35 @@ def test_every_public_module_declares_its_names():
             loaded = importlib.import_module(module.name)
             assert loaded.__all__, module.name
             assert all(hasattr(loaded, name) for name in loaded.__all__), module.name
+
+
+def _callables():
+    """Public functions, classes and methods by name."""
+    for module in pkgutil.iter_modules(plip.__path__, "plip."):
+        if module.name.rpartition(".")[2].startswith("_"):
+            continue
+        for name in importlib.import_module(module.name).__all__:
+            value = getattr(importlib.import_module(module.name), name)
+            if inspect.isclass(value):
+                methods = {key: item for key, item in vars(value).items() if inspect.isfunction(item)}
+                yield from (
+                    (f"{name}.{key}", item) for key, item in methods.items() if not key.startswith("_")
+                )
+            if inspect.isclass(value) or inspect.isfunction(value):
+                yield name, value
+
+
+def test_documented_defaults_are_those_of_the_signature():
+    n_checked = 0
+    for name, value in _callables():
+        lines = re.findall(r"^(\w+(?:, \w+)*) : .*\bdefault=(.+)$", inspect.getdoc(value) or "", re.MULTILINE)
+        for names, text in lines:
+            names, default = names.split(", "), ast.literal_eval(text)
+            defaults = default if len(names) > 1 and isinstance(default, tuple) else [default] * len(names)
+            for parameter, expected in zip(names, defaults, strict=True):
+                assert inspect.signature(value).parameters[parameter].default == expected, (name, parameter)
+                n_checked += 1
+    assert n_checked > 70
 
 
 def test_import_is_light():

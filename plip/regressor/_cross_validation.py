@@ -209,15 +209,8 @@ class PLIPRegressorCV(PLIPModel):
                 bar.update()
         over_folds = {weight: _over_folds(errors[weight]) for weight in weights}
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
-        mean, spread, by_target = over_folds[best]
-        index = int(np.argmin(mean))
-        if self.selection != "min":
-            if isinstance(self.selection, str):
-                is_near = mean <= mean[index] + spread[index] / np.sqrt(max(1, len(errors[best]) - 1))
-            else:
-                is_near = (by_target <= (1.0 + self.selection) ** 2 * by_target[:, [index]]).all(axis=0)
-            # Folds of few structures may not tell one term from none.
-            index = min(index, 1 + int(np.argmax(is_near[1:]))) if index else 0
+        mean, spread, _ = over_folds[best]
+        index = self._choose_size(len(errors[best]), *over_folds[best])
         self.energy_weight_ = best
         self.selected_size_ = index
         self.alpha_ = float(paths[best].alphas[index])
@@ -251,6 +244,18 @@ class PLIPRegressorCV(PLIPModel):
                 f"energy_weights must be a list of positive numbers, got {self.energy_weights!r}"
             )
         return weights.tolist()
+
+    def _choose_size(self, n_folds: int, mean: FloatArray, spread: FloatArray, by_target: FloatArray) -> int:
+        """Number of terms by `selection`, from what `_over_folds` gives."""
+        best = int(np.argmin(mean))
+        if best == 0 or self.selection == "min":
+            return best
+        if isinstance(self.selection, str):
+            is_near = mean <= mean[best] + spread[best] / np.sqrt(max(1, n_folds - 1))
+        else:
+            is_near = (by_target <= (1.0 + self.selection) ** 2 * by_target[:, [best]]).all(axis=0)
+        # Folds of few structures may not tell one term from none.
+        return 1 + int(np.argmax(is_near[1:]))
 
     def _test_sets(self, data: LabelledStructures, groups: ArrayLike | None) -> list[IntArray]:
         cv = self.cv

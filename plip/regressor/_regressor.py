@@ -45,7 +45,7 @@ class PLIPRegressor(PLIPModel):
     descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default="accurate"
         The interactions on offer; a name means ``PLIPDescriptors.preset(name)``, None ``PLIPDescriptors()``.
         With "precomputed", X is a numeric array (n_samples, n_terms) and y any target.
-    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="lasso_lars"
+    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="replacement"
         How coefficients are found; see `plip.solvers`.
     alpha : float or "auto", default="auto"
         Penalty of the L1 norm, for "ridge" of the L2 norm, of the scaled coefficients; "omp" and
@@ -110,7 +110,7 @@ class PLIPRegressor(PLIPModel):
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor(max_terms=100).fit(train)
+    >>> model = PLIPRegressor().fit(train)
     >>> model.predict(test).shape
     (27,)
     """

@@ -13,7 +13,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import plip
-import plip.normal_equations._row_cache as _storage
+import plip.normal_equations._row_cache as row_cache
 from plip import NormalEquations, PLIPDescriptors
 from plip.interactions import ThreeBody, TwoBody
 from plip.radial import Gaussian
@@ -48,13 +48,13 @@ def descriptors(structures):
 def computed(monkeypatch):
     """Positions of the structures whose rows were computed for the cache."""
     calls = []
-    original = _storage.StructureDesign
+    original = row_cache.StructureDesign
 
     def counted(design, atoms):
         calls.append(atoms.positions.copy())
         return original(design, atoms)
 
-    monkeypatch.setattr(_storage, "StructureDesign", counted)
+    monkeypatch.setattr(row_cache, "StructureDesign", counted)
     # Fits without a cache do not count.
     monkeypatch.setattr(
         "plip.normal_equations._structures.direct", lambda design, atoms, *_: original(design, atoms)
@@ -153,7 +153,7 @@ def test_the_version_is_in_the_key(structures, descriptors, tmp_path, computed, 
 
 def test_the_build_of_the_kernels_is_in_the_key(structures, descriptors, tmp_path, computed, monkeypatch):
     equations(structures, descriptors, tmp_path)
-    monkeypatch.setattr(_storage, "_build", lambda name: (name, "another digest"))
+    monkeypatch.setattr(row_cache, "_build", lambda name: (name, "another digest"))
     equations(structures, descriptors, tmp_path)
     assert len(computed) == 2 * len(structures)
 
@@ -162,15 +162,15 @@ def test_builds_differ_by_instruction_set_and_by_source(monkeypatch, tmp_path):
     from plip._core._rows import instruction_sets
 
     names, _ = instruction_sets()
-    assert len({_storage._build(name) for name in names}) == len(names)
-    before = _storage._build.__wrapped__(names[0])
-    assert before == _storage._build.__wrapped__(names[0])
+    assert len({row_cache._build(name) for name in names}) == len(names)
+    before = row_cache._build.__wrapped__(names[0])
+    assert before == row_cache._build.__wrapped__(names[0])
     import plip._structures._neighbors as neighbors
 
     changed = tmp_path / "changed.py"
     changed.write_bytes(Path(neighbors.__file__).read_bytes() + b"\n")
     monkeypatch.setattr(neighbors, "__file__", str(changed))
-    assert _storage._build.__wrapped__(names[0]) != before
+    assert row_cache._build.__wrapped__(names[0]) != before
 
 
 def test_sample_weights_multiply_what_is_kept(structures, descriptors, tmp_path, computed):
@@ -387,6 +387,6 @@ def test_errors_of_a_structure_stay_what_they_are(structures, tmp_path):
 def test_it_goes_to_other_processes(structures, descriptors, tmp_path):
     from plip.descriptors._rows import Design
 
-    stored = _storage.Storage(tmp_path, Design(descriptors.terms_, descriptors.species_))
+    stored = row_cache.Storage(tmp_path, Design(descriptors.terms_, descriptors.species_))
     again = pickle.loads(pickle.dumps(stored))
     assert again._setting == stored._setting
