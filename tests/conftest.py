@@ -69,3 +69,28 @@ def plugin(tmp_path_factory):
         if not (folder / PLUGIN).exists():
             build_plugin(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def silicon_carbide():
+    """A few training and test structures of the data set that ships with plip."""
+    from plip.datasets import load_silicon_carbide
+
+    train, test = load_silicon_carbide()
+    return train[::4], test[::2]
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """A list that gets an entry for each structure whose descriptors are computed."""
+    import plip.normal_equations._row_cache as storage
+
+    entries = []
+    original = storage.StructureDesign
+
+    def counted(design, atoms):
+        entries.append(atoms)
+        return original(design, atoms)
+
+    monkeypatch.setattr(storage, "StructureDesign", counted)
+    return entries
