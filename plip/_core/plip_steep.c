@@ -1,4 +1,4 @@
-/* Centres with a neighbour so close that they are evaluated apart; see evaluate_apart in plip_kernel.h. */
+/* Centres with a neighbour so close that they are evaluated apart; see plip_kernel_apart.h. */
 #include <math.h>
 
 #include "plip_build.h"
