@@ -56,7 +56,7 @@ def core(name, *sources):
 # serve fits too.
 ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
 EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference(ROWS))
-SHARED = ("plip_check.c", "plip_radial.c", "plip_simd.c")
+SHARED = ("plip_angular.c", "plip_check.c", "plip_radial.c", "plip_simd.c")
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
     core("_rows", *ROWS, *SHARED),

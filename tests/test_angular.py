@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
 
-from plip.descriptors._angular import (
+from plip._core._rows import (
     HARMONICS,
     MONOMIALS,
     angular_components,
-    first_component,
+    contraction,
     legendre_of_powers,
+    n_components,
+    n_components_below,
 )
 
 DEGREE = 9
@@ -29,8 +31,8 @@ def components(tables, u):
 
 def components_of(basis, degree, max_degrees):
     """The range of the components of one degree in the table of both bases."""
-    others = first_component(MONOMIALS, max_degrees[MONOMIALS] + 1) if basis == HARMONICS else 0
-    return slice(*(others + first_component(basis, k) for k in (degree, degree + 1)))
+    others = n_components_below(MONOMIALS, max_degrees[MONOMIALS] + 1) if basis == HARMONICS else 0
+    return slice(*(others + n_components_below(basis, k) for k in (degree, degree + 1)))
 
 
 def unit(rng):
@@ -48,7 +50,7 @@ def test_contractions_are_powers_of_the_cosine_and_legendre_polynomials(max_degr
         for degree in range(max_degrees[basis] + 1):
             chosen = components_of(basis, degree, max_degrees)
             number = 2 * degree + 1 if basis == HARMONICS else (degree + 1) * (degree + 2) // 2
-            assert chosen.stop - chosen.start == number
+            assert chosen.stop - chosen.start == n_components(basis, degree) == number
             product = np.sum((tables["weight"] * of_u * of_v)[chosen])
             expected = (u @ v) ** degree if basis == MONOMIALS else legval(u @ v, np.eye(degree + 1)[degree])
             assert product == pytest.approx(expected, abs=1e-13)
@@ -81,3 +83,18 @@ def test_powers_in_legendre_polynomials():
     table = legendre_of_powers(DEGREE)
     for power in range(DEGREE + 1):
         np.testing.assert_allclose(legval(x, table[power]), x**power, atol=1e-14)
+
+
+@pytest.mark.parametrize("rank", [(0, 0, 0), (1, 1, 0), (1, 1, 1), (2, 1, 0), (3, 1, 4)])
+def test_contractions_of_three_arms_are_products_of_three_cosines(rank):
+    rng = np.random.default_rng(3)
+    p, q, t = rank
+    arms = [unit(rng) for _ in range(3)]
+    product = np.ones(1)
+    summands = contraction(rank)
+    for name, u, degree in zip("abc", arms, (p + t, p + q, q + t), strict=True):
+        values, _ = components(angular_components((degree, -1)), u)
+        product = product * values[n_components_below(MONOMIALS, degree) + summands[name]]
+    expected = (arms[0] @ arms[1]) ** p * (arms[1] @ arms[2]) ** q * (arms[2] @ arms[0]) ** t
+    assert np.sum(summands["coefficient"] * product) == pytest.approx(expected, abs=1e-13)
+    assert len(np.unique(summands[["a", "b", "c"]])) == len(summands)

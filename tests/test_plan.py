@@ -26,7 +26,6 @@ TABLES = (
     "products",
     "groups",
     "contributions",
-    "components",
 )
 SIZES = ("n_terms", "n_species", "state_size", "n_halves")
 OUT_OF_RANGE = (-7, 2**31 - 1)
@@ -156,7 +155,7 @@ def test_impossible_lengths_and_parameters_are_errors(plan, table, value):
         Kernel(replace(plan, **{table: copy}))
 
 
-@pytest.mark.parametrize("table", [*TABLES, "cutoffs", "switches", "p", "q", "legendre_of_powers"])
+@pytest.mark.parametrize("table", [*TABLES, "cutoffs", "switches", "p", "q"])
 def test_tables_of_another_type_or_shape_are_errors(plan, table):
     whole = getattr(plan, table)
     not_contiguous = np.repeat(whole, 2, axis=0)[::2]

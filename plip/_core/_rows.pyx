@@ -17,6 +17,31 @@ cdef extern from "plip_simd.h" nogil:
     bint plip_simd_runs(int)
     int plip_simd_find(const char *)
 
+cdef extern from "plip_angular.h" nogil:
+    enum:
+        PLIP_MONOMIALS
+        PLIP_HARMONICS
+
+    ctypedef struct plip_component:
+        int[2] source
+        int[2] axis
+        int[3][2] lower
+        double[2] factor
+        double weight
+        double[3][2] lower_weight
+
+    ctypedef struct plip_summand:
+        int a
+        int b
+        int c
+        double coefficient
+
+    int components_of(int, int)
+    int components_below(int, int)
+    void plip_make_components(const int *, plip_component *)
+    void plip_legendre_of_powers(int, double *)
+    void plip_make_contraction(const int *, plip_summand *)
+
 cdef extern from "plip_rows.h" nogil:
     ctypedef struct plip_range:
         int begin
@@ -72,14 +97,6 @@ cdef extern from "plip_rows.h" nogil:
         plip_range products
         int halves
 
-    ctypedef struct plip_component:
-        int[2] source
-        int[2] axis
-        int[3][2] lower
-        double[2] factor
-        double weight
-        double[3][2] lower_weight
-
     ctypedef struct plip_rows_plan:
         int n_terms
         int n_species
@@ -93,8 +110,6 @@ cdef extern from "plip_rows.h" nogil:
         int n_products
         int n_groups
         int n_contributions
-        int n_components
-        int n_powers_of_cosine
         int[2] max_degree
         const double *cutoffs
         const plip_function_set *sets
@@ -137,12 +152,19 @@ __all__ = [
     "CONTRIBUTION",
     "FUNCTION_SET",
     "GROUP",
+    "HARMONICS",
+    "MONOMIALS",
     "MOMENTS",
     "POWER",
     "PRODUCT",
     "RANGE",
     "Kernel",
+    "angular_components",
+    "contraction",
     "instruction_sets",
+    "legendre_of_powers",
+    "n_components",
+    "n_components_below",
     "vector_length",
 ]
 
@@ -156,6 +178,7 @@ cdef plip_group _group
 cdef plip_contribution _contribution
 cdef plip_center_tables _center
 cdef plip_component _component
+cdef plip_summand _summand
 RANGE = np.asarray(<plip_range[:1]>&_range).dtype
 FUNCTION_SET = np.asarray(<plip_function_set[:1]>&_function_set).dtype
 MOMENTS = np.asarray(<plip_moments[:1]>&_moments).dtype
@@ -165,6 +188,75 @@ GROUP = np.asarray(<plip_group[:1]>&_group).dtype
 CONTRIBUTION = np.asarray(<plip_contribution[:1]>&_contribution).dtype
 CENTER = np.asarray(<plip_center_tables[:1]>&_center).dtype
 COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
+SUMMAND = np.asarray(<plip_summand[:1]>&_summand).dtype
+
+# The angular bases.
+MONOMIALS = PLIP_MONOMIALS
+HARMONICS = PLIP_HARMONICS
+
+
+def n_components(int basis, int degree):
+    """Number of components of one degree of an angular basis."""
+    return components_of(basis, degree)
+
+
+def n_components_below(int basis, int degree):
+    """Number of components of lower degree."""
+    return components_below(basis, degree)
+
+
+def angular_components(max_degree):
+    """Both angular bases one after the other, as a table.
+
+    Parameters
+    ----------
+    max_degree : sequence of two int
+        Highest degree of the monomials and of the harmonics; -1 for none.
+
+    Returns
+    -------
+    ndarray of plip_component, shape (n,)
+        Component a at u is the sum over k of ``factor[a, k] * u[axis[a, k]] * component[source[a, k]]``, with
+        1 for u[3]; ``weight[a]`` is its weight where coefficients are contracted with the components; its
+        gradient over its degree, times that weight, is the sum over k of
+        ``lower_weight[a, x, k] * component[lower[a, x, k]]``. The first component of a basis is 1.
+    """
+    cdef int[2] degrees = max_degree
+    cdef plip_component[::1] table = np.empty(
+        sum(components_below(basis, max_degree[basis] + 1) for basis in range(2)), COMPONENT
+    )
+    if len(table):
+        plip_make_components(degrees, &table[0])
+    return table.base
+
+
+def legendre_of_powers(int max_degree):
+    """cos^l = sum_k table[l, k] P_k(cos), ndarray of float64, shape (max_degree + 1, max_degree + 1)."""
+    cdef double[:, ::1] table = np.empty((max_degree + 1, max_degree + 1))
+    plip_legendre_of_powers(max_degree + 1, &table[0, 0])
+    return table.base
+
+
+def contraction(rank):
+    """The angular factor of a four-body term as a sum over monomials of its three arms.
+
+    Parameters
+    ----------
+    rank : tuple of int
+        Powers (p, q, t) of cos(jik), cos(kim), cos(mij).
+
+    Returns
+    -------
+    ndarray of plip_summand, shape (n,)
+        "a", "b", "c": numbers of the monomials of the arms j, k, m among those of their degrees p + t, p + q,
+        q + t; "coefficient": what multiplies their product.
+    """
+    cdef int[3] power = rank
+    cdef plip_summand[::1] summands = np.empty(
+        np.prod([components_of(PLIP_MONOMIALS, degree) for degree in rank]), SUMMAND
+    )
+    plip_make_contraction(power, &summands[0])
+    return summands.base
 
 
 def instruction_sets():
@@ -236,6 +328,8 @@ cdef class Kernel:
     cdef plip_rows_plan plan
     cdef int simd
     cdef object tables
+    cdef const plip_component[::1] components
+    cdef const double[:, ::1] cosines
 
     def __init__(self, plan, instruction_set="auto"):
         cdef char[PLIP_ERROR_LENGTH] error
@@ -248,6 +342,10 @@ cdef class Kernel:
         self._take_tables(plan)
         if plip_rows_check(&self.plan, PLIP_SIMD_LANES[self.simd], error):
             raise ValueError(f"tables of the kernels: {error.decode()}")
+        self.components = angular_components(plan.max_degree)
+        self.plan.components = &self.components[0]
+        self.cosines = legendre_of_powers(max(plan.max_degree))
+        self.plan.legendre_of_powers = &self.cosines[0, 0]
 
     cdef int _take_sizes(self, plan) except -1:
         self.plan.n_terms = plan.n_terms
@@ -262,15 +360,12 @@ cdef class Kernel:
         self.plan.n_products = len(plan.products)
         self.plan.n_groups = len(plan.groups)
         self.plan.n_contributions = len(plan.contributions)
-        self.plan.n_components = len(plan.components)
-        self.plan.n_powers_of_cosine = len(plan.legendre_of_powers)
         self.plan.max_degree[0], self.plan.max_degree[1] = plan.max_degree
         return 0
 
     cdef int _take_tables(self, plan) except -1:
         n = len(plan.families)
         species = (plan.n_species, plan.n_species)
-        cosines = (len(plan.legendre_of_powers),) * 2
         self.plan.cutoffs = <const double *>_table(plan, "cutoffs", np.float64, None)
         self.plan.sets = <const plip_function_set *>_table(plan, "sets", FUNCTION_SET, None)
         self.plan.switches = <const double *>_table(plan, "switches", np.float64, (len(plan.sets), *species))
@@ -284,8 +379,6 @@ cdef class Kernel:
         self.plan.products = <const plip_product *>_table(plan, "products", PRODUCT, None)
         self.plan.groups = <const plip_group *>_table(plan, "groups", GROUP, None)
         self.plan.contributions = <const plip_contribution *>_table(plan, "contributions", CONTRIBUTION, None)
-        self.plan.components = <const plip_component *>_table(plan, "components", COMPONENT, None)
-        self.plan.legendre_of_powers = <const double *>_table(plan, "legendre_of_powers", np.float64, cosines)
         return 0
 
     @property

@@ -106,7 +106,8 @@ static void make_potential(builder *b, int n_species, const double *reference_en
     if (b->repulsion && plip_check_repulsion(n_species, b->repulsion, reason))
         plip_fail(b, reason);
     choose_kernel(b, simd);
-    plip_make_multiplicities(b);
+    b->potential->multiplicity = KEEP(FIRST_MONOMIAL(b->potential->max_degree + 1), double);
+    plip_monomial_weights(b->potential->max_degree, b->potential->multiplicity);
     b->potential->contractions = KEEP(3 * b->n_terms + 1, contraction); /* up to one per rotation */
     plip_find_functions(b);
     make_centers(b, reference_energies);

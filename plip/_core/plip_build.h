@@ -3,11 +3,10 @@
  *   plip_build.c      memory, errors, the whole
  *   plip_functions.c  radial functions, and columns of tables, which are sums of products of them
  *   plip_tables.c     tables of columns
- *   plip_monomials.c  monomials of unit vectors, and how moments contract to four-body terms
  *   plip_center.c     the plan of a centre: what its terms ask for
  *   plip_groups.c     channels in groups of lanes, and places of moments
  *   plip_couplings.c  powers of moments, and products of two
- *   plip_four_body.c  products of three moments
+ *   plip_four_body.c  products of three moments, and how they contract
  *   plip_steep.c      where a centre is evaluated apart
  */
 #ifndef PLIP_BUILD_H
@@ -84,10 +83,6 @@ void plip_add_product(builder *b, column *column, int first, int second, double 
 
 /* Tables of a section, up to a cutoff. */
 void plip_make_tables(builder *b, section *part, double cutoff);
-
-void plip_make_multiplicities(builder *b);
-/* Number of the contraction of a rank, which is made if there is none yet. */
-int plip_find_contraction(builder *b, const int *power);
 
 void plip_make_center(builder *b, int center);
 /* The channel of an arm, which is added if there is none yet, for moments up to `degree`. */

@@ -1,5 +1,6 @@
 /* Four-body terms: products of three moments, those of one rank with two arms in common contracted together. */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "plip_build.h"
@@ -91,6 +92,44 @@ static void take_rank(center_builder *c, char *done, rank_terms *rank)
     }
 }
 
+static int compare_summands(const void *first, const void *second)
+{
+    const plip_summand *a = first, *b = second;
+
+    return a->b != b->b ? (a->b > b->b) - (a->b < b->b)
+         : a->a != b->a ? (a->a > b->a) - (a->a < b->a) : (a->c > b->c) - (a->c < b->c);
+}
+
+static void make_contraction(builder *b, contraction *rank, const int *power)
+{
+    int n;
+
+    memcpy(rank->power, power, sizeof rank->power);
+    rank->n_a = COMPONENTS(power[0] + power[2]);
+    rank->n_b = COMPONENTS(power[0] + power[1]);
+    rank->n_summands = COMPONENTS(power[0]) * COMPONENTS(power[1]) * COMPONENTS(power[2]);
+    rank->summands = KEEP(rank->n_summands, plip_summand);
+    plip_make_contraction(power, rank->summands);
+    qsort(rank->summands, (size_t)rank->n_summands, sizeof(plip_summand), compare_summands);
+    rank->last = KEEP(rank->n_b, const plip_summand *);
+    for (n = 0; n < rank->n_summands; n++)
+        rank->last[rank->summands[n].b] = rank->summands + n + 1;
+}
+
+/* The number of the contraction of a rank, which is made if there is none yet. */
+static int find_contraction(builder *b, const int *power)
+{
+    plip_potential *potential = b->potential;
+    int n;
+
+    for (n = 0; n < potential->n_contractions; n++)
+        if (memcmp(potential->contractions[n].power, power, 3 * sizeof(int)) == 0)
+            return n;
+    make_contraction(b, potential->contractions + n, power);
+    potential->n_contractions++;
+    return n;
+}
+
 /* The form from `first` on with these arms b and c, which is added if there is none yet. */
 static trilinear *find_form(center_plan *plan, trilinear *first, int contraction, const int at[3])
 {
@@ -118,7 +157,7 @@ static void add_forms(center_builder *c, const rank_terms *rank)
     int k, contraction, power[3], at[3];
 
     rotate(rank->terms[0], rank->arms[0], rotation, power, at);
-    contraction = plip_find_contraction(b, power);
+    contraction = find_contraction(b, power);
     for (k = 0; k < rank->n; k++) {
         rotate(rank->terms[k], rank->arms[k], rotation, power, at);
         find_form(plan, first, contraction, at)->n++;

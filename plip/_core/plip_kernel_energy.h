@@ -109,7 +109,7 @@ static void NAME(gather_moments)(const center_plan *plan, int n, const center_ar
 static FORCE_INLINE void NAME(contract)(const contraction *rank, const double *open, const double *b, const double *c,
                                         double *result, double *db, double *dc)
 {
-    const entry *e = rank->entries;
+    const plip_summand *e = rank->summands;
     int k;
 
     for (k = 0; k < rank->n_b; k++) {

@@ -2,17 +2,14 @@
  *
  * A channel is a radial function seen by a centre through one species of neighbours. Channels are processed in
  * groups of `lanes` (the width of a vector). The moments of a group are stored degree by degree as
- * [component][lane]; components of degree d are the monomials x^a y^b z^c, a + b + c = d, number
- * c (d + 1) - c (c - 1) / 2 + b.
+ * [component][lane]; the components of a degree are the monomials of plip_angular.h.
  */
 #ifndef PLIP_PLAN_H
 #define PLIP_PLAN_H
 
+#include "plip_angular.h"
 #include "plip_core.h"
 
-#define COMPONENTS(degree) (((degree) + 1) * ((degree) + 2) / 2)
-/* Number of the first monomial of a degree among all; also the number of monomials of lower degree. */
-#define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
 /* Neighbours are padded to a multiple of this, so that loops over them have no remainder. */
 #define NEIGHBOR_BLOCK 8
 #define ROUNDED_UP(n) (((n) + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK)
@@ -94,17 +91,12 @@ typedef struct {
     const double *weights;  /* (n, lanes) */
 } coupling;
 
-/* Entry of sum coefficient A[a] B[b] C[c], the contraction of a rank (p, q, t). Entries are sorted by b. */
-typedef struct {
-    int a, b, c;
-    double coefficient;
-} entry;
-
+/* How three moments of a rank (p, q, t) contract. Summands are sorted by b. */
 typedef struct {
     int power[3];
-    int n_a, n_b, n_entries;
-    entry *entries;
-    const entry **last; /* (n_b,) behind the last entry of each b */
+    int n_a, n_b, n_summands;
+    plip_summand *summands;
+    const plip_summand **last; /* (n_b,) behind the last summand of each b */
 } contraction;
 
 /* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of

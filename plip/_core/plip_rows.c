@@ -147,7 +147,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->dominance = malloc((size_t)b->capacity);
     b->distance = new_numbers(b->capacity);
     b->direction = new_numbers(4 * b->stride);
-    b->component = new_numbers(plan->n_components * b->stride);
+    b->component = new_numbers(all_components(plan) * b->stride);
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
     b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
     b->switched = new_numbers(3 * b->capacity);

@@ -10,8 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The two angular bases. Components of the harmonics follow those of the monomials. */
-enum { PLIP_MONOMIALS, PLIP_HARMONICS, PLIP_N_BASES };
+#include "plip_angular.h"
 
 /* Entries begin to end of another table. */
 typedef struct {
@@ -71,18 +70,9 @@ typedef struct {
     int halves; /* place of the fields of the two-body interaction, which are 1/2 */
 } plip_center_tables;
 
-/* A component of an angular basis at the unit vector u, with u_3 = 1, is the sum over k of factor[k] u[axis[k]]
- * component[source[k]]; its gradient along x over its degree, times its weight in contractions, is the sum over k of
- * lower_weight[x][k] component[lower[x][k]]. */
-typedef struct {
-    int source[2], axis[2], lower[3][2];
-    double factor[2], weight, lower_weight[3][2];
-} plip_component;
-
 typedef struct {
     int n_terms, n_species, state_size, n_halves;
-    int n_cutoffs, n_sets, n_functions, n_moments, n_powers, n_products, n_groups, n_contributions, n_components;
-    int n_powers_of_cosine;
+    int n_cutoffs, n_sets, n_functions, n_moments, n_powers, n_products, n_groups, n_contributions;
     int max_degree[PLIP_N_BASES];     /* -1: none */
     const double *cutoffs;            /* ascending */
     const plip_function_set *sets;
@@ -96,8 +86,9 @@ typedef struct {
     const plip_product *products;
     const plip_group *groups;
     const plip_contribution *contributions;
+    /* What plip_angular.h makes for max_degree, and for the larger of the two. */
     const plip_component *components;
-    const double *legendre_of_powers; /* (n_powers_of_cosine, n_powers_of_cosine): cos^l in Legendre polynomials */
+    const double *legendre_of_powers;
 } plip_rows_plan;
 
 /* Neighbors of every atom, by species; plip._structures._neighbors.Neighbors. */
@@ -112,7 +103,7 @@ typedef struct {
 
 /* Whether no entry of the tables leads outside of a table, an array or what a kernel can do: 0, or -1 with the
  * reason in `error` (PLIP_ERROR_LENGTH characters). `lanes` is what functions and fields are padded to. Numbers of
- * entries are not checked. */
+ * entries are not checked, and the angular bases need not be there yet. */
 int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error);
 /* The same for the neighbors of the atoms [begin, end). */
 int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,

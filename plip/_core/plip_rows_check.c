@@ -37,7 +37,6 @@ static int is_flag(int value)
 
 static int check_sizes(const plip_rows_plan *plan, char *error)
 {
-    int64_t n_components = 0;
     int basis, c;
 
     if (plan->n_terms < 1 || plan->n_species < 1 || plan->n_sets < 1 || plan->state_size < 0 || plan->n_halves < 0)
@@ -46,39 +45,10 @@ static int check_sizes(const plip_rows_plan *plan, char *error)
         const int degree = plan->max_degree[basis];
         if (degree < -1 || degree > PLIP_MAX_DEGREE)
             return refuse(error, "max_degree %d: %d is not from -1 to %d", basis, degree, PLIP_MAX_DEGREE);
-        n_components += components_below(basis, degree + 1);
     }
-    if (n_components != plan->n_components)
-        return refuse(error, "there must be %d components, got %d", (int)n_components, plan->n_components);
     for (c = 0; c < plan->n_cutoffs; c++)
         if (!(plan->cutoffs[c] > (c ? plan->cutoffs[c - 1] : 0.0) && isfinite(plan->cutoffs[c])))
             return refuse(error, "cutoff %d: cutoffs must be positive and ascending", c);
-    return 0;
-}
-
-static int check_components(const plip_rows_plan *plan, char *error)
-{
-    int basis, degree, a, k, x;
-
-    for (basis = 0; basis < PLIP_N_BASES; basis++) {
-        const int first = first_component(plan, basis, 0);
-        for (degree = 0; degree <= plan->max_degree[basis]; degree++) {
-            const int begin = first_component(plan, basis, degree), end = first_component(plan, basis, degree + 1);
-            /* The first component is 1 and has no gradient. */
-            const int known = degree ? begin : first + 1;
-            for (a = begin; a < end; a++) {
-                const plip_component *component = plan->components + a;
-                for (k = 0; k < 2; k++) {
-                    if (component->source[k] < first || component->source[k] >= known || component->axis[k] < 0 ||
-                        component->axis[k] > 3)
-                        return refuse(error, "component %d: it is not made of components of lower degree", a);
-                    for (x = 0; x < 3; x++)
-                        if (component->lower[x][k] < first || component->lower[x][k] >= known)
-                            return refuse(error, "component %d: its gradient is not of lower degree", a);
-                }
-            }
-        }
-    }
     return 0;
 }
 
@@ -211,8 +181,6 @@ static int check_group(const plip_rows_plan *plan, int lanes, int number, int64_
         return refuse(error, "group %d: its function set has no degrees %d to %d", number, group->lowest,
                       group->highest);
     shape = shape_of_group(plan, group, lanes);
-    if (shape.n_degrees > 2 && shape.n_degrees > plan->n_powers_of_cosine)
-        return refuse(error, "group %d: there are no powers of the cosine of %d degrees", number, shape.n_degrees);
     if (!fits(group->state, state_numbers(shape.set->basis, group->lowest, group->highest, shape.width),
               plan->state_size) ||
         !fits(group->moments, state_numbers(shape.set->basis, group->lowest, group->highest, shape.n_functions),
@@ -236,7 +204,7 @@ int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error)
     int64_t n_sums = 0, n_own = 0;
     int k;
 
-    if (check_sizes(plan, error) || check_components(plan, error))
+    if (check_sizes(plan, error))
         return -1;
     for (k = 0; k < plan->n_sets; k++)
         if (check_set(plan, lanes, k, error))

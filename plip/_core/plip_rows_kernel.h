@@ -314,7 +314,7 @@ static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees,
     int l, k;
 
     for (l = n_degrees - 1; l > 1; l--) {
-        const double *table = plan->legendre_of_powers + l * plan->n_powers_of_cosine;
+        const double *table = plan->legendre_of_powers + l * n_cosines(plan);
         for (b = 0; b < count; b += LANES) {
             VECTOR sum = {0};
             for (k = l; k >= 0; k -= 2)

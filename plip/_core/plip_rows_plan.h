@@ -9,23 +9,23 @@ static inline ptrdiff_t padded(ptrdiff_t count, int lanes)
     return (count + lanes - 1) / lanes * lanes;
 }
 
-/* Number of components of one degree of an angular basis. */
-static inline int components_of(int basis, int degree)
-{
-    return basis == PLIP_HARMONICS ? 2 * degree + 1 : (degree + 1) * (degree + 2) / 2;
-}
-
-/* Number of components of lower degree. */
-static inline int components_below(int basis, int degree)
-{
-    return basis == PLIP_HARMONICS ? degree * degree : degree * (degree + 1) * (degree + 2) / 6;
-}
-
 /* The first component of a degree among those of both bases. */
 static inline int first_component(const plip_rows_plan *plan, int basis, int degree)
 {
     const int monomials = components_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1);
     return (basis == PLIP_HARMONICS ? monomials : 0) + components_below(basis, degree);
+}
+
+static inline int all_components(const plip_rows_plan *plan)
+{
+    return first_component(plan, PLIP_HARMONICS, plan->max_degree[PLIP_HARMONICS] + 1);
+}
+
+/* Powers of the cosine from 0 on. */
+static inline int n_cosines(const plip_rows_plan *plan)
+{
+    const int *degree = plan->max_degree;
+    return 1 + (degree[0] > degree[1] ? degree[0] : degree[1]);
 }
 
 /* Sizes of the arrays of a group. */

@@ -4,7 +4,7 @@ Every column is a polynomial in moments of the neighbourhood of an atom i,
 
     M_a^alpha(i) = sum_j g_a(r_ij) B_alpha(u_ij),   u_ij the unit vector from i to j,
 
-with one of two angular bases B. *Solid harmonics* R_lm, normalised so that
+with one of two angular bases B (plip/_core/plip_angular.h). *Solid harmonics* R_lm, normalized so that
 
     P_l(cos(theta_jik)) = sum_m R_lm(u_ij) R_lm(u_ik),
 
@@ -44,16 +44,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plip._core import _rows
-from plip._types import FloatArray, Int32Array, IntArray
-from plip.descriptors._angular import (
+from plip._core._rows import (
     HARMONICS,
     MONOMIALS,
     angular_components,
-    first_component,
-    legendre_of_powers,
-    monomials,
-    multinomial,
+    contraction,
+    n_components,
+    n_components_below,
 )
+from plip._types import FloatArray, Int32Array
 from plip.interactions import Term
 from plip.interactions._four_body import FourBody, arm_permutations
 from plip.interactions._n_body import NBody
@@ -74,8 +73,8 @@ Rank: TypeAlias = tuple[int, ...]
 Arm: TypeAlias = tuple[int, int]
 # Column, degree, field, function, coefficient.
 Entry: TypeAlias = tuple[int, int, int, int, float]
-# Components of the arms and weights, of each rank.
-Contractions: TypeAlias = dict[Rank, tuple[IntArray, FloatArray]]
+# Summands of each rank, as `contraction` gives them.
+Contractions: TypeAlias = dict[Rank, Table]
 # Rank, arms with None for the open one, number of the open arm.
 Field: TypeAlias = tuple[Rank, tuple[Arm | None, ...], int]
 
@@ -116,10 +115,6 @@ class Plan:
         Fields of one arm that are evaluated together.
     contributions : ndarray of plip_contribution, shape (n_contributions,)
         What sums of the groups contribute to the columns.
-    components : ndarray of plip_component, shape (n_components,)
-        The angular bases; see `plip.descriptors._angular.angular_components`.
-    legendre_of_powers : ndarray of float64, shape (n, n)
-        Powers of the cosine in Legendre polynomials.
     """
 
     n_terms: int
@@ -140,8 +135,6 @@ class Plan:
     products: Table
     groups: Table
     contributions: Table
-    components: Table
-    legendre_of_powers: FloatArray
 
     def __post_init__(self) -> None:
         # The kernels check the tables once, and trust them from then on.
@@ -154,35 +147,6 @@ def arm_degrees(rank: Rank) -> tuple[int, int, int]:
     """Degrees of the moments of the three arms of a four-body term."""
     p, q, t = rank
     return p + t, p + q, q + t
-
-
-def contraction(rank: Rank) -> tuple[IntArray, FloatArray]:
-    """The angular factor of a four-body term as a sum over monomials of its three arms.
-
-    Each product of a monomial of cos(jik), of cos(kim) and of cos(mij) gives other exponents of the arms, so
-    that no two summands are alike.
-
-    Parameters
-    ----------
-    rank : tuple of int
-        Powers (p, q, t) of cos(jik), cos(kim), cos(mij).
-
-    Returns
-    -------
-    components : ndarray of int64, shape (3, n)
-        Numbers of the monomials of the arms j, k, m among those of their degrees p + t, p + q, q + t.
-    weights : ndarray of float64, shape (n,)
-    """
-    exponents = [np.array(monomials(power)) for power in rank]
-    p, q, t = (x.ravel() for x in np.meshgrid(*(np.arange(len(x)) for x in exponents), indexing="ij"))
-    alpha, beta, gamma = (x[number] for x, number in zip(exponents, (p, q, t), strict=True))
-    components = []
-    for _, y, z in ((alpha + gamma).T, (alpha + beta).T, (beta + gamma).T):
-        components.append((y + z) * (y + z + 1) // 2 + z)  # the order of `monomials`
-    weights = np.ones(len(p))
-    for power, number in zip(rank, (p, q, t), strict=True):
-        weights *= np.array([float(multinomial(x)) for x in monomials(power)])[number]
-    return np.array(components), weights
 
 
 @dataclass
@@ -264,7 +228,7 @@ class _FourBodyFields:
 
     def n_products(self, contractions: Contractions) -> int:
         """How many products of moments the fields are made of."""
-        return sum(len(contractions[rank][1]) for members in self.by_degree.values() for rank, *_ in members)
+        return sum(len(contractions[rank]) for members in self.by_degree.values() for rank, *_ in members)
 
 
 def _with_open_arm(rank: Rank, arms: tuple[Arm, ...], number: int) -> tuple[Arm | None, ...]:
@@ -350,6 +314,7 @@ class _Builder:
         self.moments: list[dict[tuple[int, int], int]] = [{} for _ in range(n_species)]
         self.powers: list[list[tuple[int, ...]]] = [[] for _ in range(n_species)]
         self.products: list[list[Table]] = [[] for _ in range(n_species)]
+        self.monomial_weights = np.zeros(0)
         self.halves = [0] * n_species
         self.state_size = [0] * n_species
         self.n_halves = 0
@@ -391,8 +356,8 @@ class _Builder:
         """Place of the moments of a function set in the state of a center."""
         known = self.moments[center]
         if (neighbor, index) not in known:
-            n_components = first_component(self.sets[index].basis, self.sets[index].max_degree + 1)
-            known[neighbor, index] = self.allocate(center, n_components * self.width(index))
+            count = n_components_below(self.sets[index].basis, self.sets[index].max_degree + 1)
+            known[neighbor, index] = self.allocate(center, count * self.width(index))
         return known[neighbor, index]
 
     def add_group(self, center: int, neighbor: int, group: _Group, entries: list[Entry]) -> None:
@@ -461,18 +426,19 @@ class _Builder:
         max_degree = max(max(arm_degrees(rank)) for rank in columns.powers)
         index = self.add_set(columns.functions, columns.cutoff, max_degree, basis=MONOMIALS)
         contractions = {rank: contraction(rank) for rank in columns.powers}
+        self.monomial_weights = angular_components((max_degree, -1))["weight"]
         fields_of = self._four_body_fields(columns, contractions)
         for s in range(self.n_species):
             moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
             for degree, members in sorted(fields_of[s].by_degree.items()):
                 width = self.padded(len(members))
-                state = self.allocate(s, len(monomials(degree)) * width)
+                state = self.allocate(s, n_components(MONOMIALS, degree) * width)
                 for number, member in enumerate(members):
                     self._add_products(s, index, contractions, member, state + number, width)
                 for t in range(self.n_species):
                     entries = fields_of[s].entries(degree, t)
                     if entries:
-                        place = moments[t] + first_component(MONOMIALS, degree) * self.width(index)
+                        place = moments[t] + n_components_below(MONOMIALS, degree) * self.width(index)
                         group = _Group(index, degree, degree, state, len(members), True, False, place, 3)
                         self.add_group(s, t, group, entries)
 
@@ -497,18 +463,18 @@ class _Builder:
         Its coefficients stand at every `width`-th place from `state` on.
         """
         rank, arms, open_arm = field
-        components, weights = contractions[rank]
-        products = np.zeros(len(weights), _rows.PRODUCT)
-        products["target"] = state + components[open_arm] * width
+        summands = contractions[rank]
+        products = np.zeros(len(summands), _rows.PRODUCT)
+        products["target"] = state + summands["abc"[open_arm]] * width
         closed = [(k, arm) for k, arm in enumerate(arms) if arm is not None]
         for operand, (k, (neighbor, function)) in zip(("first", "second"), closed, strict=True):
             place = self.moments[center][neighbor, index] + function
-            first = first_component(MONOMIALS, arm_degrees(rank)[k])
-            products[operand] = place + (first + components[k]) * self.width(index)
+            first = n_components_below(MONOMIALS, arm_degrees(rank)[k])
+            products[operand] = place + (first + summands["abc"[k]]) * self.width(index)
         # The weights of the open arm are multiplied in when fields are contracted with moments.
-        degree = arm_degrees(rank)[open_arm]
-        open_weights = np.array([float(multinomial(alpha)) for alpha in monomials(degree)])
-        products["weight"] = weights / open_weights[components[open_arm]]
+        first = n_components_below(MONOMIALS, arm_degrees(rank)[open_arm])
+        open_weights = self.monomial_weights[first + summands["abc"[open_arm]]]
+        products["weight"] = summands["coefficient"] / open_weights
         self.products[center].append(products)
 
     def plan(self, n_terms: int) -> Plan:
@@ -541,8 +507,6 @@ class _Builder:
             ),
             groups=np.array(groups, _rows.GROUP),
             contributions=np.array(self.contributions, _rows.CONTRIBUTION),
-            components=angular_components(max_degree),
-            legendre_of_powers=legendre_of_powers(max(max_degree)),
         )
 
     def _set_table(self, cutoffs: list[float]) -> Table:

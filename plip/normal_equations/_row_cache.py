@@ -30,7 +30,6 @@ _SOURCES = (
     "_core._rows",
     "_files",
     "_structures._neighbors",
-    "descriptors._angular",
     "descriptors._extent",
     "descriptors._plan",
     "descriptors._rows",

@@ -1,0 +1,57 @@
+/* Angular bases of the moments, for design rows and for potentials. Both are homogeneous polynomials of the vector to a
+ * neighbor, taken at the unit vector u.
+ *
+ * Monomials u_x^a u_y^b u_z^c of degree l = a + b + c are number c (l + 1) - c (c - 1) / 2 + b of their degree. For two
+ * unit vectors u, v
+ *
+ *     cos^l(theta) = sum over monomials of l! / (a! b! c!) u_x^a u_y^b u_z^c v_x^a v_y^b v_z^c.
+ *
+ * Real solid harmonics R_lm, in the order m = 0, cos 1, sin 1, cos 2, sin 2, ... of each degree l, have the norm
+ *
+ *     P_l(cos(theta)) = sum_m R_lm(u) R_lm(v).
+ */
+#ifndef PLIP_ANGULAR_H
+#define PLIP_ANGULAR_H
+
+enum { PLIP_MONOMIALS, PLIP_HARMONICS, PLIP_N_BASES };
+
+/* Monomials of one degree, and of all lower degrees. */
+#define COMPONENTS(degree) (((degree) + 1) * ((degree) + 2) / 2)
+#define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
+
+static inline int components_of(int basis, int degree)
+{
+    return basis == PLIP_HARMONICS ? 2 * degree + 1 : COMPONENTS(degree);
+}
+
+static inline int components_below(int basis, int degree)
+{
+    return basis == PLIP_HARMONICS ? degree * degree : FIRST_MONOMIAL(degree);
+}
+
+/* A component at u, with u_3 = 1, is the sum over k of factor[k] u[axis[k]] component[source[k]]; its gradient along x
+ * over its degree, times its weight in contractions, is the sum over k of lower_weight[x][k] component[lower[x][k]]. */
+typedef struct {
+    int source[2], axis[2], lower[3][2];
+    double factor[2], weight, lower_weight[3][2];
+} plip_component;
+
+/* All components up to max_degree[basis], -1 for none: monomials, then harmonics. */
+void plip_make_components(const int max_degree[PLIP_N_BASES], plip_component *components);
+/* The weights of all monomials up to a degree. */
+void plip_monomial_weights(int max_degree, double *weights);
+/* cos^l = sum_k table[l][k] P_k(cos) for l, k < size. */
+void plip_legendre_of_powers(int size, double *table);
+
+/* coefficient A[a] B[b] C[c] of three monomials, numbered within their degrees */
+typedef struct {
+    int a, b, c;
+    double coefficient;
+} plip_summand;
+
+/* (u_j.u_k)^p (u_k.u_m)^q (u_m.u_j)^t as a sum over monomials of u_j, u_k, u_m of degrees p + t, p + q, q + t:
+ * COMPONENTS(p) COMPONENTS(q) COMPONENTS(t) summands. Each product of monomials of the three factors gives other
+ * exponents, so that no two are alike. */
+void plip_make_contraction(const int power[3], plip_summand *summands);
+
+#endif
