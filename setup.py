@@ -28,9 +28,9 @@ CHECKED = BOUNDS_CHECK or bool(SANITIZE)
 BUILD = "build/checked" if CHECKED else "build"
 
 # Contraction to fused multiply-add is wanted; -ffast-math is not, since it would reorder sums and
-# drop the checks for NaN. A square root that may set errno is not vectorised. Vectors are passed between
+# drop the checks for NaN. A square root that may set errno is not vectorized. Vectors are passed between
 # inlined functions alone, so that how the compiler would pass them (psabi) does not matter.
-OPTIMISE = {
+OPTIMIZE = {
     "unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     "msvc": ["/O2", "/fp:contract"],
 }
@@ -74,11 +74,11 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         compiler = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
-        ext.extra_compile_args += OPTIMISE[compiler]
+        ext.extra_compile_args += OPTIMIZE[compiler]
         if compiler == "unix":
             ext.libraries.append("m")
         if SANITIZE:
-            # Little optimisation and line numbers alone: with more, GCC takes thrice the time.
+            # Little optimization and line numbers alone: with more, GCC takes thrice the time.
             ext.extra_compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-O1", "-g1"]
             ext.extra_link_args += [f"-fsanitize={SANITIZE}"]
         # Extensions share sources, whose object files must not be in each other's way.

@@ -118,7 +118,7 @@ class Fits:
 
 
 def relative_error(squares, null):
-    """What `PLIPRegressorCV` minimises."""
+    """What `PLIPRegressorCV` minimizes."""
     return np.mean([squares[t] / null[t] for t in ("energy", "force") if t in squares], axis=0)
 
 
@@ -131,7 +131,7 @@ def join(predictions, places):
 
 
 def microseconds(potential, atoms):
-    """CPU time per atom of energy and forces, neighbours included, on at least 1,000 atoms."""
+    """CPU time per atom of energy and forces, neighbors included, on at least 1,000 atoms."""
     repeat = int(np.ceil((1000 / len(atoms)) ** (1 / 3)))
     atoms = atoms.repeat(repeat) if atoms.pbc.all() else atoms
     best = np.inf

@@ -139,7 +139,7 @@ def rows(data):
         return of_forces
 
     seconds, of_forces = least_cpu(force_rows, 10)
-    print(f"rows: {of_forces.shape[0]} x {of_forces.shape[1]}: {seconds:.3f} CPU s with the neighbours")
+    print(f"rows: {of_forces.shape[0]} x {of_forces.shape[1]}: {seconds:.3f} CPU s with the neighbors")
 
 
 def memory(data, repeat=None):

@@ -83,9 +83,9 @@ def label(atoms):
         convergence={"energy": 1e-6, "density": 1e-6},
     )
     energy, forces, stress = atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
-    labelled = atoms.copy()
-    labelled.calc = SinglePointCalculator(labelled, energy=energy, forces=forces, stress=stress)
-    return labelled
+    labeled = atoms.copy()
+    labeled.calc = SinglePointCalculator(labeled, energy=energy, forces=forces, stress=stress)
+    return labeled
 
 
 if __name__ == "__main__":
@@ -98,19 +98,19 @@ if __name__ == "__main__":
         group, atoms = todo[index]
         began = time.time()
         try:
-            labelled = label(atoms)
+            labeled = label(atoms)
         except Exception as error:  # a structure whose self-consistency does not converge is left out
             print(index, group, "left out:", type(error).__name__, flush=True)
             continue
-        labelled.info.update(group=group, index=int(index))
-        write(target, labelled, append=True, format="extxyz")
+        labeled.info.update(group=group, index=int(index))
+        write(target, labeled, append=True, format="extxyz")
         print(
             number,
             index,
             group,
-            len(labelled),
-            f"{labelled.get_potential_energy() / len(labelled):.4f} eV/atom",
-            f"{np.abs(labelled.get_forces()).max():.2f} eV/A",
+            len(labeled),
+            f"{labeled.get_potential_energy() / len(labeled):.4f} eV/atom",
+            f"{np.abs(labeled.get_forces()).max():.2f} eV/A",
             f"{time.time() - began:.0f} s",
             flush=True,
         )

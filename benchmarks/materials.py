@@ -57,7 +57,7 @@ def silicon_carbide():
     return load_silicon_carbide()[0]
 
 
-def labelled(calculator, crystals, rattles=(0.03, 0.08, 0.13, 0.2), mixed=True, strain=0.05, count=100):
+def labeled(calculator, crystals, rattles=(0.03, 0.08, 0.13, 0.2), mixed=True, strain=0.05, count=100):
     """Strained, rattled and cut crystals with energies, forces and stresses of a calculator."""
 
     def structures():
@@ -143,29 +143,29 @@ MATERIALS = {
         1250.0,
         2.0,
         150.0,
-        labelled(EMT, [fcc(["Cu", "Au"], 3.85), fcc(["Cu"], 3.6)]),
+        labeled(EMT, [fcc(["Cu", "Au"], 3.85), fcc(["Cu"], 3.6)]),
     ),
-    "Al": Material(fcc(["Al"], 4.0), 930.0, 1.0, 60.0, labelled(EMT, [fcc(["Al"], 4.0)])),
+    "Al": Material(fcc(["Al"], 4.0), 930.0, 1.0, 60.0, labeled(EMT, [fcc(["Al"], 4.0)])),
     "Ni-Pt": Material(
         fcc(["Ni", "Pt"], 3.75),
         1800.0,
         2.0,
         220.0,
-        labelled(EMT, [fcc(["Ni", "Pt"], 3.75), fcc(["Pt"], 3.92)]),
+        labeled(EMT, [fcc(["Ni", "Pt"], 3.75), fcc(["Pt"], 3.92)]),
     ),
     "W (EAM)": Material(
         bulk("W", a=3.165, cubic=True) * 3,
         3700.0,
         2.0,
         310.0,
-        labelled(shipped("eam/alloy", "W_zhou.eam.alloy", ["W"]), [bulk("W", a=3.165, cubic=True) * 3]),
+        labeled(shipped("eam/alloy", "W_zhou.eam.alloy", ["W"]), [bulk("W", a=3.165, cubic=True) * 3]),
     ),
     "GaN (Tersoff)": Material(
         bulk("GaN", "zincblende", a=4.5, cubic=True) * 2,
         2500.0,
         1.0,
         200.0,
-        labelled(
+        labeled(
             shipped("tersoff", "GaN.tersoff", ["Ga", "N"]),
             [bulk("GaN", "zincblende", a=4.5, cubic=True) * 2],
             rattles=(0.03, 0.06, 0.09, 0.12),

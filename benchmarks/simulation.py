@@ -30,7 +30,7 @@ from plip.lammps import PLUGIN, plugin_folder, start
 
 STEPS = 100
 REPEATS = 5
-# Angstrom that LAMMPS's neighbour lists reach beyond the cutoff: that of plip's calculator, and the default.
+# Angstrom that LAMMPS's neighbor lists reach beyond the cutoff: that of plip's calculator, and the default.
 SKINS = (0.5, 2.0)
 # Equipartition halves the temperature of a crystal that starts from its lattice sites.
 START = 600.0

@@ -1,4 +1,4 @@
-"""ASE calculator of a potential, with a neighbour list that lasts for many steps."""
+"""ASE calculator of a potential, with a neighbor list that lasts for many steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PLIPCalculator(Calculator):
     potential : Potential
         The potential; or use ``potential.calculator()``.
     skin : float, default=0.5
-        Distance in Angstrom by which neighbour lists reach beyond the cutoff. A list is used until an atom
+        Distance in Angstrom by which neighbor lists reach beyond the cutoff. A list is used until an atom
         may have moved by half of it; homogeneous strain does not count.
     n_threads : int, default=1
         Number of threads for systems of 4096 atoms and more. Results do not depend on it.
@@ -44,7 +44,7 @@ class PLIPCalculator(Calculator):
     Notes
     -----
     "free_energy" equals "energy". "energies" and "stresses" are the shares of the atoms: each atom of a pair
-    has half of the pair term, the centre has all of any other term, and each atom of a pair has half of the
+    has half of the pair term, the center has all of any other term, and each atom of a pair has half of the
     stress of their pair force. They add up to "energy" and "stress".
     """
 
@@ -128,7 +128,7 @@ class PLIPCalculator(Calculator):
 
 
 class _SkinList:
-    """A neighbour list that reaches beyond the cutoff and is rebuilt only when it must be."""
+    """A neighbor list that reaches beyond the cutoff and is rebuilt only when it must be."""
 
     def __init__(self, cutoff: float, skin: float) -> None:
         self.cutoff = cutoff

@@ -237,7 +237,7 @@ def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) 
         What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
         from the name of each group, in alphabetical order, to what `errors` returns for it.
     """
-    data = _labelled(model, X, labels)
+    data = _labeled(model, X, labels)
     return _summarize(_predict(model, data), data.labels, data.n_atoms, read_groups(data.structures))
 
 
@@ -305,7 +305,7 @@ class Evaluation:
         groups: NDArray[np.str_] | None = None,
         labels: Labels | None = None,
     ) -> None:
-        data = _labelled(potential, X, labels)
+        data = _labeled(potential, X, labels)
         self.structures = list(data.structures)
         self.n_atoms = data.n_atoms
         self.groups = read_groups(data.structures) if groups is None else groups
@@ -485,7 +485,7 @@ def _potential(model: object) -> Potential | None:
     return potential if isinstance(potential, Potential) else None
 
 
-def _labelled(model: object, X: Sequence[Atoms], labels: Labels | None) -> LabelledStructures:
+def _labeled(model: object, X: Sequence[Atoms], labels: Labels | None) -> LabelledStructures:
     """Structures checked for a model, with the labels given or attached."""
     if labels is None:
         return LabelledStructures.read(X, **_limits(model), purpose="to compare with")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["parity_plot"]
 
-# Colours that colour-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008).
+# Colors that color-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
 # Label of the axes and format of the error, by target.
 PANELS = {

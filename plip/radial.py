@@ -55,7 +55,7 @@ def cutoff_function(r: ArrayLike, cutoff: float) -> tuple[FloatArray, FloatArray
     return value, derivative
 
 
-# Counted centres begin at this share of the cutoff. No atoms come closer (1 Angstrom for a cutoff of 5), and
+# Counted centers begin at this share of the cutoff. No atoms come closer (1 Angstrom for a cutoff of 5), and
 # functions that hardly ever meet one spoil a fit.
 _COUNT_START = 0.2
 # Normal equations of more columns than this do not fit into memory.
@@ -217,9 +217,9 @@ class Gaussian(RadialFamily):
     ----------
     eta : float, array_like or None, default=None
         Inverse squared widths in 1/Angstrom^2, positive. None takes
-        ``1 / (2 spacing^2)`` with the spacing of the centres.
+        ``1 / (2 spacing^2)`` with the spacing of the centers.
     centers : int, float or array_like, default=16
-        Positions in Angstrom; an int n is a count, which puts the centres at
+        Positions in Angstrom; an int n is a count, which puts the centers at
         ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
     """
 
@@ -238,7 +238,7 @@ class Gaussian(RadialFamily):
         elif centers.size > 1 and np.ptp(centers) > 0:
             eta = np.array([0.5 / (np.ptp(centers) / (centers.size - 1)) ** 2])
         else:
-            raise ValueError("Gaussian: one centre has no spacing to take the width from; give eta as well")
+            raise ValueError("Gaussian: one center has no spacing to take the width from; give eta as well")
         return eta, centers
 
     @staticmethod
@@ -337,7 +337,7 @@ class Lorentzian(RadialFamily):
     Parameters
     ----------
     centers : int, float or array_like
-        Positions in Angstrom; an int n is a count, which puts the centres at
+        Positions in Angstrom; an int n is a count, which puts the centers at
         ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
     exponents : float or array_like
         Even integers from 2 on (an odd exponent has a pole).
@@ -400,7 +400,7 @@ class LennardJones(RadialFamily):
 
 
 def _center_values(family: str, centers: ArrayLike, cutoff: float) -> FloatArray:
-    """Positions of the centres: those given, or a count spaced up to the cutoff."""
+    """Positions of the centers: those given, or a count spaced up to the cutoff."""
     if not is_integer(centers):
         return _values(family, "centers", centers)
     if not 1 <= centers <= _MOST_CENTERS:

@@ -191,7 +191,7 @@ class _Check:
         """The structure of lowest energy by the labels; without labels by the potential, which then is
         evaluated for at most so many structures.
         """
-        # A single atom without neighbours is no crystal.
+        # A single atom without neighbors is no crystal.
         bound = [
             atoms for atoms in alike if len(atoms) > 1 or self._neighbors(atoms).distance_p.size
         ] or alike
@@ -206,7 +206,7 @@ class _Check:
         return find_all_neighbors(atoms, self.potential.cutoff)
 
     def _lattices(self) -> list[tuple[Atoms, float]]:
-        """Simple lattices whose nearest neighbours are at the core distance."""
+        """Simple lattices whose nearest neighbors are at the core distance."""
         samples = []
         for (first, second), outer in self.distances.items():
             structures = ("fcc", "bcc", "diamond") if first == second else ("rocksalt", "cesiumchloride")
@@ -356,7 +356,7 @@ class _Check:
                     )
 
     def pushes(self) -> None:
-        """Atoms in structures, each pushed onto one of its nearest neighbours."""
+        """Atoms in structures, each pushed onto one of its nearest neighbors."""
         looked_at = [atoms for atoms, _ in self.samples]
         looked_at += _spread(self.structures, _MOST_PUSHED - min(len(looked_at), _MOST_PUSHED // 2))
         energies_left, n_pushes = _MOST_ENERGIES, 0
@@ -375,7 +375,7 @@ class _Check:
             name = "-".join(pair)
             self._find(
                 "push",
-                f"{name}: an atom of {formula} pushed onto a neighbour gains {fall:.3g} eV from {high:.2f} "
+                f"{name}: an atom of {formula} pushed onto a neighbor gains {fall:.3g} eV from {high:.2f} "
                 f"to {low:.2f} A",
                 pair=name,
                 fall=fall,
@@ -386,8 +386,8 @@ class _Check:
     def _push(
         self, atoms: Atoms, i: int, vector: FloatArray, distance: float, core_distance: float
     ) -> tuple[float, float, float]:
-        """Largest fall in energy of atom i on its way along a vector to a neighbour, and the distances of
-        the neighbour where the fall begins and ends.
+        """Largest fall in energy of atom i on its way along a vector to a neighbor, and the distances of
+        the neighbor where the fall begins and ends.
         """
         r = np.geomspace(min(_FIRST * core_distance, distance), _LAST, _PUSH_POINTS)
         energies = []
@@ -399,14 +399,14 @@ class _Check:
         return fall, r[high], r[low]
 
     def _bonds(self, atoms: Atoms, number: int) -> list[tuple[int, int, FloatArray, float]]:
-        """Pairs of neighbours (i, j, vector, distance) without an atom on the way from i to j.
+        """Pairs of neighbors (i, j, vector, distance) without an atom on the way from i to j.
 
-        At most so many; nearest neighbours first, and all pairs of species in turn.
+        At most so many; nearest neighbors first, and all pairs of species in turn.
         """
         near = self._neighbors(atoms)
         i, j, d, vectors = near.centers(1), near.neighbor_p, near.distance_p, near.vector_pc
         names = atoms.get_chemical_symbols()
-        # By rank among the neighbours of an atom, then by atoms in an order that leaps over the structure.
+        # By rank among the neighbors of an atom, then by atoms in an order that leaps over the structure.
         order = np.lexsort((d, i))
         rank = np.empty(len(i), int)
         rank[order] = np.arange(len(i)) - np.searchsorted(i[order], i[order])

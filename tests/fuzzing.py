@@ -842,7 +842,7 @@ def check_potential(rng):
     try:
         results = potential.evaluate(_probe(potential))
     except ValueError as error:  # within a changed cutoff, of changed functions
-        assert re.search("too many neighbours|is not finite", str(error)), error
+        assert re.search("too many neighbors|is not finite", str(error)), error
         raise Refused(str(error)) from error
     values = np.concatenate([[results["energy"]], results["forces"].ravel(), results["stress"]])
     assert np.isfinite(values).all(), f"numbers that are not finite: {potential.terms}"
@@ -981,7 +981,7 @@ def check_equations(rng):
 # ------------------------------------------------------------------------------
 
 _LAMMPS = {}
-# Angstrom; LAMMPS itself holds 2000 neighbours, and writes beyond its memory for very many.
+# Angstrom; LAMMPS itself holds 2000 neighbors, and writes beyond its memory for very many.
 _LAMMPS_CUTOFF = 40.0
 
 

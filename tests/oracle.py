@@ -8,10 +8,10 @@ radial function its class name and its parameters.
 The model, with g_a(r) = phi_a(r) f_c(r) and f_c(r) = (1 + cos(pi r / r_c)) / 2 below r_c, 0 above:
 
 two-body    sum over pairs {i, j}, each pair (with image) once, of g_a(r_ij)
-three-body  sum over centres i and pairs of neighbours j != k of g_a(r_ij) g_b(r_ik) cos^l(theta_jik); the
+three-body  sum over centers i and pairs of neighbors j != k of g_a(r_ij) g_b(r_ik) cos^l(theta_jik); the
             pairs are unordered where the arms are alike (same function, same species), ordered elsewhere
-N-body      sum over centres i of (sum_j g_a(r_ij) f_s(r_ij))^m
-four-body   sum over centres i and all ordered j, k, m, coincidences included, of
+N-body      sum over centers i of (sum_j g_a(r_ij) f_s(r_ij))^m
+four-body   sum over centers i and all ordered j, k, m, coincidences included, of
             g_a(r_ij) g_b(r_ik) g_c(r_im) cos^p(theta_jik) cos^q(theta_kim) cos^t(theta_mij)
 """
 
@@ -94,12 +94,12 @@ def switch_on(r, r_short):
 
 
 # ------------------------------------------------------------------------------
-# Neighbours
+# Neighbors
 # ------------------------------------------------------------------------------
 
 
-class Centre:
-    """An atom, `symbol`, and its n neighbours: `symbols` (n,), `r` (n,) in A and `cosine` (n, n)."""
+class Center:
+    """An atom, `symbol`, and its n neighbors: `symbols` (n,), `r` (n,) in A and `cosine` (n, n)."""
 
     def __init__(self, symbol, symbols, vectors):
         self.symbol = symbol
@@ -109,10 +109,10 @@ class Centre:
         self.cosine = np.sum(units[:, None, :] * units[None, :, :], axis=2)
 
 
-def centres(atoms, cutoff, positions=None, cell=None):
-    """All atoms with all their neighbours closer than `cutoff` (A): every image is tried.
+def centers(atoms, cutoff, positions=None, cell=None):
+    """All atoms with all their neighbors closer than `cutoff` (A): every image is tried.
 
-    Positions and cell in place of those of the atoms may be complex: real parts decide who is a neighbour.
+    Positions and cell in place of those of the atoms may be complex: real parts decide who is a neighbor.
     """
     symbols, periodic = atoms.get_chemical_symbols(), list(atoms.pbc)
     positions = atoms.positions if positions is None else positions
@@ -122,15 +122,15 @@ def centres(atoms, cutoff, positions=None, cell=None):
     shifts = images @ cell
     found = []
     for i in range(len(atoms)):
-        neighbour_symbols, vectors = [], [np.empty((0, 3), positions.dtype)]
+        neighbor_symbols, vectors = [], [np.empty((0, 3), positions.dtype)]
         for j in range(len(atoms)):
             image_vectors = positions[j] - positions[i] + shifts
             near = np.sum(image_vectors.real**2, axis=1) < cutoff * cutoff
             if i == j:
                 near &= images.any(axis=1)
-            neighbour_symbols += [symbols[j]] * np.count_nonzero(near)
+            neighbor_symbols += [symbols[j]] * np.count_nonzero(near)
             vectors.append(image_vectors[near])
-        found.append(Centre(symbols[i], neighbour_symbols, np.concatenate(vectors)))
+        found.append(Center(symbols[i], neighbor_symbols, np.concatenate(vectors)))
     return found
 
 
@@ -148,7 +148,7 @@ def _image_ranges(cell, periodic, positions, cutoff):
 
 def pair_distances(atoms, cutoff):
     """Sorted distances (A) of all ordered pairs closer than `cutoff`."""
-    return np.sort(np.concatenate([centre.r for centre in centres(atoms, cutoff)]))
+    return np.sort(np.concatenate([center.r for center in centers(atoms, cutoff)]))
 
 
 # ------------------------------------------------------------------------------
@@ -200,19 +200,19 @@ def oracle_magnitudes(atoms, terms):
 
 
 def _evaluate(atoms, terms, rules, positions=None, cell=None):
-    neighbourhoods, values, known = {}, [], {}
+    neighborhoods, values, known = {}, [], {}
     for term in terms:
-        if term.cutoff not in neighbourhoods:
-            neighbourhoods[term.cutoff] = centres(atoms, term.cutoff, positions, cell)
+        if term.cutoff not in neighborhoods:
+            neighborhoods[term.cutoff] = centers(atoms, term.cutoff, positions, cell)
         value = 0.0
-        for index, centre in enumerate(neighbourhoods[term.cutoff]):
+        for index, center in enumerate(neighborhoods[term.cutoff]):
             arms = []
             for function in term.radial:
                 key = (index, function_key(function), term.cutoff, term.switch)
                 if key not in known:
-                    known[key] = _g(function, centre.r, term)
+                    known[key] = _g(function, center.r, term)
                 arms.append(known[key])
-            value += rules[term.interaction](centre, arms, term)
+            value += rules[term.interaction](center, arms, term)
         values.append(value)
     return np.array(values)
 
@@ -221,63 +221,63 @@ def _g(function, r, term):
     return phi(function, r) * smooth_cutoff(r, term.cutoff) * switch_on(r, term.switch)
 
 
-def _two_body(centre, arms, term):
+def _two_body(center, arms, term):
     # Every pair is met twice, once from either end (an atom and its own image from S and from -S).
     (g,) = arms
     value = 0.0
-    for symbol, g_j in zip(centre.symbols, g, strict=True):
-        if sorted((centre.symbol, symbol)) == sorted(term.species):
+    for symbol, g_j in zip(center.symbols, g, strict=True):
+        if sorted((center.symbol, symbol)) == sorted(term.species):
             value += 0.5 * g_j
     return value
 
 
-def _three_body(centre, arms, term):
+def _three_body(center, arms, term):
     s, s_a, s_b = term.species
-    if centre.symbol != s:
+    if center.symbol != s:
         return 0.0
     g_a, g_b = arms
     alike = s_a == s_b and function_key(term.radial[0]) == function_key(term.radial[1])
-    j, k = (np.flatnonzero(centre.symbols == s) for s in (s_a, s_b))
+    j, k = (np.flatnonzero(center.symbols == s) for s in (s_a, s_b))
     counted = j[:, None] < k[None, :] if alike else j[:, None] != k[None, :]
-    triplets = g_a[j][:, None] * g_b[k][None, :] * centre.cosine[np.ix_(j, k)] ** term.power
+    triplets = g_a[j][:, None] * g_b[k][None, :] * center.cosine[np.ix_(j, k)] ** term.power
     return triplets[counted].sum()
 
 
-def _n_body(centre, arms, term):
+def _n_body(center, arms, term):
     s, s_j = term.species
-    if centre.symbol != s:
+    if center.symbol != s:
         return 0.0
     (g,) = arms
     density = 0.0
-    for j in np.flatnonzero(centre.symbols == s_j):
+    for j in np.flatnonzero(center.symbols == s_j):
         density += g[j]
     return density**term.power
 
 
-def _four_body(centre, arms, term):
-    if centre.symbol != term.species[0]:
+def _four_body(center, arms, term):
+    if center.symbol != term.species[0]:
         return 0.0
     p, q, t = term.power
-    j, k, m = (np.flatnonzero(centre.symbols == s) for s in term.species[1:])
+    j, k, m = (np.flatnonzero(center.symbols == s) for s in term.species[1:])
     g_a, g_b, g_c = arms
     product = g_a[j][:, None, None] * g_b[k][None, :, None] * g_c[m][None, None, :]
-    product = product * centre.cosine[np.ix_(j, k)][:, :, None] ** p
-    product = product * centre.cosine[np.ix_(k, m)][None, :, :] ** q
-    product = product * centre.cosine[np.ix_(j, m)][:, None, :] ** t
+    product = product * center.cosine[np.ix_(j, k)][:, :, None] ** p
+    product = product * center.cosine[np.ix_(k, m)][None, :, :] ** q
+    product = product * center.cosine[np.ix_(j, m)][:, None, :] ** t
     return product.sum()
 
 
 RULES = {"two-body": _two_body, "three-body": _three_body, "N-body": _n_body, "four-body": _four_body}
 
 
-def _magnitude(centre, arms, term):
+def _magnitude(center, arms, term):
     if term.interaction == "two-body":
         return np.abs(arms[0]).sum()
-    if centre.symbol != term.species[0]:
+    if center.symbol != term.species[0]:
         return 0.0
     value = 1.0
     for g, s in zip(arms, term.species[1:], strict=True):
-        value *= np.abs(g[centre.symbols == s]).sum()
+        value *= np.abs(g[center.symbols == s]).sum()
     return value**term.power if term.interaction == "N-body" else value
 
 
@@ -336,17 +336,17 @@ def two_body_columns(species, functions):
 def three_body_columns(species, functions, max_power, mixed):
     """Keys of the three-body columns: all arms, then what counts as the same column falls together."""
     keys = set()
-    for centre, s_a, s_b in itertools.product(species, repeat=3):
+    for center, s_a, s_b in itertools.product(species, repeat=3):
         for f_a, f_b in itertools.product(functions, repeat=2):
             if not mixed and function_key(f_a) != function_key(f_b):
                 continue
             for power in range(max_power + 1):
-                keys.add(_three_body_key((centre, s_a, s_b), (function_key(f_a), function_key(f_b)), power))
+                keys.add(_three_body_key((center, s_a, s_b), (function_key(f_a), function_key(f_b)), power))
     return keys
 
 
 def n_body_columns(species, functions, powers):
-    """Keys of the N-body columns: centre and neighbour are an ordered pair."""
+    """Keys of the N-body columns: center and neighbor are an ordered pair."""
     return {
         ("N-body", (s, s_j), (function_key(f),), m)
         for s in species
@@ -360,8 +360,8 @@ def four_body_columns(species, functions, ranks):
     """Keys of the four-body columns: one per orbit of the three (species, function) arms."""
     arms = [(s, function_key(f)) for s in species for f in functions]
     return {
-        _four_body_key((centre, a[0], b[0], c[0]), (a[1], b[1], c[1]), tuple(rank))
-        for centre in species
+        _four_body_key((center, a[0], b[0], c[0]), (a[1], b[1], c[1]), tuple(rank))
+        for center in species
         for a, b, c in itertools.product(arms, repeat=3)
         for rank in ranks
     }

@@ -30,7 +30,7 @@ def separate_labels(structures):
 # Missing labels
 
 
-def partly_labelled(structures):
+def partly_labeled(structures):
     """Energies, forces or both of each structure, and isolated atoms with an energy alone."""
     made = []
     for index, source in enumerate(structures):

@@ -16,12 +16,12 @@ def _diamond():
 
 
 def _small_cell():
-    # 3.15 A wide, far less than the cutoff: up to 26 neighbours of an atom are images of two atoms.
+    # 3.15 A wide, far less than the cutoff: up to 26 neighbors of an atom are images of two atoms.
     return _rattled(bulk("Mo", cubic=True), 2), 4.6
 
 
 def _one_atom_cell():
-    # All neighbours are images of the atom itself: no force by symmetry, but a virial.
+    # All neighbors are images of the atom itself: no force by symmetry, but a virial.
     return Atoms("Cu", cell=[[2.5, 0.1, 0.0], [1.2, 2.3, 0.2], [1.1, 0.8, 2.2]], pbc=True), 4.4
 
 

@@ -1,4 +1,4 @@
-"""The ASE calculator: all properties, the neighbour list that is reused, ASE's own tools."""
+"""The ASE calculator: all properties, the neighbor list that is reused, ASE's own tools."""
 
 import copy
 import importlib.util
@@ -56,7 +56,7 @@ def test_all_properties(name):
     potential = sample_potential(atoms, cutoff)
     expected = potential.evaluate(atoms)
     atoms.calc = potential.calculator()
-    # The list with a skin has the neighbours in another order.
+    # The list with a skin has the neighbors in another order.
     close = {"rtol": 0, "atol": 1e-11}
     np.testing.assert_allclose(atoms.get_potential_energy(), expected["energy"], **close)
     np.testing.assert_allclose(atoms.get_potential_energy(force_consistent=True), expected["energy"], **close)
@@ -227,7 +227,7 @@ def test_same_list_serves_exchanged_species():
     assert calc._neighbors.n_builds == 1
 
 
-def test_shrinking_cell_brings_new_neighbours():
+def test_shrinking_cell_brings_new_neighbors():
     # Without the strain in the criterion, the pairs beyond the old list would be lost.
     atoms, cutoff = sample("small cell")
     potential = sample_potential(atoms, cutoff)

@@ -214,8 +214,8 @@ def _sizes(report, row):
 
 def test_fit_of_structures_that_lack_labels(structures, tmp_path, capsys):
     train = [atoms.copy() for atoms in structures[0]]
-    for k, (atoms, labelled) in enumerate(zip(train, structures[0], strict=True)):
-        results = dict(labelled.calc.results)
+    for k, (atoms, labeled) in enumerate(zip(train, structures[0], strict=True)):
+        results = dict(labeled.calc.results)
         del results[("energy", "forces", "stress")[k % 3]]
         results.pop("free_energy", None)
         atoms.calc = SinglePointCalculator(atoms, **results)
@@ -291,8 +291,8 @@ def test_units_and_signs_of_stresses(kind, shape, files, structures, tmp_path, c
     options, made = STRESSES[kind]
     path = tmp_path / "stress.xyz"
     atoms = [one.copy() for one in structures[1]]
-    for one, labelled in zip(atoms, structures[1], strict=True):
-        results = labelled.calc.results
+    for one, labeled in zip(atoms, structures[1], strict=True):
+        results = labeled.calc.results
         stress = results["stress"] if shape == (6,) else voigt_6_to_full_3x3_stress(results["stress"])
         one.info["my_virial"] = made(stress, one.get_volume())
         one.calc = SinglePointCalculator(one, energy=results["energy"], forces=results["forces"])
@@ -304,8 +304,8 @@ def test_units_and_signs_of_stresses(kind, shape, files, structures, tmp_path, c
 def test_unit_of_attached_stresses(files, structures, tmp_path, capsys):
     path = tmp_path / "stress.xyz"
     atoms = [one.copy() for one in structures[1]]
-    for one, labelled in zip(atoms, structures[1], strict=True):
-        results = labelled.calc.results
+    for one, labeled in zip(atoms, structures[1], strict=True):
+        results = labeled.calc.results
         one.calc = SinglePointCalculator(one, **{**results, "stress": -1602.1766208 * results["stress"]})
     write(path, atoms, format="extxyz")
     units = ["--stress-unit", "kbar", "--stress-sign", "compression"]
@@ -342,8 +342,8 @@ def test_bad_virial_names_file_and_structure(bad, files, structures, tmp_path, c
 
 def test_labels_under_other_names_are_shown(structures, tmp_path, capsys):
     atoms = [one.copy() for one in structures[0]]
-    for one, labelled in zip(atoms, structures[0], strict=True):
-        results = labelled.calc.results
+    for one, labeled in zip(atoms, structures[0], strict=True):
+        results = labeled.calc.results
         one.info["virial"] = -one.get_volume() * voigt_6_to_full_3x3_stress(results["stress"])
         one.arrays["force"] = results["forces"]
         one.calc = SinglePointCalculator(one, energy=results["energy"])
@@ -401,9 +401,9 @@ def test_messages_name_the_file_and_the_index_in_it(use, slice_, place, files, s
 
 
 def test_warnings_name_the_file(files, structures, tmp_path, capsys):
-    unlabelled = structures[1][0].copy()
-    unlabelled.calc = None
-    write(tmp_path / "b.xyz", [structures[1][1], unlabelled], format="extxyz")
+    unlabeled = structures[1][0].copy()
+    unlabeled.calc = None
+    write(tmp_path / "b.xyz", [structures[1][1], unlabeled], format="extxyz")
     assert main(["evaluate", files["model"], files["test"], str(tmp_path / "b.xyz"), "-q"]) == 0
     assert "b.xyz, structure 1 (" in capsys.readouterr().err
 
@@ -493,8 +493,8 @@ def test_missing_file_of_weights(files, tmp_path, capsys):
 
 def test_key_of_groups(files, structures, tmp_path, capsys):
     atoms = [one.copy() for one in structures[1]]
-    for k, (one, labelled) in enumerate(zip(atoms, structures[1], strict=True)):
-        one.calc = SinglePointCalculator(one, **labelled.calc.results)
+    for k, (one, labeled) in enumerate(zip(atoms, structures[1], strict=True)):
+        one.calc = SinglePointCalculator(one, **labeled.calc.results)
         del one.info["group"]
         one.info["kind"] = f"kind-{k % 3}"
         if k:
@@ -573,10 +573,10 @@ def test_options_that_exclude_each_other(both, capsys):
 @pytest.mark.parametrize("name", ["data.db", "data.json"])
 def test_databases(name, files, structures, tmp_path, capsys):
     with ase.db.connect(tmp_path / name) as database:
-        for k, labelled in enumerate(structures[1]):
-            results = labelled.calc.results
+        for k, labeled in enumerate(structures[1]):
+            results = labeled.calc.results
             data = {"dft_forces": results["forces"], "dft_stress": results["stress"]}
-            database.write(labelled.copy(), data=data, dft=results["energy"], config_type=f"type-{k % 2}")
+            database.write(labeled.copy(), data=data, dft=results["energy"], config_type=f"type-{k % 2}")
     keys = ["--energy-key", "dft", "--forces-key", "dft_forces", "--stress-key", "dft_stress", "-q"]
     path = str(tmp_path / name)
     assert main(["evaluate", files["model"], path, *keys]) == 0
@@ -654,7 +654,7 @@ def test_empty_potential_is_never_written_silently(files, tmp_path, capsys):
     assert captured.err.count("no term was kept") == 1
 
 
-def test_unlabelled_file_lists_what_it_has(files, structures, tmp_path, capsys):
+def test_unlabeled_file_lists_what_it_has(files, structures, tmp_path, capsys):
     path = tmp_path / "renamed.xyz"
     write(path, [_renamed(atoms) for atoms in structures[1]], format="extxyz")
     message = _fails(capsys, "fit", path, "-o", tmp_path / "model.json")
@@ -819,8 +819,8 @@ def test_parity_plot_has_a_panel_for_each_target(files, structures):
 
 def test_report_with_groups_missing(files, structures):
     atoms = [one.copy() for one in structures[1]]
-    for one, labelled in zip(atoms, structures[1], strict=True):
-        one.calc = SinglePointCalculator(one, **labelled.calc.results)
+    for one, labeled in zip(atoms, structures[1], strict=True):
+        one.calc = SinglePointCalculator(one, **labeled.calc.results)
     del atoms[0].info["group"]
     evaluation = Evaluation(load_potential(files["model"]), atoms)
     assert evaluation.errors("(no group)")["n_structures"] == 1

@@ -1,4 +1,4 @@
-"""The C core: neighbour lists, variants of the kernel, tables, plans of every kind of term."""
+"""The C core: neighbor lists, variants of the kernel, tables, plans of every kind of term."""
 
 import dataclasses
 import itertools
@@ -55,7 +55,7 @@ def evaluate(core, potential, atoms, skin=0.0, **options):
     return core.evaluate(neighbors(atoms, core.cutoff + skin), positions, cell, species, **options)
 
 
-# Neighbour lists
+# Neighbor lists
 
 
 def assert_same_pairs(atoms, cutoff):
@@ -170,9 +170,9 @@ def test_no_atoms():
         (Atoms("Cu8000", positions=np.random.default_rng(0).uniform(0, 2, (8000, 3))), 5.0),
     ],
 )
-def test_more_neighbours_than_memory_should_hold(atoms, cutoff):
+def test_more_neighbors_than_memory_should_hold(atoms, cutoff):
     begin = time.process_time()
-    with pytest.raises(ValueError, match="too many neighbours"):
+    with pytest.raises(ValueError, match="too many neighbors"):
         neighbors(atoms, cutoff)
     # A second; more under sanitizers.
     assert time.process_time() - begin < 10.0
@@ -324,7 +324,7 @@ def test_atoms_do_not_feel_the_company_in_which_they_are_evaluated(simd):
     for found, expected in zip(mixed_up, evaluate(core, potential, atoms, strains=True), strict=True):
         if len(expected) == len(atoms):
             expected = expected[order]
-        # Sums over neighbours in another order.
+        # Sums over neighbors in another order.
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
     alone = order >= len(cluster)
     symbols = np.array(atoms.get_chemical_symbols())[order][alone]
@@ -409,7 +409,7 @@ def test_table_error_of_a_whole_potential_against_exact_kernels():
     ],
 )
 def test_tables_of_moments_that_grow_beyond_their_bounds(interaction, distance, unit):
-    """One neighbour that is much closer than tables expect, against the exact kernels."""
+    """One neighbor that is much closer than tables expect, against the exact kernels."""
     terms = build_terms(["Cu"], 4.0, **interaction)
     chosen = SimpleNamespace(terms_=terms, species_=("Cu",))
     potential = Potential(chosen, np.full(len(terms), unit), {"Cu": 0.0})
@@ -524,7 +524,7 @@ def potential_of(terms, coef):
 
 @pytest.mark.parametrize("function", STEEP, ids=lambda function: type(function).__name__)
 def test_isolated_pairs_have_no_three_body_energy(function):
-    """None at all where a neighbour's part with itself is large; elsewhere what the tables promise."""
+    """None at all where a neighbor's part with itself is large; elsewhere what the tables promise."""
     terms = build_terms(["Cu"], 5.0, three_body=ThreeBody([function, Gaussian(1.0, 1.0)], 3, mixed=True))
     coef = np.random.default_rng(0).normal(size=len(terms))
     potential = potential_of(terms, coef)
@@ -536,7 +536,7 @@ def test_isolated_pairs_have_no_three_body_energy(function):
         assert_exact_rows(pair, terms, *(np.zeros((*shape, len(terms))) for shape in ((), (2, 3), (6,))))
 
 
-def close_neighbours(distance):
+def close_neighbors(distance):
     """Atoms at this distance in a cluster, at a right angle, of two species, and in a crystal."""
     near = distance * np.array([0.48, 0.6, 0.64])
     return [
@@ -551,7 +551,7 @@ def close_neighbours(distance):
 @pytest.mark.parametrize("function", STEEP, ids=lambda function: type(function).__name__)
 def test_steep_functions_against_extended_precision(function, distance):
     rng = np.random.default_rng(0)
-    for atoms in close_neighbours(distance):
+    for atoms in close_neighbors(distance):
         species = sorted(set(atoms.symbols))
         interaction = {
             "three_body": ThreeBody([function, Gaussian(1.0, 1.0)], 2, mixed=True),
@@ -569,7 +569,7 @@ def test_steep_functions_against_extended_precision(function, distance):
             energy, exact_forces, exact_strain = (x @ coef.astype(np.longdouble) for x in exact)
             size = float(np.abs(exact_forces).max())
             # Beside the promise of the tables: rounding of steep functions, of which the table of a
-            # neighbour that is hardly close enough holds 20 units over its spacing.
+            # neighbor that is hardly close enough holds 20 units over its spacing.
             assert abs(energies.sum() - energy) < 1e-9 + 1e-13 * size
             np.testing.assert_allclose(forces, exact_forces.astype(float), atol=2e-9 + 1e-10 * size, rtol=0)
             np.testing.assert_allclose(strain, exact_strain.astype(float), atol=5e-9 + 1e-10 * size, rtol=0)
@@ -577,12 +577,12 @@ def test_steep_functions_against_extended_precision(function, distance):
 
 
 def assert_exact_rows(atoms, terms, values, forces, strain):
-    """The columns of a fit are right to rounding, however much larger a neighbour's part with itself is."""
+    """The columns of a fit are right to rounding, however much larger a neighbor's part with itself is."""
     design = StructureDesign(Design(terms, sorted(set(atoms.symbols))), atoms)
     force_rows, virial_rows = np.zeros((3 * len(atoms), len(terms))), np.zeros((6, len(terms)))
     design.write_rows(0, force_rows, virial_rows)
     # Odd powers of the cosine may cancel by symmetry: the largest force of all powers is what rounds. Bounded
-    # functions may vanish at the closest neighbour and not at others, where they are below 1.
+    # functions may vanish at the closest neighbor and not at others, where they are below 1.
     sizes = {}
     for term, force in zip(terms, np.abs(forces).max(axis=(0, 1)), strict=True):
         key = term.interaction, term.species, term.radial
@@ -595,8 +595,8 @@ def assert_exact_rows(atoms, terms, values, forces, strain):
 
 @pytest.mark.parametrize("unit", [1.0, 1e-5])
 @pytest.mark.parametrize("function", STEEP[:3], ids=lambda function: type(function).__name__)
-def test_nothing_jumps_where_neighbours_become_steep(function, unit):
-    """Found by the energy of a pair, which is exactly 0 where the neighbours are steep."""
+def test_nothing_jumps_where_neighbors_become_steep(function, unit):
+    """Found by the energy of a pair, which is exactly 0 where the neighbors are steep."""
     terms = build_terms(["Cu"], 5.0, three_body=ThreeBody(function, 2))
     potential = potential_of(terms, unit * np.array([0.3, -0.2, 0.5]))
 
@@ -622,7 +622,7 @@ def test_nothing_jumps_where_neighbours_become_steep(function, unit):
     np.testing.assert_allclose(next_forces, forces, atol=2e-9 + 2e-11 * size, rtol=0)
 
 
-def test_steep_neighbours_of_crowded_atoms():
+def test_steep_neighbors_of_crowded_atoms():
     """Forces are the gradient of the energy where binding ends, too."""
     terms = build_terms(["Cu"], 5.0, two_body=TwoBody(Power(powers=-2.0)), three_body=ThreeBody(STEEP[0], 2))
     potential = beyond(potential_of(terms, [1.0, 0.3, -0.2, 0.5]), density_limits={"Cu": (4.0, 0.9)})

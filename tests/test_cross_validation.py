@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
-from sample_fits import partly_labelled, separate_labels, small_descriptors
+from sample_fits import partly_labeled, separate_labels, small_descriptors
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -162,7 +162,7 @@ def test_cross_validation_of_fewer_structures_than_folds(silicon_carbide, cv):
 
 def test_cross_validation_where_some_labels_are_missing(silicon_carbide):
     """The errors are those of separate fits, over the folds and structures that have the label."""
-    partial = partly_labelled(silicon_carbide[0])
+    partial = partly_labeled(silicon_carbide[0])
     folds = KFold(3, shuffle=True, random_state=1)
     options = {"solver": "ridge", "alpha": 1e-5, "max_terms": None, "repulsion": None}
     model = PLIPRegressorCV(small_descriptors(species=("C", "Si")), cv=folds, **options).fit(partial)

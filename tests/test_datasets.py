@@ -1,4 +1,4 @@
-"""The silicon-carbide data set: complete, labelled, and fit to be read anywhere."""
+"""The silicon-carbide data set: complete, labeled, and fit to be read anywhere."""
 
 from collections import Counter
 

@@ -234,7 +234,7 @@ def test_auto_size(n_species, cutoff):
     symbols = ("Al", "Cu", "Fe", "Ni", "Ti")[:n_species]
     descriptors = PLIPDescriptors(cutoff=cutoff).fit([alloy(symbols)])
     terms = descriptors.terms_
-    # "At most about 800": five per cent is about.
+    # "At most about 800": five percent is about.
     assert 50 <= len(terms) <= 840
     assert {t.interaction for t in terms} == {"two-body", "three-body", "N-body"}
     assert max(t.cutoff for t in terms) == cutoff

@@ -63,7 +63,7 @@ def test_dimer_counts_its_pair_once():
             np.testing.assert_allclose(values[np.abs(values) > 0], g, rtol=1e-13)
 
 
-def test_dimer_has_two_centres_and_no_triplet():
+def test_dimer_has_two_centers_and_no_triplet():
     r = 1.7
     g = np.exp(-((r - 1.5) ** 2)) * fc(r, 4.0)
     one = Gaussian(eta=1.0, centers=1.5)
@@ -81,8 +81,8 @@ def test_dimer_has_two_centres_and_no_triplet():
             np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-15)
 
 
-def test_chain_atom_is_its_own_neighbour():
-    # One atom per period of 2 A, cutoff below 4 A: one pair per atom; two neighbours at 180 degrees.
+def test_chain_atom_is_its_own_neighbor():
+    # One atom per period of 2 A, cutoff below 4 A: one pair per atom; two neighbors at 180 degrees.
     atoms = Atoms("C", cell=[0, 0, 2.0], pbc=(False, False, True))
     terms, results = both(
         atoms,
@@ -97,7 +97,7 @@ def test_chain_atom_is_its_own_neighbour():
 
 
 def test_simple_cubic_crystal():
-    # Six neighbours: 12 right angles and 3 straight ones; sum of g u u^T is 2 g times the unit matrix.
+    # Six neighbors: 12 right angles and 3 straight ones; sum of g u u^T is 2 g times the unit matrix.
     atoms = Atoms("Po", cell=[3.0, 3.0, 3.0], pbc=True)
     radial = Slater(powers=1.0, zeta=0.4)
     terms, results = both(
@@ -284,7 +284,7 @@ def test_each_interaction_has_its_own_cutoff():
     )
 
 
-def test_neighbours_exactly_at_the_cutoff_do_not_count():
+def test_neighbors_exactly_at_the_cutoff_do_not_count():
     # Shells of simple cubic (2 A): 4 A is a shell, and exactly representable.
     atoms = Atoms("Po", cell=[2.0, 2.0, 2.0], pbc=True)
     radial = Power(powers=[0.0, 2.0])

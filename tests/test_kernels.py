@@ -236,7 +236,7 @@ def test_any_number_of_functions(n_functions):
         assert_derivatives(descriptors, atoms)
 
 
-def test_many_neighbours():
+def test_many_neighbors():
     atoms, _ = sample("one-atom cell")
     radial = Gaussian(eta=[0.1, 1.0], centers=3.0)
     descriptors = fitted(
@@ -430,7 +430,7 @@ def test_value_and_slope_are_continuous_at_the_cutoff(one_of_each):
             np.testing.assert_allclose(rows, wanted, rtol=1e-12, atol=1e-13)
 
 
-def test_a_neighbour_at_the_cutoff_is_exactly_nothing():
+def test_a_neighbor_at_the_cutoff_is_exactly_nothing():
     descriptors = fitted(Atoms("Si2", [[0, 0, 0], [0, 0, 2.0]]), 3.0, **everything(3.0))
     for distance in (3.0, np.nextafter(3.0, 4.0)):
         for rows in descriptors.design_rows(
@@ -453,8 +453,8 @@ def test_value_and_slope_are_continuous_at_the_onset(function):
     assert np.abs(descriptors.transform([cluster_with_probe(3.4)])).max() > 1e-3
     hair = 1e-4
     below, at, above = (cluster_with_probe(3.0 + x) for x in (-hair, 0.0, hair))
-    # The other two neighbours of the probe are beyond the onset and move by a hair too; only the first atom
-    # is compared, as a centre without them: remove them.
+    # The other two neighbors of the probe are beyond the onset and move by a hair too; only the first atom
+    # is compared, as a center without them: remove them.
     below, at, above = (structure[[0, 3]] for structure in (below, at, above))
     for structure in (below, at):
         for rows in descriptors.design_rows(structure, forces=True, virial=True):

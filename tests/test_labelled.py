@@ -1,4 +1,4 @@
-"""Labelled structures; that each call checks its structures and reads their labels once."""
+"""Labeled structures; that each call checks its structures and reads their labels once."""
 
 import dataclasses
 import sys
@@ -90,7 +90,7 @@ def test_read_and_take(structures):
         np.testing.assert_array_equal(part.labels.energy, energies)
 
 
-def test_labelled_structures_are_frozen(structures):
+def test_labeled_structures_are_frozen(structures):
     data = LabelledStructures.read(structures)
     with pytest.raises(dataclasses.FrozenInstanceError):
         data.labels = None

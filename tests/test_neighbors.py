@@ -1,4 +1,4 @@
-"""Neighbours as fits take them: order, species, shortest distances, errors that name the structure."""
+"""Neighbors as fits take them: order, species, shortest distances, errors that name the structure."""
 
 import numpy as np
 import pytest

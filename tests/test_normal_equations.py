@@ -20,7 +20,7 @@ from plip.normal_equations._sample import Sample
 from plip.radial import Gaussian
 
 
-def labelled(atoms, rng, energy=True, forces=True, stress=True):
+def labeled(atoms, rng, energy=True, forces=True, stress=True):
     """Atoms with random labels attached."""
     results = {}
     if energy:
@@ -42,7 +42,7 @@ def structures():
         atoms.rattle(0.1, rng=rng)
         if size == 1:
             atoms.symbols[0] = "C"
-        made.append(labelled(atoms, rng))
+        made.append(labeled(atoms, rng))
     return made
 
 
@@ -334,7 +334,7 @@ def test_weights_of_the_targets(structures, descriptors, tmp_path, products):
     weights[1] = weights[2, 0] = weights[3, 1] = weights[4, 2] = 0.0
     options = {}
     if products:  # structures with more force rows than terms, kept as products of rows
-        structures = [labelled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures]
+        structures = [labeled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures]
         options["memory"] = str(tmp_path)
     weighted = NormalEquations.from_structures(structures, descriptors, sample_weight=weights, **options)
     parts = [
@@ -358,7 +358,7 @@ def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, 
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
     if products:  # structures with more force rows than terms
-        structures = [labelled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures[:3]]
+        structures = [labeled(atoms * (2, 2, 1), np.random.default_rng(1)) for atoms in structures[:3]]
     plain = NormalEquations.from_structures(structures, descriptors)
     calls.clear()
     first = NormalEquations.from_structures(structures, descriptors, memory=str(tmp_path))
@@ -378,7 +378,7 @@ def test_constraints_do_not_change_the_labels(structures, descriptors):
 
 
 def test_stress_may_be_given_for_a_part(structures, descriptors):
-    molecule = labelled(Atoms("SiC", [[0, 0, 0], [1.9, 0, 0]]), np.random.default_rng(0), stress=False)
+    molecule = labeled(Atoms("SiC", [[0, 0, 0], [1.9, 0, 0]]), np.random.default_rng(0), stress=False)
     equations = NormalEquations.from_structures([*structures[:2], molecule], descriptors)
     assert equations.n_rows["virial"] == 12
     assert equations.n_rows["energy"] == 3
@@ -394,7 +394,7 @@ def test_descriptors_that_are_not_finite_name_the_structure(structures):
     from plip.radial import Power
 
     steep = PLIPDescriptors(two_body=TwoBody(Power(powers=-2000.0)), three_body=None, n_body=None)
-    close = structures[:1] + [labelled(Atoms("SiC", [[0, 0, 0], [0.5, 0, 0]]), np.random.default_rng(0))]
+    close = structures[:1] + [labeled(Atoms("SiC", [[0, 0, 0], [0.5, 0, 0]]), np.random.default_rng(0))]
     with pytest.raises(ValueError, match="structure 1"):
         NormalEquations.from_structures(close, steep, stress=[None, None])
 
@@ -413,7 +413,7 @@ def shortest_by_ase(structures, cutoff):
 def test_shortest_distances_of_each_pair_of_species(structures, descriptors, tmp_path, monkeypatch, memory):
     monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
     memory = str(tmp_path / "memory") if memory else None
-    close = labelled(bulk("SiC", "zincblende", a=3.0), np.random.default_rng(0))
+    close = labeled(bulk("SiC", "zincblende", a=3.0), np.random.default_rng(0))
     structures = [close, *structures]
     weights = [0.0] + [1.0] * (len(structures) - 1)
     for _ in range(2):  # computed, then taken from the memory
@@ -427,8 +427,8 @@ def test_shortest_distances_of_each_pair_of_species(structures, descriptors, tmp
 def test_shortest_distances_merge_and_are_kept(structures, tmp_path):
     descriptors = PLIPDescriptors(cutoff=2.5, three_body=None, n_body=None, species=["H", "Si", "C"])
     rng = np.random.default_rng(0)
-    near = labelled(Atoms("SiC", [[0, 0, 0], [1.6, 0, 0]]), rng, stress=False)
-    far = labelled(Atoms("SiCSi", [[0, 0, 0], [1.9, 0, 0], [0, 2.3, 0]]), rng, stress=False)
+    near = labeled(Atoms("SiC", [[0, 0, 0], [1.6, 0, 0]]), rng, stress=False)
+    far = labeled(Atoms("SiCSi", [[0, 0, 0], [1.9, 0, 0], [0, 2.3, 0]]), rng, stress=False)
     first = NormalEquations.from_structures([far], descriptors)
     second = NormalEquations.from_structures([near], first.descriptors)
     assert first.shortest_distances == pytest.approx(
@@ -477,10 +477,10 @@ def test_fixed_reference_energies_are_taken_off(structures, descriptors):
 
 def test_geometry_is_kept(structures, descriptors, tmp_path, monkeypatch):
     """Of the structures with labels, and of no more atoms than fit."""
-    unlabelled = structures[0].copy()
-    unlabelled.calc = None
+    unlabeled = structures[0].copy()
+    unlabeled.calc = None
     with pytest.warns(LabelWarning, match="passed over"):
-        first = NormalEquations.from_structures([unlabelled, *structures[:2]], descriptors)
+        first = NormalEquations.from_structures([unlabeled, *structures[:2]], descriptors)
     both = first + NormalEquations.from_structures(structures[2:], first.descriptors)
     both.save(tmp_path / "both.npz")
     for sample in (both.sample, NormalEquations.load(tmp_path / "both.npz").sample):

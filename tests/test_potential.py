@@ -535,9 +535,9 @@ def test_structures_that_are_too_dense():
     potential, _ = small_potential()
     atoms = Atoms("C", cell=[0.04] * 3, pbc=True)
     for energy in (potential.energy, potential.calculator().get_potential_energy):
-        with pytest.raises(ValueError, match="too many neighbours"):
+        with pytest.raises(ValueError, match="too many neighbors"):
             energy(atoms)
-    with pytest.raises(ValueError, match="too many neighbours"):
+    with pytest.raises(ValueError, match="too many neighbors"):
         potential.energy(Atoms("C", cell=[0.1] * 3, pbc=True).repeat(16))
 
 

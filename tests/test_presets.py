@@ -169,7 +169,7 @@ def test_automatic_cutoff_of_every_element():
         cutoff = cutoff_of(crystal)
         assert cutoff == pytest.approx(density_cutoff(crystal), abs=0.15), symbol
         shells = np.sort(find_neighbors(crystal, np.zeros(len(crystal), np.int32), 1, 9.0).distance_p)
-        # Neighbours within 10 % are one shell.
+        # Neighbors within 10 % are one shell.
         second = shells[shells > 1.1 * shells[0]][0]
         assert second < 0.85 * cutoff, symbol
     assert {"Li", "C", "Si", "K", "Ca", "Kr", "Rb", "Xe", "Cs", "Ba", "La", "U"} <= seen
@@ -243,7 +243,7 @@ def test_automatic_cutoff_of_mixtures():
 
 
 def test_automatic_cutoff_serves_the_largest_atoms():
-    """The quartile of the densities is carbon's, at 3.6 Angstrom, where cesium has no neighbours."""
+    """The quartile of the densities is carbon's, at 3.6 Angstrom, where cesium has no neighbors."""
     carbon, cesium = bulk("C"), bulk("Cs")
     assert cutoff_of(carbon) < 4.0
     nearest = 3**0.5 / 2 * 6.05
@@ -264,7 +264,7 @@ def test_cutoffs_of_interactions_are_obeyed():
 
 @pytest.mark.parametrize("symbol", ["K", "Xe"])
 def test_default_fit_of_large_atoms(symbol):
-    """Their neighbours stand near 5 Angstrom, where a cutoff of 5 leaves nothing but tails of functions."""
+    """Their neighbors stand near 5 Angstrom, where a cutoff of 5 leaves nothing but tails of functions."""
     rng = np.random.default_rng(0)
     crystal = bulk(symbol, cubic=True)
     nearest = shortest_distance([crystal], 6.0)
@@ -279,7 +279,7 @@ def test_default_fit_of_large_atoms(symbol):
         atoms.calc = SinglePointCalculator(atoms, **results)
         structures.append(atoms)
     model = PLIPRegressor(max_terms=50).fit(structures[:9])
-    # The least requirement: the neighbours are within the cutoff.
+    # The least requirement: the neighbors are within the cutoff.
     assert model.score(structures[9:]) > 0.8
 
 
@@ -304,7 +304,7 @@ def test_cutoff_below_the_shortest_distance(parameters):
     with pytest.raises(ValueError, match=r"cutoff of 2 A is below the shortest distance .* 2\.351 A"):
         PLIPDescriptors(cutoff=2.0, **parameters).fit(structures)
     PLIPDescriptors(cutoff=2.4, **parameters).fit(structures)
-    # Isolated atoms have no neighbours to miss.
+    # Isolated atoms have no neighbors to miss.
     PLIPDescriptors(cutoff=2.0, **parameters).fit([Atoms("Si"), in_box(Atoms("Si"), 9.0)])
 
 

@@ -145,7 +145,7 @@ def test_count_of_centers(count, cutoff):
     assert centers[-1] <= cutoff
     # "Up to the cutoff": no gap at the far end wider than two steps, the functions reach that far.
     assert centers[-1] > cutoff - 2.5 * spacing[0]
-    # One width, from the spacing: neighbours overlap but can be told apart, exp(-eta spacing^2) in [0.02,
+    # One width, from the spacing: neighbors overlap but can be told apart, exp(-eta spacing^2) in [0.02,
     # 0.8].
     assert len({f.eta for f in grid}) == 1
     assert 0.02 <= np.exp(-grid[0].eta * spacing[0] ** 2) <= 0.8

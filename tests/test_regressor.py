@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.io import read, write
-from sample_fits import lone_atom, partly_labelled, separate_labels, small_descriptors
+from sample_fits import lone_atom, partly_labeled, separate_labels, small_descriptors
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import NotFittedError
@@ -45,7 +45,7 @@ def planted(structures, descriptors, coef, intercept, noise=0.0, seed=0):
     """The structures with labels of a known potential."""
     potential = Potential(descriptors, coef, intercept)
     rng = np.random.default_rng(seed)
-    labelled = []
+    labeled = []
     for atoms in structures:
         atoms = atoms.copy()
         found = potential.evaluate(atoms, forces=True, stress=True)
@@ -53,8 +53,8 @@ def planted(structures, descriptors, coef, intercept, noise=0.0, seed=0):
         atoms.calc = SinglePointCalculator(
             atoms, energy=found["energy"], forces=forces, stress=found["stress"]
         )
-        labelled.append(atoms)
-    return labelled
+        labeled.append(atoms)
+    return labeled
 
 
 @parametrize_with_checks([PLIPRegressor("precomputed")])
@@ -226,10 +226,10 @@ def test_partial_fit_is_fit_of_all(silicon_carbide):
     parts.partial_fit(train[:10]).partial_fit(train[10:])
     np.testing.assert_allclose(parts.predict(train), whole.predict(train), rtol=1e-8)
     with pytest.raises(ValueError, match="Ge"):
-        parts.partial_fit([labelled_dimer("Ge")])
+        parts.partial_fit([labeled_dimer("Ge")])
 
 
-def labelled_dimer(symbol):
+def labeled_dimer(symbol):
     atoms = Atoms([symbol, symbol], [[0, 0, 0], [0, 0, 2.0]])
     atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((2, 3)))
     return atoms
@@ -603,7 +603,7 @@ def as_arguments(structures):
 
 def test_labels_of_some_structures_only(silicon_carbide):
     """What is attached, what is passed, a generator, batches and single targets all give the same fit."""
-    partial = partly_labelled(silicon_carbide[0])
+    partial = partly_labeled(silicon_carbide[0])
     options = {"descriptors": small_descriptors(species=("C", "Si")), "solver": "ridge", "alpha": 1e-6}
     model = PLIPRegressor(stress_weight=2.0, **options).fit(partial)
     bare, labels = as_arguments(partial)
@@ -635,7 +635,7 @@ def test_labels_of_some_structures_only(silicon_carbide):
 
 
 def test_scores_where_some_labels_are_missing(silicon_carbide, fitted):
-    test = partly_labelled(silicon_carbide[1])
+    test = partly_labeled(silicon_carbide[1])
     with_energy = [atoms for atoms in test if "energy" in atoms.calc.results]
     with_forces = [atoms for atoms in test if "forces" in atoms.calc.results]
     energies = [atoms.calc.results["energy"] for atoms in with_energy]
@@ -663,7 +663,7 @@ def test_scores_where_some_labels_are_missing(silicon_carbide, fitted):
 
 
 def test_searches_where_some_labels_are_missing(silicon_carbide):
-    partial = partly_labelled(silicon_carbide[0])
+    partial = partly_labeled(silicon_carbide[0])
     bare, labels = as_arguments(partial)
     model = PLIPRegressor(small_descriptors(), max_terms=10)
     search = GridSearchCV(model, {"max_terms": [5, 10]}, cv=3, error_score="raise")

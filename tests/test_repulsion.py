@@ -94,7 +94,7 @@ def test_energy_is_that_of_the_equations(name, monkeypatch):
 @pytest.mark.parametrize("part", [0.8, 1.3, 1.6])
 @pytest.mark.parametrize("dense", [True, False])
 def test_energy_of_crowded_atoms(part, dense, monkeypatch):
-    """The one atom of a cell has a density beyond the limit, neighbours that are too close, or both."""
+    """The one atom of a cell has a density beyond the limit, neighbors that are too close, or both."""
     atoms, cutoff = sample("one-atom cell")
     atoms.numbers[:] = 14
     shortest, reach = neighbor_list("d", atoms, cutoff).min(), 0.8 * cutoff
@@ -125,7 +125,7 @@ def test_energy_below_the_floor(below, close, monkeypatch):
     atoms, cutoff = sample("one-atom cell")
     atoms.numbers[:] = 14
     shortest = neighbor_list("d", atoms, cutoff).min()
-    # Its neighbours repel it, but are not so close that its binding ends.
+    # Its neighbors repel it, but are not so close that its binding ends.
     inner, outer = 0.4 * shortest, (1.08 if close else 0.9) * shortest
     plain = beyond(sample_potential(atoms, cutoff, seed=3), {("Si", "Si"): (inner, outer)})
     faded_oracle(monkeypatch, inner, outer)

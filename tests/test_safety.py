@@ -32,7 +32,7 @@ def without_repulsion(potential):
     return bare
 
 
-def labelled_by_emt(atoms):
+def labeled_by_emt(atoms):
     atoms.calc = EMT()
     results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
     if atoms.pbc.all():
@@ -50,13 +50,13 @@ def copper_structures():
         atoms = bulk("Cu", a=length, cubic=True) * ((2, 1, 1) if k % 2 else (1, 1, 1))
         atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.normal(scale=0.03, size=(3, 3))), scale_atoms=True)
         atoms.rattle(0.05 + 0.1 * (k % 3), rng=rng)
-        structures.append(labelled_by_emt(atoms))
+        structures.append(labeled_by_emt(atoms))
     for k in range(6):
         atoms = fcc111("Cu", (2, 2, 3), vacuum=6.0)
         atoms.info.clear()  # what no file can hold
         atoms.rattle(0.1 + 0.03 * k, rng=rng)
-        structures.append(labelled_by_emt(atoms))
-    structures.append(labelled_by_emt(Atoms("Cu", cell=[12.0] * 3, pbc=True)))
+        structures.append(labeled_by_emt(atoms))
+    structures.append(labeled_by_emt(Atoms("Cu", cell=[12.0] * 3, pbc=True)))
     return structures
 
 
@@ -151,7 +151,7 @@ def test_crystals_under_tension_may_shrink():
     for length in np.linspace(3.85, 4.6, 16):
         atoms = bulk("Cu", a=length, cubic=True)
         atoms.rattle(0.08, rng=rng)
-        structures.append(labelled_by_emt(atoms))
+        structures.append(labeled_by_emt(atoms))
     potential = PLIPRegressor("fast", **SETTINGS | {"max_terms": 10}).fit(structures).potential_
     assert "compression" not in potential.check_safety(structures).kinds
 
@@ -188,7 +188,7 @@ def test_molecules():
     water = [molecule("H2O") for _ in range(8)]
     for atoms in water:
         atoms.rattle(0.1, rng=rng)
-        labelled_by_emt(atoms)
+        labeled_by_emt(atoms)
     report = PLIPRegressor(max_terms=10).fit(water).potential_.check_safety(water)
     assert report.counts["pairs of species"] == 3
     assert report.counts["pushed atoms"] > 10

@@ -27,7 +27,7 @@ SOLVER_OPTIONS = {
 }
 
 
-def labelled(atoms, calculator):
+def labeled(atoms, calculator):
     atoms.calc = calculator
     results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
     atoms.calc = SinglePointCalculator(atoms, **results)
@@ -37,13 +37,13 @@ def labelled(atoms, calculator):
 def waters(n=30):
     rng = np.random.default_rng(0)
     shape = molecule("H2O").positions
-    return [labelled(Atoms("OH2", shape + rng.normal(0, 0.06, (3, 3))), EMT()) for _ in range(n)]
+    return [labeled(Atoms("OH2", shape + rng.normal(0, 0.06, (3, 3))), EMT()) for _ in range(n)]
 
 
 def trimers(n=30):
     rng = np.random.default_rng(0)
     shape = np.array([[0, 0, 0], [2.4, 0, 0], [1.2, 2.0, 0]])
-    return [labelled(Atoms("Cu3", shape + rng.normal(0, 0.1, (3, 3))), EMT()) for _ in range(n)]
+    return [labeled(Atoms("Cu3", shape + rng.normal(0, 0.1, (3, 3))), EMT()) for _ in range(n)]
 
 
 def gold_pairs(n=4):
@@ -53,7 +53,7 @@ def gold_pairs(n=4):
         atoms = bulk("Cu", cubic=True) * (3, 3, 2)
         atoms.symbols[[0, rng.integers(1, 4)]] = "Au"
         atoms.positions += rng.normal(0, 0.08, atoms.positions.shape)
-        made.append(labelled(atoms, EMT()))
+        made.append(labeled(atoms, EMT()))
     return made
 
 
@@ -66,7 +66,7 @@ def crystals(symbol, n=6, amplitude=0.1, strain=0.03):
         atoms = bulk(symbol, cubic=True) * 2
         atoms.set_cell(atoms.cell * rng.uniform(1 - strain, 1 + strain), scale_atoms=True)
         atoms.positions += rng.normal(0, amplitude, atoms.positions.shape)
-        made.append(labelled(atoms, calculator))
+        made.append(labeled(atoms, calculator))
     return made
 
 
@@ -108,7 +108,7 @@ def test_columns_of_rounding_are_left_out(data, solver):
     model = PLIPRegressor(descriptors, solver=solver, **SOLVER_OPTIONS[solver]).fit(structures)
     by_equations, by_potential = force_errors(model, structures)
     assert by_potential == pytest.approx(by_equations, rel=1e-6)
-    # No H has two H neighbours, and no Au has two Au neighbours.
+    # No H has two H neighbors, and no Au has two Au neighbors.
     symbol = "H" if data is waters else "Au"
     empty = [term.species == (symbol,) * 3 for term in model.descriptors_.terms_]
     assert any(empty)
@@ -156,7 +156,7 @@ def test_trimers_promise_nothing_outside_the_data(solver):
 
 @pytest.mark.parametrize("symbol", ["K", "Rb", "Ca", "Ba", "Kr", "Xe"])
 def test_neighbors_near_the_cutoff(symbol):
-    """Functions that reach up to 5 Angstrom, and neighbours from 4 to 5: the data have only their tails."""
+    """Functions that reach up to 5 Angstrom, and neighbors from 4 to 5: the data have only their tails."""
     structures = crystals(symbol)
     model = PLIPRegressor(PLIPDescriptors(cutoff=5.0), repulsion=None).fit(structures)
     labels = labels_per_atom(structures)
@@ -171,7 +171,7 @@ def test_neighbors_near_the_cutoff(symbol):
 
 @pytest.mark.parametrize("symbol", ["Na", "Sr"])
 def test_cutoff_within_the_first_shell(symbol):
-    """The data have few neighbours at a time; compressed by a tenth, the whole shell is within the cutoff."""
+    """The data have few neighbors at a time; compressed by a tenth, the whole shell is within the cutoff."""
     structures = crystals(symbol, n=12, amplitude=0.05, strain=0.0)
     cutoff = neighbor_list("d", bulk(symbol), 8.0).min() - 0.05
     model = PLIPRegressor(PLIPDescriptors(cutoff=cutoff)).fit(structures)
@@ -189,7 +189,7 @@ def test_cross_validation_promises_nothing_outside_the_data():
 
 
 def test_natural_sizes_are_those_of_random_neighbors():
-    """Against sums over neighbours at random places, as many as in the data."""
+    """Against sums over neighbors at random places, as many as in the data."""
     structures = crystals("Cu", n=2, amplitude=0.05)
     descriptors = PLIPDescriptors(
         cutoff=4.0,
@@ -289,7 +289,7 @@ def test_fit_checks_itself_on_few_structures(monkeypatch):
     PLIPRegressorCV(PLIPDescriptors(cutoff=4.0), max_terms=5, cv=2, repulsion=None).fit(structures)
     assert [len(atoms) for atoms in seen] == [3, 3, 3]
     seen.clear()
-    large = [labelled(bulk("Cu", cubic=True) * (3, 3, n), EMT()) for n in (4, 3)]
+    large = [labeled(bulk("Cu", cubic=True) * (3, 3, n), EMT()) for n in (4, 3)]
     for atoms in large:
         atoms.calc.results["forces"] = np.random.default_rng(0).normal(size=(len(atoms), 3))
     PLIPRegressor(PLIPDescriptors(cutoff=3.0), repulsion=None).fit(large)

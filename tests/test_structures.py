@@ -203,10 +203,10 @@ def test_many_atoms_at_one_place_are_found_soon():
 
 
 def test_cells_that_would_exhaust_memory_are_refused():
-    """One atom in a box a hundredth of an Angstrom wide: 5e8 neighbours."""
+    """One atom in a box a hundredth of an Angstrom wide: 5e8 neighbors."""
     atoms = Atoms("H", cell=np.eye(3) * 1e-2, pbc=True)
     check_structures([atoms])
-    with pytest.raises(ValueError, match="structure 1 .*5e[+]08 neighbours"):
+    with pytest.raises(ValueError, match="structure 1 .*5e[+]08 neighbors"):
         check_structures([bulk("Si"), atoms], cutoff=5.0)
 
 
@@ -239,7 +239,7 @@ def test_dense_molecule_is_refused():
     """Atoms that are all within the cutoff of each other, with or without a wide cell around."""
     positions = np.random.default_rng(0).random((15_000, 3)) * 2.9
     for cell, pbc in ((None, False), ([100, 100, 100], True)):
-        with pytest.raises(ValueError, match="1e[+]08 neighbours"):
+        with pytest.raises(ValueError, match="1e[+]08 neighbors"):
             check_structures([Atoms("H15000", positions=positions, cell=cell, pbc=pbc)], cutoff=12.0)
 
 

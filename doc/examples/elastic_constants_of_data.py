@@ -1,4 +1,4 @@
-"""Lattice constant and elastic constants of a cubic crystal, from labelled stresses of strained cells.
+"""Lattice constant and elastic constants of a cubic crystal, from labeled stresses of strained cells.
 
     python elastic_constants_of_data.py train.xyz Elastic 3.168
 

@@ -1,4 +1,4 @@
-"""Python face of the C core (plip_core.h): potentials ready for evaluation, and neighbour lists.
+"""Python face of the C core (plip_core.h): potentials ready for evaluation, and neighbor lists.
 
 Index suffixes: a local atom, b any atom (local ones first, then images), c Cartesian, v Voigt.
 """
@@ -138,7 +138,7 @@ BLOCKS = 8
 OVERLAP = 1e-3
 # eV.
 cdef double LARGEST_ENERGY = 1e200
-# All bits of a neighbour index are the index.
+# All bits of a neighbor index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
 
 
@@ -376,7 +376,7 @@ cdef int build_list(
     const int[::1] periodic,
     double cutoff,
 ) except -1:
-    """Make a neighbour list; see `NeighborList` for the parameters and errors."""
+    """Make a neighbor list; see `NeighborList` for the parameters and errors."""
     cdef int status, n = positions.shape[0]
     cdef const double *r = &positions[0, 0] if n else NULL
     if n and positions.shape[1] != 3 or cell.shape[0] != 3 or cell.shape[1] != 3 or periodic.shape[0] != 3:
@@ -387,7 +387,7 @@ cdef int build_list(
         status = plip_list_build(pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
     if status == PLIP_TOO_MANY:
         raise ValueError(
-            f"the structure has too many neighbours within {cutoff:g} Angstrom for the memory (more than "
+            f"the structure has too many neighbors within {cutoff:g} Angstrom for the memory (more than "
             "200,000 of one atom, or more than 50 million and 500 for each atom): check its cell and "
             "positions (in Angstrom), or use a shorter cutoff or a smaller structure"
         )
@@ -397,7 +397,7 @@ cdef int build_list(
             "correct its cell and positions (in Angstrom)"
         )
     if status:
-        raise MemoryError("the neighbour list does not fit into memory")
+        raise MemoryError("the neighbor list does not fit into memory")
     return 0
 
 
@@ -409,7 +409,7 @@ def find_neighbors(
     const int[::1] species not None,
     int n_species,
 ):
-    """All neighbours within a cutoff, by centre and by the species of the neighbour.
+    """All neighbors within a cutoff, by center and by the species of the neighbor.
 
     Parameters
     ----------
@@ -429,10 +429,10 @@ def find_neighbors(
     Returns
     -------
     first_as : ndarray of int64, shape (n_atoms * n_species + 1,)
-        Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are the neighbours of
+        Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are the neighbors of
         species s of atom i, in an order that depends on the arguments only.
     neighbor_p : ndarray of int32, shape (n_pairs,)
-        Index j of the neighbour.
+        Index j of the neighbor.
     vector_pc : ndarray of float64, shape (n_pairs, 3)
         Vectors r_j - r_i, image included, in Angstrom; opposite ones differ by their sign alone.
     distance_p : ndarray of float64, shape (n_pairs,)
@@ -521,7 +521,7 @@ cdef class NeighborList:
     Raises
     ------
     ValueError
-        If there are more neighbours or images than memory should hold (200,000 of one atom; 50 million pairs,
+        If there are more neighbors or images than memory should hold (200,000 of one atom; 50 million pairs,
         or 500 for each atom if that is more), an atom is too far outside the cell, or the cutoff is not a
         positive number.
     """
@@ -718,9 +718,9 @@ cdef class Core:
         cdef int n = p.n_local, n_all = p.n_all, b, c, a
         cdef const int *shift
         if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
-            raise ValueError("positions and species must have one row per atom of the neighbour list")
+            raise ValueError("positions and species must have one row per atom of the neighbor list")
         if crowding is not None and crowding.shape[0] != n:
-            raise ValueError("crowding must have one entry per atom of the neighbour list")
+            raise ValueError("crowding must have one entry per atom of the neighbor list")
         energies = np.zeros(n)
         positions_all = np.empty((n_all, 3))
         species_all = np.empty(n_all, np.int32)
@@ -776,7 +776,7 @@ cdef class Core:
         double[::1] strain,
         double[:, ::1] strains,
     ):
-        """Add the centres from `first` to `last` - 1."""
+        """Add the centers from `first` to `last` - 1."""
         cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
         cdef plip_center[PLIP_CENTERS] centers
@@ -809,7 +809,7 @@ cdef class Core:
                 first += n
         self.spare.append(work)
         if status:
-            raise MemoryError("the neighbours of an atom do not fit into memory")
+            raise MemoryError("the neighbors of an atom do not fit into memory")
         if closest < OVERLAP:
             raise ValueError(
                 f"two atoms are closer than {OVERLAP:g} Angstrom (periodic images included): remove one of "

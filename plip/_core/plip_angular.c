@@ -51,7 +51,8 @@ void plip_monomial_weights(int max_degree, double *weights)
 /* A component that is made of nothing yet. `first` is the constant of its basis. */
 static plip_component nothing(int first)
 {
-    return (plip_component){{first, first}, {3, 3}, {{first, first}, {first, first}, {first, first}}, {0.0}, 1.0, {{0.0}}};
+    return (plip_component){.source = {first, first}, .axis = {3, 3}, .weight = 1.0,
+                            .lower = {{first, first}, {first, first}, {first, first}}};
 }
 
 /* `first`: number of the first monomial of the degree below. */

@@ -3,11 +3,11 @@
  *   plip_build.c      memory, errors, the whole
  *   plip_functions.c  radial functions, and columns of tables, which are sums of products of them
  *   plip_tables.c     tables of columns
- *   plip_center.c     the plan of a centre: what its terms ask for
+ *   plip_center.c     the plan of a center: what its terms ask for
  *   plip_groups.c     channels in groups of lanes, and places of moments
  *   plip_couplings.c  powers of moments, and products of two
  *   plip_four_body.c  products of three moments, and how they contract
- *   plip_steep.c      where a centre is evaluated apart
+ *   plip_steep.c      where a center is evaluated apart
  */
 #ifndef PLIP_BUILD_H
 #define PLIP_BUILD_H
@@ -26,7 +26,7 @@ typedef struct {
     jmp_buf failed;
     char *error;
     plip_potential *potential;
-    struct block *scratch; /* memory that is freed after each centre */
+    struct block *scratch; /* memory that is freed after each center */
     const plip_term *terms;
     int n_terms;
     const plip_repulsion *repulsion;
@@ -34,10 +34,10 @@ typedef struct {
     triple *functions; /* per term: those of its arms */
 } builder;
 
-/* A radial function seen through one species of neighbours. */
+/* A radial function seen through one species of neighbors. */
 typedef struct {
     int section, function, even, odd; /* even, odd: largest degrees, -1 for none */
-    int group, lane;                  /* group: number within the centre */
+    int group, lane;                  /* group: number within the center */
     double sensitivity;
     int order; /* largest number of moments that a term multiplies */
 } channel;
@@ -48,7 +48,7 @@ typedef struct {
     double weight;
 } raw_coupling;
 
-/* State of the building of one centre. */
+/* State of the building of one center. */
 typedef struct {
     builder *all;
     center_plan *plan;
@@ -70,13 +70,13 @@ static inline int larger(int a, int b)
     return a > b ? a : b;
 }
 
-/* Number of arms of a term with a centre, and their degrees. */
+/* Number of arms of a term with a center, and their degrees. */
 int plip_arms(const plip_term *term);
 void plip_arm_degrees(const plip_term *term, int degrees[3]);
 
 /* Finds the functions of the arms of all terms. */
 void plip_find_functions(builder *b);
-/* Values and derivatives of all functions at distance r, as a neighbour with this core repulsion has them. */
+/* Values and derivatives of all functions at distance r, as a neighbor with this core repulsion has them. */
 void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values);
 /* Adds weight g_first g_second to a column; second = -1: weight g_first. */
 void plip_add_product(builder *b, column *column, int first, int second, double weight);
@@ -99,7 +99,7 @@ void plip_add_coupling(center_builder *c, int p, int q, int degree, double weigh
 void plip_make_couplings(center_builder *c);
 void plip_make_trilinears(center_builder *c);
 
-/* Below which distance neighbours of species s make the centre steep. */
+/* Below which distance neighbors of species s make the center steep. */
 void plip_set_steep(center_builder *c, int s, double cutoff);
 
 #endif

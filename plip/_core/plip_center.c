@@ -1,4 +1,4 @@
-/* The plan of a centre: what its terms ask for, in the order in which it is made. */
+/* The plan of a center: what its terms ask for, in the order in which it is made. */
 #include <math.h>
 
 #include "plip_build.h"
@@ -28,7 +28,7 @@ void plip_arm_degrees(const plip_term *term, int degrees[3])
     }
 }
 
-/* Core repulsion of the centre with each species, and the limits of its density and its energy. */
+/* Core repulsion of the center with each species, and the limits of its density and its energy. */
 static void set_repulsion(center_builder *c)
 {
     const plip_repulsion *repulsion = c->all->repulsion;

@@ -7,11 +7,11 @@
 
 #include "plip_core.h"
 
-/* Angstrom. Nothing is closer than the first; the second reaches more neighbours than memory holds. */
+/* Angstrom. Nothing is closer than the first; the second reaches more neighbors than memory holds. */
 #define SHORTEST 0.01
 #define LONGEST 1000.0
 #define MAX_POWER 1000
-/* Products of monomials in a four-body contraction, each some operations per centre. */
+/* Products of monomials in a four-body contraction, each some operations per center. */
 #define MAX_PRODUCTS 200000
 
 const plip_family PLIP_FAMILIES[PLIP_N_FAMILIES] = {
@@ -70,7 +70,8 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
             if (plip_check_length("the range of a density", range, error))
                 return -1;
             if (!(limit > 0.0 && limit <= DBL_MAX)) {
-                snprintf(error, PLIP_ERROR_LENGTH, "the limit of the density of %s must be positive, got %g", symbol, limit);
+                snprintf(error, PLIP_ERROR_LENGTH, "the limit of the density of %s must be positive, got %g", symbol,
+                         limit);
                 return -1;
             }
         }
@@ -83,7 +84,8 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
                 return -1;
             if (!(inner <= 0.9 * outer)) {
                 snprintf(error, PLIP_ERROR_LENGTH,
-                         "the first distance of the core repulsion of %s and %s must be below 0.9 of the second, got %g and %g",
+                         "the first distance of the core repulsion of %s and %s must be below 0.9 of the second, "
+                         "got %g and %g",
                          symbol, repulsion->symbols[t], inner, outer);
                 return -1;
             }

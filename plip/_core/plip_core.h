@@ -3,8 +3,8 @@
  * The Python extension and the LAMMPS plugin compile the same sources. Units: eV, Angstrom.
  *
  * A potential is created once from its terms, never changes, and may be used by many threads at a
- * time, each with a workspace of its own. The unit of work is some centres, with the lists of their
- * neighbours.
+ * time, each with a workspace of its own. The unit of work is some centers, with the lists of their
+ * neighbors.
  */
 #ifndef PLIP_CORE_H
 #define PLIP_CORE_H
@@ -28,7 +28,7 @@ enum { PLIP_MAX_DEGREE = 40 };
 /* One term of the energy, coefficient times X_n. */
 typedef struct {
     int kind;
-    int species[4];     /* two-body: both; else the centre, then one per arm */
+    int species[4];     /* two-body: both; else the center, then one per arm */
     int family[3];      /* radial function of each arm, and its two parameters */
     double p[3], q[3];
     int power[3];       /* three-body: l; N-body: m; four-body: p, q, t */
@@ -61,7 +61,7 @@ int plip_atomic_number(const char *symbol);
 typedef struct {
     const char *const *symbols;  /* (n_species,) chemical symbols */
     const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
-    const double *range, *limit; /* (n_species,): neighbours counted up to `range`, their most; limit 0: none */
+    const double *range, *limit; /* (n_species,): neighbors counted up to `range`, their most; limit 0: none */
     const double *floor;         /* (n_species,): least energy of an atom less its reference, eV; -infinity: none */
 } plip_repulsion;
 int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error);
@@ -88,7 +88,7 @@ void plip_free(plip_potential *potential);
 
 double plip_cutoff(const plip_potential *potential);
 const char *plip_simd(const plip_potential *potential);
-/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom, where neighbours are no
+/* Estimated bound of the error in a pair force that the radial tables cause, eV/Angstrom, where neighbors are no
  * closer than in matter. */
 double plip_table_error(const plip_potential *potential);
 size_t plip_memory(const plip_potential *potential);
@@ -96,19 +96,19 @@ size_t plip_memory(const plip_potential *potential);
 plip_workspace *plip_workspace_create(const plip_potential *potential);
 void plip_workspace_free(plip_workspace *workspace);
 
-/* An atom with its neighbours, which must hold every atom within the cutoff and may hold others. */
+/* An atom with its neighbors, which must hold every atom within the cutoff and may hold others. */
 typedef struct {
     int atom, n_neighbors;
     const int *neighbors;
     double energy;  /* result; reference energy included; NaN also where a derivative is not finite */
-    double closest; /* result: distance of the closest neighbour; infinite without neighbours */
+    double closest; /* result: distance of the closest neighbor; infinite without neighbors */
     double crowding; /* result: density over its limit; 0 without one */
 } plip_center;
 
-/* A good number of centres for one call: four-body terms take several of one species at a time. */
+/* A good number of centers for one call: four-body terms take several of one species at a time. */
 #define PLIP_CENTERS 128
 
-/* Energies of n centres and their derivatives. Each index of a neighbour is masked by `mask` first. 0, or -1
+/* Energies of n centers and their derivatives. Each index of a neighbor is masked by `mask` first. 0, or -1
  * if memory ran out. */
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
                   int n, plip_center *centers, int mask);
@@ -118,7 +118,7 @@ int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, co
 void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,
                          double repulsion[3], double fade[3], double reach[3]);
 
-/* Neighbour list: images first become atoms of their own ("all" = local, then images). */
+/* Neighbor list: images first become atoms of their own ("all" = local, then images). */
 typedef struct {
     int n_local, n_all;
     int *owner;          /* (n_all,) local atom of each atom */
@@ -130,7 +130,7 @@ typedef struct {
 /* Why there is no list. */
 enum {
     PLIP_NO_MEMORY = -1,
-    PLIP_TOO_MANY = -2, /* neighbours or images */
+    PLIP_TOO_MANY = -2, /* neighbors or images */
     PLIP_FAR_AWAY = -3  /* an atom is more cells away than can be counted, or a number is not finite */
 };
 

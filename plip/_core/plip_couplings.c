@@ -1,4 +1,4 @@
-/* Energies of a centre by powers of moments and by products of two moments: polynomials and couplings. */
+/* Energies of a center by powers of moments and by products of two moments: polynomials and couplings. */
 #include <string.h>
 
 #include "plip_build.h"

@@ -4,7 +4,7 @@
 
 #include "plip_build.h"
 
-/* Neighbours per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
+/* Neighbors per cubic Angstrom that the sensitivity of the energy to a moment is estimated with (Mo: 0.064). */
 #define NUMBER_DENSITY 0.1
 
 /* The number of the function of an arm, which is added if it is new. */
@@ -101,7 +101,7 @@ void plip_column_exact(const plip_potential *potential, const column *column, co
     }
 }
 
-/* The sum over neighbours of |g| in matter of NUMBER_DENSITY. */
+/* The sum over neighbors of |g| in matter of NUMBER_DENSITY. */
 static double moment_bound(const plip_potential *potential, int n)
 {
     const double cutoff = potential->functions[n].cutoff;

@@ -47,7 +47,8 @@ static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
 }
 #endif
 
-/* exp(-p (r - q)^2) and, in `slope`, its derivative over its value. Both are zero where exp leaves the normal numbers. */
+/* exp(-p (r - q)^2) and, in `slope`, its derivative over its value. Both are zero where exp leaves the normal
+ * numbers. */
 static FORCE_INLINE VECTOR NAME(gaussian)(VECTOR p, VECTOR q, double r, VECTOR *slope)
 {
     const VECTOR x = r - q, px = p * x, exponent = -(px * x);

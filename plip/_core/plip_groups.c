@@ -1,4 +1,4 @@
-/* The channels of a centre, in groups of as many as a vector has lanes, and the places of their moments.
+/* The channels of a center, in groups of as many as a vector has lanes, and the places of their moments.
  *
  * A channel is angular if it has moments beyond degree 0, else scalar. Angular channels come first in a section, then
  * the scalar ones, then the pair function. */

@@ -1,7 +1,7 @@
-/* Energy and derivatives of centres; compiled by plip_variants.h for plip_evaluate.c.
+/* Energy and derivatives of centers; compiled by plip_variants.h for plip_evaluate.c.
  *
- * Moments of the neighbours, energies as polynomials of moments with their derivatives, the adjoints, and from these
- * back to the neighbours.
+ * Moments of the neighbors, energies as polynomials of moments with their derivatives, the adjoints, and from these
+ * back to the neighbors.
  */
 
 #if LANES > 1
@@ -26,7 +26,7 @@ static inline double NAME(total)(const double *v)
 #endif
 }
 
-/* result[k] = total of the k-th of four vectors, those of one neighbour */
+/* result[k] = total of the k-th of four vectors, those of one neighbor */
 static inline void NAME(four_totals)(const double *v, double *result)
 {
 #if LANES >= 4 && PLIP_SHUFFLES
@@ -55,7 +55,7 @@ static inline void NAME(four_totals)(const double *v, double *result)
 #include "plip_kernel_energy.h"
 #include "plip_kernel_forces.h"
 
-/* Whether a centre is outside of the data, where plip_crowd takes over. */
+/* Whether a center is outside of the data, where plip_crowd takes over. */
 static inline int NAME(is_outside)(const center_plan *plan, double density, const plip_center *center)
 {
     return density > plan->limit || center->closest < plan->too_close ||
@@ -64,7 +64,7 @@ static inline int NAME(is_outside)(const center_plan *plan, double density, cons
 
 #include "plip_kernel_apart.h"
 
-/* What is left to do for n centres of one species, at most LANES, whose moments are known. */
+/* What is left to do for n centers of one species, at most LANES, whose moments are known. */
 static void NAME(finish_batch)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                                const plip_workspace *work, int n, plip_center *const *batch, int derivatives, int mask)
 {
@@ -85,12 +85,12 @@ static void NAME(finish_batch)(const plip_potential *potential, const center_pla
             batch[k]->energy = NAN;
 }
 
-/* The centres of species s among n. 0, or -1 if memory ran out. */
+/* The centers of species s among n. 0, or -1 if memory ran out. */
 static int NAME(evaluate_species)(const plip_potential *potential, plip_workspace *work, const plip_system *system,
                                   int s, int n, plip_center *centers, int derivatives, int mask)
 {
     const center_plan *plan = potential->centers + s;
-    /* Only four-body terms need several centres at a time; one centre alone stays closer in the cache. */
+    /* Only four-body terms need several centers at a time; one center alone stays closer in the cache. */
     const int size = plan->n_trilinears ? LANES : 1;
     plip_center *batch[LANES];
     int filled = 0, i;

@@ -1,10 +1,10 @@
-/* Centres with a neighbour so close that the part of this neighbour with itself, which the square of the moments
+/* Centers with a neighbor so close that the part of this neighbor with itself, which the square of the moments
  * holds too much, would cost digits; part of plip_kernel.h.
  *
- * The moments of all neighbours are made one by one, by the exact functions, and each is coupled to the moments of the
+ * The moments of all neighbors are made one by one, by the exact functions, and each is coupled to the moments of the
  * others: what is not there need not be subtracted. */
 
-/* Derivatives of the three-body energy with respect to moments, if all moments belong to other neighbours than the one
+/* Derivatives of the three-body energy with respect to moments, if all moments belong to other neighbors than the one
  * whose derivatives are asked for: nothing is to be subtracted from them. */
 static void NAME(three_body_adjoints)(const plip_potential *potential, const center_plan *plan, const double *moments,
                                       double *adjoints)
@@ -22,7 +22,7 @@ static void NAME(three_body_adjoints)(const plip_potential *potential, const cen
     NAME(add_couplings)(potential, plan, zero, moments, adjoints);
 }
 
-/* Moments and adjoints of each neighbour of a centre, [neighbour][moment], and of all. */
+/* Moments and adjoints of each neighbor of a center, [neighbor][moment], and of all. */
 typedef struct {
     int n;
     size_t size; /* of one array */
@@ -43,7 +43,7 @@ static int NAME(take_singles)(const center_plan *plan, plip_workspace *work, int
     return 0;
 }
 
-/* Moments of the j-th listed neighbour alone; `arrays` holds this pair then. */
+/* Moments of the j-th listed neighbor alone; `arrays` holds this pair then. */
 static void NAME(find_single)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                               const plip_workspace *work, center_arrays *arrays, const plip_center *center, int j,
                               int mask)
@@ -55,7 +55,7 @@ static void NAME(find_single)(const plip_potential *potential, const center_plan
     NAME(find_moments)(potential, plan, system, work, arrays, &single, 1, mask);
 }
 
-/* Couples each neighbour to the others: adjoints of each, and the sum of all moments. Returns the energy. */
+/* Couples each neighbor to the others: adjoints of each, and the sum of all moments. Returns the energy. */
 static double NAME(couple_singles)(const plip_potential *potential, const center_plan *plan,
                                    NAME(singles) *singles, double *others)
 {
@@ -63,7 +63,7 @@ static double NAME(couple_singles)(const plip_potential *potential, const center
     double energy = 0.0;
     size_t j, m;
 
-    /* The neighbours behind each one for the present, then its adjoints. */
+    /* The neighbors behind each one for the present, then its adjoints. */
     for (m = 0; m < size; m++)
         singles->adjoints[(n - 1) * size + m] = singles->sum[m] = 0.0;
     for (j = n - 1; j > 0; j--)
@@ -85,7 +85,7 @@ static double NAME(couple_singles)(const plip_potential *potential, const center
     return energy;
 }
 
-/* Energy of all terms that hold each neighbour with itself, powers of densities and four-body terms; their adjoints. */
+/* Energy of all terms that hold each neighbor with itself, powers of densities and four-body terms; their adjoints. */
 static void NAME(couple_all)(const plip_potential *potential, const center_plan *plan, plip_workspace *work,
                              const NAME(singles) *singles, center_arrays *arrays, plip_center *center)
 {
@@ -103,7 +103,7 @@ static void NAME(couple_all)(const plip_potential *potential, const center_plan 
     memcpy(singles->common, arrays->adjoints, singles->size * sizeof(double));
 }
 
-/* `arrays` holds the centre with all its neighbours. 0, or -1 if memory ran out. */
+/* `arrays` holds the center with all its neighbors. 0, or -1 if memory ran out. */
 static int NAME(evaluate_apart)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                                 plip_workspace *work, center_arrays *arrays, plip_center *center, int derivatives,
                                 int mask)

@@ -1,4 +1,4 @@
-/* Energies of a centre and their derivatives with respect to its moments, the adjoints; part of plip_kernel.h. */
+/* Energies of a center and their derivatives with respect to its moments, the adjoints; part of plip_kernel.h. */
 
 /* `count` components of a coupling: adjoints += multiplicity W M; energies += M multiplicity W M, one sum for
  * each component, so that none waits for another. */
@@ -92,7 +92,7 @@ static double NAME(couple)(const plip_potential *potential, const center_plan *p
     return NAME(total)(sum);
 }
 
-/* Moments of four-body terms of n centres, one per lane. */
+/* Moments of four-body terms of n centers, one per lane. */
 static void NAME(gather_moments)(const center_plan *plan, int n, const center_arrays *arrays, double *moments)
 {
     const VECTOR zero = {0};
@@ -153,8 +153,8 @@ static FORCE_INLINE VECTOR NAME(add_form)(const plip_potential *potential, const
     return energy;
 }
 
-/* Four-body terms of n centres of one species, at most LANES: adds to their energies and adjoints. Each lane
- * works on a centre of its own, so that nothing but the moments themselves is gathered across lanes. */
+/* Four-body terms of n centers of one species, at most LANES: adds to their energies and adjoints. Each lane
+ * works on a center of its own, so that nothing but the moments themselves is gathered across lanes. */
 static void NAME(four_body)(const plip_potential *potential, const center_plan *plan, int n,
                             const center_arrays *arrays, plip_center *const *centers, double *scratch)
 {

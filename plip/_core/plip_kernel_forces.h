@@ -1,6 +1,6 @@
-/* From the adjoints of a centre to derivatives with respect to the vectors of its pairs; part of plip_kernel.h. */
+/* From the adjoints of a center to derivatives with respect to the vectors of its pairs; part of plip_kernel.h. */
 
-/* Neighbours that are taken at a time: 12 sums and 4 operands fill 16 registers. */
+/* Neighbors that are taken at a time: 12 sums and 4 operands fill 16 registers. */
 #define STEP 4
 
 static void NAME(trace_back)(const group *g, int top, double *adjoints)
@@ -47,7 +47,7 @@ static void NAME(find_gradients)(const group *g, const double *adjoints, double 
     }
 }
 
-/* Adds to sums[neighbour] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
+/* Adds to sums[neighbor] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
  * degrees, S = g grad P and T = g' P. */
 static void NAME(differentiate)(const group *g, const double *adjoints, double *gradients, int n,
                                 const double *value, const double *slope, int columns,
@@ -101,7 +101,7 @@ static void NAME(differentiate)(const group *g, const double *adjoints, double *
     }
 }
 
-/* sum over columns of adjoint times slope of one neighbour, lane by lane */
+/* sum over columns of adjoint times slope of one neighbor, lane by lane */
 static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slope, int columns)
 {
     VECTOR sum = LOAD(slope) * LOAD(adjoint);
@@ -112,7 +112,7 @@ static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slo
     return sum;
 }
 
-/* Forces on the near neighbours of a section, by all its functions. */
+/* Forces on the near neighbors of a section, by all its functions. */
 static void NAME(near_forces)(const center_plan *plan, const section *part, const center_arrays *arrays,
                               const pair_arrays *pairs, int stride, const plip_workspace *work, double *const force[3])
 {
@@ -149,7 +149,7 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
     }
 }
 
-/* Forces on the neighbours from `first` on, by the scalar functions alone. */
+/* Forces on the neighbors from `first` on, by the scalar functions alone. */
 static void NAME(far_forces)(const section *part, const center_arrays *arrays, const pair_arrays *pairs, int first,
                              int stride, double *const force[3])
 {
@@ -171,7 +171,7 @@ static void NAME(far_forces)(const section *part, const center_arrays *arrays, c
     }
 }
 
-/* Adds the forces of a section to those of its neighbours, and to the sum over all. */
+/* Adds the forces of a section to those of its neighbors, and to the sum over all. */
 static void NAME(add_forces)(const plip_system *system, const pair_arrays *pairs, double *const force[3], double sum[3])
 {
     const int n = pairs->near + pairs->far;
@@ -207,7 +207,7 @@ static void NAME(add_strain)(const pair_arrays *pairs, double *const force[3], d
     }
 }
 
-/* The same by atom, half to the centre i and half to each neighbour. */
+/* The same by atom, half to the center i and half to each neighbor. */
 static void NAME(add_strains)(const plip_system *system, const pair_arrays *pairs, int i, double *const force[3])
 {
     const int n = pairs->near + pairs->far;
@@ -227,7 +227,7 @@ static void NAME(add_strains)(const plip_system *system, const pair_arrays *pair
     }
 }
 
-/* Adds what the pairs of a centre make of its adjoints to the results. Returns whether all is finite. */
+/* Adds what the pairs of a center make of its adjoints to the results. Returns whether all is finite. */
 static int NAME(backward)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                           const plip_workspace *work, const center_arrays *arrays, int i)
 {

@@ -1,6 +1,6 @@
-/* From the neighbours of a centre to its moments; part of plip_kernel.h. */
+/* From the neighbors of a center to its moments; part of plip_kernel.h. */
 
-/* moments[k] = sum over n neighbours of g u^alpha(k), for `count` monomials held in registers */
+/* moments[k] = sum over n neighbors of g u^alpha(k), for `count` monomials held in registers */
 #define ACCUMULATE(count)                                                                                   \
     static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
                                          double *moments)                                                   \
@@ -61,7 +61,7 @@ static void NAME(accumulate)(int count, int n, const double *g, int columns, con
     }
 }
 
-/* All monomials of the unit vectors up to max_degree, [monomial][neighbour]; n is a multiple
+/* All monomials of the unit vectors up to max_degree, [monomial][neighbor]; n is a multiple
  * of NEIGHBOR_BLOCK. */
 static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
                             double *result)
@@ -102,7 +102,7 @@ static void NAME(trace)(const group *g, int top, double *moments)
     }
 }
 
-/* Finds the listed neighbours within the cutoff. Returns their number. `closest`: distance of the closest of all. */
+/* Finds the listed neighbors within the cutoff. Returns their number. `closest`: distance of the closest of all. */
 static int NAME(find_reached)(const center_plan *plan, const plip_system *system, const plip_center *center, int mask,
                               int *reached, double *closest)
 {
@@ -126,8 +126,8 @@ static int NAME(find_reached)(const center_plan *plan, const plip_system *system
     return n_reached;
 }
 
-/* Sorts neighbours by species: those within reach of the angular functions from the front, the others from the end.
- * Squares stand in place of distances. Returns the density around the centre. */
+/* Sorts neighbors by species: those within reach of the angular functions from the front, the others from the end.
+ * Squares stand in place of distances. Returns the density around the center. */
 static double NAME(sort_neighbors)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                                    int atom, int capacity, int n_reached, const int *reached, pair_arrays *all)
 {
@@ -168,7 +168,7 @@ static double NAME(sort_neighbors)(const plip_potential *potential, const center
     return density;
 }
 
-/* Moves the far neighbours behind the near ones, and pads them to the stride. */
+/* Moves the far neighbors behind the near ones, and pads them to the stride. */
 static void NAME(close_gap)(pair_arrays *pairs, int capacity, int stride)
 {
     const int n = pairs->near + pairs->far;
@@ -236,7 +236,7 @@ static double *NAME(find_scalar_moments)(const plip_potential *potential, const 
     return g + (size_t)n * columns;
 }
 
-/* Finds the moments of the neighbours of one species. Returns the free memory behind what it used. */
+/* Finds the moments of the neighbors of one species. Returns the free memory behind what it used. */
 static double *NAME(find_moments_of_section)(const plip_potential *potential, const center_plan *plan,
                                              const section *part, int alone, int capacity, pair_arrays *pairs,
                                              double *memory, double *moments)
@@ -260,7 +260,7 @@ static double *NAME(find_moments_of_section)(const plip_potential *potential, co
     return memory;
 }
 
-/* Finds the neighbours and the moments of a centre. `alone`: of a single neighbour, see look_up. */
+/* Finds the neighbors and the moments of a center. `alone`: of a single neighbor, see look_up. */
 static void NAME(find_moments)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                                const plip_workspace *work, center_arrays *arrays, plip_center *center, int alone,
                                int mask)

@@ -1,4 +1,4 @@
-/* Radial functions of the neighbours of a centre, from tables; part of plip_kernel.h. */
+/* Radial functions of the neighbors of a center, from tables; part of plip_kernel.h. */
 
 /* All columns at one distance by the exact functions; see plip_column_exact. */
 static void NAME(evaluate_columns)(const plip_potential *potential, const table *radial, double r, int alone, double *g,
@@ -14,7 +14,7 @@ static void NAME(evaluate_columns)(const plip_potential *potential, const table 
     }
 }
 
-/* All columns of one interval, by the weights of one neighbour. */
+/* All columns of one interval, by the weights of one neighbor. */
 static FORCE_INLINE void NAME(interpolate)(const double *knot, int columns, const double *weights, int stride,
                                            double *g, double *dg)
 {
@@ -37,8 +37,8 @@ static FORCE_INLINE void NAME(interpolate)(const double *knot, int columns, cons
     }
 }
 
-/* Values and derivatives of all columns of a table at n distances, [neighbour][column]. `alone`: by the exact
- * functions, without the part of a neighbour with itself. */
+/* Values and derivatives of all columns of a table at n distances, [neighbor][column]. `alone`: by the exact
+ * functions, without the part of a neighbor with itself. */
 static void NAME(look_up)(const plip_potential *potential, const table *radial, int alone, int n, const double *r,
                           const int *interval, const double *weights, int stride, double *g, double *dg)
 {

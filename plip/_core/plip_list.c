@@ -1,4 +1,4 @@
-/* Neighbour list by cells: linear in the number of atoms, any cell, any number of images, any empty space. */
+/* Neighbor list by cells: linear in the number of atoms, any cell, any number of images, any empty space. */
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
@@ -137,7 +137,7 @@ static void cross(const double *a, const double *b, double *result)
         result[k] = a[(k + 1) % 3] * b[(k + 2) % 3] - a[(k + 2) % 3] * b[(k + 1) % 3];
 }
 
-static void normalise(double *a)
+static void normalize(double *a)
 {
     const double length = sqrt(dot(a, a));
     int k;
@@ -167,11 +167,11 @@ static void make_lattice(lattice *l, const double *cell, const int *periodic)
         k = fabs(v[0]) <= fabs(v[1]) ? 0 : 1;
         axis[fabs(v[2]) < fabs(v[k]) ? 2 : k] = 1.0;
         cross(v, axis, l->vector[1]);
-        normalise(l->vector[1]);
+        normalize(l->vector[1]);
     }
     if (l->n <= 2) {
         cross(l->vector[0], l->vector[1], l->vector[2]);
-        normalise(l->vector[2]);
+        normalize(l->vector[2]);
     }
     for (k = 0; k < 3; k++) {
         double normal[3], volume;

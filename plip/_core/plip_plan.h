@@ -1,6 +1,6 @@
 /* What plip_create makes of the terms; private to the core.
  *
- * A channel is a radial function seen by a centre through one species of neighbours. Channels are processed in
+ * A channel is a radial function seen by a center through one species of neighbors. Channels are processed in
  * groups of `lanes` (the width of a vector). The moments of a group are stored degree by degree as
  * [component][lane]; the components of a degree are the monomials of plip_angular.h.
  */
@@ -10,7 +10,7 @@
 #include "plip_angular.h"
 #include "plip_core.h"
 
-/* Neighbours are padded to a multiple of this, so that loops over them have no remainder. */
+/* Neighbors are padded to a multiple of this, so that loops over them have no remainder. */
 #define NEIGHBOR_BLOCK 8
 #define ROUNDED_UP(n) (((n) + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK)
 
@@ -60,7 +60,7 @@ typedef struct {
 #define PARTED 2
 
 typedef struct {
-    int even, odd;     /* largest even and odd degree that are summed over neighbours; -1: none */
+    int even, odd;     /* largest even and odd degree that are summed over neighbors; -1: none */
     int order;         /* of the polynomial in the moment of degree 0 */
     double *polynomial; /* (order, lanes): coefficients of powers 1 ... order */
     double *embedding;  /* (order, lanes): the same without three-body terms */
@@ -68,7 +68,7 @@ typedef struct {
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
 } group;
 
-/* Neighbours of one species: angular groups first, then scalar groups (degree 0 only). */
+/* Neighbors of one species: angular groups first, then scalar groups (degree 0 only). */
 typedef struct {
     int n_angular, n_scalar; /* groups */
     int first_group;
@@ -77,7 +77,7 @@ typedef struct {
     int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
-    double steep; /* below this distance a neighbour makes its centre steep; see plip_steep.c */
+    double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
     core_pair core;
     table angular, scalar;
 } section;
@@ -109,12 +109,12 @@ typedef struct {
 
 typedef struct {
     double reference_energy, square_cutoff;
-    double square_range, inverse_square_range; /* up to which neighbours count for the density */
+    double square_range, inverse_square_range; /* up to which neighbors count for the density */
     double limit;                              /* of the density; infinite: none */
     double floor;                              /* of the energy less the reference; minus infinity: none */
     double too_close;                          /* largest PLIP_TOO_CLOSE outer of its sections */
     double steep;                              /* the largest of its sections */
-    section *sections; /* per species of neighbours */
+    section *sections; /* per species of neighbors */
     int n_groups;
     group *groups;
     int n_moments;
@@ -126,14 +126,14 @@ typedef struct {
     trilinear *trilinears;
 } center_plan;
 
-/* Neighbours of one species around the present centre. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
+/* Neighbors of one species around the present center. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
  * are laid one behind the other in center_arrays.rows, so that they stay close in the cache. */
 typedef struct {
     int near, far;         /* within the angular cutoff, beyond it */
     int *index, *interval; /* (capacity,) */
     double *dx, *dy, *dz, *r;
     double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, weights of the table */
-    double *angular; /* values, then derivatives: [neighbour][column] */
+    double *angular; /* values, then derivatives: [neighbor][column] */
     double *scalar;  /* derivatives */
     double *monomials;     /* [monomial][stride] */
 } pair_arrays;
@@ -143,20 +143,20 @@ typedef struct {
 typedef struct {
     pair_arrays *pairs; /* per species */
     double *moments, *adjoints, *rows;
-    double density; /* sum over neighbours of DENSITY(square distance / square range) */
+    double density; /* sum over neighbors of DENSITY(square distance / square range) */
 } center_arrays;
 
 #define DENSITY(ratio) ((1.0 - (ratio)) * (1.0 - (ratio)) * (1.0 - (ratio)))
 
 struct plip_workspace {
-    int capacity; /* neighbours */
+    int capacity; /* neighbors */
     void *fixed_memory, *memory;
     center_arrays *centers; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
     double *gradients, *four_body, *sums;
     int *reached; /* (capacity + 1,) */
     void *apart_memory;
-    double *apart; /* moments and adjoints of single neighbours; see plip_workspace_reserve_apart */
+    double *apart; /* moments and adjoints of single neighbors; see plip_workspace_reserve_apart */
     size_t apart_size;
 };
 
@@ -167,7 +167,7 @@ extern const evaluate_function PLIP_EVALUATE[];
 
 struct plip_potential {
     int n_species, lanes, max_degree;
-    int batch; /* centres that are evaluated at a time, at most */
+    int batch; /* centers that are evaluated at a time, at most */
     double cutoff, table_error;
     const char *simd;
     evaluate_function evaluate;
@@ -186,13 +186,13 @@ struct plip_potential {
 int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbors);
 /* Room for `size` doubles in workspace->apart. 0, or -1 if memory ran out. */
 int plip_workspace_reserve_apart(plip_workspace *workspace, size_t size);
-/* Value, first and second derivative of a column by the exact functions. `alone`: without the part of a neighbour
- * with itself, which the moments of this neighbour alone do not hold. */
+/* Value, first and second derivative of a column by the exact functions. `alone`: without the part of a neighbor
+ * with itself, which the moments of this neighbor alone do not hold. */
 void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
                        int alone, double result[3]);
-/* Whether a neighbour is closer than the `steep` of its section. */
+/* Whether a neighbor is closer than the `steep` of its section. */
 int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *arrays);
-/* Puts the energy of a centre right whose neighbours are too dense or too close, or that is bound too strongly, and adds
+/* Puts the energy of a center right whose neighbors are too dense or too close, or that is bound too strongly, and adds
  * to the derivatives what the moments do not know. Returns what the adjoints are to be multiplied by. */
 double plip_crowd(const center_plan *plan, const plip_system *system, double density, plip_center *center, int mask);
 

@@ -18,8 +18,8 @@ static void set(double result[3], double value, double first, double second)
     result[2] = second;
 }
 
-/* v, and its derivatives from the logarithmic one, a = v'/v, and the derivative of that. Where v has vanished, they would
- * be zero times what may be infinite. */
+/* v, and its derivatives from the logarithmic one, a = v'/v, and the derivative of that. Where v has vanished, they
+ * would be zero times what may be infinite. */
 static void set_logarithmic(double result[3], double v, double a, double da)
 {
     if (v > DBL_MIN)

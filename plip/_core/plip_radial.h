@@ -20,8 +20,8 @@ enum {
     PLIP_N_FAMILIES
 };
 
-/* The switch of a density rises between these parts of the shortest distance (Benoit et al., Mach. Learn.: Sci. Technol.
- * 2, 025003 (2020)). */
+/* The switch of a density rises between these parts of the shortest distance (Benoit et al., Mach. Learn.: Sci.
+ * Technol. 2, 025003 (2020)). */
 #define PLIP_SWITCH_BEGIN 0.95
 #define PLIP_SWITCH_END 1.05
 

@@ -1,21 +1,21 @@
 /* What replaces the learned functions outside the data: core repulsion of pairs, and the end of binding for
  * crowded atoms.
  *
- * Pairs. Below `outer`, a little below the shortest distance in the data, the learned functions see a pair as if it were hardly
- * closer than that, g(reach(r)), and fade out towards `inner`; the screened repulsion of nuclei takes over:
+ * Pairs. Below `outer`, a little below the shortest distance in the data, the learned functions see a pair as if it
+ * were hardly closer than that, g(reach(r)), and fade out toward `inner`. The screened repulsion of nuclei takes over:
  * Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985).
  *
- * Surroundings. n = sum over neighbours of (1 - r^2 / range^2)^3 says how densely an atom is surrounded, and
- * y = CLOSENESS sum over neighbours closer than r_c = 0.9 outer of (1 - r / r_c)^3 how closely. Beyond
+ * Surroundings. n = sum over neighbors of (1 - r^2 / range^2)^3 says how densely an atom is surrounded, and
+ * y = CLOSENESS sum over neighbors closer than r_c = 0.9 outer of (1 - r / r_c)^3 how closely. Beyond
  * `limit`, a little above the largest n in the data, with x = log(n / limit), else x = 0, the energy of the atom is
  *     e0 + D L + (1 - D) T S(L) + R + STIFFNESS x^EXPONENT,
- * where L is its learned energy, R its share of the core repulsion, D = d(x) d(y), d falls from 1 to 0 between 0 and
- * FADED, T = t(x) from 1 to 0 between FADED and GONE, and S is L where that is between 0 and MOST, and else the nearer of
- * the two, but for soft corners: S(L) = h(L) - h(L - MOST) with h(z) = (z + sqrt(z^2 + SOFT^2)) / 2. So binding ends
- * first: atoms that come far closer than the data gain nothing by it.
+ * where L is its learned energy and R its share of the core repulsion. D = d(x) d(y), and d falls from 1 to 0 between
+ * 0 and FADED; T = t(x) falls from 1 to 0 between FADED and GONE. S is L limited to the range from 0 to MOST, with soft
+ * corners: S(L) = h(L) - h(L - MOST), h(z) = (z + sqrt(z^2 + SOFT^2)) / 2. So binding ends first: atoms that come far
+ * closer than the data gain nothing by it.
  *
- * Energies. Where L + R is below `floor`, a little below the least of an atom in the data, L is
- * floor - DEPTH tanh((floor - L - R) / DEPTH) - R in all this: surroundings that no data hold bind hardly more than those of the
+ * Energies. Where L + R is below `floor`, a little below the least of an atom in the data, L is replaced by
+ * floor - DEPTH tanh((floor - L - R) / DEPTH) - R: surroundings that no data hold bind hardly more than those of the
  * data. All is smooth to second derivatives.
  */
 #include <math.h>
@@ -117,7 +117,7 @@ void plip_core_repulsion(int first_number, int second_number, double inner, doub
     }
 }
 
-/* Derivatives with respect to the pair vector to one neighbour: `slope` along it. */
+/* Derivatives with respect to the pair vector to one neighbor: `slope` along it. */
 static void add_pair(const plip_system *system, int i, int j, const double vector[3], double slope_over_r)
 {
     static const int first[6] = {0, 1, 2, 1, 0, 0}, second[6] = {0, 1, 2, 2, 2, 1};
@@ -147,7 +147,7 @@ static double positive_part(double y, double *slope)
     return 0.5 * (y + root);
 }
 
-/* The vector to a neighbour, its square, and the species of the neighbour. */
+/* The vector to a neighbor, its square, and the species of the neighbor. */
 static int find_neighbor(const plip_system *system, int center, int neighbor, double vector[3], double *square)
 {
     int k;

@@ -1,4 +1,4 @@
-/* Design rows in plain C: the moments of all neighbourhoods of a structure, the values of its columns, and their
+/* Design rows in plain C: the moments of all neighborhoods of a structure, the values of its columns, and their
  * derivatives. The equations are explained in plip/descriptors/_plan.py, which makes the tables of this file.
  *
  * Index names: n atom whose rows are made, i center or neighbor, s and t species, a function, b field, x Cartesian

@@ -1,4 +1,4 @@
-/* Centres with a neighbour so close that they are evaluated apart; see plip_kernel_apart.h. */
+/* Centers with a neighbor so close that they are evaluated apart; see plip_kernel_apart.h. */
 #include <math.h>
 
 #include "plip_build.h"
@@ -10,7 +10,7 @@
 #define SCAN_FACTOR 0.97
 #define SCAN_END 1e-3
 
-/* The force of a term on a neighbour of section s if all arms of the term had their neighbours at its distance, without
+/* The force of a term on a neighbor of section s if all arms of the term had their neighbors at its distance, without
  * regard to signs. `values`: all functions there. */
 static double force_of_term(const plip_term *term, const int *functions, int s, const jet *values)
 {
@@ -43,8 +43,8 @@ static double force_at(const center_builder *c, int s, double r, jet *values)
     return force;
 }
 
-/* Where the force on a neighbour is larger than STEEP_FORCE, the part of a neighbour with itself, which is subtracted,
- * would cost digits, and errors of the tables of other neighbours are multiplied by moments that they were not
+/* Where the force on a neighbor is larger than STEEP_FORCE, the part of a neighbor with itself, which is subtracted,
+ * would cost digits, and errors of the tables of other neighbors are multiplied by moments that they were not
  * made for. */
 void plip_set_steep(center_builder *c, int s, double cutoff)
 {

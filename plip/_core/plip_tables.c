@@ -5,7 +5,7 @@
 
 #include "plip_build.h"
 
-/* A table may change the force of a centre on a neighbour by this much, eV/Angstrom: a pair force is the sum of two of
+/* A table may change the force of a center on a neighbor by this much, eV/Angstrom: a pair force is the sum of two of
  * them, and about a hundred pairs, with errors of both signs, make the force on an atom. */
 #define TABLE_TOLERANCE 4e-10
 /* Tables of more intervals leave the cache; what is not accurate then is evaluated exactly. */
@@ -54,7 +54,7 @@ static void fill_knots(const plip_potential *potential, table *t, int n, double 
     }
 }
 
-/* How much larger than its bound a moment is by one neighbour in interval i alone, at least 1. */
+/* How much larger than its bound a moment is by one neighbor in interval i alone, at least 1. */
 static double growth(const builder *b, const table *t, int i)
 {
     double largest = 1.0;
@@ -85,7 +85,7 @@ static double table_error(const plip_potential *potential, const table *t, int c
     return deviation <= rounding ? 0.0 : deviation;
 }
 
-/* The error of the force on a neighbour in interval i: errors of all columns times the sensitivity of the energy to
+/* The error of the force on a neighbor in interval i: errors of all columns times the sensitivity of the energy to
  * them. */
 static double interval_error(const builder *b, const table *t, int i, double spacing, double degree_weight)
 {

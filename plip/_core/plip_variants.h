@@ -26,7 +26,8 @@
 #if defined(__clang__)
 #define BEGIN_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
 #define BEGIN_TARGET_AVX512 \
-    _Pragma("clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
+    _Pragma( \
+        "clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define END_TARGET _Pragma("clang attribute pop")
 #elif defined(__GNUC__)
 #define BEGIN_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
@@ -35,7 +36,7 @@
 #define END_TARGET _Pragma("GCC pop_options")
 #endif
 
-/* Before loops over neighbours whose arrays do not overlap. */
+/* Before loops over neighbors whose arrays do not overlap. */
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)

@@ -1,1 +1,1 @@
-"""Checks of structures, their neighbours, and what a kernel takes of them."""
+"""Checks of structures, their neighbors, and what a kernel takes of them."""

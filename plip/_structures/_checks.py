@@ -26,7 +26,7 @@ __all__ = [
 _OVERLAP = 1e-3
 # Angstrom (1 mm). A double barely resolves _OVERLAP beyond it, and the user surely means another unit.
 LARGEST_LENGTH = 1e7
-# In one structure. A neighbour list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
+# In one structure. A neighbor list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
 # silicon have as many at 5 A; mistaken units or cells give many times more.
 _MAX_NEIGHBORS = 50_000_000
 
@@ -93,8 +93,8 @@ def check_structures(
     species : iterable of str, optional
         The chemical symbols that may occur; None allows any element.
     cutoff : float, optional
-        Angstrom. If given, a structure whose neighbour list would not fit into memory is an error: more than
-        fifty million neighbours (estimated, each pair counted from both ends).
+        Angstrom. If given, a structure whose neighbor list would not fit into memory is an error: more than
+        fifty million neighbors (estimated, each pair counted from both ends).
     first : int, default=0
         Position of the first structure in the data, for messages.
 
@@ -110,7 +110,7 @@ def check_structures(
     ValueError
         X is empty, or a structure is unusable: no atoms, an atomic number that is no element, an element not
         in `species`, positions or cell not finite or longer than 1e7 A (1 mm), a periodic cell without volume
-        or thinner than 1e-3 A, two atoms closer than 1e-3 A (periodic images included), too many neighbours
+        or thinner than 1e-3 A, two atoms closer than 1e-3 A (periodic images included), too many neighbors
         within `cutoff`. The message names the first such structure.
     """
     structures = _as_list(X, first)
@@ -294,7 +294,7 @@ def _check_overlaps(
 
 
 def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> None:
-    """Raise if a neighbour list would not fit into memory.
+    """Raise if a neighbor list would not fit into memory.
 
     Parameters
     ----------
@@ -308,7 +308,7 @@ def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) 
     Raises
     ------
     ValueError
-        A structure has more than fifty million neighbours (estimated); the message names it.
+        A structure has more than fifty million neighbors (estimated); the message names it.
     """
     sizes = np.array([len(atoms) for atoms in structures], float)
     pbc = np.array([atoms.pbc for atoms in structures])
@@ -321,14 +321,14 @@ def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) 
         neighbors = _estimate_neighbors(structures[index], cutoff)
         if neighbors > _MAX_NEIGHBORS:
             raise ValueError(
-                f"{describe(first + index, structures[index])}: about {neighbors:.1g} neighbours within the "
+                f"{describe(first + index, structures[index])}: about {neighbors:.1g} neighbors within the "
                 f"cutoff of {cutoff:g} A, more than the {_MAX_NEIGHBORS:,} that fit into memory; check cell "
                 "and positions (in Angstrom), or use a shorter cutoff or a smaller structure"
             )
 
 
 def _estimate_neighbors(atoms: Atoms, cutoff: float) -> float:
-    """Estimate the length of a neighbour list from the surroundings of a few atoms.
+    """Estimate the length of a neighbor list from the surroundings of a few atoms.
 
     The estimate counts atoms in the parallelepiped around the sphere and scales by the ratio of the volumes.
     It is exact on average where the density varies slowly over the cutoff, and right within a factor of two

@@ -1,4 +1,4 @@
-"""What the evaluation core takes of a structure: checked atoms and cell, pairs of neighbours."""
+"""What the evaluation core takes of a structure: checked atoms and cell, pairs of neighbors."""
 
 from collections.abc import Sequence
 
@@ -102,5 +102,5 @@ def check_cell(positions: FloatArray, cell: Cell, pbc: BoolArray) -> FloatArray:
 
 
 def find_pairs(positions: FloatArray, cell: FloatArray, pbc: ArrayLike, cutoff: float) -> NeighborList:
-    """Neighbour list of the core."""
+    """Neighbor list of the core."""
     return NeighborList(positions, cell, np.asarray(pbc, dtype=np.int32), cutoff)

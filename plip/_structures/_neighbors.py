@@ -1,4 +1,4 @@
-"""From Atoms to flat neighbour arrays."""
+"""From Atoms to flat neighbor arrays."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ __all__ = ["Neighbors", "find_all_neighbors", "find_neighbors"]
 
 @dataclass(frozen=True)
 class Neighbors:
-    """Neighbours of every atom, by centre and by the species of the neighbour.
+    """Neighbors of every atom, by center and by the species of the neighbor.
 
     Index suffixes: a atom, p (directed) pair, s species, c Cartesian.
 
@@ -24,9 +24,9 @@ class Neighbors:
         Species of each atom, as an index.
     first_as : ndarray of int64, shape (n_atoms * n_species + 1,)
         Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are
-        the neighbours of species s of atom i.
+        the neighbors of species s of atom i.
     neighbor_p : ndarray of int32, shape (n_pairs,)
-        Index j of the neighbour.
+        Index j of the neighbor.
     vector_pc : ndarray of float64, shape (n_pairs, 3)
         Vectors r_j - r_i (image included) in Angstrom.
     distance_p : ndarray of float64, shape (n_pairs,)
@@ -40,17 +40,17 @@ class Neighbors:
     distance_p: FloatArray
 
     def centers(self, n_species: int) -> NDArray[np.intp]:
-        """Index of the centre of every pair, shape (n_pairs,)."""
+        """Index of the center of every pair, shape (n_pairs,)."""
         return np.repeat(np.arange(len(self.species_a)), np.diff(self.first_as[::n_species]))
 
     def counts(self, n_species: int) -> FloatArray:
-        """Number of neighbours of each species (column) around all atoms of each species (row)."""
+        """Number of neighbors of each species (column) around all atoms of each species (row)."""
         counts = np.zeros((n_species, n_species))
         np.add.at(counts, self.species_a, np.diff(self.first_as).reshape(-1, n_species))
         return counts
 
     def shortest_distances(self, n_species: int) -> FloatArray:
-        """Shortest distance by species of centre and neighbour, symmetric, infinite without such a pair.
+        """Shortest distance by species of center and neighbor, symmetric, infinite without such a pair.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class Neighbors:
 
 
 def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: float) -> Neighbors:
-    """All neighbours within the cutoff, periodic images included.
+    """All neighbors within the cutoff, periodic images included.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: 
     Raises
     ------
     ValueError
-        If there are more neighbours than memory should hold, or an atom is too far outside the cell.
+        If there are more neighbors than memory should hold, or an atom is too far outside the cell.
     """
     first_as, neighbor_p, vector_pc, distance_p = _core.find_neighbors(
         np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species_a, n_species

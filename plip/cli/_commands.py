@@ -194,9 +194,9 @@ def _check(data: Data, species: Collection[str] | None = None) -> Labels:
 
 def _check_weights(settings: Mapping[str, Any], labels: Labels) -> None:
     """Refuse weights of labels that no structure has."""
-    from plip.regressor._model import find_unlabelled
+    from plip.regressor._model import find_unlabeled
 
-    name = find_unlabelled(settings, labels.targets())
+    name = find_unlabeled(settings, labels.targets())
     if name is not None:
         option = f"--{name.replace('_', '-')}"
         raise CommandError(

@@ -1,4 +1,4 @@
-"""Labelled structures of files, for the command line: labels by key, groups, weights, a test set."""
+"""Labeled structures of files, for the command line: labels by key, groups, weights, a test set."""
 
 from __future__ import annotations
 

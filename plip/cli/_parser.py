@@ -50,7 +50,7 @@ def _add_demo(commands: Commands) -> None:
 def _add_fit(commands: Commands) -> None:
     fit = commands.add_parser(
         "fit",
-        help="fit a potential to labelled structures",
+        help="fit a potential to labeled structures",
         description="Fit a potential to structures with energies (eV), forces (eV/A) or stresses (eV/A^3) "
         "and print a report; write the potential and a parity plot. Any structure may lack some of these.",
     )
@@ -154,8 +154,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="print the errors of a potential on labelled structures",
-        description="Print the errors of a potential on labelled structures.",
+        help="print the errors of a potential on labeled structures",
+        description="Print the errors of a potential on labeled structures.",
     )
     evaluate.set_defaults(run=_commands.evaluate)
     evaluate.add_argument("model", help="potential, a JSON file written by plip")

@@ -9,7 +9,7 @@ __all__ = ["load_silicon_carbide"]
 
 
 def load_silicon_carbide() -> tuple[list[Atoms], list[Atoms]]:
-    """Silicon-carbide cells labelled with density-functional theory.
+    """Silicon-carbide cells labeled with density-functional theory.
 
     Periodic cells of 4 to 8 atoms: zincblende (cold curve, elastic strain, thermal and strong
     displacements, single vacancies), wurtzite and rocksalt. ``atoms.info["group"]`` names the kind.

@@ -19,17 +19,17 @@ __all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
 # The number of atoms that the cutoff function (1 + cos(pi r / r_c)) / 2 counts within twice the cube root of
 # the volume per atom: the integral of 4 pi r^2 f_c(r) over a uniform density that includes the atom itself.
 _COUNT = 32 * np.pi / 3 * (0.5 - 3 / np.pi**2)
-# Radii of the searches for neighbours in Angstrom; the last one bounds the cutoff (crystals of cesium: 9.6).
+# Radii of the searches for neighbors in Angstrom; the last one bounds the cutoff (crystals of cesium: 9.6).
 _SEARCHES = (6.0, 8.0, 10.0)
-# Atoms farther than this from all others, in Angstrom, are isolated (nearest neighbours in cesium: 5.2).
+# Atoms farther than this from all others, in Angstrom, are isolated (nearest neighbors in cesium: 5.2).
 _ISOLATED = 6.0
 # Matter such as molecules in boxes and gases is sparse: the sphere holds fewer than 16 atoms instead of 33,
-# or is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbour (close-packed crystals:
+# or is wider than 5.5 Angstrom and 3.2 times the distance of the nearest neighbor (close-packed crystals:
 # 1.8, diamond: 2.3).
 _FEWEST, _WIDEST, _WIDEST_PER_NEAREST = 16, 5.5, 3.2
 # Cutoff of sparse matter in Angstrom.
 _CUTOFF_OF_SPARSE = 5.0
-# The cutoff is at least this times the distance of the nearest neighbours; the second shell of close-packed
+# The cutoff is at least this times the distance of the nearest neighbors; the second shell of close-packed
 # crystals stands at 1.41.
 _LEAST_PER_NEAREST = 1.6
 # Atoms looked at in each structure.
@@ -40,11 +40,11 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     """Cutoff that encloses about 33 atoms, judged by the surroundings of the atoms.
 
     In a crystal the cutoff is twice the cube root of the volume per atom. Elsewhere it is the radius at which
-    the cutoff function, summed over the neighbours, has the same value as in such a crystal, so that empty
+    the cutoff function, summed over the neighbors, has the same value as in such a crystal, so that empty
     space in a cell does not count. The lower tercile over the atoms of a structure is taken, then the lower
     quartile over the structures. Sparse structures (isolated molecules, gases, chains) have no such radius
     and are left out; if all are sparse, the cutoff is 5 Angstrom. The cutoff is at least 1.6 times the
-    distance of the nearest neighbour of each species (the lower decile), so that the first two shells of
+    distance of the nearest neighbor of each species (the lower decile), so that the first two shells of
     large atoms are inside.
 
     Parameters
@@ -79,8 +79,8 @@ def _quantile(values: ArrayLike, share: float) -> float:
 
 
 def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArray]:
-    """Radius of the neighbourhoods in a structure, infinite if it is sparse; symbols and distances of the
-    nearest neighbours of a sample of its atoms.
+    """Radius of the neighborhoods in a structure, infinite if it is sparse; symbols and distances of the
+    nearest neighbors of a sample of its atoms.
     """
     sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
     for reach in _SEARCHES:
@@ -131,7 +131,7 @@ def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0
 
 
 def check_within_reach(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> None:
-    """Raise if the cutoff is too short for any pair of atoms, although some atoms are neighbours.
+    """Raise if the cutoff is too short for any pair of atoms, although some atoms are neighbors.
 
     Parameters
     ----------

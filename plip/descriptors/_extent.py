@@ -13,12 +13,12 @@ from plip._types import FloatArray
 
 __all__ = ["Extent", "density_range"]
 
-# The density counts neighbours up to this share of the cutoff: the first shells, which show compression.
+# The density counts neighbors up to this share of the cutoff: the first shells, which show compression.
 _RANGE = 0.8
 
 
 def density_range(cutoff: float) -> float:
-    """Distance in Angstrom up to which neighbours count for the density, for terms of this cutoff."""
+    """Distance in Angstrom up to which neighbors count for the density, for terms of this cutoff."""
     return round(_RANGE * cutoff, 3)
 
 
@@ -32,7 +32,7 @@ class Extent:
         Shortest distance in Angstrom of each pair of species, symmetric; infinite where none is within the
         cutoff.
     densest : ndarray of float64, shape (n_species,)
-        Largest density n = sum over neighbours of (1 - r^2 / range^2)^3 around an atom of each species.
+        Largest density n = sum over neighbors of (1 - r^2 / range^2)^3 around an atom of each species.
     """
 
     shortest: FloatArray

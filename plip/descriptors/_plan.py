@@ -1,6 +1,6 @@
 """From interactions to the flat arrays that the compiled kernels read.
 
-Every column is a polynomial in moments of the neighbourhood of an atom i,
+Every column is a polynomial in moments of the neighborhood of an atom i,
 
     M_a^alpha(i) = sum_j g_a(r_ij) B_alpha(u_ij),   u_ij the unit vector from i to j,
 
@@ -9,23 +9,23 @@ with one of two angular bases B (plip/_core/plip_angular.h). *Solid harmonics* R
     P_l(cos(theta_jik)) = sum_m R_lm(u_ij) R_lm(u_ik),
 
 serve the three-body interaction: 2 l + 1 numbers of each degree. Its columns in powers of the cosine follow
-from those in Legendre polynomials by a fixed combination, taken when all sums over neighbours are
+from those in Legendre polynomials by a fixed combination, taken when all sums over neighbors are
 done. *Monomials* u^alpha = u_x^alpha_x u_y^alpha_y u_z^alpha_z serve the four-body interaction, whose
 contractions are simple in them: cos^l(theta_jik) = sum_{|alpha| = l} l!/alpha! u_ij^alpha u_ik^alpha.
 
-The derivative of a column with respect to one neighbour n of a centre is a sum of products
+The derivative of a column with respect to one neighbor n of a center is a sum of products
 ``g_a(r) p(u)``, one for each arm that n can be, where the *field* p is a homogeneous
-polynomial whose coefficients depend on the centre alone:
+polynomial whose coefficients depend on the center alone:
 
 | interaction | field of an arm | degree | arms k |
 | --- | --- | --- | --- |
 | two-body | 1/2 | 0 | 1 |
-| three-body | sum_m M_b^lm R_lm(u), less the neighbour itself | l | 2 |
+| three-body | sum_m M_b^lm R_lm(u), less the neighbor itself | l | 2 |
 | N-body | m M_a^(m - 1) | 0 | m |
 | four-body | the tensors of the other two arms contracted with u | p + t, p + q, q + t | 3 |
 
 Since a column is homogeneous of degree k in its arms, its value is 1/k times the sum
-over arms and neighbours of ``g_a(r) p(u)``: the same tables serve values and derivatives.
+over arms and neighbors of ``g_a(r) p(u)``: the same tables serve values and derivatives.
 
 The *state* of an atom holds its moments and the coefficients of its fields. Blocks of the
 state have the function index last, padded to a multiple of the vector length of the kernels,
@@ -310,7 +310,7 @@ class _Builder:
         self.pairs = [(s, t) for s in range(n_species) for t in range(n_species)]
         self.groups: dict[tuple[int, int], list[_Group]] = {pair: [] for pair in self.pairs}
         self.contributions: list[tuple[int, int, float]] = []
-        # By species of the centre. Place in the state of the moments by neighbour species and function set.
+        # By species of the center. Place in the state of the moments by neighbor species and function set.
         self.moments: list[dict[tuple[int, int], int]] = [{} for _ in range(n_species)]
         self.powers: list[list[tuple[int, ...]]] = [[] for _ in range(n_species)]
         self.products: list[list[Table]] = [[] for _ in range(n_species)]

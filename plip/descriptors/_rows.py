@@ -1,4 +1,4 @@
-"""Design rows of one structure: neighbours, moments, values and derivatives of its columns."""
+"""Design rows of one structure: neighbors, moments, values and derivatives of its columns."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -84,7 +84,7 @@ class StructureDesign:
     extent : Extent
         Its shortest distances and largest densities.
     pairs : ndarray of float64, shape (n_species, n_species)
-        Number of neighbours of one species (column) around all atoms of another (row) within the cutoff.
+        Number of neighbors of one species (column) around all atoms of another (row) within the cutoff.
     force_factor : None
         Force rows are computed, not stored as a triangular factor.
     """

@@ -37,9 +37,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     ----------
     cutoff : float or "auto", default="auto"
         Cutoff in Angstrom. "auto" encloses about 33 atoms of any material: in crystals it is twice the cube
-        root of the volume per atom, elsewhere the radius with as many neighbours by the cutoff function.
+        root of the volume per atom, elsewhere the radius with as many neighbors by the cutoff function.
         Empty space does not count; for isolated molecules alone it is 5. It is at least 1.6 times the
-        distance of the nearest neighbours of any species, and at least the cutoff of any interaction.
+        distance of the nearest neighbors of any species, and at least the cutoff of any interaction.
     two_body : TwoBody, "auto" or None, default="auto"
         Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
     three_body : ThreeBody, "auto" or None, default="auto"

@@ -16,10 +16,10 @@ __all__ = ["FourBody", "arm_permutations"]
 
 
 class FourBody(Interaction):
-    """Interaction of three arms: the sum over ordered neighbours j, k, m of
+    """Interaction of three arms: the sum over ordered neighbors j, k, m of
     ``g_a(r_ij) g_b(r_ik) g_c(r_im) cos^p(theta_jik) cos^q(theta_kim) cos^t(theta_mij)``.
 
-    Neighbours that coincide are included; those parts are two- and three-body functions.
+    Neighbors that coincide are included; those parts are two- and three-body functions.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class FourBody(Interaction):
         )
         functions = [cls._arm(term, k, distance) for k, distance in enumerate(("r_ij", "r_ik", "r_im"))]
         return (
-            f"sum over {center} i and all neighbours {arms[0]} j, {arms[1]} k, {arms[2]} m of "
+            f"sum over {center} i and all neighbors {arms[0]} j, {arms[1]} k, {arms[2]} m of "
             f"{' '.join(functions)}{angles}"
         )
 

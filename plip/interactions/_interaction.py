@@ -52,7 +52,7 @@ class Interaction(Parameters):
     n_arms : int
         Number of radial functions of a term; it has one species more.
     has_center : bool
-        True if a term is a sum over centres, whose species comes first, and their neighbours; False if it
+        True if a term is a sum over centers, whose species comes first, and their neighbors; False if it
         is a sum over pairs of atoms, each counted once.
     power_names : tuple of str
         Names of the numbers in `Term.power`, which is None without names, an int for one, a tuple for more.
@@ -145,7 +145,7 @@ class Interaction(Parameters):
 
     @staticmethod
     def exponent(power: Any) -> int:
-        """Exponent that the product of the sums over neighbours has in a term of this power."""
+        """Exponent that the product of the sums over neighbors has in a term of this power."""
         return 1
 
     def _own_cutoff(self, cutoff: float) -> float:

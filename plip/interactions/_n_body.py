@@ -105,4 +105,4 @@ class NBody(Interaction):
         if term.switch is not None:
             low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
             density += f" fs(r; {low}, {high})"
-        return f"sum over {center} of (sum over neighbours {neighbor} of {density})^{term.power}"
+        return f"sum over {center} of (sum over neighbors {neighbor} of {density})^{term.power}"

@@ -47,8 +47,8 @@ class Term:
     interaction : {"two-body", "three-body", "N-body", "four-body"}
         Kind of interaction.
     species : sequence of str
-        Chemical symbols. Two-body: sorted pair; three-body: centre, then the sorted arms; N-body: centre,
-        neighbour; four-body: centre, then the arms in the order of `radial`.
+        Chemical symbols. Two-body: sorted pair; three-body: center, then the sorted arms; N-body: center,
+        neighbor; four-body: center, then the arms in the order of `radial`.
     radial : sequence of RadialFamily
         Scalar instances of `plip.radial`, one for each arm: one for two-body and N-body, two for
         three-body, three for four-body.

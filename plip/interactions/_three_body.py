@@ -83,6 +83,6 @@ class ThreeBody(Interaction):
         order = "ordered " if first == second and term.radial[0] != term.radial[1] else ""
         angle = "" if term.power == 0 else f" cos(theta_jik)^{term.power}"
         return (
-            f"sum over {center} i and {order}neighbours {first} j, {second} k of "
+            f"sum over {center} i and {order}neighbors {first} j, {second} k of "
             f"{cls._arm(term, 0, 'r_ij')} {cls._arm(term, 1, 'r_ik')}{angle}"
         )

@@ -55,15 +55,15 @@ def attached_label(atoms: Atoms, names: tuple[str, ...]) -> tuple[str, Any] | No
 
 
 def _check_unmoved(atoms: Atoms, name: str) -> None:
-    labelled = getattr(atoms.calc, "atoms", None)
-    if labelled is None:
+    labeled = getattr(atoms.calc, "atoms", None)
+    if labeled is None:
         reason = "does not say for which atoms"
     else:
         pairs = {
-            "positions": (atoms.positions, labelled.positions),
-            "numbers": (atoms.numbers, labelled.numbers),
-            "cell": (atoms.cell.array, labelled.cell.array),
-            "pbc": (atoms.pbc, labelled.pbc),
+            "positions": (atoms.positions, labeled.positions),
+            "numbers": (atoms.numbers, labeled.numbers),
+            "cell": (atoms.cell.array, labeled.cell.array),
+            "pbc": (atoms.pbc, labeled.pbc),
         }
         changed = [what for what, (new, old) in pairs.items() if not _is_same(new, old)]
         if not changed:

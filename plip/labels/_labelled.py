@@ -61,7 +61,7 @@ class LabelledStructures:
         species : iterable of str, optional
             Chemical symbols that may occur; any by default.
         cutoff : float, optional
-            Angstrom. A structure with more neighbours within it than fit into memory is an error.
+            Angstrom. A structure with more neighbors within it than fit into memory is an error.
         first : int, default=0
             Place of the first structure in the data, for messages.
         **reading

@@ -28,13 +28,13 @@ __all__ = [
     "warn_of_predictions",
 ]
 
-# Angstrom. Neighbours this near tell whether symmetry forbids a force, and whether there is a stress at all.
+# Angstrom. Neighbors this near tell whether symmetry forbids a force, and whether there is a stress at all.
 _NEAR = 5.0
 
 # eV/atom. Energies relative to that of one structure are rarely all larger.
 _FAR = 1.0
 
-# eV/A^3. Four times the pressure at the centre of the earth; virials in eV are mostly larger.
+# eV/A^3. Four times the pressure at the center of the earth; virials in eV are mostly larger.
 _LARGE_STRESS = 10.0
 
 # Parts of the names that people give to labels, and whole names; a key with a word of the last is a setting.
@@ -76,7 +76,7 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
     - an energy of zero beside forces or a stress that are not zero. It may be true of one structure, whose
       energy is then the zero of energy, unless all other energies are far away;
     - forces of zero on atoms whose surroundings have no symmetry that forbids a force;
-    - a stress of zero between neighbours. One structure may have such forces or such a stress.
+    - a stress of zero between neighbors. One structure may have such forces or such a stress.
 
     Where all labels of a structure are zero, nothing tells. Forces and stresses that the user has given are
     kept, with a warning.
@@ -176,7 +176,7 @@ def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: i
 
 
 def _surroundings(atoms: Atoms) -> tuple[bool, bool]:
-    """Whether any atom has neighbours, and whether the neighbours of any atom do not balance."""
+    """Whether any atom has neighbors, and whether the neighbors of any atom do not balance."""
     near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, _NEAR)
     i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
     pull = (1 - near.distance_p / _NEAR) ** 2
@@ -268,7 +268,7 @@ def warn_of_contradiction(X: Sequence[Atoms], labels: Labels, given: Collection[
             difference = _beside_composition(energy[both] - other[both], composition[both])
             floor = 1e-6 + 1e-9 * np.abs(other[both]).max()
             ratios.append(np.linalg.norm(difference) / (np.linalg.norm(size) + floor))
-    # Extrapolation to zero smearing makes less than one per cent.
+    # Extrapolation to zero smearing makes less than one percent.
     if ratios and min(ratios) > 0.01:
         warn(
             f"the energies given are not those attached beside the {' and '.join(attached)} that are used: "

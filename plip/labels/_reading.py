@@ -117,7 +117,7 @@ def read_labels(
     warn_of_predictions(X, labels, given, first)
     # A scorer takes what it finds.
     if purpose != "to score against":
-        _warn_of_unlabelled(X, labels, first, purpose)
+        _warn_of_unlabeled(X, labels, first, purpose)
     return labels
 
 
@@ -158,13 +158,13 @@ def no_labels(atoms: Atoms, targets: Collection[str], purpose: str = "to fit") -
     return NoLabels(message)
 
 
-def _warn_of_unlabelled(X: Sequence[Atoms], labels: Labels, first: int, purpose: str) -> None:
+def _warn_of_unlabeled(X: Sequence[Atoms], labels: Labels, first: int, purpose: str) -> None:
     """Warn of structures that have a weight but no label."""
-    is_labelled = np.any([labels.present(target) for target in TARGETS], axis=0)
+    is_labeled = np.any([labels.present(target) for target in TARGETS], axis=0)
     has_weight = labels.sample_weight.reshape(len(X), -1).any(axis=1)
-    unlabelled = has_weight & ~is_labelled
-    if unlabelled.any():
-        warn(f"{name_structures(X, unlabelled, first)}: no label {purpose}; passed over")
+    unlabeled = has_weight & ~is_labeled
+    if unlabeled.any():
+        warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over")
 
 
 def _attached(X: Sequence[Atoms], names: tuple[str, ...], first: int) -> list[tuple[str, Any] | None]:

@@ -174,7 +174,7 @@ def _table(potential: Potential, pair: Pair, terms: WeightedTerms) -> list[str]:
 def _write_embeddings(
     potential: Potential, terms: WeightedTerms, folder: Path, species: list[str]
 ) -> list[Style]:
-    """N-body terms: an eam/fs file takes one density of each centre; the first has the reference energies."""
+    """N-body terms: an eam/fs file takes one density of each center; the first has the reference energies."""
     densities: dict[tuple[object, ...], tuple[Term, Polynomial]] = {}
     for term, w in terms:
         assert isinstance(term.power, int)
@@ -245,7 +245,7 @@ def _write_embedding(
 def _write_splines(
     potential: Potential, terms: WeightedTerms, folder: Path, species: list[str]
 ) -> list[Style]:
-    """Three-body terms: a meam/spline file per centre and radial function.
+    """Three-body terms: a meam/spline file per center and radial function.
 
     In the formula of the style, U(n) = n, f is the radial function, and g the polynomial of the cosine.
     """
@@ -266,9 +266,9 @@ def _write_splines(
 
 
 def _slots(first: int, second: int, n_species: int) -> set[int]:
-    """Where meam/spline looks for the angular function of two neighbours, given by numbers from 0.
+    """Where meam/spline looks for the angular function of two neighbors, given by numbers from 0.
 
-    Its formula is meant for sorted numbers, but LAMMPS passes the neighbours in any order.
+    Its formula is meant for sorted numbers, but LAMMPS passes the neighbors in any order.
     """
     return {
         j + i * n_species - i * (i + 1) // 2
@@ -321,7 +321,7 @@ def _write_spline(potential: Potential, path: Path, term: Term, angles: Angles, 
 
 
 def _radial_spline(potential: Potential, term: Term, neighbor: str, r: FloatArray) -> list[str]:
-    """The radial function of a three-body term for neighbours of one species."""
+    """The radial function of a three-body term for neighbors of one species."""
     value, slope = _faded_values(potential, term, (term.species[0], neighbor), r)
     # The rounding error of the cosine would go on beyond the cutoff.
     value[-1] = 0.0

@@ -176,12 +176,12 @@ public:
         if (closest < OVERLAP)
             error->one(FLERR, "pair style plip: two atoms are closer than {} Angstrom: remove one of them", OVERLAP);
         if (lost >= 0)
-            error->one(FLERR, "pair style plip: the energy of atom {}, or a force, is not finite: a position is lost, or a "
-                       "radial function is too steep for its shortest distance", atom->tag[lost]);
+            error->one(FLERR, "pair style plip: the energy of atom {}, or a force, is not finite: a position is lost, "
+                       "or a radial function is too steep for its shortest distance", atom->tag[lost]);
         if (crowding > 1.0 && !warned_of_crowding) {
             warned_of_crowding = true;
-            error->warning(FLERR, "pair style plip: an atom is more densely surrounded ({:.2f} of the limit) than any in "
-                           "the data of the potential: its energy is repulsion, not fitted", crowding);
+            error->warning(FLERR, "pair style plip: an atom is more densely surrounded ({:.2f} of the limit) than any "
+                           "in the data of the potential: its energy is repulsion, not fitted", crowding);
         }
         if (eflag_global)
             eng_vdwl += total;

@@ -239,8 +239,8 @@ inline Model read_model(const std::string &data)
     if (!version.is_number_integer() || version.get<double>() < 1.0)
         fail("the version of its format is not a positive integer");
     if (version.get<double>() > FORMAT_VERSION)
-        throw std::runtime_error("written in version " + version.dump() + " of the format, newer than this plugin reads (" +
-                                 std::to_string(FORMAT_VERSION) +
+        throw std::runtime_error("written in version " + version.dump() +
+                                 " of the format, newer than this plugin reads (" + std::to_string(FORMAT_VERSION) +
                                  "): upgrade plip-potential and run 'plip lammps build' again");
     if (member(document, "units") != json{{"energy", "eV"}, {"length", "Angstrom"}})
         fail("its units are not eV and Angstrom");

@@ -26,7 +26,7 @@ _SAME_ENERGY = 1e-3
 
 
 def find_isolated_energies(data: LabelledStructures, descriptors: PLIPDescriptors) -> dict[str, list[float]]:
-    """Energies of the structures that are one atom without neighbours within the cutoff.
+    """Energies of the structures that are one atom without neighbors within the cutoff.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def check_isolated_energies(
     missing = [symbol for symbol, energies in isolated_energies.items() if not energies]
     if missing:
         raise ValueError(
-            'reference_energies="isolated" needs a structure of one atom without neighbours that has an '
+            'reference_energies="isolated" needs a structure of one atom without neighbors that has an '
             f"energy, for each species; there is none of {', '.join(missing)}: add it, or give the energies "
             "as a dict"
         )

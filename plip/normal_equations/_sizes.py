@@ -21,7 +21,7 @@ __all__ = ["Counts", "natural_sizes"]
 # data begin are judged by their values a little closer.
 _CLOSER = 0.8
 
-# The number of neighbours in closest packing. If the data are sparse, or the cutoff ends within the first
+# The number of neighbors in closest packing. If the data are sparse, or the cutoff ends within the first
 # shell, surroundings outside the data are denser than those inside.
 _LEAST_NEIGHBORS = 12.0
 
@@ -44,7 +44,7 @@ class Counts:
     atoms : ndarray of float64, shape (3, n_species)
         Number of atoms of each species.
     pairs : ndarray of float64, shape (3, n_species, n_species)
-        Number of neighbours of one species (last index) around all atoms of another within the cutoff.
+        Number of neighbors of one species (last index) around all atoms of another within the cutoff.
     squares : ndarray of float64, shape (3, n_terms)
         Sum over atoms of the square of each column per atom of its structure.
     """
@@ -93,15 +93,15 @@ def natural_sizes(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Size of one unit of each term in typical surroundings, as energy per atom and as force.
 
-    Typical surroundings have as many neighbours z as the data on average, at least twelve, at random places
+    Typical surroundings have as many neighbors z as the data on average, at least twelve, at random places
     from 0.8 times the shortest distance of the pair of species up to the cutoff. With the mean <.> over this
-    shell, the sum of g over neighbours and the sum of its gradients have the root mean squares
+    shell, the sum of g over neighbors and the sum of its gradients have the root mean squares
 
         A^2 = (z <|g|>)^2 + z <g^2>,   B^2 = z <g'^2>.
 
     As energy a pair function has the size A/2, and another term the product of the A of its arms (A^m for a
     density). As force a pair function has the size B, and for another term the product rule gives the size
-    from A and B. Both are multiplied by the root of the share of the centres among all atoms, since columns
+    from A and B. Both are multiplied by the root of the share of the centers among all atoms, since columns
     are judged by their root mean square. If a term is larger in the data, that is its size.
 
     Parameters
@@ -111,7 +111,7 @@ def natural_sizes(
     species : sequence of str
         Chemical symbols.
     cutoff : float
-        Cutoff in Angstrom within which neighbours were counted.
+        Cutoff in Angstrom within which neighbors were counted.
     counts : Counts
         Of the data.
     shortest : ndarray of float64, shape (n_species, n_species)
@@ -122,7 +122,7 @@ def natural_sizes(
     Returns
     -------
     energy, force : ndarray of float64, shape (n_terms,)
-        Zero where the data have no neighbours for the term.
+        Zero where the data have no neighbors for the term.
     seen : ndarray of float64, shape (n_terms,)
         Root mean square of the column per atom in the data.
     """
@@ -131,7 +131,7 @@ def natural_sizes(
     atoms, pairs, squares = (array[targets].sum(axis=0) for array in counts.arrays().values())
     n_atoms = max(atoms.sum(), np.finfo(np.float64).tiny)
     share = np.sqrt(atoms / n_atoms)
-    # Neighbours of each species around an atom of each.
+    # Neighbors of each species around an atom of each.
     number = pairs / np.maximum(atoms, np.finfo(np.float64).tiny)[:, None]
     known: dict[tuple[object, ...], tuple[float, float]] = {}
 
@@ -147,7 +147,7 @@ def natural_sizes(
         s, *arms = (place[symbol] for symbol in term.species)
         if not interaction.has_center:
             (t,) = arms
-            # Each pair counts once, whichever of its atoms is the centre.
+            # Each pair counts once, whichever of its atoms is the center.
             both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
             sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
             continue
@@ -164,13 +164,13 @@ def natural_sizes(
 def _neighbor_sums(
     function: RadialFamily, reach: float, cutoff: float, number: float, shortest: float
 ) -> tuple[float, float]:
-    """A and B of `natural_sizes` for so many neighbours within the cutoff."""
+    """A and B of `natural_sizes` for so many neighbors within the cutoff."""
     if number == 0 or shortest == np.inf:
         return 0.0, 0.0
     first = min(_CLOSER * shortest, 0.9 * reach)
     r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
     value, slope, _ = radial_function(function, reach, 0.0, r)
-    # Neighbours are counted within the largest cutoff; those within a shorter one are as dense.
+    # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
     shell = reach**3 - first**3
     number = max(number * shell / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
     part = 3.0 * r**2 * (reach - first) / _N_POINTS / shell

@@ -76,7 +76,7 @@ class NormalEquations:
     n_structures : int
         Number of structures.
     isolated_energies : dict, or None
-        Energies in eV of the structures that are one atom without neighbours: a list for each chemical
+        Energies in eV of the structures that are one atom without neighbors: a list for each chemical
         symbol. None in files of older versions, which do not hold them.
     sample : Sample, or None
         Geometry of the structures with a label, of at most 100,000 atoms; of more, every second structure and
@@ -136,14 +136,14 @@ class NormalEquations:
     def largest_densities(self) -> dict[str, float] | None:
         """dict of str to float, or None: largest density around an atom of each species.
 
-        The density is the sum over neighbours of (1 - r^2 / `density_range`^2)^3. What `shortest_distances`
+        The density is the sum over neighbors of (1 - r^2 / `density_range`^2)^3. What `shortest_distances`
         says of weights, ``-`` and files holds here too.
         """
         return None if self._extent is None else self._extent.largest_densities(self.species)
 
     @property
     def density_range(self) -> float:
-        """float: distance in Angstrom up to which neighbours count for `largest_densities`."""
+        """float: distance in Angstrom up to which neighbors count for `largest_densities`."""
         return density_range(max(term.cutoff for term in self.terms))
 
     @classmethod
@@ -160,7 +160,7 @@ class NormalEquations:
         memory: joblib.Memory | StrPath | None = None,
         targets: Sequence[str] = TARGETS,
     ) -> NormalEquations:
-        """Accumulate the normal equations of labelled structures.
+        """Accumulate the normal equations of labeled structures.
 
         Parameters
         ----------
@@ -248,7 +248,7 @@ class NormalEquations:
         n_jobs: int | None = None,
         verbose: int = 0,
     ) -> NormalEquations:
-        """Accumulate labelled structures.
+        """Accumulate labeled structures.
 
         Parameters
         ----------
@@ -296,8 +296,8 @@ class NormalEquations:
             for target in TARGETS:
                 sums[target].complete()
         isolated = find_isolated_energies(data, descriptors)
-        labelled = np.any([data.labels.used(target) for target in TARGETS], axis=0)
-        sample = Sample.of_structures(data.take(np.flatnonzero(labelled)).structures)
+        labeled = np.any([data.labels.used(target) for target in TARGETS], axis=0)
+        sample = Sample.of_structures(data.take(np.flatnonzero(labeled)).structures)
         return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample)
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
@@ -382,8 +382,8 @@ class NormalEquations:
 
                 mu f / 2 sum_n x_n^2 w_n^2,
 
-            x_n is the root mean square of X_n / N over the data, not centred, so that large terms that cancel
-            each other cost much. f is the ratio of the weighted to the unweighted sum of squares of the
+            x_n is the root mean square of X_n / N over the data, not centered: large terms that cancel each
+            other cost much. f is the ratio of the weighted to the unweighted sum of squares of the
             labels (composition projected out), so that mu does not depend on the unit of the weights. In
             nearly perfect crystals, where columns hardly vary, x_n is reduced.
 
@@ -637,7 +637,7 @@ def _read_batches(
     """
     is_stream = isinstance(X, Iterator)
     batches = iter(lambda: list(itertools.islice(X, _BATCH)), []) if is_stream else [X]
-    n_structures, is_labelled = 0, False
+    n_structures, is_labeled = 0, False
     first_structure: Atoms | None = None
     for batch in batches:
         is_fitted = hasattr(descriptors, "terms_")
@@ -653,11 +653,11 @@ def _read_batches(
             descriptors = clone(descriptors)._fit_checked(data.structures, n_structures)
         n_structures += len(data)
         first_structure = data.structures[0] if first_structure is None else first_structure
-        is_labelled = is_labelled or bool(data.labels.targets())
+        is_labeled = is_labeled or bool(data.labels.targets())
         yield data, descriptors
     if first_structure is None:
         raise ValueError("X holds no structures; at least one is needed")
-    if not is_labelled:
+    if not is_labeled:
         raise no_labels(first_structure, reading["targets"])
 
 

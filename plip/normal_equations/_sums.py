@@ -1,4 +1,4 @@
-"""Sums of products of the rows of labelled structures, one for each target.
+"""Sums of products of the rows of labeled structures, one for each target.
 
 Rows are [X, composition, y]: energy per atom, force component, virial per atom, scaled by
 the square root of the sample weight of their structure.

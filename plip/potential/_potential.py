@@ -64,7 +64,7 @@ class Potential:
         Core repulsion by pair of species: the two distances in Angstrom between which it takes over. Without
         it (None, or a missing pair) the terms alone hold at any distance.
     density_limits : dict of str to (float, float), or None
-        By species, the range in Angstrom within which neighbours count for the density around an atom, and
+        By species, the range in Angstrom within which neighbors count for the density around an atom, and
         the largest density (no unit), beyond which the terms fade out. None, or a missing species, means no
         limit.
     energy_floors : dict of str to float, or None
@@ -88,10 +88,10 @@ class Potential:
     energy_floors : dict of str to float, or None
         Least energies of an atom in eV by species.
     cutoff : float
-        Distance in Angstrom up to which neighbours matter.
+        Distance in Angstrom up to which neighbors matter.
     table_error : float
         Estimated bound of the error of a pair force from radial tables, eV/Angstrom. It holds where
-        neighbours are no closer than in matter, about 1.5 Angstrom. Where they are closer and radial
+        neighbors are no closer than in matter, about 1.5 Angstrom. Where they are closer and radial
         functions grow, errors grow with the forces, up to 1e-10 of the largest. Where terms make forces
         beyond 1e4 eV/Angstrom, no tables are used, and only rounding is left.
 
@@ -104,10 +104,10 @@ class Potential:
     -----
     Outside the data the energy is no longer the sum of terms. The outer of the two distances of a pair is a
     little below the shortest in the training data. For a closer pair, radial functions keep the value that
-    they have near that distance and fade out towards the inner one, while the screened repulsion of the
+    they have near that distance and fade out toward the inner one, while the screened repulsion of the
     nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). Where
-    the density n = sum over neighbours of (1 - r^2/range^2)^3 around an atom exceeds its limit, the binding
-    terms fade out and a repulsion 150 eV log(n / limit)^2.65 takes over. Binding also ends where neighbours
+    the density n = sum over neighbors of (1 - r^2/range^2)^3 around an atom exceeds its limit, the binding
+    terms fade out and a repulsion 150 eV log(n / limit)^2.65 takes over. Binding also ends where neighbors
     are far closer than in the data. An atom whose energy is below its floor, a little below the least in the
     data, gains hardly more, 0.5 eV at most. All this is smooth to second derivatives, and changes no bit
     within the data. `doc/model.rst` has the equations.
@@ -226,7 +226,7 @@ class Potential:
         lengths = [term.cutoff for term in self._terms]
         lengths += [outer for _, outer in (self.repulsion or {}).values()]
         lengths += [reach for reach, _ in (self.density_limits or {}).values()]
-        # Without terms any length will do for the search for neighbours.
+        # Without terms any length will do for the search for neighbors.
         return max(lengths, default=1.0)
 
     @property
@@ -368,7 +368,7 @@ class Potential:
         -----
         The energy must not fall as atoms come closer than in the data. The check tries two isolated atoms of
         each pair of species, from 0.95 of the shortest distance in the data to 0.1 Angstrom; atoms in
-        structures, pushed onto their nearest neighbours; and the crystals among the structures, compressed
+        structures, pushed onto their nearest neighbors; and the crystals among the structures, compressed
         from the least volume of their composition to 0.6 of the length. Crystals that are expanded to 1.5 of
         the length, or taken apart into pairs or atoms, must not be 0.5 eV/atom lower, and no atom may gain
         1 eV when it leaves the crystal. A few hundred steps at 5,000 K, of a crystal with interstitial atoms

@@ -76,7 +76,7 @@ class PLIPRegressorCV(PLIPModel):
         structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
-        more species than the data); "isolated" takes them from the structures of one atom without neighbours.
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
     memory : None, str, path-like or joblib.Memory, default=None
         Where the descriptors of each structure are kept for fits to come.
     n_jobs : int or None, default=None

@@ -37,11 +37,11 @@ from plip.potential._prediction import evaluate_checked, predict_labels
 from plip.regressor._repulsion import repulsive_potential
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
-__all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabelled"]
+__all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabeled"]
 
 # A fit is refused if its potential differs from it by more than this part of an energy or force,
 _AGREEMENT = 1e-6
-# and by more than radial tables may cause, in eV and eV/Angstrom, with many terms and neighbours.
+# and by more than radial tables may cause, in eV and eV/Angstrom, with many terms and neighbors.
 _TABLES = 1e-6
 
 # The weight of each target, a parameter of the estimators.
@@ -229,7 +229,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """Raise unless the targets of all weights that the user has set are present."""
         weights = {name: getattr(self, name) for name in WEIGHTS.values()}
         weights = {name: value for name, value in weights.items() if value != self._default(name)}
-        name = find_unlabelled(weights, present)
+        name = find_unlabeled(weights, present)
         if name is not None:
             labels = {"energy_weight": "energy", "force_weight": "forces", "stress_weight": "stress"}[name]
             raise ValueError(
@@ -311,7 +311,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         ----------
         n_terms : int
             Number of terms. ``n_terms_`` gives `potential_` itself. If `path_` has several models of another
-            size, the last one is taken, which is the least penalised.
+            size, the last one is taken, which is the least penalized.
 
         Returns
         -------
@@ -437,7 +437,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return metrics.score(data.structures, data.labels, predicted)
 
 
-def find_unlabelled(weights: Mapping[str, float], targets: Collection[str]) -> str | None:
+def find_unlabeled(weights: Mapping[str, float], targets: Collection[str]) -> str | None:
     """The first weight above zero whose target no structure has.
 
     Parameters

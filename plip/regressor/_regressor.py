@@ -28,7 +28,7 @@ __all__ = ["PLIPRegressor"]
 class PLIPRegressor(PLIPModel):
     """Sparse linear interatomic potential, fitted to energies, forces and stresses.
 
-    The fit minimises
+    The fit minimizes
 
     ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + mu f/2 sum_n (x_n w_n)^2 [+ alpha sum_n |s_n w_n|]``
 
@@ -73,7 +73,7 @@ class PLIPRegressor(PLIPModel):
         structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
-        more species than the data); "isolated" takes them from the structures of one atom without neighbours.
+        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
     memory : None, str, path-like or joblib.Memory, default=None
         Where to keep the descriptors of each structure, so that searches over other parameters do not compute
         them again.

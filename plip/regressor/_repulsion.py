@@ -30,7 +30,7 @@ _STARTS = (0.96, 0.98, 1.0)
 _RISING = 0.95
 _NO_FALL = 0.3
 _STEEP_INNER = 0.5
-# Of the sum of covalent radii; neighbours in dense metals stand at 0.85 of it.
+# Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
 _OF_RADII = 0.75
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
 # Angstrom at the latest, where the repulsion of nuclei alone is right.
@@ -49,7 +49,7 @@ _MOST_COMPOSITIONS = 3
 _MOST_ATOMS = 70
 # eV below the least energy of an atom in the data.
 _BELOW_DATA = 0.2
-# Two neighbours at no distance. In sparse data, whose neighbours stand at the end of the range, any approach
+# Two neighbors at no distance. In sparse data, whose neighbors stand at the end of the range, any approach
 # would multiply the density.
 _LEAST_LIMIT = 2.0
 

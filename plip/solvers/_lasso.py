@@ -23,7 +23,7 @@ def lasso(
     max_terms: int | None,
     size: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Knots (alphas, coefs) of the path that minimises w^T G w / 2 - c^T w + alpha sum |w / size|."""
+    """Knots (alphas, coefs) of the path that minimizes w^T G w / 2 - c^T w + alpha sum |w / size|."""
     size = np.ones(len(moment)) if size is None else size
     moment = moment * size
     largest = np.abs(moment).max(initial=0.0)

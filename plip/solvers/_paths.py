@@ -1,6 +1,6 @@
 """Paths of sparse linear models, computed from normal equations alone.
 
-All solvers minimise, over coefficients w in physical units,
+All solvers minimize, over coefficients w in physical units,
 
     1/(2n) ||V (X w - y)||^2 + penalty(s_1 w_1, ..., s_p w_p),    s_k^2 = (X^T V^2 X)_kk / n,
 
@@ -52,7 +52,7 @@ _ADAPTIVE_RIDGE = 1e-4
 def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path by least-angle regression.
 
-    Minimises 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| for every alpha from the
+    Minimizes 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| for every alpha from the
     largest that keeps a term down to `alpha`: the solution is piecewise linear in
     alpha, and one term enters or leaves at each knot (Efron et al., Ann. Stat. 32, 407
     (2004); Osborne et al., IMA J. Numer. Anal. 20, 389 (2000)).
@@ -93,9 +93,9 @@ def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int |
 def adaptive_lasso_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path whose penalty spares the terms that a ridge solution finds large.
 
-    Minimises 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| / v_k with v_k = |s_k w0_k| / mean |s w0|
+    Minimizes 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| / v_k with v_k = |s_k w0_k| / mean |s w0|
     and w0 the ridge solution, the usual start where columns depend on each
-    other (Zou, J. Am. Stat. Assoc. 101, 1418 (2006), with exponent 1). The mean normalises v, so that
+    other (Zou, J. Am. Stat. Assoc. 101, 1418 (2006), with exponent 1). The mean normalizes v, so that
     alpha keeps the unit of y.
 
     Parameters, returns and errors are those of `lasso_lars_path`.
@@ -216,7 +216,7 @@ def _better(path: Path, other: Path, scaled: Scaled) -> Path:
 def ridge_path(problem: LinearProblem, alphas: ArrayLike) -> Path:
     """Ridge regression on scaled columns.
 
-    Minimises 1/(2n) ||V (X w - y)||^2 + alpha/2 sum_k (s_k w_k)^2.
+    Minimizes 1/(2n) ||V (X w - y)||^2 + alpha/2 sum_k (s_k w_k)^2.
 
     Parameters
     ----------

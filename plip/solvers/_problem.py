@@ -170,7 +170,7 @@ class Scaled:
         return other
 
     def objectives(self, coefs: FloatArray) -> FloatArray:
-        """What selection minimises, mean squares with all ridges, for models in physical units."""
+        """What selection minimizes, mean squares with all ridges, for models in physical units."""
         scaled = coefs[:, self.columns] * self.scales
         return self.target + ((scaled @ self.gram + RIDGE * scaled - 2.0 * self.moment) * scaled).sum(axis=1)
 

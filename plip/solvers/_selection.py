@@ -32,7 +32,7 @@ def _smallest_gain(alpha: float) -> float:
 def forward_selection(
     scaled: Scaled, max_terms: int | None, alpha: float
 ) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
-    """Forward selection by a Cholesky factorisation that grows by one row a step.
+    """Forward selection by a Cholesky factorization that grows by one row a step.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ RIDGE = 1e-8
 # Of a repeated column, twice the ridge remains.
 DEPENDENT = 10 * RIDGE
 
-# A tableau changes up to this many columns one by one; a factorisation from scratch costs about as much as a
+# A tableau changes up to this many columns one by one; a factorization from scratch costs about as much as a
 # hundred such pivots.
 _FEW = 100
 
@@ -67,14 +67,14 @@ class Tableau:
                 self.pivot(k)
         else:
             self.active[: self.n_columns] = support
-            self._factorise()
+            self._factorize()
 
     def solution(self) -> FloatArray:
         """Solution for the first right-hand side, shape (p,), zero outside the active columns."""
         inside = self.active[: self.n_columns]
         return np.where(inside, self.values[: self.n_columns, self.n_columns], 0.0)
 
-    def _factorise(self) -> None:
+    def _factorize(self) -> None:
         """Compute all values from the given matrix."""
         inside, outside = np.flatnonzero(self.active), np.flatnonzero(~self.active)
         given, values = self._given, self.values
