@@ -67,6 +67,12 @@ def number_text(x: float) -> str:
     return repr(float(x)).removesuffix(".0")
 
 
+def number_latex(x: float) -> str:
+    """A number as LaTeX: ``2``, ``0.1``, ``1.5 \\times 10^{-7}``."""
+    digits, _, exponent = number_text(x).partition("e")
+    return f"{digits} \\times 10^{{{int(exponent)}}}" if exponent else digits
+
+
 def _values(family: str, name: str, value: ArrayLike) -> FloatArray:
     """One-dimensional finite float64 array of a grid parameter."""
     try:
@@ -170,6 +176,26 @@ class RadialFamily(Parameters):
         p, *q = (float(getattr(self, key)) for key in self._parameter_names())
         return p, q[0] if q else 0.0
 
+    def __call__(self, r: ArrayLike) -> FloatArray:
+        """phi(r) for a scalar instance and without the cutoff function.
+
+        Parameters
+        ----------
+        r : array_like, float64
+            Distances in Angstrom, positive, any shape.
+
+        Returns
+        -------
+        ndarray, float64
+            Of the shape of `r`.
+
+        Raises
+        ------
+        ValueError
+            If this is a grid of several functions.
+        """
+        return self.frozen().evaluate(r)[0]
+
     def evaluate(self, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """phi(r) and its derivative, for a scalar instance and without the cutoff function.
 
@@ -200,6 +226,20 @@ class RadialFamily(Parameters):
         """
         return self._formula(variable, *map(number_text, self.kernel_parameters()))
 
+    def latex(self, variable: str = "r") -> str:
+        """The function of a scalar instance as LaTeX for mathematics, in Angstrom.
+
+        Parameters
+        ----------
+        variable : str
+            Distance, as LaTeX.
+
+        Returns
+        -------
+        str
+        """
+        return self._latex(variable, *map(number_latex, self.kernel_parameters()))
+
     def label(self) -> str:
         """Short text that names a scalar instance, such as ``Gaussian(eta=0.5, centers=2)``."""
         values = (f"{key}={number_text(getattr(self, key))}" for key in self._parameter_names())
@@ -208,6 +248,15 @@ class RadialFamily(Parameters):
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         raise NotImplementedError
+
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        raise NotImplementedError
+
+
+def _difference(r: str, p: str) -> str:
+    """``r - p`` in LaTeX, whatever the sign of the number p."""
+    return f"{r} + {p[1:]}" if p.startswith("-") else f"{r} - {p}"
 
 
 class Gaussian(RadialFamily):
@@ -245,6 +294,10 @@ class Gaussian(RadialFamily):
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-{p} ({r} - {q})^2)"
 
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"e^{{-{p} ({_difference(r, q)})^2}}"
+
 
 class Slater(RadialFamily):
     """Slater orbital ``phi(r) = r^power exp(-zeta r)``.
@@ -266,6 +319,10 @@ class Slater(RadialFamily):
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p} exp(-{q} {r})"
+
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"{r}^{{{p}}} e^{{-{q} {r}}}"
 
 
 class GaussianType(RadialFamily):
@@ -289,6 +346,10 @@ class GaussianType(RadialFamily):
     def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p} exp(-{q} {r}^2)"
 
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"{r}^{{{p}}} e^{{-{q} {r}^2}}"
+
 
 class StillingerWeber(RadialFamily):
     """Stillinger-Weber form ``phi(r) = exp(gamma / (r - onset))`` for ``r > onset``, else 0.
@@ -311,6 +372,10 @@ class StillingerWeber(RadialFamily):
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp({p} / ({r} - {q})) for {r} > {q}"
 
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"e^{{{p} / ({_difference(r, q)})}} [{r} > {q}]"
+
 
 class Power(RadialFamily):
     """Power ``phi(r) = r^power``.
@@ -329,6 +394,10 @@ class Power(RadialFamily):
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"{r}^{p}"
+
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"{r}^{{{p}}}"
 
 
 class Lorentzian(RadialFamily):
@@ -357,6 +426,10 @@ class Lorentzian(RadialFamily):
     def _formula(r: str, p: str, q: str) -> str:
         return f"1 / (({r} - {p})^{q} + 1)"
 
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"\\frac{{1}}{{({_difference(r, p)})^{{{q}}} + 1}}"
+
 
 class LogNormal(RadialFamily):
     """Asymmetric log-normal ``phi(r) = exp(-ln^2((r - onset) / scale))`` for ``r > onset``, else 0.
@@ -379,6 +452,10 @@ class LogNormal(RadialFamily):
     def _formula(r: str, p: str, q: str) -> str:
         return f"exp(-ln(({r} - {p}) / {q})^2) for {r} > {p}"
 
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"e^{{-\\ln^2 (({_difference(r, p)}) / {q})}} [{r} > {p}]"
+
 
 class LennardJones(RadialFamily):
     """Lennard-Jones form ``phi(r) = 4 ((sigma / r)^12 - (sigma / r)^6)``.
@@ -397,6 +474,10 @@ class LennardJones(RadialFamily):
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
         return f"4 (({p} / {r})^12 - ({p} / {r})^6)"
+
+    @staticmethod
+    def _latex(r: str, p: str, q: str) -> str:
+        return f"4 [({p} / {r})^{{12}} - ({p} / {r})^{{6}}]"
 
 
 def _center_values(family: str, centers: ArrayLike, cutoff: float) -> FloatArray:

@@ -62,6 +62,7 @@ class Core:
         repulsion: _Repulsion = None,
         density_limits: _Limits = None,
         energy_floors: _Floors = None,
+        is_additive: bool = False,
     ) -> None: ...
     @property
     def cutoff(self) -> float: ...

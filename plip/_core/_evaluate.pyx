@@ -51,6 +51,7 @@ cdef extern from "plip_core.h" nogil:
         const double *range
         const double *limit
         const double *floor
+        int is_additive
 
     int plip_check_repulsion(int, const plip_repulsion *, char *)
     void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
@@ -316,7 +317,7 @@ cdef class _Repulsion:
     cdef double[:, ::1] limits
     cdef double[::1] floors
 
-    def __cinit__(self, species, repulsion, density_limits, energy_floors):
+    def __cinit__(self, species, repulsion, density_limits, energy_floors, bint is_additive=False):
         cdef int n = len(species), k, s, t
         self.symbols = <const char **>calloc(n + 1, sizeof(char *))
         if self.symbols == NULL:
@@ -342,6 +343,7 @@ cdef class _Repulsion:
         self.record.inner, self.record.outer = &self.distances[0, 0, 0], &self.distances[1, 0, 0]
         self.record.range, self.record.limit = &self.limits[0, 0], &self.limits[1, 0]
         self.record.floor = &self.floors[0]
+        self.record.is_additive = is_additive
 
     def __dealloc__(self):
         free(self.symbols)
@@ -593,6 +595,9 @@ cdef class Core:
         Species, and the range in Angstrom and the limit of the density around its atoms.
     energy_floors : mapping of str to float, or None
         Species, and the least learned energy of its atoms in eV.
+    is_additive : bool
+        Whether terms are only added up, even if neighbours are so close that binding should end. Limits and
+        floors must be None, too, if the energy is to be the sum of energies of parts of the terms.
 
     Attributes
     ----------
@@ -623,6 +628,7 @@ cdef class Core:
         repulsion=None,
         density_limits=None,
         energy_floors=None,
+        bint is_additive=False,
     ):
         cdef int n = len(terms), k
         cdef _Repulsion beyond
@@ -632,7 +638,7 @@ cdef class Core:
         index = {symbol: s for s, symbol in enumerate(species)}
         if reference.shape[0] != len(index):
             raise ValueError("there must be one reference energy per species")
-        beyond = _Repulsion(species, repulsion, density_limits, energy_floors)
+        beyond = _Repulsion(species, repulsion, density_limits, energy_floors, is_additive)
         records = <plip_term *>calloc(n + 1, sizeof(plip_term))
         if records == NULL:
             raise MemoryError

@@ -45,7 +45,8 @@ static void set_repulsion(center_builder *c)
         part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
         part->core.inner = repulsion->inner[center * n_species + s];
         part->core.outer = repulsion->outer[center * n_species + s];
-        plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
+        if (!repulsion->is_additive)
+            plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
         part->scalar.columns->repulsion = 0.5;
         part->scalar.n_columns = 1;
     }

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from plip.interactions._interaction import Functions, Interaction, as_integer
+from plip.interactions._interaction import Functions, Interaction, as_integer, latex_cosine, latex_symbol
 from plip.radial import RadialFamily
 
 if TYPE_CHECKING:
@@ -99,6 +99,15 @@ class FourBody(Interaction):
             f"sum over {center} i and all neighbors {arms[0]} j, {arms[1]} k, {arms[2]} m of "
             f"{' '.join(functions)}{angles}"
         )
+
+    @classmethod
+    def latex_of(cls, term: Term) -> str:
+        center, *arms = map(latex_symbol, term.species)
+        neighbors = ",\\, ".join(f"{atom} \\in {arm}" for atom, arm in zip("jkm", arms, strict=True))
+        functions = "\\, ".join(cls._latex_arm(term, k, f"r_{{i{atom}}}") for k, atom in enumerate("jkm"))
+        powers = zip(("jik", "kim", "mij"), cls._powers(term), strict=True)
+        angles = "".join(latex_cosine(angle, power) for angle, power in powers)
+        return f"\\sum_{{i \\in {center}}} \\sum_{{{neighbors}}} {functions}{angles}"
 
 
 def arm_permutations(rank: Sequence[int]) -> list[tuple[int, ...]]:

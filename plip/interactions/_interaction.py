@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from plip._core import check_length, check_power
 from plip._parameters import Parameters, is_integer, is_number
-from plip.radial import RadialFamily, number_text
+from plip.radial import RadialFamily, number_latex, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Power, Term
 
-__all__ = ["Functions", "Interaction", "as_integer", "as_length"]
+__all__ = ["Functions", "Interaction", "as_integer", "as_length", "latex_cosine", "latex_symbol"]
 
 # What users give for radial functions.
 Functions: TypeAlias = RadialFamily | Sequence[RadialFamily]
@@ -120,6 +120,11 @@ class Interaction(Parameters):
         raise NotImplementedError
 
     @classmethod
+    def latex_of(cls, term: Term) -> str:
+        """See `Term.latex`."""
+        raise NotImplementedError
+
+    @classmethod
     def name_of(cls, term: Term) -> str:
         """See `Term.name`."""
         center, *arms = term.species
@@ -186,3 +191,21 @@ class Interaction(Parameters):
     def _arm(term: Term, number: int, distance: str) -> str:
         """One radial function of a term in its formula."""
         return f"[{term.radial[number].formula(distance)}] fc({distance}; {number_text(term.cutoff)})"
+
+    @staticmethod
+    def _latex_arm(term: Term, number: int, distance: str) -> str:
+        """One radial function of a term as LaTeX."""
+        function = term.radial[number].latex(distance)
+        return f"{function}\\, f_c^{{{number_latex(term.cutoff)}}}({distance})"
+
+
+def latex_symbol(symbol: str) -> str:
+    """The species of an atom as LaTeX; ``*`` is any species."""
+    return "\\ast" if symbol == "*" else f"\\mathrm{{{symbol}}}"
+
+
+def latex_cosine(angle: str, power: int) -> str:
+    """A power of the cosine of an angle between three atoms as LaTeX; nothing for the power 0."""
+    if power == 0:
+        return ""
+    return f" \\cos{f'^{{{power}}}' if power > 1 else ''} \\theta_{{{angle}}}"

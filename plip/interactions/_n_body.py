@@ -10,7 +10,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from plip._core import SWITCH_RANGE
-from plip.interactions._interaction import Functions, Interaction, as_integer, as_length
+from plip.interactions._interaction import Functions, Interaction, as_integer, as_length, latex_symbol
 from plip.radial import RadialFamily, number_text
 
 if TYPE_CHECKING:
@@ -106,3 +106,12 @@ class NBody(Interaction):
             low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
             density += f" fs(r; {low}, {high})"
         return f"sum over {center} of (sum over neighbors {neighbor} of {density})^{term.power}"
+
+    @classmethod
+    def latex_of(cls, term: Term) -> str:
+        center, neighbor = map(latex_symbol, term.species)
+        switch = "" if term.switch is None else "\\, f_s(r_{ij})"
+        return (
+            f"\\sum_{{i \\in {center}}} \\Bigl( \\sum_{{j \\in {neighbor}}} "
+            f"{cls._latex_arm(term, 0, 'r_{ij}')}{switch} \\Bigr)^{{{term.power}}}"
+        )

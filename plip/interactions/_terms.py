@@ -123,6 +123,16 @@ class Term:
         """
         return KINDS[self.interaction].formula_of(self)
 
+    def latex(self) -> str:
+        """The term as LaTeX for mathematics; see `formula`.
+
+        Returns
+        -------
+        str
+            ``f_c^{5}(r)`` is the cosine cutoff at 5 Angstrom, ``f_s(r)`` the switch of a density.
+        """
+        return KINDS[self.interaction].latex_of(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The term as plain data for JSON.
 

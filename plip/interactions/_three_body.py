@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plip.interactions._interaction import Functions, Interaction, as_integer
+from plip.interactions._interaction import Functions, Interaction, as_integer, latex_cosine, latex_symbol
 from plip.radial import RadialFamily
 
 if TYPE_CHECKING:
@@ -85,4 +85,14 @@ class ThreeBody(Interaction):
         return (
             f"sum over {center} i and {order}neighbors {first} j, {second} k of "
             f"{cls._arm(term, 0, 'r_ij')} {cls._arm(term, 1, 'r_ik')}{angle}"
+        )
+
+    @classmethod
+    def latex_of(cls, term: Term) -> str:
+        center, first, second = map(latex_symbol, term.species)
+        same = term.species[1] == term.species[2] and term.radial[0] == term.radial[1]
+        neighbors = f"j < k \\in {first}" if same else f"j \\in {first},\\, k \\in {second},\\, j \\ne k"
+        return (
+            f"\\sum_{{i \\in {center}}} \\sum_{{{neighbors}}} {cls._latex_arm(term, 0, 'r_{ij}')}\\, "
+            f"{cls._latex_arm(term, 1, 'r_{ik}')}{latex_cosine('jik', *cls._powers(term))}"
         )

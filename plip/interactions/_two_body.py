@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from plip.interactions._interaction import Functions, Interaction
+from plip.interactions._interaction import Functions, Interaction, latex_symbol
 from plip.radial import RadialFamily
 
 if TYPE_CHECKING:
@@ -44,3 +44,11 @@ class TwoBody(Interaction):
     @classmethod
     def formula_of(cls, term: Term) -> str:
         return f"sum over pairs {'-'.join(term.species)} of {cls._arm(term, 0, 'r')}"
+
+    @classmethod
+    def latex_of(cls, term: Term) -> str:
+        first, second = map(latex_symbol, term.species)
+        return (
+            f"\\sum_{{\\{{i, j\\}},\\, i \\in {first},\\, j \\in {second}}} "
+            f"{cls._latex_arm(term, 0, 'r_{ij}')}"
+        )

@@ -179,7 +179,7 @@ inline plip_repulsion repulsion_of(const Model &model, std::vector<const char *>
     for (const std::string &symbol : model.species)
         symbols.push_back(symbol.c_str());
     return {symbols.data(),     model.inner.data(), model.outer.data(),
-            model.range.data(), model.limit.data(), model.floor.data()};
+            model.range.data(), model.limit.data(), model.floor.data(), 0};
 }
 
 inline void read_repulsion(Model &model, const json &document)

@@ -16,10 +16,14 @@ from plip._structures._evaluation import check_atoms
 from plip._types import FloatArray, StrPath
 from plip.interactions import Term
 from plip.labels import Labels
+from plip.potential import _functions, _tables
 from plip.potential._json import LIMIT, contents, errors_of_file, finite_number, read_document, to_text
+from plip.potential._partition import Part, Partition, selected
 from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 
 if TYPE_CHECKING:
+    import pandas
+
     from plip.calculator import PLIPCalculator
     from plip.safety import SafetyReport
 
@@ -126,6 +130,7 @@ class Potential:
         "_core",
         "_density_limits",
         "_energy_floors",
+        "_partitions",
         "_reference",
         "_repulsion",
         "_species",
@@ -192,6 +197,7 @@ class Potential:
         check_repulsion(species, self._repulsion, self._density_limits, self._energy_floors)
         self._terms = tuple(terms)
         self._core: Core | None = None
+        self._partitions: dict[str, Partition] = {}
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -338,6 +344,193 @@ class Potential:
     def stress(self, atoms: Atoms) -> FloatArray:
         """Stress in eV/Angstrom^3, (6,) float64, ASE's order and sign; see `evaluate`."""
         return self.evaluate(atoms, forces=False)["stress"]
+
+    def partition(self, atoms: Atoms, by: str = "interaction") -> dict[str, Part]:
+        """What each part of the potential adds to the energy and the forces of a structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            As in `evaluate`.
+        by : {"interaction", "species", "term"}, default="interaction"
+            What labels the parts: the interaction (``"two-body"``), the species of the term (``"Si-O"``;
+            center first, as in `Term.species`; ``*`` is any species), or the name of the term.
+
+        Returns
+        -------
+        dict of str to dict
+            By label "energy": float, eV; "energies": (n_atoms,) float64, eV; "forces": (n_atoms, 3) float64,
+            eV/Angstrom. Besides the terms there are always "reference", the reference energies; "repulsion",
+            the core repulsion; and "limits", what density limits, energy floors and the end of binding
+            change, exactly zero within the data. All parts add up to `evaluate`, to rounding.
+
+        Raises
+        ------
+        TypeError
+            If `atoms` is not an Atoms.
+        ValueError
+            If `by` is not valid, or for a structure that `evaluate` refuses.
+
+        Notes
+        -----
+        The energy of an atom holds half of its pairs, and the terms of which it is the center. Functions of
+        pairs that are closer than in the data fade in each part as they do in the whole.
+        """
+        if not isinstance(by, str) or by not in self._partitions:
+            partition = Partition(self, by)
+            self._partitions[by] = partition
+        return self._partitions[by].evaluate(atoms)
+
+    def select(self, interaction: str | None = None, species: str | Sequence[str] | None = None) -> Potential:
+        """A part of the potential as a potential of its own.
+
+        Parameters
+        ----------
+        interaction : {"two-body", "three-body", "N-body", "four-body"} or None, default=None
+            Interaction of the terms; None takes all.
+        species : str, sequence of str or None, default=None
+            Species of the terms as in `Term.species`, such as ``("Si", "O")`` or ``"Si-O"``; ``*`` stands for
+            terms of any species. None takes all.
+
+        Returns
+        -------
+        Potential
+            The chosen terms with reference energies of zero, without density limits and energy floors, which
+            belong to the whole. It keeps the core repulsion, since its functions fade with it. Within
+            the data it gives what `partition` gives.
+
+        Raises
+        ------
+        ValueError
+            If no term is of this kind.
+        """
+        terms = selected(self.terms, interaction, species)
+        part = Potential.__new__(Potential)
+        part._assign(
+            self._species,
+            [term for term, _ in terms],
+            [coefficient for _, coefficient in terms],
+            dict.fromkeys(self._species, 0.0),
+            self._repulsion,
+        )
+        return part
+
+    def pair_energy(self, r: ArrayLike, species: Sequence[str]) -> FloatArray:
+        """Energy of an isolated pair of atoms less that of its atoms, the first of the many-body expansion.
+
+        Parameters
+        ----------
+        r : array_like of float
+            Distances in Angstrom, from 1e-3 to 1000, of any shape.
+        species : (str, str)
+            Chemical symbols of both atoms.
+
+        Returns
+        -------
+        ndarray of float64
+            eV, of the shape of `r`. All of the potential counts, N-body terms and core repulsion too,
+            whatever basis wrote it.
+
+        Raises
+        ------
+        ValueError
+            If a distance or a species is not valid.
+        """
+        return _functions.pair_energy(self, r, species)
+
+    def triplet_energy(
+        self, r_ij: ArrayLike, r_ik: ArrayLike, angle: ArrayLike, species: Sequence[str]
+    ) -> FloatArray:
+        """Energy of an isolated triplet of atoms less that of its pairs and atoms.
+
+        Parameters
+        ----------
+        r_ij, r_ik : array_like of float
+            Distances in Angstrom from the center i to j and k, from 1e-3 to 1000.
+        angle : array_like of float
+            Angle between them in degrees, from 0 to 180. The arrays are broadcast.
+        species : (str, str, str)
+            Chemical symbols of i, j and k, the center first: i is where the angle is. Terms of all three
+            atoms count.
+
+        Returns
+        -------
+        ndarray of float64
+            eV, of the broadcast shape.
+
+        Raises
+        ------
+        ValueError
+            If a distance, an angle or a species is not valid, or j and k coincide.
+        """
+        return _functions.triplet_energy(self, r_ij, r_ik, angle, species)
+
+    def embedding_energy(self, density: ArrayLike, species: str, atoms: Atoms) -> FloatArray:
+        """Energy of the N-body terms of an atom, as a function of the density around it.
+
+        Each N-body term is a power of a density, and terms have different densities. The energy is that of an
+        atom for which all of them are multiplied by one factor, as more or fewer neighbors do.
+
+        Parameters
+        ----------
+        density : array_like of float
+            Densities relative to those in the structure, of any shape: 1 is the structure, 0 an atom alone.
+        species : str
+            Chemical symbol of the atom.
+        atoms : ase.Atoms
+            Structure that is the unit of density, usually a crystal. The mean over its atoms of the species
+            is taken.
+
+        Returns
+        -------
+        ndarray of float64
+            eV, of the shape of `density`; 0 for a density of 0.
+
+        Raises
+        ------
+        TypeError
+            If `atoms` is not an Atoms.
+        ValueError
+            If a density, the species or the structure is not valid.
+        """
+        return _functions.embedding_energy(self, density, species, atoms)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The terms as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each term: "coefficient", "interaction", "species", "radial", "power", "cutoff"
+            (Angstrom), "formula", "name".
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return _tables.to_frame(self)
+
+    def to_latex(self, digits: int = 4) -> str:
+        """The energy as an equation.
+
+        Parameters
+        ----------
+        digits : int, default=4
+            Significant digits of coefficients.
+
+        Returns
+        -------
+        str
+            An ``align*`` environment of the package amsmath with a line for each reference energy (``N`` is a
+            number of atoms) and each term; see `Term.latex`. ``\\allowdisplaybreaks`` lets it run over pages.
+
+        Raises
+        ------
+        ValueError
+            If `digits` is not from 1 to 17.
+        """
+        return _tables.to_latex(self, digits)
 
     def calculator(self, **kwargs: Any) -> PLIPCalculator:
         """An ASE calculator; see `plip.calculator.PLIPCalculator` for the parameters."""
