@@ -26,7 +26,8 @@ from ase.md.verlet import VelocityVerlet
 from tqdm import tqdm
 
 from plip import load_potential
-from plip.lammps import PLUGIN, plugin_folder, start
+from plip.lammps import plugin_folder, start
+from plip.lammps._plugin import PLUGIN
 
 STEPS = 100
 REPEATS = 5

@@ -130,3 +130,15 @@ def test_nothing_private_of_scikit_learn():
     sources = list(Path(plip.__file__).parent.rglob("*.py"))
     assert len(sources) > 10
     assert [found for path in sources for found in _private_imports(path)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").rglob("*.py")), ids=lambda path: path.name)
+def test_benchmarks_import_what_is_there(path):
+    names = [
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "plip"
+        for alias in node.names
+    ]
+    for module, name in names:
+        assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
