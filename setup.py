@@ -52,15 +52,17 @@ def core(name, *sources):
     )
 
 
-# Design rows serve fits alone. All other files evaluate potentials, here and in the plugin of LAMMPS; some
-# serve fits too.
+# Design rows serve fits alone. The other files evaluate potentials, here and in the plugin of LAMMPS; some
+# serve fits too. The neighbor list is a module of its own; LAMMPS has its own lists.
 ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
-EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference(ROWS))
+NEIGHBORS = "plip_list.c"
+EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference({*ROWS, NEIGHBORS}))
 SHARED = ("plip_angular.c", "plip_check.c", "plip_radial.c", "plip_simd.c")
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
     core("_rows", *ROWS, *SHARED),
     core("_evaluate", *EVALUATION),
+    core("_neighbors", NEIGHBORS),
     core("_blas"),
 ]
 

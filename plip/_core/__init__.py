@@ -1,9 +1,8 @@
-"""The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrapper."""
+"""The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
 from plip._core._evaluate import (
     SWITCH_RANGE,
     Core,
-    NeighborList,
     check_length,
     check_power,
     check_radial,
@@ -11,12 +10,12 @@ from plip._core._evaluate import (
     check_terms,
     core_repulsion,
     cutoff_function,
-    find_neighbors,
     is_element,
     phi,
     radial_function,
     switch_function,
 )
+from plip._core._neighbors import NeighborList, find_neighbors
 
 __all__ = [
     "SWITCH_RANGE",

@@ -1,9 +1,9 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
+from plip._core._neighbors import NeighborList
 from plip._types import FloatArray, Int32Array
 from plip.interactions._terms import Term
 from plip.radial import RadialFamily
@@ -31,26 +31,6 @@ def core_repulsion(
 def check_repulsion(
     species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits, energy_floors: _Floors
 ) -> None: ...
-def find_neighbors(
-    positions: FloatArray,
-    cell: FloatArray,
-    pbc: npt.ArrayLike,
-    cutoff: float,
-    species: Int32Array,
-    n_species: int,
-) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray]: ...
-
-class NeighborList:
-    def __init__(
-        self, positions: FloatArray, cell: FloatArray, periodic: Int32Array, cutoff: float
-    ) -> None: ...
-    @property
-    def n_local(self) -> int: ...
-    @property
-    def n_all(self) -> int: ...
-    @property
-    def n_pairs(self) -> int: ...
-    def to_arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]: ...
 
 class Core:
     def __init__(

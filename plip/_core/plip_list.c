@@ -204,95 +204,145 @@ static int add_image(plip_list *list, size_t place, int owner, const lattice *l,
     return 0;
 }
 
-/* Local atoms wrapped into the reduced cell, then the images within the cutoff of them. */
-static int make_images(plip_list *list, int n, const double *positions, const double *cell, const int *periodic,
-                       double cutoff)
-{
-    const double most = MAX_IMAGES + MAX_IMAGES_PER_ATOM * n;
-    lattice l;
-    double low[3], high[3], largest = 0.0, count = n;
-    double *fraction = array(3 * (size_t)n, sizeof(double));
-    int i, k;
-    size_t next = (size_t)n;
+/* The reduced cell, and what may lie in it. */
+typedef struct {
+    lattice lattice;
+    double *fraction;       /* (n, 3) places of the local atoms in units of its vectors */
+    double low[3], high[3]; /* where images are within the cutoff of local atoms */
+} image_box;
 
-    if (!fraction)
-        return PLIP_NO_MEMORY;
-    make_lattice(&l, cell, periodic);
+/* The box of the local atoms alone. `largest`: of all fractions. */
+static int find_fractions(image_box *box, int n, const double *positions, double *largest)
+{
+    const lattice *l = &box->lattice;
+    int i, k;
+
     for (k = 0; k < 3; k++) {
-        low[k] = INFINITY;
-        high[k] = -INFINITY;
+        box->low[k] = INFINITY;
+        box->high[k] = -INFINITY;
     }
     for (i = 0; i < n; i++)
         for (k = 0; k < 3; k++) {
             const double *r = positions + 3 * (size_t)i;
-            double s = r[0] * l.inverse[0][k] + r[1] * l.inverse[1][k] + r[2] * l.inverse[2][k];
-            if (!isfinite(s) || (k < l.n && !(fabs(s) < FAR_AWAY))) {
-                free(fraction);
+            double s = r[0] * l->inverse[0][k] + r[1] * l->inverse[1][k] + r[2] * l->inverse[2][k];
+            if (!isfinite(s) || (k < l->n && !(fabs(s) < FAR_AWAY)))
                 return PLIP_FAR_AWAY;
-            }
-            fraction[3 * (size_t)i + k] = s;
-            largest = fmax(largest, fabs(s));
-            s -= k < l.n ? floor(s) : 0.0;
-            low[k] = fmin(low[k], s);
-            high[k] = fmax(high[k], s);
+            box->fraction[3 * (size_t)i + k] = s;
+            *largest = fmax(*largest, fabs(s));
+            s -= k < l->n ? floor(s) : 0.0;
+            box->low[k] = fmin(box->low[k], s);
+            box->high[k] = fmax(box->high[k], s);
         }
+    return 0;
+}
+
+/* Widens the box by the cutoff. */
+static int widen(image_box *box, double cutoff, double largest)
+{
+    const lattice *l = &box->lattice;
+    int k;
+
     for (k = 0; k < 3; k++) {
-        const double height = 1.0 / sqrt(l.inverse[0][k] * l.inverse[0][k] + l.inverse[1][k] * l.inverse[1][k] +
-                                         l.inverse[2][k] * l.inverse[2][k]);
+        const double height = 1.0 / sqrt(l->inverse[0][k] * l->inverse[0][k] + l->inverse[1][k] * l->inverse[1][k] +
+                                         l->inverse[2][k] * l->inverse[2][k]);
         /* with a margin for rounding */
-        double delta = cutoff / height * (1.0 + 1e-10) + 1e-10 + 1e-14 * largest;
-        if (k < l.n && !(delta < MAX_REACH)) {
-            free(fraction);
+        const double delta = cutoff / height * (1.0 + 1e-10) + 1e-10 + 1e-14 * largest;
+        if (k < l->n && !(delta < MAX_REACH))
             return PLIP_TOO_MANY;
-        }
-        low[k] -= delta;
-        high[k] += delta;
+        box->low[k] -= delta;
+        box->high[k] += delta;
     }
+    return 0;
+}
+
+/* Which images of atom i are in the box, relative to that in the cell, which is `wrap` away from the atom itself. */
+static void images_of(const image_box *box, int i, double wrap[3], int first[3], int last[3])
+{
+    int k;
+
+    for (k = 0; k < 3; k++) {
+        const double s = box->fraction[3 * (size_t)i + k];
+        wrap[k] = first[k] = last[k] = 0;
+        if (k >= box->lattice.n)
+            continue;
+        wrap[k] = -floor(s);
+        image_range(s - floor(s), box->low[k], box->high[k], first + k, last + k);
+    }
+}
+
+/* Number of local atoms and images. */
+static double count_images(const image_box *box, int n)
+{
+    double count = n, wrap[3];
+    int i, k, first[3], last[3];
+
     for (i = 0; i < n; i++) {
         double product = 1.0;
-        for (k = 0; k < l.n; k++) {
-            int first, last;
-            double s = fraction[3 * (size_t)i + k];
-            image_range(s - floor(s), low[k], high[k], &first, &last);
-            product *= last - first + 1;
-        }
+        images_of(box, i, wrap, first, last);
+        for (k = 0; k < 3; k++)
+            product *= last[k] - first[k] + 1;
         count += product - 1.0;
     }
-    if (!(count <= most) || !(count < INT_MAX / 4)) {
-        free(fraction);
-        return PLIP_TOO_MANY;
-    }
-    list->owner = array((size_t)count, sizeof(int));
-    list->shift = array(3 * (size_t)count, sizeof(int));
-    if (!list->owner || !list->shift) {
-        free(fraction);
-        return PLIP_NO_MEMORY;
-    }
+    return count;
+}
+
+static int write_images(plip_list *list, int n, const image_box *box)
+{
+    size_t next = (size_t)n;
+    int i, a, b, c;
+
     for (i = 0; i < n; i++) {
-        int first[3] = {0, 0, 0}, last[3] = {0, 0, 0}, a, b, c, wrong;
-        double wrap[3] = {0.0, 0.0, 0.0};
-        for (k = 0; k < l.n; k++) {
-            double s = fraction[3 * (size_t)i + k];
-            wrap[k] = -floor(s);
-            image_range(s - floor(s), low[k], high[k], &first[k], &last[k]);
-        }
-        wrong = add_image(list, (size_t)i, i, &l, wrap);
+        int first[3], last[3], wrong;
+        double wrap[3];
+        images_of(box, i, wrap, first, last);
+        wrong = add_image(list, (size_t)i, i, &box->lattice, wrap);
         for (a = first[0]; a <= last[0]; a++)
             for (b = first[1]; b <= last[1]; b++)
                 for (c = first[2]; c <= last[2]; c++) {
-                    double m[3] = {wrap[0] + a, wrap[1] + b, wrap[2] + c};
+                    const double m[3] = {wrap[0] + a, wrap[1] + b, wrap[2] + c};
                     if (a || b || c)
-                        wrong |= add_image(list, next++, i, &l, m);
+                        wrong |= add_image(list, next++, i, &box->lattice, m);
                 }
-        if (wrong) {
-            free(fraction);
+        if (wrong)
             return PLIP_FAR_AWAY;
-        }
     }
-    free(fraction);
     list->n_local = n;
     list->n_all = (int)next;
     return 0;
+}
+
+static int fill_images(plip_list *list, int n, const double *positions, double cutoff, image_box *box)
+{
+    double largest = 0.0, count;
+    int status = find_fractions(box, n, positions, &largest);
+
+    if (!status)
+        status = widen(box, cutoff, largest);
+    if (status)
+        return status;
+    count = count_images(box, n);
+    if (!(count <= MAX_IMAGES + MAX_IMAGES_PER_ATOM * n) || !(count < INT_MAX / 4))
+        return PLIP_TOO_MANY;
+    list->owner = array((size_t)count, sizeof(int));
+    list->shift = array(3 * (size_t)count, sizeof(int));
+    if (!list->owner || !list->shift)
+        return PLIP_NO_MEMORY;
+    return write_images(list, n, box);
+}
+
+/* Local atoms wrapped into the reduced cell, then the images within the cutoff of them. */
+static int make_images(plip_list *list, int n, const double *positions, const double *cell, const int *periodic,
+                       double cutoff)
+{
+    image_box box;
+    int status = PLIP_NO_MEMORY;
+
+    box.fraction = array(3 * (size_t)n, sizeof(double));
+    make_lattice(&box.lattice, cell, periodic);
+    if (box.fraction)
+        status = fill_images(list, n, positions, cutoff, &box);
+    free(box.fraction);
+    return status;
 }
 
 typedef struct {
@@ -381,17 +431,160 @@ static int sort_atoms(binned *atoms, int n, int *start, size_t n_bins)
     return 0;
 }
 
+/* All atoms in bins. */
+typedef struct {
+    grid grid;
+    int n;
+    int reach[3];   /* bins that the cutoff reaches beyond that of an atom */
+    double *x;      /* (n, 3) positions */
+    double *sorted; /* (3, n) in the order of the bins */
+    binned *atoms;  /* (n,) */
+    int *start;     /* where each bin begins; NULL if there are too many of them */
+} bins;
+
+static void free_bins(bins *all)
+{
+    free(all->x);
+    free(all->sorted);
+    free(all->atoms);
+    free(all->start);
+}
+
+static void place_atoms(bins *all, const plip_list *list, const double *positions, const double *cell)
+{
+    int i, k;
+
+    for (i = 0; i < all->n; i++)
+        for (k = 0; k < 3; k++) {
+            const int *s = list->shift + 3 * (size_t)i;
+            all->x[3 * (size_t)i + k] =
+                positions[3 * (size_t)list->owner[i] + k] + (s[0] * cell[k] + s[1] * cell[3 + k] + s[2] * cell[6 + k]);
+        }
+}
+
+static int make_bins(bins *all, const plip_list *list, const double *positions, const double *cell, double cutoff)
+{
+    const int n = all->n = list->n_all;
+    const grid *g = &all->grid;
+    double n_bins;
+    int i, k;
+
+    all->x = array(3 * (size_t)n, sizeof(double));
+    all->sorted = array(3 * (size_t)n, sizeof(double));
+    all->atoms = array((size_t)n, sizeof(binned));
+    if (!all->x || !all->sorted || !all->atoms)
+        return PLIP_NO_MEMORY;
+    place_atoms(all, list, positions, cell);
+    all->grid = make_grid(n, all->x, cutoff);
+    n_bins = (double)g->n[0] * g->n[1] * g->n[2];
+    if (n_bins <= (double)BINS_PER_ATOM * n) {
+        all->start = calloc((size_t)n_bins + 1, sizeof(int));
+        if (!all->start)
+            return PLIP_NO_MEMORY;
+    }
+    /* The x axis is innermost: the bins that a search visits along x lie in one run. */
+    for (i = 0; i < n; i++) {
+        const double *r = all->x + 3 * (size_t)i;
+        all->atoms[i].bin = ((int64_t)bin_of(g, 2, r[2]) * g->n[1] + bin_of(g, 1, r[1])) * g->n[0] + bin_of(g, 0, r[0]);
+        all->atoms[i].atom = i;
+    }
+    if (sort_atoms(all->atoms, n, all->start, (size_t)n_bins))
+        return PLIP_NO_MEMORY;
+    for (i = 0; i < n; i++)
+        for (k = 0; k < 3; k++)
+            all->sorted[(size_t)k * n + i] = all->x[3 * (size_t)all->atoms[i].atom + k];
+    for (k = 0; k < 3; k++)
+        all->reach[k] = (int)ceil(cutoff * g->inverse_width[k] * (1.0 - 1e-12));
+    return 0;
+}
+
+/* Pairs that are found, and room for more. */
+typedef struct {
+    double square_cutoff, visits;
+    size_t capacity;
+    int64_t used;
+} search;
+
+/* Makes room for `more` neighbors of atom i. The first guess is from the atoms done so far. */
+static int reserve(plip_list *list, search *done, int i, int more, double most)
+{
+    if (done->capacity < (size_t)(done->used + more)) {
+        const double guess = 1.05 * (double)(done->used + 64) / (i + 1) * list->n_local;
+        const size_t wanted = (size_t)fmin(guess, most) + (size_t)(done->used + more);
+        int *grown = realloc(list->neighbors, wanted * sizeof(int));
+        if (!grown)
+            return PLIP_NO_MEMORY;
+        list->neighbors = grown;
+        done->capacity = wanted;
+    }
+    return 0;
+}
+
+/* Adds those neighbors of atom i that are among the sorted atoms from `first` to `last` - 1. */
+static void add_neighbors(plip_list *list, const bins *all, search *done, int i, int first, int last)
+{
+    const double *r = all->x + 3 * (size_t)i;
+    const double *x = all->sorted, *y = x + all->n, *z = y + all->n;
+    const double square_cutoff = done->square_cutoff;
+    int64_t used = done->used;
+    int m;
+
+    for (m = first; m < last; m++) {
+        const double dx = x[m] - r[0], dy = y[m] - r[1], dz = z[m] - r[2];
+        const double square = dx * dx + dy * dy + dz * dz;
+        const int other = all->atoms[m].atom;
+        list->neighbors[used] = other;
+        used += (square < square_cutoff) & (other != i);
+    }
+    done->used = used;
+    done->visits += last - first;
+}
+
+static int find_neighbors_of(plip_list *list, const bins *all, search *done, int i, double most)
+{
+    const grid *g = &all->grid;
+    const int *start = all->start;
+    int low[3], high[3], by, bz, k;
+
+    for (k = 0; k < 3; k++) {
+        const int b = bin_of(g, k, all->x[3 * (size_t)i + k]);
+        low[k] = b > all->reach[k] ? b - all->reach[k] : 0;
+        high[k] = b + all->reach[k] < g->n[k] ? b + all->reach[k] : g->n[k] - 1;
+    }
+    for (bz = low[2]; bz <= high[2]; bz++)
+        for (by = low[1]; by <= high[1]; by++) {
+            const int64_t row = ((int64_t)bz * g->n[1] + by) * g->n[0];
+            const int first = start ? start[row + low[0]] : bisect(all->atoms, all->n, row + low[0]);
+            const int last = start ? start[row + high[0] + 1] : bisect(all->atoms, all->n, row + high[0] + 1);
+            if (reserve(list, done, i, last - first, most))
+                return PLIP_NO_MEMORY;
+            add_neighbors(list, all, done, i, first, last);
+        }
+    list->offset[i + 1] = done->used;
+    if ((double)done->used > most || done->used - list->offset[i] > MAX_NEIGHBORS || done->visits > MAX_VISITS)
+        return PLIP_TOO_MANY;
+    return 0;
+}
+
+static int find_all_neighbors(plip_list *list, const bins *all, double cutoff)
+{
+    const double most = fmax(MAX_PAIRS, MAX_PAIRS_PER_ATOM * list->n_local);
+    search done = {.square_cutoff = cutoff * cutoff};
+    int i, status = 0, *fitted;
+
+    for (i = 0; i < list->n_local && !status; i++)
+        status = find_neighbors_of(list, all, &done, i, most);
+    fitted = realloc(list->neighbors, (done.used ? (size_t)done.used : 1) * sizeof(int));
+    if (fitted)
+        list->neighbors = fitted;
+    return status;
+}
+
 int plip_list_build(plip_list *list, int n, const double *positions, const double *cell, const int *periodic,
                     double cutoff)
 {
-    const double most = fmax(MAX_PAIRS, MAX_PAIRS_PER_ATOM * n);
-    double *x = NULL, *sorted = NULL, n_bins, visits = 0.0;
-    binned *atoms = NULL;
-    int *start = NULL;
-    size_t capacity = 0;
-    int64_t used = 0;
-    int n_all, i, k, reach[3], status = PLIP_NO_MEMORY;
-    grid g;
+    bins all = {.n = 0};
+    int status;
 
     memset(list, 0, sizeof *list);
     list->offset = array((size_t)n + 1, sizeof(int64_t));
@@ -401,93 +594,11 @@ int plip_list_build(plip_list *list, int n, const double *positions, const doubl
     if (n == 0)
         return 0;
     status = make_images(list, n, positions, cell, periodic, cutoff);
-    if (status)
-        goto fail;
-    status = PLIP_NO_MEMORY;
-    n_all = list->n_all;
-    x = array(3 * (size_t)n_all, sizeof(double));
-    sorted = array(3 * (size_t)n_all, sizeof(double));
-    atoms = array((size_t)n_all, sizeof(binned));
-    if (!x || !sorted || !atoms)
-        goto fail;
-    for (i = 0; i < n_all; i++)
-        for (k = 0; k < 3; k++) {
-            const int *s = list->shift + 3 * (size_t)i;
-            x[3 * (size_t)i + k] =
-                positions[3 * (size_t)list->owner[i] + k] + (s[0] * cell[k] + s[1] * cell[3 + k] + s[2] * cell[6 + k]);
-        }
-    g = make_grid(n_all, x, cutoff);
-    n_bins = (double)g.n[0] * g.n[1] * g.n[2];
-    if (n_bins <= (double)BINS_PER_ATOM * n_all) {
-        start = calloc((size_t)n_bins + 1, sizeof(int));
-        if (!start)
-            goto fail;
-    }
-    /* The x axis is innermost: the bins that a search visits along x lie in one run. */
-    for (i = 0; i < n_all; i++) {
-        const double *r = x + 3 * (size_t)i;
-        atoms[i].bin = ((int64_t)bin_of(&g, 2, r[2]) * g.n[1] + bin_of(&g, 1, r[1])) * g.n[0] + bin_of(&g, 0, r[0]);
-        atoms[i].atom = i;
-    }
-    if (sort_atoms(atoms, n_all, start, (size_t)n_bins))
-        goto fail;
-    for (i = 0; i < n_all; i++)
-        for (k = 0; k < 3; k++)
-            sorted[(size_t)k * n_all + i] = x[3 * (size_t)atoms[i].atom + k];
-    for (k = 0; k < 3; k++)
-        reach[k] = (int)ceil(cutoff * g.inverse_width[k] * (1.0 - 1e-12));
-
-    for (i = 0; i < n; i++) {
-        const double *r = x + 3 * (size_t)i;
-        int low[3], high[3], by, bz;
-        for (k = 0; k < 3; k++) {
-            int b = bin_of(&g, k, r[k]);
-            low[k] = b > reach[k] ? b - reach[k] : 0;
-            high[k] = b + reach[k] < g.n[k] ? b + reach[k] : g.n[k] - 1;
-        }
-        for (bz = low[2]; bz <= high[2]; bz++)
-            for (by = low[1]; by <= high[1]; by++) {
-                const int64_t row = ((int64_t)bz * g.n[1] + by) * g.n[0];
-                const int first = start ? start[row + low[0]] : bisect(atoms, n_all, row + low[0]);
-                const int last = start ? start[row + high[0] + 1] : bisect(atoms, n_all, row + high[0] + 1);
-                int m;
-                if (capacity < (size_t)(used + last - first)) {
-                    /* The first guess is from the atoms done so far. */
-                    double guess = 1.05 * (double)(used + 64) / (i + 1) * n;
-                    size_t wanted = (size_t)fmin(guess, most) + (size_t)(used + last - first);
-                    int *grown = realloc(list->neighbors, wanted * sizeof(int));
-                    if (!grown)
-                        goto fail;
-                    list->neighbors = grown;
-                    capacity = wanted;
-                }
-                for (m = first; m < last; m++) {
-                    double dx = sorted[m] - r[0], dy = sorted[(size_t)n_all + m] - r[1];
-                    double dz = sorted[2 * (size_t)n_all + m] - r[2];
-                    double square = dx * dx + dy * dy + dz * dz;
-                    int other = atoms[m].atom;
-                    list->neighbors[used] = other;
-                    used += (square < cutoff * cutoff) & (other != i);
-                }
-                visits += last - first;
-            }
-        list->offset[i + 1] = used;
-        if ((double)used > most || used - list->offset[i] > MAX_NEIGHBORS || visits > MAX_VISITS) {
-            status = PLIP_TOO_MANY;
-            goto fail;
-        }
-    }
-    status = 0;
-    {
-        int *fitted = realloc(list->neighbors, (used ? (size_t)used : 1) * sizeof(int));
-        if (fitted)
-            list->neighbors = fitted;
-    }
-fail:
-    free(x);
-    free(sorted);
-    free(atoms);
-    free(start);
+    if (!status)
+        status = make_bins(&all, list, positions, cell, cutoff);
+    if (!status)
+        status = find_all_neighbors(list, &all, cutoff);
+    free_bins(&all);
     if (status)
         plip_list_free(list);
     return status;

@@ -34,11 +34,11 @@ __all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
 
 SOURCES = Path(__file__).parents[1]
 INCLUDES = "_core"
-# Design rows serve fits alone.
+# Design rows serve fits alone, and LAMMPS has its own neighbor lists.
 C_FILES = tuple(
     f"_core/{path.name}"
     for path in sorted(SOURCES.glob("_core/plip_*.c"))
-    if not path.name.startswith("plip_rows")
+    if not path.name.startswith(("plip_rows", "plip_list"))
 )
 CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"

@@ -27,6 +27,7 @@ __all__ = ["Storage", "direct"]
 # Modules that decide which numbers the rows of a structure are.
 _SOURCES = (
     "_core._evaluate",
+    "_core._neighbors",
     "_core._rows",
     "_files",
     "_structures._neighbors",

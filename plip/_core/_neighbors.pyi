@@ -1,0 +1,25 @@
+import numpy as np
+import numpy.typing as npt
+
+from plip._types import FloatArray, Int32Array
+
+def find_neighbors(
+    positions: FloatArray,
+    cell: FloatArray,
+    pbc: npt.ArrayLike,
+    cutoff: float,
+    species: Int32Array,
+    n_species: int,
+) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray]: ...
+
+class NeighborList:
+    def __init__(
+        self, positions: FloatArray, cell: FloatArray, periodic: Int32Array, cutoff: float
+    ) -> None: ...
+    @property
+    def n_local(self) -> int: ...
+    @property
+    def n_all(self) -> int: ...
+    @property
+    def n_pairs(self) -> int: ...
+    def to_arrays(self) -> tuple[Int32Array, Int32Array, Int32Array]: ...

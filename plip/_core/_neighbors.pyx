@@ -1,0 +1,221 @@
+"""Python face of the neighbor list in C (plip_list.c).
+
+Index suffixes: a local atom, b any atom (local ones first, then images), c Cartesian, p pair, s species.
+"""
+
+import numpy as np
+
+from libc.math cimport INFINITY, sqrt
+from libc.stdint cimport int64_t
+
+cdef extern from "plip_core.h" nogil:
+    enum:
+        PLIP_TOO_MANY
+        PLIP_FAR_AWAY
+
+    int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
+    void plip_list_free(plip_list *)
+
+__all__ = ["NeighborList", "find_neighbors"]
+
+
+cdef int build_list(
+    plip_list *pairs,
+    const double[:, ::1] positions,
+    const double[:, ::1] cell,
+    const int[::1] periodic,
+    double cutoff,
+) except -1:
+    """Make a neighbor list; see `NeighborList` for the parameters and errors."""
+    cdef int status, n = positions.shape[0]
+    cdef const double *r = &positions[0, 0] if n else NULL
+    if n and positions.shape[1] != 3 or cell.shape[0] != 3 or cell.shape[1] != 3 or periodic.shape[0] != 3:
+        raise ValueError("positions must be of shape (n, 3), cell (3, 3), periodic (3,)")
+    if not 0.0 < cutoff < INFINITY:
+        raise ValueError(f"cutoff must be a positive length in Angstrom, got {cutoff}")
+    with nogil:
+        status = plip_list_build(pairs, n, r, &cell[0, 0], &periodic[0], cutoff)
+    if status == PLIP_TOO_MANY:
+        raise ValueError(
+            f"the structure has too many neighbors within {cutoff:g} Angstrom for the memory (more than "
+            "200,000 of one atom, or more than 50 million and 500 for each atom): check its cell and "
+            "positions (in Angstrom), or use a shorter cutoff or a smaller structure"
+        )
+    if status == PLIP_FAR_AWAY:
+        raise ValueError(
+            "the structure has atoms too many cell vectors away from its cell, or lengths not finite: "
+            "correct its cell and positions (in Angstrom)"
+        )
+    if status:
+        raise MemoryError("the neighbor list does not fit into memory")
+    return 0
+
+
+def find_neighbors(
+    const double[:, ::1] positions not None,
+    const double[:, ::1] cell not None,
+    pbc,
+    double cutoff,
+    const int[::1] species not None,
+    int n_species,
+):
+    """All neighbors within a cutoff, by center and by the species of the neighbor.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n_atoms, 3)
+        Angstrom; may lie outside the cell.
+    cell : ndarray of float64, shape (3, 3)
+        Angstrom, in rows; rows of directions that are not periodic do not matter.
+    pbc : array_like of bool, shape (3,)
+        Periodic directions.
+    cutoff : float
+        Angstrom.
+    species : ndarray of int32, shape (n_atoms,)
+        Species of each atom, below `n_species`.
+    n_species : int
+        Number of species.
+
+    Returns
+    -------
+    first_as : ndarray of int64, shape (n_atoms * n_species + 1,)
+        Pairs ``first_as[i * n_species + s]`` to ``first_as[i * n_species + s + 1]`` are the neighbors of
+        species s of atom i, in an order that depends on the arguments only.
+    neighbor_p : ndarray of int32, shape (n_pairs,)
+        Index j of the neighbor.
+    vector_pc : ndarray of float64, shape (n_pairs, 3)
+        Vectors r_j - r_i, image included, in Angstrom; opposite ones differ by their sign alone.
+    distance_p : ndarray of float64, shape (n_pairs,)
+        Their lengths in Angstrom, below `cutoff`.
+
+    Raises
+    ------
+    ValueError
+        As for `NeighborList`, or if a species is out of range.
+    """
+    cdef NeighborList pairs
+    cdef plip_list *p
+    cdef int n = positions.shape[0], i, j, b, c, pass_
+    cdef int64_t m, m_out, place
+    cdef int[3] shift
+    cdef double[3] d
+    cdef double r
+    cdef bint outside = n_species < 1 or species.shape[0] != n
+    for i in range(n if not outside else 0):
+        outside |= not 0 <= species[i] < n_species
+    if outside:
+        raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
+    # A little more, so that the distance as it is computed here decides, alike in both directions.
+    pairs = NeighborList(positions, cell, np.array(pbc, dtype=bool).astype(np.int32), cutoff * (1.0 + 1e-9))
+    p = &pairs.pairs
+    first = np.zeros(n * <size_t>n_species + 1, np.int64)
+    cdef int64_t[::1] next_as = first
+    cdef int[::1] neighbor_p = np.empty(0, np.int32)
+    cdef double[:, ::1] vector_pc = np.empty((0, 3))
+    cdef double[::1] distance_p = np.empty(0)
+    # The first pass counts, the second one writes.
+    for pass_ in range(2):
+        with nogil:
+            for i in range(n):
+                for m in range(p.offset[i], p.offset[i + 1]):
+                    b = p.neighbors[m]
+                    j = p.owner[b]
+                    for c in range(3):
+                        shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
+                    for c in range(3):
+                        d[c] = positions[j, c] - positions[i, c] + (
+                            shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+                        )
+                    r = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+                    if not r < cutoff:
+                        continue
+                    place = i * <int64_t>n_species + species[j]
+                    if pass_ == 0:
+                        next_as[place + 1] += 1
+                        continue
+                    m_out = next_as[place]
+                    neighbor_p[m_out] = j
+                    for c in range(3):
+                        vector_pc[m_out, c] = d[c]
+                    distance_p[m_out] = r
+                    next_as[place] += 1
+        if pass_ == 0:
+            np.cumsum(first, out=first)
+            neighbor_p = np.empty(first[n * <size_t>n_species], np.int32)
+            vector_pc = np.empty((neighbor_p.shape[0], 3))
+            distance_p = np.empty(neighbor_p.shape[0])
+    # Each place has moved on to where the next one began.
+    first[1:] = first[: n * <size_t>n_species]
+    first[0] = 0
+    return first, np.asarray(neighbor_p), np.asarray(vector_pc), np.asarray(distance_p)
+
+
+cdef class NeighborList:
+    """All pairs of atoms closer than a cutoff, both ways; images are atoms of their own.
+
+    Parameters
+    ----------
+    positions : ndarray of float64, shape (n, 3)
+        Angstrom; may lie outside the cell.
+    cell : ndarray of float64, shape (3, 3)
+        Angstrom, in rows; rows of directions that are not periodic do not matter.
+    periodic : ndarray of int32, shape (3,)
+    cutoff : float
+        Angstrom.
+
+    Attributes
+    ----------
+    n_local, n_all, n_pairs : int
+        Atoms, atoms with images, directed pairs.
+
+    Raises
+    ------
+    ValueError
+        If there are more neighbors or images than memory should hold (200,000 of one atom; 50 million pairs,
+        or 500 for each atom if that is more), an atom is too far outside the cell, or the cutoff is not a
+        positive number.
+    """
+
+    def __cinit__(
+        self,
+        const double[:, ::1] positions not None,
+        const double[:, ::1] cell not None,
+        const int[::1] periodic not None,
+        double cutoff,
+    ):
+        build_list(&self.pairs, positions, cell, periodic, cutoff)
+
+    def __dealloc__(self):
+        plip_list_free(&self.pairs)
+
+    @property
+    def n_local(self):
+        return self.pairs.n_local
+
+    @property
+    def n_all(self):
+        return self.pairs.n_all
+
+    @property
+    def n_pairs(self):
+        return self.pairs.offset[self.pairs.n_local]
+
+    def to_arrays(self):
+        """The list as arrays.
+
+        Returns
+        -------
+        i, j : ndarray of int32, shape (n_pairs,)
+            Local indices of both atoms.
+        S : ndarray of int32, shape (n_pairs, 3)
+            Cell vectors between them: ``D = r_j - r_i + S @ cell``.
+        """
+        cdef plip_list *p = &self.pairs
+        i = np.repeat(
+            np.arange(p.n_local, dtype=np.int32), np.diff(np.asarray(<int64_t[:p.n_local + 1]>p.offset))
+        )
+        if i.size == 0:
+            return i, i.copy(), np.empty((0, 3), np.int32)
+        b = np.asarray(<int[:i.size]>p.neighbors)
+        shift = np.asarray(<int[:3 * p.n_all]>p.shift).reshape(-1, 3)
+        return i, np.asarray(<int[:p.n_all]>p.owner)[b], shift[b] - shift[i]
