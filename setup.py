@@ -64,6 +64,7 @@ EXTENSIONS = [
     core("_evaluate", *EVALUATION),
     core("_neighbors", NEIGHBORS),
     core("_blas"),
+    core("_swaps"),
 ]
 
 

@@ -26,7 +26,7 @@ from plip.interactions import Term
 Floats = NDArray[np.float64]
 
 MODULES = [module.name for module in pkgutil.iter_modules(plip.__path__, "plip.") if module.name[5] != "_"]
-COMPILED = ["plip._core._blas", "plip._core._evaluate", "plip._core._neighbors", "plip._core._rows"]
+COMPILED = [f"plip._core._{name}" for name in ("blas", "evaluate", "neighbors", "rows", "swaps")]
 
 
 def test_type_checkers_know_the_lazy_names() -> None:

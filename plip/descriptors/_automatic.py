@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
 from plip._structures._checks import errors_of
@@ -86,11 +87,16 @@ def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArra
     for reach in _SEARCHES:
         with errors_of(index, atoms):
             near = find_all_neighbors(atoms, reach)
-        distances = [near.distance_p[near.first_as[a] : near.first_as[a + 1]] for a in sample]
-        nearest = np.array([distance.min(initial=np.inf) for distance in distances])
-        radii = _radii(distances, reach)
-        atoms_inside = [1 + np.count_nonzero(d < r) for d, r in zip(distances, radii, strict=True)]
-        sparse = np.array(atoms_inside) < _FEWEST
+        first, last = near.first_as[sample], near.first_as[sample + 1]
+        owner_p = np.repeat(np.arange(len(sample)), last - first)
+        distance_p = np.concatenate(
+            [near.distance_p[begin:end] for begin, end in zip(first.tolist(), last.tolist(), strict=True)]
+        )
+        nearest = np.full(len(sample), np.inf)
+        np.minimum.at(nearest, owner_p, distance_p)
+        radii = _radii(owner_p, distance_p, len(sample), reach)
+        n_inside = 1 + np.bincount(owner_p, distance_p < radii[owner_p], minlength=len(sample))
+        sparse = n_inside < _FEWEST
         sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
         sparse |= nearest > _ISOLATED
         radii[sparse] = np.inf
@@ -98,19 +104,20 @@ def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArra
         radius = _quantile(radii, 1 / 3)
         if np.isfinite(radius):
             break
-    return radius, [atoms.symbols[a] for a in sample], nearest
+    return radius, [chemical_symbols[number] for number in atoms.numbers[sample].tolist()], nearest
 
 
-def _radii(distances: list[FloatArray], reach: float) -> FloatArray:
-    """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`."""
-    owner = np.repeat(np.arange(len(distances)), [len(distance) for distance in distances])
-    distance_p = np.concatenate(distances)
+def _radii(owner_p: NDArray[np.intp], distance_p: FloatArray, n_atoms: int, reach: float) -> FloatArray:
+    """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`.
+
+    `distance_p` are the distances of the neighbors of all atoms, `owner_p` says of which one.
+    """
 
     def counts(radii: FloatArray) -> NDArray[np.floating[Any]]:
-        part = np.minimum(distance_p / radii[owner], 1.0)
-        return 1.0 + np.bincount(owner, 0.5 + 0.5 * np.cos(np.pi * part), minlength=len(distances))
+        part = np.minimum(distance_p / radii[owner_p], 1.0)
+        return 1.0 + np.bincount(owner_p, 0.5 + 0.5 * np.cos(np.pi * part), minlength=n_atoms)
 
-    low, high = np.zeros(len(distances)), np.full(len(distances), reach)
+    low, high = np.zeros(n_atoms), np.full(n_atoms, reach)
     enclosed = counts(high) >= _COUNT
     for _ in range(10):  # to a thousandth of the reach
         middle = 0.5 * (low + high)

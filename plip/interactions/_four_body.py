@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -110,18 +111,19 @@ class FourBody(Interaction):
         return f"\\sum_{{i \\in {center}}} \\sum_{{{neighbors}}} {functions}{angles}"
 
 
-def arm_permutations(rank: Sequence[int]) -> list[tuple[int, ...]]:
+@functools.cache
+def arm_permutations(rank: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     """Permutations of the three arms that leave the powers (p, q, t) unchanged.
 
     The cosines belong to the pairs of arms (0, 1), (1, 2) and (2, 0).
     """
     pairs = (frozenset((0, 1)), frozenset((1, 2)), frozenset((2, 0)))
     powers = dict(zip(pairs, rank, strict=True))
-    return [
+    return tuple(
         order
         for order in itertools.permutations(range(3))
         if all(powers[frozenset(order[arm] for arm in pair)] == powers[pair] for pair in pairs)
-    ]
+    )
 
 
 def _n_cycles(order: Sequence[int]) -> int:

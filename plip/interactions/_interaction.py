@@ -87,7 +87,9 @@ class Interaction(Parameters):
             If a parameter of the interaction is not valid.
         """
         own = self._own_cutoff(cutoff)
-        for column in self._columns(species, self._functions(own)):
+        # Frozen once, so that terms share them.
+        functions = [function.frozen() for function in self._functions(own)]
+        for column in self._columns(species, functions):
             yield {"interaction": self.kind, "cutoff": own, **column}
 
     def count(self, n_species: int, cutoff: float) -> int:

@@ -133,10 +133,11 @@ def natural_sizes(
     share = np.sqrt(atoms / n_atoms)
     # Neighbors of each species around an atom of each.
     number = pairs / np.maximum(atoms, np.finfo(np.float64).tiny)[:, None]
-    known: dict[tuple[object, ...], tuple[float, float]] = {}
+    # Terms share their functions.
+    known: dict[tuple[int, float, int, int], tuple[float, float]] = {}
 
     def sums(function: RadialFamily, reach: float, s: int, t: int) -> tuple[float, float]:
-        key = type(function), function.kernel_parameters(), reach, s, t
+        key = id(function), reach, s, t
         if key not in known:
             known[key] = _neighbor_sums(function, reach, cutoff, number[s, t], shortest[s, t])
         return known[key]

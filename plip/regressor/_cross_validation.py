@@ -187,7 +187,8 @@ class PLIPRegressorCV(PLIPModel):
         tests = self._test_sets(data, groups)
         descriptors._fit_checked(data.structures)
         self._check_data(data, descriptors)
-        total, parts = self._accumulate(data, descriptors, tests)
+        design = Design(descriptors.terms_, descriptors.species_)
+        total, parts = self._accumulate(data, descriptors, design, tests)
         self.n_splits_ = len(tests)
         references = self._fixed_references(total.species, total.isolated_energies)
         with single_blas_thread():
@@ -223,7 +224,7 @@ class PLIPRegressorCV(PLIPModel):
         }
         path = paths[best]
         coef = path.coefs[index].copy()
-        return self._adopt(coef, path, total, problems[best], references, take_examples(data))
+        return self._adopt(coef, path, total, problems[best], references, take_examples(data), design)
 
     def _check_choices(self) -> list[float]:
         if self._is_precomputed():
@@ -274,12 +275,12 @@ class PLIPRegressorCV(PLIPModel):
         return [np.sort(np.asarray(test)) for _, test in splits]
 
     def _accumulate(
-        self, data: LabelledStructures, descriptors: PLIPDescriptors, tests: list[IntArray]
+        self, data: LabelledStructures, descriptors: PLIPDescriptors, design: Design, tests: list[IntArray]
     ) -> tuple[NormalEquations, list[NormalEquations]]:
         """Normal equations of all structures and of each test set."""
         options: dict[str, Any] = {
             "reference": least_squares_reference(data, descriptors.species_),
-            "design": Design(descriptors.terms_, descriptors.species_),
+            "design": design,
             "memory": self.memory,
             "n_jobs": self.n_jobs,
             "verbose": self.verbose,

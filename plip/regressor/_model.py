@@ -269,8 +269,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         problem: LinearProblem,
         references: dict[str, float] | None,
         examples: LabelledStructures | None = None,
+        design: Design | None = None,
     ) -> Self:
-        """Take the coefficients of a model on the path, make its potential, and check it by examples."""
+        """Take the coefficients of a model on the path, make its potential, and check it by examples.
+
+        `design` are the terms prepared for the kernels, if they are at hand.
+        """
         self.coef_, self.path_ = coef, path
         self.normal_equations_: Any = equations  # of structures or of an array
         self.n_terms_ = int(np.count_nonzero(coef))
@@ -292,7 +296,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                     stacklevel=4,
                 )
             if examples is not None:
-                _check_examples(self.potential_, self.descriptors_, coef, examples)
+                design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
+                _check_examples(self.potential_, design, coef, examples)
         return self
 
     def _make_potential(self, coef: FloatArray) -> Potential:
@@ -459,11 +464,10 @@ def find_unlabeled(weights: Mapping[str, float], targets: Collection[str]) -> st
 
 
 def _check_examples(
-    potential: Potential, descriptors: PLIPDescriptors, coef: FloatArray, examples: LabelledStructures
+    potential: Potential, design: Design, coef: FloatArray, examples: LabelledStructures
 ) -> None:
     """Raise unless the potential has the energies and forces of the fit for some structures."""
-    design = Design(descriptors.terms_, descriptors.species_)
-    reference = np.array([potential.intercept[symbol] for symbol in descriptors.species_])
+    reference = np.array([potential.intercept[symbol] for symbol in design.species])
     for place, atoms in zip(examples.places, examples.structures, strict=True):
         structure = StructureDesign(design, atoms)
         rows = np.empty((3 * len(atoms), len(coef)))

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.linalg import LinAlgError, blas, cho_factor, cho_solve
 
+from plip._core._swaps import find_best_swap
 from plip._types import BoolArray, FloatArray
 
 __all__ = ["DEPENDENT", "RIDGE", "Tableau", "ridged"]
@@ -112,23 +113,4 @@ class Tableau:
 
     def best_swap(self) -> tuple[float, int, int]:
         """The gain of the best swap, the active column and the other column."""
-        right = self.n_columns
-        inside = np.flatnonzero(self.active)
-        loss, variance = self.losses()
-        # A row for each active column: the correlations, and the remaining squares, of the others once it has
-        # left. A column that is left out of both, being active or dependent, has no gain.
-        rows = self.values.T[inside]
-        solution, cross = rows[:, right], rows[:, :right]
-        left = cross * cross
-        left /= variance[:, None]
-        left += np.diagonal(self.values)[:right]
-        left[:, inside] = np.inf
-        if left.min() <= DEPENDENT:
-            left[left <= DEPENDENT] = np.inf
-        gain = cross * (solution / variance)[:, None]
-        gain += self.values[:right, right]
-        gain *= gain
-        gain /= left
-        gain -= loss[:, None]
-        leave, enter = np.unravel_index(gain.argmax(), gain.shape)
-        return gain[leave, enter], int(inside[leave]), int(enter)
+        return find_best_swap(self.values, self.active[: self.n_columns], DEPENDENT)

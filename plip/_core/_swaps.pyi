@@ -1,0 +1,3 @@
+from plip._types import BoolArray, FloatArray
+
+def find_best_swap(values: FloatArray, active: BoolArray, dependent: float) -> tuple[float, int, int]: ...
