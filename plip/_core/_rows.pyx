@@ -53,7 +53,6 @@ cdef extern from "plip_rows.h" nogil:
         int cutoff
         int max_degree
         int basis
-        int is_gaussian
 
     ctypedef struct plip_moments:
         int neighbor

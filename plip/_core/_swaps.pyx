@@ -1,4 +1,4 @@
-"""The best exchange of two columns in a swept matrix, which selection with replacement asks for at every step."""
+"""The best exchange of two columns in a swept matrix, for selection with replacement."""
 
 import numpy as np
 
@@ -10,8 +10,8 @@ def find_best_swap(const double[::1, :] values, active, double dependent):
 
     Without the active column a, of variance v, the other column b keeps the square
     left_b + cross_ab^2 / v of what remains of it, and the correlation
-    right_b + cross_ab right_a / v with the residual. It gains their ratio, correlation squared over square, and
-    the loss of a, right_a^2 / v, goes off.
+    right_b + cross_ab right_a / v with the residual. It gains the square of the correlation over the square
+    that is left, less the loss of a, right_a^2 / v.
 
     Parameters
     ----------

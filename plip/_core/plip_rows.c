@@ -7,8 +7,8 @@
 #include "plip_rows_plan.h"
 #include "plip_simd.h"
 
-/* Components of the rows: forces, and the six of the virial after them. */
-enum { OF_FORCES = 3, OF_VIRIALS = 9 };
+/* Components of the rows of forces and of virials. */
+enum { OF_FORCES = 3, OF_VIRIALS = 6 };
 
 /* A neighbor is dominant if some function of it is so many times all others together, which steep functions reach only
  * if no other is closer than its distance over NEARNESS. */
@@ -35,7 +35,11 @@ typedef struct {
     double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
     double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
     double *switched;  /* [neighbor][3] the same times the switch of one set */
-    double *by_pair;   /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
+    ptrdiff_t n_virials;       /* number of pairs whose virials count here */
+    ptrdiff_t *virial_pair;    /* [pair with virial] its neighbor, ascending */
+    double *virial_radial;     /* [pair with virial] as `radial`, of one set */
+    double *by_pair;           /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
+    double *virial_by_pair;    /* [pair with virial] the same for virials */
     double *scratch;
     double *sums; /* [x][degree][field][function] */
 } bucket;
@@ -44,7 +48,7 @@ typedef struct {
  * coefficients S of a field are those of the neighbor as a center plus `parity` times those of the atom itself as a
  * center; either may be left out. */
 typedef struct {
-    int degree, n_components, with_virial;
+    int degree, n_components;
     ptrdiff_t width;
     const double *of_atoms; /* S of the first atom, to be taken of the neighbors, or NULL */
     ptrdiff_t state_size;   /* from one atom to the next */
@@ -52,7 +56,8 @@ typedef struct {
     ptrdiff_t to_others;    /* from S to that of the other neighbors than the dominant one */
     const char *dominance;  /* [neighbor] */
     double parity;
-    ptrdiff_t n_neighbors;
+    ptrdiff_t n_neighbors, n_virials;
+    const ptrdiff_t *virial_pair; /* [pair with virial] its neighbor */
     const int *neighbor;
     const double *distance, *direction, *component;
     ptrdiff_t stride;                 /* from one component of directions and of the angular basis to the next */
@@ -92,6 +97,7 @@ static void free_bucket(bucket *b)
     free(b->neighbor);
     free(b->within);
     free(b->dominance);
+    free(b->virial_pair);
     free_numbers(b->distance);
     free_numbers(b->direction);
     free_numbers(b->component);
@@ -99,6 +105,8 @@ static void free_bucket(bucket *b)
     free_numbers(b->cut);
     free_numbers(b->switched);
     free_numbers(b->by_pair);
+    free_numbers(b->virial_radial);
+    free_numbers(b->virial_by_pair);
     free_numbers(b->scratch);
     free_numbers(b->sums);
 }
@@ -127,8 +135,9 @@ static group_extremes extremes_of_groups(const plip_rows_plan *plan, int lanes)
     return most;
 }
 
-/* Memory for the largest bucket, for n_outputs components of the rows (0 for values alone). */
-static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_outputs)
+/* Memory for the largest bucket, for so many components of forces and of virials (0 for none). */
+static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_forces,
+                      int n_virials)
 {
     const group_extremes most = extremes_of_groups(plan, lanes);
     ptrdiff_t k, scratch;
@@ -151,11 +160,15 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
     b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
     b->switched = new_numbers(3 * b->capacity);
-    b->by_pair = new_numbers(2 * b->capacity * n_outputs * most.widest_field);
+    b->virial_pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
+    b->virial_radial = new_numbers(n_virials ? 2 * b->capacity * plan->n_functions : 0);
+    b->by_pair = new_numbers(2 * b->capacity * n_forces * most.widest_field);
+    b->virial_by_pair = new_numbers(2 * b->capacity * n_virials * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
-    b->sums = new_numbers(n_outputs * most.most_sums);
+    b->sums = new_numbers((n_forces + n_virials) * most.most_sums);
     if (!b->pair || !b->neighbor || !b->within || !b->dominance || !b->distance || !b->direction || !b->component ||
-        !b->radial || !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
+        !b->radial || !b->cut || !b->switched || !b->virial_pair || !b->virial_radial || !b->by_pair ||
+        !b->virial_by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
@@ -176,9 +189,10 @@ typedef struct {
     double *doubled; /* (state_size,): moments of one atom, those of dominant neighbors twice */
     /* of derivatives */
     const double *states, *dominant;
-    int n_outputs;
-    double *force_rows, *virial_rows;
+    double *force_rows, *virial_rows; /* the latter NULL if there are none */
     ptrdiff_t force_stride, virial_stride;
+    double *virial_sums; /* [x][n_group_sums] sums of all groups over all atoms */
+    ptrdiff_t n_group_sums;
 } rows_call;
 
 static double integer_power(double x, int power)
@@ -211,6 +225,23 @@ static void sort_pairs(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
             }
         b->within[c] = count;
         lower = upper;
+    }
+}
+
+/* Every pair is met from both of its atoms, but its virial counts once: from the first of the two, and between an atom
+ * and its own image along the vector that points forwards. */
+static void find_virial_pairs(rows_call *call, ptrdiff_t n)
+{
+    bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1];
+    ptrdiff_t k;
+
+    b->n_virials = 0;
+    for (k = 0; k < count && call->virial_rows; k++) {
+        const double *v = call->near->vector + 3 * b->pair[k];
+        const double forwards = v[0] != 0.0 ? v[0] : v[1] != 0.0 ? v[1] : v[2];
+        if (b->neighbor[k] > n || (b->neighbor[k] == n && forwards > 0.0))
+            b->virial_pair[b->n_virials++] = k;
     }
 }
 
@@ -276,7 +307,7 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
     int status = -1;
 
     count_sums(plan, lanes, &n_group_sums, &n_own_sums);
-    if (new_bucket(&call.bucket, plan, lanes, near, 0))
+    if (new_bucket(&call.bucket, plan, lanes, near, 0, 0))
         return -1;
     call.group_sums = new_numbers(n_group_sums);
     call.own_sums = new_numbers(n_own_sums);
@@ -298,18 +329,27 @@ int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neigh
                           const double *dominant, ptrdiff_t begin, ptrdiff_t end, double *force_rows,
                           ptrdiff_t force_stride, double *virial_rows, ptrdiff_t virial_stride)
 {
+    const int lanes = PLIP_SIMD_LANES[simd], n_virials = virial_rows ? OF_VIRIALS : 0;
     rows_call call = {.plan = plan, .near = near};
+    ptrdiff_t n_own_sums;
+    int status = -1;
 
     call.states = states;
     call.dominant = dominant;
-    call.n_outputs = virial_rows ? OF_VIRIALS : OF_FORCES;
     call.force_rows = force_rows;
     call.force_stride = force_stride;
     call.virial_rows = virial_rows;
     call.virial_stride = virial_stride;
-    if (new_bucket(&call.bucket, plan, PLIP_SIMD_LANES[simd], near, call.n_outputs))
+    if (new_bucket(&call.bucket, plan, lanes, near, OF_FORCES, n_virials))
         return -1;
-    DERIVATIVES[simd](&call, begin, end);
+    count_sums(plan, lanes, &call.n_group_sums, &n_own_sums);
+    call.virial_sums = new_numbers(n_virials * call.n_group_sums);
+    if (call.virial_sums) {
+        memset(call.virial_sums, 0, (size_t)(n_virials * call.n_group_sums) * sizeof(double));
+        DERIVATIVES[simd](&call, begin, end);
+        status = 0;
+    }
+    free_numbers(call.virial_sums);
     free_bucket(&call.bucket);
-    return 0;
+    return status;
 }

@@ -23,7 +23,6 @@ typedef struct {
     int cutoff;      /* which one */
     int max_degree;  /* of their moments */
     int basis;
-    int is_gaussian; /* 1: all of them are Gaussians */
 } plip_function_set;
 
 /* Moments of a function set, over the neighbors of one species. */

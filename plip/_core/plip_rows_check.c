@@ -55,7 +55,7 @@ static int check_sizes(const plip_rows_plan *plan, char *error)
 static int check_set(const plip_rows_plan *plan, int lanes, int number, char *error)
 {
     const plip_function_set *set = plan->sets + number;
-    int a, n_gaussians = 0;
+    int a;
 
     if (set->count < 1 || !fits(set->first, padded(set->count, lanes), plan->n_functions))
         return refuse(error, "function set %d: its functions are not there", number);
@@ -69,10 +69,7 @@ static int check_set(const plip_rows_plan *plan, int lanes, int number, char *er
         char reason[PLIP_ERROR_LENGTH];
         if (plip_check_radial(plan->families[a], plan->p[a], plan->q[a], reason))
             return refuse(error, "function %d: %.200s", a, reason);
-        n_gaussians += plan->families[a] == PLIP_GAUSSIAN;
     }
-    if (!is_flag(set->is_gaussian) || set->is_gaussian != (n_gaussians == set->count))
-        return refuse(error, "function set %d: is_gaussian does not say what its functions are", number);
     for (a = 0; a < plan->n_species * plan->n_species; a++) {
         const double shortest = plan->switches[number * plan->n_species * plan->n_species + a];
         if (!(shortest >= 0.0 && isfinite(shortest)))

@@ -49,7 +49,7 @@ static FORCE_INLINE void NAME(component_gradients)(const pair_fields *f)
  * neighbor that follows. */
 static FORCE_INLINE void NAME(field_gradient)(const int vectors, const int of_neighbor, const int of_atom,
                                               const pair_fields *f, const double *near, const double *next,
-                                              const double *here, const double *weight, VECTOR gradient[3][4])
+                                              const double *here, const double *weight, VECTOR gradient[3][3])
 {
     /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
     const ptrdiff_t width = f->width, size = f->n_components * width, stride = f->stride;
@@ -77,18 +77,20 @@ static FORCE_INLINE void NAME(field_gradient)(const int vectors, const int of_ne
  *
  *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P.
  *
- * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). For the virial, six more
- * components follow: each times a component of r u. The neighbor's own share is taken out of p n_own times. */
+ * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). The other two, if not NULL,
+ * get the six components of the virial: each times a component of r u. The neighbor's own share is taken out of p
+ * n_own times. */
 static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighbor, const int of_atom,
                                           const pair_fields *f, ptrdiff_t k, const double *near, const double *next,
                                           const double *here, const double *own, double n_own,
-                                          double *by_derivative, double *by_value)
+                                          double *by_derivative, double *by_value, double *virial_by_derivative,
+                                          double *virial_by_value)
 {
     const int degree = f->degree;
     const ptrdiff_t width = f->width;
     const double u[3] = {f->direction[k], f->direction[f->stride + k], f->direction[2 * f->stride + k]};
     const double r = f->distance[k], scale = degree / r;
-    VECTOR gradient[3][4], p[4];
+    VECTOR gradient[3][3], p[3];
     int v, x;
 
     if (degree == 0)
@@ -113,27 +115,28 @@ static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighb
             if (degree)
                 STORE(by_value + x * width + v * LANES, by_v[x]);
         }
-        if (f->with_virial)
-            for (x = 0; x < 6; x++) {
-                const double arm = r * u[virial_arm[x]];
-                STORE(by_derivative + (3 + x) * width + v * LANES, by_d[virial_force[x]] * arm);
-                if (degree)
-                    STORE(by_value + (3 + x) * width + v * LANES, by_v[virial_force[x]] * arm);
-            }
+        for (x = 0; x < OF_VIRIALS && virial_by_derivative; x++) {
+            const double arm = r * u[virial_arm[x]];
+            STORE(virial_by_derivative + x * width + v * LANES, by_d[virial_force[x]] * arm);
+            if (degree)
+                STORE(virial_by_value + x * width + v * LANES, by_v[virial_force[x]] * arm);
+        }
     }
 }
 
 static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *f,
-                                              double *by_derivative, double *by_value)
+                                              double *by_pair, double *virial_by_pair)
 {
-    const ptrdiff_t width = f->width, step = width * (f->with_virial ? OF_VIRIALS : OF_FORCES), m = f->n_neighbors;
+    const ptrdiff_t width = f->width, m = f->n_neighbors;
     const double *near = NULL, *next = NULL, *here = NULL;
-    ptrdiff_t k;
+    double *by_derivative = by_pair, *by_value = by_pair + m * OF_FORCES * width;
+    double *virial_by_value = virial_by_pair + f->n_virials * OF_VIRIALS * width;
+    ptrdiff_t k, q = 0;
 
     if (f->degree)
         NAME(component_gradients)(f);
     for (k = 0; k < m; k++) {
-        const int dominance = f->own ? f->dominance[k] : 0;
+        const int dominance = f->own ? f->dominance[k] : 0, with_virial = q < f->n_virials && f->virial_pair[q] == k;
         double n_own = 0.0;
         ptrdiff_t b = 0;
         if (of_neighbor) {
@@ -145,29 +148,36 @@ static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int o
             here = f->of_atom + (dominance & IS_DOMINATED ? f->to_others : 0);
             n_own += !(dominance & IS_DOMINATED);
         }
+        /* The gradients of three vectors and what they are made of fit 16 registers. */
 #define FIELD_TILES(vectors)                                                                                         \
     for (; b + vectors * LANES <= width; b += vectors * LANES)                                                       \
         NAME(field_tile)(vectors, of_neighbor, of_atom, f, k, of_neighbor ? near + b : NULL,                         \
                          of_neighbor ? next + b : NULL, of_atom ? here + b : NULL,                                   \
-                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + k * step + b,        \
-                         by_value + k * step + b);
-        FIELD_TILES(4)
+                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + b, by_value + b,     \
+                         with_virial ? virial_by_pair + b : NULL, virial_by_value + b);
         FIELD_TILES(3)
         FIELD_TILES(2)
         FIELD_TILES(1)
 #undef FIELD_TILES
+        by_derivative += OF_FORCES * width;
+        by_value += OF_FORCES * width;
+        if (with_virial) {
+            virial_by_pair += OF_VIRIALS * width;
+            virial_by_value += OF_VIRIALS * width;
+            q++;
+        }
     }
 }
 
-/* The fields of all pairs: by_derivative and by_value are [neighbor][x][field]. */
-static void NAME(fields)(const pair_fields *f, double *by_derivative, double *by_value)
+/* The fields of all pairs, [neighbor][x][field]: what multiplies derivatives, then what multiplies values. */
+static void NAME(fields)(const pair_fields *f, double *by_pair, double *virial_by_pair)
 {
     if (f->of_atoms && f->of_atom)
-        NAME(fields_of_kind)(1, 1, f, by_derivative, by_value);
+        NAME(fields_of_kind)(1, 1, f, by_pair, virial_by_pair);
     else if (f->of_atoms)
-        NAME(fields_of_kind)(1, 0, f, by_derivative, by_value);
+        NAME(fields_of_kind)(1, 0, f, by_pair, virial_by_pair);
     else
-        NAME(fields_of_kind)(0, 1, f, by_derivative, by_value);
+        NAME(fields_of_kind)(0, 1, f, by_pair, virial_by_pair);
 }
 
 /* Each field with its own radial function: sum[x step + b] = sum_k derivative[k][b] by_derivative[k][x][b] +
@@ -192,16 +202,19 @@ static void NAME(diagonal_product)(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff
 }
 
 /* The same for fields of degree 0 without an own share, which need not be written down. */
-static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom, const int n_outputs,
-                                                       const pair_fields *f, const double *derivative,
-                                                       ptrdiff_t stride, double *sum, ptrdiff_t step)
+static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom,
+                                                       const int with_virials, const pair_fields *f,
+                                                       const double *derivative, ptrdiff_t stride, double *sum,
+                                                       ptrdiff_t step)
 {
+    const int n_outputs = with_virials ? OF_FORCES + OF_VIRIALS : OF_FORCES;
     const double *near = NULL;
-    ptrdiff_t b, k;
+    ptrdiff_t b, k, q;
     int x;
 
     for (b = 0; b < f->width; b += LANES) {
-        VECTOR total[9];
+        VECTOR total[OF_FORCES + OF_VIRIALS];
+        q = 0;
         for (x = 0; x < n_outputs; x++)
             total[x] = (VECTOR){0};
         for (k = 0; k < f->n_neighbors; k++) {
@@ -212,8 +225,11 @@ static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, co
             const double u[3] = {f->direction[k], f->direction[f->stride + k], f->direction[2 * f->stride + k]};
             for (x = 0; x < 3; x++)
                 total[x] += s * u[x];
-            for (x = 3; x < n_outputs; x++)
-                total[x] += s * (u[virial_force[x - 3]] * u[virial_arm[x - 3]] * f->distance[k]);
+            if (!with_virials || q == f->n_virials || f->virial_pair[q] != k)
+                continue;
+            q++;
+            for (x = 0; x < OF_VIRIALS; x++)
+                total[OF_FORCES + x] += s * (u[virial_force[x]] * u[virial_arm[x]] * f->distance[k]);
         }
         for (x = 0; x < n_outputs; x++)
             STORE(sum + x * step + b, total[x]);
@@ -225,10 +241,10 @@ static void NAME(constant_fields)(const pair_fields *f, const double *derivative
 {
 #define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                        \
     do {                                                                                                             \
-        if (f->with_virial)                                                                                          \
-            NAME(constant_fields_of_kind)(of_neighbor, of_atom, OF_VIRIALS, f, derivative, stride, sum, step);       \
+        if (f->n_virials)                                                                                            \
+            NAME(constant_fields_of_kind)(of_neighbor, of_atom, 1, f, derivative, stride, sum, step);                \
         else                                                                                                         \
-            NAME(constant_fields_of_kind)(of_neighbor, of_atom, OF_FORCES, f, derivative, stride, sum, step);        \
+            NAME(constant_fields_of_kind)(of_neighbor, of_atom, 0, f, derivative, stride, sum, step);                \
     } while (0)
     if (f->of_atoms && f->of_atom)
         CONSTANT_FIELDS(1, 1);

@@ -56,18 +56,43 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
     }
 }
 
-/* Gaussians at one distance, times a factor that has a derivative, too. */
-static FORCE_INLINE void NAME(find_gaussians)(ptrdiff_t width, const double *p, const double *q, double r,
-                                              const double *factor, double *value, double *derivative)
+/* A vector of Gaussians at `m` distances, times factors that have derivatives, too. */
+static void NAME(find_gaussians)(ptrdiff_t m, ptrdiff_t width, const double *p, const double *q,
+                                 const double *distance, const double *factor, double *value, double *derivative)
+{
+    const VECTOR rate = LOAD(p), center = LOAD(q);
+    ptrdiff_t k;
+
+    for (k = 0; k < m; k++, factor += 3) {
+        VECTOR slope;
+        const VECTOR phi = NAME(gaussian)(rate, center, distance[k], &slope);
+        STORE(value + k * width, phi * factor[0]);
+        STORE(derivative + k * width, phi * (factor[1] + slope * factor[0]));
+    }
+}
+
+/* The same of one function of any family. */
+static void NAME(find_function)(ptrdiff_t m, ptrdiff_t width, int family, double p, double q, const double *distance,
+                                const double *factor, double *value, double *derivative)
+{
+    ptrdiff_t k;
+
+    for (k = 0; k < m; k++, factor += 3) {
+        double phi[3];
+        plip_phi(family, p, q, distance[k], phi);
+        value[k * width] = phi[0] * factor[0];
+        derivative[k * width] = phi[1] * factor[0] + phi[0] * factor[1];
+    }
+}
+
+static int NAME(are_gaussians)(const int *family, ptrdiff_t count)
 {
     ptrdiff_t a;
 
-    for (a = 0; a < width; a += LANES) {
-        VECTOR slope;
-        const VECTOR phi = NAME(gaussian)(LOAD(p + a), LOAD(q + a), r, &slope);
-        STORE(value + a, phi * factor[0]);
-        STORE(derivative + a, phi * (factor[1] + slope * factor[0]));
-    }
+    for (a = 0; a < LANES && a < count; a++)
+        if (family[a] != PLIP_GAUSSIAN)
+            return 0;
+    return 1;
 }
 
 /* The functions of one set for all of its neighbors, times a factor. */
@@ -79,21 +104,19 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     const int *family = plan->families + set->first;
     const double *p = plan->p + set->first, *q = plan->q + set->first;
     double *derivative = b->radial + 2 * b->capacity * set->first, *value = derivative + m * width;
-    ptrdiff_t k, a;
+    ptrdiff_t k, a, first;
 
-    for (k = 0; k < m; k++, factor += 3, derivative += width, value += width) {
-        if (set->is_gaussian)
-            NAME(find_gaussians)(width, p, q, b->distance[k], factor, value, derivative);
+    for (first = 0; first < width; first += LANES) {
+        if (NAME(are_gaussians)(family + first, set->count - first))
+            NAME(find_gaussians)(m, width, p + first, q + first, b->distance, factor, value + first,
+                                 derivative + first);
         else
-            for (a = 0; a < set->count; a++) {
-                double phi[3];
-                plip_phi(family[a], p[a], q[a], b->distance[k], phi);
-                value[a] = phi[0] * factor[0];
-                derivative[a] = phi[1] * factor[0] + phi[0] * factor[1];
-            }
-        for (a = set->count; a < width; a++)
-            value[a] = derivative[a] = 0.0;
+            for (a = first; a < first + LANES && a < set->count; a++)
+                NAME(find_function)(m, width, family[a], p[a], q[a], b->distance, factor, value + a, derivative + a);
     }
+    for (k = 0; k < m; k++)
+        for (a = set->count; a < width; a++)
+            value[k * width + a] = derivative[k * width + a] = 0.0;
 }
 
 /* All of the pairs [begin, end) between an atom of species s and neighbors of species t: directions are from or, with
@@ -403,46 +426,95 @@ static void NAME(add_to_columns)(const plip_rows_plan *plan, plip_range range, d
     }
 }
 
-/* The sums of one group over the pairs of a bucket, for the components of forces and virials. Fills in what `pairs`
- * does not have yet. */
+/* Sums over `length` pairs of fields times radial functions, of one component after the other: each field with its own
+ * function, or with all of them. */
+static void NAME(product_of_fields)(const plip_group *group, const group_shape *shape, int degree, int n_outputs,
+                                    ptrdiff_t length, const double *by_pair, const double *radial, double *sums,
+                                    ptrdiff_t step)
+{
+    const ptrdiff_t width = shape->width, n_functions = shape->n_functions;
+    int x;
+
+    if (!group->outer)
+        NAME(diagonal_product)(n_outputs, width, length, degree, radial, radial + length * n_functions, n_functions,
+                               by_pair, by_pair + length * n_outputs * width, sums, step);
+    for (x = 0; x < n_outputs && group->outer; x++)
+        NAME(product)(group->count, n_functions, degree ? 2 * length : length, by_pair + x * width,
+                      n_outputs * width, 1, radial, n_functions, sums + x * step, n_functions);
+}
+
+/* The rows of the pairs with virials in derivatives and values of `m` neighbors. */
+static void NAME(take_virial_rows)(const pair_fields *pairs, ptrdiff_t m, ptrdiff_t width, const double *radial,
+                                   double *rows)
+{
+    ptrdiff_t q, a;
+    int part;
+
+    for (part = 0; part < 2; part++, radial += m * width)
+        for (q = 0; q < pairs->n_virials; q++, rows += width)
+            for (a = 0; a < width; a += LANES)
+                STORE(rows + a, LOAD(radial + pairs->virial_pair[q] * width + a));
+}
+
+/* The sums of one group over the pairs of a bucket, for the components of forces and then of virials. Fills in what
+ * `pairs` does not have yet. */
 static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group, const group_shape *shape,
                                  pair_fields *pairs)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
-    const ptrdiff_t m = pairs->n_neighbors, width = shape->width, n_functions = shape->n_functions;
-    const ptrdiff_t step = shape->n_degrees * shape->length;
-    const double *derivative = b->radial + 2 * b->capacity * shape->set->first, *value = derivative + m * n_functions;
-    double *by_derivative = b->by_pair, *by_value = by_derivative + m * call->n_outputs * width, *sums = b->sums;
-    int degree, x;
+    const ptrdiff_t m = pairs->n_neighbors, n_functions = shape->n_functions, step = shape->n_degrees * shape->length;
+    const double *radial = b->radial + 2 * b->capacity * shape->set->first;
+    double *sums = b->sums;
+    int degree;
 
-    pairs->own = group->own >= 0 ? value : NULL;
+    pairs->own = group->own >= 0 ? radial + m * n_functions : NULL;
     pairs->own_stride = n_functions;
+    NAME(take_virial_rows)(pairs, m, n_functions, radial, b->virial_radial);
     for (degree = group->lowest; degree <= group->highest; degree++, sums += shape->length) {
         pairs->degree = degree;
         pairs->n_components = components_of(shape->set->basis, degree);
         pairs->components = plan->components + first_component(plan, shape->set->basis, degree);
         pairs->parity = degree % 2 ? -1.0 : 1.0;
-        if (group->outer || degree || pairs->own)
-            NAME(fields)(pairs, by_derivative, by_value);
-        if (group->outer)
-            for (x = 0; x < call->n_outputs; x++)
-                NAME(product)(group->count, n_functions, degree ? 2 * m : m, by_derivative + x * width,
-                              call->n_outputs * width, 1, derivative, n_functions, sums + x * step, n_functions);
-        else if (degree || pairs->own)
-            NAME(diagonal_product)(call->n_outputs, width, m, degree, derivative, value, n_functions, by_derivative,
-                                   by_value, sums, step);
-        else
-            NAME(constant_fields)(pairs, derivative, n_functions, sums, step);
+        if (group->outer || degree || pairs->own) {
+            NAME(fields)(pairs, b->by_pair, b->virial_by_pair);
+            NAME(product_of_fields)(group, shape, degree, OF_FORCES, m, b->by_pair, radial, sums, step);
+            if (pairs->n_virials)
+                NAME(product_of_fields)(group, shape, degree, OF_VIRIALS, pairs->n_virials, b->virial_by_pair,
+                                        b->virial_radial, sums + OF_FORCES * step, step);
+        } else
+            NAME(constant_fields)(pairs, radial, n_functions, sums, step);
         if (pairs->of_atoms)
-            pairs->of_atoms += pairs->n_components * width;
+            pairs->of_atoms += pairs->n_components * shape->width;
         if (pairs->of_atom)
-            pairs->of_atom += pairs->n_components * width;
+            pairs->of_atom += pairs->n_components * shape->width;
     }
 }
 
+/* Adds the sums for virials of one group over the pairs of a bucket to those over all atoms. */
+static void NAME(add_to_virial_sums)(const rows_call *call, const plip_group *group, const group_shape *shape,
+                                     ptrdiff_t count)
+{
+    const ptrdiff_t step = shape->n_degrees * shape->length;
+    const double *from = call->bucket.sums + OF_FORCES * step;
+    double *to = call->virial_sums + group->sums;
+    ptrdiff_t first, k;
+    int x;
+
+    for (x = 0; x < OF_VIRIALS; x++, from += step, to += call->n_group_sums)
+        for (first = 0; first < step; first += shape->length)
+            for (k = first; k < first + count; k += LANES)
+                STORE(to + k, LOAD(to + k) + LOAD(from + k));
+}
+
+/* Numbers of the sums of each degree without the padding of the fields. */
+static ptrdiff_t NAME(count_of_sums)(const plip_group *group, const group_shape *shape)
+{
+    return group->outer ? group->count * shape->n_functions : shape->width;
+}
+
 /* The columns of centers of one species with an arm of another, for the pairs of one bucket, around atom n: rows of
- * the forces on it and its share of the virials. It may be an arm of its neighbors, a center, or both. */
+ * the forces on it and sums for its share of the virials. It may be an arm of its neighbors, a center, or both. */
 static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdiff_t n, int neighbor_is_center,
                               int atom_is_center, double *force_rows)
 {
@@ -455,9 +527,8 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         const plip_group *group = plan->groups + g;
         const group_shape shape = shape_of_group(plan, group, LANES);
         const ptrdiff_t step = shape.n_degrees * shape.length;
-        const ptrdiff_t count = group->outer ? group->count * shape.n_functions : shape.width;
+        const ptrdiff_t count = NAME(count_of_sums)(group, &shape);
         pair_fields pairs = {0};
-        pairs.with_virial = call->n_outputs == OF_VIRIALS;
         pairs.width = shape.width;
         pairs.of_atoms = neighbor_is_center ? call->states + group->state : NULL;
         pairs.state_size = plan->state_size;
@@ -473,15 +544,32 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         pairs.gradient = b->scratch;
         if (pairs.n_neighbors == 0)
             continue;
+        pairs.virial_pair = b->virial_pair;
+        while (pairs.n_virials < b->n_virials && b->virial_pair[pairs.n_virials] < pairs.n_neighbors)
+            pairs.n_virials++;
         NAME(sum_over_pairs)(call, group, &shape, &pairs);
-        for (x = 0; x < call->n_outputs; x++)
+        for (x = 0; x < OF_FORCES; x++)
             NAME(to_powers_of_cosine)(plan, shape.n_degrees, count, shape.length, b->sums + x * step);
         NAME(add_to_columns)(plan, group->contributions, -1.0, b->sums, step, force_rows, call->force_stride);
-        /* Every pair is met from both of its atoms, hence the half. */
-        for (x = 0; x < call->n_outputs - OF_FORCES; x += 3)
-            NAME(add_to_columns)(plan, group->contributions, 0.5, b->sums + (OF_FORCES + x) * step, step,
-                                 call->virial_rows + x * call->virial_stride, call->virial_stride);
+        if (pairs.n_virials)
+            NAME(add_to_virial_sums)(call, group, &shape, count);
     }
+}
+
+/* Rows of the virials from the sums of one group over all atoms. */
+static void NAME(add_virials)(const rows_call *call, const plip_group *group)
+{
+    const plip_rows_plan *plan = call->plan;
+    const group_shape shape = shape_of_group(plan, group, LANES);
+    double *sums = call->virial_sums + group->sums;
+    int x;
+
+    for (x = 0; x < OF_VIRIALS; x++)
+        NAME(to_powers_of_cosine)(plan, shape.n_degrees, NAME(count_of_sums)(group, &shape), shape.length,
+                                  sums + x * call->n_group_sums);
+    for (x = 0; x < OF_VIRIALS; x += 3)
+        NAME(add_to_columns)(plan, group->contributions, 1.0, sums + x * call->n_group_sums, call->n_group_sums,
+                             call->virial_rows + x * call->virial_stride, call->virial_stride);
 }
 
 static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
@@ -489,7 +577,7 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
     const plip_rows_plan *plan = call->plan;
     double *rows = call->force_rows;
     ptrdiff_t n;
-    int t, x;
+    int g, t, x;
 
     for (n = begin; n < end; n++, rows += 3 * call->force_stride) {
         const int s = call->near->species[n];
@@ -501,6 +589,7 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
                 continue;
             NAME(fill_bucket)(call, s, t, -1.0, 1, first[0], first[1]);
             NAME(find_dominance)(call, n, s, t);
+            find_virial_pairs(call, n);
             /* As a neighbor of species s of each center of species t, and as a center of species s. For s = t both
              * use the same columns and are added up beforehand. */
             NAME(add_columns)(call, t, s, n, 1, s == t, rows);
@@ -508,6 +597,8 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
                 NAME(add_columns)(call, s, t, n, 0, 1, rows);
         }
     }
+    for (g = 0; g < plan->n_groups && call->virial_rows; g++)
+        NAME(add_virials)(call, plan->groups + g);
 }
 
 #undef VECTOR

@@ -58,7 +58,7 @@ from plip.interactions._four_body import FourBody, arm_permutations
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
-from plip.radial import Gaussian, RadialFamily
+from plip.radial import RadialFamily
 
 __all__ = ["CACHE_LINE", "Plan", "build_plan"]
 
@@ -486,8 +486,8 @@ class _Builder:
         )
         moments, places_of_own = self._moment_tables()
         groups, groups_of = self._group_tables(places_of_own)
-        n_products = [sum(map(len, of_center)) for of_center in self.products]
-        ranges = [_ranges(map(len, self.moments)), _ranges(map(len, self.powers)), _ranges(n_products)]
+        products = [_interleaved(of_center) for of_center in self.products]
+        ranges = [_ranges(map(len, tables)) for tables in (self.moments, self.powers, products)]
         return Plan(
             n_terms=n_terms,
             n_species=self.n_species,
@@ -502,9 +502,7 @@ class _Builder:
             groups_of=np.array(groups_of, _rows.RANGE).reshape(self.n_species, self.n_species),
             moments=np.array(moments, _rows.MOMENTS),
             powers=np.array(list(itertools.chain(*self.powers)), _rows.POWER),
-            products=np.concatenate(
-                [np.zeros(0, _rows.PRODUCT), *itertools.chain(*self.products)], dtype=_rows.PRODUCT
-            ),
+            products=np.concatenate(products, dtype=_rows.PRODUCT),
             groups=np.array(groups, _rows.GROUP),
             contributions=np.array(self.contributions, _rows.CONTRIBUTION),
         )
@@ -513,9 +511,8 @@ class _Builder:
         rows: list[tuple[Any, ...]] = []
         first = 0
         for index, of_set in enumerate(self.sets):
-            is_gaussian = all(function.code == Gaussian.code for function in of_set.functions)
             cutoff = cutoffs.index(of_set.cutoff)
-            rows.append((first, len(of_set.functions), cutoff, of_set.max_degree, of_set.basis, is_gaussian))
+            rows.append((first, len(of_set.functions), cutoff, of_set.max_degree, of_set.basis))
             first += self.width(index)
         return np.array(rows, _rows.FUNCTION_SET)
 
@@ -573,6 +570,19 @@ class _Builder:
                 length = self.padded(group.count) * (self.width(group.set) if group.outer else 1)
                 n_sums += (group.highest - group.lowest + 1) * length
         return rows, _ranges(len(self.groups[pair]) for pair in self.pairs)
+
+
+def _interleaved(parts: list[Table]) -> Table:
+    """The products of all fields in an order in which those that follow each other have different targets.
+
+    A processor waits for a sum before it adds to it again.
+    """
+    products = np.concatenate([np.zeros(0, _rows.PRODUCT), *parts], dtype=_rows.PRODUCT)
+    products = products[np.argsort(products["target"], kind="stable")]
+    target = products["target"]
+    _, first, number = np.unique(target, return_index=True, return_inverse=True)
+    turn = np.arange(len(target)) - first[number]
+    return products[np.lexsort((target, turn))]
 
 
 def _ranges(lengths: Iterable[int]) -> list[tuple[int, int]]:
