@@ -15,8 +15,8 @@ PACKAGE = Path(plip.__file__).parent
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
     {"_types", "_parameters"},
-    {"_files", "_core", "solvers", "datasets"},
-    {"_structures", "radial", "_config"},
+    {"_files", "_core", "datasets"},
+    {"_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},
     {"potential", "descriptors"},
