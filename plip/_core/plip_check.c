@@ -2,6 +2,7 @@
  * (plip.radial, plip.interactions) are checked here and nowhere else. */
 #include <float.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +35,16 @@ static const char *const ELEMENTS =
     "Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv "
     "Ts Og ";
 
+int plip_refuse(char *error, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(error, PLIP_ERROR_LENGTH, format, arguments);
+    va_end(arguments);
+    return -1;
+}
+
 int plip_atomic_number(const char *symbol)
 {
     const size_t length = strlen(symbol);
@@ -57,23 +68,16 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
     for (s = 0; s < n_species; s++) {
         const char *const symbol = repulsion->symbols[s];
         const double range = repulsion->range[s], limit = repulsion->limit[s];
-        if (plip_atomic_number(symbol) < 0) {
-            snprintf(error, PLIP_ERROR_LENGTH, "'%.20s' is not a chemical symbol", symbol);
-            return -1;
-        }
-        if (!(repulsion->floor[s] <= DBL_MAX)) {
-            snprintf(error, PLIP_ERROR_LENGTH, "the least energy of %s must be a finite number, got %g", symbol,
-                     repulsion->floor[s]);
-            return -1;
-        }
+        if (plip_atomic_number(symbol) < 0)
+            return plip_refuse(error, "'%.20s' is not a chemical symbol", symbol);
+        if (!(repulsion->floor[s] <= DBL_MAX))
+            return plip_refuse(error, "the least energy of %s must be a finite number, got %g",
+                               symbol, repulsion->floor[s]);
         if (limit != 0.0 || range != 0.0) {
             if (plip_check_length("the range of a density", range, error))
                 return -1;
-            if (!(limit > 0.0 && limit <= DBL_MAX)) {
-                snprintf(error, PLIP_ERROR_LENGTH, "the limit of the density of %s must be positive, got %g", symbol,
-                         limit);
-                return -1;
-            }
+            if (!(limit > 0.0 && limit <= DBL_MAX))
+                return plip_refuse(error, "the limit of the density of %s must be positive, got %g", symbol, limit);
         }
         for (t = 0; t < n_species; t++) {
             const double inner = repulsion->inner[s * n_species + t], outer = repulsion->outer[s * n_species + t];
@@ -82,13 +86,11 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
             if (plip_check_length("a distance of the core repulsion", inner, error) ||
                 plip_check_length("a distance of the core repulsion", outer, error))
                 return -1;
-            if (!(inner <= 0.9 * outer)) {
-                snprintf(error, PLIP_ERROR_LENGTH,
-                         "the first distance of the core repulsion of %s and %s must be below 0.9 of the second, "
-                         "got %g and %g",
-                         symbol, repulsion->symbols[t], inner, outer);
-                return -1;
-            }
+            if (!(inner <= 0.9 * outer))
+                return plip_refuse(error,
+                                   "the first distance of the core repulsion of %s and %s must be below 0.9 of the "
+                                   "second, got %g and %g",
+                                   symbol, repulsion->symbols[t], inner, outer);
         }
     }
     return 0;
@@ -98,9 +100,7 @@ int plip_check_length(const char *name, double value, char *error)
 {
     if (value >= SHORTEST && value <= LONGEST)
         return 0;
-    snprintf(error, PLIP_ERROR_LENGTH, "%.100s must be a length of %g to %g Angstrom, got %g", name, SHORTEST, LONGEST,
-             value);
-    return -1;
+    return plip_refuse(error, "%.100s must be a length of %g to %g Angstrom, got %g", name, SHORTEST, LONGEST, value);
 }
 
 int plip_check_radial(int family, double p, double q, char *error)
@@ -109,10 +109,8 @@ int plip_check_radial(int family, double p, double q, char *error)
     const char *name, *rule = NULL;
     double value;
 
-    if (family < 0 || family >= PLIP_N_FAMILIES) {
-        snprintf(error, PLIP_ERROR_LENGTH, "there is no radial family %d", family);
-        return -1;
-    }
+    if (family < 0 || family >= PLIP_N_FAMILIES)
+        return plip_refuse(error, "there is no radial family %d", family);
     known = PLIP_FAMILIES + family;
     name = known->q;
     value = q;
@@ -145,40 +143,32 @@ int plip_check_radial(int family, double p, double q, char *error)
     }
     if (!rule)
         return 0;
-    snprintf(error, PLIP_ERROR_LENGTH, "%s: %s must be %s, got %g", known->name, name, rule, value);
-    return -1;
+    return plip_refuse(error, "%s: %s must be %s, got %g", known->name, name, rule, value);
 }
 
 int plip_check_power(int kind, const int *power, char *error)
 {
     int k;
 
-    if (kind == PLIP_THREE_BODY && (power[0] < 0 || power[0] > PLIP_MAX_DEGREE)) {
-        snprintf(error, PLIP_ERROR_LENGTH, "the power of the cosine must be an integer from 0 to %d", PLIP_MAX_DEGREE);
-        return -1;
-    }
-    if (kind == PLIP_N_BODY && (power[0] < 1 || power[0] > MAX_POWER)) {
-        snprintf(error, PLIP_ERROR_LENGTH, "the power of a density must be an integer from 1 to %d", MAX_POWER);
-        return -1;
-    }
+    if (kind == PLIP_THREE_BODY && (power[0] < 0 || power[0] > PLIP_MAX_DEGREE))
+        return plip_refuse(error, "the power of the cosine must be an integer from 0 to %d", PLIP_MAX_DEGREE);
+    if (kind == PLIP_N_BODY && (power[0] < 1 || power[0] > MAX_POWER))
+        return plip_refuse(error, "the power of a density must be an integer from 1 to %d", MAX_POWER);
     if (kind == PLIP_FOUR_BODY) {
         double products = 1.0;
         for (k = 0; k < 3; k++) {
-            if (power[k] < 0 || power[k] > PLIP_MAX_DEGREE || power[k] + power[(k + 1) % 3] > PLIP_MAX_DEGREE) {
-                snprintf(error, PLIP_ERROR_LENGTH,
-                         "the powers (p, q, t) of a four-body term must be integers from 0 on, two of them together "
-                         "at most %d",
-                         PLIP_MAX_DEGREE);
-                return -1;
-            }
+            if (power[k] < 0 || power[k] > PLIP_MAX_DEGREE || power[k] + power[(k + 1) % 3] > PLIP_MAX_DEGREE)
+                return plip_refuse(error,
+                                   "the powers (p, q, t) of a four-body term must be integers from 0 on, two of them "
+                                   "together at most %d",
+                                   PLIP_MAX_DEGREE);
             products *= (power[k] + 1) * (power[k] + 2) / 2;
         }
-        if (products > MAX_PRODUCTS) {
-            snprintf(error, PLIP_ERROR_LENGTH,
-                     "the powers (%d, %d, %d) of a four-body term give %.3g products of monomials, more than %d",
-                     power[0], power[1], power[2], products, MAX_PRODUCTS);
-            return -1;
-        }
+        if (products > MAX_PRODUCTS)
+            return plip_refuse(error,
+                               "the powers (%d, %d, %d) of a four-body term give %.3g products of monomials, more "
+                               "than %d",
+                               power[0], power[1], power[2], products, MAX_PRODUCTS);
     }
     return 0;
 }
@@ -188,32 +178,24 @@ int plip_check_term(int n_species, const plip_term *term, char *error)
     const plip_interaction *kind;
     int k;
 
-    if (term->kind < 0 || term->kind >= PLIP_N_INTERACTIONS) {
-        snprintf(error, PLIP_ERROR_LENGTH, "there is no interaction %d", term->kind);
-        return -1;
-    }
+    if (term->kind < 0 || term->kind >= PLIP_N_INTERACTIONS)
+        return plip_refuse(error, "there is no interaction %d", term->kind);
     kind = PLIP_INTERACTIONS + term->kind;
     for (k = 0; k < kind->n_species; k++)
-        if (term->species[k] < 0 || term->species[k] >= n_species) {
-            snprintf(error, PLIP_ERROR_LENGTH, "it has a species without a reference energy");
-            return -1;
-        }
+        if (term->species[k] < 0 || term->species[k] >= n_species)
+            return plip_refuse(error, "it has a species without a reference energy");
     for (k = 0; k < kind->n_functions; k++)
         if (plip_check_radial(term->family[k], term->p[k], term->q[k], error))
             return -1;
     if (plip_check_power(term->kind, term->power, error) || plip_check_length("cutoff", term->cutoff, error))
         return -1;
     if (term->switch_distance != 0.0) {
-        if (term->kind != PLIP_N_BODY) {
-            snprintf(error, PLIP_ERROR_LENGTH, "only the density of an N-body term may have a switch");
-            return -1;
-        }
+        if (term->kind != PLIP_N_BODY)
+            return plip_refuse(error, "only the density of an N-body term may have a switch");
         if (plip_check_length("switch", term->switch_distance, error))
             return -1;
     }
-    if (!isfinite(term->coefficient)) {
-        snprintf(error, PLIP_ERROR_LENGTH, "its coefficient is not a finite number");
-        return -1;
-    }
+    if (!isfinite(term->coefficient))
+        return plip_refuse(error, "its coefficient is not a finite number");
     return 0;
 }

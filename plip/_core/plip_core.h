@@ -54,6 +54,8 @@ int plip_check_length(const char *name, double value, char *error);
 int plip_check_radial(int family, double p, double q, char *error);
 int plip_check_power(int kind, const int *power, char *error);
 int plip_check_term(int n_species, const plip_term *term, char *error);
+/* Writes a reason like printf, and returns -1. */
+int plip_refuse(char *error, const char *format, ...);
 /* Atomic number of a chemical symbol, 0 of "X" (the dummy atom of ASE), -1 if it is none. */
 int plip_atomic_number(const char *symbol);
 

@@ -30,35 +30,28 @@ ACCUMULATE(1)
 static void NAME(accumulate)(int count, int n, const double *g, int columns, const double *monomials, int stride,
                              double *moments)
 {
+#define ACCUMULATE(step)                                                                \
+    case step:                                                                          \
+        NAME(accumulate_##step)(n, g, columns, monomials, stride, moments);             \
+        break
     while (count > 0) {
-        int step;
         /* 15 = 8 + 7: a remainder of one would wait for its own sum */
-        if (count >= 14 && count != 15) {
-            NAME(accumulate_14)(n, g, columns, monomials, stride, moments);
-            step = 14;
-        } else if (count == 10) {
-            NAME(accumulate_10)(n, g, columns, monomials, stride, moments);
-            step = 10;
-        } else if (count >= 8) {
-            NAME(accumulate_8)(n, g, columns, monomials, stride, moments);
-            step = 8;
-        } else if (count == 7) {
-            NAME(accumulate_7)(n, g, columns, monomials, stride, moments);
-            step = 7;
-        } else if (count == 6) {
-            NAME(accumulate_6)(n, g, columns, monomials, stride, moments);
-            step = 6;
-        } else if (count >= 3) {
-            NAME(accumulate_3)(n, g, columns, monomials, stride, moments);
-            step = 3;
-        } else {
-            NAME(accumulate_1)(n, g, columns, monomials, stride, moments);
-            step = 1;
+        const int step = count >= 14 && count != 15 ? 14 : count == 10 ? 10 : count >= 8 ? 8 : count >= 6 ? count
+                       : count >= 3 ? 3 : 1;
+        switch (step) {
+            ACCUMULATE(14);
+            ACCUMULATE(10);
+            ACCUMULATE(8);
+            ACCUMULATE(7);
+            ACCUMULATE(6);
+            ACCUMULATE(3);
+            ACCUMULATE(1);
         }
         count -= step;
         monomials += (size_t)step * stride;
         moments += step * LANES;
     }
+#undef ACCUMULATE
 }
 
 /* All monomials of the unit vectors up to max_degree, [monomial][neighbor]; n is a multiple

@@ -332,19 +332,7 @@ def _estimate_neighbors(atoms: Atoms, cutoff: float) -> float:
 
     The estimate counts atoms in the parallelepiped around the sphere and scales by the ratio of the volumes.
     It is exact on average where the density varies slowly over the cutoff, and right within a factor of two
-    elsewhere.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        With a cell that passed the checks.
-    cutoff : float
-        Angstrom.
-
-    Returns
-    -------
-    float
-        Each pair counted from both ends.
+    elsewhere. Each pair counts from both ends.
     """
     pbc = atoms.pbc
     n_periodic = pbc.sum()

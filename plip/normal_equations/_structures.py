@@ -332,7 +332,7 @@ class NormalEquations:
             counts = self._counts.combined(other._counts, sign)
         isolated = None
         if self.isolated_energies is not None and other.isolated_energies is not None:
-            combine = _joined if sign > 0 else _removed
+            combine = operator.add if sign > 0 else _removed
             isolated = {
                 symbol: combine(energies, other.isolated_energies[symbol])
                 for symbol, energies in self.isolated_energies.items()
@@ -595,10 +595,6 @@ class NormalEquations:
         return cls(*read_archive(path))
 
 
-def _joined(energies: list[float], others: list[float]) -> list[float]:
-    return energies + others
-
-
 def _removed(energies: list[float], others: list[float]) -> list[float]:
     rest = list(energies)
     for energy in others:
@@ -625,15 +621,6 @@ def _read_batches(
     """Structures with their labels, and the descriptors, which the first batch fits unless they are fitted.
 
     A list is one batch. A generator is read in batches; at most two of them are held at a time.
-
-    Parameters
-    ----------
-    X, descriptors, labels, reading
-        As in `NormalEquations._accumulate`.
-
-    Yields
-    ------
-    LabelledStructures, PLIPDescriptors
     """
     is_stream = isinstance(X, Iterator)
     batches = iter(lambda: list(itertools.islice(X, _BATCH)), []) if is_stream else [X]
