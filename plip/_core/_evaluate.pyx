@@ -377,7 +377,7 @@ cdef class Core:
     energy_floors : mapping of str to float, or None
         Species, and the least learned energy of its atoms in eV.
     is_additive : bool
-        Whether terms are only added up, even if neighbours are so close that binding should end. Limits and
+        Whether terms are only added up, even if neighbors are so close that binding should end. Limits and
         floors must be None, too, if the energy is to be the sum of energies of parts of the terms.
 
     Attributes

@@ -65,7 +65,7 @@ typedef struct {
     const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
     const double *range, *limit; /* (n_species,): neighbors counted up to `range`, their most; limit 0: none */
     const double *floor;         /* (n_species,): least energy of an atom less its reference, eV; -infinity: none */
-    int is_additive;             /* whether binding goes on however close neighbours are: terms are only added up */
+    int is_additive;             /* whether binding goes on however close neighbors are: terms are only added up */
 } plip_repulsion;
 int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *error);
 

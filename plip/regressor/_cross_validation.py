@@ -70,13 +70,9 @@ class PLIPRegressorCV(PLIPModel):
         part (geometric mean over folds). "one_standard_error" takes the fewest terms with which the error is
         at most one standard error above the smallest.
     repulsion : {"auto", None}, default="auto"
-        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
-        the data repel each other, and so do atoms that are more densely surrounded than any in the data,
-        while the fitted functions fade out, and no atom is bound much more strongly than those of the data;
-        structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
+        What follows where the data end; see `PLIPRegressor`.
     reference_energies : dict, "isolated" or None, default=None
-        Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
-        more species than the data); "isolated" takes them from the structures of one atom without neighbors.
+        Energies of isolated atoms; see `PLIPRegressor`.
     memory : None, str, path-like or joblib.Memory, default=None
         Where the descriptors of each structure are kept for fits to come.
     n_jobs : int or None, default=None
