@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plip import cli as cli
     from plip import datasets as datasets
     from plip import descriptors as descriptors
+    from plip import inspection as inspection
     from plip import interactions as interactions
     from plip import labels as labels
     from plip import lammps as lammps

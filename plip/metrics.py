@@ -335,19 +335,22 @@ class Evaluation:
             if of_labels in present
         }
 
-    def parity(self, target: str) -> tuple[FloatArray, FloatArray]:
+    def parity(self, target: str, group: str | None = None) -> tuple[FloatArray, FloatArray]:
         """Reference and predicted values of a target that is present.
 
         Parameters
         ----------
         target : {"energy", "force", "stress"}
             Energies per atom (eV/atom), force components (eV/A) or stress components (GPa).
+        group : str or None, default=None
+            Group of the structures; None takes all.
 
         Returns
         -------
         reference, predicted : (m,) float64
         """
-        rows = np.flatnonzero(self.reference.present(_OF_LABELS[target]))
+        is_shown = self.reference.present(_OF_LABELS[target])
+        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
         reference = _values(self.reference, target, rows, self.n_atoms)
         return reference, _values(self.predicted, target, rows, self.n_atoms)
 
@@ -515,7 +518,7 @@ def _values(labels: Labels, target: str, rows: Sequence[int] | IntArray, n_atoms
     if target == "energy":
         return (values / n_atoms)[rows]
     if target == "force":
-        return np.concatenate([values[row] for row in rows]).ravel()
+        return np.concatenate([np.zeros((0, 3)), *(values[row] for row in rows)]).ravel()
     return values[rows].ravel() / GPa
 
 

@@ -1,32 +1,20 @@
-"""Plots of errors; they need matplotlib (``pip install 'plip-potential[plot]'``)."""
+"""Plots of errors, all targets in one figure; `plip.inspection` has the panels one by one."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from plip._files import write_whole
-from plip._types import FloatArray, StrPath
+from plip._types import StrPath
+from plip.inspection import ParityDisplay
 from plip.metrics import UNITS, Evaluation
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["parity_plot"]
-
-# Colors that color-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008).
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
-# Label of the axes and format of the error, by target.
-PANELS = {
-    "energy": ("energy (eV/atom)", "{:.1f}"),
-    "force": ("force component (eV/A)", "{:.3f}"),
-    "stress": ("stress component (GPa)", "{:.2f}"),
-}
 
 
 def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = None) -> Figure:
@@ -56,48 +44,13 @@ def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = No
         raise ImportError("parity_plot needs matplotlib: pip install 'plip-potential[plot]'") from error
     shown = [
         target
-        for target in PANELS
+        for target in UNITS
         if any(target in evaluation.n_labels for evaluation in evaluations.values())
     ]
     figure = Figure(figsize=(4.4 * len(shown), 4.4), layout="constrained")
     for axes, target in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-        _draw(axes, target, evaluations)
+        ParityDisplay.from_evaluations(evaluations, target=target, ax=axes)
     if path is not None:
-        _save(figure, Path(path))
+        with write_whole(path, "wb") as file:
+            figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
     return figure
-
-
-def _draw(axes: Axes, target: str, evaluations: Mapping[str, Evaluation]) -> None:
-    title, form = PANELS[target]
-    drawn: list[FloatArray] = []
-    for (name, evaluation), color in zip(evaluations.items(), itertools.cycle(COLORS), strict=False):
-        if target not in evaluation.n_labels:
-            continue
-        reference, predicted = evaluation.parity(target)
-        drawn += [reference, predicted]
-        rmse = form.format(evaluation.errors()[f"{target}_rmse"])
-        axes.plot(
-            reference,
-            predicted,
-            linestyle="none",
-            marker=".",
-            markersize=5,
-            markeredgewidth=0,
-            alpha=0.6,
-            color=color,
-            rasterized=True,  # a file with a vector drawing of every force component would be huge
-            label=f"{name}: RMSE {rmse} {UNITS[target]}",
-        )
-    values = np.concatenate(drawn)
-    margin = 0.04 * np.ptp(values) or 1.0
-    limits = (values.min() - margin, values.max() + margin)
-    axes.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
-    axes.set(
-        xlim=limits, ylim=limits, aspect="equal", xlabel=f"reference {title}", ylabel=f"predicted {title}"
-    )
-    axes.legend(loc="upper left", frameon=False, fontsize="small", handletextpad=0.2)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with write_whole(path, "wb") as file:
-        figure.savefig(file, format=path.suffix[1:].lower(), dpi=150)

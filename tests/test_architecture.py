@@ -21,7 +21,8 @@ FLOORS = (
     {"calculator", "safety"},
     {"potential", "descriptors"},
     {"lammps", "metrics", "normal_equations"},
-    {"plotting", "report", "regressor"},
+    {"inspection", "regressor"},
+    {"plotting", "report"},
     {"cli"},
     {"__main__"},
 )
@@ -35,6 +36,10 @@ PUBLIC = {
     "plip.cli": {"main"},
     "plip.datasets": {"load_silicon_carbide"},
     "plip.descriptors": {"PLIPDescriptors"},
+    "plip.inspection": {
+        *("AngleDisplay", "DensityDisplay", "EquationOfStateDisplay", "PairDisplay", "ParityDisplay"),
+        *("PartitionDisplay", "PathDisplay", "StabilityDisplay"),
+    },
     "plip.interactions": {"FourBody", "NBody", "Term", "ThreeBody", "TwoBody"},
     "plip.labels": {
         *(

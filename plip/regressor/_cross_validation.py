@@ -17,7 +17,7 @@ from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
 from plip._parameters import is_integer, is_number
-from plip._types import FloatArray, IntArray, StrPath
+from plip._types import BoolArray, FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design
 from plip.labels import LabelledStructures
@@ -94,6 +94,8 @@ class PLIPRegressorCV(PLIPModel):
         The chosen number of terms; `n_terms_` are those that are not zero.
     alpha_ : float
         Penalty of the chosen model.
+    stability_ : ndarray of float64, shape (n_terms,)
+        Share of the folds whose model of the chosen size keeps the term.
     n_splits_ : int
         Number of folds.
     coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_ :
@@ -196,10 +198,11 @@ class PLIPRegressorCV(PLIPModel):
             tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
         ):
             errors: dict[float, FloatArray] = {}
+            supports: dict[float, BoolArray] = {}
             mean_squares: dict[float, dict[str, FloatArray]] = {}
             paths: dict[float, Path] = {}
             for weight in weights:
-                errors[weight], mean_squares[weight] = self._cross_validate(
+                errors[weight], mean_squares[weight], supports[weight] = self._cross_validate(
                     total, parts, null, weight, references, penalty, bar
                 )
                 paths[weight] = self._path(problems[weight])
@@ -210,6 +213,7 @@ class PLIPRegressorCV(PLIPModel):
         index = self._choose_size(len(errors[best]), *over_folds[best])
         self.energy_weight_ = best
         self.selected_size_ = index
+        self.stability_ = supports[best][:, index].mean(axis=0)
         self.alpha_ = float(paths[best].alphas[index])
         self.cv_results_ = {
             "n_terms": np.arange(len(mean)),
@@ -329,18 +333,21 @@ class PLIPRegressorCV(PLIPModel):
         references: Mapping[str, float] | None,
         penalty: float,
         bar: Any,
-    ) -> tuple[FloatArray, dict[str, FloatArray]]:
+    ) -> tuple[FloatArray, dict[str, FloatArray], BoolArray]:
         """Relative errors, shape (n_folds, n_targets, n_sizes), and mean squares by target over all folds.
 
+        The last array, of shape (n_all_folds, n_sizes, n_terms), says which terms the models keep.
         Folds without any label are left out; NaN stands for targets without a label in a fold.
         """
         errors: list[FloatArray] = []
+        supports: list[BoolArray] = []
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
         for part in parts:
             train = total - part
             problem = self._problem(train, references, penalty, weight)
             coefs = self._path(problem).coefs
+            supports.append(coefs != 0)
             found = part.mean_squares(coefs, train.references(coefs, references))
             # Where all labels of a target are in this fold, the others say nothing of it.
             found = {target: values for target, values in found.items() if train.n_rows[target]}
@@ -355,7 +362,8 @@ class PLIPRegressorCV(PLIPModel):
             bar.update()
         if not errors:
             raise ValueError("cv: no target has labels both in a test set and in its training set")
-        return np.array(errors), {target: squares[target] / weight_sums[target] for target in squares}
+        mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
+        return np.array(errors), mean_squares, np.array(supports)
 
 
 def _over_folds(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -1,0 +1,178 @@
+"""Predicted against reference values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike
+
+from plip._types import FloatArray
+from plip.inspection._data import as_potential
+from plip.inspection._style import LEGEND_WIDTH, add_legend, figure_of, is_crowded, new_axes, styles
+from plip.labels import Labels
+from plip.metrics import UNITS, Evaluation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ParityDisplay"]
+
+# Label of the axes, digits of the error and its unit over that of the axes, by target.
+_TARGETS = {
+    "energy": ("energy (eV/atom)", 1, 1e3),
+    "force": ("force component (eV/Å)", 3, 1.0),
+    "stress": ("stress component (GPa)", 2, 1.0),
+}
+
+
+class ParityDisplay:
+    """Predicted against reference values of one target, with errors by group.
+
+    Use `from_estimator`, `from_potential` or `from_evaluations`.
+
+    Parameters
+    ----------
+    series : dict of str to (ndarray, ndarray)
+        Reference and predicted values by name of the group or the data set.
+    target : {"energy", "force", "stress"}
+        What they are: eV/atom, eV/Angstrom, GPa.
+
+    Attributes
+    ----------
+    rmse : dict of str to float
+        Root mean square error of each series in the unit of `plip.metrics.UNITS`.
+    ax_ : matplotlib.axes.Axes
+        Axes, after `plot`.
+    figure_ : matplotlib.figure.Figure
+        Figure, after `plot`.
+    """
+
+    ax_: Axes
+
+    def __init__(self, series: Mapping[str, tuple[FloatArray, FloatArray]], target: str) -> None:
+        if target not in _TARGETS:
+            raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
+        self.series = dict(series)
+        self.target = target
+        factor = _TARGETS[target][2]
+        self.rmse = {
+            name: factor * float(np.sqrt(np.mean((reference - predicted) ** 2)))
+            for name, (reference, predicted) in self.series.items()
+        }
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Sequence[Atoms],
+        *,
+        target: str = "force",
+        groups: ArrayLike | None = None,
+        labels: Labels | None = None,
+        ax: Axes | None = None,
+    ) -> ParityDisplay:
+        """Evaluate structures and plot.
+
+        Parameters
+        ----------
+        estimator : PLIPRegressor, PLIPRegressorCV or Potential
+            A fitted one.
+        X : sequence of n ase.Atoms
+            Structures with labels attached.
+        target : {"energy", "force", "stress"}, default="force"
+            What to compare.
+        groups : array_like of n str, or None
+            Group of each structure; None takes those of `plip.metrics.read_groups`.
+        labels : Labels or None
+            Labels; None takes the attached ones.
+        ax : matplotlib.axes.Axes or None
+            Axes to draw into; None makes some.
+
+        Returns
+        -------
+        ParityDisplay
+        """
+        names = None if groups is None else np.asarray(groups).astype(str)
+        evaluation = Evaluation(as_potential(estimator), X, names, labels)
+        return cls(_by_group(evaluation, target), target).plot(ax=ax)
+
+    from_potential = from_estimator
+
+    @classmethod
+    def from_evaluations(
+        cls, evaluations: Mapping[str, Evaluation], *, target: str = "force", ax: Axes | None = None
+    ) -> ParityDisplay:
+        """Plot evaluations of several data sets, such as "train" and "test"; later ones are on top.
+
+        Parameters
+        ----------
+        evaluations : mapping of str to plip.metrics.Evaluation
+            By name of the data set; those without labels of the target are left out.
+        target, ax
+            As in `from_estimator`.
+
+        Returns
+        -------
+        ParityDisplay
+        """
+        series = {
+            name: evaluation.parity(target)
+            for name, evaluation in evaluations.items()
+            if target in evaluation.n_labels
+        }
+        return cls(series, target).plot(ax=ax)
+
+    def plot(self, ax: Axes | None = None) -> ParityDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes or None, default=None
+            Axes to draw into; None makes some.
+
+        Returns
+        -------
+        self
+        """
+        self.ax_ = ax = new_axes(ax, "ParityDisplay", 4.4 + is_crowded(len(self.series)) * LEGEND_WIDTH, 4.4)
+        self.figure_ = figure_of(ax)
+        title, digits, _ = _TARGETS[self.target]
+        for (name, (reference, predicted)), style in zip(self.series.items(), styles(), strict=False):
+            ax.plot(
+                reference,
+                predicted,
+                linestyle="none",
+                marker=style.marker,
+                markersize=3 if len(reference) > 300 else 4.5,
+                markeredgewidth=0,
+                alpha=0.6,
+                color=style.color,
+                rasterized=True,  # a file with a vector drawing of every force component would be huge
+                label=f"{name}: RMSE {self.rmse[name]:.{digits}f} {UNITS[self.target]}",
+            )
+        values = np.concatenate([np.zeros(0), *(part for pair in self.series.values() for part in pair)])
+        if values.size:
+            margin = 0.04 * np.ptp(values) or 1.0
+            limits = (values.min() - margin, values.max() + margin)
+            ax.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
+            ax.set(xlim=limits, ylim=limits)
+        ax.set(aspect="equal", xlabel=f"reference {title}", ylabel=f"predicted {title}")
+        add_legend(ax, len(self.series), loc="upper left", handletextpad=0.2, markerscale=1.5)
+        return self
+
+
+def _by_group(evaluation: Evaluation, target: str) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Reference and predicted values of the groups, the largest first."""
+    if target not in evaluation.n_labels:
+        raise ValueError(f"no structure has a label of the target {target!r}")
+    if evaluation.groups is None:
+        return {"all": evaluation.parity(target)}
+    series = {}
+    for group in np.unique(evaluation.groups).tolist():
+        reference, predicted = evaluation.parity(target, group)
+        if reference.size:
+            series[group] = reference, predicted
+    return dict(sorted(series.items(), key=lambda item: -len(item[1][0])))

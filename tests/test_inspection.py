@@ -1,0 +1,283 @@
+"""Figures show what the potential and the fit say, and follow the convention of Displays."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sample_fits import small_descriptors
+from sklearn.model_selection import KFold
+
+from plip import NormalEquations, PLIPRegressor, PLIPRegressorCV
+from plip.metrics import Evaluation
+from plip.plotting import parity_plot
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402, after the choice of the backend
+
+from plip.inspection import (  # noqa: E402
+    AngleDisplay,
+    DensityDisplay,
+    EquationOfStateDisplay,
+    PairDisplay,
+    ParityDisplay,
+    PartitionDisplay,
+    PathDisplay,
+    StabilityDisplay,
+)
+
+PENALTY = 1e-4
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def fitted(silicon_carbide):
+    train, _ = silicon_carbide
+    return PLIPRegressorCV(small_descriptors(), max_terms=15, cv=3, contribution_penalty=PENALTY).fit(train)
+
+
+@pytest.fixture(scope="module")
+def potential(fitted):
+    return fitted.potential_
+
+
+DISPLAYS = {
+    "parity": lambda model, train, test, ax: ParityDisplay.from_estimator(model, test, ax=ax),
+    "path": lambda model, train, test, ax: PathDisplay.from_estimator(model, test, ax=ax),
+    "stability": lambda model, train, test, ax: StabilityDisplay.from_estimator(model, ax=ax),
+    "pair": lambda model, train, test, ax: PairDisplay.from_estimator(model, ax=ax),
+    "pair of a potential": lambda model, train, test, ax: PairDisplay.from_potential(
+        model.potential_, train, ax=ax
+    ),
+    "angle": lambda model, train, test, ax: AngleDisplay.from_estimator(model, ax=ax),
+    "map": lambda model, train, test, ax: AngleDisplay.from_potential(model.potential_, kind="map", ax=ax),
+    "density": lambda model, train, test, ax: DensityDisplay.from_estimator(model, ax=ax),
+    "partition": lambda model, train, test, ax: PartitionDisplay.from_potential(
+        model.potential_, {"crystal": train[0], "all": train}, ax=ax
+    ),
+    "equation of state": lambda model, train, test, ax: EquationOfStateDisplay.from_estimator(
+        model, train[0], ax=ax
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DISPLAYS)
+def test_displays_follow_the_convention_of_scikit_learn(name, fitted, silicon_carbide, tmp_path):
+    display = DISPLAYS[name](fitted, *silicon_carbide, None)
+    assert display.ax_ in display.figure_.axes
+    assert display.ax_.get_xlabel() or name == "partition"
+    display.figure_.savefig(tmp_path / "figure.png")
+    figure, (left, right) = plt.subplots(1, 2)
+    assert DISPLAYS[name](fitted, *silicon_carbide, right).ax_ is right
+    assert display.plot(ax=left) is display
+    assert (display.ax_, display.figure_) == (left, figure)
+    assert left.has_data() and right.has_data()
+
+
+def test_a_saved_potential_is_plotted_like_the_model(potential, silicon_carbide):
+    from_model = PairDisplay.from_potential(potential)
+    for pair, energies in from_model.energies.items():
+        assert np.array_equal(energies, potential.pair_energy(from_model.r, pair))
+    with pytest.raises(TypeError, match="fitted estimator or a Potential"):
+        PairDisplay.from_estimator(silicon_carbide)
+
+
+def test_matplotlib_is_imported_only_when_it_is_used():
+    code = "import sys, plip.inspection, plip.plotting; assert 'matplotlib' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib_displays_say_how_to_get_it(potential, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"PairDisplay needs matplotlib.*plip-potential\[plot\]"):
+        PairDisplay.from_potential(potential)
+
+
+# What figures say
+
+
+def test_parity_has_the_errors_of_each_group(fitted, silicon_carbide):
+    _, test = silicon_carbide
+    evaluation = Evaluation(fitted.potential_, test)
+    for target, factor in (("energy", 1.0), ("force", 1.0), ("stress", 1.0)):
+        display = ParityDisplay.from_estimator(fitted, test, target=target)
+        assert set(display.series) == set(evaluation.groups)
+        for group, rmse in display.rmse.items():
+            assert rmse == pytest.approx(factor * evaluation.errors(group)[f"{target}_rmse"])
+        legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert len(legend) == len(display.series)
+        assert all(text.startswith(group) for text, group in zip(legend, display.series, strict=True))
+    named = ParityDisplay.from_estimator(fitted, test, groups=["a"] + ["b"] * (len(test) - 1))
+    assert set(named.series) == {"a", "b"}
+    with pytest.raises(ValueError, match="target must be one of energy, force, stress"):
+        ParityDisplay({}, "virial")
+
+
+def test_parity_plot_is_made_of_the_same_panels(fitted, silicon_carbide):
+    evaluations = {"test": Evaluation(fitted.potential_, silicon_carbide[1])}
+    panels = parity_plot(evaluations).axes
+    for panel, target in zip(panels, ("energy", "force", "stress"), strict=True):
+        alone = ParityDisplay.from_evaluations(evaluations, target=target).ax_
+        assert panel.get_xlabel() == alone.get_xlabel()
+        assert np.array_equal(panel.lines[0].get_xydata(), alone.lines[0].get_xydata())
+
+
+def test_path_has_the_errors_of_the_potentials_on_it(fitted, silicon_carbide):
+    train, test = silicon_carbide
+    display = PathDisplay.from_estimator(fitted, test, cost_of=train[0])
+    assert display.chosen == fitted.selected_size_
+    for size in (3, fitted.n_terms_):
+        row = np.flatnonzero(fitted.path_.n_terms == size)[-1]
+        for name, structures in (("train", train), ("test", test)):
+            expected = Evaluation(fitted.potential_at(size), structures).errors()
+            for target, factor in (("energy", 1e3), ("force", 1.0)):
+                found = display.curves[target][name][1][row]
+                assert factor * found == pytest.approx(expected[f"{target}_rmse"], rel=1e-5)
+    for target in ("energy", "force", "virial"):
+        folds = display.curves[target]["cross-validation"][1]
+        assert np.array_equal(folds, fitted.cv_results_[f"{target}_rmse"])
+    assert (display.curves["cost"]["8 atoms"][1] > 0).all()
+    for quantity in ("energy", "virial", "cancellation", "cost"):
+        assert display.plot(quantity=quantity).ax_.get_ylabel()
+    with pytest.raises(ValueError, match="quantity must be one of"):
+        display.plot(quantity="time")
+
+
+def test_path_of_a_fit_without_folds(silicon_carbide):
+    model = PLIPRegressor(small_descriptors(), max_terms=6).fit(silicon_carbide[0])
+    display = PathDisplay.from_estimator(model)
+    assert set(display.curves["force"]) == {"train"}
+    with pytest.raises(TypeError, match="PLIPRegressorCV"):
+        StabilityDisplay.from_estimator(model)
+
+
+def test_stability_is_the_share_of_folds_that_keep_a_term(fitted, silicon_carbide):
+    train, _ = silicon_carbide
+    splits = [np.sort(test) for _, test in KFold(3, shuffle=True, random_state=0).split(train)]
+    expected = np.zeros(len(fitted.coef_))
+    for test in splits:
+        rest = fitted.normal_equations_ - NormalEquations.from_structures(
+            [train[row] for row in test], fitted.descriptors_
+        )
+        settings = {"max_terms": 15, "contribution_penalty": PENALTY}
+        fold = PLIPRegressor(fitted.descriptors_, **settings).fit_normal_equations(rest)
+        expected += fold.path_.at_sizes([fitted.selected_size_]).coefs[0] != 0
+    assert fitted.stability_ == pytest.approx(expected / 3)
+    display = StabilityDisplay.from_estimator(fitted, max_terms=8)
+    assert len(display.names) == 8
+    assert (np.diff(display.shares) <= 0).all()
+    names = [term.name for term in fitted.descriptors_.terms_]
+    for name, share, is_kept in zip(display.names, display.shares, display.is_kept, strict=True):
+        n = names.index(name)
+        assert (share, is_kept) == (fitted.stability_[n], fitted.coef_[n] != 0)
+
+
+def test_distances_of_the_data_are_counted_once_per_pair(fitted, silicon_carbide):
+    from ase.neighborlist import neighbor_list
+
+    train, _ = silicon_carbide
+    data = PairDisplay.from_estimator(fitted).data
+    assert len(data.structures) == len(train)
+    total = sum(len(neighbor_list("i", atoms, fitted.potential_.cutoff)) for atoms in train)
+    assert sum(counts.sum() for counts in data.distances.values()) == total / 2
+    shortest = fitted.normal_equations_.shortest_distances
+    for pair, counts in data.distances.items():
+        first = np.flatnonzero(counts)[0]
+        assert data.edges[first] <= shortest[pair] <= data.edges[first + 1]
+
+
+def test_thick_pair_curves_end_where_the_data_end(fitted):
+    display = PairDisplay.from_estimator(fitted)
+    lines = {line.get_label(): line for line in display.ax_.lines}
+    for pair, shortest in fitted.normal_equations_.shortest_distances.items():
+        r, energy = lines["-".join(pair)].get_data()
+        known = r[np.isfinite(energy)]
+        step = display.data.edges[1]
+        assert abs(known[0] - shortest) <= step
+        assert known[0] >= fitted.potential_.repulsion[pair][1]
+
+
+def test_angles_are_those_of_ase(fitted, silicon_carbide):
+    train, _ = silicon_carbide
+    data = AngleDisplay.from_estimator(fitted).data
+    edges = np.array([0.0, 80.0, 100.0, 115.0, 180.0])
+    reach = 2.1
+    expected = np.zeros(4)
+    for atoms in train:
+        large = atoms.repeat((3, 3, 3))
+        middle = 13 * len(atoms)
+        for i in range(middle, middle + len(atoms)):
+            if large.symbols[i] != "Si":
+                continue
+            d = large.get_distances(i, range(len(large)))
+            near = [j for j in np.flatnonzero(d < reach) if large.symbols[j] == "C"]
+            angles = [large.get_angle(j, i, k) for n, j in enumerate(near) for k in near[:n]]
+            expected += np.histogram(angles, edges)[0]
+    assert data.angles(("Si", "C", "C"), (reach, reach), edges).tolist() == expected.tolist()
+
+
+def test_angle_curves_are_triplet_energies(potential):
+    display = AngleDisplay.from_potential(potential, species=("Si", "C", "C"), r=(1.9, 2.0))
+    assert list(display.energies) == [("Si", "C", "C")]
+    expected = potential.triplet_energy(1.9, 2.0, display.angles, ("Si", "C", "C"))
+    assert display.energies["Si", "C", "C"] == pytest.approx(expected, abs=1e-9)
+    expected = potential.triplet_energy(1.9 * 0.85, 2.0 * 0.85, 90.0, ("Si", "C", "C"))
+    assert display.surface[0, list(display.angles).index(90.0)] == pytest.approx(expected, abs=1e-9)
+    with pytest.raises(ValueError, match="kind must be"):
+        display.plot(kind="surface")
+
+
+def test_density_is_one_in_the_crystal(fitted, silicon_carbide):
+    potential = fitted.potential_
+    crystal = silicon_carbide[0][0]
+    display = DensityDisplay.from_potential(potential, crystals={"C": crystal}, density=[0.0, 1.0])
+    of_c = potential.partition(crystal)["N-body"]["energies"][crystal.symbols == "C"].mean()
+    assert display.energies["C"] == pytest.approx([0.0, of_c], abs=1e-9)
+    assert set(display.energies) == {"C"}
+    with pytest.raises(ValueError, match="give crystals"):
+        DensityDisplay.from_potential(potential)
+    of_data = DensityDisplay.from_estimator(fitted)
+    for symbol, sample in of_data.samples.items():
+        largest = fitted.normal_equations_.largest_densities[symbol]
+        _, limit = potential.density_limits[symbol]
+        assert sample.max() / of_data.limits[symbol] == pytest.approx(largest / limit)
+
+
+def test_bars_and_curves_add_up_to_the_energy(potential, silicon_carbide):
+    crystal = silicon_carbide[0][0]
+    reference = sum(potential.intercept[symbol] for symbol in crystal.symbols)
+    for by in ("interaction", "species"):
+        bars = PartitionDisplay.from_potential(potential, {"crystal": crystal}, by=by)
+        total = sum(energy[0] for energy in bars.energies.values())
+        assert total == pytest.approx((potential.energy(crystal) - reference) / len(crystal), abs=1e-9)
+    curves = EquationOfStateDisplay.from_potential(potential, crystal, lengths=[0.8, 1.0, 1.1])
+    total = sum(curves.energies.values())
+    assert total[1] == pytest.approx((potential.energy(crystal) - reference) / len(crystal), abs=1e-9)
+    assert curves.volumes[1] == pytest.approx(crystal.get_volume() / len(crystal))
+    shown = [text.get_text() for text in bars.ax_.get_legend().get_texts()]
+    assert len(shown) <= 10
+    with pytest.raises(TypeError, match="by name"):
+        PartitionDisplay.from_potential(potential, [crystal])
+    with pytest.raises(ValueError, match="periodic"):
+        EquationOfStateDisplay.from_potential(potential, _free(crystal))
+
+
+def _free(crystal):
+    atoms = crystal.copy()
+    atoms.pbc = False
+    return atoms
+
+
+def test_series_differ_without_color(potential):
+    display = PairDisplay.from_potential(potential)
+    drawn = [line for line in display.ax_.lines if "-" in line.get_label()]
+    assert len(drawn) == 3
+    assert len({line.get_linestyle() for line in drawn}) == 3
+    assert len({line.get_color() for line in drawn}) == 3
