@@ -47,6 +47,12 @@ def document():
     }
 
 
+def _any(n, species, version=3):
+    """The document in a newer version of the format, with other species of a term."""
+    result = _changed(["terms", n, "species"], species)
+    return result | {"version": version}
+
+
 FAMILY = {family: n for n, family in enumerate(RADIAL)}
 TWO_BODY, THREE_BODY, N_BODY, FOUR_BODY = 0, 8, 9, 10
 
@@ -192,6 +198,20 @@ def bad_files():
         "term of too many species": _changed(["terms", 0, "species"], ["O", "O", "O"]),
         "term's species is text": _changed(["terms", 0, "species"], "OO"),
         "term's species is a number": _changed(["terms", 0, "species"], ["O", 1]),
+        "any species in version 2": _any(TWO_BODY, ["*", "*"], version=2),
+        "any species in version 1": _any(N_BODY, ["O", "*"], version=1),
+        "any species twice in one place": _any(TWO_BODY, ["**", "*"]),
+        "any species with a blank": _any(TWO_BODY, ["* ", "*"]),
+        "any species with a zero": _any(TWO_BODY, ["*\0", "*"]),
+        "any species as a number": _any(TWO_BODY, [-2, "*"]),
+        "too many of any species": _any(TWO_BODY, ["*", "*", "*"]),
+        "any as a species": _changed(["species"], ["O", "Si", "*"])
+        | {"version": 3, "reference_energies": {"O": 0, "Si": 0, "*": 0}},
+        "reference energy of any species": _any(TWO_BODY, ["*", "*"])
+        | {"reference_energies": {"O": -1.0, "Si": -2.0, "*": 0.0}},
+        "repulsion of any species": _changed(["repulsion", "*-Si"], [0.4, 1.5]) | {"version": 3},
+        "density limit of any species": _changed(["density_limits", "*"], {"range": 3.2, "limit": 5.0})
+        | {"version": 3},
         "radial is an object": _changed(["terms", 0, "radial"], _radial("Gaussian")),
         "radial is empty": _changed(["terms", 0, "radial"], []),
         "radial twice": _changed(["terms", 0, "radial"], [_radial("Gaussian")] * 2),
@@ -297,6 +317,17 @@ def good_files():
         "a large integer": _changed(["terms", 0, "coefficient"], 10**25),
         "minus zero": _replaced('"coefficient": 0.5', '"coefficient": -0'),
         "tiny": _replaced('"coefficient": 0.5', '"coefficient": 1e-999'),
+        "any species in a pair": _any(TWO_BODY, ["*", "*"]),
+        "any species at one place of a pair": _any(TWO_BODY, ["*", "Si"]),
+        "any species out of order": _any(TWO_BODY, ["Si", "*"]),
+        "any species of a center": _any(THREE_BODY, ["*", "O", "Si"]),
+        "any species of an arm": _any(THREE_BODY, ["O", "*", "Si"]),
+        "any species of both arms": _any(THREE_BODY, ["O", "*", "*"]),
+        "any species in a density": _any(N_BODY, ["*", "*"]),
+        "any species in four places": _any(FOUR_BODY, ["*"] * 4),
+        "any species of one arm of three": _any(FOUR_BODY, ["O", "Si", "*", "O"]),
+        "a newer version without need": document() | {"version": 3},
+        "an older version": document() | {"version": 1},
         "power of the cosine is 40": _changed(["terms", THREE_BODY, "power"], 40),
         "rank (20, 20, 0)": _changed(["terms", FOUR_BODY, "power"], [20, 20, 0]),
         "rank (7, 7, 7)": _changed(["terms", FOUR_BODY, "power"], [7, 7, 7]),

@@ -7,12 +7,16 @@ radial function its class name and its parameters.
 
 The model, with g_a(r) = phi_a(r) f_c(r) and f_c(r) = (1 + cos(pi r / r_c)) / 2 below r_c, 0 above:
 
-two-body    sum over pairs {i, j}, each pair (with image) once, of g_a(r_ij)
+two-body    sum over atoms i in s and their neighbors j in s' of g_a(r_ij), halved if s = s', so that each
+            pair counts once
 three-body  sum over centers i and pairs of neighbors j != k of g_a(r_ij) g_b(r_ik) cos^l(theta_jik); the
             pairs are unordered where the arms are alike (same function, same species), ordered elsewhere
 N-body      sum over centers i of (sum_j g_a(r_ij) f_s(r_ij))^m
 four-body   sum over centers i and all ordered j, k, m, coincidences included, of
             g_a(r_ij) g_b(r_ik) g_c(r_im) cos^p(theta_jik) cos^q(theta_kim) cos^t(theta_mij)
+
+A species "*" stands for all of them. Labels decide what is alike: a pair of two Mo atoms counts twice for
+(*, Mo), since each of them is in Mo.
 """
 
 import itertools
@@ -221,23 +225,32 @@ def _g(function, r, term):
     return phi(function, r) * smooth_cutoff(r, term.cutoff) * switch_on(r, term.switch)
 
 
+def _holds(label, symbol):
+    """Whether an atom may stand at a place of a term; "*" is any species."""
+    return label in ("*", symbol)
+
+
+def _members(center, label):
+    """Numbers of the neighbors that may stand at a place of a term."""
+    return np.array([j for j, symbol in enumerate(center.symbols) if _holds(label, symbol)], dtype=int)
+
+
 def _two_body(center, arms, term):
-    # Every pair is met twice, once from either end (an atom and its own image from S and from -S).
+    # A pair is met once for each of its atoms that is in s: twice if both labels are the same.
     (g,) = arms
-    value = 0.0
-    for symbol, g_j in zip(center.symbols, g, strict=True):
-        if sorted((center.symbol, symbol)) == sorted(term.species):
-            value += 0.5 * g_j
-    return value
+    s, s_j = term.species
+    if not _holds(s, center.symbol):
+        return 0.0
+    return (0.5 if s == s_j else 1.0) * g[_members(center, s_j)].sum()
 
 
 def _three_body(center, arms, term):
     s, s_a, s_b = term.species
-    if center.symbol != s:
+    if not _holds(s, center.symbol):
         return 0.0
     g_a, g_b = arms
     alike = s_a == s_b and function_key(term.radial[0]) == function_key(term.radial[1])
-    j, k = (np.flatnonzero(center.symbols == s) for s in (s_a, s_b))
+    j, k = (_members(center, s) for s in (s_a, s_b))
     counted = j[:, None] < k[None, :] if alike else j[:, None] != k[None, :]
     triplets = g_a[j][:, None] * g_b[k][None, :] * center.cosine[np.ix_(j, k)] ** term.power
     return triplets[counted].sum()
@@ -245,20 +258,20 @@ def _three_body(center, arms, term):
 
 def _n_body(center, arms, term):
     s, s_j = term.species
-    if center.symbol != s:
+    if not _holds(s, center.symbol):
         return 0.0
     (g,) = arms
     density = 0.0
-    for j in np.flatnonzero(center.symbols == s_j):
+    for j in _members(center, s_j):
         density += g[j]
     return density**term.power
 
 
 def _four_body(center, arms, term):
-    if center.symbol != term.species[0]:
+    if not _holds(term.species[0], center.symbol):
         return 0.0
     p, q, t = term.power
-    j, k, m = (np.flatnonzero(center.symbols == s) for s in term.species[1:])
+    j, k, m = (_members(center, s) for s in term.species[1:])
     g_a, g_b, g_c = arms
     product = g_a[j][:, None, None] * g_b[k][None, :, None] * g_c[m][None, None, :]
     product = product * center.cosine[np.ix_(j, k)][:, :, None] ** p
@@ -273,11 +286,11 @@ RULES = {"two-body": _two_body, "three-body": _three_body, "N-body": _n_body, "f
 def _magnitude(center, arms, term):
     if term.interaction == "two-body":
         return np.abs(arms[0]).sum()
-    if center.symbol != term.species[0]:
+    if not _holds(term.species[0], center.symbol):
         return 0.0
     value = 1.0
     for g, s in zip(arms, term.species[1:], strict=True):
-        value *= np.abs(g[center.symbols == s]).sum()
+        value *= np.abs(g[_members(center, s)]).sum()
     return value**term.power if term.interaction == "N-body" else value
 
 

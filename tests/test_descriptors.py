@@ -59,6 +59,7 @@ def test_defaults():
         "four_body": None,
         "species": None,
         "atom_counts": False,
+        "shared": "auto",
     }
 
 

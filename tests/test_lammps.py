@@ -181,6 +181,19 @@ def test_plugin_agrees_outside_the_data(plugin, tmp_path):
 
 @needs_lammps
 @needs_compiler
+def test_plugin_knows_terms_of_any_species(plugin, tmp_path):
+    atoms, cutoff, cell = structures()["three species"]
+    species = sorted(set(atoms.symbols))
+    terms = build_terms(["*", *species], cutoff, **interactions(cutoff))
+    potential = beyond(make_potential(cell, terms, n_terms=300), {("O", "Ti"): (0.8, 1.9)})
+    assert any("*" in term.species for term, _ in potential.terms)
+    potential.save(tmp_path / "model.json")
+    pair = ["pair_style plip", "pair_coeff * * model.json Ti O Sr"]
+    assert_agrees(evaluate(tmp_path, atoms, ["Ti", "O", "Sr"], pair, plugin), potential, atoms, 1e-9)
+
+
+@needs_lammps
+@needs_compiler
 def test_plugin_knows_every_family(plugin, tmp_path, families):
     atoms, cutoff = sample("two species")
     for part in (parts := interactions(cutoff)).values():
@@ -238,7 +251,7 @@ def test_plugin_errors(name, plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
     text = (tmp_path / "model.json").read_text()
-    (tmp_path / "newer.json").write_text(json.dumps(json.loads(text) | {"version": 3}))
+    (tmp_path / "newer.json").write_text(json.dumps(json.loads(text) | {"version": 4}))
     (tmp_path / "damaged.json").write_text(text[:-30])
     (tmp_path / "list.json").write_text("[1, 2]")
     pair, message = plugin_errors()[name]

@@ -27,7 +27,7 @@ TABLES = (
     "groups",
     "contributions",
 )
-SIZES = ("n_terms", "n_species", "state_size", "n_halves")
+SIZES = ("n_terms", "n_species", "n_labels", "state_size", "n_halves")
 OUT_OF_RANGE = (-7, 2**31 - 1)
 
 
@@ -53,7 +53,7 @@ def neighbors():
 
 def rows(kernel, neighbors):
     n_atoms = len(neighbors.species_a)
-    states, dominant = np.zeros((2, n_atoms, kernel.state_size)), np.zeros((n_atoms, kernel.n_species))
+    states, dominant = np.zeros((2, n_atoms, kernel.state_size)), np.zeros((n_atoms, kernel.n_labels))
     values = np.zeros(kernel.n_terms)
     kernel.values(neighbors, states, dominant, values)
     forces, virials = np.zeros((3 * n_atoms, kernel.n_terms)), np.zeros((6, kernel.n_terms))
@@ -133,7 +133,11 @@ def test_other_sizes_are_errors_or_stay_within_the_tables(plan, size, neighbors)
             kernel = Kernel(replace(plan, **{size: getattr(plan, size) + step}))
         except ValueError:
             continue
-        rows(kernel, neighbors)
+        if kernel.n_species == 2:
+            rows(kernel, neighbors)
+        else:
+            with pytest.raises(ValueError, match="shapes"):
+                rows(kernel, neighbors)
 
 
 @pytest.mark.parametrize(

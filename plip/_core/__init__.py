@@ -1,6 +1,7 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
 from plip._core._evaluate import (
+    ANY,
     SWITCH_RANGE,
     Core,
     check_length,
@@ -18,6 +19,7 @@ from plip._core._evaluate import (
 from plip._core._neighbors import NeighborList, find_neighbors
 
 __all__ = [
+    "ANY",
     "SWITCH_RANGE",
     "Core",
     "NeighborList",

@@ -12,6 +12,7 @@ _Repulsion: TypeAlias = Mapping[tuple[str, str], tuple[float, float]] | None
 _Limits: TypeAlias = Mapping[str, tuple[float, float]] | None
 _Floors: TypeAlias = Mapping[str, float] | None
 
+ANY: str
 SWITCH_RANGE: tuple[float, float]
 
 def is_element(symbol: str) -> bool: ...

@@ -21,6 +21,7 @@ cdef extern from "plip_core.h" nogil:
         PLIP_N_BODY
         PLIP_FOUR_BODY
         PLIP_CENTERS
+        PLIP_ANY
 
     ctypedef struct plip_term:
         int kind
@@ -94,6 +95,7 @@ cdef extern from "plip_core.h" nogil:
     )
 
 __all__ = [
+    "ANY",
     "SWITCH_RANGE",
     "Core",
     "check_length",
@@ -115,6 +117,9 @@ KINDS = {
     "N-body": PLIP_N_BODY,
     "four-body": PLIP_FOUR_BODY,
 }
+
+# In place of a species of a term: atoms of every species.
+ANY = "*"
 
 # Systems of at least so many atoms are cut into BLOCKS blocks whose forces are summed in order. The borders
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
@@ -346,7 +351,7 @@ cdef _set_term(plip_term *record, index, term, double coefficient):
     memset(record, 0, sizeof(plip_term))
     record.kind = KINDS[term.interaction]
     for m, symbol in enumerate(term.species):
-        record.species[m] = index.get(symbol, -1)
+        record.species[m] = PLIP_ANY if symbol == ANY else index.get(symbol, -1)
     for m, function in enumerate(term.radial):
         record.family[m] = function.code
         record.p[m], record.q[m] = function.kernel_parameters()

@@ -99,6 +99,7 @@ cdef extern from "plip_rows.h" nogil:
     ctypedef struct plip_rows_plan:
         int n_terms
         int n_species
+        int n_labels
         int state_size
         int n_halves
         int n_cutoffs
@@ -313,7 +314,7 @@ cdef class Kernel:
 
     Attributes
     ----------
-    n_terms, n_species, state_size : int
+    n_terms, n_species, n_labels, state_size : int
         Those of the plan.
     instruction_set : str
         The one that runs.
@@ -349,6 +350,7 @@ cdef class Kernel:
     cdef int _take_sizes(self, plan) except -1:
         self.plan.n_terms = plan.n_terms
         self.plan.n_species = plan.n_species
+        self.plan.n_labels = plan.n_labels
         self.plan.state_size = plan.state_size
         self.plan.n_halves = plan.n_halves
         self.plan.n_cutoffs = len(plan.cutoffs)
@@ -364,15 +366,15 @@ cdef class Kernel:
 
     cdef int _take_tables(self, plan) except -1:
         n = len(plan.families)
-        species = (plan.n_species, plan.n_species)
+        labels = (plan.n_labels, plan.n_labels)
         self.plan.cutoffs = <const double *>_table(plan, "cutoffs", np.float64, None)
         self.plan.sets = <const plip_function_set *>_table(plan, "sets", FUNCTION_SET, None)
-        self.plan.switches = <const double *>_table(plan, "switches", np.float64, (len(plan.sets), *species))
+        self.plan.switches = <const double *>_table(plan, "switches", np.float64, (len(plan.sets), *labels))
         self.plan.families = <const int *>_table(plan, "families", np.intc, None)
         self.plan.p = <const double *>_table(plan, "p", np.float64, (n,))
         self.plan.q = <const double *>_table(plan, "q", np.float64, (n,))
-        self.plan.centers = <const plip_center_tables *>_table(plan, "centers", CENTER, species[:1])
-        self.plan.groups_of = <const plip_range *>_table(plan, "groups_of", RANGE, species)
+        self.plan.centers = <const plip_center_tables *>_table(plan, "centers", CENTER, labels[:1])
+        self.plan.groups_of = <const plip_range *>_table(plan, "groups_of", RANGE, labels)
         self.plan.moments = <const plip_moments *>_table(plan, "moments", MOMENTS, None)
         self.plan.powers = <const plip_power *>_table(plan, "powers", POWER, None)
         self.plan.products = <const plip_product *>_table(plan, "products", PRODUCT, None)
@@ -387,6 +389,10 @@ cdef class Kernel:
     @property
     def n_species(self):
         return self.plan.n_species
+
+    @property
+    def n_labels(self):
+        return self.plan.n_labels
 
     @property
     def state_size(self):
@@ -411,8 +417,8 @@ cdef class Kernel:
             Neighbors of all atoms, within the cutoff at least.
         states : ndarray of float64, shape (2, n_atoms, state_size)
             Overwritten: moments and coefficients of the fields; then, where there is one, moments without the
-            neighbor of a species that outweighs all others.
-        dominant : ndarray of float64, shape (n_atoms, n_species)
+            neighbor that outweighs all others of its species, or of any species.
+        dominant : ndarray of float64, shape (n_atoms, n_labels)
             Overwritten: distance of this neighbor, 0 if there is none.
         values : ndarray of float64, shape (n_terms,)
             The value of every column is added.
@@ -496,8 +502,8 @@ cdef class Kernel:
             or states.shape[2] != self.plan.state_size
         ):
             raise ValueError(f"states must have the shape (2, {n_atoms}, {self.plan.state_size})")
-        if dominant.shape[0] != n_atoms or dominant.shape[1] != self.plan.n_species:
-            raise ValueError(f"dominant must have the shape ({n_atoms}, {self.plan.n_species})")
+        if dominant.shape[0] != n_atoms or dominant.shape[1] != self.plan.n_labels:
+            raise ValueError(f"dominant must have the shape ({n_atoms}, {self.plan.n_labels})")
         return 0
 
     cdef ptrdiff_t _stride(self, const double[:, :] rows, ptrdiff_t n_rows, name) except -1:

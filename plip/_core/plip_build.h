@@ -34,9 +34,9 @@ typedef struct {
     triple *functions; /* per term: those of its arms */
 } builder;
 
-/* A radial function seen through one species of neighbors. */
+/* A radial function seen through one species of neighbors, or through all. */
 typedef struct {
-    int section, function, even, odd; /* even, odd: largest degrees, -1 for none */
+    int section, function, even, odd; /* section n_species: shared; even, odd: largest degrees, -1 for none */
     int group, lane;                  /* group: number within the center */
     double sensitivity;
     int order; /* largest number of moments that a term multiplies */
@@ -70,6 +70,12 @@ static inline int larger(int a, int b)
     return a > b ? a : b;
 }
 
+/* Whether a place of a term may hold an atom of a species. */
+static inline int plip_holds(int place, int species)
+{
+    return place == PLIP_ANY || place == species;
+}
+
 /* Number of arms of a term with a center, and their degrees. */
 int plip_arms(const plip_term *term);
 void plip_arm_degrees(const plip_term *term, int degrees[3]);
@@ -85,8 +91,8 @@ void plip_add_product(builder *b, column *column, int first, int second, double 
 void plip_make_tables(builder *b, section *part, double cutoff);
 
 void plip_make_center(builder *b, int center);
-/* The channel of an arm, which is added if there is none yet, for moments up to `degree`. */
-int plip_find_channel(center_builder *c, int section, int function, int degree);
+/* The channel of an arm to a species or PLIP_ANY, which is added if there is none yet, for moments up to `degree`. */
+int plip_find_channel(center_builder *c, int species, int function, int degree);
 /* The first moment of a channel of one degree. */
 int plip_moment_of(const center_plan *plan, const channel *channel, int degree);
 

@@ -65,15 +65,26 @@ static void add_to_pair_function(builder *b, section *part, int first, int secon
     part->scalar.n_columns = 1;
 }
 
+/* How often a pair term counts a pair of these species: once for each way in which they fit its places, but places
+ * that are alike tell no ways apart. */
+static int ways_of_pair(const plip_term *term, int first, int second)
+{
+    const int a = term->species[0], b = term->species[1];
+    const int ways = plip_holds(a, first) && plip_holds(b, second);
+
+    return a == b ? ways : ways + (plip_holds(b, first) && plip_holds(a, second));
+}
+
 static void add_two_body(center_builder *c, const plip_term *term, int function)
 {
     int s;
 
     /* Half of each pair belongs to each of its atoms. */
-    for (s = 0; s < 2; s++)
-        if (term->species[s] == c->center && (s == 0 || term->species[0] != term->species[1]))
-            add_to_pair_function(c->all, c->plan->sections + term->species[1 - s], function, -1,
-                                 0.5 * term->coefficient);
+    for (s = 0; s < c->all->potential->n_species; s++) {
+        const int ways = ways_of_pair(term, c->center, s);
+        if (ways)
+            add_to_pair_function(c->all, c->plan->sections + s, function, -1, 0.5 * ways * term->coefficient);
+    }
 }
 
 /* Bound of the derivative of a term by the moment of one of its arms. */
@@ -108,10 +119,15 @@ static void add_channels(center_builder *c, const plip_term *term, const int *fu
  * if both arms are alike. */
 static void subtract_self(center_builder *c, const plip_term *term, const int *functions)
 {
-    const double weight = functions[0] == functions[1] ? -0.5 * term->coefficient : -term->coefficient;
+    const int are_alike = functions[0] == functions[1] && term->species[1] == term->species[2];
+    const double weight = are_alike ? -0.5 * term->coefficient : -term->coefficient;
+    int s;
 
-    if (term->kind == PLIP_THREE_BODY && term->species[1] == term->species[2])
-        add_to_pair_function(c->all, c->plan->sections + term->species[1], functions[0], functions[1], weight);
+    if (term->kind != PLIP_THREE_BODY)
+        return;
+    for (s = 0; s < c->all->potential->n_species; s++)
+        if (plip_holds(term->species[1], s) && plip_holds(term->species[2], s))
+            add_to_pair_function(c->all, c->plan->sections + s, functions[0], functions[1], weight);
 }
 
 /* Channels and pair functions. */
@@ -125,7 +141,7 @@ static void take_terms(center_builder *c)
         const int *functions = b->functions[n];
         if (term->kind == PLIP_TWO_BODY) {
             add_two_body(c, term, functions[0]);
-        } else if (term->species[0] == c->center) {
+        } else if (plip_holds(term->species[0], c->center)) {
             add_channels(c, term, functions);
             subtract_self(c, term, functions);
         }
@@ -161,7 +177,7 @@ static void couple_terms(center_builder *c)
 
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
-        if ((term->kind == PLIP_THREE_BODY || term->kind == PLIP_N_BODY) && term->species[0] == c->center)
+        if ((term->kind == PLIP_THREE_BODY || term->kind == PLIP_N_BODY) && plip_holds(term->species[0], c->center))
             couple_term(c, term, b->functions[n]);
     }
 }
@@ -189,16 +205,16 @@ static void finish_section(center_builder *c, int s)
 static void size_rows(plip_potential *potential, const center_plan *plan, const section *part)
 {
     const int columns = part->angular.n_columns + part->scalar.n_columns;
-    int k;
+    const section *shared = plan->sections + potential->n_species;
+    int k, of_shared = 0, of_own = 0;
 
     potential->max_rows =
         larger(PAIR_ROWS + 2 * columns + FIRST_MONOMIAL(part->max_degree + 1), potential->max_rows);
-    for (k = 0; k < part->n_angular; k++) {
-        const group *g = plan->groups + part->first_group + k;
-        const int of_even = g->even > 0 ? COMPONENTS(g->even - 1) : 0;
-        const int of_odd = g->odd > 0 ? COMPONENTS(g->odd - 1) : 0;
-        potential->max_gradients = larger(3 * potential->lanes * (of_even + of_odd), potential->max_gradients);
-    }
+    for (k = 0; k < shared->n_angular; k++)
+        of_shared += GRADIENTS(plan->groups + shared->first_group + k);
+    for (k = 0; k < part->n_angular; k++)
+        of_own = larger(GRADIENTS(plan->groups + part->first_group + k), of_own);
+    potential->max_gradients = larger(potential->lanes * (of_shared + of_own), potential->max_gradients);
 }
 
 void plip_make_center(builder *b, int center)
@@ -210,8 +226,8 @@ void plip_make_center(builder *b, int center)
 
     c.channels = SCRATCH(3 * b->n_terms + 1, channel);
     c.couplings = SCRATCH(b->n_terms + 1, raw_coupling);
-    plan->sections = KEEP(potential->n_species, section);
-    for (s = 0; s < potential->n_species; s++)
+    plan->sections = KEEP(potential->n_species + 1, section);
+    for (s = 0; s <= potential->n_species; s++)
         plan->sections[s].scalar.columns = SCRATCH(1, column);
     plan->limit = INFINITY;
     plan->floor = -INFINITY;

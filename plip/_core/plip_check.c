@@ -182,7 +182,7 @@ int plip_check_term(int n_species, const plip_term *term, char *error)
         return plip_refuse(error, "there is no interaction %d", term->kind);
     kind = PLIP_INTERACTIONS + term->kind;
     for (k = 0; k < kind->n_species; k++)
-        if (term->species[k] < 0 || term->species[k] >= n_species)
+        if (term->species[k] != PLIP_ANY && (term->species[k] < 0 || term->species[k] >= n_species))
             return plip_refuse(error, "it has a species without a reference energy");
     for (k = 0; k < kind->n_functions; k++)
         if (plip_check_radial(term->family[k], term->p[k], term->q[k], error))

@@ -25,10 +25,13 @@ enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY, PLIP_N_INTER
 /* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
 enum { PLIP_MAX_DEGREE = 40 };
 
+/* In place of a species of a term: atoms of every species. */
+enum { PLIP_ANY = -2 };
+
 /* One term of the energy, coefficient times X_n. */
 typedef struct {
     int kind;
-    int species[4];     /* two-body: both; else the center, then one per arm */
+    int species[4];     /* two-body: both; else the center, then one per arm; PLIP_ANY in any place */
     int family[3];      /* radial function of each arm, and its two parameters */
     double p[3], q[3];
     int power[3];       /* three-body: l; N-body: m; four-body: p, q, t */

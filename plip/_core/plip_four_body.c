@@ -28,7 +28,7 @@ static int find_arm(builder *b, center_plan *plan, const channel *c, int degree)
 
 static int is_mine(const center_builder *c, const plip_term *term)
 {
-    return term->kind == PLIP_FOUR_BODY && term->species[0] == c->center;
+    return term->kind == PLIP_FOUR_BODY && plip_holds(term->species[0], c->center);
 }
 
 /* A four-body term whose arms begin with the r-th. A rank that does not change when b and c are exchanged

@@ -1,15 +1,17 @@
 /* The channels of a center, in groups of as many as a vector has lanes, and the places of their moments.
  *
  * A channel is angular if it has moments beyond degree 0, else scalar. Angular channels come first in a section, then
- * the scalar ones, then the pair function. */
+ * the scalar ones, then the pair function. Shared channels make a section behind those of all species, whose columns
+ * are in the tables of every species. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "plip_build.h"
 
-int plip_find_channel(center_builder *c, int section, int function, int degree)
+int plip_find_channel(center_builder *c, int species, int function, int degree)
 {
+    const int section = species == PLIP_ANY ? c->all->potential->n_species : species;
     int n;
 
     for (n = 0; n < c->n_channels; n++)
@@ -55,17 +57,28 @@ static int compare_channels(const void *first, const void *second)
     return (a->function > b->function) - (a->function < b->function);
 }
 
+/* Columns of a table: those of n_groups groups, empty for now, then the shared ones. */
+static void make_columns(builder *b, table *radial, int n_groups, const table *shared)
+{
+    const int own = n_groups * b->potential->lanes;
+
+    radial->n_columns = own + shared->n_columns;
+    radial->columns = KEEP(radial->n_columns, column);
+    radial->cutoff = shared->cutoff;
+    if (shared->n_columns)
+        memcpy(radial->columns + own, shared->columns, (size_t)shared->n_columns * sizeof(column));
+}
+
 /* Makes room for so many channels of either kind, and for the pair function if there is one. */
-static void size_section(builder *b, section *part, int n_angular, int n_scalar, int has_pair)
+static void size_section(builder *b, section *part, int n_angular, int n_scalar, int has_pair, const section *shared)
 {
     const int lanes = b->potential->lanes;
 
     part->n_angular = (n_angular + lanes - 1) / lanes;
     part->n_scalar = (n_scalar + has_pair + lanes - 1) / lanes;
-    part->angular.n_columns = part->n_angular * lanes;
-    part->scalar.n_columns = part->n_scalar * lanes;
-    part->angular.columns = KEEP(part->angular.n_columns, column);
-    part->scalar.columns = KEEP(part->scalar.n_columns, column);
+    part->max_degree = shared->max_degree;
+    make_columns(b, &part->angular, part->n_angular, &shared->angular);
+    make_columns(b, &part->scalar, part->n_scalar, &shared->scalar);
 }
 
 /* Gives a channel its group, lane and column. `place`: its number among those of its kind in the section. */
@@ -118,7 +131,7 @@ static void place_pair_function(builder *b, center_plan *plan, section *part, co
 }
 
 /* Makes the groups of one section from its n channels. */
-static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n)
+static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n, const section *shared)
 {
     const column *pair = part->scalar.columns;
     const int has_pair = part->scalar.n_columns;
@@ -126,9 +139,8 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
 
     while (n_angular < n && top(channels + n_angular) > 0)
         n_angular++;
-    size_section(b, part, n_angular, n - n_angular, has_pair);
+    size_section(b, part, n_angular, n - n_angular, has_pair, shared);
     part->first_group = plan->n_groups;
-    part->first_moment = plan->n_moments;
     plan->n_groups += part->n_angular + part->n_scalar;
     for (k = part->first_group; k < plan->n_groups; k++)
         plan->groups[k].even = plan->groups[k].odd = -1;
@@ -142,7 +154,6 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
             part->scalar_moments = plan->n_moments;
         plan->n_moments = place_moments(b, g, plan->n_moments);
     }
-    part->end_moment = plan->n_moments;
     if (has_pair)
         place_pair_function(b, plan, part, pair, n - n_angular);
 }
@@ -151,15 +162,21 @@ void plip_make_groups(center_builder *c)
 {
     builder *b = c->all;
     center_plan *plan = c->plan;
-    int s, first = 0;
+    const int n_species = b->potential->n_species;
+    const section nothing = {0};
+    section *shared = plan->sections + n_species;
+    int s, first = 0, n_own = 0;
 
     qsort(c->channels, (size_t)c->n_channels, sizeof(channel), compare_channels);
-    plan->groups = KEEP(c->n_channels + 3 * b->potential->n_species, group);
-    for (s = 0; s < b->potential->n_species; s++) {
+    plan->groups = KEEP(c->n_channels + 3 * (n_species + 1), group);
+    while (n_own < c->n_channels && c->channels[n_own].section < n_species)
+        n_own++;
+    make_section(b, plan, shared, c->channels + n_own, c->n_channels - n_own, &nothing);
+    for (s = 0; s < n_species; s++) {
         int end = first;
-        while (end < c->n_channels && c->channels[end].section == s)
+        while (end < n_own && c->channels[end].section == s)
             end++;
-        make_section(b, plan, plan->sections + s, c->channels + first, end - first);
+        make_section(b, plan, plan->sections + s, c->channels + first, end - first, shared);
         first = end;
     }
 }

@@ -47,9 +47,17 @@ static void NAME(find_gradients)(const group *g, const double *adjoints, double 
     }
 }
 
+/* The same from adjoints of all degrees, which it adds to those of the top degrees. */
+static void NAME(find_all_gradients)(const group *g, double *adjoints, double *gradient)
+{
+    NAME(trace_back)(g, g->even, adjoints);
+    NAME(trace_back)(g, g->odd, adjoints);
+    NAME(find_gradients)(g, adjoints, gradient);
+}
+
 /* Adds to sums[neighbor] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
- * degrees, S = g grad P and T = g' P. */
-static void NAME(differentiate)(const group *g, const double *adjoints, double *gradients, int n,
+ * degrees, S = g grad P and T = g' P. `gradients`: from find_gradients. */
+static void NAME(differentiate)(const group *g, const double *adjoints, const double *gradients, int n,
                                 const double *value, const double *slope, int columns,
                                 const double *monomials, int stride, double *sums)
 {
@@ -59,7 +67,6 @@ static void NAME(differentiate)(const group *g, const double *adjoints, double *
     const double *gradient;
     int parity, k, j, i;
 
-    NAME(find_gradients)(g, adjoints, gradients);
     for (j = 0; j < n; j += STEP) {
         VECTOR px[STEP], py[STEP], pz[STEP], p[STEP], along[STEP];
         for (i = 0; i < STEP; i++) {
@@ -101,44 +108,61 @@ static void NAME(differentiate)(const group *g, const double *adjoints, double *
     }
 }
 
-/* sum over columns of adjoint times slope of one neighbor, lane by lane */
-static inline VECTOR NAME(scalar_slope)(const double *adjoint, const double *slope, int columns)
+/* sum over the scalar columns of a section of adjoint times slope of one neighbor, lane by lane */
+static inline VECTOR NAME(add_scalar_slope)(const section *part, const double *adjoints, const double *slope,
+                                            VECTOR sum)
 {
-    VECTOR sum = LOAD(slope) * LOAD(adjoint);
+    const double *adjoint = adjoints + part->scalar_moments;
     int k;
 
-    for (k = LANES; k < columns; k += LANES)
+    for (k = 0; k < part->n_scalar * LANES; k += LANES)
         sum += LOAD(slope + k) * LOAD(adjoint + k);
     return sum;
 }
 
+/* The same, with the shared columns. */
+static inline VECTOR NAME(scalar_slope)(const section *part, const section *shared, const double *adjoints,
+                                        const double *slope)
+{
+    const VECTOR zero = {0}, own = NAME(add_scalar_slope)(part, adjoints, slope, zero);
+    return NAME(add_scalar_slope)(shared, adjoints, slope + part->n_scalar * LANES, own);
+}
+
 /* Forces on the near neighbors of a section, by all its functions. */
-static void NAME(near_forces)(const center_plan *plan, const section *part, const center_arrays *arrays,
-                              const pair_arrays *pairs, int stride, const plip_workspace *work, double *const force[3])
+static void NAME(near_forces)(const center_plan *plan, const section *part, const section *shared,
+                              const center_arrays *arrays, const pair_arrays *pairs, int stride,
+                              const plip_workspace *work, double *const force[3])
 {
     const int near = pairs->near, columns = part->angular.n_columns, scalars = part->scalar.n_columns;
     const int steps = (near + STEP - 1) / STEP * STEP;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
     const double *const inverse = uz + stride;
-    const double *const adjoint = arrays->adjoints + part->scalar_moments;
-    const double *const g = pairs->angular, *const dg = g + (size_t)ROUNDED_UP(near) * columns;
+    const double *g = pairs->angular, *dg = g + (size_t)ROUNDED_UP(near) * columns;
+    double *gradients = work->gradients;
     double *const fx = force[0], *const fy = force[1], *const fz = force[2];
     int k, j;
 
     for (k = 0; k < steps * 4 * LANES; k++)
         work->sums[k] = 0.0;
-    for (k = 0; k < part->n_angular; k++) {
+    /* The gradients of the shared groups come first, and stay for the next section. */
+    for (k = 0; k < shared->n_angular; k++) {
+        const group *own = plan->groups + shared->first_group + k;
+        const int place = (part->n_angular + k) * LANES;
+        NAME(differentiate)(own, arrays->adjoints, gradients, steps, g + place, dg + place, columns, pairs->monomials,
+                            stride, work->sums);
+        gradients += GRADIENTS(own) * LANES;
+    }
+    for (k = 0; k < part->n_angular; k++, g += LANES, dg += LANES) {
         const group *own = plan->groups + part->first_group + k;
-        NAME(trace_back)(own, own->even, arrays->adjoints);
-        NAME(trace_back)(own, own->odd, arrays->adjoints);
-        NAME(differentiate)(own, arrays->adjoints, work->gradients, steps, g + k * LANES, dg + k * LANES, columns,
-                            pairs->monomials, stride, work->sums);
+        NAME(find_all_gradients)(own, arrays->adjoints, gradients);
+        NAME(differentiate)(own, arrays->adjoints, gradients, steps, g, dg, columns, pairs->monomials, stride,
+                            work->sums);
     }
     for (j = 0; j < near; j++) {
         double sum[4] ALIGNED(32);
         if (scalars) {
             double *t = work->sums + ((size_t)j * 4 + 3) * LANES;
-            STORE(t, LOAD(t) + NAME(scalar_slope)(adjoint, pairs->scalar + (size_t)j * scalars, scalars));
+            STORE(t, LOAD(t) + NAME(scalar_slope)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars));
         }
         NAME(four_totals)(work->sums + (size_t)j * 4 * LANES, sum);
         const double along = sum[0] * ux[j] + sum[1] * uy[j] + sum[2] * uz[j];
@@ -150,19 +174,18 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
 }
 
 /* Forces on the neighbors from `first` on, by the scalar functions alone. */
-static void NAME(far_forces)(const section *part, const center_arrays *arrays, const pair_arrays *pairs, int first,
-                             int stride, double *const force[3])
+static void NAME(far_forces)(const section *part, const section *shared, const center_arrays *arrays,
+                             const pair_arrays *pairs, int first, int stride, double *const force[3])
 {
     const int n = pairs->near + pairs->far, scalars = part->scalar.n_columns;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
-    const double *const adjoint = arrays->adjoints + part->scalar_moments;
     double *const fx = force[0], *const fy = force[1], *const fz = force[2];
     int j;
 
     for (j = first; j < n; j++) {
         double sum[LANES] ALIGNED(64), t = 0.0;
         if (scalars) {
-            STORE(sum, NAME(scalar_slope)(adjoint, pairs->scalar + (size_t)j * scalars, scalars));
+            STORE(sum, NAME(scalar_slope)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars));
             t = NAME(total)(sum);
         }
         fx[j] = t * ux[j];
@@ -231,9 +254,15 @@ static void NAME(add_strains)(const plip_system *system, const pair_arrays *pair
 static int NAME(backward)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                           const plip_workspace *work, const center_arrays *arrays, int i)
 {
-    double sum[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
+    const section *shared = plan->sections + potential->n_species;
+    double sum[3] = {0.0, 0.0, 0.0}, strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0}, *gradients = work->gradients;
     int s, k;
 
+    for (k = 0; k < shared->n_angular; k++) {
+        const group *own = plan->groups + shared->first_group + k;
+        NAME(find_all_gradients)(own, arrays->adjoints, gradients);
+        gradients += GRADIENTS(own) * LANES;
+    }
     for (s = 0; s < potential->n_species; s++) {
         const section *part = plan->sections + s;
         const pair_arrays *pairs = arrays->pairs + s;
@@ -244,8 +273,8 @@ static int NAME(backward)(const plip_potential *potential, const center_plan *pl
         if (n == 0)
             continue;
         if (pairs->near && has_angular)
-            NAME(near_forces)(plan, part, arrays, pairs, stride, work, force);
-        NAME(far_forces)(part, arrays, pairs, has_angular ? pairs->near : 0, stride, force);
+            NAME(near_forces)(plan, part, shared, arrays, pairs, stride, work, force);
+        NAME(far_forces)(part, shared, arrays, pairs, has_angular ? pairs->near : 0, stride, force);
         if (system->forces)
             NAME(add_forces)(system, pairs, force, sum);
         if (system->strain_derivative)

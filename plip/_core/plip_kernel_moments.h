@@ -1,15 +1,14 @@
 /* From the neighbors of a center to its moments; part of plip_kernel.h. */
 
-/* moments[k] = sum over n neighbors of g u^alpha(k), for `count` monomials held in registers */
+/* moments[k] += sum over n neighbors of g u^alpha(k), for `count` monomials held in registers */
 #define ACCUMULATE(count)                                                                                   \
     static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
                                          double *moments)                                                   \
     {                                                                                                       \
-        const VECTOR zero = {0};                                                                            \
         VECTOR sum[count];                                                                                  \
         int j, k;                                                                                           \
         for (k = 0; k < count; k++)                                                                         \
-            sum[k] = zero;                                                                                  \
+            sum[k] = LOAD(moments + k * LANES);                                                             \
         for (j = 0; j < n; j++) {                                                                           \
             VECTOR value = LOAD(g + (size_t)j * columns);                                                   \
             for (k = 0; k < count; k++)                                                                     \
@@ -181,7 +180,26 @@ static void NAME(close_gap)(pair_arrays *pairs, int capacity, int stride)
     }
 }
 
-/* Finds the moments of the angular groups of a section. Returns the free memory behind what it used. */
+/* Adds to the moments of the highest even and odd degree of the angular groups of a section. */
+static void NAME(add_angular_moments)(const center_plan *plan, const section *part, int near, const double *g,
+                                      int columns, const double *monomials, int stride, double *moments)
+{
+    int k, parity;
+
+    for (k = 0; k < part->n_angular; k++) {
+        const group *own = plan->groups + part->first_group + k;
+        const int tops[2] = {own->even, own->odd};
+        for (parity = 0; parity < 2; parity++) {
+            const int d = tops[parity];
+            if (d >= 0)
+                NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns,
+                                 monomials + (size_t)FIRST_MONOMIAL(d) * stride, stride, moments + own->offset[d]);
+        }
+    }
+}
+
+/* Adds to the moments of the angular groups of a section and to the shared ones. Returns the free memory behind what it
+ * used. */
 static double *NAME(find_angular_moments)(const plip_potential *potential, const center_plan *plan, const section *part,
                                           int alone, pair_arrays *pairs, int stride, double *memory, double *moments)
 {
@@ -189,57 +207,52 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
     double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const weights = uz + 2 * stride;
     double *const g = pairs->angular = memory, *const dg = g + (size_t)padded * columns;
     double *const powers = pairs->monomials = dg + (size_t)padded * columns;
-    int k, parity;
+    int k;
 
     NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, weights, stride, g, dg);
     for (k = near * columns; k < padded * columns; k++)
         g[k] = dg[k] = 0.0;
     NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
-    for (k = 0; k < part->n_angular; k++) {
-        const group *own = plan->groups + part->first_group + k;
-        const int tops[2] = {own->even, own->odd};
-        for (parity = 0; parity < 2; parity++) {
-            const int d = tops[parity];
-            if (d < 0)
-                continue;
-            NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns, powers + (size_t)FIRST_MONOMIAL(d) * stride,
-                             stride, moments + own->offset[d]);
-            NAME(trace)(own, d, moments);
-        }
-    }
+    NAME(add_angular_moments)(plan, part, near, g, columns, powers, stride, moments);
+    NAME(add_angular_moments)(plan, plan->sections + potential->n_species, near, g + part->n_angular * LANES, columns,
+                              powers, stride, moments);
     return powers + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
 }
 
-/* Does the same for the scalar groups. Only derivatives of their functions are needed later. */
-static double *NAME(find_scalar_moments)(const plip_potential *potential, const section *part, int alone,
-                                         pair_arrays *pairs, int stride, double *memory, double *moments)
+/* Adds to the moments of the scalar groups of a section. */
+static void NAME(add_scalar_moments)(const section *part, int n, const double *g, int columns, double *moments)
 {
-    const int n = pairs->near + pairs->far, columns = part->scalar.n_columns;
-    double *const dg = pairs->scalar = memory, *const g = dg + (size_t)n * columns;
     int k, j;
 
-    NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride, g,
-                  dg);
     for (k = 0; k < part->n_scalar; k++) {
-        VECTOR sum = {0};
+        VECTOR sum = LOAD(moments + part->scalar_moments + k * LANES);
         for (j = 0; j < n; j++)
             sum += LOAD(g + (size_t)j * columns + k * LANES);
         STORE(moments + part->scalar_moments + k * LANES, sum);
     }
+}
+
+/* Does the same for the scalar groups. Only derivatives of their functions are needed later. */
+static double *NAME(find_scalar_moments)(const plip_potential *potential, const center_plan *plan, const section *part,
+                                         int alone, pair_arrays *pairs, int stride, double *memory, double *moments)
+{
+    const int n = pairs->near + pairs->far, columns = part->scalar.n_columns;
+    double *const dg = pairs->scalar = memory, *const g = dg + (size_t)n * columns;
+
+    NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride, g,
+                  dg);
+    NAME(add_scalar_moments)(part, n, g, columns, moments);
+    NAME(add_scalar_moments)(plan->sections + potential->n_species, n, g + part->n_scalar * LANES, columns, moments);
     return g + (size_t)n * columns;
 }
 
-/* Finds the moments of the neighbors of one species. Returns the free memory behind what it used. */
+/* Adds to the moments what the neighbors of one species make. Returns the free memory behind what it used. */
 static double *NAME(find_moments_of_section)(const plip_potential *potential, const center_plan *plan,
                                              const section *part, int alone, int capacity, pair_arrays *pairs,
                                              double *memory, double *moments)
 {
     const int near = pairs->near, n = near + pairs->far, stride = ROUNDED_UP(n);
-    int k;
 
-    if (near == 0)
-        for (k = part->first_moment; k < part->end_moment; k++)
-            moments[k] = 0.0;
     if (n == 0)
         return memory;
     NAME(close_gap)(pairs, capacity, stride);
@@ -249,7 +262,7 @@ static double *NAME(find_moments_of_section)(const plip_potential *potential, co
     if (near && part->angular.n_columns)
         memory = NAME(find_angular_moments)(potential, plan, part, alone, pairs, stride, memory, moments);
     if (part->scalar.n_columns)
-        memory = NAME(find_scalar_moments)(potential, part, alone, pairs, stride, memory, moments);
+        memory = NAME(find_scalar_moments)(potential, plan, part, alone, pairs, stride, memory, moments);
     return memory;
 }
 
@@ -259,13 +272,19 @@ static void NAME(find_moments)(const plip_potential *potential, const center_pla
                                int mask)
 {
     const int n_reached = NAME(find_reached)(plan, system, center, mask, work->reached, &center->closest);
-    double *memory = arrays->rows;
-    int s;
+    double *memory = arrays->rows, *const moments = arrays->moments;
+    int s, m;
 
     arrays->density = NAME(sort_neighbors)(potential, plan, system, center->atom, work->capacity, n_reached,
                                            work->reached, arrays->pairs);
     center->crowding = arrays->density / plan->limit;
+    for (m = 0; m < plan->n_moments; m++)
+        moments[m] = 0.0;
     for (s = 0; s < potential->n_species; s++)
         memory = NAME(find_moments_of_section)(potential, plan, plan->sections + s, alone, work->capacity,
-                                               arrays->pairs + s, memory, arrays->moments);
+                                               arrays->pairs + s, memory, moments);
+    for (m = 0; m < plan->n_groups; m++) {
+        NAME(trace)(plan->groups + m, plan->groups[m].even, moments);
+        NAME(trace)(plan->groups + m, plan->groups[m].odd, moments);
+    }
 }

@@ -1,8 +1,9 @@
 /* What plip_create makes of the terms; private to the core.
  *
- * A channel is a radial function seen by a center through one species of neighbors. Channels are processed in
- * groups of `lanes` (the width of a vector). The moments of a group are stored degree by degree as
- * [component][lane]; the components of a degree are the monomials of plip_angular.h.
+ * A channel is a radial function seen by a center through one species of neighbors, or through all of them: then it
+ * is shared by all sections. Channels are processed in groups of `lanes` (the width of a vector). The moments of a
+ * group are stored degree by degree as [component][lane]; the components of a degree are the monomials of
+ * plip_angular.h.
  */
 #ifndef PLIP_PLAN_H
 #define PLIP_PLAN_H
@@ -68,13 +69,18 @@ typedef struct {
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
 } group;
 
-/* Neighbors of one species: angular groups first, then scalar groups (degree 0 only). */
+/* Vectors of the gradients of a group; see find_gradients. Of degree 0 or none there are none. */
+#define GRADIENTS(g) (3 * (COMPONENTS((g)->even - 1) + COMPONENTS((g)->odd - 1)))
+
+/* Neighbors of one species: angular groups first, then scalar groups (degree 0 only). The columns of its tables are
+ * followed by those of the shared groups, which have the section of their own behind that of the last species, without
+ * tables. */
 typedef struct {
-    int n_angular, n_scalar; /* groups */
+    int n_angular, n_scalar; /* groups of its own */
     int first_group;
     int max_degree;
     int n_intervals;
-    int first_moment, scalar_moments, end_moment; /* of all groups; of the scalar ones, which come last */
+    int scalar_moments; /* first moment of the scalar groups, which come last */
     double spacing, inverse_spacing;
     double square_cutoff, square_near;
     double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
@@ -114,7 +120,7 @@ typedef struct {
     double floor;                              /* of the energy less the reference; minus infinity: none */
     double too_close;                          /* largest PLIP_TOO_CLOSE outer of its sections */
     double steep;                              /* the largest of its sections */
-    section *sections; /* per species of neighbors */
+    section *sections; /* per species of neighbors; the last one is that of the shared groups */
     int n_groups;
     group *groups;
     int n_moments;

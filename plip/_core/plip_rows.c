@@ -20,14 +20,19 @@ enum { DOMINATES = 1, IS_DOMINATED = 2 };
 /* Which component of a force times which of a distance vector makes each component xx yy zz yz xz xy of a virial. */
 static const int virial_force[6] = {0, 1, 2, 1, 0, 0}, virial_arm[6] = {0, 1, 2, 2, 2, 1};
 
-/* The neighbors of one species of one atom, and what is computed of them. Neighbors are ordered by cutoff, so that
- * those of each function set come first. */
+/* Which neighbors a function set is needed for: those of each species apart, those of any species together. */
+enum { OF_SPECIES = 1, OF_ANY = 2 };
+
+/* The neighbors of one or of any species of one atom, and what is computed of them. Neighbors are ordered by cutoff, so
+ * that those of each function set come first. */
 typedef struct {
     ptrdiff_t capacity;
     ptrdiff_t stride;   /* of the arrays with one row per component */
     ptrdiff_t *pair;    /* [neighbor] */
     int *neighbor;      /* [neighbor] its atom */
     ptrdiff_t *within;  /* [cutoff] number of neighbors */
+    char *wanted;       /* [set] OF_SPECIES, OF_ANY, or both */
+    int all_wanted;     /* of all sets */
     char *dominance;    /* [neighbor] DOMINATES, IS_DOMINATED, or both */
     double *distance;
     double *direction; /* [x][neighbor] unit vectors, and a row of ones */
@@ -96,6 +101,7 @@ static void free_bucket(bucket *b)
     free(b->pair);
     free(b->neighbor);
     free(b->within);
+    free(b->wanted);
     free(b->dominance);
     free(b->virial_pair);
     free_numbers(b->distance);
@@ -135,6 +141,56 @@ static group_extremes extremes_of_groups(const plip_rows_plan *plan, int lanes)
     return most;
 }
 
+/* The label of any species, or of none if there is no such label. */
+static int any_species(const plip_rows_plan *plan)
+{
+    return plan->n_labels > plan->n_species ? plan->n_species : -1;
+}
+
+/* Pairs of an atom with neighbors of one or of any species. */
+static const int64_t *first_pair(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t i, int label,
+                                 ptrdiff_t *end)
+{
+    const int64_t *first = near->first + i * plan->n_species;
+
+    if (label < plan->n_species)
+        first += label;
+    *end = first[label < plan->n_species ? 1 : plan->n_species];
+    return first;
+}
+
+/* Most neighbors in a bucket, at least 1. */
+static ptrdiff_t most_pairs(const plip_rows_plan *plan, const plip_neighbors *near)
+{
+    ptrdiff_t i, end, most = 1;
+    int t;
+
+    for (i = 0; i < near->n_atoms; i++)
+        for (t = 0; t < plan->n_labels; t++) {
+            const int64_t *first = first_pair(plan, near, i, t, &end);
+            if (end - *first > most)
+                most = end - *first;
+        }
+    return most;
+}
+
+/* What each function set is needed for: moments or, for rows of derivatives, fields. */
+static void find_wanted(bucket *b, const plip_rows_plan *plan, int for_derivatives)
+{
+    const int any = any_species(plan), n = plan->n_labels;
+    int c, e;
+
+    memset(b->wanted, 0, (size_t)plan->n_sets);
+    for (e = 0; e < plan->n_moments && !for_derivatives; e++)
+        b->wanted[plan->moments[e].set] |= plan->moments[e].neighbor == any ? OF_ANY : OF_SPECIES;
+    for (c = 0; c < n * n && for_derivatives; c++)
+        for (e = plan->groups_of[c].begin; e < plan->groups_of[c].end; e++)
+            b->wanted[plan->groups[e].set] |= c == any * n + any ? OF_ANY : OF_SPECIES;
+    b->all_wanted = 0;
+    for (e = 0; e < plan->n_sets; e++)
+        b->all_wanted |= b->wanted[e];
+}
+
 /* Memory for the largest bucket, for so many components of forces and of virials (0 for none). */
 static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_forces,
                       int n_virials)
@@ -142,10 +198,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     const group_extremes most = extremes_of_groups(plan, lanes);
     ptrdiff_t k, scratch;
 
-    b->capacity = 1;
-    for (k = 0; k < near->n_atoms * plan->n_species; k++)
-        if (near->first[k + 1] - near->first[k] > b->capacity)
-            b->capacity = near->first[k + 1] - near->first[k];
+    b->capacity = most_pairs(plan, near);
     /* An odd number of cache lines, so that components do not compete for the same part of the cache. */
     b->stride = ((b->capacity + 7) / 8 | 1) * 8;
     scratch = 3 * b->stride > most.widest_field ? 3 * b->stride : most.widest_field;
@@ -153,6 +206,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
     b->neighbor = malloc((size_t)b->capacity * sizeof(int));
     b->within = malloc((size_t)plan->n_cutoffs * sizeof(ptrdiff_t));
+    b->wanted = malloc((size_t)plan->n_sets);
     b->dominance = malloc((size_t)b->capacity);
     b->distance = new_numbers(b->capacity);
     b->direction = new_numbers(4 * b->stride);
@@ -166,12 +220,13 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->virial_by_pair = new_numbers(2 * b->capacity * n_virials * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
     b->sums = new_numbers((n_forces + n_virials) * most.most_sums);
-    if (!b->pair || !b->neighbor || !b->within || !b->dominance || !b->distance || !b->direction || !b->component ||
-        !b->radial || !b->cut || !b->switched || !b->virial_pair || !b->virial_radial || !b->by_pair ||
+    if (!b->pair || !b->neighbor || !b->within || !b->wanted || !b->dominance || !b->distance || !b->direction ||
+        !b->component || !b->radial || !b->cut || !b->switched || !b->virial_pair || !b->virial_radial || !b->by_pair ||
         !b->virial_by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
+    find_wanted(b, plan, n_forces > 0);
     /* What stands beyond the last neighbor is read with it, and must be a number. */
     memset(b->direction, 0, (size_t)(3 * b->stride) * sizeof(double));
     for (k = 0; k < b->stride; k++)

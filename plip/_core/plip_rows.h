@@ -1,6 +1,9 @@
 /* Design rows in plain C: the moments of all neighborhoods of a structure, the values of its columns, and their
  * derivatives. The equations are explained in plip/descriptors/_plan.py, which makes the tables of this file.
  *
+ * Species are numbered from 0 to n_species - 1. Tables by species may have one entry more, for terms of any species:
+ * then n_labels is n_species + 1, else n_species.
+ *
  * Index names: n atom whose rows are made, i center or neighbor, s and t species, a function, b field, x Cartesian
  * component.
  */
@@ -25,7 +28,7 @@ typedef struct {
     int basis;
 } plip_function_set;
 
-/* Moments of a function set, over the neighbors of one species. */
+/* Moments of a function set, over the neighbors of one or of any species. */
 typedef struct {
     int neighbor, set;
     int state; /* their place in the state of the center */
@@ -63,23 +66,23 @@ typedef struct {
     double coefficient;
 } plip_contribution;
 
-/* The tables of a center of one species. */
+/* The tables of a center of one or of any species. */
 typedef struct {
     plip_range moments, powers, products;
     int halves; /* place of the fields of the two-body interaction, which are 1/2 */
 } plip_center_tables;
 
 typedef struct {
-    int n_terms, n_species, state_size, n_halves;
+    int n_terms, n_species, n_labels, state_size, n_halves;
     int n_cutoffs, n_sets, n_functions, n_moments, n_powers, n_products, n_groups, n_contributions;
     int max_degree[PLIP_N_BASES];     /* -1: none */
     const double *cutoffs;            /* ascending */
     const plip_function_set *sets;
-    const double *switches;           /* (n_sets, n_species, n_species): shortest distances, 0 for no switch */
+    const double *switches;           /* (n_sets, n_labels, n_labels): shortest distances, 0 for no switch */
     const int *families;              /* (n_functions,), and their parameters, apart for loads of whole vectors */
     const double *p, *q;
-    const plip_center_tables *centers; /* (n_species,) */
-    const plip_range *groups_of;      /* (n_species, n_species): by center and neighbor */
+    const plip_center_tables *centers; /* (n_labels,) */
+    const plip_range *groups_of;      /* (n_labels, n_labels): by center and neighbor */
     const plip_moments *moments;
     const plip_power *powers;
     const plip_product *products;
@@ -112,11 +115,11 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
  * memory ran out.
  *
  * The square of the moments holds each neighbor with itself, which is taken out. Where one neighbor outweighs all
- * others of its species, this would cost the digits of what is left. Fields that act on such a dominant neighbor are
+ * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a dominant neighbor are
  * those of the other neighbors alone, so that there is nothing to take out.
  *
  * states (2, n_atoms, state_size): moments and coefficients of the fields; then moments without the dominant neighbors,
- * written only where there is one. dominant (n_atoms, n_species): the distance of this neighbor, 0 if there is none. */
+ * written only where there is one. dominant (n_atoms, n_labels): the distance of this neighbor, 0 if there is none. */
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
                      double *dominant, double *values);
 

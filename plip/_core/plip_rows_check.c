@@ -29,6 +29,8 @@ static int check_sizes(const plip_rows_plan *plan, char *error)
 
     if (plan->n_terms < 1 || plan->n_species < 1 || plan->n_sets < 1 || plan->state_size < 0 || plan->n_halves < 0)
         return plip_refuse(error, "a size is negative or zero");
+    if (plan->n_labels != plan->n_species && plan->n_labels != plan->n_species + 1)
+        return plip_refuse(error, "there are %d labels of %d species", plan->n_labels, plan->n_species);
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
         const int degree = plan->max_degree[basis];
         if (degree < -1 || degree > PLIP_MAX_DEGREE)
@@ -58,8 +60,8 @@ static int check_set(const plip_rows_plan *plan, int lanes, int number, char *er
         if (plip_check_radial(plan->families[a], plan->p[a], plan->q[a], reason))
             return plip_refuse(error, "function %d: %.200s", a, reason);
     }
-    for (a = 0; a < plan->n_species * plan->n_species; a++) {
-        const double shortest = plan->switches[number * plan->n_species * plan->n_species + a];
+    for (a = 0; a < plan->n_labels * plan->n_labels; a++) {
+        const double shortest = plan->switches[number * plan->n_labels * plan->n_labels + a];
         if (!(shortest >= 0.0 && isfinite(shortest)))
             return plip_refuse(error, "function set %d: a switch distance is negative or not finite", number);
     }
@@ -79,7 +81,7 @@ static int check_moments(const plip_rows_plan *plan, int lanes, int number, int6
     const plip_function_set *set;
     ptrdiff_t width;
 
-    if (moments->neighbor < 0 || moments->neighbor >= plan->n_species)
+    if (moments->neighbor < 0 || moments->neighbor >= plan->n_labels)
         return plip_refuse(error, "moments %d: there is no species %d", number, moments->neighbor);
     if (moments->set < 0 || moments->set >= plan->n_sets)
         return plip_refuse(error, "moments %d: there is no function set %d", number, moments->set);
@@ -119,7 +121,7 @@ static int check_centers(const plip_rows_plan *plan, char *error)
 {
     int s, k;
 
-    for (s = 0; s < plan->n_species; s++) {
+    for (s = 0; s < plan->n_labels; s++) {
         const plip_center_tables *center = plan->centers + s;
         if (!is_part(center->moments, plan->n_moments) || !is_part(center->powers, plan->n_powers) ||
             !is_part(center->products, plan->n_products))
@@ -127,7 +129,7 @@ static int check_centers(const plip_rows_plan *plan, char *error)
         if (!fits(center->halves, plan->n_halves, plan->state_size))
             return plip_refuse(error, "center %d: its constant fields are not within the state", s);
     }
-    for (k = 0; k < plan->n_species * plan->n_species; k++)
+    for (k = 0; k < plan->n_labels * plan->n_labels; k++)
         if (!is_part(plan->groups_of[k], plan->n_groups))
             return plip_refuse(error, "pair of species %d: its groups are not there", k);
     return 0;

@@ -119,14 +119,17 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
             value[k * width + a] = derivative[k * width + a] = 0.0;
 }
 
-/* All of the pairs [begin, end) between an atom of species s and neighbors of species t: directions are from or, with
- * sign -1, to the atom. Gradients need no components of the highest degree. */
-static void NAME(fill_bucket)(const rows_call *call, int s, int t, double sign, int for_gradients, ptrdiff_t begin,
-                              ptrdiff_t end)
+/* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
+ * atom. Gradients need no components of the highest degree. Returns their number, or -1 if no function set wants them. */
+static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, int t, double sign, int for_gradients)
 {
     const plip_rows_plan *plan = call->plan;
+    const int wanted = t == any_species(plan) ? OF_ANY : OF_SPECIES;
+    ptrdiff_t end, begin = first_pair(plan, call->near, i, t, &end)[0];
     int basis, f;
 
+    if (!(call->bucket.all_wanted & wanted))
+        return -1;
     sort_pairs(call, begin, end);
     NAME(find_directions)(call, sign);
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
@@ -136,9 +139,11 @@ static void NAME(fill_bucket)(const rows_call *call, int s, int t, double sign, 
     }
     find_cutoff_functions(call);
     for (f = 0; f < plan->n_sets; f++) {
-        const double shortest = plan->switches[(f * plan->n_species + s) * plan->n_species + t];
-        NAME(find_functions)(call, plan->sets + f, factor_of_set(call, plan->sets + f, shortest));
+        const double shortest = plan->switches[(f * plan->n_labels + s) * plan->n_labels + t];
+        if (call->bucket.wanted[f] & wanted)
+            NAME(find_functions)(call, plan->sets + f, factor_of_set(call, plan->sets + f, shortest));
     }
+    return end - begin;
 }
 
 /* ------------------------------------------------------------------ dominant neighbors */
@@ -175,7 +180,7 @@ static int NAME(is_dominant)(const double *value, ptrdiff_t width, ptrdiff_t m, 
     return 0;
 }
 
-/* The dominant neighbor of species t of an atom of species s, or -1. */
+/* The dominant neighbor of species t of an atom, by the moments of a center of species s, or -1. */
 static ptrdiff_t NAME(find_dominant)(const rows_call *call, int s, int t)
 {
     const plip_rows_plan *plan = call->plan;
@@ -195,18 +200,19 @@ static ptrdiff_t NAME(find_dominant)(const rows_call *call, int s, int t)
     return -1;
 }
 
-/* Of each pair of an atom of species s with neighbors of species t: who dominates whom. Distances of a pair from either
+/* Of each pair of an atom of species s with neighbors of species t: who dominates whom, among all neighbors of its
+ * species or, for s = t = any, of any species. Distances of a pair from either
  * side agree but for rounding, and no other neighbor is near one that dominates. */
 static void NAME(find_dominance)(const rows_call *call, ptrdiff_t n, int s, int t)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
     const ptrdiff_t count = b->within[plan->n_cutoffs - 1];
-    const double mine = call->dominant[n * plan->n_species + t];
+    const double mine = call->dominant[n * plan->n_labels + t];
     ptrdiff_t k;
 
     for (k = 0; k < count; k++) {
-        const double r = b->distance[k], other = call->dominant[b->neighbor[k] * plan->n_species + s];
+        const double r = b->distance[k], other = call->dominant[b->neighbor[k] * plan->n_labels + s];
         b->dominance[k] = 0;
         if (other > 0.0 && fabs(r - other) < 0.1 * r)
             b->dominance[k] |= DOMINATES;
@@ -251,7 +257,7 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
         doubled[a] = others[moments->state + a] + 2.0 * doubled[a];
 }
 
-/* Moments of all function sets over the neighbors of species t of an atom of species s, of which `dominant` is one or
+/* Moments of all function sets over the neighbors of species t of a center of species s, of which `dominant` is one or
  * -1. `others`: moments without that one. */
 static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t dominant, double *state, double *others)
 {
@@ -366,31 +372,60 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
     }
 }
 
+/* Moments of an atom over its neighbors of species t, which it has as a center of its own species s and as one of any
+ * species. */
+static void NAME(add_neighbors)(const rows_call *call, ptrdiff_t i, int s, int t, double *state, double *others,
+                                double *dominant)
+{
+    const int any = any_species(call->plan);
+    ptrdiff_t k;
+
+    *dominant = 0.0;
+    if (NAME(fill_bucket)(call, i, s, t, 1.0, 0) < 0)
+        return;
+    k = NAME(find_dominant)(call, s, t);
+    if (k < 0 && any >= 0)
+        k = NAME(find_dominant)(call, any, t);
+    if (k >= 0)
+        *dominant = call->bucket.distance[k];
+    NAME(find_moments)(call, s, t, k, state, others);
+    if (any >= 0)
+        NAME(find_moments)(call, any, t, k, state, others);
+}
+
+/* Contractions of an atom as a center of species s with its neighbors of species t. */
+static void NAME(contract_groups)(const rows_call *call, int s, int t, const double *state, const double *others,
+                                  int has_dominant)
+{
+    const plip_rows_plan *plan = call->plan;
+    const plip_range groups = plan->groups_of[s * plan->n_labels + t];
+    int g;
+
+    for (g = groups.begin; g < groups.end; g++) {
+        /* (M + m)^2 - m^2 = M (M + 2 m), with the moments M of the others and m of the dominant neighbor. */
+        const int is_apart = plan->groups[g].own >= 0 && has_dominant;
+        NAME(add_contractions)(call, plan->groups + g, is_apart ? others : state, is_apart ? call->doubled : state);
+    }
+}
+
 /* The state of one atom, and what it adds to the sums of all groups. */
 static void NAME(add_atom)(const rows_call *call, ptrdiff_t i, double *state, double *others, double *dominant)
 {
     const plip_rows_plan *plan = call->plan;
-    const int n_species = plan->n_species, s = call->near->species[i];
-    int t, g;
+    const int s = call->near->species[i], any = any_species(plan);
+    int t;
 
-    if (plan->centers[s].products.begin < plan->centers[s].products.end)
+    if (plan->n_products)
         memset(state, 0, (size_t)plan->state_size * sizeof(double));
-    for (t = 0; t < n_species; t++) {
-        const int64_t *first = call->near->first + i * n_species + t;
-        ptrdiff_t k;
-        NAME(fill_bucket)(call, s, t, 1.0, 0, first[0], first[1]);
-        k = NAME(find_dominant)(call, s, t);
-        dominant[t] = k < 0 ? 0.0 : call->bucket.distance[k];
-        NAME(find_moments)(call, s, t, k, state, others);
-    }
+    for (t = 0; t < plan->n_labels; t++)
+        NAME(add_neighbors)(call, i, s, t, state, others, dominant + t);
+    if (any >= 0)
+        NAME(find_coefficients)(plan, any, state);
     NAME(find_coefficients)(plan, s, state);
-    for (t = 0; t < n_species; t++) {
-        const plip_range groups = plan->groups_of[s * n_species + t];
-        for (g = groups.begin; g < groups.end; g++) {
-            /* (M + m)^2 - m^2 = M (M + 2 m), with the moments M of the others and m of the dominant neighbor. */
-            const int is_apart = plan->groups[g].own >= 0 && dominant[t] > 0.0;
-            NAME(add_contractions)(call, plan->groups + g, is_apart ? others : state, is_apart ? call->doubled : state);
-        }
+    for (t = 0; t < plan->n_labels; t++) {
+        NAME(contract_groups)(call, s, t, state, others, dominant[t] > 0.0);
+        if (any >= 0)
+            NAME(contract_groups)(call, any, t, state, others, dominant[t] > 0.0);
     }
 }
 
@@ -402,7 +437,7 @@ static void NAME(values)(rows_call *call, double *states, double *dominant, doub
     int g;
 
     for (i = 0; i < n_atoms; i++)
-        NAME(add_atom)(call, i, states + i * size, states + (n_atoms + i) * size, dominant + i * plan->n_species);
+        NAME(add_atom)(call, i, states + i * size, states + (n_atoms + i) * size, dominant + i * plan->n_labels);
     for (g = 0; g < plan->n_groups; g++)
         NAME(add_values)(call, plan->groups + g, values);
 }
@@ -520,7 +555,7 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
-    const plip_range groups = plan->groups_of[center * plan->n_species + arm];
+    const plip_range groups = plan->groups_of[center * plan->n_labels + arm];
     int g, x;
 
     for (g = groups.begin; g < groups.end; g++) {
@@ -572,6 +607,33 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group)
                              call->virial_rows + x * call->virial_stride, call->virial_stride);
 }
 
+/* The columns for the pairs of an atom n of species s with neighbors of species t, which are in the bucket. */
+static void NAME(add_pairs)(const rows_call *call, ptrdiff_t n, int s, int t, double *rows)
+{
+    const int any = any_species(call->plan);
+
+    if (t == any) {
+        NAME(find_dominance)(call, n, any, any);
+        NAME(add_columns)(call, any, any, n, 1, 1, rows);
+        return;
+    }
+    /* As a neighbor of species s of each center of species t, and as a center of species s. For s = t both use the same
+     * columns and are added up beforehand. */
+    NAME(find_dominance)(call, n, s, t);
+    NAME(add_columns)(call, t, s, n, 1, s == t, rows);
+    if (s != t)
+        NAME(add_columns)(call, s, t, n, 0, 1, rows);
+    if (any < 0)
+        return;
+    NAME(add_columns)(call, any, s, n, 1, s == t, rows);
+    if (s != t)
+        NAME(add_columns)(call, any, t, n, 0, 1, rows);
+    NAME(find_dominance)(call, n, any, any);
+    NAME(add_columns)(call, t, any, n, 1, s == t, rows);
+    if (s != t)
+        NAME(add_columns)(call, s, any, n, 0, 1, rows);
+}
+
 static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
 {
     const plip_rows_plan *plan = call->plan;
@@ -583,19 +645,11 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
         const int s = call->near->species[n];
         for (x = 0; x < 3; x++)
             memset(rows + x * call->force_stride, 0, (size_t)plan->n_terms * sizeof(double));
-        for (t = 0; t < plan->n_species; t++) {
-            const int64_t *first = call->near->first + n * plan->n_species + t;
-            if (first[0] == first[1])
-                continue;
-            NAME(fill_bucket)(call, s, t, -1.0, 1, first[0], first[1]);
-            NAME(find_dominance)(call, n, s, t);
-            find_virial_pairs(call, n);
-            /* As a neighbor of species s of each center of species t, and as a center of species s. For s = t both
-             * use the same columns and are added up beforehand. */
-            NAME(add_columns)(call, t, s, n, 1, s == t, rows);
-            if (s != t)
-                NAME(add_columns)(call, s, t, n, 0, 1, rows);
-        }
+        for (t = 0; t < plan->n_labels; t++)
+            if (NAME(fill_bucket)(call, n, s, t, -1.0, 1) > 0) {
+                find_virial_pairs(call, n);
+                NAME(add_pairs)(call, n, s, t, rows);
+            }
     }
     for (g = 0; g < plan->n_groups && call->virial_rows; g++)
         NAME(add_virials)(call, plan->groups + g);

@@ -19,7 +19,7 @@ static double force_of_term(const plip_term *term, const int *functions, int s, 
 
     for (arm = 0; arm < plip_arms(term); arm++) {
         double product = fabs(term->coefficient * values[functions[arm]][1]);
-        if (term->species[arm + 1] != s)
+        if (!plip_holds(term->species[arm + 1], s))
             continue;
         for (other = 0; other < plip_arms(term); other++)
             product *= other == arm ? 1.0 : fabs(values[functions[other]][0]);
@@ -38,7 +38,7 @@ static double force_at(const center_builder *c, int s, double r, jet *values)
 
     plip_all_functions(b->potential, &c->plan->sections[s].core, r, values);
     for (n = 0; n < b->n_terms; n++)
-        if (b->terms[n].kind != PLIP_TWO_BODY && b->terms[n].species[0] == c->center)
+        if (b->terms[n].kind != PLIP_TWO_BODY && plip_holds(b->terms[n].species[0], c->center))
             force += force_of_term(b->terms + n, b->functions[n], s, values);
     return force;
 }

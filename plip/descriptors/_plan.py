@@ -43,7 +43,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from plip._core import _rows
+from plip._core import ANY, _rows
 from plip._core._rows import (
     HARMONICS,
     MONOMIALS,
@@ -64,6 +64,8 @@ __all__ = ["CACHE_LINE", "Plan", "build_plan"]
 
 # Numbers in a line of the cache.
 CACHE_LINE = 8
+# Number of any species in the tables by species; the last one in C.
+ANY_SPECIES = -1
 # Of the four-body interaction: 480 MB, and some ten milliseconds for each atom.
 MAX_PRODUCTS = 20_000_000
 
@@ -85,8 +87,8 @@ class Plan:
 
     Attributes
     ----------
-    n_terms, n_species : int
-        Numbers of columns and of species.
+    n_terms, n_species, n_labels : int
+        Numbers of columns and of species; with terms of any species, `n_labels` is one more than `n_species`.
     state_size : int
         Numbers of the state of an atom.
     n_halves : int
@@ -97,13 +99,13 @@ class Plan:
         Ascending, in Angstrom.
     sets : ndarray of plip_function_set, shape (n_sets,)
         Sets of radial functions that share a cutoff.
-    switches : ndarray of float64, shape (n_sets, n_species, n_species)
+    switches : ndarray of float64, shape (n_sets, n_labels, n_labels)
         Shortest distances in Angstrom for the switch of a density; 0 for no switch.
     families, p, q : ndarray of int32 and float64, shape (n_functions,)
         The radial functions and their parameters. Sets are padded to whole vectors, with -1 and zeros.
-    centers : ndarray of plip_center_tables, shape (n_species,)
+    centers : ndarray of plip_center_tables, shape (n_labels,)
         Moments, powers and products of centers of each species.
-    groups_of : ndarray of plip_range, shape (n_species, n_species)
+    groups_of : ndarray of plip_range, shape (n_labels, n_labels)
         Groups by the species of center and neighbor.
     moments : ndarray of plip_moments, shape (n_moments,)
         Moments of a function set over the neighbors of one species.
@@ -119,6 +121,7 @@ class Plan:
 
     n_terms: int
     n_species: int
+    n_labels: int
     state_size: int
     n_halves: int
     max_degree: tuple[int, ...]
@@ -239,7 +242,7 @@ def _with_open_arm(rank: Rank, arms: tuple[Arm, ...], number: int) -> tuple[Arm 
 
 
 class _Columns:
-    """The columns of one interaction.
+    """The columns of one interaction whose labels have "*" in the same places.
 
     Attributes
     ----------
@@ -249,7 +252,7 @@ class _Columns:
         Angstrom.
     powers : list
         The powers of its terms.
-    switches : dict of (int, int) to float
+    switches : dict of tuple to float
         Shortest distances in Angstrom by numbers of two species.
     numbers : dict of (tuple, tuple, power) to int
         Columns by the numbers of their species, of their functions, and their power.
@@ -277,46 +280,86 @@ class _Columns:
         functions = tuple(self._places[identity] for identity in identities)
         self.numbers[species, functions, term.power] = column
 
+    def entries(
+        self,
+        species: tuple[int, ...],
+        functions: tuple[int, ...],
+        power: Any,
+        degree: int,
+        field: int,
+        function: int,
+    ) -> list[Entry]:
+        """The entry, as `add_group` takes it, of the column of these species, functions and power, if any."""
+        column = self.numbers.get((species, functions, power))
+        return [] if column is None else [(column, degree, field, function, 1.0)]
+
+    @functools.cached_property
+    def centers(self) -> list[int]:
+        """The first species of the terms."""
+        return sorted({species[0] for species, _, _ in self.numbers})
+
     @functools.cached_property
     def mixed(self) -> bool:
         """Whether there are terms of several functions."""
         return any(len(set(functions)) > 1 for _, functions, _ in self.numbers)
 
 
-def _columns_by_kind(terms: Sequence[Term], species: list[str]) -> dict[str, _Columns]:
-    """The columns of each interaction by its kind."""
-    columns: dict[str, _Columns] = {}
+# Interaction, cutoff, whether the center may be of any species, and the number of such neighbors.
+Kind: TypeAlias = tuple[str, float, bool, int]
+
+
+def _columns_by_kind(terms: Sequence[Term], species: list[str]) -> dict[Kind, _Columns]:
+    """The columns that are computed together, those of centers of any species first."""
+    columns: dict[Kind, _Columns] = {}
     identity_of: dict[int, Any] = {}
+    number = {symbol: index for index, symbol in enumerate(species)} | {ANY: ANY_SPECIES}
     for column, term in enumerate(terms):
         for function in term.radial:  # terms share their functions
             if id(function) not in identity_of:
                 identity_of[id(function)] = type(function), function.kernel_parameters()
-        columns.setdefault(term.interaction, _Columns(term.cutoff)).add(
+        center, *neighbors = term.species
+        kind = term.interaction, term.cutoff, center == ANY, neighbors.count(ANY)
+        columns.setdefault(kind, _Columns(term.cutoff)).add(
             column,
             term,
-            tuple(species.index(symbol) for symbol in term.species),
+            tuple(number[symbol] for symbol in term.species),
             [identity_of[id(function)] for function in term.radial],
         )
-    return columns
+    return dict(sorted(columns.items(), key=lambda item: not _is_common(item[0])))
+
+
+def _is_common(kind: Kind) -> bool:
+    """Whether centers of all species have the same tables for these columns."""
+    interaction, _, is_any, n_any = kind
+    return is_any and (interaction != TwoBody.kind or n_any == 1)
 
 
 class _Builder:
-    """Collects the tables while interactions are added one after the other."""
+    """Collects the tables while interactions are added one after the other.
 
-    def __init__(self, n_species: int, vector_length: int) -> None:
+    Tables by species have an entry for centers or neighbors of any species, too, if a term needs it: it is
+    the last one, number `ANY_SPECIES`.
+    """
+
+    def __init__(self, n_species: int, vector_length: int, has_any: bool) -> None:
         self.n_species = n_species
+        self.labels = [*range(n_species), *([ANY_SPECIES] if has_any else [])]
         self.vector_length = vector_length
         self.sets: list[_FunctionSet] = []
-        self.pairs = [(s, t) for s in range(n_species) for t in range(n_species)]
-        self.groups: dict[tuple[int, int], list[_Group]] = {pair: [] for pair in self.pairs}
+        self.pairs = list(itertools.product(range(n_species), repeat=2))
+        self.groups: dict[tuple[int, int], list[_Group]] = {
+            pair: [] for pair in itertools.product(self.labels, repeat=2)
+        }
         self.contributions: list[tuple[int, int, float]] = []
         # By species of the center. Place in the state of the moments by neighbor species and function set.
-        self.moments: list[dict[tuple[int, int], int]] = [{} for _ in range(n_species)]
-        self.powers: list[list[tuple[int, ...]]] = [[] for _ in range(n_species)]
-        self.products: list[list[Table]] = [[] for _ in range(n_species)]
+        self.moments: list[dict[tuple[int, int], int]] = [{} for _ in self.labels]
+        self.powers: list[list[tuple[int, ...]]] = [[] for _ in self.labels]
+        self.products: list[list[Table]] = [[] for _ in self.labels]
         self.monomial_weights = np.zeros(0)
-        self.halves = [0] * n_species
-        self.state_size = [0] * n_species
+        # The state begins with what centers of all species have.
+        self.common_size = 0
+        self.own_size = [0] * n_species
+        self.halves = 0
         self.n_halves = 0
 
     def padded(self, count: int) -> int:
@@ -329,8 +372,13 @@ class _Builder:
 
     def allocate(self, center: int, length: int) -> int:
         """The place of `length` numbers more in the state of a center."""
-        place = self.state_size[center]
-        self.state_size[center] += length
+        if center == ANY_SPECIES:
+            assert not any(self.own_size)  # what is common must be known first
+            place = self.common_size
+            self.common_size += length
+        else:
+            place = self.common_size + self.own_size[center]
+            self.own_size[center] += length
         return place
 
     def add_set(
@@ -342,9 +390,12 @@ class _Builder:
         basis: int = HARMONICS,
     ) -> int:
         """Index of a function set, which may be one that is known."""
-        switch = np.zeros((self.n_species, self.n_species))
-        for (s, t), value in (switches or {}).items():
-            switch[s, t] = switch[t, s] = value
+        switch = np.zeros((len(self.labels), len(self.labels)))
+        for pair, value in (switches or {}).items():
+            if ANY_SPECIES in pair:
+                switch[:] = value
+            else:
+                switch[pair] = switch[pair[::-1]] = value
         wanted = _FunctionSet(functions, cutoff, max_degree, basis, switch)
         for index, known in enumerate(self.sets):
             if known.serves(wanted):
@@ -372,83 +423,111 @@ class _Builder:
         group.contributions = (begin, len(self.contributions))
         self.groups[center, neighbor].append(group)
 
-    def add_two_body(self, columns: _Columns) -> None:
+    def allocate_halves(self, most_functions: int) -> None:
+        """Allocate the constant fields of the two-body interaction."""
+        self.n_halves = self.padded(most_functions)
+        self.halves = self.allocate(ANY_SPECIES, self.n_halves)
+
+    def add_two_body(self, columns: _Columns, n_any: int) -> None:
         index = self.add_set(columns.functions, columns.cutoff, 0)
         count = len(columns.functions)
-        self.n_halves = self.padded(count)
-        self.halves = [self.allocate(s, self.n_halves) for s in range(self.n_species)]
-        for s, t in self.pairs:
+        one_of_any = not n_any and ANY_SPECIES in columns.centers
+        for s, t in [(ANY_SPECIES, ANY_SPECIES)] if n_any else self.pairs:
             moments = self.add_moments(s, t, index)
-            pair = tuple(sorted((s, t)))
-            entries = [(columns.numbers[pair, (a,), None], 0, a, a, 1.0) for a in range(count)]
-            group = _Group(index, 0, 0, self.halves[s], count, False, False, moments, 1)
+            # With one place for any species, either atom of a pair may be at the other place.
+            labels = [(ANY_SPECIES, s), (ANY_SPECIES, t)] if one_of_any else [(min(s, t), max(s, t))]
+            entries = [
+                entry
+                for label in labels
+                for a in range(count)
+                for entry in columns.entries(label, (a,), None, 0, a, a)
+            ]
+            group = _Group(index, 0, 0, self.halves, count, False, False, moments, 1)
             self.add_group(s, t, group, entries)
 
-    def add_three_body(self, columns: _Columns) -> None:
+    def add_three_body(self, columns: _Columns, n_any: int) -> None:
         max_power, count, mixed = max(columns.powers), len(columns.functions), columns.mixed
         index = self.add_set(columns.functions, columns.cutoff, max_power)
-        for s in range(self.n_species):
-            moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
+        blind = n_any == 2
+        for s in columns.centers:
+            arms = [ANY_SPECIES] if blind else list(range(self.n_species))
+            moments = {t: self.add_moments(s, t, index) for t in arms}
             # The arm t, along which the fields of the other arm act.
-            for t, other in self.pairs:
+            for t, other in itertools.product(arms, repeat=2):
                 group = _Group(index, 0, max_power, moments[other], count, mixed, t == other, moments[t], 2)
-                self.add_group(s, t, group, self._three_body_entries(columns, s, t, other))
+                self.add_group(s, t, group, self._three_body_entries(columns, n_any, s, t, other))
 
     @staticmethod
-    def _three_body_entries(columns: _Columns, center: int, arm: int, other: int) -> list[Entry]:
-        mixed = columns.mixed
+    def _three_body_entries(columns: _Columns, n_any: int, center: int, arm: int, other: int) -> list[Entry]:
+        """Entries of a group: field b of the other arm with function a of the arm.
+
+        With one arm to any species, either arm may be that one.
+        """
         entries: list[Entry] = []
         for power in range(max(columns.powers) + 1):
             for a, b in itertools.product(range(len(columns.functions)), repeat=2):
-                if not mixed and a != b:
+                if not columns.mixed and a != b:
                     continue
-                if arm == other:
-                    functions = tuple(sorted((a, b)))
+                if n_any == 1:
+                    labels = [((ANY_SPECIES, other), (a, b)), ((ANY_SPECIES, arm), (b, a))]
+                elif arm == other:
+                    labels = [((arm, other), (min(a, b), max(a, b)))]
                 else:
-                    functions = (a, b) if arm < other else (b, a)
-                key = (center, *sorted((arm, other))), functions, power
-                entries.append((columns.numbers[key], power, b, a, 1.0))
+                    labels = [((arm, other), (a, b)) if arm < other else ((other, arm), (b, a))]
+                for arms, functions in labels:
+                    entries += columns.entries((center, *arms), functions, power, power, b, a)
         return entries
 
-    def add_n_body(self, columns: _Columns) -> None:
+    def add_n_body(self, columns: _Columns, n_any: int) -> None:
+        if n_any or ANY_SPECIES in columns.centers:
+            self._check_switches(columns)
         index = self.add_set(columns.functions, columns.cutoff, 0, columns.switches)
         count = len(columns.functions)
-        for s, t in self.pairs:
+        neighbors = [ANY_SPECIES] if n_any else list(range(self.n_species))
+        for s, t in itertools.product(columns.centers, neighbors):
             moments = self.add_moments(s, t, index)
             for power in columns.powers:
                 state = self.allocate(s, self.padded(count))
                 self.powers[s].append((moments, state, self.padded(count), power))
-                entries = [(columns.numbers[(s, t), (a,), power], 0, a, a, 1.0) for a in range(count)]
+                entries = [
+                    entry for a in range(count) for entry in columns.entries((s, t), (a,), power, 0, a, a)
+                ]
                 group = _Group(index, 0, 0, state, count, False, False, moments, power)
                 self.add_group(s, t, group, entries)
 
-    def add_four_body(self, columns: _Columns) -> None:
+    @staticmethod
+    def _check_switches(columns: _Columns) -> None:
+        n_labels = len({species for species, _, _ in columns.numbers})
+        if len(set(columns.switches.values())) > 1 or len(columns.switches) not in (0, n_labels):
+            raise ValueError("N-body terms of any species must have one switch in common, or none")
+
+    def add_four_body(self, columns: _Columns, n_any: int) -> None:
         max_degree = max(max(arm_degrees(rank)) for rank in columns.powers)
         index = self.add_set(columns.functions, columns.cutoff, max_degree, basis=MONOMIALS)
         contractions = {rank: contraction(rank) for rank in columns.powers}
         self.monomial_weights = angular_components((max_degree, -1))["weight"]
-        fields_of = self._four_body_fields(columns, contractions)
-        for s in range(self.n_species):
-            moments = [self.add_moments(s, t, index) for t in range(self.n_species)]
-            for degree, members in sorted(fields_of[s].by_degree.items()):
+        arms = [t for t in self.labels if (n_any > 0 if t == ANY_SPECIES else n_any < 3)]
+        for s, of_center in self._four_body_fields(columns, contractions).items():
+            moments = {t: self.add_moments(s, t, index) for t in arms}
+            for degree, members in sorted(of_center.by_degree.items()):
                 width = self.padded(len(members))
                 state = self.allocate(s, n_components(MONOMIALS, degree) * width)
                 for number, member in enumerate(members):
                     self._add_products(s, index, contractions, member, state + number, width)
-                for t in range(self.n_species):
-                    entries = fields_of[s].entries(degree, t)
+                for t in arms:
+                    entries = of_center.entries(degree, t)
                     if entries:
                         place = moments[t] + n_components_below(MONOMIALS, degree) * self.width(index)
                         group = _Group(index, degree, degree, state, len(members), True, False, place, 3)
                         self.add_group(s, t, group, entries)
 
-    def _four_body_fields(self, columns: _Columns, contractions: Contractions) -> list[_FourBodyFields]:
+    def _four_body_fields(self, columns: _Columns, contractions: Contractions) -> dict[int, _FourBodyFields]:
         """The fields of centers of each species."""
-        fields_of = [_FourBodyFields() for _ in range(self.n_species)]
+        fields_of = {center: _FourBodyFields() for center in columns.centers}
         for (species, functions, rank), column in columns.numbers.items():
             center, *arms = species
             fields_of[center].add_column(column, rank, tuple(zip(arms, functions, strict=True)))
-        if sum(of_center.n_products(contractions) for of_center in fields_of) > MAX_PRODUCTS:
+        if sum(of_center.n_products(contractions) for of_center in fields_of.values()) > MAX_PRODUCTS:
             raise ValueError(
                 f"the four-body interaction takes more than {MAX_PRODUCTS:,} products of moments per "
                 "atom: give lower ranks, fewer radial functions or fewer species"
@@ -491,15 +570,18 @@ class _Builder:
         return Plan(
             n_terms=n_terms,
             n_species=self.n_species,
-            state_size=-(-max(self.state_size) // CACHE_LINE) * CACHE_LINE,
+            n_labels=len(self.labels),
+            state_size=-(-(self.common_size + max(self.own_size)) // CACHE_LINE) * CACHE_LINE,
             n_halves=self.n_halves,
             max_degree=max_degree,
             cutoffs=np.array(cutoffs, np.float64),
             sets=self._set_table(cutoffs),
             switches=np.array([of_set.switch for of_set in self.sets], np.float64),
             **self._function_tables(),
-            centers=np.array(list(zip(*ranges, self.halves, strict=True)), _rows.CENTER),
-            groups_of=np.array(groups_of, _rows.RANGE).reshape(self.n_species, self.n_species),
+            centers=np.array(
+                [(*of_center, self.halves) for of_center in zip(*ranges, strict=True)], _rows.CENTER
+            ),
+            groups_of=np.array(groups_of, _rows.RANGE).reshape(len(self.labels), len(self.labels)),
             moments=np.array(moments, _rows.MOMENTS),
             powers=np.array(list(itertools.chain(*self.powers)), _rows.POWER),
             products=np.concatenate(products, dtype=_rows.PRODUCT),
@@ -535,13 +617,13 @@ class _Builder:
         rows: list[tuple[int, ...]] = []
         places: dict[tuple[int, int, int], int] = {}
         n_own = 0
-        for center, moments in enumerate(self.moments):
+        for center, moments in zip(self.labels, self.moments, strict=True):
             for (neighbor, index), state in moments.items():
                 own = -1
                 if (center, neighbor, index) in has_own:
                     own = places[center, neighbor, index] = n_own
                     n_own += self.width(index) ** 2
-                rows.append((neighbor, index, state, own))
+                rows.append((neighbor % len(self.labels), index, state, own))
         return rows, places
 
     def _group_tables(
@@ -549,7 +631,7 @@ class _Builder:
     ) -> tuple[list[tuple[Any, ...]], list[tuple[int, int]]]:
         rows: list[tuple[Any, ...]] = []
         n_sums: int = 0
-        for pair in self.pairs:
+        for pair in self.groups:
             for group in self.groups[pair]:
                 own = places_of_own[(*pair, group.set)] if group.has_own else -1
                 rows.append(
@@ -569,7 +651,7 @@ class _Builder:
                 )
                 length = self.padded(group.count) * (self.width(group.set) if group.outer else 1)
                 n_sums += (group.highest - group.lowest + 1) * length
-        return rows, _ranges(len(self.groups[pair]) for pair in self.pairs)
+        return rows, _ranges(map(len, self.groups.values()))
 
 
 def _interleaved(parts: list[Table]) -> Table:
@@ -592,7 +674,7 @@ def _ranges(lengths: Iterable[int]) -> list[tuple[int, int]]:
 
 
 def build_plan(terms: Sequence[Term], species: Sequence[str], vector_length: int) -> Plan:
-    """Tables of the kernels for the full table of terms of `plip.interactions._terms.build_terms`.
+    """Tables of the kernels for terms.
 
     Parameters
     ----------
@@ -607,14 +689,20 @@ def build_plan(terms: Sequence[Term], species: Sequence[str], vector_length: int
     -------
     Plan
     """
-    columns = _columns_by_kind(terms, list(species))
-    builder = _Builder(len(species), vector_length)
-    for kind, add in (
-        (TwoBody.kind, builder.add_two_body),
-        (ThreeBody.kind, builder.add_three_body),
-        (NBody.kind, builder.add_n_body),
-        (FourBody.kind, builder.add_four_body),
-    ):
-        if kind in columns:
-            add(columns[kind])
+    by_kind = _columns_by_kind(terms, list(species))
+    builder = _Builder(len(species), vector_length, any(ANY in term.species for term in terms))
+    pairs = [columns for (kind, *_), columns in by_kind.items() if kind == TwoBody.kind]
+    if pairs:
+        builder.allocate_halves(max(len(columns.functions) for columns in pairs))
+    add = {
+        TwoBody.kind: builder.add_two_body,
+        ThreeBody.kind: builder.add_three_body,
+        NBody.kind: builder.add_n_body,
+        FourBody.kind: builder.add_four_body,
+    }
+    for (kind, _, _, n_any), columns in by_kind.items():
+        add[kind](columns, n_any)
+    missing = set(range(len(terms))) - {column for column, *_ in builder.contributions}
+    if missing:
+        raise ValueError(f"the species of a term are not in order: {terms[min(missing)].name}")
     return builder.plan(len(terms))

@@ -98,7 +98,7 @@ class StructureDesign:
         self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
         # Most rows of the second half are never written, and take no memory.
         self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
-        self._dominant = np.empty((len(atoms), len(design.species)))
+        self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors

@@ -20,7 +20,14 @@ from plip._types import FloatArray
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions
+from plip.interactions._interaction import Interaction
+from plip.interactions._presets import (
+    OFFERS,
+    PRESETS,
+    SHARINGS,
+    automatic_interactions,
+    shared_interactions,
+)
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
@@ -53,6 +60,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Chemical symbols; None takes those of the structures seen in fit.
     atom_counts : bool, default=False
         Whether `transform` puts the number of atoms of each species in front, one column per species.
+    shared : bool or "auto", default="auto"
+        Whether terms with "*" in their label, which sum over atoms of any species, are offered beside those
+        of each combination of species: what alloys share. With one species there are none. "auto" is False
+        at present.
 
     Attributes
     ----------
@@ -85,6 +96,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         four_body: FourBody | str | None = None,
         species: Sequence[str] | None = None,
         atom_counts: bool = False,
+        shared: bool | str = "auto",
     ) -> None:
         self.cutoff = cutoff
         self.two_body = two_body
@@ -93,6 +105,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         self.four_body = four_body
         self.species = species
         self.atom_counts = atom_counts
+        self.shared = shared
 
     @classmethod
     def preset(cls, name: str, **parameters: Any) -> Self:
@@ -211,6 +224,14 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             )
         return sorted(self.species)
 
+    def _checked_shared(self) -> bool:
+        """The parameter `shared`, decided."""
+        if isinstance(self.shared, str) and self.shared == "auto":
+            return False
+        if not isinstance(self.shared, (bool, np.bool_)):
+            raise ValueError(f'shared must be True, False or "auto", got {self.shared!r}')
+        return bool(self.shared)
+
     def _fit_checked(self, structures: Sequence[Atoms], first: int = 0) -> Self:
         """Fit to checked structures; `first` is the place of the first one in the data."""
         species = self._given_species()
@@ -221,11 +242,22 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         interactions = {name: getattr(self, name) for name in INTERACTIONS}
         named = {name: value for name, value in interactions.items() if isinstance(value, str)}
         offers = OFFERS.keys() & named.values()
+        shared = {
+            name: [(sharing, value) for sharing in SHARINGS[name]]
+            for name, value in interactions.items()
+            if isinstance(value, Interaction)
+        }
         if offers:
             shortest = shortest_distance(structures, cutoff, first)
             made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
             interactions |= {name: made[offer][name] for name, offer in named.items() if offer in offers}
-        terms = build_terms(species, cutoff, **interactions)
+            shared |= {
+                name: shared_interactions(name, len(species), shortest, cutoff, offer)
+                for name, offer in named.items()
+                if offer in offers
+            }
+        is_shared = self._checked_shared() and len(species) > 1
+        terms = build_terms(species, cutoff, shared if is_shared else None, **interactions)
         check_within_reach(structures, max(term.cutoff for term in terms), first)
         self.terms_ = terms
         self.cutoff_ = cutoff

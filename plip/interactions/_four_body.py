@@ -7,7 +7,14 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from plip.interactions._interaction import Functions, Interaction, as_integer, latex_cosine, latex_symbol
+from plip.interactions._interaction import (
+    Functions,
+    Interaction,
+    Places,
+    as_integer,
+    latex_cosine,
+    latex_symbol,
+)
 from plip.radial import RadialFamily
 
 if TYPE_CHECKING:
@@ -46,31 +53,34 @@ class FourBody(Interaction):
         self.ranks = ranks
         self.cutoff = cutoff
 
-    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+    def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+        centers, *neighbors = places
+        if len(set(neighbors)) > 1:
+            raise ValueError("the arms of FourBody must be all of any species, or none")
         # An arm is a pair of numbers, of its species and of its function.
-        arms = list(itertools.product(range(len(species)), range(len(functions))))
+        arms = list(itertools.product(range(len(neighbors[0])), range(len(functions))))
         ranks = self._checked_ranks()
-        for center in species:
+        for center in centers:
             for rank in ranks:
                 orders = arm_permutations(rank)
                 for triple in itertools.product(arms, repeat=3):
                     # The first of its orbit stands for all.
                     if all(triple <= tuple(triple[arm] for arm in order) for order in orders):
                         yield {
-                            "species": (center, *(species[s] for s, _ in triple)),
+                            "species": (center, *(neighbors[0][s] for s, _ in triple)),
                             "radial": tuple(functions[f] for _, f in triple),
                             "power": rank,
                         }
 
-    def _count(self, n_species: int, n_functions: int) -> int:
+    def _count(self, numbers: Sequence[int], n_functions: int) -> int:
         # Burnside's lemma: the number of orbits of the arms under a group of permutations is the mean
         # over the group of (number of kinds of arms)^(number of cycles of the permutation).
-        kinds = n_species * n_functions
+        kinds = numbers[1] * n_functions
         n_orbits = 0
         for rank in self._checked_ranks():
             orders = arm_permutations(rank)
             n_orbits += sum(kinds ** _n_cycles(order) for order in orders) // len(orders)
-        return n_species * n_orbits
+        return numbers[0] * n_orbits
 
     def _checked_ranks(self) -> list[tuple[int, ...]]:
         try:
@@ -97,7 +107,8 @@ class FourBody(Interaction):
         )
         functions = [cls._arm(term, k, distance) for k, distance in enumerate(("r_ij", "r_ik", "r_im"))]
         return (
-            f"sum over {center} i and all neighbors {arms[0]} j, {arms[1]} k, {arms[2]} m of "
+            f"sum over {cls._atoms(center, 'i')} and all neighbors "
+            f"{', '.join(map(cls._atoms, arms, 'jkm'))} of "
             f"{' '.join(functions)}{angles}"
         )
 

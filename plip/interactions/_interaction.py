@@ -11,17 +11,32 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from plip._core import check_length, check_power
+from plip._core import ANY, check_length, check_power
 from plip._parameters import Parameters, is_integer, is_number
 from plip.radial import RadialFamily, number_latex, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Power, Term
 
-__all__ = ["Functions", "Interaction", "as_integer", "as_length", "latex_cosine", "latex_symbol"]
+__all__ = [
+    "Functions",
+    "Interaction",
+    "Places",
+    "Sharing",
+    "as_integer",
+    "as_length",
+    "latex_cosine",
+    "latex_symbol",
+]
 
 # What users give for radial functions.
 Functions: TypeAlias = RadialFamily | Sequence[RadialFamily]
+
+# Which places of a term are "*": one for each of its species, in their order. () stands for none.
+Sharing: TypeAlias = tuple[bool, ...]
+
+# What may stand at each place of a term: all species, or "*" alone.
+Places: TypeAlias = Sequence[Sequence[str]]
 
 
 def as_integer(name: str, value: object, least: int) -> int:
@@ -66,7 +81,9 @@ class Interaction(Parameters):
     radial: Functions
     cutoff: float | None
 
-    def columns(self, species: Sequence[str], cutoff: float) -> Iterator[dict[str, Any]]:
+    def columns(
+        self, species: Sequence[str], cutoff: float, sharing: Sharing = ()
+    ) -> Iterator[dict[str, Any]]:
         """All terms of this interaction, in their order.
 
         Parameters
@@ -75,6 +92,8 @@ class Interaction(Parameters):
             Chemical symbols, sorted.
         cutoff : float
             Cutoff of the descriptors in Angstrom.
+        sharing : tuple of bool, default=()
+            Which places of the terms are for atoms of any species.
 
         Yields
         ------
@@ -87,12 +106,13 @@ class Interaction(Parameters):
             If a parameter of the interaction is not valid.
         """
         own = self._own_cutoff(cutoff)
+        places = [(ANY,) if shared else tuple(species) for shared in self._checked_sharing(sharing)]
         # Frozen once, so that terms share them.
         functions = [function.frozen() for function in self._functions(own)]
-        for column in self._columns(species, functions):
+        for column in self._columns(places, functions):
             yield {"interaction": self.kind, "cutoff": own, **column}
 
-    def count(self, n_species: int, cutoff: float) -> int:
+    def count(self, n_species: int, cutoff: float, sharing: Sharing = ()) -> int:
         """Number of terms, without making them.
 
         Parameters
@@ -101,19 +121,30 @@ class Interaction(Parameters):
             Number of species.
         cutoff : float
             Cutoff of the descriptors in Angstrom.
+        sharing : tuple of bool, default=()
+            Which places of the terms are for atoms of any species.
 
         Returns
         -------
         int
         """
-        return self._count(n_species, len(self._functions(self._own_cutoff(cutoff))))
+        numbers = [1 if shared else n_species for shared in self._checked_sharing(sharing)]
+        return self._count(numbers, len(self._functions(self._own_cutoff(cutoff))))
 
-    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+    def _checked_sharing(self, sharing: Sharing) -> Sharing:
+        """A value for each place; of neighbors that may change places, those of any species come first."""
+        if not sharing:
+            return (False,) * (self.n_arms + 1)
+        assert len(sharing) == self.n_arms + 1
+        center = sharing[:1] if self.has_center else ()
+        return *center, *sorted(sharing[len(center) :], reverse=True)
+
+    def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         """The terms without what all of them share: dicts with species, radial, and power if there is one."""
         raise NotImplementedError
 
-    def _count(self, n_species: int, n_functions: int) -> int:
-        """Number of terms for so many species and radial functions."""
+    def _count(self, numbers: Sequence[int], n_functions: int) -> int:
+        """Number of terms for so many species at each place, and radial functions."""
         raise NotImplementedError
 
     @classmethod
@@ -188,6 +219,11 @@ class Interaction(Parameters):
             check_power(self.kind, power)
         except ValueError as error:
             raise ValueError(f"{parameter} of {type(self).__name__}: {error}") from None
+
+    @staticmethod
+    def _atoms(symbol: str, letter: str = "") -> str:
+        """A place of a term in its formula."""
+        return f"{'any' if symbol == ANY else symbol} {letter}".rstrip()
 
     @staticmethod
     def _arm(term: Term, number: int, distance: str) -> str:

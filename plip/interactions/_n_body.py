@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
-from plip._core import SWITCH_RANGE
-from plip.interactions._interaction import Functions, Interaction, as_integer, as_length, latex_symbol
+from plip._core import ANY, SWITCH_RANGE
+from plip.interactions._interaction import (
+    Functions,
+    Interaction,
+    Places,
+    as_integer,
+    as_length,
+    latex_symbol,
+)
 from plip.radial import RadialFamily, number_text
 
 if TYPE_CHECKING:
@@ -31,7 +39,8 @@ class NBody(Interaction):
     switch : dict or None, default=None
         Shortest distances in Angstrom by unordered pair of chemical symbols, such as
         ``{("Si", "O"): 2.4}``. The density of such a pair is turned on between 0.95
-        and 1.05 times that distance. None means no switch.
+        and 1.05 times that distance. None means no switch. Densities with "*" in their
+        label have the switch of ``("*", "*")``.
     cutoff : float or None, default=None
         Cutoff in Angstrom, at most that of the descriptors; None takes that one.
     """
@@ -51,11 +60,12 @@ class NBody(Interaction):
         self.switch = switch
         self.cutoff = cutoff
 
-    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+    def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         powers = self._checked_powers()
         switches = self._checked_switch()
-        for center, neighbor in itertools.product(species, repeat=2):
-            switch = switches.get(tuple(sorted((center, neighbor))))
+        for center, neighbor in itertools.product(*places):
+            pair = (ANY, ANY) if ANY in (center, neighbor) else tuple(sorted((center, neighbor)))
+            switch = switches.get(pair)
             for function in functions:
                 for power in powers:
                     yield {
@@ -65,8 +75,8 @@ class NBody(Interaction):
                         "switch": switch,
                     }
 
-    def _count(self, n_species: int, n_functions: int) -> int:
-        return n_species**2 * n_functions * len(self._checked_powers())
+    def _count(self, numbers: Sequence[int], n_functions: int) -> int:
+        return math.prod(numbers) * n_functions * len(self._checked_powers())
 
     def _checked_powers(self) -> list[int]:
         powers = list(self.powers) if np.iterable(self.powers) else [self.powers]
@@ -87,8 +97,12 @@ class NBody(Interaction):
             )
         distances: dict[tuple[str, ...], float] = {}
         for pair, value in self.switch.items():
-            if not isinstance(pair, tuple) or len(pair) != 2 or not all(s in atomic_numbers for s in pair):
-                raise ValueError(f"keys of switch must be pairs of chemical symbols, got {pair!r}")
+            if pair != (ANY, ANY) and (
+                not isinstance(pair, tuple) or len(pair) != 2 or not all(s in atomic_numbers for s in pair)
+            ):
+                raise ValueError(
+                    f"keys of switch must be pairs of chemical symbols or ('*', '*'), got {pair!r}"
+                )
             distance = as_length(f"switch of {pair}", value)
             if distances.setdefault(tuple(sorted(pair)), distance) != distance:
                 raise ValueError(f"switch gives two distances for the pair {pair}: leave one out")
@@ -105,7 +119,10 @@ class NBody(Interaction):
         if term.switch is not None:
             low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
             density += f" fs(r; {low}, {high})"
-        return f"sum over {center} of (sum over neighbors {neighbor} of {density})^{term.power}"
+        return (
+            f"sum over {cls._atoms(center)} of "
+            f"(sum over neighbors {cls._atoms(neighbor)} of {density})^{term.power}"
+        )
 
     @classmethod
     def latex_of(cls, term: Term) -> str:

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from plip.interactions._four_body import FourBody
-from plip.interactions._interaction import Interaction
+from plip.interactions._interaction import Interaction, Sharing
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
 from plip.radial import Gaussian, RadialFamily, Slater
 
-__all__ = ["OFFERS", "PRESETS", "Offer", "automatic_interactions"]
+__all__ = ["OFFERS", "PRESETS", "SHARINGS", "Offer", "automatic_interactions", "shared_interactions"]
 
 # Ranks (p, q, t), from cheap to dear in simulations.
 _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
@@ -197,6 +197,46 @@ def _rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
+@dataclass(frozen=True)
+class _Ladder:
+    """The grids of an interaction, from rich to poor, and where its functions stand."""
+
+    kind: Callable[..., Interaction]
+    rungs: Sequence[dict[str, Any]]
+    where: _Range
+    own_cutoff: float | None = None
+
+    def choose(
+        self, most: int, n_species: int, cutoff: float, sharing: Sharing = ()
+    ) -> Interaction | None:
+        """The richest interaction with at most so many columns, None if there is none."""
+        for rung in self.rungs:
+            parameters = {name: value for name, value in rung.items() if name != "grids"}
+            interaction = self.kind(
+                radial=self.where.functions(rung["grids"]), cutoff=self.own_cutoff, **parameters
+            )
+            if interaction.count(n_species, cutoff, sharing) <= most:
+                return interaction
+        return None
+
+
+def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) -> dict[str, _Ladder]:
+    """The ladders of an offer by interaction."""
+    first = _rounded(min(shortest, 0.6 * cutoff), 2)
+    pairs = _Range(first, cutoff, least_width, _PAIR_DECAYS if chosen.decays else ())
+    densities = _Range(first, cutoff, least_width, _DENSITY_DECAYS if chosen.decays else ())
+    ladders = {
+        "two_body": _Ladder(TwoBody, _TWO_BODY[chosen.two_body :], pairs),
+        "three_body": _Ladder(ThreeBody, _THREE_BODY[chosen.three_body :], _Range(first, cutoff)),
+        "n_body": _Ladder(NBody, _N_BODY[chosen.n_body :], densities),
+    }
+    if chosen.four_body is not None:
+        reach = chosen.reach * cutoff
+        arms = _Range(min(first, 0.6 * reach), reach)
+        ladders["four_body"] = _Ladder(FourBody, _FOUR_BODY[chosen.four_body :], arms, _rounded(reach, 5))
+    return ladders
+
+
 def automatic_interactions(
     n_species: int, shortest: float, cutoff: float, offer: str = "auto"
 ) -> dict[str, Interaction | None]:
@@ -225,44 +265,66 @@ def automatic_interactions(
     """
     chosen = OFFERS[offer]
     most_two, most_n, most_three = chosen.columns
-    first = _rounded(min(shortest, 0.6 * cutoff), 2)
-    least_width = 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY
-
-    def choose(
-        kind: Callable[..., Interaction],
-        rungs: Sequence[dict[str, Any]],
-        most: int,
-        where: _Range,
-        own_cutoff: float | None = None,
-    ) -> Interaction | None:
-        """The richest interaction with at most so many columns, None if there is none."""
-        for rung in rungs:
-            parameters = {name: value for name, value in rung.items() if name != "grids"}
-            interaction: Interaction = kind(
-                radial=where.functions(rung["grids"]), cutoff=own_cutoff, **parameters
-            )
-            if interaction.count(n_species, cutoff) <= most:
-                return interaction
-        return None
+    ladders = _ladders(chosen, shortest, cutoff, 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY)
 
     def n_columns(*interactions: Interaction | None) -> int:
         return sum(one.count(n_species, cutoff) for one in interactions if one is not None)
 
-    pairs = _Range(first, cutoff, least_width, _PAIR_DECAYS if chosen.decays else ())
-    two_body = choose(TwoBody, _TWO_BODY[chosen.two_body :], most_two, pairs)
+    two_body = ladders["two_body"].choose(most_two, n_species, cutoff)
     if two_body is None:  # there are so many species that one function of each pair is too much
-        two_body = TwoBody([pairs.gaussians(1, 1.0)])
-    arms = _Range(first, cutoff)
-    three_body = choose(ThreeBody, _THREE_BODY[chosen.three_body :], most_three, arms)
+        two_body = TwoBody([ladders["two_body"].where.gaussians(1, 1.0)])
+    three_body = ladders["three_body"].choose(most_three, n_species, cutoff)
     if three_body is None:  # its share is free for the densities
         most_n += most_three
     most_n = min(most_n, chosen.all_columns - n_columns(two_body, three_body))
-    densities = _Range(first, cutoff, least_width, _DENSITY_DECAYS if chosen.decays else ())
-    n_body = choose(NBody, _N_BODY[chosen.n_body :], most_n, densities)
+    n_body = ladders["n_body"].choose(most_n, n_species, cutoff)
     four_body = None
-    if chosen.four_body is not None:
+    if "four_body" in ladders:
         left = chosen.all_columns - n_columns(two_body, three_body, n_body)
-        reach = chosen.reach * cutoff
-        arms = _Range(min(first, 0.6 * reach), reach)
-        four_body = choose(FourBody, _FOUR_BODY[chosen.four_body :], left, arms, _rounded(reach, 5))
+        four_body = ladders["four_body"].choose(left, n_species, cutoff)
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}
+
+
+# The sharings on offer beside the resolved terms. Places are those of Term.species.
+SHARINGS: dict[str, tuple[Sharing, ...]] = {
+    "two_body": ((True, True), (True, False)),
+    "three_body": ((True, True, True), (False, True, True), (True, False, False)),
+    "n_body": ((True, True), (False, True), (True, False)),
+    "four_body": ((True, True, True, True), (False, True, True, True)),
+}
+
+
+def shared_interactions(
+    name: str, n_species: int, shortest: float, cutoff: float, offer: str
+) -> list[tuple[Sharing, Interaction]]:
+    """What an offer has of one interaction for atoms of any species: sharings and interactions.
+
+    Each sharing has the richest grid within the budget that the interaction has for one species.
+
+    Parameters
+    ----------
+    name : {"two_body", "three_body", "n_body", "four_body"}
+        Interaction.
+    n_species, shortest, cutoff, offer
+        As for `automatic_interactions`.
+
+    Returns
+    -------
+    list
+        A sharing is left out if even its poorest grid has too many columns.
+    """
+    chosen = OFFERS[offer]
+    found: list[tuple[Sharing, Interaction]] = []
+    for sharing in SHARINGS[name]:
+        ladders = _ladders(chosen, shortest, cutoff, 1.0 if all(sharing) else _LEAST_WIDTH_OF_MANY)
+        if name not in ladders:
+            continue
+        most = dict(zip(("two_body", "n_body", "three_body"), chosen.columns, strict=True))
+        if name == "four_body":
+            others = automatic_interactions(1, shortest, cutoff, offer)
+            counts = [one.count(1, cutoff) for key, one in others.items() if one is not None and key != name]
+            most[name] = chosen.all_columns - sum(counts)
+        interaction = ladders[name].choose(most[name], n_species, cutoff, sharing)
+        if interaction is not None:
+            found.append((sharing, interaction))
+    return found

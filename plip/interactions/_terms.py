@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from plip._core import check_power, is_element
+from plip._core import ANY, check_power, is_element
 from plip._parameters import is_number
 from plip.interactions._four_body import FourBody
-from plip.interactions._interaction import Interaction, as_integer, as_length
+from plip.interactions._interaction import Interaction, Sharing, as_integer, as_length
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
@@ -48,7 +48,8 @@ class Term:
         Kind of interaction.
     species : sequence of str
         Chemical symbols. Two-body: sorted pair; three-body: center, then the sorted arms; N-body: center,
-        neighbor; four-body: center, then the arms in the order of `radial`.
+        neighbor; four-body: center, then the arms in the order of `radial`. "*" in any place stands for
+        atoms of every species, and comes first where species are sorted.
     radial : sequence of RadialFamily
         Scalar instances of `plip.radial`, one for each arm: one for two-body and N-body, two for
         three-body, three for four-body.
@@ -177,8 +178,8 @@ class Term:
             if not data.keys() <= KEYS:
                 raise ValueError(f"unknown entries: {', '.join(sorted(data.keys() - KEYS))}")
             species, radial, switch = data["species"], data["radial"], data.get("switch")
-            if not isinstance(species, list) or not all(map(is_element, species)):
-                raise ValueError("species must be a list of chemical symbols")
+            if not isinstance(species, list) or not all(s == ANY or is_element(s) for s in species):
+                raise ValueError("species must be a list of chemical symbols, or * for any")
             if not isinstance(radial, list):
                 raise ValueError("radial must be a list")
             cutoff = as_length("cutoff", data["cutoff"])
@@ -214,7 +215,12 @@ def _read_power(data: object) -> Power:
     return None if data is None else as_integer("power", data, 0)
 
 
-def build_terms(species: Sequence[str], cutoff: float, **interactions: Interaction | None) -> list[Term]:
+def build_terms(
+    species: Sequence[str],
+    cutoff: float,
+    shared: Mapping[str, Sequence[tuple[Sharing, Interaction]]] | None = None,
+    **interactions: Interaction | None,
+) -> list[Term]:
     """The columns of a set of interactions, in their fixed order.
 
     Parameters
@@ -223,13 +229,16 @@ def build_terms(species: Sequence[str], cutoff: float, **interactions: Interacti
         Chemical symbols, sorted.
     cutoff : float
         Cutoff of the descriptors in Angstrom.
+    shared : mapping or None, default=None
+        By name of `INTERACTIONS`: interactions for which some places are of any species, and which places.
     **interactions
         By name of `INTERACTIONS`; one that is None or missing is left out.
 
     Returns
     -------
     list of Term
-        Two-body, three-body, N-body, four-body; within each by species, radial functions and power.
+        Two-body, three-body, N-body, four-body; within each by species, radial functions and power, those
+        of any species last.
 
     Raises
     ------
@@ -239,12 +248,12 @@ def build_terms(species: Sequence[str], cutoff: float, **interactions: Interacti
     cutoff = as_length("cutoff", cutoff)
     terms: list[Term] = []
     for name, kind in INTERACTIONS.items():
-        interaction = interactions.pop(name, None)
-        if interaction is None:
-            continue
-        if not isinstance(interaction, kind):
-            raise ValueError(f"{name} must be a {kind.__name__}, 'auto' or None, got {interaction!r}")
-        terms += [Term(**column) for column in interaction.columns(species, cutoff)]
+        own = interactions.pop(name, None)
+        offered = [((), own)] if own is not None else []
+        for sharing, interaction in [*offered, *(shared or {}).get(name, ())]:
+            if not isinstance(interaction, kind):
+                raise ValueError(f"{name} must be a {kind.__name__}, 'auto' or None, got {interaction!r}")
+            terms += [Term(**column) for column in interaction.columns(species, cutoff, sharing)]
     if interactions:
         raise TypeError(f"there is no interaction {', '.join(interactions)}")
     if not terms:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from plip.interactions._interaction import Functions, Interaction, as_integer, latex_cosine, latex_symbol
+from plip._core import ANY
+from plip.interactions._interaction import (
+    Functions,
+    Interaction,
+    Places,
+    as_integer,
+    latex_cosine,
+    latex_symbol,
+)
+from plip.interactions._two_body import n_pairs_of, pairs_of
 from plip.radial import RadialFamily
 
 if TYPE_CHECKING:
@@ -44,12 +53,12 @@ class ThreeBody(Interaction):
         self.mixed = mixed
         self.cutoff = cutoff
 
-    def _columns(self, species: Sequence[str], functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
+    def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         powers = self._offered_powers()
         if not isinstance(self.mixed, (bool, np.bool_)):
             raise ValueError(f"mixed of ThreeBody must be True or False, got {self.mixed!r}")
-        for center in species:
-            for arms in itertools.combinations_with_replacement(species, 2):
+        for center in places[0]:
+            for arms in pairs_of(*places[1:]):
                 for pair in self._function_pairs(functions, same_species=arms[0] == arms[1]):
                     for power in powers:
                         yield {"species": (center, *arms), "radial": pair, "power": power}
@@ -69,21 +78,24 @@ class ThreeBody(Interaction):
             return itertools.combinations_with_replacement(functions, 2)
         return itertools.product(functions, repeat=2)
 
-    def _count(self, n_species: int, n_functions: int) -> int:
+    def _count(self, numbers: Sequence[int], n_functions: int) -> int:
+        n_centers, *arms = numbers
         if self.mixed:
-            arms = n_species * n_functions
-            pairs = arms * (arms + 1) // 2
+            pairs = n_pairs_of(*(number * n_functions for number in arms))
         else:
-            pairs = n_species * (n_species + 1) // 2 * n_functions
-        return n_species * pairs * len(self._offered_powers())
+            pairs = n_pairs_of(*arms) * n_functions
+        return n_centers * pairs * len(self._offered_powers())
 
     @classmethod
     def formula_of(cls, term: Term) -> str:
         center, first, second = term.species
-        order = "ordered " if first == second and term.radial[0] != term.radial[1] else ""
+        # Arms that differ tell apart which neighbor is which.
+        meet = first == second or ANY in (first, second)
+        order = "ordered " if meet and (first, term.radial[0]) != (second, term.radial[1]) else ""
         angle = "" if term.power == 0 else f" cos(theta_jik)^{term.power}"
         return (
-            f"sum over {center} i and {order}neighbors {first} j, {second} k of "
+            f"sum over {cls._atoms(center, 'i')} and {order}neighbors {cls._atoms(first, 'j')}, "
+            f"{cls._atoms(second, 'k')} of "
             f"{cls._arm(term, 0, 'r_ij')} {cls._arm(term, 1, 'r_ik')}{angle}"
         )
 

@@ -18,11 +18,14 @@ namespace plip {
 
 using LAMMPS_NS::json;
 
-constexpr int FORMAT_VERSION = 2;
+constexpr int FORMAT_VERSION = 3;
+// The last one without terms of any species.
+constexpr int WITHOUT_ANY = 2;
 // Levels of arrays and objects in each other; a potential has six.
 constexpr int MAX_DEPTH = 32;
 
 struct Model {
+    int version = FORMAT_VERSION;
     std::vector<std::string> species;
     std::vector<double> reference;
     std::vector<plip_term> terms;
@@ -111,8 +114,12 @@ inline plip_term read_term(const Model &model, const json &item)
     const json &species = array(member(item, "species"), "species"), &radial = array(member(item, "radial"), "radial");
     if (int(species.size()) != kind.n_species || int(radial.size()) != kind.n_functions)
         fail("the parts of a term do not fit together");
-    for (int k = 0; k < kind.n_species; k++)
-        term.species[k] = model.index(text(species[k], "species"));
+    for (int k = 0; k < kind.n_species; k++) {
+        const std::string symbol = text(species[k], "species");
+        if (symbol == "*" && model.version <= WITHOUT_ANY)
+            fail("terms of any species need version " + std::to_string(FORMAT_VERSION) + " of the format");
+        term.species[k] = symbol == "*" ? PLIP_ANY : model.index(symbol);
+    }
     for (int k = 0; k < kind.n_functions; k++) {
         if (!radial[k].is_object())
             fail("a radial function must be an object");
@@ -245,6 +252,7 @@ inline Model read_model(const std::string &data)
     if (member(document, "units") != json{{"energy", "eV"}, {"length", "Angstrom"}})
         fail("its units are not eV and Angstrom");
     Model model;
+    model.version = int(version.get<double>());
     const json &reference = member(document, "reference_energies");
     if (!reference.is_object())
         fail("reference_energies must be an object");

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from plip._core import radial_function
+from plip._core import ANY, radial_function
 from plip._types import FloatArray
 from plip.descriptors._rows import StructureRows
 from plip.interactions import Term
@@ -126,10 +126,11 @@ def natural_sizes(
     seen : ndarray of float64, shape (n_terms,)
         Root mean square of the column per atom in the data.
     """
-    place = {symbol: number for number, symbol in enumerate(species)}
+    place = {symbol: number for number, symbol in enumerate([*species, ANY])}
     targets = list(targets)
     atoms, pairs, squares = (array[targets].sum(axis=0) for array in counts.arrays().values())
     n_atoms = max(atoms.sum(), np.finfo(np.float64).tiny)
+    atoms, pairs, shortest = _with_any(atoms, pairs, shortest)
     share = np.sqrt(atoms / n_atoms)
     # Neighbors of each species around an atom of each.
     number = pairs / np.maximum(atoms, np.finfo(np.float64).tiny)[:, None]
@@ -160,6 +161,19 @@ def natural_sizes(
     seen = np.sqrt(squares / n_atoms)
     energy, force = np.minimum(np.maximum(sizes, seen), _LARGEST)
     return energy, force, seen
+
+
+def _with_any(
+    atoms: FloatArray, pairs: FloatArray, shortest: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The same with atoms of any species as one species more, the last one."""
+    pairs = np.concatenate([pairs, pairs.sum(axis=0, keepdims=True)])
+    shortest = np.concatenate([shortest, shortest.min(axis=0, keepdims=True)])
+    return (
+        np.append(atoms, atoms.sum()),
+        np.concatenate([pairs, pairs.sum(axis=1, keepdims=True)], axis=1),
+        np.concatenate([shortest, shortest.min(axis=1, keepdims=True)], axis=1),
+    )
 
 
 def _neighbor_sums(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import plip
-from plip._core import is_element
+from plip._core import ANY, is_element
 from plip._parameters import is_number
 from plip._types import StrPath
 from plip.interactions._terms import Term
@@ -22,8 +22,10 @@ __all__ = ["LIMIT", "contents", "errors_of_file", "finite_number", "read_documen
 
 FORMAT = "plip-potential"
 
-# Version of the JSON format that this module writes; it reads older ones too.
-VERSION = 2
+# Newest version of the JSON format that this module reads and writes; it reads older ones too.
+VERSION = 3
+# The version of a potential without terms of any species, so that older releases read it.
+WITHOUT_ANY = 2
 
 UNITS = {"energy": "eV", "length": "Angstrom"}
 
@@ -39,7 +41,7 @@ def to_text(potential: Potential) -> str:
     repulsion, limits = potential.repulsion, potential.density_limits
     document = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": VERSION if any(ANY in term.species for term, _ in potential.terms) else WITHOUT_ANY,
         "plip": plip.__version__,
         "units": UNITS,
         "species": list(potential.species),
@@ -160,9 +162,12 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("reference_energies must be an object, got None")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError("terms must be a list of objects")
+    terms = [Term.from_dict(item) for item in items]
+    if document["version"] <= WITHOUT_ANY and any(ANY in term.species for term in terms):
+        raise ValueError(f"terms of any species need version {VERSION} of the format")
     return {
         "species": species,
-        "terms": [Term.from_dict(item) for item in items],
+        "terms": terms,
         "coef": [
             finite_number(f"coefficient of term {n}", item.get("coefficient")) for n, item in enumerate(items)
         ],

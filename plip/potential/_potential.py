@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from plip._core import Core, check_repulsion, check_terms
+from plip._core import ANY, Core, check_repulsion, check_terms
 from plip._files import write_whole
 from plip._structures._checks import check_structures
 from plip._structures._evaluation import check_atoms
@@ -184,7 +184,7 @@ class Potential:
         reference = tuple(float(intercept[symbol]) for symbol in species)
         if not np.isfinite(coef).all() or not np.isfinite(reference).all():
             raise ValueError("coefficients and reference energies must be finite")
-        unknown = {symbol for term in terms for symbol in term.species} - set(species)
+        unknown = {symbol for term in terms for symbol in term.species} - {ANY, *species}
         if unknown:
             raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
         # An array over bytes can never be made writeable.
