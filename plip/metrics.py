@@ -7,7 +7,6 @@ The scorers `neg_energy_rmse` and `neg_force_rmse` go into ``scoring=`` of ``Gri
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +23,7 @@ from plip._structures._checks import check_structures
 from plip._structures._composition import composition_of
 from plip._structures._evaluation import find_pairs, take_atoms
 from plip._types import FloatArray, IntArray
+from plip._warnings import warn
 from plip.labels import TARGETS, LabelledStructures, Labels
 from plip.labels._reading import NoLabels
 from plip.potential import Potential
@@ -312,11 +312,9 @@ class Evaluation:
         self.reference = data.labels
         self.predicted = _predict(potential, data)
         if self._agrees():
-            warnings.warn(
+            warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
                 "computed by this potential, and the errors say nothing about its accuracy",
-                UserWarning,
-                stacklevel=2,
             )
 
     def _agrees(self) -> bool:

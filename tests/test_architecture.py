@@ -14,7 +14,7 @@ PACKAGE = Path(plip.__file__).parent
 
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
-    {"_types", "_parameters"},
+    {"_types", "_parameters", "_warnings"},
     {"_files", "_core", "datasets"},
     {"_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},

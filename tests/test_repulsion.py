@@ -21,7 +21,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip._core import Core
 from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
-from plip.regressor._repulsion import automatic_repulsion
+from plip.regressor._repulsion import _gives_way, _pushes, automatic_repulsion
 from plip.report import Evaluation, fit_report
 
 # Parts of the way between the distances on which the repulsion takes over and the functions fade out, how
@@ -468,6 +468,42 @@ def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):
                 pushed.positions[i[k]] += vector[k] * (1 - r / d[k])
                 energies.append(potential.energy(pushed))
             assert (np.diff(energies) > 0).all()
+
+
+def test_pushes_of_the_fit_approach_neighbors_and_rise(model):
+    equations = model.normal_equations_
+    shortest = equations.shortest_distances
+    pushes = _pushes(equations.sample, shortest, model.potential_.cutoff)
+    assert pushes.keys() == shortest.keys()
+    assert pushes["C", "Si"]
+    for pair, of_pair in pushes.items():
+        for push in of_pair:
+            distances = []
+            for atoms in push:
+                i, j, d = neighbor_list("ijd", atoms, 0.96 * shortest[pair])
+                distances.append(
+                    min(d[[{*atoms.symbols[[a, b]]} == {*pair} for a, b in zip(i, j, strict=True)]])
+                )
+            np.testing.assert_allclose(distances[0], 0.95 * shortest[pair])
+            assert (np.diff(distances) < 0).all()
+            assert not _gives_way(model.potential_, push)
+
+
+def test_repulsion_begins_earlier_where_pushed_atoms_give_way(monkeypatch, silicon_carbide):
+    pair = "C", "Si"
+    model = PLIPRegressor("stock", max_terms=5).fit(silicon_carbide)
+    before = model.potential_.repulsion
+    begin = model.normal_equations_.shortest_distances[pair] - 0.001
+
+    def gives_way(potential, push):
+        return pair in (push, push[::-1]) and potential.repulsion[pair][1] < begin
+
+    module = "plip.regressor._repulsion"
+    monkeypatch.setattr(f"{module}._pushes", lambda sample, shortest, cutoff: {p: [p] for p in shortest})
+    monkeypatch.setattr(f"{module}._gives_way", gives_way)
+    after = model.fit(silicon_carbide).potential_.repulsion
+    assert before[pair][1] < begin <= after[pair][1]
+    assert {**after, pair: before[pair]} == before
 
 
 def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):

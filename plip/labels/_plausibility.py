@@ -1,6 +1,5 @@
 """Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
 
-import warnings
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -8,6 +7,7 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa
 
+from plip import _warnings
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
 from plip._structures._neighbors import find_neighbors
@@ -54,7 +54,7 @@ class LabelWarning(UserWarning):
 
 
 def warn(message: str) -> None:
-    warnings.warn(message, LabelWarning, stacklevel=4)
+    _warnings.warn(message, LabelWarning)
 
 
 def name_structures(X: Sequence[Atoms], chosen: BoolArray, first: int) -> str:

@@ -1,6 +1,5 @@
 """Reference energies of species, by least squares or from isolated atoms."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from ase.data import atomic_numbers
 from plip._structures._composition import composition_of
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray
+from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
 from plip.normal_equations._sums import single_blas_thread
@@ -104,11 +104,9 @@ def mean_isolated_energies(isolated_energies: Mapping[str, Sequence[float]] | No
     found = check_isolated_energies(isolated_energies)
     for symbol, energies in found.items():
         if max(energies) - min(energies) > _SAME_ENERGY:
-            warnings.warn(
+            warn(
                 f"the energies of {len(energies)} isolated atoms of {symbol} differ, from "
                 f"{min(energies):.6g} to {max(energies):.6g} eV; their mean is taken",
-                UserWarning,
-                stacklevel=2,
             )
     return {symbol: float(np.mean(energies)) for symbol, energies in found.items()}
 

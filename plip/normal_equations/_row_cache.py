@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -18,6 +17,7 @@ from sklearn.utils.validation import check_memory
 import plip
 from plip._files import digest_arrays
 from plip._types import FloatArray, StrPath
+from plip._warnings import warn
 from plip.descriptors._extent import Extent
 from plip.descriptors._rows import Design, StructureDesign, StructureRows
 from plip.normal_equations._sums import are_few, triangular_factor
@@ -212,4 +212,4 @@ def _build(instruction_set: str) -> tuple[str, str]:
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warn(message)

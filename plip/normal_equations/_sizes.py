@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -176,6 +177,17 @@ def _with_any(
     )
 
 
+# The folds of cross-validation differ in the numbers of neighbors alone.
+@functools.lru_cache(maxsize=4096)
+def _shell_means(function: RadialFamily, reach: float, first: float) -> tuple[float, float, float]:
+    """The means of |g|, g^2 and g'^2 over the shell from `first` to `reach`."""
+    r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
+    value, slope, _ = radial_function(function, reach, 0.0, r)
+    part = 3.0 * r**2 * (reach - first) / _N_POINTS / (reach**3 - first**3)
+    mean, square, slope_square = (np.stack([np.abs(value), value**2, slope**2]) @ part).tolist()
+    return mean, square, slope_square
+
+
 def _neighbor_sums(
     function: RadialFamily, reach: float, cutoff: float, number: float, shortest: float
 ) -> tuple[float, float]:
@@ -183,11 +195,7 @@ def _neighbor_sums(
     if number == 0 or shortest == np.inf:
         return 0.0, 0.0
     first = min(_CLOSER * shortest, 0.9 * reach)
-    r = first + (reach - first) * (np.arange(_N_POINTS) + 0.5) / _N_POINTS
-    value, slope, _ = radial_function(function, reach, 0.0, r)
     # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
-    shell = reach**3 - first**3
-    number = max(number * shell / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
-    part = 3.0 * r**2 * (reach - first) / _N_POINTS / shell
-    mean, square, slope_square = np.stack([np.abs(value), value**2, slope**2]) @ part
+    number = max(number * (reach**3 - first**3) / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
+    mean, square, slope_square = _shell_means(function, reach, first)
     return np.sqrt((number * mean) ** 2 + number * square), np.sqrt(number * slope_square)

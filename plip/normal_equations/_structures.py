@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from tqdm.auto import tqdm
 
 from plip._parameters import check_n_jobs
 from plip._types import FloatArray, IntArray, StrPath
+from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._extent import Extent, density_range
 from plip.descriptors._rows import Design
@@ -522,11 +522,9 @@ class NormalEquations:
                 squares = sums.squares(model)
                 found[target] = squares / sums.weight
                 if sums.are_rounding(model, squares).any():
-                    warnings.warn(
+                    warn(
                         f"{target} errors of some models are so small beside the terms, which cancel each "
                         "other, that sums of products hold few of their digits: evaluate the potential",
-                        UserWarning,
-                        stacklevel=3,
                     )
         return found
 
@@ -607,11 +605,9 @@ def _warn_of_memory(n_terms: int, n_species: int) -> None:
     if n_terms > _MANY_COLUMNS:
         # Products, and twice as many rows as columns.
         gigabytes = 3 * len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
-        warnings.warn(
+        warn(
             f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much "
             "again. Choose fewer radial functions, powers or species pairs to save memory.",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -18,6 +17,7 @@ from tqdm.auto import tqdm
 
 from plip._parameters import is_integer, is_number
 from plip._types import BoolArray, FloatArray, IntArray, StrPath
+from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design
 from plip.labels import LabelledStructures
@@ -317,10 +317,8 @@ class PLIPRegressorCV(PLIPModel):
                 "choose a number of terms by: check the labels, or use PLIPRegressor"
             )
         if constant:
-            warnings.warn(
+            warn(
                 f"labels that do not vary: the error of {' and '.join(constant)} is not cross-validated",
-                UserWarning,
-                stacklevel=3,
             )
         return {target: value for target, value in null.items() if value > 0}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -19,6 +18,7 @@ from plip import metrics
 from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import describe
 from plip._types import FloatArray, IntArray
+from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design, StructureDesign
 from plip.descriptors._transformer import as_descriptors
@@ -288,12 +288,10 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.potential_ = self._make_potential(coef)
             self.intercept_ = dict(self.potential_.intercept)
             if not self.n_terms_:
-                warnings.warn(
+                warn(
                     f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "
                     f"alpha={self._setting('alpha'):g}, in the unit of the weighted labels, is above what "
                     "any term explains, or the data touch no term: use a smaller alpha or larger weights",
-                    UserWarning,
-                    stacklevel=4,
                 )
             if examples is not None:
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)

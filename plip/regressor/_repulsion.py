@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -13,6 +12,9 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike
 
+from plip._structures._neighbors import Neighbors, find_all_neighbors
+from plip._types import FloatArray
+from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._sample import Sample
@@ -47,6 +49,13 @@ _STEADY = 0.9
 # Compositions of which crystals are compressed at most, and atoms of each.
 _MOST_COMPOSITIONS = 3
 _MOST_ATOMS = 70
+# Pushes of atoms onto neighbors: parts of the shortest distance of the pair; of how many structures, but of
+# at least so many for each pair of species; and the part of the sum of covalent radii within which other
+# atoms are in the way.
+_APPROACH = np.array([0.95, 0.9, 0.85, 0.8, 0.73, 0.65, 0.55, 0.4])
+_PUSHED_STRUCTURES = 16
+_PUSHES_OF_PAIR = 4
+_CLEAR = 0.75
 # eV below the least energy of an atom in the data.
 _BELOW_DATA = 0.2
 # Two neighbors at no distance. In sparse data, whose neighbors stand at the end of the range, any approach
@@ -71,26 +80,30 @@ def repulsive_potential(
     Potential
     """
     steps: Steps = Counter()
-    survey = None
+    potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
+    shortest_distances = equations.shortest_distances
+    if shortest_distances is None:
+        return potential
+    # Whatever the steps, the data have the same energies.
+    floors, crystals = _survey(potential, equations.sample)
+    pushes = _pushes(equations.sample, shortest_distances, potential.cutoff)
+    pairs = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
     while True:
-        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
-        if equations.shortest_distances is None:
-            return potential
-        if survey is None:
-            # Whatever the steps, the data have the same energies.
-            floors, crystals = survey = _survey(potential, equations.sample)
-        falling: list[tuple[str, str] | str] = [
+        # What rises once does so too when repulsion begins earlier.
+        pairs = [
             pair
-            for pair, shortest in equations.shortest_distances.items()
-            if steps[pair] < len(_STARTS)
-            and math.isfinite(shortest)
-            and _falls(potential, pair, _RISING * shortest)
+            for pair in pairs
+            if _falls(potential, pair, _RISING * shortest_distances[pair])
+            or any(_gives_way(potential, push) for push in pushes[pair])
         ]
-        symbols = {symbol for atoms in crystals if _collapses(potential, atoms) for symbol in atoms.symbols}
-        falling += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
-        if not falling:
+        crystals = [atoms for atoms in crystals if _collapses(potential, atoms)]
+        symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
+        further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS)]
+        further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
+        if not further:
             break
-        steps.update(falling)
+        steps.update(further)
+        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
     return Potential(descriptors, coef, references, potential.repulsion, potential.density_limits, floors)
 
 
@@ -137,17 +150,98 @@ def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
     return bool((np.diff(energies.reshape(-1, 2).sum(axis=1)) <= 0.0).any())
 
 
+def _pushes(
+    sample: Sample | None, shortest_distances: Mapping[tuple[str, str], float], cutoff: float
+) -> dict[tuple[str, str], list[list[Atoms]]]:
+    """Structures in which one atom comes closer and closer to a neighbor.
+
+    Of some structures, the atom of each species with the fewest neighbors is pushed, where the density limit
+    helps least, onto the nearest neighbor of each species that no other atom stands before.
+
+    Returns
+    -------
+    dict of (str, str) to list of list of ase.Atoms
+        For each pair of species, the structures of each push in their order.
+    """
+    pushes: dict[tuple[str, str], list[list[Atoms]]] = {pair: [] for pair in shortest_distances}
+    if sample is None:
+        return pushes
+    small = [atoms for atoms in sample.structures() if 1 < len(atoms) <= _MOST_ATOMS]
+    # Sparse ones first, and then any.
+    number = max(_PUSHED_STRUCTURES // len(pushes), _PUSHES_OF_PAIR)
+    sparse = sorted(small, key=lambda atoms: -_room(atoms))[: number // 2]
+    evenly = np.unique(np.linspace(0, len(small) - 1, min(number - len(sparse), len(small))).astype(int))
+    for atoms in (*sparse, *(small[k] for k in evenly)):
+        near = find_all_neighbors(atoms, cutoff)
+        n_neighbors = np.diff(near.first_as)
+        for symbol in sorted(set(atoms.symbols)):
+            of_species = np.flatnonzero(atoms.symbols == symbol)
+            i = int(of_species[n_neighbors[of_species].argmin()])
+            for other in sorted(set(atoms.symbols)):
+                pair = (symbol, other) if symbol <= other else (other, symbol)
+                vector = _clear_way(atoms, near, i, other)
+                if vector is not None and math.isfinite(shortest_distances[pair]):
+                    pushes[pair].append(_pushed(atoms, i, vector, shortest_distances[pair]))
+    return pushes
+
+
+def _room(atoms: Atoms) -> float:
+    """Volume per atom in Angstrom^3, infinite for structures that are not periodic."""
+    return float(atoms.get_volume()) / len(atoms) if atoms.pbc.all() else math.inf
+
+
+def _clear_way(atoms: Atoms, near: Neighbors, i: int, other: str) -> FloatArray | None:
+    """The vector from atom i to its nearest neighbor of a species that no other atom stands before."""
+    part = slice(near.first_as[i], near.first_as[i + 1])
+    vectors, distances, j = near.vector_pc[part], near.distance_p[part], near.neighbor_p[part]
+    radii = covalent_radii[atoms.numbers]
+    for p in np.argsort(distances):
+        if j[p] == i or atoms.symbols[j[p]] != other:
+            continue
+        # Of the others, how far from the neighbor they stand on the way, and how far from the way.
+        along = np.clip(vectors @ vectors[p] / distances[p] ** 2, 0.0, 1.0)
+        apart = np.linalg.norm(vectors - along[:, None] * vectors[p], axis=1)
+        clear = apart > _CLEAR * (radii[i] + radii[j])
+        clear[p] = True
+        if clear.all():
+            return vectors[p]
+    return None
+
+
+def _pushed(atoms: Atoms, i: int, vector: FloatArray, shortest: float) -> list[Atoms]:
+    """Structures in which atom i stands at parts of the shortest distance from the neighbor at `vector`."""
+    distance = np.linalg.norm(vector)
+    found = []
+    for r in _APPROACH * shortest:
+        pushed = atoms.copy()
+        pushed.positions[i] += (1.0 - r / distance) * vector
+        found.append(pushed)
+    return found
+
+
+def _gives_way(potential: Potential, push: list[Atoms]) -> bool:
+    """Whether the energy falls anywhere along a push."""
+    last = -math.inf
+    for atoms in push:
+        energy = potential.energy(atoms)
+        if energy <= last:
+            return True
+        last = energy
+    return False
+
+
 def _collapses(potential: Potential, crystal: Atoms) -> bool:
     """Whether the energy of a crystal falls, or rises less and less, while it is compressed uniformly."""
-    energies = []
+    last, steepest = math.inf, 0.0
     for length in _LENGTHS:
         atoms = crystal.copy()
         atoms.set_cell(length * crystal.cell, scale_atoms=True)
-        energies.append(potential.energy(atoms) / len(atoms))
-    rises = np.diff(energies)
-    first = int(np.argmax(rises > 0.0)) if (rises > 0.0).any() else len(rises)
-    steepest = np.maximum.accumulate(rises[first:])
-    return bool(_LENGTHS[first] < _AT_REST or (rises[first:] < _STEADY * steepest).any())
+        energy = potential.energy(atoms) / len(atoms)
+        rise = energy - last
+        last, steepest = energy, max(steepest, rise)
+        if rise < _STEADY * steepest if steepest > 0.0 else length < _AT_REST:
+            return True
+    return False
 
 
 def automatic_repulsion(
@@ -182,11 +276,9 @@ def automatic_repulsion(
         If the normal equations do not know how far their data reach.
     """
     if equations.shortest_distances is None or equations.largest_densities is None:
-        warnings.warn(
+        warn(
             "these normal equations come from a version of plip that did not keep the shortest distances of "
             "the data: the potential has no core repulsion. Accumulate them anew from the structures",
-            UserWarning,
-            stacklevel=4,
         )
         return None, None
     searched = max(term.cutoff for term in equations.terms)
