@@ -27,11 +27,11 @@ Steps: TypeAlias = Counter[tuple[str, str] | str]
 
 # Of the shortest distance in the data: few data do not meet the shortest one there is, and their repulsion
 # begins a little below it. Where the terms of an isolated pair fall between _RISING of it and _NO_FALL
-# (Angstrom), it begins earlier, and at last it takes over on half the way.
+# (Angstrom), it begins earlier, and at last it takes over on a shorter way.
 _STARTS = (0.96, 0.98, 1.0)
 _RISING = 0.95
 _NO_FALL = 0.3
-_STEEP_INNER = 0.5
+_STEEP_INNERS = (0.5, 0.7)
 # Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
 _OF_RADII = 0.75
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
@@ -98,7 +98,9 @@ def repulsive_potential(
         ]
         crystals = [atoms for atoms in crystals if _collapses(potential, atoms)]
         symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
-        further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS)]
+        further: list[tuple[str, str] | str] = [
+            pair for pair in pairs if steps[pair] < len(_STARTS) + len(_STEEP_INNERS) - 1
+        ]
         further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
         if not further:
             break
@@ -260,8 +262,8 @@ def automatic_repulsion(
         Which know the shortest distances and the largest densities of their structures.
     steps : Counter of (str, str) and of str
         How many steps earlier the repulsion of a pair takes over: it begins at 0.98 (1) or all (2) of the
-        shortest distance, and is complete on half the way (3). How many steps less the density around atoms
-        of a species may exceed that of the data: times 1.07 (1) or 1.001 (2).
+        shortest distance, and the learned functions are gone at 0.5 (3) or 0.7 (4) of it. How many steps less
+        the density around atoms of a species may exceed that of the data: times 1.07 (1) or 1.001 (2).
 
     Returns
     -------
@@ -292,7 +294,7 @@ def automatic_repulsion(
             radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
             outer = min(_OF_RADII * radii, searched)
         outer = float(outer)
-        part = _INNER if steps[pair] < len(_STARTS) else _STEEP_INNER
+        part = (*[_INNER] * len(_STARTS), *_STEEP_INNERS)[steps[pair]]
         inner = max(part * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)
     limits = {
