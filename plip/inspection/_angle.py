@@ -225,7 +225,7 @@ class AngleDisplay:
             ax.plot(self.angles, energy, linewidth=0.9, alpha=0.6, **look)
             ax.plot(self.angles, np.where(is_free, energy, np.nan), linewidth=2.0, label=label, **look)
             shown.append(energy[is_free])
-        ax.set_ylabel("energy of a triplet less its pairs (eV)")
+        ax.set_ylabel("triplet energy (eV)")
         values = np.concatenate(shown)
         set_limits(ax, float(values.min()), float(values.max()), has_strip=self.data is not None)
         add_legend(ax, len(self.energies))
@@ -250,7 +250,7 @@ class AngleDisplay:
         ax.clabel(lines, fontsize="x-small", fmt="%.2g")
         ax.set_ylabel(f"arms of {arms[0]}-{center}-{arms[1]} (Å)")
         bar = self.figure_.colorbar(image, ax=ax)
-        bar.set_label("energy less that of pairs (eV)")
+        bar.set_label("triplet energy (eV)")
 
 
 def _arms(

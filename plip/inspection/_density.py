@@ -182,6 +182,6 @@ class DensityDisplay:
         values = np.concatenate([energy[inside] for energy in self.energies.values()])
         set_limits(ax, float(values.min()), float(values.max()), has_strip=bool(self.samples))
         ax.set(xlim=(float(self.density[0]), last), xlabel="density / that in the crystal")
-        ax.set_ylabel("energy of the N-body terms (eV/atom)")
+        ax.set_ylabel("N-body energy (eV/atom)")
         add_legend(ax, len(self.energies))
         return self

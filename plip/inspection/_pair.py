@@ -151,7 +151,7 @@ class PairDisplay:
             )
         shade(ax, self.r[0], min(self.repulsion.values(), default=0.0), "core repulsion", "///")
         self._shade_gaps(ax, np.any(list(known.values()), axis=0))
-        ax.set(xlim=(self.r[0], self.r[-1]), xlabel="distance (Å)", ylabel="energy of a pair (eV)")
+        ax.set(xlim=(self.r[0], self.r[-1]), xlabel="distance (Å)", ylabel="pair energy (eV)")
         set_limits(ax, *self._range(known), has_strip=self.data is not None)
         add_legend(ax, len(self.energies), loc="upper right")
         return self

@@ -139,7 +139,7 @@ class PartitionDisplay:
         is_long = max(map(len, self.names), default=0) > _LONG_NAME
         slant: dict[str, Any] = {"rotation": 20, "ha": "right"} if is_long else {}
         ax.set_xticks(places, self.names, **slant)
-        ax.set_ylabel("energy less reference energies (eV/atom)")
+        ax.set_ylabel("energy − reference (eV/atom)")
         add_legend(ax, len(shown) + 1)
         return self
 
@@ -282,7 +282,7 @@ class EquationOfStateDisplay:
         values = values if values.size else total
         set_limits(ax, float(values.min()), float(values.max()), has_strip=False)
         ax.set(xlim=(first, last), xlabel="volume (Å³/atom)")
-        ax.set_ylabel("energy less reference energies (eV/atom)")
+        ax.set_ylabel("energy − reference (eV/atom)")
         add_legend(ax, len(shown) + 1)
         return self
 

@@ -245,7 +245,7 @@ class StabilityDisplay:
         -------
         self
         """
-        self.ax_ = ax = new_axes(ax, "StabilityDisplay", 7.6, 1.2 + 0.21 * len(self.names))
+        self.ax_ = ax = new_axes(ax, "StabilityDisplay", 8.4, 1.2 + 0.21 * len(self.names))
         self.figure_ = figure_of(ax)
         rows = np.arange(len(self.names))
         looks = zip((True, False), ("in the model", "not in the model"), styles(), strict=False)

@@ -38,7 +38,7 @@ _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "+++", "ooo")
 DATA = "0.78"
 # Series that a legend in the axes has room for, and the width of one beside them in inches.
 _MOST_INSIDE = 4
-LEGEND_WIDTH = 2.6
+LEGEND_WIDTH = 3.0
 # Part of the height of axes that a strip of data takes.
 _STRIP = 0.16
 
