@@ -114,6 +114,13 @@ def test_fit_counts_the_terms(files):
     assert [float(x) for x in shown] == sorted(map(float, shown), reverse=True)
 
 
+def test_fit_with_terms_for_any_species(files, tmp_path):
+    for option, is_shared in (("--shared", True), ("--no-shared", False)):
+        output = tmp_path / "model.json"
+        assert main(["fit", str(files["train"]), option, *SMALL, "--cv", "3", "-o", str(output)]) == 0
+        assert any("*" in term.species for term, _ in load_potential(output).terms) == is_shared
+
+
 def test_fit_with_a_preset(files, tmp_path, capsys):
     output = tmp_path / "model.json"
     options = ["--preset", "balanced", "--cutoff", "3.5", *SMALL[4:], "-o", str(output)]

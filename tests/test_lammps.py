@@ -1127,6 +1127,26 @@ def test_export_of_the_core_repulsion(name, tmp_path):
 
 
 @needs_lammps
+@pytest.mark.parametrize("name", ["crystal", "three species"])
+def test_export_of_terms_of_any_species(name, tmp_path):
+    atoms, cutoff, cell = structures()[name]
+    species = sorted(set(atoms.symbols))
+    terms = build_terms(["*", *species], cutoff, **interactions(cutoff, four_body=False))
+    d = neighbor_list("d", cell, cutoff)
+    outer = 1.05 * float(d.min())
+    repulsion = {(species[0], species[-1]): (0.4 * outer, outer)}
+    potential = beyond(make_potential(cell, terms, n_terms=80), repulsion)
+    assert {term.interaction for term, _ in potential.terms if "*" in term.species} == {
+        "two-body",
+        "three-body",
+        "N-body",
+    }
+    order = species[::-1]
+    path = export(potential, tmp_path / "stock", order)
+    assert_agrees(evaluate(tmp_path, atoms, order, [f"include {path}"]), potential, atoms, 1e-7)
+
+
+@needs_lammps
 def test_export_of_a_pair_potential_alone(tmp_path):
     atoms, cutoff = sample("small cell")
     terms = build_terms(["Mo"], cutoff, two_body=TwoBody(Gaussian(eta=1.5, centers=[1.5, 2.5])))

@@ -35,6 +35,7 @@ LABEL_OPTIONS = {
 SETTINGS = (
     "preset",
     "cutoff",
+    "shared",
     "solver",
     "alpha",
     "max_terms",
@@ -93,7 +94,7 @@ def fit(arguments: Namespace) -> None:
         raise CommandError(f"--target {arguments.target} says what is on offer: leave --preset out")
     given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
     settings = {"preset": "accurate", **purpose, **given}
-    offer = {name: settings.pop(name) for name in ("preset", "cutoff") if name in settings}
+    offer = {name: settings.pop(name) for name in ("preset", "cutoff", "shared") if name in settings}
     settings["descriptors"] = PLIPDescriptors.preset(offer.pop("preset"), **offer)
     if arguments.terms is not None:
         if "max_terms" in given:

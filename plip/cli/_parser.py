@@ -128,6 +128,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="A",
         help="cutoff of all interactions in Angstrom, or 'auto'",
     )
+    model.add_argument(
+        "--shared",
+        action=argparse.BooleanOptionalAction,
+        default=argparse.SUPPRESS,
+        help="whether terms for any species are on offer, too: what alloys share",
+    )
     model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
     model.add_argument(
         "--alpha",

@@ -3,17 +3,20 @@
 The formats follow the manual of LAMMPS and, where it is silent, what the styles read.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 
-from plip._core import core_repulsion, cutoff_function, switch_function
+from plip._core import ANY, core_repulsion, cutoff_function, switch_function
 from plip._files import write_whole
 from plip._types import FloatArray
 from plip.interactions import Term
+from plip.interactions._four_body import FourBody
 from plip.interactions._n_body import NBody
 from plip.interactions._terms import KINDS
 from plip.interactions._three_body import ThreeBody
@@ -53,8 +56,8 @@ def write_styles(potential: Potential, folder: Path, species: list[str]) -> Path
     """Write the files; see `plip.lammps.export`."""
     terms: dict[str, WeightedTerms] = {kind: [] for kind in KINDS}
     for term, coefficient in potential.terms:
-        if set(term.species) <= set(species):
-            terms[term.interaction].append((term, coefficient))
+        for part, ways in _resolved(term, species):
+            terms[part.interaction].append((part, ways * coefficient))
     _check_export(potential, terms, species)
     folder.mkdir(parents=True, exist_ok=True)
     styles: list[Style] = []
@@ -63,6 +66,31 @@ def write_styles(potential: Potential, folder: Path, species: list[str]) -> Path
     with write_whole(folder / "pair.in") as file:
         file.write("\n".join(_input_lines(styles, species)) + "\n")
     return folder / "pair.in"
+
+
+def _resolved(term: Term, species: list[str]) -> Iterator[tuple[Term, int]]:
+    """A term in terms of single species, and how often each counts; nothing if it has other species.
+
+    What no sum of such terms can be stays as it is: a density of neighbors of any species, and four-body
+    terms, which have no style.
+    """
+    if ANY not in term.species or term.interaction == FourBody.kind:
+        if set(term.species) <= {ANY, *species}:
+            yield term, 1
+        return
+    *center, first, second = term.species if term.interaction != NBody.kind else (*term.species, "")
+    centers: list[tuple[str, ...]] = [()]
+    if center:
+        centers = [(symbol,) for symbol in species if center[0] in (ANY, symbol)]
+    if term.interaction == NBody.kind:
+        for own in centers if first in (ANY, *species) else ():
+            yield replace(term, species=(*own, first)), 1
+        return
+    for own, pair in itertools.product(centers, itertools.combinations_with_replacement(sorted(species), 2)):
+        orders = [pair] if first == second else [pair, pair[::-1]]
+        ways = sum(first in (ANY, s) and second in (ANY, t) for s, t in orders)
+        if ways:
+            yield replace(term, species=(*own, *pair)), ways
 
 
 def _input_lines(styles: list[Style], species: list[str]) -> list[str]:
@@ -210,12 +238,14 @@ def _write_embedding(
 ) -> None:
     step = cutoff / (N_KNOTS - 1)
     r = step * np.arange(N_KNOTS + N_BEYOND)
-    tables: dict[str, FloatArray] = {}
+    tables: dict[Pair, FloatArray] = {}
     largest = 0.0
     for center, (term, _) in content.items():
-        value, _ = _faded_values(potential, term, term.species, np.maximum(r, R_MIN))
-        tables[center] = value
-        largest = max(largest, float(np.sum(4.0 * np.pi * r**2 * np.abs(value)) * step * MAX_NUMBER_DENSITY))
+        for neighbor in species if term.species[1] == ANY else term.species[1:]:
+            value, _ = _faded_values(potential, term, (center, neighbor), np.maximum(r, R_MIN))
+            tables[center, neighbor] = value
+            reached = float(np.sum(4.0 * np.pi * r**2 * np.abs(value)) * step * MAX_NUMBER_DENSITY)
+            largest = max(largest, reached)
     density_step = (largest or 1.0) / (N_DENSITIES - 1)
     density = density_step * np.arange(N_DENSITIES)
     lines = [
@@ -234,8 +264,7 @@ def _write_embedding(
             energy += w * density**power
         lines += _plain_lines(energy)
         for center in species:
-            made = center in content and content[center][0].species[1] == neighbor
-            lines += _plain_lines(tables[center] if made else np.zeros(r.size))
+            lines += _plain_lines(tables.get((center, neighbor), np.zeros(r.size)))
     for _ in range(len(species) * (len(species) + 1) // 2):
         lines += _plain_lines(np.zeros(r.size))
     with write_whole(path) as file:
@@ -255,7 +284,8 @@ def _write_splines(
         center, first, second = term.species
         key = (term.cutoff, center, term.radial[0].label())
         _, angles = groups.setdefault(key, (term, {}))
-        angles.setdefault((first, second), {})[term.power] = w
+        polynomial = angles.setdefault((first, second), {})
+        polynomial[term.power] = polynomial.get(term.power, 0.0) + w
     styles: list[Style] = []
     for term, angles in groups.values():
         for content in _without_collisions(angles, species):
