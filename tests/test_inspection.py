@@ -81,7 +81,8 @@ def test_displays_follow_the_convention_of_scikit_learn(name, fitted, silicon_ca
     assert left.has_data() and right.has_data()
 
 
-def test_a_saved_potential_is_plotted_like_the_model(potential, silicon_carbide):
+def test_a_potential_stands_for_an_estimator_without_data(potential, silicon_carbide):
+    assert PairDisplay.from_estimator(potential).data is None
     from_model = PairDisplay.from_potential(potential)
     for pair, energies in from_model.energies.items():
         assert np.array_equal(energies, potential.pair_energy(from_model.r, pair))

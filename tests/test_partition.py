@@ -9,7 +9,7 @@ import oracle
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from sample_potentials import beyond, inside_and_outside, sample_potential
+from sample_potentials import beyond, inside_and_outside, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import load_potential
@@ -129,6 +129,32 @@ def test_selected_parts_are_those_of_the_partition(tmp_path):
     part.save(tmp_path / "part.json")
     assert load_potential(tmp_path / "part.json").energy(atoms) == part.energy(atoms)
     assert potential.select().terms == potential.terms
+
+
+def test_shared_and_particular_parts_are_told_apart():
+    atoms, cutoff = sample("two species")
+    function = Gaussian(eta=1.0, centers=2.0)
+    kinds = [
+        ("two-body", ("*", "*"), None),
+        ("two-body", ("C", "Si"), None),
+        ("three-body", ("*", "*", "*"), 2),
+        ("three-body", ("Si", "*", "*"), 1),
+        ("N-body", ("C", "*"), 3),
+        ("four-body", ("*", "*", "*", "*"), (1, 1, 0)),
+    ]
+    n_arms = {"two-body": 1, "three-body": 2, "N-body": 1, "four-body": 3}
+    terms = [Term(kind, species, (function,) * n_arms[kind], power, cutoff) for kind, species, power in kinds]
+    potential = make_potential(atoms, terms)
+    parts = potential.partition(atoms, by="species")
+    assert parts.keys() - ALWAYS == {"-".join(species) for _, species, _ in kinds}
+    for term, coefficient in potential.terms:
+        label = "-".join(term.species)
+        expected = coefficient * oracle.oracle_energy(atoms, term)
+        assert parts[label]["energy"] == pytest.approx(expected, abs=1e-8)
+        assert potential.select(species=label).terms == [(term, coefficient)]
+    energies, forces = add_up(parts)
+    assert energies == pytest.approx(potential.evaluate(atoms)["energies"], abs=1e-10)
+    assert forces == pytest.approx(potential.forces(atoms), abs=1e-9)
 
 
 def test_selecting_nothing_is_an_error():

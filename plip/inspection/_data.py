@@ -147,7 +147,7 @@ def as_potential(model: Any) -> Potential:
 
 
 def data_of(model: Any) -> TrainingData | None:
-    """Data of a fitted estimator; None if its normal equations do not know its structures."""
+    """Data of a fitted estimator; None if its normal equations do not know them, and for a potential."""
     potential = as_potential(model)
-    sample = getattr(model.normal_equations_, "sample", None)
+    sample = getattr(getattr(model, "normal_equations_", None), "sample", None)
     return None if sample is None else TrainingData(list(sample.structures()), potential)
