@@ -87,8 +87,8 @@ void plip_all_functions(const plip_potential *potential, const core_pair *core, 
 /* Adds weight g_first g_second to a column; second = -1: weight g_first. */
 void plip_add_product(builder *b, column *column, int first, int second, double weight);
 
-/* Tables of a section, up to a cutoff. */
-void plip_make_tables(builder *b, section *part, double cutoff);
+/* Tables of n sections, up to a cutoff; if there are several, the last one is that of the shared groups. */
+void plip_make_tables(builder *b, section *parts, int n, double cutoff);
 
 void plip_make_center(builder *b, int center);
 /* The channel of an arm to a species or PLIP_ANY, which is added if there is none yet, for moments up to `degree`. */

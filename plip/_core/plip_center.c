@@ -182,19 +182,49 @@ static void couple_terms(center_builder *c)
     }
 }
 
-/* Tables and cutoffs of a section. */
+static double cutoff_of_section(const section *part, const section *shared)
+{
+    const double own = fmax(fmax(part->angular.cutoff, part->scalar.cutoff), part->core.outer);
+    return fmax(own, fmax(shared->angular.cutoff, shared->scalar.cutoff));
+}
+
+static int has_columns(const section *part)
+{
+    return part->angular.n_columns + part->scalar.n_columns > 0;
+}
+
+/* Tables of all sections. Shared ones need the same grid for all. */
+static void make_tables(center_builder *c)
+{
+    const int n_species = c->all->potential->n_species;
+    section *parts = c->plan->sections, *shared = parts + n_species;
+    double widest = 0.0;
+    int s;
+
+    for (s = 0; s < n_species; s++) {
+        const double cutoff = cutoff_of_section(parts + s, shared);
+        if (has_columns(parts + s) && !has_columns(shared))
+            plip_make_tables(c->all, parts + s, 1, cutoff);
+        widest = fmax(widest, cutoff);
+    }
+    if (has_columns(shared))
+        plip_make_tables(c->all, parts, n_species + 1, widest);
+}
+
+/* Cutoffs of a section. */
 static void finish_section(center_builder *c, int s)
 {
     plip_potential *potential = c->all->potential;
     center_plan *plan = c->plan;
     section *part = plan->sections + s;
-    double cutoff = fmax(fmax(part->angular.cutoff, part->scalar.cutoff), part->core.outer);
+    const section *shared = plan->sections + potential->n_species;
+    const double near = fmax(part->angular.cutoff, shared->angular.cutoff);
+    double cutoff = cutoff_of_section(part, shared);
 
-    part->square_near = part->angular.cutoff * part->angular.cutoff;
-    if (part->angular.n_columns + part->scalar.n_columns) {
-        plip_make_tables(c->all, part, cutoff);
+    part->square_near = near * near;
+    if (has_columns(part) || has_columns(shared))
         plip_set_steep(c, s, cutoff);
-    }
+    part->max_degree = larger(part->max_degree, shared->max_degree);
     part->square_cutoff = cutoff * cutoff;
     cutoff = fmax(cutoff, sqrt(plan->square_range));
     potential->cutoff = fmax(potential->cutoff, cutoff);
@@ -204,8 +234,9 @@ static void finish_section(center_builder *c, int s)
 /* What a workspace needs for a section. */
 static void size_rows(plip_potential *potential, const center_plan *plan, const section *part)
 {
-    const int columns = part->angular.n_columns + part->scalar.n_columns;
     const section *shared = plan->sections + potential->n_species;
+    const int angular = part->angular.n_columns + shared->angular.n_columns;
+    const int columns = angular + part->scalar.n_columns + shared->scalar.n_columns;
     int k, of_shared = 0, of_own = 0;
 
     potential->max_rows =
@@ -240,6 +271,7 @@ void plip_make_center(builder *b, int center)
     plip_make_trilinears(&c);
     if (plan->n_trilinears)
         potential->batch = potential->lanes;
+    make_tables(&c);
     for (s = 0; s < potential->n_species; s++) {
         finish_section(&c, s);
         size_rows(potential, plan, plan->sections + s);

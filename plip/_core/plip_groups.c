@@ -1,8 +1,8 @@
 /* The channels of a center, in groups of as many as a vector has lanes, and the places of their moments.
  *
  * A channel is angular if it has moments beyond degree 0, else scalar. Angular channels come first in a section, then
- * the scalar ones, then the pair function. Shared channels make a section behind those of all species, whose columns
- * are in the tables of every species. */
+ * the scalar ones, then the pair function. Shared channels make a section behind those of all
+ * species. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,28 +57,17 @@ static int compare_channels(const void *first, const void *second)
     return (a->function > b->function) - (a->function < b->function);
 }
 
-/* Columns of a table: those of n_groups groups, empty for now, then the shared ones. */
-static void make_columns(builder *b, table *radial, int n_groups, const table *shared)
-{
-    const int own = n_groups * b->potential->lanes;
-
-    radial->n_columns = own + shared->n_columns;
-    radial->columns = KEEP(radial->n_columns, column);
-    radial->cutoff = shared->cutoff;
-    if (shared->n_columns)
-        memcpy(radial->columns + own, shared->columns, (size_t)shared->n_columns * sizeof(column));
-}
-
 /* Makes room for so many channels of either kind, and for the pair function if there is one. */
-static void size_section(builder *b, section *part, int n_angular, int n_scalar, int has_pair, const section *shared)
+static void size_section(builder *b, section *part, int n_angular, int n_scalar, int has_pair)
 {
     const int lanes = b->potential->lanes;
 
     part->n_angular = (n_angular + lanes - 1) / lanes;
     part->n_scalar = (n_scalar + has_pair + lanes - 1) / lanes;
-    part->max_degree = shared->max_degree;
-    make_columns(b, &part->angular, part->n_angular, &shared->angular);
-    make_columns(b, &part->scalar, part->n_scalar, &shared->scalar);
+    part->angular.n_columns = part->n_angular * lanes;
+    part->scalar.n_columns = part->n_scalar * lanes;
+    part->angular.columns = KEEP(part->angular.n_columns, column);
+    part->scalar.columns = KEEP(part->scalar.n_columns, column);
 }
 
 /* Gives a channel its group, lane and column. `place`: its number among those of its kind in the section. */
@@ -131,7 +120,7 @@ static void place_pair_function(builder *b, center_plan *plan, section *part, co
 }
 
 /* Makes the groups of one section from its n channels. */
-static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n, const section *shared)
+static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n)
 {
     const column *pair = part->scalar.columns;
     const int has_pair = part->scalar.n_columns;
@@ -139,7 +128,7 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
 
     while (n_angular < n && top(channels + n_angular) > 0)
         n_angular++;
-    size_section(b, part, n_angular, n - n_angular, has_pair, shared);
+    size_section(b, part, n_angular, n - n_angular, has_pair);
     part->first_group = plan->n_groups;
     plan->n_groups += part->n_angular + part->n_scalar;
     for (k = part->first_group; k < plan->n_groups; k++)
@@ -163,20 +152,15 @@ void plip_make_groups(center_builder *c)
     builder *b = c->all;
     center_plan *plan = c->plan;
     const int n_species = b->potential->n_species;
-    const section nothing = {0};
-    section *shared = plan->sections + n_species;
-    int s, first = 0, n_own = 0;
+    int s, first = 0;
 
     qsort(c->channels, (size_t)c->n_channels, sizeof(channel), compare_channels);
     plan->groups = KEEP(c->n_channels + 3 * (n_species + 1), group);
-    while (n_own < c->n_channels && c->channels[n_own].section < n_species)
-        n_own++;
-    make_section(b, plan, shared, c->channels + n_own, c->n_channels - n_own, &nothing);
-    for (s = 0; s < n_species; s++) {
+    for (s = 0; s <= n_species; s++) {
         int end = first;
-        while (end < n_own && c->channels[end].section == s)
+        while (end < c->n_channels && c->channels[end].section == s)
             end++;
-        make_section(b, plan, plan->sections + s, c->channels + first, end - first, shared);
+        make_section(b, plan, plan->sections + s, c->channels + first, end - first);
         first = end;
     }
 }

@@ -133,7 +133,8 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
                               const center_arrays *arrays, const pair_arrays *pairs, int stride,
                               const plip_workspace *work, double *const force[3])
 {
-    const int near = pairs->near, columns = part->angular.n_columns, scalars = part->scalar.n_columns;
+    const int near = pairs->near, columns = part->angular.n_columns + shared->angular.n_columns;
+    const int scalars = part->scalar.n_columns + shared->scalar.n_columns;
     const int steps = (near + STEP - 1) / STEP * STEP;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
     const double *const inverse = uz + stride;
@@ -177,7 +178,7 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
 static void NAME(far_forces)(const section *part, const section *shared, const center_arrays *arrays,
                              const pair_arrays *pairs, int first, int stride, double *const force[3])
 {
-    const int n = pairs->near + pairs->far, scalars = part->scalar.n_columns;
+    const int n = pairs->near + pairs->far, scalars = part->scalar.n_columns + shared->scalar.n_columns;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
     double *const fx = force[0], *const fy = force[1], *const fz = force[2];
     int j;
@@ -266,7 +267,8 @@ static int NAME(backward)(const plip_potential *potential, const center_plan *pl
     for (s = 0; s < potential->n_species; s++) {
         const section *part = plan->sections + s;
         const pair_arrays *pairs = arrays->pairs + s;
-        const int n = pairs->near + pairs->far, stride = ROUNDED_UP(n), has_angular = part->angular.n_columns > 0;
+        const int n = pairs->near + pairs->far, stride = ROUNDED_UP(n);
+        const int has_angular = part->angular.n_columns + shared->angular.n_columns > 0;
         /* In place of weights of the table, which have served. */
         double *const first = pairs->unit + 4 * stride;
         double *const force[3] = {first, first + stride, first + 2 * stride};

@@ -203,19 +203,24 @@ static void NAME(add_angular_moments)(const center_plan *plan, const section *pa
 static double *NAME(find_angular_moments)(const plip_potential *potential, const center_plan *plan, const section *part,
                                           int alone, pair_arrays *pairs, int stride, double *memory, double *moments)
 {
-    const int near = pairs->near, columns = part->angular.n_columns, padded = ROUNDED_UP(near);
+    const section *shared = plan->sections + potential->n_species;
+    const int near = pairs->near, own = part->angular.n_columns, columns = own + shared->angular.n_columns;
+    const int padded = ROUNDED_UP(near);
     double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const weights = uz + 2 * stride;
     double *const g = pairs->angular = memory, *const dg = g + (size_t)padded * columns;
     double *const powers = pairs->monomials = dg + (size_t)padded * columns;
     int k;
 
-    NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, weights, stride, g, dg);
+    if (own)
+        NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, weights, stride, g, dg,
+                      columns);
+    NAME(look_up_shared)(potential, part, &shared->angular, &part->shared_angular, alone, near, pairs->r,
+                         pairs->interval, weights, stride, g + own, dg + own, columns);
     for (k = near * columns; k < padded * columns; k++)
         g[k] = dg[k] = 0.0;
     NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
     NAME(add_angular_moments)(plan, part, near, g, columns, powers, stride, moments);
-    NAME(add_angular_moments)(plan, plan->sections + potential->n_species, near, g + part->n_angular * LANES, columns,
-                              powers, stride, moments);
+    NAME(add_angular_moments)(plan, shared, near, g + own, columns, powers, stride, moments);
     return powers + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
 }
 
@@ -236,13 +241,17 @@ static void NAME(add_scalar_moments)(const section *part, int n, const double *g
 static double *NAME(find_scalar_moments)(const plip_potential *potential, const center_plan *plan, const section *part,
                                          int alone, pair_arrays *pairs, int stride, double *memory, double *moments)
 {
-    const int n = pairs->near + pairs->far, columns = part->scalar.n_columns;
+    const section *shared = plan->sections + potential->n_species;
+    const int n = pairs->near + pairs->far, own = part->scalar.n_columns, columns = own + shared->scalar.n_columns;
     double *const dg = pairs->scalar = memory, *const g = dg + (size_t)n * columns;
 
-    NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride, g,
-                  dg);
+    if (own)
+        NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride,
+                      g, dg, columns);
+    NAME(look_up_shared)(potential, part, &shared->scalar, &part->shared_scalar, alone, n, pairs->r, pairs->interval,
+                         pairs->unit + 4 * stride, stride, g + own, dg + own, columns);
     NAME(add_scalar_moments)(part, n, g, columns, moments);
-    NAME(add_scalar_moments)(plan->sections + potential->n_species, n, g + part->n_scalar * LANES, columns, moments);
+    NAME(add_scalar_moments)(shared, n, g + own, columns, moments);
     return g + (size_t)n * columns;
 }
 
@@ -251,6 +260,7 @@ static double *NAME(find_moments_of_section)(const plip_potential *potential, co
                                              const section *part, int alone, int capacity, pair_arrays *pairs,
                                              double *memory, double *moments)
 {
+    const section *shared = plan->sections + potential->n_species;
     const int near = pairs->near, n = near + pairs->far, stride = ROUNDED_UP(n);
 
     if (n == 0)
@@ -259,9 +269,9 @@ static double *NAME(find_moments_of_section)(const plip_potential *potential, co
     pairs->unit = memory;
     memory += (size_t)PAIR_ROWS * stride;
     NAME(prepare_pairs)(part, pairs, stride);
-    if (near && part->angular.n_columns)
+    if (near && part->angular.n_columns + shared->angular.n_columns)
         memory = NAME(find_angular_moments)(potential, plan, part, alone, pairs, stride, memory, moments);
-    if (part->scalar.n_columns)
+    if (part->scalar.n_columns + shared->scalar.n_columns)
         memory = NAME(find_scalar_moments)(potential, plan, part, alone, pairs, stride, memory, moments);
     return memory;
 }

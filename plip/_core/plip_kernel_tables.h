@@ -37,22 +37,37 @@ static FORCE_INLINE void NAME(interpolate)(const double *knot, int columns, cons
     }
 }
 
-/* Values and derivatives of all columns of a table at n distances, [neighbor][column]. `alone`: by the exact
+/* Values and derivatives of all columns of a table at n distances, `row` numbers from one to the next. `alone`: by the exact
  * functions, without the part of a neighbor with itself. */
 static void NAME(look_up)(const plip_potential *potential, const table *radial, int alone, int n, const double *r,
-                          const int *interval, const double *weights, int stride, double *g, double *dg)
+                          const int *interval, const double *weights, int stride, double *g, double *dg, int row)
 {
     const int columns = radial->n_columns;
     int j;
 
-    for (j = 0; j < n; j++) {
+    for (j = 0; j < n; j++, g += row, dg += row) {
         const double *knot = radial->knots + (size_t)interval[j] * 3 * columns;
         const int is_parted = radial->exact[interval[j]] == PARTED && r[j] >= radial->core->outer;
-        double *value = g + (size_t)j * columns, *slope = dg + (size_t)j * columns;
         if (alone || (radial->exact[interval[j]] && !is_parted))
-            NAME(evaluate_columns)(potential, radial, r[j], alone, value, slope);
+            NAME(evaluate_columns)(potential, radial, r[j], alone, g, dg);
         else
-            NAME(interpolate)(is_parted ? radial->beyond : knot, columns, weights + j, stride, value, slope);
+            NAME(interpolate)(is_parted ? radial->beyond : knot, columns, weights + j, stride, g, dg);
+    }
+}
+
+/* The same for shared columns: neighbors within the core repulsion have the table `inside`. */
+static void NAME(look_up_shared)(const plip_potential *potential, const section *part, const table *radial,
+                                 const table *inside, int alone, int n, const double *r, const int *interval,
+                                 const double *weights, int stride, double *g, double *dg, int row)
+{
+    int first, end;
+
+    for (first = 0; first < n && radial->n_columns; first = end) {
+        const int is_inside = r[first] < part->core.outer;
+        for (end = first + 1; end < n && (r[end] < part->core.outer) == is_inside; end++)
+            ;
+        NAME(look_up)(potential, is_inside ? inside : radial, alone, end - first, r + first, interval + first,
+                      weights + first, stride, g + (size_t)first * row, dg + (size_t)first * row, row);
     }
 }
 

@@ -72,9 +72,9 @@ typedef struct {
 /* Vectors of the gradients of a group; see find_gradients. Of degree 0 or none there are none. */
 #define GRADIENTS(g) (3 * (COMPONENTS((g)->even - 1) + COMPONENTS((g)->odd - 1)))
 
-/* Neighbors of one species: angular groups first, then scalar groups (degree 0 only). The columns of its tables are
- * followed by those of the shared groups, which have the section of their own behind that of the last species, without
- * tables. */
+/* Neighbors of one species: angular groups first, then scalar groups (degree 0 only). Shared groups have a section of
+ * their own behind that of the last species. All sections of a center with shared groups have the same spacing, and use
+ * the tables of the shared section, except where their core repulsion changes them. */
 typedef struct {
     int n_angular, n_scalar; /* groups of its own */
     int first_group;
@@ -86,6 +86,7 @@ typedef struct {
     double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
     core_pair core;
     table angular, scalar;
+    table shared_angular, shared_scalar; /* of the shared section below core.outer; without knots if that is 0 */
 } section;
 
 /* W M of one group and degree: the diagonal, and `n` channels of other lanes. */

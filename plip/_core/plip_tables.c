@@ -16,6 +16,8 @@
 #define MAX_KINKS 16
 /* Shorter distances than this part of the cutoff do not make a table finer: they are rare, and exact. */
 #define RARE 0.25
+/* How much errors of values count; those of derivatives count once. */
+#define DEGREE_WEIGHT(part) (1.0 + (part)->max_degree)
 
 /* Numbers of one knot: value, spacing * first and spacing^2 * second derivative of each column. */
 static size_t knot_size(const table *t)
@@ -153,27 +155,35 @@ static void add_core(builder *b, table *t, const core_pair *core, int n_interval
     mark_exact(b, t, parted, spacing, degree_weight, 0.0, error);
 }
 
-/* Fills the tables of a section on the coarsest grid on which they are accurate, in scratch memory. Returns their
- * error. */
-static double fill_tables(builder *b, section *part, double cutoff, double degree_weight)
+/* Fills the tables of a section in scratch memory; returns as fill_table. */
+static int fill_section(builder *b, section *part, int n_intervals, double spacing, double *error)
 {
     table *tables[2] = {&part->angular, &part->scalar};
-    int n_intervals, k, left_over;
-    double error, own;
+    int k, left_over = 0;
+
+    part->n_intervals = n_intervals;
+    part->spacing = spacing;
+    *error = 0.0;
+    for (k = 0; k < 2; k++) {
+        double own;
+        tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * knot_size(tables[k]), double);
+        tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
+        left_over += fill_table(b, tables[k], n_intervals, spacing, DEGREE_WEIGHT(part), &own);
+        *error += own;
+    }
+    return left_over;
+}
+
+/* Fills the tables of sections on the coarsest common grid on which they are accurate. */
+static void fill_sections(builder *b, section *parts, int n, double cutoff, double *errors)
+{
+    int n_intervals, k, most;
 
     for (n_intervals = MIN_INTERVALS;; n_intervals *= 2) {
-        part->n_intervals = n_intervals;
-        part->spacing = cutoff / n_intervals;
-        left_over = 0;
-        error = 0.0;
-        for (k = 0; k < 2; k++) {
-            tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * knot_size(tables[k]), double);
-            tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
-            left_over += fill_table(b, tables[k], n_intervals, part->spacing, degree_weight, &own);
-            error += own;
-        }
-        if (left_over <= MAX_KINKS || n_intervals == MAX_INTERVALS)
-            return error;
+        for (most = 0, k = 0; k < n; k++)
+            most = larger(fill_section(b, parts + k, n_intervals, cutoff / n_intervals, errors + k), most);
+        if (most <= MAX_KINKS || n_intervals == MAX_INTERVALS)
+            return;
     }
 }
 
@@ -206,22 +216,58 @@ static void clear_infinite_knots(table *t, int n_intervals)
             t->knots[n] = 0.0;
 }
 
-void plip_make_tables(builder *b, section *part, double cutoff)
+/* What the core repulsion of a section makes of a shared table, up to its end. */
+static void make_shared_core(builder *b, table *t, const table *shared, const section *part, double *error)
 {
-    const double degree_weight = 1.0 + part->max_degree;
+    const double last = part->core.outer / part->spacing;
+    const int n = last < part->n_intervals ? (int)last : part->n_intervals;
+
+    t->n_columns = shared->n_columns;
+    t->columns = shared->columns;
+    t->core = &part->core;
+    t->knots = KEEP((size_t)(n + 2) * knot_size(t), double);
+    t->exact = KEEP(n + 1, unsigned char);
+    fill_knots(b->potential, t, n + 2, part->spacing);
+    mark_exact(b, t, n, part->spacing, DEGREE_WEIGHT(part), 0.0, error);
+    t->exact[n] = EXACT; /* the interval in which it ends */
+    clear_infinite_knots(t, n + 1);
+}
+
+/* Moves the tables of a section into the memory of the potential. Returns their error. */
+static double keep_section(builder *b, section *part, double error)
+{
     table *tables[2] = {&part->angular, &part->scalar};
-    double error = fill_tables(b, part, cutoff, degree_weight);
     int k;
 
     for (k = 0; k < 2; k++) {
         keep_table(b, tables[k], part->n_intervals);
         if (part->core.outer > 0.0) {
             double own = 0.0;
-            add_core(b, tables[k], &part->core, part->n_intervals, part->spacing, degree_weight, &own);
+            add_core(b, tables[k], &part->core, part->n_intervals, part->spacing, DEGREE_WEIGHT(part), &own);
             error = fmax(error, own);
         }
         clear_infinite_knots(tables[k], part->n_intervals);
     }
     part->inverse_spacing = 1.0 / part->spacing;
-    b->potential->table_error = fmax(b->potential->table_error, 2.0 * error);
+    return error;
+}
+
+void plip_make_tables(builder *b, section *parts, int n, double cutoff)
+{
+    double *errors = SCRATCH(n, double), of_shared;
+    int k;
+
+    fill_sections(b, parts, n, cutoff, errors);
+    for (k = 0; k < n; k++)
+        errors[k] = keep_section(b, parts + k, errors[k]);
+    of_shared = n > 1 ? errors[n - 1] : 0.0;
+    for (k = 0; k < n; k++) {
+        section *part = parts + k;
+        double own = of_shared;
+        if (n > 1 && part->core.outer > 0.0) {
+            make_shared_core(b, &part->shared_angular, &parts[n - 1].angular, part, &own);
+            make_shared_core(b, &part->shared_scalar, &parts[n - 1].scalar, part, &own);
+        }
+        b->potential->table_error = fmax(b->potential->table_error, 2.0 * (errors[k] + own));
+    }
 }
