@@ -489,7 +489,7 @@ def hand_potential(number):
         cutoff = (2.0, 3.3, 4.6)[number % 3]
         while True:
             parts = random_interactions(rng, cutoff, len(species))
-            terms = build_terms(list(species), cutoff, **parts)
+            terms = build_terms(["*", *species] if number % 5 == 0 else list(species), cutoff, **parts)
             if len(terms) <= 150:
                 break
         coef = rng.normal(size=len(terms)) * 0.01

@@ -1,6 +1,7 @@
 """Terms for any species: "*" in every place of every interaction, in fits and in potentials."""
 
 import itertools
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,8 @@ from sample_structures import random_structure, sample
 from test_core import STEEP, assert_exact_rows, close_neighbors
 from test_kernels import assert_derivatives
 
-from plip import PLIPDescriptors
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip.datasets import load_silicon_carbide
 from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, Term, ThreeBody, TwoBody
 from plip.interactions._presets import SHARINGS
@@ -242,6 +244,36 @@ def test_close_neighbors_against_extended_precision(function, distance):
     assert abs(result["energy"] - float(values @ coef.astype(np.longdouble))) < 1e-9 + 1e-13 * size
     expected = (forces @ coef.astype(np.longdouble)).astype(float)
     np.testing.assert_allclose(result["forces"], expected, atol=2e-9 + 1e-10 * size, rtol=0)
+
+
+def test_a_fit_with_shared_terms(tmp_path):
+    train, test = load_silicon_carbide()
+    descriptors = PLIPDescriptors.preset("fast", cutoff=3.5, shared=True)
+    model = PLIPRegressor(descriptors, solver="omp", max_terms=40).fit(train[::4])
+    potential = model.potential_
+    assert {"*" in term.species for term, _ in potential.terms} == {True, False}
+    potential.save(tmp_path / "model.json")
+    assert json.loads((tmp_path / "model.json").read_text())["version"] == 3
+    loaded = load_potential(tmp_path / "model.json")
+    for atoms in test[::4]:
+        assert loaded.energy(atoms) == model.predict([atoms])[0] == potential.energy(atoms)
+    # Any table of terms has its columns, in whatever order and however few they are.
+    equations = NormalEquations.from_structures(train[::8], descriptors)
+    equations.save(tmp_path / "sums.npz")
+    assert NormalEquations.load(tmp_path / "sums.npz").terms == equations.terms
+
+
+def test_some_of_the_terms_have_the_same_columns():
+    atoms, cutoff = sample("three species")
+    terms = labelled_terms(species_of(atoms), cutoff)
+    values, forces, virial = rows_of(atoms, terms)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        chosen = rng.choice(len(terms), 60, replace=False)
+        found = rows_of(atoms, [terms[n] for n in chosen])
+        for rows, whole in zip(found, (values, forces, virial), strict=True):
+            size = np.abs(whole[..., chosen]).max(axis=0) + 1e-12
+            np.testing.assert_allclose(rows / size, whole[..., chosen] / size, rtol=0, atol=1e-11)
 
 
 def test_densities_of_any_species_share_one_switch():

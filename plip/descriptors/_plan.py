@@ -471,7 +471,7 @@ class _Builder:
                 if n_any == 1:
                     labels = [((ANY_SPECIES, other), (a, b)), ((ANY_SPECIES, arm), (b, a))]
                 elif arm == other:
-                    labels = [((arm, other), (min(a, b), max(a, b)))]
+                    labels = [((arm, other), functions) for functions in sorted({(a, b), (b, a)})]
                 else:
                     labels = [((arm, other), (a, b)) if arm < other else ((other, arm), (b, a))]
                 for arms, functions in labels:
