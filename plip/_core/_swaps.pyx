@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from libc.math cimport INFINITY
+
 __all__ = ["find_best_swap"]
 
 
@@ -30,27 +32,28 @@ def find_best_swap(const double[::1, :] values, active, double dependent):
         The active and the other column; -1 if there is no swap.
     """
     cdef ptrdiff_t n = len(active), k
-    cdef ptrdiff_t[::1] inside = np.flatnonzero(active), outside = np.flatnonzero(~active)
     if values.shape[0] != values.shape[1] or values.shape[0] <= n:
         raise ValueError("values must be square, with a right-hand side behind the columns")
-    cdef double[::1] left = np.empty(outside.shape[0]), right = np.empty(outside.shape[0])
-    cdef ptrdiff_t leave = -1, enter = -1, a, i
+    cdef const unsigned char[::1] is_active = np.ascontiguousarray(active, dtype=bool).view(np.uint8)
+    cdef double[::1] left = np.empty(n)
+    cdef ptrdiff_t leave = -1, enter = -1, a
     cdef double gain = -np.inf, loss, over_variance, of_right, cross, square, correlation
     with nogil:
-        for k in range(outside.shape[0]):
-            left[k] = values[outside[k], outside[k]]
-            right[k] = values[outside[k], n]
-        for i in range(inside.shape[0]):
-            a = inside[i]
+        for k in range(n):
+            # Nothing is left of active columns, so that they never enter.
+            left[k] = -INFINITY if is_active[k] else values[k, k]
+        for a in range(n):
+            if not is_active[a]:
+                continue
             over_variance = -1.0 / values[a, a]
             of_right = over_variance * values[a, n]
             loss = of_right * values[a, n]
-            for k in range(outside.shape[0]):
-                cross = values[outside[k], a]
+            for k in range(n):
+                cross = values[k, a]
                 square = left[k] + cross * cross * over_variance
-                correlation = right[k] + cross * of_right
+                correlation = values[k, n] + cross * of_right
                 # The ratio is formed for the best ones alone: a division takes as long as all else.
                 if square > dependent and correlation * correlation > (gain + loss) * square:
                     gain = correlation * correlation / square - loss
-                    leave, enter = a, outside[k]
+                    leave, enter = a, k
     return gain, leave, enter

@@ -241,7 +241,8 @@ typedef struct {
     bucket bucket;
     /* of values */
     double *group_sums, *own_sums;
-    double *doubled; /* (state_size,): moments of one atom, those of dominant neighbors twice */
+    double *doubled; /* (lanes, state_size): moments of some atoms, those of dominant neighbors twice */
+    double *abreast; /* (state_size, lanes): states of some atoms side by side */
     /* of derivatives */
     const double *states, *dominant;
     double *force_rows, *virial_rows; /* the latter NULL if there are none */
@@ -366,8 +367,9 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
         return -1;
     call.group_sums = new_numbers(n_group_sums);
     call.own_sums = new_numbers(n_own_sums);
-    call.doubled = new_numbers(plan->state_size);
-    if (call.group_sums && call.own_sums && call.doubled) {
+    call.doubled = new_numbers(lanes * plan->state_size);
+    call.abreast = new_numbers(lanes * plan->state_size);
+    if (call.group_sums && call.own_sums && call.doubled && call.abreast) {
         memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
         memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
         VALUES[simd](&call, states, dominant, values);
@@ -376,6 +378,7 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
     free_numbers(call.group_sums);
     free_numbers(call.own_sums);
     free_numbers(call.doubled);
+    free_numbers(call.abreast);
     free_bucket(&call.bucket);
     return status;
 }

@@ -283,7 +283,7 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
     }
 }
 
-/* Coefficients of the fields, from the moments. */
+/* Coefficients of the fields that follow from one moment each. */
 static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *state)
 {
     const plip_center_tables *center = plan->centers + s;
@@ -297,9 +297,44 @@ static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *s
             state[power->state + k] =
                 power->power * integer_power(state[power->moments + k], power->power - 1);
     }
-    for (e = center->products.begin; e < center->products.end; e++) {
+}
+
+/* Those that are products of moments, for atoms whose states stand side by side. */
+static void NAME(add_products)(const plip_rows_plan *plan, int s, double *abreast)
+{
+    const plip_range range = plan->centers[s].products;
+    int e;
+
+    for (e = range.begin; e < range.end; e++) {
         const plip_product *product = plan->products + e;
-        state[product->target] += product->weight * state[product->first] * state[product->second];
+        double *target = abreast + product->target * LANES;
+        STORE(target, LOAD(target) + product->weight * LOAD(abreast + product->first * LANES) *
+                                         LOAD(abreast + product->second * LANES));
+    }
+}
+
+/* The same for up to LANES atoms of species s. */
+static void NAME(find_products)(const rows_call *call, int s, const ptrdiff_t *atoms, int count, double *states)
+{
+    const plip_rows_plan *plan = call->plan;
+    const ptrdiff_t size = plan->state_size;
+    const int any = any_species(plan);
+    double *abreast = call->abreast;
+    ptrdiff_t k;
+    int j;
+
+    for (j = 0; j < LANES; j++) {
+        const double *state = states + atoms[j < count ? j : 0] * size;
+        for (k = 0; k < size; k++)
+            abreast[k * LANES + j] = state[k];
+    }
+    if (any >= 0)
+        NAME(add_products)(plan, any, abreast);
+    NAME(add_products)(plan, s, abreast);
+    for (j = 0; j < count; j++) {
+        double *state = states + atoms[j] * size;
+        for (k = 0; k < size; k++)
+            state[k] = abreast[k * LANES + j];
     }
 }
 
@@ -408,36 +443,78 @@ static void NAME(contract_groups)(const rows_call *call, int s, int t, const dou
     }
 }
 
-/* The state of one atom, and what it adds to the sums of all groups. */
-static void NAME(add_atom)(const rows_call *call, ptrdiff_t i, double *state, double *others, double *dominant)
+/* The moments of one atom, and the fields that follow from one moment each. */
+static void NAME(begin_state)(const rows_call *call, ptrdiff_t i, double *states, double *dominant)
 {
     const plip_rows_plan *plan = call->plan;
+    const ptrdiff_t size = plan->state_size;
+    double *state = states + i * size, *others = states + (call->near->n_atoms + i) * size;
     const int s = call->near->species[i], any = any_species(plan);
     int t;
 
     if (plan->n_products)
-        memset(state, 0, (size_t)plan->state_size * sizeof(double));
+        memset(state, 0, (size_t)size * sizeof(double));
     for (t = 0; t < plan->n_labels; t++)
-        NAME(add_neighbors)(call, i, s, t, state, others, dominant + t);
+        NAME(add_neighbors)(call, i, s, t, state, others, dominant + i * plan->n_labels + t);
     if (any >= 0)
         NAME(find_coefficients)(plan, any, state);
     NAME(find_coefficients)(plan, s, state);
+}
+
+/* What one atom adds to the sums of all groups. */
+static void NAME(contract)(const rows_call *call, ptrdiff_t i, const double *states, const double *dominant)
+{
+    const plip_rows_plan *plan = call->plan;
+    const ptrdiff_t size = plan->state_size;
+    const double *state = states + i * size, *others = states + (call->near->n_atoms + i) * size;
+    const int s = call->near->species[i], any = any_species(plan);
+    int t;
+
     for (t = 0; t < plan->n_labels; t++) {
-        NAME(contract_groups)(call, s, t, state, others, dominant[t] > 0.0);
+        const int has_dominant = dominant[i * plan->n_labels + t] > 0.0;
+        NAME(contract_groups)(call, s, t, state, others, has_dominant);
         if (any >= 0)
-            NAME(contract_groups)(call, any, t, state, others, dominant[t] > 0.0);
+            NAME(contract_groups)(call, any, t, state, others, has_dominant);
     }
+}
+
+/* Up to LANES atoms of species s. */
+static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int count, double *states,
+                            double *dominant)
+{
+    double *doubled = call->doubled;
+    int j;
+
+    for (j = 0; j < count; j++, call->doubled += call->plan->state_size)
+        NAME(begin_state)(call, atoms[j], states, dominant);
+    if (call->plan->n_products)
+        NAME(find_products)(call, s, atoms, count, states);
+    call->doubled = doubled;
+    for (j = 0; j < count; j++, call->doubled += call->plan->state_size)
+        NAME(contract)(call, atoms[j], states, dominant);
+    call->doubled = doubled;
 }
 
 static void NAME(values)(rows_call *call, double *states, double *dominant, double *values)
 {
     const plip_rows_plan *plan = call->plan;
-    const ptrdiff_t n_atoms = call->near->n_atoms, size = plan->state_size;
-    ptrdiff_t i;
-    int g;
+    ptrdiff_t i, atoms[LANES];
+    int s, g, count;
 
-    for (i = 0; i < n_atoms; i++)
-        NAME(add_atom)(call, i, states + i * size, states + (n_atoms + i) * size, dominant + i * plan->n_labels);
+    for (s = 0; s < plan->n_species; s++) {
+        count = 0;
+        for (i = 0; i < call->near->n_atoms; i++) {
+            if (call->near->species[i] != s)
+                continue;
+            atoms[count++] = i;
+            if (count == LANES) {
+                NAME(add_atoms)(call, s, atoms, count, states, dominant);
+                count = 0;
+            }
+        }
+        if (count)
+            NAME(add_atoms)(call, s, atoms, count, states, dominant);
+    }
     for (g = 0; g < plan->n_groups; g++)
         NAME(add_values)(call, plan->groups + g, values);
 }

@@ -193,7 +193,7 @@ def replacement_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int 
     except LinAlgError:
         # Swaps among dependent columns lose digits; growth by Cholesky factors does not.
         return greedy
-    return _better(path, greedy, Scaled(problem))
+    return _better(path, greedy, scaled)
 
 
 def _better(path: Path, other: Path, scaled: Scaled) -> Path:
