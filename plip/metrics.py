@@ -19,6 +19,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_err
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from plip._core import Core
+from plip._html import table
 from plip._structures._checks import check_structures
 from plip._structures._composition import composition_of
 from plip._structures._evaluation import find_pairs, take_atoms
@@ -316,6 +317,17 @@ class Evaluation:
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
                 "computed by this potential, and the errors say nothing about its accuracy",
             )
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        present = [target for target in UNITS if f"{target}_rmse" in summary]
+        found = {"all": summary, **summary.get("groups", {})}
+        rows = [
+            (name, row["n_structures"], *(f"{row.get(f'{t}_rmse', np.nan):.4g}" for t in present))
+            for name, row in found.items()
+        ]
+        header = ("group", "structures", *(f"RMSE {target} ({UNITS[target]})" for target in present))
+        return table("Evaluation", rows, header)
 
     def _agrees(self) -> bool:
         """Whether labels are predictions that a file kept: all agree, and some force is not zero."""

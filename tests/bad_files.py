@@ -308,6 +308,8 @@ def good_files():
         "byte order mark": b"\xef\xbb\xbf" + text.encode(),
         "other order of keys": dict(reversed(shuffled.items())),
         "comment": _changed(["comment"], {"by": ["anyone", None, True, "\u00e9\U0001f600"]}),
+        "a record of the fit": document() | {"fit": {"data": {"n_structures": 3}, "errors": None}},
+        "a record of the fit that is none": document() | {"fit": [1, "x"]},
         "escaped": text.replace("plip-potential", "\\u0070lip-potential"),
         "no terms": _changed(["terms"], []),
         "a term twice": _changed(["terms"], document()["terms"] * 2),

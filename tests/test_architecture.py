@@ -14,7 +14,7 @@ PACKAGE = Path(plip.__file__).parent
 
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
-    {"_types", "_parameters", "_warnings"},
+    {"_types", "_html", "_parameters", "_warnings"},
     {"_files", "_core", "datasets"},
     {"_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},
@@ -66,7 +66,7 @@ PUBLIC = {
         *("RadialFamily", "Slater", "StillingerWeber", "cutoff_function"),
     },
     "plip.regressor": {"FitError", "PLIPRegressor", "PLIPRegressorCV"},
-    "plip.report": {"Evaluation", "evaluation_report", "fit_report"},
+    "plip.report": {"Evaluation", "evaluation_report", "fit_report", "potential_summary"},
     "plip.safety": {"Finding", "SafetyReport", "check_safety"},
     "plip.solvers": {
         *("SOLVERS", "LinearProblem", "Path", "PathError", "adaptive_lasso_path", "lasso_lars_path"),

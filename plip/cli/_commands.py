@@ -223,6 +223,14 @@ def evaluate(arguments: Namespace) -> None:
     _write_plot(evaluations, plot)
 
 
+def show(arguments: Namespace) -> None:
+    from plip.potential import load_potential
+    from plip.report import potential_summary
+
+    print(f"{arguments.model}\n")
+    print(potential_summary(load_potential(arguments.model), arguments.terms))
+
+
 def lammps_build(arguments: Namespace) -> None:
     from plip.lammps import BuildError, build_plugin
 

@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ase.data import chemical_symbols
-
 import plip
 from plip.cli import _commands
 
@@ -29,6 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_fit(commands)
     _add_evaluate(commands)
+    _add_show(commands)
     _add_lammps(commands)
     _add_export(commands)
     return parser
@@ -171,6 +170,18 @@ def _add_evaluate(commands: Commands) -> None:
     _add_progress(evaluate)
 
 
+def _add_show(commands: Commands) -> None:
+    show = commands.add_parser(
+        "show",
+        help="print what is in a potential: species, distances, errors, functions, terms",
+        description="Print what is in a potential: species, valid distances, errors, settings, functions as "
+        "small plots, terms.",
+    )
+    show.set_defaults(run=_commands.show)
+    show.add_argument("model", help="potential, a JSON file written by plip")
+    show.add_argument("--terms", type=_count, default=10, metavar="N", help="terms to print (default: 10)")
+
+
 def _add_lammps(commands: Commands) -> None:
     lammps = commands.add_parser("lammps", help="potentials in LAMMPS: build pair_style plip")
     build = lammps.add_subparsers(dest="action", required=True, metavar="action").add_parser(
@@ -259,6 +270,9 @@ class _Reference(argparse.Action):
         setattr(namespace, self.dest, "isolated" if words == ["isolated"] else self._table(words))
 
     def _table(self, values: list[str]) -> dict[str, float]:
+        # Here, since it takes a second that `plip --version` should not.
+        from ase.data import chemical_symbols
+
         table: dict[str, float] = {}
         for value in values:
             symbol, _, energy = value.partition("=")

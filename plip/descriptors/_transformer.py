@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip._core import check_length
+from plip._html import DOCUMENTATION
 from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
 from plip._types import FloatArray
@@ -86,6 +87,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     >>> descriptors.fit_transform([bulk("Si"), bulk("Si") * (2, 2, 2)]).shape
     (2, 2)
     """
+
+    # Links of scikit-learn's diagrams.
+    _doc_link_module = "plip"
+    _doc_link_template = DOCUMENTATION + "api.html#plip.{estimator_name}"
 
     def __init__(
         self,

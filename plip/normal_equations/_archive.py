@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -56,6 +57,7 @@ def write_archive(
         "n_rows": equations.n_rows,
         "weight_sums": equations.weight_sums,
         "isolated_energies": equations.isolated_energies,
+        "data_hash": None if equations.data_hash is None else f"{equations.data_hash:064x}",
     }
     arrays: dict[str, NDArray[Any]] = {
         target: sums[target].products for target in TARGETS if sums[target].n_rows
@@ -153,7 +155,11 @@ def _read(archive: Any) -> tuple[Any, ...]:
             for symbol in species
         }
     sample = _sample(arrays, species) if "sample_sizes" in arrays else None
-    return descriptors, sums, reference, n_structures, extent, counts, isolated, sample
+    named = header.get("data_hash")
+    if named is not None and (not isinstance(named, str) or not re.fullmatch("[0-9a-f]{64}", named)):
+        raise ValueError(f"its data_hash is {named!r}, not 64 hexadecimal digits")
+    data_hash = None if named is None else int(named, 16)
+    return descriptors, sums, reference, n_structures, extent, counts, isolated, sample, data_hash
 
 
 def _sample(arrays: Arrays, species: tuple[str, ...]) -> Sample:

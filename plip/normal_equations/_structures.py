@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from plip._html import table
 from plip._parameters import check_n_jobs
 from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
@@ -31,6 +32,7 @@ from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
 from plip.normal_equations._archive import read_archive, write_archive
+from plip.normal_equations._hash import HASHES, data_hash
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import find_isolated_energies, least_squares_reference
 from plip.normal_equations._row_cache import Storage, direct
@@ -81,6 +83,9 @@ class NormalEquations:
     sample : Sample, or None
         Geometry of the structures with a label, of at most 100,000 atoms; of more, every second structure and
         so on. None in files of older versions.
+    data_hash : int, or None
+        Names the structures and the labels that were read, whatever their order; see
+        `plip.normal_equations._hash.data_hash`. None in files of older versions.
     """
 
     def __init__(
@@ -93,6 +98,7 @@ class NormalEquations:
         counts: Counts | None = None,
         isolated_energies: dict[str, list[float]] | None = None,
         sample: Sample | None = None,
+        data_hash: int | None = None,
     ) -> None:
         self.descriptors = descriptors
         self._sums = sums
@@ -102,6 +108,13 @@ class NormalEquations:
         self._counts = counts
         self.isolated_energies = isolated_energies
         self.sample = sample
+        self.data_hash = data_hash
+
+    def _repr_html_(self) -> str:
+        rows = [("species", ", ".join(self.species)), ("terms", f"{len(self.terms):,}")]
+        rows += [("structures", f"{self.n_structures:,}")]
+        rows += [(f"{target} rows", f"{n:,}") for target, n in self.n_rows.items()]
+        return table("NormalEquations", rows)
 
     @property
     def terms(self) -> tuple[Term, ...]:
@@ -298,7 +311,7 @@ class NormalEquations:
         isolated = find_isolated_energies(data, descriptors)
         labeled = np.any([data.labels.used(target) for target in TARGETS], axis=0)
         sample = Sample.of_structures(data.take(np.flatnonzero(labeled)).structures)
-        return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample)
+        return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample, data_hash(data))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return self._combine(other, 1)
@@ -330,6 +343,9 @@ class NormalEquations:
         counts = None
         if self._counts is not None and other._counts is not None:
             counts = self._counts.combined(other._counts, sign)
+        named = None
+        if self.data_hash is not None and other.data_hash is not None:
+            named = (self.data_hash + sign * other.data_hash) % HASHES
         isolated = None
         if self.isolated_energies is not None and other.isolated_energies is not None:
             combine = operator.add if sign > 0 else _removed
@@ -346,6 +362,7 @@ class NormalEquations:
             counts,
             isolated,
             sample,
+            named,
         )
 
     @single_blas_thread()

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import plip
@@ -18,7 +18,15 @@ from plip.interactions._terms import Term
 if TYPE_CHECKING:
     from plip.potential import Potential
 
-__all__ = ["LIMIT", "contents", "errors_of_file", "finite_number", "read_document", "to_text"]
+__all__ = [
+    "LIMIT",
+    "check_fit_record",
+    "contents",
+    "errors_of_file",
+    "finite_number",
+    "read_document",
+    "to_text",
+]
 
 FORMAT = "plip-potential"
 
@@ -58,6 +66,11 @@ def to_text(potential: Potential) -> str:
         for term, coefficient in potential.terms
     ]
     head = json.dumps(document, indent=1, allow_nan=False).removesuffix("\n}")
+    record = potential.fit_record
+    if record is not None:
+        # Other readers than this module leave it aside.
+        parts = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
+        head += ',\n "fit": {\n' + ",\n".join(parts) + "\n }"
     return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 
@@ -178,7 +191,22 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
         "repulsion": _read_repulsion(document),
         "density_limits": _read_limits(document),
         "energy_floors": _entry(document, "energy_floors"),
+        # No part of the physics: what it may be wrong in spoils no potential, in LAMMPS neither.
+        "fit_record": document["fit"] if isinstance(document.get("fit"), dict) else None,
     }
+
+
+def check_fit_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as JSON has it; a ValueError says why JSON cannot hold it."""
+    try:
+        if not isinstance(record, Mapping):
+            raise ValueError(f"expected a dict, got {record!r}")
+        document = _parse(json.dumps({"fit": dict(record)}, allow_nan=False).encode())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"the record of a fit must be what JSON can hold: {error}") from error
+    assert isinstance(document, dict)
+    checked: dict[str, Any] = document["fit"]
+    return checked
 
 
 def _entry(document: dict[str, Any], name: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
@@ -11,13 +12,22 @@ from numpy.typing import ArrayLike
 
 from plip._core import ANY, Core, check_repulsion, check_terms
 from plip._files import write_whole
+from plip._html import table
 from plip._structures._checks import check_structures
 from plip._structures._evaluation import check_atoms
 from plip._types import FloatArray, StrPath
 from plip.interactions import Term
 from plip.labels import Labels
 from plip.potential import _functions, _tables
-from plip.potential._json import LIMIT, contents, errors_of_file, finite_number, read_document, to_text
+from plip.potential._json import (
+    LIMIT,
+    check_fit_record,
+    contents,
+    errors_of_file,
+    finite_number,
+    read_document,
+    to_text,
+)
 from plip.potential._partition import Part, Partition, selected
 from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 
@@ -93,6 +103,11 @@ class Potential:
         Least energies of an atom in eV by species.
     cutoff : float
         Distance in Angstrom up to which neighbors matter.
+    fit_record : dict or None
+        Facts about the fit, as JSON has them: "settings" of the estimator; "data", with sizes, a hash and the
+        shortest distances; "errors" by data set; "sizes", the errors of other numbers of terms. Entries may
+        be missing. It is a copy, and no part of the physics. None in files of older versions, and for a
+        potential that was made without a fit.
     table_error : float
         Estimated bound of the error of a pair force from radial tables, eV/Angstrom. It holds where
         neighbors are no closer than in matter, about 1.5 Angstrom. Where they are closer and radial
@@ -130,6 +145,7 @@ class Potential:
         "_core",
         "_density_limits",
         "_energy_floors",
+        "_fit_text",
         "_partitions",
         "_reference",
         "_repulsion",
@@ -174,6 +190,7 @@ class Potential:
         repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
         density_limits: Mapping[str, tuple[float, float]] | None = None,
         energy_floors: Mapping[str, float] | None = None,
+        fit_record: Mapping[str, Any] | None = None,
     ) -> None:
         species = tuple(species)
         if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
@@ -196,6 +213,8 @@ class Potential:
         self._energy_floors = _read_floors(energy_floors, species)
         check_repulsion(species, self._repulsion, self._density_limits, self._energy_floors)
         self._terms = tuple(terms)
+        # Text cannot be changed, whatever is nested in it.
+        self._fit_text = None if fit_record is None else json.dumps(check_fit_record(fit_record))
         self._core: Core | None = None
         self._partitions: dict[str, Partition] = {}
 
@@ -222,6 +241,10 @@ class Potential:
     @property
     def energy_floors(self) -> dict[str, float] | None:
         return self._energy_floors
+
+    @property
+    def fit_record(self) -> dict[str, Any] | None:
+        return None if self._fit_text is None else json.loads(self._fit_text)
 
     @property
     def terms(self) -> list[tuple[Term, float]]:
@@ -257,6 +280,12 @@ class Potential:
         size = f"{len(self._terms)} terms, cutoff {self.cutoff:g} Angstrom"
         return f"<Potential {'-'.join(self.species)}: {size}>"
 
+    def _repr_html_(self) -> str:
+        energies = ", ".join(f"{symbol} {energy:.6g}" for symbol, energy in self.intercept.items())
+        title = f"Potential {'-'.join(self.species)}: cutoff {self.cutoff:g} Å, reference (eV): {energies}"
+        rows = [(f"{coefficient:.6g}", term.interaction, term.formula()) for term, coefficient in self.terms]
+        return table(title, rows, ("coefficient (eV)", "interaction", "formula"))
+
     def __getstate__(self) -> dict[str, Any]:
         return {
             "species": self._species,
@@ -266,6 +295,7 @@ class Potential:
             "repulsion": self._repulsion,
             "density_limits": self._density_limits,
             "energy_floors": self._energy_floors,
+            "fit_record": self.fit_record,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -276,6 +306,28 @@ class Potential:
 
     def __deepcopy__(self, memo: object) -> Potential:
         return self
+
+    def with_fit_record(self, record: Mapping[str, Any] | None) -> Potential:
+        """The same potential with other facts about its fit.
+
+        Parameters
+        ----------
+        record : mapping or None
+            As `fit_record`: names and values that JSON knows; numbers are finite.
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        ValueError
+            If JSON cannot hold the record.
+        """
+        made = Potential.__new__(Potential)
+        made._assign(**{**self.__getstate__(), "fit_record": record})
+        made._core = self._core
+        return made
 
     def evaluate(self, atoms: Atoms, forces: bool = True, stress: bool = True) -> Results:
         """Energy and its derivatives in one pass.

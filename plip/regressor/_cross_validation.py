@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
 from plip._parameters import is_integer, is_number
-from plip._types import BoolArray, FloatArray, IntArray, StrPath
+from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._rows import Design
@@ -25,6 +25,7 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._references import least_squares_reference
 from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
+from plip.potential import Potential
 from plip.regressor._model import PLIPModel
 from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
@@ -98,6 +99,9 @@ class PLIPRegressorCV(PLIPModel):
         Share of the folds whose model of the chosen size keeps the term.
     n_splits_ : int
         Number of folds.
+    folds_ : list of (ndarray of int, Potential)
+        The structures of each fold, and the potential of the chosen size that was fitted without them. It has
+        no core repulsion: its errors are those of `cv_results_`.
     coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_ :
         As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
     """
@@ -198,11 +202,11 @@ class PLIPRegressorCV(PLIPModel):
             tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
         ):
             errors: dict[float, FloatArray] = {}
-            supports: dict[float, BoolArray] = {}
+            folds: dict[float, list[tuple[FloatArray, FloatArray]]] = {}
             mean_squares: dict[float, dict[str, FloatArray]] = {}
             paths: dict[float, Path] = {}
             for weight in weights:
-                errors[weight], mean_squares[weight], supports[weight] = self._cross_validate(
+                errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
                     total, parts, null, weight, references, penalty, bar
                 )
                 paths[weight] = self._path(problems[weight])
@@ -213,7 +217,7 @@ class PLIPRegressorCV(PLIPModel):
         index = self._choose_size(len(errors[best]), *over_folds[best])
         self.energy_weight_ = best
         self.selected_size_ = index
-        self.stability_ = supports[best][:, index].mean(axis=0)
+        self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in folds[best]], axis=0)
         self.alpha_ = float(paths[best].alphas[index])
         self.cv_results_ = {
             "n_terms": np.arange(len(mean)),
@@ -224,7 +228,15 @@ class PLIPRegressorCV(PLIPModel):
         }
         path = paths[best]
         coef = path.coefs[index].copy()
-        return self._adopt(coef, path, total, problems[best], references, take_examples(data), design)
+        self._adopt(coef, path, total, problems[best], references, take_examples(data), design)
+        self.folds_ = [
+            (
+                test,
+                Potential(self.descriptors_, coefs[index], dict(zip(total.species, e0[index], strict=True))),
+            )
+            for test, (coefs, e0) in zip(tests, folds[best], strict=True)
+        ]
+        return self._keep_record()
 
     def _check_choices(self) -> list[float]:
         if self._is_precomputed():
@@ -331,22 +343,22 @@ class PLIPRegressorCV(PLIPModel):
         references: Mapping[str, float] | None,
         penalty: float,
         bar: Any,
-    ) -> tuple[FloatArray, dict[str, FloatArray], BoolArray]:
+    ) -> tuple[FloatArray, dict[str, FloatArray], list[tuple[FloatArray, FloatArray]]]:
         """Relative errors, shape (n_folds, n_targets, n_sizes), and mean squares by target over all folds.
 
-        The last array, of shape (n_all_folds, n_sizes, n_terms), says which terms the models keep.
-        Folds without any label are left out; NaN stands for targets without a label in a fold.
+        The list has the coefficients of each fold, (n_sizes, n_terms), and reference energies by species. In
+        the errors, folds without any label are missing; NaN stands for targets without a label in a fold.
         """
         errors: list[FloatArray] = []
-        supports: list[BoolArray] = []
+        models: list[tuple[FloatArray, FloatArray]] = []
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
         for part in parts:
             train = total - part
             problem = self._problem(train, references, penalty, weight)
             coefs = self._path(problem).coefs
-            supports.append(coefs != 0)
-            found = part.mean_squares(coefs, train.references(coefs, references))
+            models.append((coefs, train.references(coefs, references)))
+            found = part.mean_squares(*models[-1])
             # Where all labels of a target are in this fold, the others say nothing of it.
             found = {target: values for target, values in found.items() if train.n_rows[target]}
             if found.keys() & null.keys():
@@ -361,7 +373,7 @@ class PLIPRegressorCV(PLIPModel):
         if not errors:
             raise ValueError("cv: no target has labels both in a test set and in its training set")
         mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
-        return np.array(errors), mean_squares, np.array(supports)
+        return np.array(errors), mean_squares, models
 
 
 def _over_folds(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
+from plip._html import DOCUMENTATION
 from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import describe
 from plip._types import FloatArray, IntArray
@@ -34,6 +35,7 @@ from plip.normal_equations._references import (
 )
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_checked, predict_labels
+from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
@@ -69,6 +71,10 @@ _ROWS_PER_TERM = 10
 
 class PLIPModel(RegressorMixin, BaseEstimator):
     """What the estimators share: checks of parameters, the potential, predictions."""
+
+    # Links of scikit-learn's diagrams.
+    _doc_link_module = "plip"
+    _doc_link_template = DOCUMENTATION + "api.html#plip.{estimator_name}"
 
     # Largest number of terms where max_terms is "auto" and the solver selects terms.
     _automatic_size: int
@@ -298,6 +304,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 _check_examples(self.potential_, design, coef, examples)
         return self
 
+    def _keep_record(self) -> Self:
+        """Let the potential know of the fit."""
+        if not self._is_precomputed():
+            self.potential_ = self.potential_.with_fit_record(fit_record(self, self.coef_))
+        return self
+
     def _make_potential(self, coef: FloatArray) -> Potential:
         """The potential of some coefficients, with the reference energies that belong to them."""
         references = self._references
@@ -337,7 +349,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"no model on the path has {n_terms} terms; there are those of {_ranges(self.path_.n_terms)}"
             )
-        return self._make_potential(self.path_.coefs[rows[-1]])
+        coef = self.path_.coefs[rows[-1]]
+        return self._make_potential(coef).with_fit_record(fit_record(self, coef))
 
     def predict(self, X: Iterable[Atoms] | ArrayLike) -> FloatArray:
         """Predict total energies.

@@ -315,4 +315,4 @@ class PLIPRegressor(PLIPModel):
             coef, path = solve(
                 problem, self.solver, self._setting("alpha"), self._setting("max_terms"), self.refit
             )
-        return self._adopt(coef, path, equations, problem, references, examples)
+        return self._adopt(coef, path, equations, problem, references, examples)._keep_record()

@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError
 
+from plip._html import table
 from plip._types import FloatArray, IntArray
 from plip.solvers._tableau import RIDGE
 
 __all__ = ["LinearProblem", "Path", "PathError", "Scaled", "path_errors", "residual_squares"]
+
+# Models that a notebook shows of a path.
+_MOST_SHOWN = 20
 
 
 class PathError(RuntimeError):
@@ -101,6 +105,11 @@ class Path:
 
     def __len__(self) -> int:
         return len(self.alphas)
+
+    def _repr_html_(self) -> str:
+        rows = np.unique(np.linspace(0, max(len(self) - 1, 0), min(len(self), _MOST_SHOWN)).astype(int))
+        shown = [(int(self.n_terms[row]), f"{self.alphas[row]:.4g}") for row in rows]
+        return table(f"Path of {len(self)} models", shown, ("number of terms", "alpha"))
 
     def at_sizes(self, sizes: ArrayLike) -> Path:
         """For each size, the model at which a path with that `max_terms` ends.

@@ -82,7 +82,7 @@ def _sizes_table(model: PLIPRegressorCV) -> str:
         cells = [f"{results[f'{t}_rmse'][size] * units[t][1]:.{units[t][2]}f}" for t in present]
         mark = " (chosen)" if size == chosen else ""
         rows.append([f"{size}{mark}", *cells, _number(results["cancellation"][size])])
-    return _table(rows)
+    return table(rows)
 
 
 def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -> str:
@@ -134,7 +134,7 @@ def _size_table(evaluations: Mapping[str, Evaluation]) -> str:
         row = [len(evaluation.n_atoms), evaluation.n_atoms.sum()]
         row += [sizes[name].get(target, 0) for target in present]
         rows.append([name, *(f"{size:,}" for size in row)])
-    return _table(rows)
+    return table(rows)
 
 
 def _error_table(title: str, found: Mapping[str, dict[str, Any]]) -> str:
@@ -153,7 +153,7 @@ def _error_table(title: str, found: Mapping[str, dict[str, Any]]) -> str:
             for key in (f"{target}_rmse", f"{target}_mae")
         ]
         rows.append([name, *cells])
-    return _table(rows)
+    return table(rows)
 
 
 def _terms_table(terms: Sequence[Term], coef: FloatArray) -> str:
@@ -163,7 +163,7 @@ def _terms_table(terms: Sequence[Term], coef: FloatArray) -> str:
         if kept:
             rows.append([kind, f"{len(kept):,}", f"{sum(kept):,}"])
     rows.append(["all", f"{len(terms):,}", f"{np.count_nonzero(coef):,}"])
-    return _table(rows)
+    return table(rows)
 
 
 def _strongest_terms(strongest: list[tuple[float, float, Term]]) -> str:
@@ -187,7 +187,7 @@ def _where_data_end(potential: Potential) -> str:
     return f"core repulsion below (A): {distances}"
 
 
-def _table(rows: Rows) -> str:
+def table(rows: Rows) -> str:
     """Rows of cells as text, with the first column aligned to the left and the others to the right.
 
     The cell before a None spans both columns.

@@ -1,0 +1,153 @@
+"""Facts about a fit that its potential keeps, for people who find the file."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plip._types import FloatArray
+from plip.normal_equations import NormalEquations
+
+__all__ = ["fit_record"]
+
+# Parameters that change nothing of a potential.
+_OF_THE_RUN = {"memory", "n_jobs", "verbose"}
+# Of longer paths some sizes are kept, and digits that a plot shows.
+_MOST_SIZES = 100
+_DIGITS = 5
+
+
+def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
+    """What `Potential.fit_record` tells of a fitted estimator.
+
+    Parameters
+    ----------
+    model : PLIPRegressor or PLIPRegressorCV
+        Fitted to structures.
+    coef : ndarray of float64, shape (n_terms,)
+        Coefficients of the potential, those of `model` or of another size on its path.
+
+    Returns
+    -------
+    dict
+        "settings", "data", "errors" and "sizes", of plain values. Errors are root mean squares in eV/atom
+        (energy), eV/Angstrom (force) and eV/atom (virial); those of the data count sample weights.
+    """
+    equations = model.normal_equations_
+    n_terms = int(np.count_nonzero(coef))
+    references = equations.references(coef[None], model._references)
+    errors = {"train": _rounded(equations.mean_squares(coef[None], references), 0)}
+    results = getattr(model, "cv_results_", None)
+    if results is not None and n_terms < len(results["n_terms"]):
+        targets = [target for target in equations.n_rows if f"{target}_rmse" in results]
+        errors["cross-validation"] = {
+            f"{target}_rmse": _round(results[f"{target}_rmse"][n_terms]) for target in targets
+        }
+    return {
+        "settings": {
+            "estimator": type(model).__name__,
+            **{
+                name: _plain(value)
+                for name, value in model.get_params(deep=False).items()
+                if name not in _OF_THE_RUN
+            },
+        },
+        "data": _data(equations, getattr(model, "analogs_", None)),
+        "errors": errors,
+        "sizes": _sizes(model, equations, n_terms),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON can hold; objects as they print."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return " ".join(repr(value).split())
+
+
+def _round(value: float) -> float | None:
+    return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+
+
+def _rounded(mean_squares: Mapping[str, FloatArray], row: int) -> dict[str, float | None]:
+    return {f"{target}_rmse": _round(math.sqrt(values[row])) for target, values in mean_squares.items()}
+
+
+def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | None) -> dict[str, Any]:
+    """Sizes, hash and reach of the data."""
+    record: dict[str, Any] = {
+        "n_structures": equations.n_structures,
+        "n_labels": {target: n for target, n in equations.n_rows.items() if n},
+        "hash": None if equations.data_hash is None else f"{equations.data_hash:064x}",
+    }
+    distances = equations.shortest_distances
+    if distances is not None:
+        record["shortest_distances"] = {
+            "-".join(pair): _round(r) for pair, r in distances.items() if math.isfinite(r)
+        }
+        record["missing_pairs"] = ["-".join(pair) for pair, r in distances.items() if not math.isfinite(r)]
+    if equations.sample is not None and equations.sample.sizes.size:
+        sample = equations.sample
+        record["n_atoms"] = int(sample.sizes.sum())
+        volumes = [
+            atoms.get_volume() / len(atoms) for atoms in sample.structures() if atoms.pbc.all() and len(atoms)
+        ]
+        if volumes:
+            record["volume_per_atom"] = [_round(min(volumes)), _round(max(volumes))]
+        together = {frozenset(atoms.symbols) for atoms in sample.structures()}
+        record["missing_combinations"] = _missing(equations.species, together)
+    if analogs is not None:
+        record["analogs"] = {
+            "-".join(pair): None if analog is None else "-".join(analog) for pair, analog in analogs.items()
+        }
+    return record
+
+
+def _missing(species: Sequence[str], together: Iterable[frozenset[str]]) -> list[str]:
+    """Smallest sets of two or three species that no structure holds, as ``Mo-Nb``."""
+    kinds = list(together)
+    found: list[tuple[str, ...]] = []
+    for size in (2, 3):
+        for combination in itertools.combinations(sorted(species), size):
+            held = any(set(combination) <= kind for kind in kinds)
+            if not held and not any(set(other) <= set(combination) for other in found):
+                found.append(combination)
+    return ["-".join(combination) for combination in found]
+
+
+def _sizes(model: Any, equations: NormalEquations, chosen: int) -> dict[str, Any]:
+    """Errors by number of terms, of the data and of cross-validation."""
+    path, results = model.path_, getattr(model, "cv_results_", None)
+    rows = np.unique(np.linspace(0, len(path) - 1, _MOST_SIZES).round().astype(int))
+    coefs = path.coefs[rows]
+    squares = equations.mean_squares(coefs, equations.references(coefs, model._references))
+    record: dict[str, Any] = {
+        "chosen": chosen,
+        "n_terms": path.n_terms[rows].tolist(),
+        "train": {target: _list(np.sqrt(values)) for target, values in squares.items()},
+        "cancellation": _list(equations.mean_cancellation(coefs)),
+    }
+    if results is not None:
+        record["cross-validation"] = {
+            target: _list(results[f"{target}_rmse"][rows])
+            for target in squares
+            if f"{target}_rmse" in results
+        }
+    return record
+
+
+def _list(values: ArrayLike) -> list[float | None]:
+    return [_round(value) for value in np.asarray(values, np.float64).tolist()]

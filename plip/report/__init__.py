@@ -1,0 +1,6 @@
+"""Errors of a potential, and what is in it: as text, and as a page to read in a browser."""
+
+from plip.report._show import potential_summary
+from plip.report._text import Evaluation, evaluation_report, fit_report
+
+__all__ = ["Evaluation", "evaluation_report", "fit_report", "potential_summary"]

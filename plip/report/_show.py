@@ -1,0 +1,198 @@
+"""What is in a file of a potential, for a terminal."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from plip._core import ANY
+from plip._types import FloatArray
+from plip.interactions._terms import KINDS
+from plip.potential import Potential
+from plip.report._text import WIDTH, table
+
+__all__ = ["PAIRS", "first_distance", "potential_summary"]
+
+# Columns and rows of a plot, and pairs and angles that are plotted.
+_COLUMNS, _ROWS = 60, 8
+PAIRS = 6
+_MOST_ANGLES = 3
+# eV: curves without features are not plotted, and wells without depth are none.
+_FLAT = 1e-4
+# Factors to eV/atom, eV/Angstrom and eV/atom of the errors in a record, as they are shown.
+_ERRORS = {"energy": (1e3, "meV/atom", 2), "force": (1.0, "eV/A", 4), "virial": (1.0, "eV/atom", 4)}
+
+
+def potential_summary(potential: Potential, n_terms: int = 10) -> str:
+    """Species, distances, errors, functions and terms of a potential as text.
+
+    Parameters
+    ----------
+    potential : Potential
+    n_terms : int, default=10
+        How many terms to show: those with the largest coefficients of each kind in turn, in their order.
+
+    Returns
+    -------
+    str
+        ASCII, at most 100 columns. Energies are in eV, distances in Angstrom, angles in degrees.
+    """
+    record = potential.fit_record or {}
+    parts = [_head(potential), _distances(potential, record.get("data", {})), _data(record.get("data", {}))]
+    parts += [_errors(record.get("errors", {})), _settings(record.get("settings", {}))]
+    parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _head(potential: Potential) -> str:
+    kinds = Counter(term.interaction for term, _ in potential.terms)
+    counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "none"
+    energies = ", ".join(f"{symbol} {energy:.4f}" for symbol, energy in potential.intercept.items())
+    return "\n".join(
+        [
+            f"potential of {', '.join(potential.species)}: {len(potential.terms)} terms ({counts}), cutoff "
+            f"{potential.cutoff:g} A",
+            f"reference energies (eV): {energies}",
+        ]
+    )
+
+
+def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
+    """Where the potential knows of data, and where the core repulsion begins, by pair."""
+    shortest, analogs = data.get("shortest_distances", {}), data.get("analogs", {})
+    repulsion = {"-".join(pair): outer for pair, (_, outer) in (potential.repulsion or {}).items()}
+    rows = [["valid distances (A)", "from", "to", "core repulsion below"]]
+    for pair in map("-".join, itertools.combinations_with_replacement(potential.species, 2)):
+        start = f"{shortest[pair]:.3f}" if pair in shortest else "-"
+        below = f"{repulsion[pair]:.3f}" if pair in repulsion else "-"
+        rows.append([pair, start, f"{potential.cutoff:g}", below])
+    lines = [table(rows)]
+    for pair in data.get("missing_pairs", ()):
+        analog = analogs.get(pair)
+        like = f"; it is taken to be like {analog}" if analog else ""
+        lines.append(f"no training structure has the pair {pair} within the cutoff{like}")
+    if data.get("missing_combinations"):
+        lines.append(f"no training structure holds {', '.join(data['missing_combinations'])} together")
+    return "\n".join(lines)
+
+
+def _data(data: Mapping[str, Any]) -> str:
+    if not data:
+        return "the file says nothing of the data it was fitted to (written by hand or by an older plip)"
+    names = {"energy": "energies", "force": "force components", "virial": "stress components"}
+    labels = ", ".join(f"{n:,} {names.get(name, name)}" for name, n in data.get("n_labels", {}).items())
+    lines = [f"fitted to {data.get('n_structures', 0):,} structures: {labels}"]
+    if "volume_per_atom" in data:
+        low, high = data["volume_per_atom"]
+        lines.append(f"volumes of the periodic ones: {low:.2f} to {high:.2f} A^3/atom")
+    if data.get("hash"):
+        lines.append(f"hash of the data: {data['hash']}")
+    return "\n".join(lines)
+
+
+def _errors(errors: Mapping[str, Mapping[str, float | None]]) -> str:
+    present = [t for t in _ERRORS if any(found.get(f"{t}_rmse") is not None for found in errors.values())]
+    if not present:
+        return ""
+    rows = [["errors, RMSE", *(f"{target} ({_ERRORS[target][1]})" for target in present)]]
+    for name, found in errors.items():
+        cells = []
+        for target in present:
+            factor, _, digits = _ERRORS[target]
+            value = found.get(f"{target}_rmse")
+            cells.append("-" if value is None else f"{factor * value:.{digits}f}")
+        rows.append([name, *cells])
+    return table(rows)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    if not settings:
+        return ""
+    text = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "estimator")
+    head = f"settings of {settings.get('estimator', 'the fit')}: "
+    return textwrap.fill(head + text, WIDTH, subsequent_indent="  ")
+
+
+def first_distance(potential: Potential, pair: tuple[str, str]) -> float:
+    """Where a plot of a pair begins, in Angstrom: a little below the data."""
+    first, second = sorted(pair)
+    known = (potential.repulsion or {}).get((first, second))
+    return 0.3 * potential.cutoff if known is None else 0.95 * known[1]
+
+
+def _pair_plots(potential: Potential) -> list[str]:
+    """A plot of each of the first pairs."""
+    plots = []
+    for pair in itertools.islice(itertools.combinations_with_replacement(potential.species, 2), PAIRS):
+        r = np.linspace(first_distance(potential, pair), potential.cutoff, 400)
+        energies = potential.pair_energy(r, pair)
+        low = int(np.argmin(energies))
+        is_bound = energies[low] < -_FLAT
+        depth = f"least {energies[low]:.3f} eV at {r[low]:.2f} A" if is_bound else "no binding"
+        # A wall would flatten the rest.
+        top = max(1.5 * -float(energies[low]), 0.1)
+        plots.append(_plot(f"pair {'-'.join(pair)}, {depth}", r, np.minimum(energies, top), "A"))
+    return plots
+
+
+def _angle_plots(potential: Potential) -> list[str]:
+    """The energy of triplets that have terms of their own; the arms are those of the lowest pairs."""
+    plots: list[str] = []
+    angles = np.linspace(50.0, 180.0, 200)
+    kinds = (term.species[:3] for term, _ in potential.terms if term.interaction == "three-body")
+    for triplet in dict.fromkeys(kind for kind in kinds if ANY not in kind):
+        center, *ends = triplet
+        arms = [_lowest(potential, (center, end)) for end in ends]
+        energies = potential.triplet_energy(arms[0], arms[1], angles, triplet)
+        if np.ptp(energies) > _FLAT and len(plots) < _MOST_ANGLES:
+            title = f"angle {ends[0]}-{center}-{ends[1]}, arms of {arms[0]:.2f} and {arms[1]:.2f} A, "
+            plots.append(_plot(title + "less its pairs", angles, energies, "degrees"))
+    return plots
+
+
+def _lowest(potential: Potential, pair: tuple[str, str]) -> float:
+    """Distance in Angstrom where the energy of a pair is least."""
+    r = np.linspace(first_distance(potential, pair), potential.cutoff, 400)
+    return float(r[np.argmin(potential.pair_energy(r, pair))])
+
+
+def _plot(title: str, x: FloatArray, y: FloatArray, unit: str) -> str:
+    """A curve in characters; ' and . are the upper and the lower half of a cell."""
+    low, high = float(y.min()), float(y.max())
+    span = (high - low) or 1.0
+    grid = [[" "] * _COLUMNS for _ in range(_ROWS)]
+    if low <= 0.0 <= high:
+        row = min(int((high - 0.0) / span * _ROWS), _ROWS - 1)
+        grid[row] = ["-"] * _COLUMNS
+    values = np.interp(np.linspace(x[0], x[-1], _COLUMNS), x, y)
+    halves = np.minimum(((high - values) / span * 2 * _ROWS).astype(int), 2 * _ROWS - 1)
+    for column, half in enumerate(halves.tolist()):
+        grid[half // 2][column] = "." if half % 2 else "'"
+    labels = {0: f"{high:.2f}", _ROWS - 1: f"{low:.2f}"}
+    lines = [f"{labels.get(row, ''):>9} |{''.join(cells)}".rstrip() for row, cells in enumerate(grid)]
+    axis = f"{x[0]:.2f}".ljust(_COLUMNS - 12) + f"{x[-1]:.2f} {unit}"
+    return "\n".join([f"{title}: energy (eV)", *lines, " " * 11 + axis])
+
+
+def _terms(potential: Potential, n_terms: int) -> str:
+    """The terms with the largest coefficients of each kind in turn."""
+    if not potential.terms:
+        return "no terms: the potential is the sum of its reference energies"
+    kinds: dict[str, list[int]] = {}
+    for n in np.argsort(-np.abs(potential.coef), kind="stable").tolist():
+        kinds.setdefault(potential.terms[n][0].interaction, []).append(n)
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*kinds.values()))
+    shown = sorted([n for n in in_turn if n is not None][:n_terms])
+    lines = [f"terms ({len(shown)} of {len(potential.terms)}): coefficient, formula (r in A, energy in eV)"]
+    for n in shown:
+        term, coefficient = potential.terms[n]
+        start = f"{coefficient:>12.4e}  "
+        lines += textwrap.wrap(
+            term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
+        )
+    return "\n".join(lines)

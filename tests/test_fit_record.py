@@ -1,0 +1,206 @@
+"""What the file of a potential tells of its fit, and how `plip show` and notebooks show it."""
+
+import copy
+import json
+import pickle
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from sample_fits import small_descriptors
+
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
+from plip.cli import main
+from plip.metrics import Evaluation
+from plip.report import potential_summary
+
+PENALTY = 1e-4
+
+
+@pytest.fixture(scope="module")
+def model(silicon_carbide):
+    return PLIPRegressorCV(small_descriptors(), max_terms=12, cv=3, contribution_penalty=PENALTY).fit(
+        silicon_carbide[0]
+    )
+
+
+@pytest.fixture(scope="module")
+def record(model):
+    return model.potential_.fit_record
+
+
+def _rms(pairs):
+    return np.sqrt(np.mean(np.square([a - b for a, b in pairs])))
+
+
+def test_errors_are_those_of_the_potential_and_of_cross_validation(model, record, silicon_carbide):
+    train, _ = silicon_carbide
+    found = Evaluation(model.potential_, train).summary()
+    assert record["errors"]["train"]["energy_rmse"] == pytest.approx(1e-3 * found["energy_rmse"], rel=1e-4)
+    assert record["errors"]["train"]["force_rmse"] == pytest.approx(found["force_rmse"], rel=1e-4)
+    for target in ("energy", "force", "virial"):
+        expected = model.cv_results_[f"{target}_rmse"]
+        assert record["errors"]["cross-validation"][f"{target}_rmse"] == pytest.approx(
+            expected[model.selected_size_], rel=1e-4
+        )
+        np.testing.assert_allclose(record["sizes"]["cross-validation"][target], expected, rtol=1e-4)
+
+
+def test_potentials_of_folds_have_the_errors_of_cross_validation(model, silicon_carbide):
+    train, _ = silicon_carbide
+    rows = np.concatenate([test for test, _ in model.folds_])
+    assert sorted(rows) == list(range(len(train)))
+    pairs = [
+        (potential.energy(train[row]) / len(train[row]), train[row].get_potential_energy() / len(train[row]))
+        for test, potential in model.folds_
+        for row in test
+    ]
+    expected = model.cv_results_["energy_rmse"][model.selected_size_]
+    assert _rms(pairs) == pytest.approx(expected, rel=1e-6)
+
+
+def test_data_are_named_whatever_their_order(model, record, silicon_carbide):
+    train, _ = silicon_carbide
+    descriptors = model.descriptors_
+    parts = [NormalEquations.from_structures(part, descriptors) for part in (train[5:], train[:5])]
+    assert f"{(parts[0] + parts[1]).data_hash:064x}" == record["data"]["hash"]
+    assert (model.normal_equations_ - parts[1]).data_hash == parts[0].data_hash
+    moved = [atoms.copy() for atoms in train]
+    for atoms, source in zip(moved, train, strict=True):
+        atoms.calc = source.calc
+    energy = train[0].get_potential_energy()
+    other = NormalEquations.from_structures(
+        moved,
+        descriptors,
+        y=[np.nextafter(energy, 0.0), *(atoms.get_potential_energy() for atoms in train[1:])],
+        forces=[atoms.get_forces() for atoms in train],
+        stress=[atoms.get_stress() for atoms in train],
+    )
+    assert other.data_hash != model.normal_equations_.data_hash
+
+
+def test_archives_keep_the_hash(model, tmp_path):
+    model.normal_equations_.save(tmp_path / "sums.npz")
+    assert NormalEquations.load(tmp_path / "sums.npz").data_hash == model.normal_equations_.data_hash
+
+
+def test_missing_pairs_and_combinations_are_named(silicon_carbide):
+    train, _ = silicon_carbide
+    pure = []
+    for atoms in train[:12]:
+        for symbol in ("C", "Si"):
+            pure.append(atoms.copy())
+            pure[-1].symbols[:] = symbol
+            pure[-1].calc = atoms.calc.__class__(pure[-1], **atoms.calc.results)
+    data = PLIPRegressor(small_descriptors(), max_terms=4).fit(pure).potential_.fit_record["data"]
+    assert data["missing_pairs"] == ["C-Si"] and data["missing_combinations"] == ["C-Si"]
+    assert "C-Si" not in data["shortest_distances"]
+
+
+def test_every_way_to_copy_keeps_the_record(model, record, tmp_path):
+    potential = model.potential_
+    path = tmp_path / "model.json"
+    potential.save(path)
+    copies = [load_potential(path), pickle.loads(pickle.dumps(potential)), copy.deepcopy(potential)]
+    for found in copies:
+        assert found.fit_record == record
+        found.save(tmp_path / "again.json")
+        assert (tmp_path / "again.json").read_text() == path.read_text()
+    assert json.loads(path.read_text())["version"] == 2  # older releases read it
+
+
+def test_record_cannot_be_changed(model, record):
+    model.potential_.fit_record["data"]["n_structures"] = 0
+    assert model.potential_.fit_record == record
+    with pytest.raises(AttributeError):
+        model.potential_.fit_record = None
+
+
+def test_record_is_no_part_of_the_physics(model, silicon_carbide):
+    atoms = silicon_carbide[1][0]
+    other = model.potential_.with_fit_record({"note": "none"})
+    assert other.fit_record == {"note": "none"}
+    assert other.energy(atoms) == model.potential_.energy(atoms)
+    assert other.with_fit_record(None).fit_record is None
+
+
+@pytest.mark.parametrize("record", [{"x": np.nan}, {"x": object()}, {"x": "\ud800"}, [1], "text"])
+def test_records_that_json_cannot_hold_are_refused(model, record):
+    with pytest.raises(ValueError, match="what JSON can hold"):
+        model.potential_.with_fit_record(record)
+
+
+def test_other_sizes_have_their_own_errors(model):
+    small = model.potential_at(3).fit_record
+    assert small["sizes"]["chosen"] == 3
+    assert small["errors"]["cross-validation"]["force_rmse"] == pytest.approx(
+        model.cv_results_["force_rmse"][3], rel=1e-4
+    )
+
+
+# Text
+
+
+def test_summary_says_what_the_api_says(model, record):
+    text = potential_summary(model.potential_)
+    assert text.isascii() and max(map(len, text.splitlines())) <= 100
+    assert f"{len(model.potential_.terms)} terms" in text and record["data"]["hash"] in text
+    assert f"{1e3 * record['errors']['train']['energy_rmse']:.2f}" in text
+    for pair, r in record["data"]["shortest_distances"].items():
+        assert f"\n{pair} " in text and f"{r:.3f}" in text
+    assert "pair C-Si" in text
+
+
+def test_summary_of_a_potential_without_a_record(model):
+    text = potential_summary(model.potential_.with_fit_record(None), n_terms=3)
+    assert "says nothing of the data" in text and "terms (3 of" in text
+
+
+def test_show_prints_the_summary(model, tmp_path, capsys):
+    path = tmp_path / "model.json"
+    model.potential_.save(path)
+    assert main(["show", str(path), "--terms", "2"]) == 0
+    assert potential_summary(model.potential_, 2) in capsys.readouterr().out
+
+
+# Notebooks
+
+
+class _Tables(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.rows, self.text = 0, ""
+
+    def handle_starttag(self, tag, attrs):
+        self.rows += tag == "tr"
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def _parsed(thing):
+    parser = _Tables()
+    parser.feed(thing._repr_html_())
+    return parser
+
+
+def test_notebooks_show_tables(model, silicon_carbide):
+    potential = _parsed(model.potential_)
+    assert potential.rows == 1 + len(model.potential_.terms)
+    assert model.potential_.terms[0][0].formula() in potential.text
+    evaluation = Evaluation(model.potential_, silicon_carbide[0])
+    shown = _parsed(evaluation)
+    assert (
+        shown.rows == 2 + len(set(evaluation.groups))
+        and f"{evaluation.errors()['force_rmse']:.4g}" in shown.text
+    )
+    assert f"{model.normal_equations_.n_structures:,}" in _parsed(model.normal_equations_).text
+    assert _parsed(model.path_).rows > 5
+
+
+@pytest.mark.parametrize("estimator", [PLIPRegressor(), PLIPRegressorCV(), PLIPDescriptors()])
+def test_documentation_links_lead_to_plip(estimator):
+    name = type(estimator).__name__
+    link = estimator._get_doc_link()
+    assert link.endswith(f"api.html#plip.{name}") and "scikit-learn" not in link
+    assert link in estimator._repr_html_()
