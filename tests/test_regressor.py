@@ -139,7 +139,8 @@ def test_contribution_penalty_keeps_terms_from_cancelling(silicon_carbide):
     train = silicon_carbide[0]
     found = []
     for penalty in (0.0, 1e-4, 1e-3):
-        model = PLIPRegressorCV(None, solver="omp", max_terms=40, contribution_penalty=penalty)
+        descriptors = PLIPDescriptors(shared=False)
+        model = PLIPRegressorCV(descriptors, solver="omp", max_terms=40, contribution_penalty=penalty)
         model.fit(train)
         found.append(np.median(cancellation(model.potential_at(40), train)))
         # In the mean structure nearly the same, from sums alone.

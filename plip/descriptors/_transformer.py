@@ -21,14 +21,8 @@ from plip._types import FloatArray
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.interactions._interaction import Interaction
-from plip.interactions._presets import (
-    OFFERS,
-    PRESETS,
-    SHARINGS,
-    automatic_interactions,
-    shared_interactions,
-)
+from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions, blocks_of_offer
+from plip.interactions._sharing import Block, are_complete, sharings_of
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
@@ -62,9 +56,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     atom_counts : bool, default=False
         Whether `transform` puts the number of atoms of each species in front, one column per species.
     shared : bool or "auto", default="auto"
-        Whether terms with "*" in their label, which sum over atoms of any species, are offered beside those
-        of each combination of species: what alloys share. With one species there are none. "auto" is False
-        at present.
+        Whether there are terms with "*" in their label, which sum over atoms of any species: what alloys
+        share. "auto" gives them to interactions that are "auto" or the name of a preset. Terms of particular
+        species are offered beside them as far as the data hold every combination; the others are predicted
+        from what they share. With one species there are none.
 
     Attributes
     ----------
@@ -229,13 +224,15 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             )
         return sorted(self.species)
 
-    def _checked_shared(self) -> bool:
-        """The parameter `shared`, decided."""
+    def _shares(self, name: str, n_species: int) -> bool:
+        """Whether an interaction has terms for any species."""
         if isinstance(self.shared, str) and self.shared == "auto":
-            return False
-        if not isinstance(self.shared, (bool, np.bool_)):
+            is_shared = isinstance(getattr(self, name), str)
+        elif isinstance(self.shared, (bool, np.bool_)):
+            is_shared = bool(self.shared)
+        else:
             raise ValueError(f'shared must be True, False or "auto", got {self.shared!r}')
-        return bool(self.shared)
+        return is_shared and n_species > 1 and getattr(self, name) is not None
 
     def _fit_checked(self, structures: Sequence[Atoms], first: int = 0) -> Self:
         """Fit to checked structures; `first` is the place of the first one in the data."""
@@ -245,24 +242,30 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         cutoff = self._chosen_cutoff(structures, first)
         check_neighbors(structures, cutoff, first)
         interactions = {name: getattr(self, name) for name in INTERACTIONS}
-        named = {name: value for name, value in interactions.items() if isinstance(value, str)}
-        offers = OFFERS.keys() & named.values()
-        shared = {
-            name: [(sharing, value) for sharing in SHARINGS[name]]
-            for name, value in interactions.items()
-            if isinstance(value, Interaction)
+        offers = {
+            name: value for name, value in interactions.items() if isinstance(value, str) and value in OFFERS
         }
-        if offers:
-            shortest = shortest_distance(structures, cutoff, first)
-            made = {offer: automatic_interactions(len(species), shortest, cutoff, offer) for offer in offers}
-            interactions |= {name: made[offer][name] for name, offer in named.items() if offer in offers}
-            shared |= {
-                name: shared_interactions(name, len(species), shortest, cutoff, offer)
-                for name, offer in named.items()
-                if offer in offers
-            }
-        is_shared = self._checked_shared() and len(species) > 1
-        terms = build_terms(species, cutoff, shared if is_shared else None, **interactions)
+        shortest = shortest_distance(structures, cutoff, first) if offers else math.inf
+        made = {
+            offer: automatic_interactions(len(species), shortest, cutoff, offer)
+            for offer in set(offers.values())
+        }
+        interactions |= {name: made[offer][name] for name, offer in offers.items()}
+        present = {frozenset(atoms.symbols) for atoms in structures}
+        blocks = {}
+        for name, interaction in interactions.items():
+            if self._shares(name, len(species)):
+                is_complete = are_complete(present, species, INTERACTIONS[name].n_arms + 1)
+                if name in offers:
+                    blocks[name] = blocks_of_offer(
+                        name, len(species), shortest, cutoff, offers[name], is_complete
+                    )
+                elif interaction is not None:
+                    blocks[name] = [
+                        Block(interaction, sharing, unlike)
+                        for sharing, unlike in sharings_of(name, is_complete)
+                    ]
+        terms = build_terms(species, cutoff, blocks, **interactions)
         check_within_reach(structures, max(term.cutoff for term in terms), first)
         self.terms_ = terms
         self.cutoff_ = cutoff

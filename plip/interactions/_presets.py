@@ -9,7 +9,7 @@ the measurements behind the ladders.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ import numpy as np
 from plip.interactions._four_body import FourBody
 from plip.interactions._interaction import Interaction, Sharing
 from plip.interactions._n_body import NBody
+from plip.interactions._sharing import Block, sharings_of
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
 from plip.radial import Gaussian, RadialFamily, Slater
 
-__all__ = ["OFFERS", "PRESETS", "SHARINGS", "Offer", "automatic_interactions", "shared_interactions"]
+__all__ = ["OFFERS", "PRESETS", "Offer", "automatic_interactions", "blocks_of_offer"]
 
 # Ranks (p, q, t), from cheap to dear in simulations.
 _DENSITY = ((0, 0, 0), (1, 0, 0), (2, 0, 0), (3, 0, 0))
@@ -130,6 +131,9 @@ class Offer:
         better than the whole range; five cover it.
     decays : bool
         Whether pairs and densities have exponentials too.
+    share : float
+        With several species terms are offered in three blocks: for particular species, for particular centers
+        among any atoms, and for any atoms. Each block has this part of the columns above.
     """
 
     two_body: int
@@ -140,14 +144,15 @@ class Offer:
     all_columns: int
     reach: float = 0.9
     decays: bool = True
+    share: float = 1.0
 
 
 OFFERS = {
-    "auto": Offer(0, 0, 0, 0, (150, 165, 450), 800, decays=False),
+    "auto": Offer(0, 0, 0, 0, (150, 165, 450), 800, decays=False, share=1 / 3),
     "fast": Offer(1, 2, 3, None, (80, 95, 220), 400),
     "balanced": Offer(0, 2, 2, 6, (100, 95, 380), 600),
     "accurate": Offer(1, 1, 1, 2, (150, 140, 400), 1200, reach=0.8),
-    "extensive": Offer(0, 0, 0, 0, (150, 165, 450), 2100, reach=1.0),
+    "extensive": Offer(0, 0, 0, 0, (150, 165, 450), 2100, reach=1.0, share=0.5),
     # What the pair styles of LAMMPS can express.
     "stock": Offer(0, 0, 4, None, (150, 165, 450), 800),
 }
@@ -206,9 +211,7 @@ class _Ladder:
     where: _Range
     own_cutoff: float | None = None
 
-    def choose(
-        self, most: int, n_species: int, cutoff: float, sharing: Sharing = ()
-    ) -> Interaction | None:
+    def choose(self, most: int, n_species: int, cutoff: float, sharing: Sharing = ()) -> Interaction | None:
         """The richest interaction with at most so many columns, None if there is none."""
         for rung in self.rungs:
             parameters = {name: value for name, value in rung.items() if name != "grids"}
@@ -240,7 +243,7 @@ def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) 
 def automatic_interactions(
     n_species: int, shortest: float, cutoff: float, offer: str = "auto"
 ) -> dict[str, Interaction | None]:
-    """Interactions for any material.
+    """Interactions between particular species, for any material.
 
     The Gaussians stand at equal distances, from the shortest distance in the data up to the cutoff. Their
     width is their spacing, or more where smooth densities serve better. All offers but "auto" have
@@ -263,7 +266,11 @@ def automatic_interactions(
         ``two_body``, ``three_body``, ``n_body``, ``four_body``. An interaction is None if the offer does
         not have it or even its poorest grid has too many columns. The pair interaction is never None.
     """
-    chosen = OFFERS[offer]
+    return _choose(OFFERS[offer], n_species, shortest, cutoff)
+
+
+def _choose(chosen: Offer, n_species: int, shortest: float, cutoff: float) -> dict[str, Interaction | None]:
+    """As `automatic_interactions`."""
     most_two, most_n, most_three = chosen.columns
     ladders = _ladders(chosen, shortest, cutoff, 1.0 if n_species == 1 else _LEAST_WIDTH_OF_MANY)
 
@@ -285,21 +292,12 @@ def automatic_interactions(
     return {"two_body": two_body, "three_body": three_body, "n_body": n_body, "four_body": four_body}
 
 
-# The sharings on offer beside the resolved terms. Places are those of Term.species.
-SHARINGS: dict[str, tuple[Sharing, ...]] = {
-    "two_body": ((True, True), (True, False)),
-    "three_body": ((True, True, True), (False, True, True), (True, False, False)),
-    "n_body": ((True, True), (False, True), (True, False)),
-    "four_body": ((True, True, True, True), (False, True, True, True)),
-}
+def blocks_of_offer(
+    name: str, n_species: int, shortest: float, cutoff: float, offer: str, is_complete: bool
+) -> list[Block]:
+    """What an offer has of one interaction for several species.
 
-
-def shared_interactions(
-    name: str, n_species: int, shortest: float, cutoff: float, offer: str
-) -> list[tuple[Sharing, Interaction]]:
-    """What an offer has of one interaction for atoms of any species: sharings and interactions.
-
-    Each sharing has the richest grid within the budget that the interaction has for one species.
+    Each sharing has the richest grid within its columns; one is left out if even its poorest grid has more.
 
     Parameters
     ----------
@@ -307,24 +305,30 @@ def shared_interactions(
         Interaction.
     n_species, shortest, cutoff, offer
         As for `automatic_interactions`.
+    is_complete : bool
+        Whether the data hold every combination of species; see `sharings_of`.
 
     Returns
     -------
-    list
-        A sharing is left out if even its poorest grid has too many columns.
+    list of Block
     """
     chosen = OFFERS[offer]
-    found: list[tuple[Sharing, Interaction]] = []
-    for sharing in SHARINGS[name]:
-        ladders = _ladders(chosen, shortest, cutoff, 1.0 if all(sharing) else _LEAST_WIDTH_OF_MANY)
-        if name not in ladders:
-            continue
-        most = dict(zip(("two_body", "n_body", "three_body"), chosen.columns, strict=True))
-        if name == "four_body":
-            others = automatic_interactions(1, shortest, cutoff, offer)
-            counts = [one.count(1, cutoff) for key, one in others.items() if one is not None and key != name]
-            most[name] = chosen.all_columns - sum(counts)
-        interaction = ladders[name].choose(most[name], n_species, cutoff, sharing)
+    two, n, three = (int(chosen.share * most) for most in chosen.columns)
+    chosen = replace(chosen, columns=(two, n, three), all_columns=int(chosen.share * chosen.all_columns))
+    # Centers have no four-body terms of their own where the particular species have; else a third of all.
+    most_columns = {"two_body": two, "n_body": n, "three_body": three, "four_body": chosen.all_columns // 3}
+    found: list[Block] = []
+    for sharing, unlike in sharings_of(name, is_complete):
+        interaction: Interaction | None
+        if all(sharing):
+            interaction = _choose(chosen, 1, shortest, cutoff)[name]
+        elif not any(sharing):
+            interaction = _choose(chosen, n_species, shortest, cutoff)[name]
+        else:
+            ladder = _ladders(chosen, shortest, cutoff, _LEAST_WIDTH_OF_MANY).get(name)
+            interaction = None
+            if ladder is not None:
+                interaction = ladder.choose(most_columns[name], n_species, cutoff, sharing)
         if interaction is not None:
-            found.append((sharing, interaction))
+            found.append(Block(interaction, sharing, unlike))
     return found

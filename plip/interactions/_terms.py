@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 from plip._core import ANY, check_power, is_element
 from plip._parameters import is_number
 from plip.interactions._four_body import FourBody
-from plip.interactions._interaction import Interaction, Sharing, as_integer, as_length
+from plip.interactions._interaction import Interaction, as_integer, as_length
 from plip.interactions._n_body import NBody
+from plip.interactions._sharing import Block
 from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
 from plip.radial import FAMILIES, RadialFamily
@@ -218,7 +219,7 @@ def _read_power(data: object) -> Power:
 def build_terms(
     species: Sequence[str],
     cutoff: float,
-    shared: Mapping[str, Sequence[tuple[Sharing, Interaction]]] | None = None,
+    blocks: Mapping[str, Sequence[Block]] | None = None,
     **interactions: Interaction | None,
 ) -> list[Term]:
     """The columns of a set of interactions, in their fixed order.
@@ -229,16 +230,15 @@ def build_terms(
         Chemical symbols, sorted.
     cutoff : float
         Cutoff of the descriptors in Angstrom.
-    shared : mapping or None, default=None
-        By name of `INTERACTIONS`: interactions for which some places are of any species, and which places.
+    blocks : mapping or None, default=None
+        By name of `INTERACTIONS`: blocks of columns in place of all combinations of species.
     **interactions
         By name of `INTERACTIONS`; one that is None or missing is left out.
 
     Returns
     -------
     list of Term
-        Two-body, three-body, N-body, four-body; within each by species, radial functions and power, those
-        of any species last.
+        Two-body, three-body, N-body, four-body; within each by block, species, radial functions and power.
 
     Raises
     ------
@@ -249,11 +249,14 @@ def build_terms(
     terms: list[Term] = []
     for name, kind in INTERACTIONS.items():
         own = interactions.pop(name, None)
-        offered = [((), own)] if own is not None else []
-        for sharing, interaction in [*offered, *(shared or {}).get(name, ())]:
-            if not isinstance(interaction, kind):
-                raise ValueError(f"{name} must be a {kind.__name__}, 'auto' or None, got {interaction!r}")
-            terms += [Term(**column) for column in interaction.columns(species, cutoff, sharing)]
+        offered = [Block(own)] if own is not None else []
+        for block in (blocks or {}).get(name, offered):
+            if not isinstance(block.interaction, kind):
+                raise ValueError(
+                    f"{name} must be a {kind.__name__}, 'auto' or None, got {block.interaction!r}"
+                )
+            columns = block.interaction.columns(species, cutoff, block.sharing)
+            terms += [Term(**column) for column in columns if block.keeps(column["species"])]
     if interactions:
         raise TypeError(f"there is no interaction {', '.join(interactions)}")
     if not terms:

@@ -102,7 +102,7 @@ class PLIPRegressorCV(PLIPModel):
     folds_ : list of (ndarray of int, Potential)
         The structures of each fold, and the potential of the chosen size that was fitted without them. It has
         no core repulsion: its errors are those of `cv_results_`.
-    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, n_features_in_ :
+    coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, analogs_, n_features_in_ :
         As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
     """
 

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
+from plip._core import ANY
 from plip._html import DOCUMENTATION
 from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import describe
@@ -35,6 +36,7 @@ from plip.normal_equations._references import (
 )
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_checked, predict_labels
+from plip.regressor._analogs import find_analogs, with_analogs
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
@@ -281,10 +283,15 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
         `design` are the terms prepared for the kernels, if they are at hand.
         """
-        self.coef_, self.path_ = coef, path
+        self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
-        self.n_terms_ = int(np.count_nonzero(coef))
         self.column_scale_ = problem.scales
+        if not isinstance(equations, ArrayEquations):
+            self.analogs_ = find_analogs(equations.shortest_distances or {})
+            coef = with_analogs(coef, equations.terms, self.analogs_)
+            self._warn_of_pairs()
+        self.coef_ = coef
+        self.n_terms_ = int(np.count_nonzero(coef))
         if isinstance(equations, ArrayEquations):
             self.intercept_: float | dict[str, float] = equations.intercept(coef)
         else:
@@ -304,6 +311,20 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 _check_examples(self.potential_, design, coef, examples)
         return self
 
+    def _warn_of_pairs(self) -> None:
+        """Name the pairs of species that no structure holds."""
+        for pair, analog in self.analogs_.items():
+            shares = any(ANY in term.species for term in self.normal_equations_.terms)
+            known = "what terms of any species say of them"
+            if not shares:
+                known = "nothing: use descriptors with shared=True"
+            elif analog is not None:
+                known += f", and what the data say of {'-'.join(analog)}"
+            warn(
+                f"no structure holds {' and '.join(pair)} within the cutoff of each other. The potential "
+                f"knows {known}; add such structures if they matter",
+            )
+
     def _keep_record(self) -> Self:
         """Let the potential know of the fit."""
         if not self._is_precomputed():
@@ -313,6 +334,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def _make_potential(self, coef: FloatArray) -> Potential:
         """The potential of some coefficients, with the reference energies that belong to them."""
         references = self._references
+        coef = with_analogs(coef, self.descriptors_.terms_, self.analogs_)
         if references is None:
             references = self.normal_equations_.reference_energies(coef)
         if self.repulsion is None:

@@ -100,6 +100,9 @@ class PLIPRegressor(PLIPModel):
         nothing of them (see "The model" in the documentation).
     n_terms_ : int
         Number of terms kept.
+    analogs_ : dict of (str, str) to (str, str) or None
+        Pairs of species that no structure holds within the cutoff of each other, and the pair of chemical
+        twins whose particular terms they have, too. They are not among the `max_terms` that the data decide.
     normal_equations_ : NormalEquations
         Sums over the data that were fitted.
     n_features_in_ : int
