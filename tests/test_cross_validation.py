@@ -224,3 +224,19 @@ def test_cross_validated_path_has_potentials_of_every_size(silicon_carbide):
         assert model.potential_at(size).energy(test[0]) == pytest.approx(
             single.potential_at(size).energy(test[0]), abs=1e-8 * len(test[0])
         )
+
+
+@pytest.mark.parametrize(("enough", "expected"), [(0, 4), (7, 7), (14, 14), (15, 4)])
+def test_a_larger_model_is_taken_where_crystals_fall(silicon_carbide, monkeypatch, enough, expected):
+    """Of the next ten sizes, or else the chosen one."""
+    train, _ = silicon_carbide
+
+    def steadiness(potential, crystal):
+        return 1.0 if len(potential.terms) >= enough else 0.0
+
+    monkeypatch.setattr("plip.regressor._repulsion._steadiness", steadiness)
+    monkeypatch.setattr(PLIPRegressorCV, "_choose_size", lambda self, *args: 4)
+    model = PLIPRegressorCV(small_descriptors(), max_terms=16, cv=2, solver="omp", alpha=0.0).fit(train[::4])
+    assert model.selected_size_ == model.n_terms_ == len(model.potential_.terms) == expected
+    assert model.stability_.shape == model.coef_.shape
+    assert model.alpha_ == model.path_.alphas[expected]

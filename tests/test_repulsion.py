@@ -473,7 +473,7 @@ def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):
 def test_pushes_of_the_fit_approach_neighbors_and_rise(model):
     equations = model.normal_equations_
     shortest = equations.shortest_distances
-    pushes = _pushes(equations.sample, shortest, model.potential_.cutoff)
+    pushes = _pushes(list(equations.sample.structures()), shortest, model.potential_.cutoff)
     assert pushes.keys() == shortest.keys()
     assert pushes["C", "Si"]
     for pair, of_pair in pushes.items():

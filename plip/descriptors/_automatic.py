@@ -118,12 +118,18 @@ def _radii(owner_p: NDArray[np.intp], distance_p: FloatArray, n_atoms: int, reac
         return 1.0 + np.bincount(owner_p, 0.5 + 0.5 * np.cos(np.pi * part), minlength=n_atoms)
 
     low, high = np.zeros(n_atoms), np.full(n_atoms, reach)
-    enclosed = counts(high) >= _COUNT
-    for _ in range(10):  # to a thousandth of the reach
-        middle = 0.5 * (low + high)
-        enough = counts(middle) >= _COUNT
+    at_low, at_high = np.ones(n_atoms), np.cbrt(counts(high))
+    wanted = np.cbrt(_COUNT)
+    enclosed = at_high >= wanted
+    # The cube root of the number of atoms is nearly straight: false position ends within a thousandth.
+    for _ in range(4):
+        share = (wanted - at_low) / np.maximum(at_high - at_low, np.finfo(np.float64).tiny)
+        middle = low + (high - low) * np.clip(share, 0.0, 1.0)
+        found = np.cbrt(counts(middle))
+        enough = found >= wanted
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(enclosed, high, np.inf)
+        at_low, at_high = np.where(enough, at_low, found), np.where(enough, found, at_high)
+    return np.where(enclosed, middle, np.inf)
 
 
 def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> float:

@@ -34,6 +34,9 @@ __all__ = ["PLIPRegressorCV"]
 # Relative errors below this are rounding, and alike.
 _EXACT = 1e-12
 
+# Sizes beyond the chosen one that are tried where crystals would fall in energy when compressed.
+_FURTHER = 10
+
 
 class PLIPRegressorCV(PLIPModel):
     """PLIPRegressor whose number of terms, and energy weight, are chosen by cross-validation.
@@ -69,7 +72,8 @@ class PLIPRegressorCV(PLIPModel):
         How the number of terms is chosen. "min" takes the one with the smallest error. A number takes the
         fewest terms with which the root mean square error of no target is larger than there by more than this
         part (geometric mean over folds). "one_standard_error" takes the fewest terms with which the error is
-        at most one standard error above the smallest.
+        at most one standard error above the smallest. If crystals of the data would fall in energy when
+        compressed, whatever the core repulsion, the next of the ten larger sizes is taken that resists.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end; see `PLIPRegressor`.
     reference_energies : dict, "isolated" or None, default=None
@@ -215,6 +219,7 @@ class PLIPRegressorCV(PLIPModel):
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
         mean, spread, _ = over_folds[best]
         index = self._choose_size(len(errors[best]), *over_folds[best])
+        index, potential = self._resisting(index, paths[best], total, references)
         self.energy_weight_ = best
         self.selected_size_ = index
         self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in folds[best]], axis=0)
@@ -228,7 +233,8 @@ class PLIPRegressorCV(PLIPModel):
         }
         path = paths[best]
         coef = path.coefs[index].copy()
-        self._adopt(coef, path, total, problems[best], references, take_examples(data), design)
+        examples = take_examples(data)
+        self._adopt(coef, path, total, problems[best], references, examples, design, potential)
         self.folds_ = [
             (
                 test,
@@ -269,6 +275,19 @@ class PLIPRegressorCV(PLIPModel):
             is_near = (by_target <= (1.0 + self.selection) ** 2 * by_target[:, [best]]).all(axis=0)
         # Folds of few structures may not tell one term from none.
         return 1 + int(np.argmax(is_near[1:]))
+
+    def _resisting(
+        self, size: int, path: Path, total: NormalEquations, references: Mapping[str, float] | None
+    ) -> tuple[int, Potential]:
+        """The chosen size, or the next one whose potential resists compression, and this potential."""
+        first, resists = self._make_potential(path.coefs[size], total, references)
+        if resists:
+            return size, first
+        for larger in range(size + 1, min(size + 1 + _FURTHER, len(path))):
+            potential, resists = self._make_potential(path.coefs[larger], total, references)
+            if resists:
+                return larger, potential
+        return size, first
 
     def _test_sets(self, data: LabelledStructures, groups: ArrayLike | None) -> list[IntArray]:
         cv = self.cv

@@ -278,10 +278,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         references: dict[str, float] | None,
         examples: LabelledStructures | None = None,
         design: Design | None = None,
+        potential: Potential | None = None,
     ) -> Self:
         """Take the coefficients of a model on the path, make its potential, and check it by examples.
 
-        `design` are the terms prepared for the kernels, if they are at hand.
+        `design` are the terms prepared for the kernels, and `potential` is that of the coefficients, if they
+        are at hand.
         """
         self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
@@ -298,7 +300,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.descriptors_ = equations.descriptors
             self.n_features_in_ = len(coef)
             self._references = references
-            self.potential_ = self._make_potential(coef)
+            self.potential_ = potential or self._make_potential(coef, equations, references)[0]
             self.intercept_ = dict(self.potential_.intercept)
             if not self.n_terms_:
                 warn(
@@ -331,15 +333,19 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.potential_ = self.potential_.with_fit_record(fit_record(self, self.coef_))
         return self
 
-    def _make_potential(self, coef: FloatArray) -> Potential:
-        """The potential of some coefficients, with the reference energies that belong to them."""
-        references = self._references
-        coef = with_analogs(coef, self.descriptors_.terms_, self.analogs_)
+    def _make_potential(
+        self, coef: FloatArray, equations: NormalEquations, references: Mapping[str, float] | None
+    ) -> tuple[Potential, bool]:
+        """The potential of some coefficients, and whether it resists compression; see `repulsive_potential`.
+
+        Without `references` it has the reference energies that belong to the coefficients.
+        """
+        coef = with_analogs(coef, equations.terms, find_analogs(equations.shortest_distances or {}))
         if references is None:
-            references = self.normal_equations_.reference_energies(coef)
+            references = equations.reference_energies(coef)
         if self.repulsion is None:
-            return Potential(self.descriptors_, coef, references)
-        return repulsive_potential(self.descriptors_, coef, references, self.normal_equations_)
+            return Potential(equations.descriptors, coef, references), True
+        return repulsive_potential(equations.descriptors, coef, references, equations)
 
     def potential_at(self, n_terms: int) -> Potential:
         """The potential of another size on the path, with the reference energies of its own coefficients.
@@ -372,7 +378,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 f"no model on the path has {n_terms} terms; there are those of {_ranges(self.path_.n_terms)}"
             )
         coef = self.path_.coefs[rows[-1]]
-        return self._make_potential(coef).with_fit_record(fit_record(self, coef))
+        potential, _ = self._make_potential(coef, self.normal_equations_, self._references)
+        return potential.with_fit_record(fit_record(self, coef))
 
     def predict(self, X: Iterable[Atoms] | ArrayLike) -> FloatArray:
         """Predict total energies.

@@ -12,13 +12,14 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike
 
+from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._sample import Sample
 from plip.potential import Potential
+from plip.potential._prediction import evaluate_arrays
 
 __all__ = ["automatic_repulsion", "repulsive_potential"]
 
@@ -41,11 +42,12 @@ _LONGEST_INNER = 0.3
 # Surroundings that are so much denser than the densest of the data, 5 % in length, are still near them. Where
 # the terms of a crystal slacken as it is compressed, fewer are; the last number keeps rounding from the data.
 _MARGINS = (1.15, 1.07, 1.001)
-# Compression of crystals: parts of the length; where a crystal under tension is at rest at last; and the part
-# of its steepest rise so far with which the energy has to go on rising.
-_LENGTHS = np.linspace(1.0, 0.6, 41)
+# Compression of crystals: parts of the length; where a crystal under tension is at rest at last; and parts of
+# its steepest slope so far: the energy should go on rising with the first; with less than the
+# second, it may fall between two lengths.
+_LENGTHS = np.concatenate([np.linspace(1.0, 0.8, 21), np.linspace(0.78, 0.6, 10)])
 _AT_REST = 0.95
-_STEADY = 0.9
+_STEADY, _RESISTING = 0.9, 0.4
 # Compositions of which crystals are compressed at most, and atoms of each.
 _MOST_COMPOSITIONS = 3
 _MOST_ATOMS = 70
@@ -65,7 +67,7 @@ _LEAST_LIMIT = 2.0
 
 def repulsive_potential(
     descriptors: PLIPDescriptors, coef: ArrayLike, references: Mapping[str, float], equations: NormalEquations
-) -> Potential:
+) -> tuple[Potential, bool]:
     """Potential with core repulsion, density limits and energy floors that leave all data as they are.
 
     Parameters
@@ -77,16 +79,20 @@ def repulsive_potential(
 
     Returns
     -------
-    Potential
+    potential : Potential
+    resists : bool
+        Whether it resists the compression of crystals of the data. Where terms fall steeply before they have
+        faded out, no limit that leaves the data as they are helps.
     """
     steps: Steps = Counter()
     potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
     shortest_distances = equations.shortest_distances
     if shortest_distances is None:
-        return potential
+        return potential, True
+    structures = [] if equations.sample is None else list(equations.sample.structures())
     # Whatever the steps, the data have the same energies.
-    floors, crystals = _survey(potential, equations.sample)
-    pushes = _pushes(equations.sample, shortest_distances, potential.cutoff)
+    floors, crystals = _survey(potential, structures)
+    pushes = _pushes(structures, shortest_distances, potential.cutoff)
     pairs = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
     while True:
         # What rises once does so too when repulsion begins earlier.
@@ -96,7 +102,8 @@ def repulsive_potential(
             if _falls(potential, pair, _RISING * shortest_distances[pair])
             or any(_gives_way(potential, push) for push in pushes[pair])
         ]
-        crystals = [atoms for atoms in crystals if _collapses(potential, atoms)]
+        steadiness = [_steadiness(potential, atoms) for atoms in crystals]
+        crystals = [atoms for atoms, least in zip(crystals, steadiness, strict=True) if least < _STEADY]
         symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
         further: list[tuple[str, str] | str] = [
             pair for pair in pairs if steps[pair] < len(_STARTS) + len(_STEEP_INNERS) - 1
@@ -106,26 +113,32 @@ def repulsive_potential(
             break
         steps.update(further)
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
-    return Potential(descriptors, coef, references, potential.repulsion, potential.density_limits, floors)
+    floors = floors if equations.sample is not None else None
+    limits = potential.repulsion, potential.density_limits, floors
+    return Potential(descriptors, coef, references, *limits), min(steadiness, default=1.0) >= _RESISTING
 
 
-def _survey(potential: Potential, sample: Sample | None) -> tuple[dict[str, float] | None, list[Atoms]]:
+def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
+    """Energies in eV of the atoms of a structure that was checked."""
+    arrays = take_atoms(potential.species, atoms)
+    return evaluate_arrays(potential, atoms, arrays, forces=False, stress=False)["energies"]
+
+
+def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, float], list[Atoms]]:
     """What the structures of the fit say.
 
     Returns
     -------
-    floors : dict of str to float, or None
+    floors : dict of str to float
         A little below the least energy of an atom of each species, its reference energy taken off, in eV.
     crystals : list of ase.Atoms
         Of each of the most frequent compositions, that of least energy and that of least volume per atom.
     """
-    if sample is None:
-        return None, []
     # An atom alone is known, too: it has its reference energy.
     least = dict.fromkeys(potential.species, 0.0)
     kinds: dict[tuple[int, ...], list[tuple[float, Atoms]]] = {}
-    for atoms in sample.structures():
-        energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+    for atoms in structures:
+        energies = _energies(potential, atoms)
         for symbol in set(atoms.symbols):
             of_species = energies[atoms.symbols == symbol].min() - potential.intercept[symbol]
             least[symbol] = min(least[symbol], float(of_species))
@@ -148,12 +161,12 @@ def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
     apart = 3.0 * potential.cutoff * np.arange(len(r))
     ends = np.stack([np.column_stack([apart, 0.0 * r, z]) for z in (0.0 * r, r)], axis=1)
     atoms = Atoms(pair * len(r), ends.reshape(-1, 3))
-    energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+    energies = _energies(potential, atoms)
     return bool((np.diff(energies.reshape(-1, 2).sum(axis=1)) <= 0.0).any())
 
 
 def _pushes(
-    sample: Sample | None, shortest_distances: Mapping[tuple[str, str], float], cutoff: float
+    structures: list[Atoms], shortest_distances: Mapping[tuple[str, str], float], cutoff: float
 ) -> dict[tuple[str, str], list[list[Atoms]]]:
     """Structures in which one atom comes closer and closer to a neighbor.
 
@@ -166,9 +179,7 @@ def _pushes(
         For each pair of species, the structures of each push in their order.
     """
     pushes: dict[tuple[str, str], list[list[Atoms]]] = {pair: [] for pair in shortest_distances}
-    if sample is None:
-        return pushes
-    small = [atoms for atoms in sample.structures() if 1 < len(atoms) <= _MOST_ATOMS]
+    small = [atoms for atoms in structures if 1 < len(atoms) <= _MOST_ATOMS]
     # Sparse ones first, and then any.
     number = max(_PUSHED_STRUCTURES // len(pushes), _PUSHES_OF_PAIR)
     sparse = sorted(small, key=lambda atoms: -_room(atoms))[: number // 2]
@@ -225,25 +236,27 @@ def _gives_way(potential: Potential, push: list[Atoms]) -> bool:
     """Whether the energy falls anywhere along a push."""
     last = -math.inf
     for atoms in push:
-        energy = potential.energy(atoms)
+        energy = float(_energies(potential, atoms).sum())
         if energy <= last:
             return True
         last = energy
     return False
 
 
-def _collapses(potential: Potential, crystal: Atoms) -> bool:
-    """Whether the energy of a crystal falls, or rises less and less, while it is compressed uniformly."""
-    last, steepest = math.inf, 0.0
-    for length in _LENGTHS:
+def _steadiness(potential: Potential, crystal: Atoms) -> float:
+    """Least slope of the energy of a crystal that is compressed uniformly, over the steepest one before."""
+    last, steepest, least = math.inf, 0.0, 1.0
+    for length, step in zip(_LENGTHS, -np.diff(_LENGTHS, prepend=1.01), strict=True):
         atoms = crystal.copy()
         atoms.set_cell(length * crystal.cell, scale_atoms=True)
-        energy = potential.energy(atoms) / len(atoms)
-        rise = energy - last
-        last, steepest = energy, max(steepest, rise)
-        if rise < _STEADY * steepest if steepest > 0.0 else length < _AT_REST:
-            return True
-    return False
+        energy = float(_energies(potential, atoms).mean())
+        slope = (energy - last) / step
+        last, steepest = energy, max(steepest, slope)
+        if steepest > 0.0:
+            least = min(least, slope / steepest)
+        elif length < _AT_REST:
+            return -math.inf
+    return least
 
 
 def automatic_repulsion(
