@@ -113,8 +113,8 @@ def repulsive_potential(
             break
         steps.update(further)
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
-    floors = floors if equations.sample is not None else None
-    limits = potential.repulsion, potential.density_limits, floors
+    known_floors = None if equations.sample is None else floors
+    limits = potential.repulsion, potential.density_limits, known_floors
     return Potential(descriptors, coef, references, *limits), min(steadiness, default=1.0) >= _RESISTING
 
 
