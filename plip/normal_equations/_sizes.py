@@ -6,6 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
@@ -145,6 +146,20 @@ def natural_sizes(
             known[key] = _neighbor_sums(function, reach, cutoff, float(number[s, t]), float(shortest[s, t]))
         return known[key]
 
+    # And their arms: the product of the A of these, and the relative size of its gradients.
+    products: dict[tuple[Any, ...], tuple[float, float]] = {}
+
+    def product(term: Term, s: int, arms: list[int]) -> tuple[float, float]:
+        key = (s, *arms, term.cutoff, *map(id, term.radial))
+        if key not in products:
+            found = [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
+            if all(value for value, _ in found):
+                slope = math.hypot(*(slope / value for value, slope in found))
+                products[key] = math.prod(value for value, _ in found), slope
+            else:
+                products[key] = 0.0, 0.0
+        return products[key]
+
     sizes = np.zeros((2, len(terms)))
     for n, term in enumerate(terms):
         interaction = KINDS[term.interaction]
@@ -155,11 +170,12 @@ def natural_sizes(
             both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
             sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
             continue
-        found = [sums(function, term.cutoff, s, t) for function, t in zip(term.radial, arms, strict=True)]
-        if all(value for value, _ in found):
+        value, slope = product(term, s, arms)
+        if value:
             power = interaction.exponent(term.power)
-            energy = share[s] * math.prod(value for value, _ in found) ** power
-            sizes[:, n] = energy, energy * power * math.hypot(*(slope / value for value, slope in found))
+            # Where a power of Python would raise an error, that of NumPy is infinite.
+            energy = share[s] * float(np.float64(value) ** power)
+            sizes[:, n] = energy, energy * power * slope
     seen = np.sqrt(squares / n_atoms)
     energy, force = np.minimum(np.maximum(sizes, seen), _LARGEST)
     return energy, force, seen
@@ -199,4 +215,5 @@ def _neighbor_sums(
     # Neighbors are counted within the largest cutoff; those within a shorter one are as dense.
     number = max(number * (reach**3 - first**3) / (cutoff**3 - first**3), _LEAST_NEIGHBORS)
     mean, square, slope_square = _shell_means(function, reach, first)
-    return math.sqrt((number * mean) ** 2 + number * square), math.sqrt(number * slope_square)
+    sum_of_means = number * mean
+    return math.sqrt(sum_of_means * sum_of_means + number * square), math.sqrt(number * slope_square)

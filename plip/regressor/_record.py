@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
@@ -102,12 +103,12 @@ def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | N
     if equations.sample is not None and equations.sample.sizes.size:
         sample = equations.sample
         record["n_atoms"] = int(sample.sizes.sum())
-        volumes = [
-            atoms.get_volume() / len(atoms) for atoms in sample.structures() if atoms.pbc.all() and len(atoms)
-        ]
-        if volumes:
-            record["volume_per_atom"] = [_round(min(volumes)), _round(max(volumes))]
-        together = {frozenset(atoms.symbols) for atoms in sample.structures()}
+        whole = sample.periodic.all(axis=1) & (sample.sizes > 0)
+        if whole.any():
+            volumes = np.abs(np.linalg.det(sample.cells[whole])) / sample.sizes[whole]
+            record["volume_per_atom"] = [_round(volumes.min()), _round(volumes.max())]
+        numbers = np.split(sample.numbers, np.cumsum(sample.sizes)[:-1])
+        together = {frozenset(chemical_symbols[z] for z in set(of_one.tolist())) for of_one in numbers}
         record["missing_combinations"] = _missing(equations.species, together)
     if analogs is not None:
         record["analogs"] = {

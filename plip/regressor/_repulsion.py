@@ -102,8 +102,7 @@ def repulsive_potential(
             if _falls(potential, pair, _RISING * shortest_distances[pair])
             or any(_gives_way(potential, push) for push in pushes[pair])
         ]
-        steadiness = [_steadiness(potential, atoms) for atoms in crystals]
-        crystals = [atoms for atoms, least in zip(crystals, steadiness, strict=True) if least < _STEADY]
+        crystals = [atoms for atoms in crystals if not _resists(potential, atoms, _STEADY)]
         symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
         further: list[tuple[str, str] | str] = [
             pair for pair in pairs if steps[pair] < len(_STARTS) + len(_STEEP_INNERS) - 1
@@ -115,7 +114,8 @@ def repulsive_potential(
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
     known_floors = None if equations.sample is None else floors
     limits = potential.repulsion, potential.density_limits, known_floors
-    return Potential(descriptors, coef, references, *limits), min(steadiness, default=1.0) >= _RESISTING
+    resists = all(_resists(potential, atoms, _RESISTING) for atoms in crystals)
+    return Potential(descriptors, coef, references, *limits), resists
 
 
 def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
@@ -243,20 +243,18 @@ def _gives_way(potential: Potential, push: list[Atoms]) -> bool:
     return False
 
 
-def _steadiness(potential: Potential, crystal: Atoms) -> float:
-    """Least slope of the energy of a crystal that is compressed uniformly, over the steepest one before."""
-    last, steepest, least = math.inf, 0.0, 1.0
+def _resists(potential: Potential, crystal: Atoms, part: float) -> bool:
+    """Whether a crystal, compressed uniformly, always rises with this part of its steepest slope so far."""
+    last, steepest = math.inf, 0.0
     for length, step in zip(_LENGTHS, -np.diff(_LENGTHS, prepend=1.01), strict=True):
         atoms = crystal.copy()
         atoms.set_cell(length * crystal.cell, scale_atoms=True)
         energy = float(_energies(potential, atoms).mean())
         slope = (energy - last) / step
         last, steepest = energy, max(steepest, slope)
-        if steepest > 0.0:
-            least = min(least, slope / steepest)
-        elif length < _AT_REST:
-            return -math.inf
-    return least
+        if slope < part * steepest if steepest > 0.0 else length < _AT_REST:
+            return False
+    return True
 
 
 def automatic_repulsion(
