@@ -84,6 +84,7 @@ def test_archives_keep_the_hash(model, tmp_path):
     assert NormalEquations.load(tmp_path / "sums.npz").data_hash == model.normal_equations_.data_hash
 
 
+@pytest.mark.filterwarnings("ignore:no structure holds")
 def test_missing_pairs_and_combinations_are_named(silicon_carbide):
     train, _ = silicon_carbide
     pure = []
