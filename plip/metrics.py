@@ -307,16 +307,57 @@ class Evaluation:
         labels: Labels | None = None,
     ) -> None:
         data = _labeled(potential, X, labels)
-        self.structures = list(data.structures)
-        self.n_atoms = data.n_atoms
-        self.groups = read_groups(data.structures) if groups is None else groups
-        self.reference = data.labels
-        self.predicted = _predict(potential, data)
+        self._assign(data, _predict(potential, data), groups)
         if self._agrees():
             warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
                 "computed by this potential, and the errors say nothing about its accuracy",
             )
+
+    @classmethod
+    def of_folds(
+        cls,
+        model: Any,
+        X: Sequence[Atoms],
+        groups: NDArray[np.str_] | None = None,
+        labels: Labels | None = None,
+    ) -> Evaluation:
+        """Predictions for each structure of a fit by the model that was fitted without it.
+
+        Parameters
+        ----------
+        model : PLIPRegressorCV
+            A fitted one.
+        X, groups, labels
+            Those of the fit, in their order; otherwise as above.
+
+        Returns
+        -------
+        Evaluation
+            Structures that were in no fold are left out.
+
+        Raises
+        ------
+        ValueError
+            If the folds are those of other data.
+        """
+        data = _labeled(model, X, labels)
+        owners = {int(row): potential for rows, potential in model.folds_ for row in rows}
+        if not owners or max(owners) >= len(data):
+            raise ValueError(f"the folds are not those of {len(data)} structures: give the data of the fit")
+        kept = np.array(sorted(owners))
+        parts = [_predict(owners[row], data.take(np.array([row]))) for row in kept.tolist()]
+        made = cls.__new__(cls)
+        groups = read_groups(data.structures) if groups is None else groups
+        made._assign(data.take(kept), _joined(parts), None if groups is None else groups[kept])
+        return made
+
+    def _assign(self, data: LabelledStructures, predicted: Labels, groups: NDArray[np.str_] | None) -> None:
+        self.structures = list(data.structures)
+        self.n_atoms = data.n_atoms
+        self.groups = read_groups(data.structures) if groups is None else groups
+        self.reference = data.labels
+        self.predicted = predicted
 
     def _repr_html_(self) -> str:
         summary = self.summary()
@@ -519,6 +560,18 @@ def _predict(model: Any, data: LabelledStructures) -> Labels:
         forces=model.predict_forces(X) if forces else None,
         stress=np.asarray(model.predict_stress(X)) if stress else None,
         sample_weight=np.ones(len(X)),
+    )
+
+
+def _joined(parts: Sequence[Labels]) -> Labels:
+    """Labels of one structure after the other, which have the same targets or lack some."""
+    energy = [np.full(1, np.nan) if part.energy is None else part.energy for part in parts]
+    stress = [np.full((1, 6), np.nan) if part.stress is None else part.stress for part in parts]
+    return Labels(
+        energy=np.concatenate(energy),
+        forces=[None if part.forces is None else part.forces[0] for part in parts],
+        stress=np.concatenate(stress),
+        sample_weight=np.ones(len(parts)),
     )
 
 

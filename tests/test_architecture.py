@@ -66,7 +66,7 @@ PUBLIC = {
         *("RadialFamily", "Slater", "StillingerWeber", "cutoff_function"),
     },
     "plip.regressor": {"FitError", "PLIPRegressor", "PLIPRegressorCV"},
-    "plip.report": {"Evaluation", "evaluation_report", "fit_report", "potential_summary"},
+    "plip.report": {"Evaluation", "evaluation_report", "fit_report", "potential_summary", "write_report"},
     "plip.safety": {"Finding", "SafetyReport", "check_safety"},
     "plip.solvers": {
         *("SOLVERS", "LinearProblem", "Path", "PathError", "adaptive_lasso_path", "lasso_lars_path"),

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from plip.cli._data import Data
     from plip.labels import Labels
     from plip.metrics import Evaluation
+    from plip.potential import Potential
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
     from plip.safety import SafetyReport
+
+# Name of the evaluation of folds.
+FOLDS = "cross-validation"
 
 # With fewer structures there is no cross-validation.
 FEWEST_TO_VALIDATE = 5
@@ -129,10 +133,13 @@ def _fit_and_report(
 ) -> None:
     from plip.labels import LabelWarning
     from plip.regressor import FitError
-    from plip.report import Evaluation, fit_report
+    from plip.report import fit_report
+    from plip.report._tables import with_errors
     from plip.solvers import PathError
 
-    # Errors in the data come before the long work.
+    # Errors in the data and options come before the long work.
+    page = None if arguments.report is None else _page_path(arguments.report)
+    table = None if arguments.csv is None else _writable(arguments.csv)
     labels = {"train": _check(train)}
     _check_weights(vars(arguments), labels["train"])
     if test is not None:
@@ -154,11 +161,10 @@ def _fit_and_report(
     written = safety.is_safe or arguments.allow_unsafe
     if written:
         model.potential_.save(output)
-    evaluations = {}
-    for name, data in (("train", train), ("test", test)):
-        if data is not None:
-            with data.located():
-                evaluations[name] = Evaluation(model.potential_, data.structures, data.groups, labels[name])
+    evaluations = _evaluate(model, train, test, labels)
+    if written and test is not None:
+        model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
+        model.potential_.save(output)
     print(fit_report(model, evaluations))
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
     print(safety)
@@ -166,6 +172,49 @@ def _fit_and_report(
         raise CommandError(_refusal(safety, output))
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
+    if table is not None:
+        _write_table(table, {"train": train, FOLDS: train, "test": test}, evaluations)
+    if page is not None:
+        _write_page(page, model.potential_, {"train": train, "test": test}, evaluations, safety)
+
+
+def _evaluate(
+    model: PLIPRegressor | PLIPRegressorCV, train: Data, test: Data | None, labels: Mapping[str, Labels]
+) -> dict[str, Evaluation]:
+    """Evaluations of the training data, of cross-validation if there was one, and of the test data."""
+    from plip.metrics import Evaluation
+
+    evaluations = {}
+    with train.located():
+        evaluations["train"] = Evaluation(model.potential_, train.structures, train.groups, labels["train"])
+        if hasattr(model, "folds_"):
+            evaluations[FOLDS] = Evaluation.of_folds(model, train.structures, train.groups, labels["train"])
+    if test is not None:
+        with test.located():
+            evaluations["test"] = Evaluation(model.potential_, test.structures, test.groups, labels["test"])
+    return evaluations
+
+
+def _write_table(path: Path, data: Mapping[str, Data | None], evaluations: Mapping[str, Evaluation]) -> None:
+    from plip.report._tables import write_table
+
+    places = {name: found.places for name, found in data.items() if found is not None}
+    write_table(path, evaluations, places)
+    print(f"Errors of each structure: {path}")
+
+
+def _write_page(
+    path: Path,
+    potential: Potential,
+    data: Mapping[str, Data | None],
+    evaluations: Mapping[str, Evaluation],
+    safety: SafetyReport | None = None,
+) -> None:
+    from plip.report import write_report
+
+    places = {name: found.places for name, found in data.items() if found is not None}
+    write_report(path, potential, evaluations, places=places, safety=safety)
+    print(f"Report: {path}")
 
 
 def _refusal(safety: SafetyReport, output: Path) -> str:
@@ -211,6 +260,7 @@ def evaluate(arguments: Namespace) -> None:
     from plip.report import Evaluation, evaluation_report
 
     plot = None if arguments.plot is None else _plot_path(arguments.plot)
+    table = None if arguments.csv is None else _writable(arguments.csv)
     potential = load_potential(arguments.model)
     data = _read(arguments.data, arguments)
     with data.located():
@@ -221,6 +271,8 @@ def evaluate(arguments: Namespace) -> None:
     )
     print(evaluation_report(evaluations))
     _write_plot(evaluations, plot)
+    if table is not None:
+        _write_table(table, {"data": data}, evaluations)
 
 
 def show(arguments: Namespace) -> None:
@@ -229,6 +281,24 @@ def show(arguments: Namespace) -> None:
 
     print(f"{arguments.model}\n")
     print(potential_summary(load_potential(arguments.model), arguments.terms))
+
+
+def report(arguments: Namespace) -> None:
+    from plip.potential import load_potential
+    from plip.report import Evaluation
+
+    page = _page_path(arguments.output or Path(arguments.model).with_suffix(".html"))
+    potential = load_potential(arguments.model)
+    data: dict[str, Data | None] = {}
+    for name in ("train", "test"):
+        paths = getattr(arguments, name)
+        data[name] = _read(paths, arguments) if paths else None
+    evaluations = {}
+    for name, found in data.items():
+        if found is not None:
+            with found.located():
+                evaluations[name] = Evaluation(potential, found.structures, found.groups)
+    _write_page(page, potential, data, evaluations)
 
 
 def lammps_build(arguments: Namespace) -> None:
@@ -280,6 +350,13 @@ def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
         print("plip: no parity plot without matplotlib: pip install 'plip-potential[plot]'", file=sys.stderr)
         return output, None
     return output, _writable(output.with_suffix(".png"))
+
+
+def _page_path(path: StrPath) -> Path:
+    for name in ("jinja2", "matplotlib"):
+        if find_spec(name) is None:
+            raise CommandError(f"a report needs {name}: pip install 'plip-potential[report]'")
+    return _writable(path)
 
 
 def _plot_path(path: StrPath) -> Path:

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
+# As `plip.solvers.SOLVERS` and the signature of PLIPRegressorCV have them, whose imports would delay the help
+# by seconds. A test compares them.
+SOLVERS = ("replacement", "omp", "lasso_lars", "adaptive_lasso", "ridge")
+DEFAULTS = {
+    "solver": "replacement",
+    "alpha": "auto",
+    "max_terms": "auto",
+    "energy_weight": 40.0,
+    "force_weight": 1.0,
+    "stress_weight": 5.0,
+}
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
@@ -28,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_evaluate(commands)
     _add_show(commands)
+    _add_report(commands)
     _add_lammps(commands)
     _add_export(commands)
     return parser
@@ -109,23 +123,25 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="number of terms (default: the fewest with errors near the smallest of cross-validation)",
     )
-    size.add_argument("--cv", type=_count, metavar="K", help="number of folds (default: 10)")
+    size.add_argument(
+        "--cv", type=_count, metavar="K", help="number of folds (default: 10, of less than 50 structures 5)"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     """Parameters of the estimator."""
     # An option that the user does not give is absent, so that PLIPRegressorCV alone has the defaults.
-    model = parser.add_argument_group(
-        "model (defaults: those of PLIPRegressorCV)", argument_default=argparse.SUPPRESS
-    )
+    model = parser.add_argument_group("model", argument_default=argparse.SUPPRESS)
     model.add_argument(
-        "--preset", metavar="NAME", help="interactions on offer: fast, balanced, accurate, extensive or stock"
+        "--preset",
+        metavar="NAME",
+        help="interactions on offer: fast, balanced, accurate, extensive or stock (default: accurate)",
     )
     model.add_argument(
         "--cutoff",
         type=_length_or_auto,
         metavar="A",
-        help="cutoff of all interactions in Angstrom, or 'auto'",
+        help="cutoff of all interactions in Angstrom, or 'auto' (default: auto)",
     )
     model.add_argument(
         "--shared",
@@ -133,18 +149,35 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="whether terms for any species are on offer, too: what alloys share",
     )
-    model.add_argument("--solver", metavar="NAME", help="how terms are selected, such as lasso_lars")
+    model.add_argument(
+        "--solver",
+        metavar="NAME",
+        help=f"how terms are selected: {', '.join(SOLVERS)} (default: {DEFAULTS['solver']})",
+    )
     model.add_argument(
         "--alpha",
         type=float,
         metavar="X",
-        help="strength of the penalty; the number of terms is then not cross-validated",
+        help="strength of the penalty; the number of terms is then not cross-validated (default: "
+        f"{DEFAULTS['alpha']})",
     )
-    model.add_argument("--max-terms", type=_count_or_none, metavar="N", help="most terms kept, or 'none'")
-    model.add_argument("--refit", action="store_true", help="solve the kept terms again without the penalty")
-    model.add_argument("--energy-weight", type=float, metavar="W", help="weight of energies per atom")
-    model.add_argument("--force-weight", type=float, metavar="W", help="weight of force components")
-    model.add_argument("--stress-weight", type=float, metavar="W", help="weight of virials per atom")
+    model.add_argument(
+        "--max-terms",
+        type=_count_or_none,
+        metavar="N",
+        help=f"most terms kept, or 'none' (default: {DEFAULTS['max_terms']})",
+    )
+    model.add_argument(
+        "--refit", action="store_true", help="solve the kept terms again without the penalty (default: no)"
+    )
+    weights = {"energy": "energies per atom", "force": "force components", "stress": "virials per atom"}
+    for name, what in weights.items():
+        model.add_argument(
+            f"--{name}-weight",
+            type=float,
+            metavar="W",
+            help=f"weight of {what} (default: {DEFAULTS[f'{name}_weight']})",
+        )
     model.add_argument(
         "--reference",
         nargs="+",
@@ -166,6 +199,7 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.add_argument("model", help="potential, a JSON file written by plip")
     evaluate.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
     evaluate.add_argument("--plot", metavar="PNG", help="write a parity plot to this file")
+    _add_table(evaluate)
     _add_labels(evaluate)
     _add_progress(evaluate)
 
@@ -180,6 +214,25 @@ def _add_show(commands: Commands) -> None:
     show.set_defaults(run=_commands.show)
     show.add_argument("model", help="potential, a JSON file written by plip")
     show.add_argument("--terms", type=_count, default=10, metavar="N", help="terms to print (default: 10)")
+
+
+def _add_report(commands: Commands) -> None:
+    report = commands.add_parser(
+        "report",
+        help="write a report on a potential as one HTML page",
+        description="Write a report on a potential as one HTML page that needs no network: model card, "
+        "errors by group, worst structures, functions, terms, crystals with elastic constants and phonons, "
+        "where the data end. Sections that need structures are left out without any.",
+    )
+    report.set_defaults(run=_commands.report, test_fraction=None)
+    report.add_argument("model", help="potential, a JSON file written by plip")
+    report.add_argument(
+        "train", nargs="*", help="structures of the fit, any file that ASE reads (file@slice too)"
+    )
+    report.add_argument("--test", action="append", metavar="FILE", help="test structures (may be repeated)")
+    report.add_argument("-o", "--output", metavar="HTML", help="the report (default: beside the potential)")
+    _add_labels(report)
+    _add_progress(report)
 
 
 def _add_lammps(commands: Commands) -> None:
@@ -217,9 +270,17 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "-o", "--output", default=default, metavar="JSON", help=f"the potential (default: {default})"
     )
+    parser.add_argument("--report", metavar="HTML", help="write a report as one HTML page to this file")
+    _add_table(parser)
     plot = parser.add_mutually_exclusive_group()
     plot.add_argument("--plot", metavar="PNG", help="the parity plot (default: beside the potential)")
     plot.add_argument("--no-plot", action="store_true", help="write no parity plot")
+
+
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--csv", metavar="CSV", help="write labels, predictions and errors of each structure to this file"
+    )
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:

@@ -137,6 +137,7 @@ def _sizes(model: Any, equations: NormalEquations, chosen: int) -> dict[str, Any
     squares = equations.mean_squares(coefs, equations.references(coefs, model._references))
     record: dict[str, Any] = {
         "chosen": chosen,
+        "offered": len(equations.terms),
         "n_terms": path.n_terms[rows].tolist(),
         "train": {target: _list(np.sqrt(values)) for target, values in squares.items()},
         "cancellation": _list(equations.mean_cancellation(coefs)),

@@ -25,6 +25,8 @@ __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
+# Name of the evaluation of folds, `Evaluation.of_folds`.
+FOLDS = "cross-validation"
 # Between the columns of a table.
 _GAP = "  "
 # Numbers of terms that the table of cross-validation shows, besides the chosen one.
@@ -89,6 +91,8 @@ def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -
     """Median and largest cancellation in a sample of the structures."""
     parts = []
     for name, evaluation in evaluations.items():
+        if name == FOLDS:
+            continue
         structures = evaluation.structures[:: -(-len(evaluation.structures) // _SAMPLE)]
         found = cancellation(potential, structures)
         found = found[np.isfinite(found)]
@@ -116,7 +120,9 @@ def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
     str
     """
     summaries = {name: evaluation.summary() for name, evaluation in evaluations.items()}
-    parts = [_size_table(evaluations), _error_table("errors", summaries)]
+    # Folds are the training data once more.
+    sets = {name: evaluation for name, evaluation in evaluations.items() if name != FOLDS}
+    parts = [_size_table(sets), _error_table("errors", summaries)]
     for name, summary in summaries.items():
         groups = summary.get("groups", {})
         if len(groups) > 1:

@@ -1,0 +1,354 @@
+"""The report on a potential as one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+import plip
+from plip._files import write_whole
+from plip._types import StrPath
+from plip.interactions._terms import KINDS
+from plip.metrics import UNITS, Evaluation, cancellation
+from plip.potential import Potential
+from plip.report._crystals import Crystal, find_crystals
+from plip.report._mathml import to_mathml
+from plip.report._text import DIGITS, FOLDS
+from plip.report._worst import largest_errors, worst_structures
+from plip.safety import SafetyReport
+
+__all__ = ["write_report"]
+
+# Structures for mean contributions of terms, and for the figures.
+_SAMPLE = 20
+_MANY = 2000
+_CITATION = (
+    "M. Benoit, J. Amodeo, S. Combettes, I. Khaled, A. Roux and J. Lam, Mach. Learn.: Sci. Technol. 2, "
+    "025003 (2021), doi:10.1088/2632-2153/abc9fd"
+)
+
+
+def write_report(
+    path: StrPath,
+    potential: Potential,
+    evaluations: Mapping[str, Evaluation] | None = None,
+    *,
+    places: Mapping[str, Sequence[str]] | None = None,
+    findings: Iterable[Any] | None = None,
+    safety: SafetyReport | None = None,
+    title: str | None = None,
+) -> None:
+    """Write a report on a potential: one HTML file without references to anything else.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File to write.
+    potential : Potential
+    evaluations : mapping of str to Evaluation, or None
+        By name of the data set: "train", "cross-validation" (`Evaluation.of_folds`), "test". The figures show
+        the structures of "train", else of the first one; without any, sections that need data are left out.
+    places : mapping of str to sequence of str, or None
+        Where the structures of each data set come from, such as "b.xyz, structure 3".
+    findings : iterable or None
+        Findings of an audit of the data, with `kind` and `message`; None says that there was none.
+    safety : SafetyReport or None
+        As from `Potential.check_safety`; None makes the check.
+    title : str or None
+
+    Raises
+    ------
+    ImportError
+        If jinja2 or matplotlib is not installed.
+    OSError
+        If the file cannot be written.
+    """
+    text = (
+        _environment()
+        .get_template("report.html")
+        .render(_context(potential, dict(evaluations or {}), places or {}, findings, safety, title))
+    )
+    with write_whole(path) as file:
+        file.write(text)
+
+
+def _environment() -> Any:
+    try:
+        import jinja2
+        import matplotlib  # noqa: F401, all figures need it
+    except ImportError as error:
+        raise ImportError(f"a report needs {error.name}: pip install 'plip-potential[report]'") from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("plip.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["mathml"] = to_mathml
+    return environment
+
+
+def _context(
+    potential: Potential,
+    evaluations: dict[str, Evaluation],
+    places: Mapping[str, Sequence[str]],
+    findings: Iterable[Any] | None,
+    safety: SafetyReport | None,
+    title: str | None,
+) -> dict[str, Any]:
+    """What the template shows."""
+    from plip.report import _figures
+
+    record = potential.fit_record or {}
+    data = evaluations.get("train", next(iter(evaluations.values()), None))
+    structures = [] if data is None else _thinned(data.structures, _MANY)
+    if safety is None:
+        safety = potential.check_safety(structures or None)
+    crystals = [] if data is None else find_crystals(potential, data.structures, _names(data))
+    # Predictions of folds are other potentials.
+    own = {name: found for name, found in evaluations.items() if name != FOLDS}
+    test = evaluations.get("test")
+    of_test = {} if test is None else _per_size(test)
+    audit = None if findings is None else list(findings)
+    pairs = _pairs(potential, record.get("data", {}))
+    return {
+        "title": title or f"Potential of {', '.join(potential.species)}",
+        "version": plip.__version__,
+        "potential": potential,
+        "record": record,
+        "units": UNITS,
+        "citation": _CITATION,
+        "summary": _summary(potential, record, evaluations, safety, crystals, audit),
+        "errors": _errors(evaluations),
+        "worst": {name: _worst(potential, found, places.get(name)) for name, found in own.items()},
+        "parity": _figures.parity(evaluations) if evaluations else [],
+        "functions": _figures.functions(potential, structures or None),
+        "partition": None if data is None else _figures.partition(potential, _examples(potential, data)),
+        "terms": _terms(potential, structures),
+        "kinds": list(dict.fromkeys(term.interaction for term, _ in potential.terms)),
+        "path": _figures.path(record["sizes"], of_test) if record.get("sizes") else [],
+        "crystals": [
+            (
+                crystal,
+                _figures.equation_of_state(potential, crystal.atoms, structures),
+                None if crystal.bands is None else _figures.bands(crystal.bands),
+            )
+            for crystal in crystals
+        ],
+        "safety": safety,
+        "pairs": pairs,
+        "audit": audit,
+    }
+
+
+def _names(evaluation: Evaluation) -> list[str] | None:
+    return None if evaluation.groups is None else evaluation.groups.tolist()
+
+
+def _thinned(structures: Sequence[Atoms], most: int) -> list[Atoms]:
+    return list(structures[:: -(-len(structures) // most)]) if structures else []
+
+
+def _per_size(evaluation: Evaluation) -> dict[str, float]:
+    """Errors of a test by the targets and units of the record."""
+    summary = evaluation.summary()
+    factors = {"energy": 1e-3, "force": 1.0}
+    return {
+        target: factor * summary[f"{target}_rmse"]
+        for target, factor in factors.items()
+        if f"{target}_rmse" in summary
+    }
+
+
+# Numbers
+
+
+def _errors(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Tables by target: rows of (group, cells), three cells for each data set, "-" without labels."""
+    names = (found.groups.tolist() for found in evaluations.values() if found.groups is not None)
+    groups = sorted({group for of_set in names for group in of_set})
+    tables = {}
+    for target in UNITS:
+        present = [name for name, found in evaluations.items() if target in found.n_labels]
+        if not present:
+            continue
+        of_row: list[tuple[str, str | None]] = [("all", None), *((group, group) for group in groups)]
+        if len(groups) < 2:
+            of_row = of_row[:1]
+        rows = []
+        for label, group in of_row:
+            cells = []
+            for name in present:
+                cells += _cells(evaluations[name], target, group)
+            rows.append((label, cells))
+        tables[target] = present, rows
+    return tables
+
+
+def _cells(evaluation: Evaluation, target: str, group: str | None) -> list[str]:
+    """Root mean square, mean absolute and largest error."""
+    found = evaluation.errors(group)
+    if f"{target}_rmse" not in found:
+        return ["-"] * 3
+    reference, predicted = evaluation.parity(target, group)
+    worst = np.abs(predicted - reference).max() * (1e3 if target == "energy" else 1.0)
+    digits = DIGITS[target]
+    return [f"{value:.{digits}f}" for value in (found[f"{target}_rmse"], found[f"{target}_mae"], worst)]
+
+
+def _worst(
+    potential: Potential, evaluation: Evaluation, places: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "place": f"structure {found.index}" if places is None else places[found.index],
+            "found": found,
+            "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {UNITS[t]}" for t, e in found.errors.items()),
+        }
+        for found in worst_structures(potential, evaluation)
+    ]
+
+
+def _examples(potential: Potential, evaluation: Evaluation) -> dict[str, Atoms]:
+    """The structure of each group whose energy is the median, the largest groups first."""
+    if evaluation.groups is None:
+        return {"median structure": evaluation.structures[len(evaluation.structures) // 2]}
+    energies = [potential.energy(atoms) / len(atoms) for atoms in evaluation.structures]
+    chosen = {}
+    for group, _ in Counter(evaluation.groups.tolist()).most_common():
+        rows = np.flatnonzero(evaluation.groups == group)
+        order = rows[np.argsort([energies[row] for row in rows], kind="stable")]
+        chosen[str(group)] = evaluation.structures[order[len(order) // 2]]
+    return chosen
+
+
+def _terms(potential: Potential, structures: Sequence[Atoms]) -> list[dict[str, Any]]:
+    """Rows of the table of terms, with what each adds to the energy of an atom of the data."""
+    sizes: dict[str, list[float]] = {}
+    for atoms in _thinned(structures, _SAMPLE):
+        for label, part in potential.partition(atoms, by="term").items():
+            sizes.setdefault(label, []).append(part["energy"] / len(atoms))
+    return [
+        {
+            "number": number,
+            "term": term,
+            "species": "-".join(term.species),
+            "coefficient": coefficient,
+            "contribution": float(np.mean(sizes[term.name])) if term.name in sizes else None,
+        }
+        for number, (term, coefficient) in enumerate(potential.terms, start=1)
+    ]
+
+
+def _pairs(potential: Potential, data: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Pair, shortest distance in the data, where the repulsion begins, and what is to be said of it."""
+    shortest, missing = data.get("shortest_distances", {}), data.get("missing_pairs", [])
+    rows = []
+    for pair in itertools.combinations_with_replacement(potential.species, 2):
+        name, fade = "-".join(pair), (potential.repulsion or {}).get(pair)
+        analog = data.get("analogs", {}).get(name)
+        note = (
+            "not in the data" + (f", taken to be like {analog}" if analog else "") if name in missing else ""
+        )
+        rows.append(
+            (
+                name,
+                f"{shortest[name]:.3f}" if name in shortest else "-",
+                "-" if fade is None else f"{fade[1]:.3f} to {fade[0]:.3f}",
+                note,
+            )
+        )
+    return rows
+
+
+# Words
+
+
+def _summary(
+    potential: Potential,
+    record: Mapping[str, Any],
+    evaluations: Mapping[str, Evaluation],
+    safety: SafetyReport,
+    crystals: Sequence[Crystal],
+    audit: Sequence[Any] | None,
+) -> list[str]:
+    """The report in plain sentences."""
+    kinds = Counter(term.interaction for term, _ in potential.terms)
+    parts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "none"
+    offered = record.get("sizes", {}).get("offered")
+    sentences = [
+        f"The energy of {', '.join(potential.species)} is a sum of {len(potential.terms)} terms ({parts})"
+        + (f", chosen from {offered:,} on offer." if offered else ".")
+    ]
+    if record.get("data"):
+        sentences.append(f"It was fitted to {record['data']['n_structures']:,} structures.")
+    name = next((name for name in ("test", FOLDS, "train") if name in evaluations), None)
+    if name is not None:
+        sentences += _of_errors(name, evaluations[name])
+    data = evaluations.get("train", next(iter(evaluations.values()), None))
+    if data is not None and potential.terms:
+        found = cancellation(potential, _thinned(data.structures, _SAMPLE))
+        if np.isfinite(found).any():
+            sentences.append(
+                f"The sizes of the terms add up to {np.nanmedian(found):.1f} times their sum: the smaller "
+                "this number, the more each term can be read by itself."
+            )
+    for crystal in crystals:
+        sentences.append(_of_crystal(crystal))
+    if safety.is_safe:
+        sentences.append(
+            "Atoms pushed together, pulled apart or heated to 5,000 K showed nothing that is wrong."
+        )
+    else:
+        sentences.append(f"Simulations may fail: {'; '.join(str(finding) for finding in safety.findings)}.")
+    data_record = record.get("data", {})
+    missing = [*data_record.get("missing_combinations", ()), *data_record.get("missing_pairs", ())]
+    if missing:
+        names = ", ".join(dict.fromkeys(missing))
+        sentences.append(f"The data hold no structure with {names}: there it is a guess.")
+    if audit is not None:
+        sentences.append(f"The audit of the data found {len(audit) or 'nothing'}{' things' * bool(audit)}.")
+    return sentences
+
+
+def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
+    """Errors of one data set, and where they are largest."""
+    where = {
+        "test": "For test structures, which the fit has not seen,",
+        FOLDS: "For structures that were left out of the fit (cross-validation),",
+        "train": "For the structures of the fit,",
+    }[name]
+    summary, worst = evaluation.summary(), largest_errors(evaluation)
+    words = {"energy": "energies", "force": "force components", "stress": "stress components"}
+    typical = ", ".join(
+        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {UNITS[target]}"
+        for target in evaluation.n_labels
+    )
+    sentences = [f"{where} {typical} (root mean square)."]
+    groups = summary.get("groups", {})
+    ranked = {group: found["force_rmse"] for group, found in groups.items() if "force_rmse" in found}
+    if len(ranked) > 1:
+        first, *_, last = sorted(ranked, key=lambda group: ranked[group])
+        sentences.append(
+            f"Forces are worst in the group {last} ({ranked[last]:.3f} eV/Å) and best in {first} "
+            f"({ranked[first]:.3f} eV/Å)."
+        )
+    if "force" in worst:
+        sentences.append(f"No force component is off by more than {np.nanmax(worst['force']):.2f} eV/Å.")
+    return sentences
+
+
+def _of_crystal(crystal: Crystal) -> str:
+    lengths = ", ".join(f"{name} = {value:.3f} Å" for name, value in crystal.lattice.items() if name in "abc")
+    bulk, _ = crystal.moduli
+    found = [f"{crystal.name}: {lengths}"]
+    found.append(f"bulk modulus {bulk:.0f} GPa" if np.isfinite(bulk) else "unstable under strain")
+    if crystal.bands is not None:
+        found.append("no imaginary phonons" if crystal.bands.is_stable else "imaginary phonons")
+    return ", ".join(found) + "."

@@ -1,0 +1,303 @@
+"""The report: it stands alone, parses, and says what the API says."""
+
+import csv
+import inspect
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ase.build import bulk, fcc111
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+from sample_fits import small_descriptors
+
+from plip import PLIPRegressor, PLIPRegressorCV, load_potential
+from plip.cli import main
+from plip.interactions._terms import build_terms
+from plip.metrics import Evaluation
+from plip.solvers import SOLVERS
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+from sample_potentials import interactions  # noqa: E402
+
+from plip.report import write_report  # noqa: E402
+from plip.report._crystals import find_crystals  # noqa: E402
+from plip.report._mathml import to_mathml  # noqa: E402
+from plip.report._worst import largest_errors, worst_structures  # noqa: E402
+
+PENALTY = 1e-4
+VOID = {"meta", "link", "img", "input", "br", "wbr"}
+
+
+class Page(HTMLParser):
+    """Text by section and what the page refers to; every element must be closed in order."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.references, self.sections, self.section = [], [], {}, ""
+        self.rows = 0
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.references += [attrs[name] for name in ("src", "href", "action") if name in attrs]
+        if tag == "section":
+            self.section = attrs["id"]
+        self.rows += tag == "tr" and "data-kind" in attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.sections[self.section] = self.sections.get(self.section, "") + data
+
+
+def parsed(path):
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    page.close()
+    assert page.open == []
+    return page
+
+
+@pytest.fixture(scope="module")
+def model(silicon_carbide):
+    return PLIPRegressorCV(small_descriptors(), max_terms=15, cv=3, contribution_penalty=PENALTY).fit(
+        silicon_carbide[0]
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluations(model, silicon_carbide):
+    train, test = silicon_carbide
+    return {
+        "train": Evaluation(model.potential_, train),
+        "cross-validation": Evaluation.of_folds(model, train),
+        "test": Evaluation(model.potential_, test),
+    }
+
+
+@pytest.fixture(scope="module")
+def path(model, evaluations, tmp_path_factory):
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    findings = [SimpleNamespace(kind="duplicate", message="a <b> & c")]
+    write_report(path, model.potential_, evaluations, findings=findings)
+    return path
+
+
+@pytest.fixture(scope="module")
+def page(path):
+    return parsed(path)
+
+
+def test_report_stands_alone(path, page):
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", text.replace("data:image", ""))
+    assert all(reference.startswith(("#", "data:")) for reference in page.references)
+    assert len(text) < 5e6
+    anchors = {reference[1:] for reference in page.references if reference.startswith("#")}
+    assert anchors == set(page.sections) - {""}
+
+
+def test_numbers_are_those_of_the_api(model, evaluations, page):
+    errors, potential = page.sections["errors"], model.potential_
+    for evaluation in evaluations.values():
+        summary = evaluation.summary()
+        assert f"{summary['force_rmse']:.4f}" in errors and f"{summary['energy_rmse']:.2f}" in errors
+        reference, predicted = evaluation.parity("force", "wurtzite")
+        assert f"{np.abs(predicted - reference).max():.4f}" in errors
+    assert page.rows == len(potential.terms)
+    for _, coefficient in potential.terms:
+        assert f"{coefficient:.4e}" in page.sections["terms"]
+    record = potential.fit_record
+    assert record["data"]["hash"] in page.sections["card"]
+    for pair, r in record["data"]["shortest_distances"].items():
+        assert pair in page.sections["ends"] and f"{r:.3f}" in page.sections["ends"]
+    assert "a <b> & c" in page.sections["audit"]
+    assert f"{evaluations['test'].summary()['force_rmse']:.4f}" in page.sections["summary"]
+
+
+def test_the_same_potential_gives_the_same_page(model, evaluations, path, tmp_path):
+    findings = [SimpleNamespace(kind="duplicate", message="a <b> & c")]
+    write_report(tmp_path / "again.html", model.potential_, evaluations, findings=findings)
+    assert (tmp_path / "again.html").read_bytes() == path.read_bytes()
+
+
+def test_report_without_data(model, tmp_path):
+    write_report(tmp_path / "bare.html", model.potential_.with_fit_record(None))
+    page = parsed(tmp_path / "bare.html")
+    assert page.rows == len(model.potential_.terms) and "errors" not in page.sections
+    assert "not audited" in page.sections["audit"]
+
+
+def test_missing_package_is_named(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    with pytest.raises(ImportError, match=r"needs jinja2: pip install 'plip-potential\[report\]'"):
+        write_report(tmp_path / "none.html", model.potential_)
+
+
+# Worst structures
+
+
+def test_largest_errors_are_those_of_each_structure(evaluations):
+    evaluation = evaluations["test"]
+    found = largest_errors(evaluation)
+    for row in (0, len(evaluation.structures) - 1):
+        difference = evaluation.predicted.forces[row] - evaluation.reference.forces[row]
+        assert found["force"][row] == pytest.approx(np.abs(difference).max(), rel=1e-12)
+        energy = evaluation.predicted.energy[row] - evaluation.reference.energy[row]
+        assert found["energy"][row] == pytest.approx(1e3 * abs(energy) / evaluation.n_atoms[row], rel=1e-9)
+
+
+def test_a_spoiled_structure_is_the_worst_and_what_is_odd_is_said(model, silicon_carbide):
+    structures = []
+    for atoms in silicon_carbide[0][:20]:
+        structures.append(atoms.copy())
+        structures[-1].calc = SinglePointCalculator(structures[-1], **atoms.calc.results)
+    spoiled = structures[7]
+    spoiled.calc.results["energy"] += 30.0
+    (worst, *_) = worst_structures(model.potential_, Evaluation(model.potential_, structures))
+    assert worst.index == 7 and worst.errors["energy"] > 1e3
+    assert any("energy less reference" in words and "more than" in words for words in worst.oddities)
+
+
+# Crystals
+
+
+@pytest.fixture(scope="module")
+def copper():
+    """A potential fitted to the effective-medium energies of copper, and its data."""
+    from ase.calculators.emt import EMT
+
+    rng = np.random.default_rng(0)
+    structures = []
+    for a in np.linspace(3.3, 3.95, 14):
+        atoms = bulk("Cu", a=a, cubic=True) * (2, 1, 1)
+        atoms.positions += rng.normal(scale=0.06 * (a > 3.5), size=atoms.positions.shape)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=0.02, size=(3, 3))), scale_atoms=True)
+        structures.append(atoms)
+    structures.append(bulk("Cu", a=3.6, cubic=True) * (2, 1, 1))
+    for atoms in structures:
+        atoms.calc = EMT()
+        results = {
+            "energy": atoms.get_potential_energy(),
+            "forces": atoms.get_forces(),
+            "stress": atoms.get_stress(),
+        }
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    return PLIPRegressor("fast", max_terms=30).fit(structures).potential_, structures
+
+
+def test_crystals_are_reduced_and_have_elastic_constants_that_fit_to_the_energy(copper):
+    potential, structures = copper
+    slab = fcc111("Cu", (2, 2, 4), vacuum=8.0)
+    slab.pbc = True
+    (crystal,) = find_crystals(potential, [slab, *structures], ["surface", *["bulk"] * len(structures)])
+    assert len(crystal.atoms) == 1 and crystal.bravais == "FCC"
+    a = crystal.lattice["a"]
+    assert crystal.volume == pytest.approx(a**3 / 4, rel=1e-3)
+    # The bulk modulus is the curvature of the energy.
+    volumes = crystal.volume * np.linspace(0.985, 1.015, 7)
+    energies = [potential.energy(bulk("Cu", a=(4 * volume) ** (1 / 3))) for volume in volumes]
+    second = np.polyfit(volumes - crystal.volume, energies, 3)[1]
+    assert crystal.moduli[0] == pytest.approx(2 * second * crystal.volume * 160.21766, rel=0.02)
+    assert crystal.cubic is not None
+    c11, c12, _ = crystal.cubic
+    assert (c11 + 2 * c12) / 3 == pytest.approx(crystal.moduli[0], rel=1e-2)
+
+
+def test_phonons_are_those_of_the_elastic_crystal(copper):
+    potential, structures = copper
+    (crystal,) = find_crystals(potential, structures)
+    bands = crystal.bands
+    assert bands.is_stable and bands.frequencies.shape[1] == 3
+    assert bands.ticks[0][1] == "Γ" and np.abs(bands.frequencies[0]).max() < 0.05
+    # The mass of copper and a spring of the elastic constants set the scale: 5 to 10 THz.
+    assert 4 < bands.frequencies.max() < 12
+
+
+# Formulas
+
+
+def test_every_formula_becomes_mathml(families):
+    terms = build_terms(("C", "Si"), 4.0, **interactions(4.0, mixed=True, switch={("C", "Si"): 1.8}))
+    latex = {term.latex() for term in terms} | {
+        function.latex("r_{ij}") for family in families.values() for function in family.grid(4.0)
+    }
+    assert len(latex) > 100
+    for formula in latex:
+        mathml = to_mathml(formula)
+        page = Page()
+        page.feed(mathml)
+        assert page.open == [] and "\\" not in page.sections[""] and mathml.startswith("<math")
+    assert "<mn>2.5</mn>" in to_mathml("e^{-2.5 r}") and "<msup>" in to_mathml("r^2")
+
+
+@pytest.mark.parametrize("latex", ["\\unknown x", "{x", "x}", "\\frac{1}"])
+def test_formulas_that_terms_do_not_have_are_refused(latex):
+    with pytest.raises(ValueError):
+        to_mathml(latex)
+
+
+# Command line
+
+
+@pytest.fixture(scope="module")
+def files(silicon_carbide, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("files")
+    train, test = silicon_carbide
+    write(folder / "train.xyz", train[:24], format="extxyz")
+    write(folder / "test.xyz", test[:6], format="extxyz")
+    return folder
+
+
+def test_fit_writes_report_and_table(files, capsys):
+    names = {name: str(files / name) for name in ("train.xyz", "test.xyz", "m.json", "fit.html", "m.csv")}
+    small = ["--cutoff", "3.0", "--max-terms", "12", "--allow-unsafe", "--quiet", "--no-plot"]
+    fit = ["fit", names["train.xyz"], "--test", names["test.xyz"], "-o", names["m.json"], *small]
+    assert main([*fit, "--report", names["fit.html"], "--csv", names["m.csv"]]) == 0
+    printed = capsys.readouterr().out
+    assert f"Report: {names['fit.html']}" in printed and "\ncross-validation" in printed
+    page = parsed(files / "fit.html")
+    assert "test.xyz, structure" in page.sections["worst"]
+    potential = load_potential(names["m.json"])
+    assert set(potential.fit_record["errors"]) == {"train", "cross-validation", "test"}
+    with open(names["m.csv"], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["set"] for row in rows].count("cross-validation") == 24 and len(rows) == 24 + 24 + 6
+    of_test = [row for row in rows if row["set"] == "test"]
+    errors = [1e3 * float(row["energy_error_per_atom"]) for row in of_test]
+    stated = 1e3 * potential.fit_record["errors"]["test"]["energy_rmse"]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(stated, rel=1e-3)
+    # The same page for a file as for a fit, but for the folds.
+    assert main(["report", names["m.json"], names["train.xyz"], "--test", names["test.xyz"], "-q"]) == 0
+    again = parsed(files / "m.html")
+    assert again.sections["ends"] == page.sections["ends"] and again.rows == page.rows
+
+
+def test_help_has_the_defaults_and_solvers_of_the_estimator():
+    from plip.cli import _parser
+
+    assert set(_parser.SOLVERS) == set(SOLVERS)
+    parameters = inspect.signature(PLIPRegressorCV).parameters
+    assert {name: parameters[name].default for name in _parser.DEFAULTS} == _parser.DEFAULTS
+
+
+def test_version_and_help_import_nothing_heavy():
+    for option in ("--version", "--help"):
+        code = (
+            "import sys\nfrom plip.cli import main\n"
+            f"try:\n    main(['fit', '--help'] if '{option}' == '--help' else ['{option}'])\n"
+            "except SystemExit:\n    pass\n"
+            "heavy = {'ase', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'joblib'} & set(sys.modules)\n"
+            "print('heavy:', sorted(heavy))"
+        )
+        run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+        assert run.stdout.splitlines()[-1] == "heavy: []"
