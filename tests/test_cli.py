@@ -107,7 +107,7 @@ def test_fit_prints_the_errors_of_the_potential_it_wrote(files, structures):
 
 
 def test_fit_counts_the_terms(files):
-    kept = int(re.search(r"^all\s+\d+\s+(\d+)$", files["report"], re.MULTILINE).group(1))
+    kept = int(re.search(r"^all\s+[\d,]+\s+(\d+)$", files["report"], re.MULTILINE).group(1))
     assert kept == len(load_potential(files["model"]).terms)
     shown = re.findall(r"^ +\d+  (\d\.\d{3}) ", files["report"], re.MULTILINE)
     assert shown[0] == "1.000"
