@@ -269,7 +269,7 @@ static int NAME(backward)(const plip_potential *potential, const center_plan *pl
         const pair_arrays *pairs = arrays->pairs + s;
         const int n = pairs->near + pairs->far, stride = ROUNDED_UP(n);
         const int has_angular = part->angular.n_columns + shared->angular.n_columns > 0;
-        /* In place of weights of the table, which have served. */
+        /* In place of the distances from the centers of intervals, which have served. */
         double *const first = pairs->unit + 4 * stride;
         double *const force[3] = {first, first + stride, first + 2 * stride};
         if (n == 0)

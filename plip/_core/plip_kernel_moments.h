@@ -206,16 +206,15 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
     const section *shared = plan->sections + potential->n_species;
     const int near = pairs->near, own = part->angular.n_columns, columns = own + shared->angular.n_columns;
     const int padded = ROUNDED_UP(near);
-    double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const weights = uz + 2 * stride;
+    double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const offsets = uz + 2 * stride;
     double *const g = pairs->angular = memory, *const dg = g + (size_t)padded * columns;
     double *const powers = pairs->monomials = dg + (size_t)padded * columns;
     int k;
 
     if (own)
-        NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, weights, stride, g, dg,
-                      columns);
+        NAME(look_up)(potential, &part->angular, alone, near, pairs->r, pairs->interval, offsets, g, dg, columns);
     NAME(look_up_shared)(potential, part, &shared->angular, &part->shared_angular, alone, near, pairs->r,
-                         pairs->interval, weights, stride, g + own, dg + own, columns);
+                         pairs->interval, offsets, g + own, dg + own, columns);
     for (k = near * columns; k < padded * columns; k++)
         g[k] = dg[k] = 0.0;
     NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
@@ -243,13 +242,13 @@ static double *NAME(find_scalar_moments)(const plip_potential *potential, const 
 {
     const section *shared = plan->sections + potential->n_species;
     const int n = pairs->near + pairs->far, own = part->scalar.n_columns, columns = own + shared->scalar.n_columns;
+    const double *const offsets = pairs->unit + 4 * stride;
     double *const dg = pairs->scalar = memory, *const g = dg + (size_t)n * columns;
 
     if (own)
-        NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, pairs->unit + 4 * stride, stride,
-                      g, dg, columns);
+        NAME(look_up)(potential, &part->scalar, alone, n, pairs->r, pairs->interval, offsets, g, dg, columns);
     NAME(look_up_shared)(potential, part, &shared->scalar, &part->shared_scalar, alone, n, pairs->r, pairs->interval,
-                         pairs->unit + 4 * stride, stride, g + own, dg + own, columns);
+                         offsets, g + own, dg + own, columns);
     NAME(add_scalar_moments)(part, n, g, columns, moments);
     NAME(add_scalar_moments)(shared, n, g + own, columns, moments);
     return g + (size_t)n * columns;

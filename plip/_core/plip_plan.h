@@ -44,21 +44,32 @@ typedef struct {
     int order; /* largest number of moments that a term multiplies; 1 for the pair function */
 } column;
 
-/* Quintic Hermite table: knots k * spacing, each with value, h * first, h^2 * second derivative of all columns. */
+/* Coefficients of a polynomial of a table: powers 0 ... 7 of the distance from the center of its interval. */
+#define COEFFICIENTS 8
+
+/* A part of an interval that one polynomial was not accurate enough for. */
+typedef struct {
+    double end;    /* from the end of the last one to here; infinite: to the end of the interval */
+    double center;
+    const double *row; /* as in `table`; NULL: evaluate the functions */
+} piece;
+
+/* A polynomial for each interval and column. A row holds those of all columns of an interval: [lanes of columns]
+ * [coefficient][lane]. */
 typedef struct {
     int n_columns; /* multiple of the lanes */
     column *columns;
     double cutoff;
-    double *knots;
-    unsigned char *exact; /* per interval: 0, EXACT or PARTED */
+    double *rows;
+    int *kinds; /* per interval: WHOLE, EXACT, or 1 + the number of its first piece */
     const core_pair *core;
-    double *beyond;       /* the two knots of the parted interval for distances from core->outer on */
+    int n_pieces, capacity;
+    piece *pieces;
 } table;
 
-/* The table is not accurate enough there: evaluate the functions. */
-#define EXACT 1
-/* The core repulsion ends within this interval: functions below its end, knots `beyond` from there on. */
-#define PARTED 2
+#define WHOLE 0
+/* Evaluate the functions. */
+#define EXACT (-1)
 
 typedef struct {
     int even, odd;     /* largest even and odd degree that are summed over neighbors; -1: none */
@@ -86,7 +97,7 @@ typedef struct {
     double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
     core_pair core;
     table angular, scalar;
-    table shared_angular, shared_scalar; /* of the shared section below core.outer; without knots if that is 0 */
+    table shared_angular, shared_scalar; /* of the shared section below core.outer; without rows if that is 0 */
 } section;
 
 /* W M of one group and degree: the diagonal, and `n` channels of other lanes. */
@@ -139,13 +150,14 @@ typedef struct {
     int near, far;         /* within the angular cutoff, beyond it */
     int *index, *interval; /* (capacity,) */
     double *dx, *dy, *dz, *r;
-    double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, weights of the table */
+    double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, distance from the center of the interval */
     double *angular; /* values, then derivatives: [neighbor][column] */
     double *scalar;  /* derivatives */
     double *monomials;     /* [monomial][stride] */
 } pair_arrays;
 
-#define PAIR_ROWS 16
+/* Later the last three hold forces. */
+#define PAIR_ROWS 7
 
 typedef struct {
     pair_arrays *pairs; /* per species */

@@ -1,5 +1,11 @@
-/* Tables of radial functions: quintic Hermite splines on equal intervals. Intervals in which they are not accurate
- * enough are left to the exact functions. */
+/* Tables of radial functions: on each of many equal intervals a polynomial of degree 7. It has value, first and second
+ * derivative of the function at both ends, and its value and first derivative in the middle, so that the whole is smooth
+ * to second derivatives. Where it is not accurate enough, an interval is cut into pieces: at cutoffs, where the core
+ * repulsion ends, and in halves. Pieces that are not accurate either are left to the exact functions.
+ *
+ * The coefficients stand in the tables, not values at knots: Horner's rule needs fewer operations, and intervals may be
+ * so wide, by the high degree, that the tables of some species stay in the cache. */
+#include <limits.h>
 #include <math.h>
 #include <string.h>
 
@@ -7,171 +13,354 @@
 
 /* A table may change the force of a center on a neighbor by this much, eV/Angstrom: a pair force is the sum of two of
  * them, and about a hundred pairs, with errors of both signs, make the force on an atom. */
-#define TABLE_TOLERANCE 4e-10
-/* Tables of more intervals leave the cache; what is not accurate then is evaluated exactly. */
-#define MIN_INTERVALS 256
-#define MAX_INTERVALS 4096
-/* So many intervals (kinks: cutoffs, switches, onsets) may be left to the exact functions. With more, the table is
- * refined. */
+#define TABLE_TOLERANCE 2.5e-10
+/* Tables of more intervals leave the cache. */
+#define MIN_INTERVALS 64
+#define MAX_INTERVALS 2048
+/* So many intervals (kinks: switches, onsets) may be in pieces, besides those with a cutoff. With more, all are made
+ * shorter. */
 #define MAX_KINKS 16
-/* Shorter distances than this part of the cutoff do not make a table finer: they are rare, and exact. */
+/* How often a part of an interval is halved. */
+#define HALVINGS 3
+/* Shorter distances than this part of the cutoff do not make a table finer: they are rare. */
 #define RARE 0.25
 /* How much errors of values count; those of derivatives count once. */
 #define DEGREE_WEIGHT(part) (1.0 + (part)->max_degree)
 
-/* Numbers of one knot: value, spacing * first and spacing^2 * second derivative of each column. */
-static size_t knot_size(const table *t)
+/* From one distance to another, with a polynomial around `center`, in an interval of this width. */
+typedef struct {
+    double begin, end, center, width;
+} range;
+
+/* Numbers of one interval. */
+static size_t row_size(const table *t)
 {
-    return 3 * (size_t)t->n_columns;
+    return COEFFICIENTS * (size_t)t->n_columns;
 }
 
-static double hermite(const double *left, const double *right, int stride, double t, double *slope)
+/* The place of the lowest coefficient of column c in a row; the others follow at distances of `lanes`. */
+static size_t place_in_row(const builder *b, int c)
 {
-    const double t2 = t * t, t3 = t2 * t;
-    const double a = t3 * (10.0 + t * (6.0 * t - 15.0));
-
-    *slope = 30.0 * t2 * (1.0 + t * (t - 2.0)) * (right[0] - left[0]) +
-             (1.0 - t2 * (18.0 + t * (15.0 * t - 32.0))) * left[stride] +
-             t * (1.0 - t * (4.5 + t * (2.5 * t - 6.0))) * left[2 * stride] +
-             t2 * (t * (28.0 - 15.0 * t) - 12.0) * right[stride] + t2 * (1.5 + t * (2.5 * t - 4.0)) * right[2 * stride];
-    return (1.0 - a) * left[0] + (t - t3 * (6.0 + t * (3.0 * t - 8.0))) * left[stride] +
-           (0.5 * t2 - t3 * (1.5 + t * (0.5 * t - 1.5))) * left[2 * stride] + a * right[0] +
-           t3 * (t * (7.0 - 3.0 * t) - 4.0) * right[stride] + t3 * (0.5 + t * (0.5 * t - 1.0)) * right[2 * stride];
+    const int lanes = b->potential->lanes;
+    return (size_t)(c / lanes) * COEFFICIENTS * lanes + c % lanes;
 }
 
-/* Value, h * first and h^2 * second derivative of all columns at the first `n` knots. */
-static void fill_knots(const plip_potential *potential, table *t, int n, double spacing)
+static double knot(int k, int n_intervals, double cutoff)
 {
-    const int columns = t->n_columns;
-    double value[3];
-    int k, c, i;
+    return k == n_intervals ? cutoff : k * (cutoff / n_intervals);
+}
 
-    for (k = 0; k < n; k++) {
-        double *knot = t->knots + (size_t)k * knot_size(t), scale = 1.0;
-        for (c = 0; c < columns; c++) {
-            plip_column_exact(potential, t->columns + c, t->core, k * spacing, 0, value);
-            for (i = 0, scale = 1.0; i < 3; i++, scale *= spacing)
-                knot[i * columns + c] = scale * value[i];
-        }
+/* The range of interval i of n. Its center is the one that the kernels find. */
+static range interval_range(int i, int n_intervals, double cutoff)
+{
+    const double width = cutoff / n_intervals;
+    const range result = {knot(i, n_intervals, cutoff), knot(i + 1, n_intervals, cutoff), (i + 0.5) * width, width};
+    return result;
+}
+
+/* c[k], coefficients of (r - center)^k, from values and derivatives at the ends and in the middle. With
+ * z = (r - center) / width, even and odd powers of z have equations of their own. */
+static void find_polynomial(const double left[3], const double middle[3], const double right[3], double width, double *c)
+{
+    const double even = 0.5 * (left[0] + right[0]) - middle[0];
+    const double even1 = 0.125 * width * (right[1] - left[1]) - even;
+    const double even2 = 0.0625 * width * width * (left[2] + right[2]) - even;
+    const double odd0 = 0.5 * width * middle[1];
+    const double odd = 0.5 * (right[0] - left[0]) - odd0;
+    const double odd1 = 0.25 * width * (left[1] + right[1]) - odd0 - 3.0 * odd;
+    const double odd2 = 0.0625 * width * width * (right[2] - left[2]) - 3.0 * odd;
+    const double six = 0.25 * (even2 - 5.0 * even1), four = even1 - 2.0 * six;
+    const double seven = 0.25 * (odd2 - 3.5 * odd1), five = 0.5 * odd1 - 2.0 * seven;
+    double scale = 1.0;
+    int k;
+
+    c[0] = middle[0];
+    c[1] = 2.0 * odd0;
+    c[2] = 4.0 * (even - four - six);
+    c[3] = 8.0 * (odd - five - seven);
+    c[4] = 16.0 * four;
+    c[5] = 32.0 * five;
+    c[6] = 64.0 * six;
+    c[7] = 128.0 * seven;
+    for (k = 0; k < COEFFICIENTS; k++, scale /= width)
+        c[k] *= scale;
+}
+
+/* The row of a range. */
+static void fill_row(const builder *b, const table *t, range of, double *row)
+{
+    const plip_potential *potential = b->potential;
+    double left[3], middle[3], right[3], coefficients[COEFFICIENTS];
+    int c, k;
+
+    for (c = 0; c < t->n_columns; c++) {
+        double *own = row + place_in_row(b, c);
+        plip_column_exact(potential, t->columns + c, t->core, of.begin, 0, left);
+        plip_column_exact(potential, t->columns + c, t->core, of.center, 0, middle);
+        plip_column_exact(potential, t->columns + c, t->core, of.end, 0, right);
+        find_polynomial(left, middle, right, of.end - of.begin, coefficients);
+        for (k = 0; k < COEFFICIENTS; k++)
+            own[k * potential->lanes] = coefficients[k];
     }
 }
 
-/* How much larger than its bound a moment is by one neighbor in interval i alone, at least 1. */
-static double growth(const builder *b, const table *t, int i)
+static double interpolate(const builder *b, const double *row, int c, double x, double *slope)
 {
-    double largest = 1.0;
+    const double *own = row + place_in_row(b, c);
+    double value = 0.0;
+    int k;
+
+    *slope = 0.0;
+    for (k = COEFFICIENTS - 1; k >= 0; k--) {
+        *slope = *slope * x + value;
+        value = value * x + own[k * b->potential->lanes];
+    }
+    return value;
+}
+
+/* How much larger than its bound a moment is by one neighbor in a range alone, at least 1. */
+static double growth(const builder *b, const table *t, range of)
+{
+    double largest = 1.0, value[3];
     int c, side;
 
     for (c = 0; c < t->n_columns; c++) {
         const column *own = t->columns + c;
         if (own->order > 1 && own->n_products)
-            for (side = 0; side < 2; side++)
-                largest = fmax(largest, fabs(t->knots[(size_t)(i + side) * 3 * t->n_columns + c]) /
-                                            b->bounds[own->products[0].a]);
+            for (side = 0; side < 2; side++) {
+                plip_column_exact(b->potential, own, t->core, side ? of.end : of.begin, 0, value);
+                largest = fmax(largest, fabs(value[0]) / b->bounds[own->products[0].a]);
+            }
     }
     return largest;
 }
 
-/* The error that the table of column c makes at part `place` of an interval, which is at distance r: of the derivative,
- * and of the value, which counts degree_weight times. */
-static double table_error(const plip_potential *potential, const table *t, int c, const double *knot, double place,
-                          double r, double spacing, double degree_weight)
+/* The error that the polynomial of column c makes at distance r: of the derivative, and of the value, which counts
+ * degree_weight times. */
+static double table_error(const builder *b, const table *t, int c, const double *row, range of, double r,
+                          double degree_weight)
 {
     double exact[3], slope, interpolated, deviation, rounding;
 
-    plip_column_exact(potential, t->columns + c, t->core, r, 0, exact);
-    interpolated = hermite(knot + c, knot + knot_size(t) + c, t->n_columns, place, &slope);
-    deviation = fabs(slope / spacing - exact[1]) + degree_weight * fabs(interpolated - exact[0]);
+    plip_column_exact(b->potential, t->columns + c, t->core, r, 0, exact);
+    interpolated = interpolate(b, row, c, r - of.center, &slope);
+    deviation = fabs(slope - exact[1]) + degree_weight * fabs(interpolated - exact[0]);
     /* What double precision allows, 20 units in the last place, is no fault of the table. */
-    rounding = 4e-15 * (fabs(exact[0]) / spacing + fabs(exact[1]));
+    rounding = 4e-15 * (fabs(exact[0]) / of.width + fabs(exact[1]));
     return deviation <= rounding ? 0.0 : deviation;
 }
 
-/* The error of the force on a neighbor in interval i: errors of all columns times the sensitivity of the energy to
- * them. */
-static double interval_error(const builder *b, const table *t, int i, double spacing, double degree_weight)
+/* The error of the force on a neighbor in a range: errors of all columns times the sensitivity of the energy to them. */
+static double error_of_row(const builder *b, const table *t, const double *row, range of, double degree_weight)
 {
-    /* Where the derivative of the error of quintic interpolation is largest, and the error itself. */
-    static const double places[3] = {0.28, 0.5, 0.72};
-    const double *knot = t->knots + (size_t)i * knot_size(t), grown = growth(b, t, i);
-    double sums[3] = {0.0, 0.0, 0.0};
+    /* Where the derivative of the error is largest, and the error itself. */
+    static const double places[6] = {0.132, 0.25, 0.372, 0.628, 0.75, 0.868};
+    const double grown = growth(b, t, of);
+    double worst = 0.0;
     int c, k;
 
-    for (c = 0; c < t->n_columns; c++) {
-        const column *own = t->columns + c;
-        const double sensitivity = own->sensitivity * pow(grown, own->order - 1);
-        if (own->n_products == 0 && own->repulsion == 0.0)
-            continue;
-        for (k = 0; k < 3; k++)
-            sums[k] += sensitivity * table_error(b->potential, t, c, knot, places[k], (i + places[k]) * spacing,
-                                                 spacing, degree_weight);
+    for (k = 0; k < 6; k++) {
+        const double r = of.begin + places[k] * (of.end - of.begin);
+        double sum = 0.0;
+        for (c = 0; c < t->n_columns; c++) {
+            const column *own = t->columns + c;
+            if (own->n_products || own->repulsion != 0.0)
+                sum += own->sensitivity * pow(grown, own->order - 1) * table_error(b, t, c, row, of, r, degree_weight);
+        }
+        if (!isfinite(sum))
+            return INFINITY;
+        worst = fmax(worst, sum);
     }
-    return isfinite(sums[0] + sums[1] + sums[2]) ? fmax(fmax(sums[0], sums[1]), sums[2]) : INFINITY;
+    return worst;
 }
 
-/* Marks those of the first `n` intervals whose table is not accurate enough. `error`: the largest error of the others.
- * Returns the number of marked ones that begin beyond `rare`. */
-static int mark_exact(const builder *b, table *t, int n, double spacing, double degree_weight, double rare,
-                      double *error)
+/* Fills the row of a range. Returns whether it is accurate enough; then `error` is raised to its error. */
+static int make_row(const builder *b, const table *t, range of, double *row, double degree_weight, double *error)
 {
-    int i, left_over = 0;
+    double worst;
+
+    fill_row(b, t, of, row);
+    worst = error_of_row(b, t, row, of, degree_weight);
+    if (!(worst <= TABLE_TOLERANCE)) {
+        memset(row, 0, row_size(t) * sizeof(double)); /* nobody reads it; it may be infinite */
+        return 0;
+    }
+    *error = fmax(*error, worst);
+    return 1;
+}
+
+static int is_within(double r, range of)
+{
+    return r > of.begin && r < of.end;
+}
+
+/* The first cutoff of the functions of a table within a range; its end if there is none. */
+static double first_cutoff(const builder *b, const table *t, range of)
+{
+    int c, k;
+
+    for (c = 0; c < t->n_columns; c++)
+        for (k = 0; k < t->columns[c].n_products; k++) {
+            const product *part = t->columns[c].products + k;
+            const double cutoff = b->potential->functions[part->a].cutoff;
+            if (is_within(cutoff, of))
+                of.end = cutoff;
+            if (part->b >= 0 && is_within(b->potential->functions[part->b].cutoff, of))
+                of.end = b->potential->functions[part->b].cutoff;
+        }
+    return of.end;
+}
+
+static void add_piece(builder *b, table *t, double end, double center, const double *row)
+{
+    const piece added = {end, center, row};
+
+    if (t->n_pieces == t->capacity) {
+        piece *grown = SCRATCH(2 * t->capacity + 16, piece);
+        if (t->n_pieces)
+            memcpy(grown, t->pieces, (size_t)t->n_pieces * sizeof(piece));
+        t->pieces = grown;
+        t->capacity = 2 * t->capacity + 16;
+    }
+    t->pieces[t->n_pieces++] = added;
+}
+
+/* Adds pieces for a range without cutoffs. */
+static void add_pieces(builder *b, table *t, range of, int halvings, double degree_weight, double *error)
+{
+    const double center = of.center = 0.5 * (of.begin + of.end);
+    double *row = SCRATCH(row_size(t), double);
+
+    if (make_row(b, t, of, row, degree_weight, error)) {
+        add_piece(b, t, of.end, center, row);
+    } else if (halvings) {
+        range half = of;
+        half.end = center;
+        add_pieces(b, t, half, halvings - 1, degree_weight, error);
+        half.begin = center;
+        half.end = of.end;
+        add_pieces(b, t, half, halvings - 1, degree_weight, error);
+    } else {
+        add_piece(b, t, of.end, center, NULL);
+    }
+}
+
+/* Cuts a range at its cutoffs, and makes pieces of all parts. */
+static void cut_range(builder *b, table *t, range of, double degree_weight, double *error)
+{
+    while (of.begin < of.end) {
+        range part = of;
+        part.end = first_cutoff(b, t, of);
+        add_pieces(b, t, part, HALVINGS, degree_weight, error);
+        /* At the cutoff a function has its limits from below. */
+        of.begin = part.end < of.end ? nextafter(part.end, INFINITY) : of.end;
+        t->pieces[t->n_pieces - 1].end = of.begin;
+    }
+}
+
+/* Makes pieces of those of the first n intervals that are not accurate enough as a whole. */
+static void cut_intervals(builder *b, table *t, int n, int n_intervals, double cutoff, double degree_weight,
+                          double *error)
+{
+    int i, k;
 
     for (i = 0; i < n; i++) {
-        const double worst = interval_error(b, t, i, spacing, degree_weight);
-        const int good = worst <= TABLE_TOLERANCE;
-        t->exact[i] = good ? 0 : EXACT;
-        if (good)
-            *error = fmax(*error, worst);
-        else if (i * spacing > rare)
-            left_over++;
+        const int first = t->n_pieces;
+        if (t->kinds[i] != EXACT)
+            continue;
+        cut_range(b, t, interval_range(i, n_intervals, cutoff), degree_weight, error);
+        for (k = first; k < t->n_pieces; k++)
+            if (t->pieces[k].row)
+                t->kinds[i] = first + 1;
+        t->pieces[t->n_pieces - 1].end = INFINITY;
     }
-    return left_over;
 }
 
-/* Fills a table; returns the number of intervals beyond RARE that are left to the exact functions. */
-static int fill_table(const builder *b, table *t, int n_intervals, double spacing, double degree_weight, double *error)
+/* Room in scratch memory for n rows of a table. */
+static void size_table(builder *b, table *t, int n)
 {
-    *error = 0.0;
-    fill_knots(b->potential, t, n_intervals + 1, spacing);
-    return mark_exact(b, t, n_intervals, spacing, degree_weight, RARE * n_intervals * spacing, error);
+    t->rows = SCRATCH((size_t)(n + 1) * row_size(t), double);
+    t->kinds = SCRATCH(n + 1, int);
+    t->n_pieces = t->capacity = 0;
 }
 
-/* Puts the core repulsion into a finished table. Not a bit of it changes for distances from core->outer on. */
-static void add_core(builder *b, table *t, const core_pair *core, int n_intervals, double spacing,
-                     double degree_weight, double *error)
+/* Fills the first n rows of a table. Returns the number of intervals beyond RARE that are not accurate enough although
+ * no function ends there. */
+static int fill_rows(const builder *b, table *t, int n, int n_intervals, double cutoff, double degree_weight,
+                     double *error)
 {
-    const size_t row = knot_size(t);
-    const double last = core->outer / spacing;
-    const int parted = last < n_intervals ? (int)last : n_intervals;
+    int i, n_kinks = 0;
 
-    t->core = core;
-    if (parted < n_intervals) {
-        t->beyond = KEEP(2 * row, double);
-        memcpy(t->beyond, t->knots + (size_t)parted * row, 2 * row * sizeof(double));
-        if (!t->exact[parted])
-            t->exact[parted] = PARTED;
+    for (i = 0; i < n; i++) {
+        const range of = interval_range(i, n_intervals, cutoff);
+        const int is_good = make_row(b, t, of, t->rows + (size_t)i * row_size(t), degree_weight, error);
+        t->kinds[i] = is_good ? WHOLE : EXACT;
+        n_kinks += !is_good && of.begin > RARE * cutoff && first_cutoff(b, t, of) == of.end;
     }
-    fill_knots(b->potential, t, parted + (parted < n_intervals), spacing);
-    mark_exact(b, t, parted, spacing, degree_weight, 0.0, error);
+    return n_kinks;
 }
 
-/* Fills the tables of a section in scratch memory; returns as fill_table. */
-static int fill_section(builder *b, section *part, int n_intervals, double spacing, double *error)
+/* Adds the pieces that an interval had. */
+static void add_old_pieces(builder *b, table *t, int kind, const piece *old, range of, const double *row)
+{
+    if (kind == WHOLE)
+        add_piece(b, t, INFINITY, of.center, row);
+    if (kind == EXACT)
+        add_piece(b, t, INFINITY, of.center, NULL);
+    if (kind == WHOLE || kind == EXACT)
+        return;
+    for (old += kind - 1; old->end < INFINITY; old++)
+        add_piece(b, t, old->end, old->center, old->row);
+    add_piece(b, t, INFINITY, old->center, old->row);
+}
+
+/* Puts the core repulsion of a section into the rows before its end, which is in interval `last`. Not a bit of others
+ * changes, and nothing for distances from the end on. */
+static void fill_core(builder *b, table *t, const section *part, double cutoff, int last, double *error)
+{
+    const double outer = part->core.outer, degree_weight = DEGREE_WEIGHT(part);
+    const piece *old = t->pieces;
+    int i, first;
+
+    t->core = &part->core;
+    t->n_pieces = t->capacity = 0;
+    fill_rows(b, t, last, part->n_intervals, cutoff, degree_weight, error);
+    cut_intervals(b, t, last, part->n_intervals, cutoff, degree_weight, error);
+    for (i = last; i < part->n_intervals; i++) {
+        const range of = interval_range(i, part->n_intervals, cutoff);
+        range inside = of;
+        if (i > last && t->kinds[i] <= WHOLE)
+            continue;
+        inside.end = outer;
+        first = t->n_pieces;
+        if (i == last)
+            cut_range(b, t, inside, degree_weight, error);
+        add_old_pieces(b, t, t->kinds[i], old, of, t->rows + (size_t)i * row_size(t));
+        t->kinds[i] = first + 1;
+    }
+}
+
+/* The number of the interval in which the core repulsion of a section ends. */
+static int last_of_core(const section *part)
+{
+    const double last = part->core.outer / part->spacing;
+    return last < part->n_intervals - 1 ? (int)last : part->n_intervals - 1;
+}
+
+/* Fills the tables of a section in scratch memory; returns as fill_rows. `errors`: of both. */
+static int fill_section(builder *b, section *part, int n_intervals, double cutoff, double *errors)
 {
     table *tables[2] = {&part->angular, &part->scalar};
-    int k, left_over = 0;
+    int k, n_kinks = 0;
 
     part->n_intervals = n_intervals;
-    part->spacing = spacing;
-    *error = 0.0;
+    part->spacing = cutoff / n_intervals;
     for (k = 0; k < 2; k++) {
-        double own;
-        tables[k]->knots = SCRATCH((size_t)(n_intervals + 1) * knot_size(tables[k]), double);
-        tables[k]->exact = SCRATCH(n_intervals + 1, unsigned char);
-        left_over += fill_table(b, tables[k], n_intervals, spacing, DEGREE_WEIGHT(part), &own);
-        *error += own;
+        errors[k] = 0.0;
+        size_table(b, tables[k], n_intervals);
+        n_kinks += fill_rows(b, tables[k], n_intervals, n_intervals, cutoff, DEGREE_WEIGHT(part), errors + k);
     }
-    return left_over;
+    return n_kinks;
 }
 
 /* Fills the tables of sections on the coarsest common grid on which they are accurate. */
@@ -179,95 +368,107 @@ static void fill_sections(builder *b, section *parts, int n, double cutoff, doub
 {
     int n_intervals, k, most;
 
-    for (n_intervals = MIN_INTERVALS;; n_intervals *= 2) {
-        for (most = 0, k = 0; k < n; k++)
-            most = larger(fill_section(b, parts + k, n_intervals, cutoff / n_intervals, errors + k), most);
-        if (most <= MAX_KINKS || n_intervals == MAX_INTERVALS)
+    /* 64, 96, 128, 192 and so on */
+    for (n_intervals = MIN_INTERVALS;; n_intervals = n_intervals % 3 ? n_intervals / 2 * 3 : n_intervals / 3 * 4) {
+        const int limit = n_intervals < MAX_INTERVALS ? MAX_KINKS : INT_MAX;
+        for (most = 0, k = 0; k < n && most <= limit; k++)
+            most = fill_section(b, parts + k, n_intervals, cutoff, errors + 2 * k);
+        if (most <= limit)
             return;
     }
 }
 
-/* Moves a table from scratch memory into that of the potential. */
-static void keep_table(builder *b, table *t, int n_intervals)
-{
-    const size_t size = (size_t)(n_intervals + 1) * knot_size(t);
-    /* Behind the last knot comes one that nobody may read: NaN would show it. */
-    double *knots = KEEP(size + knot_size(t), double);
-    unsigned char *exact = KEEP(n_intervals + 1, unsigned char);
-    size_t n;
-
-    memcpy(knots, t->knots, size * sizeof(double));
-    for (n = size; n < size + knot_size(t); n++)
-        knots[n] = NAN;
-    memcpy(exact, t->exact, (size_t)n_intervals + 1);
-    exact[n_intervals] = EXACT; /* r just below the cutoff may round into the interval behind the last */
-    t->knots = knots;
-    t->exact = exact;
-}
-
-/* Knots that are not finite belong to exact intervals alone. */
-static void clear_infinite_knots(table *t, int n_intervals)
-{
-    const size_t size = (size_t)(n_intervals + 1) * knot_size(t);
-    size_t n;
-
-    for (n = 0; n < size; n++)
-        if (!isfinite(t->knots[n]))
-            t->knots[n] = 0.0;
-}
-
 /* What the core repulsion of a section makes of a shared table, up to its end. */
-static void make_shared_core(builder *b, table *t, const table *shared, const section *part, double *error)
+static void make_shared_core(builder *b, table *t, const table *shared, const section *part, double cutoff,
+                             double *error)
 {
-    const double last = part->core.outer / part->spacing;
-    const int n = last < part->n_intervals ? (int)last : part->n_intervals;
+    const int last = last_of_core(part);
+    int i;
 
     t->n_columns = shared->n_columns;
     t->columns = shared->columns;
-    t->core = &part->core;
-    t->knots = KEEP((size_t)(n + 2) * knot_size(t), double);
-    t->exact = KEEP(n + 1, unsigned char);
-    fill_knots(b->potential, t, n + 2, part->spacing);
-    mark_exact(b, t, n, part->spacing, DEGREE_WEIGHT(part), 0.0, error);
-    t->exact[n] = EXACT; /* the interval in which it ends */
-    clear_infinite_knots(t, n + 1);
+    size_table(b, t, part->n_intervals);
+    for (i = last; i < part->n_intervals; i++)
+        t->kinds[i] = EXACT;
+    fill_core(b, t, part, cutoff, last, error);
 }
 
-/* Moves the tables of a section into the memory of the potential. Returns their error. */
-static double keep_section(builder *b, section *part, double error)
+/* Moves numbers from scratch memory into that of the potential. */
+static double *keep_numbers(builder *b, const double *numbers, size_t n)
+{
+    double *kept = KEEP(n, double);
+
+    memcpy(kept, numbers, n * sizeof(double));
+    return kept;
+}
+
+/* Moves the first n rows of a table from scratch memory into that of the potential. */
+static void keep_table(builder *b, table *t, int n)
+{
+    const size_t size = row_size(t);
+    const int *kinds = t->kinds;
+    const piece *pieces = t->pieces;
+    size_t k;
+    int i;
+
+    /* Behind the last row comes one that nobody may read: NaN would show it. */
+    t->rows = keep_numbers(b, t->rows, (size_t)(n + 1) * size);
+    for (k = 0; k < size; k++)
+        t->rows[(size_t)n * size + k] = NAN;
+    t->kinds = KEEP(n + 1, int);
+    memcpy(t->kinds, kinds, (size_t)n * sizeof(int));
+    t->kinds[n] = EXACT; /* r just below the cutoff may round into the interval behind the last */
+    t->pieces = KEEP(t->n_pieces + 1, piece);
+    for (i = 0; i < t->n_pieces; i++) {
+        t->pieces[i] = pieces[i];
+        if (pieces[i].row)
+            t->pieces[i].row = keep_numbers(b, pieces[i].row, size);
+    }
+}
+
+/* Cuts the intervals of the tables of a section, and puts the core repulsion in. Returns their error. */
+static double finish_section(builder *b, section *part, double cutoff, double errors[2])
 {
     table *tables[2] = {&part->angular, &part->scalar};
     int k;
 
     for (k = 0; k < 2; k++) {
-        keep_table(b, tables[k], part->n_intervals);
-        if (part->core.outer > 0.0) {
-            double own = 0.0;
-            add_core(b, tables[k], &part->core, part->n_intervals, part->spacing, DEGREE_WEIGHT(part), &own);
-            error = fmax(error, own);
-        }
-        clear_infinite_knots(tables[k], part->n_intervals);
+        cut_intervals(b, tables[k], part->n_intervals, part->n_intervals, cutoff, DEGREE_WEIGHT(part), errors + k);
+        if (part->core.outer > 0.0)
+            fill_core(b, tables[k], part, cutoff, last_of_core(part), errors + k);
     }
     part->inverse_spacing = 1.0 / part->spacing;
-    return error;
+    return errors[0] + errors[1];
+}
+
+/* What the core repulsion makes of both shared tables. Returns their error. */
+static double finish_shared(builder *b, section *part, const section *shared, double cutoff)
+{
+    double errors[2] = {0.0, 0.0};
+
+    make_shared_core(b, &part->shared_angular, &shared->angular, part, cutoff, errors);
+    make_shared_core(b, &part->shared_scalar, &shared->scalar, part, cutoff, errors + 1);
+    keep_table(b, &part->shared_angular, last_of_core(part) + 1);
+    keep_table(b, &part->shared_scalar, last_of_core(part) + 1);
+    return errors[0] + errors[1];
 }
 
 void plip_make_tables(builder *b, section *parts, int n, double cutoff)
 {
-    double *errors = SCRATCH(n, double), of_shared;
+    double *errors = SCRATCH(2 * n, double), of_shared = 0.0;
     int k;
 
     fill_sections(b, parts, n, cutoff, errors);
-    for (k = 0; k < n; k++)
-        errors[k] = keep_section(b, parts + k, errors[k]);
-    of_shared = n > 1 ? errors[n - 1] : 0.0;
-    for (k = 0; k < n; k++) {
+    for (k = n - 1; k >= 0; k--) {
         section *part = parts + k;
-        double own = of_shared;
-        if (n > 1 && part->core.outer > 0.0) {
-            make_shared_core(b, &part->shared_angular, &parts[n - 1].angular, part, &own);
-            make_shared_core(b, &part->shared_scalar, &parts[n - 1].scalar, part, &own);
-        }
-        b->potential->table_error = fmax(b->potential->table_error, 2.0 * (errors[k] + own));
+        const double own = finish_section(b, part, cutoff, errors + 2 * k);
+        double shared = of_shared;
+        if (k == n - 1)
+            of_shared = n > 1 ? own : 0.0;
+        else if (part->core.outer > 0.0)
+            shared = fmax(shared, finish_shared(b, part, parts + n - 1, cutoff));
+        b->potential->table_error = fmax(b->potential->table_error, 2.0 * (own + shared));
+        keep_table(b, &part->angular, part->n_intervals);
+        keep_table(b, &part->scalar, part->n_intervals);
     }
 }
