@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from plip import labels as labels
     from plip import lammps as lammps
     from plip import metrics as metrics
+    from plip import model_selection as model_selection
     from plip import normal_equations as normal_equations
     from plip import plotting as plotting
     from plip import potential as potential

@@ -386,8 +386,8 @@ def test_score_requests_make_a_copy(routing):
     assert scorer.get_metadata_routing().score.requests["forces"] is True
     assert neg_force_rmse.get_metadata_routing().score.requests["forces"] is None
     assert pickle.loads(pickle.dumps(scorer)).get_metadata_routing().score.requests["forces"] is True
-    with pytest.raises(TypeError, match="not stress"):
-        scorer.set_score_request(stress=True)
+    with pytest.raises(TypeError, match="not charges"):
+        scorer.set_score_request(charges=True)
 
 
 def test_score_requests_need_routing():

@@ -282,6 +282,17 @@ def test_fit_writes_report_and_table(files, capsys):
     assert again.sections["ends"] == page.sections["ends"] and again.rows == page.rows
 
 
+def test_log_has_the_steps_and_the_error(model, files):
+    log, path = str(files / "log.txt"), str(files / "logged.json")
+    model.potential_.save(path)
+    assert main(["evaluate", path, str(files / "test.xyz"), "-q", "--log", log]) == 0
+    assert main(["evaluate", path, str(files / "none.xyz"), "-q", "--log", log]) == 2
+    lines = (files / "log.txt").read_text().splitlines()
+    assert f"evaluate {path}" in lines[0]
+    assert lines[1].endswith(" INFO done") and " ERROR ValueError: " in lines[3] and "none.xyz" in lines[3]
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (INFO|ERROR|WARNING) ", line) for line in lines)
+
+
 def test_help_has_the_defaults_and_solvers_of_the_estimator():
     from plip.cli import _parser
 

@@ -89,7 +89,7 @@ def check_structures(
     Parameters
     ----------
     X : iterable of ase.Atoms
-        A list, tuple, generator, one-dimensional object array, trajectory, ...
+        A list, tuple, generator, trajectory, object array of one dimension or one column, ...
     species : iterable of str, optional
         The chemical symbols that may occur; None allows any element.
     cutoff : float, optional
@@ -137,10 +137,14 @@ def check_structures(
 def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
     if isinstance(X, Atoms):
         raise TypeError("X is a single Atoms; pass a sequence of structures, such as [atoms]")
+    # As `plip.model_selection.as_column` makes it for meta-estimators.
+    if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2 and X.shape[1] == 1:
+        X = X[:, 0]
     if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
         raise TypeError(
             f"X is an array of shape {X.shape} and dtype {X.dtype}; pass a list of ase.Atoms (numpy.array "
-            "turns such a list into an array of single Atom objects)"
+            "turns such a list into an array of single Atom objects), and to meta-estimators of scikit-learn "
+            "plip.model_selection.as_column(X)"
         )
     try:
         structures = list(X)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from plip.potential import Potential
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
     from plip.safety import SafetyReport
+
+# Of batch jobs; see --log.
+_log = logging.getLogger("plip.cli")
 
 # Name of the evaluation of folds.
 FOLDS = "cross-validation"
@@ -146,6 +150,7 @@ def _fit_and_report(
         labels["test"] = _check(
             test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
         )
+    _log.info("read %d structures", len(train.structures))
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
@@ -166,10 +171,12 @@ def _fit_and_report(
         model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
         model.potential_.save(output)
     print(fit_report(model, evaluations))
+    _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
     print(safety)
     if not written:
         raise CommandError(_refusal(safety, output))
+    _log.info("wrote %s", output)
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
     if table is not None:

@@ -1,12 +1,15 @@
 """The entry point of the command ``plip``: run a command, and say in one line what went wrong."""
 
+import contextlib
+import logging
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+import plip
 from plip.cli._commands import CommandError
 from plip.cli._parser import make_parser
 
@@ -38,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whatever filters the environment sets, a warning neither disappears nor ends a command.
         warnings.simplefilter("default", UserWarning)
         try:
-            arguments.run(arguments)
+            with _logged(getattr(arguments, "log", None), sys.argv[1:] if argv is None else argv):
+                arguments.run(arguments)
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
@@ -51,6 +55,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"plip: error: {_one_line(error)}", file=sys.stderr)
             return EXIT_USER_ERROR
     return 0
+
+
+@contextlib.contextmanager
+def _logged(path: str | None, argv: Sequence[str]) -> Iterator[None]:
+    """Context in which messages of the command, its end or its error are appended to a file."""
+    if path is None:
+        yield
+        return
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("plip")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        logger.info("plip %s: %s", plip.__version__, " ".join(argv))
+        yield
+        logger.info("done")
+    except BaseException as error:
+        logger.error("%s: %s", type(error).__name__, _one_line(error))
+        raise
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _one_line(error: object) -> str:
@@ -68,3 +97,4 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     print(f"plip: warning: {_one_line(message)}", file=sys.stderr)
+    logging.getLogger("plip").warning(_one_line(message))

@@ -355,6 +355,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--log", metavar="FILE", help="append what is done, with times, to this file")
     progress = parser.add_mutually_exclusive_group()
     progress.add_argument(
         "-v", "--verbose", action="store_true", default=None, help="show progress (default: in a terminal)"

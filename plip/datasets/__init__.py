@@ -25,6 +25,10 @@ def load_silicon_carbide() -> tuple[list[Atoms], list[Atoms]]:
 
     Notes
     -----
+    Structures of one kind stand together. Shuffle them before you split, as ``KFold(shuffle=True)`` and
+    `plip.model_selection.StratifiedByGroup` do; folds in this order would be tests on kinds that the training
+    data lack.
+
     Computed for this package with GPAW 22.8 (J. J. Mortensen et al., J. Chem. Phys. 160, 092503
     (2024)): PBE, plane waves up to 400 eV, smearing 0.1 eV. The script that made them is
     ``benchmarks/generate_sic.py`` of the source distribution.

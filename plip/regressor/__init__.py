@@ -1,7 +1,8 @@
 """The scikit-learn estimators from structures to a potential."""
 
+from plip.regressor._committee import fit_committee
 from plip.regressor._cross_validation import PLIPRegressorCV
 from plip.regressor._model import FitError
 from plip.regressor._regressor import PLIPRegressor
 
-__all__ = ["FitError", "PLIPRegressor", "PLIPRegressorCV"]
+__all__ = ["FitError", "PLIPRegressor", "PLIPRegressorCV", "fit_committee"]

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -346,6 +346,25 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         if self.repulsion is None:
             return Potential(equations.descriptors, coef, references), True
         return repulsive_potential(equations.descriptors, coef, references, equations)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Names of the columns that `coef_` belongs to.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For the interface of scikit-learn.
+
+        Returns
+        -------
+        ndarray of object, shape (n_terms,)
+            Names of terms; with "precomputed" those of the columns in fit, or x0, x1, ...
+        """
+        check_is_fitted(self)
+        if not self._is_precomputed():
+            return self.descriptors_.get_feature_names_out()
+        names = getattr(self, "feature_names_in_", [f"x{n}" for n in range(self.n_features_in_)])
+        return np.array(names, dtype=object)
 
     def potential_at(self, n_terms: int) -> Potential:
         """The potential of another size on the path, with the reference energies of its own coefficients.

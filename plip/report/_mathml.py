@@ -61,7 +61,8 @@ class _Parser:
         """Everything up to a closing brace or the end, in parts that end with a thin space."""
         parts: list[list[str]] = [[]]
         while self.tokens and self.tokens[-1] != "}":
-            is_end = self.tokens[-1] == "\\,"
+            # The cutoff function stays with what it cuts off.
+            is_end = self.tokens[-1] == "\\," and self.tokens[-2:-1] != ["f"]
             parts[-1].append(self._scripted())
             if is_end:
                 parts.append([])

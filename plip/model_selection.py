@@ -1,0 +1,142 @@
+"""Splits by group, and structures in the shape that meta-estimators of scikit-learn need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+
+from plip._parameters import is_integer
+from plip._types import IntArray
+from plip.metrics import read_groups
+
+__all__ = ["StratifiedByGroup", "as_column"]
+
+
+class StratifiedByGroup(BaseCrossValidator):
+    """Folds that have the same share of every group of structures, such as "bulk" and "surface".
+
+    scikit-learn's ``StratifiedKFold`` stratifies by `y`, which are energies here, and its
+    ``StratifiedGroupKFold`` keeps groups apart.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds.
+    key : str or None, default=None
+        Key of the group in ``atoms.info``; for None see `plip.metrics.read_groups`.
+    random_state : int or None, default=0
+        Of the shuffle.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressorCV
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.model_selection import StratifiedByGroup
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressorCV(cv=StratifiedByGroup(10)).fit(train)
+    """
+
+    def __init__(self, n_splits: int = 5, key: str | None = None, random_state: int | None = 0) -> None:
+        self.n_splits = n_splits
+        self.key = key
+        self.random_state = random_state
+
+    def __repr__(self) -> str:
+        values = f"n_splits={self.n_splits!r}, key={self.key!r}, random_state={self.random_state!r}"
+        return f"StratifiedByGroup({values})"
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Number of folds."""
+        return self.n_splits
+
+    def split(
+        self, X: Sequence[Atoms], y: Any = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[IntArray, IntArray]]:
+        """Places of the structures to train and to test, fold by fold.
+
+        Parameters
+        ----------
+        X : sequence of n ase.Atoms
+        y : ignored
+        groups : (n,) array_like, or None
+            Group of each structure; None reads those of the structures.
+
+        Yields
+        ------
+        train, test : ndarray of int
+
+        Raises
+        ------
+        ValueError
+            If `n_splits` is not an integer from 2 to n, or no structure has a group.
+        """
+        names = read_groups(list(X), self.key) if groups is None else np.asarray(groups)
+        if names is None:
+            raise ValueError("no structure names a group: give `key`, the key in atoms.info, or take KFold")
+        if not is_integer(self.n_splits) or not 2 <= self.n_splits <= len(names):
+            raise ValueError(
+                f"n_splits must be an integer from 2 to the number of structures ({len(names)}), got "
+                f"{self.n_splits!r}"
+            )
+        codes = _merged(np.unique(names, return_inverse=True)[1], self.n_splits)
+        kind = StratifiedKFold if codes.any() else KFold
+        yield from kind(self.n_splits, shuffle=True, random_state=self.random_state).split(codes, codes)
+
+
+def _merged(codes: IntArray, fewest: int) -> IntArray:
+    """Groups with fewer structures than folds are one group, if need be with the smallest of the others."""
+    codes = codes + 1
+    while True:
+        sizes = np.bincount(codes)
+        small = np.flatnonzero((sizes > 0) & (sizes < fewest))
+        if not small.size or np.count_nonzero(sizes) == 1:
+            return codes if np.count_nonzero(sizes) > 1 else np.zeros_like(codes)
+        others = np.flatnonzero(sizes >= fewest)
+        joined = (
+            small
+            if sizes[small].sum() >= fewest or not others.size
+            else [*small, others[sizes[others].argmin()]]
+        )
+        codes[np.isin(codes, joined)] = 0
+
+
+def as_column(X: Sequence[Atoms]) -> NDArray[np.object_]:
+    """Structures as an array of one column, which scikit-learn's meta-estimators take.
+
+    ``BaggingRegressor`` and ``permutation_importance`` make an array of what they get, and NumPy would take
+    a list of Atoms apart into its atoms. The estimators of plip take such a column wherever they take a list.
+    With ``permutation_importance`` use ``scoring=plip.metrics.neg_energy_rmse``: attached forces contradict
+    energies that were permuted.
+
+    Parameters
+    ----------
+    X : sequence of n ase.Atoms
+
+    Returns
+    -------
+    ndarray of object, shape (n, 1)
+
+    Examples
+    --------
+    >>> from sklearn.ensemble import BaggingRegressor
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.model_selection import as_column
+    >>> train, test = load_silicon_carbide()
+    >>> energies = [atoms.get_potential_energy() for atoms in train]
+    >>> model = BaggingRegressor(PLIPRegressor("fast"), n_estimators=3).fit(as_column(train), energies)
+    >>> model.predict(as_column(test)).shape
+    (27,)
+    """
+    structures = list(X)
+    column = np.empty((len(structures), 1), dtype=object)
+    for row, atoms in enumerate(structures):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(f"structure {row}: expected ase.Atoms, got {type(atoms).__name__}")
+        column[row, 0] = atoms
+    return column

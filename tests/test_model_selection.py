@@ -1,0 +1,181 @@
+"""Habits of scikit-learn: splits and scorers by group, meta-estimators, names of columns, committees."""
+
+import numpy as np
+import pytest
+from sample_fits import small_descriptors
+from sklearn.ensemble import BaggingRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import cross_validate
+
+from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.metrics import (
+    RMSEScorer,
+    error_summary,
+    group_scorers,
+    neg_energy_rmse,
+    neg_stress_rmse,
+    read_groups,
+)
+from plip.model_selection import StratifiedByGroup, as_column
+from plip.regressor import fit_committee
+
+GPA = 160.21766
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return PLIPRegressor(small_descriptors(), max_terms=8)
+
+
+@pytest.fixture(scope="module")
+def model(regressor, silicon_carbide):
+    return PLIPRegressor(small_descriptors(), max_terms=8).fit(silicon_carbide[0])
+
+
+def energies(structures):
+    return np.array([atoms.get_potential_energy() for atoms in structures])
+
+
+# Scorers
+
+
+def test_scorer_of_stresses(model, silicon_carbide):
+    test = silicon_carbide[1]
+    found = neg_stress_rmse(model, test)
+    assert -found * GPA == pytest.approx(error_summary(model, test)["stress_rmse"], rel=1e-6)
+    given = [atoms.get_stress() for atoms in test]
+    bare = [atoms.copy() for atoms in test]
+    assert neg_stress_rmse(model, bare, stress=given) == pytest.approx(found, rel=1e-12)
+    with pytest.raises(ValueError, match=r"neg_stress_rmse.set_score_request\(stress=True\)"):
+        neg_stress_rmse(model, bare)
+
+
+def test_scorers_of_groups_are_the_errors_of_the_groups(model, silicon_carbide):
+    test = silicon_carbide[1]
+    summary = error_summary(model, test)["groups"]
+    for target, factor in (("energy", 1e3), ("force", 1.0), ("stress", GPA)):
+        scorers = group_scorers(test, target)
+        assert set(scorers) == set(summary)
+        for name, scorer in scorers.items():
+            assert -factor * scorer(model, test) == pytest.approx(summary[name][f"{target}_rmse"], rel=1e-6)
+    assert repr(scorers["wurtzite"]) == "neg_stress_rmse of wurtzite"
+
+
+def test_scorers_name_what_is_missing(model, silicon_carbide):
+    with pytest.raises(ValueError, match="no structure of the group 'liquid'.*StratifiedByGroup"):
+        RMSEScorer("force", "liquid")(model, silicon_carbide[1])
+    with pytest.raises(ValueError, match="target must be one of"):
+        RMSEScorer("virial")
+    with pytest.raises(ValueError, match="names a group"):
+        group_scorers([atoms.copy() for atoms in silicon_carbide[1]], key="nothing")
+
+
+# Splits
+
+
+def test_folds_have_the_share_of_every_group():
+    from plip.datasets import load_silicon_carbide
+
+    train, _ = load_silicon_carbide()
+    names = read_groups(train)
+    folds = list(StratifiedByGroup(5).split(train))
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(train)))
+    for rows, test in folds:
+        assert not set(rows) & set(test) and len(rows) + len(test) == len(train)
+        for name in set(names):
+            share = np.count_nonzero(names == name) / 5
+            assert abs(np.count_nonzero(names[test] == name) - share) < 1
+
+
+def test_small_groups_are_split_together():
+    names = np.array(["bulk"] * 20 + ["surface"] * 2 + ["atom"])
+    folds = list(StratifiedByGroup(5).split([None] * 23, groups=names))
+    sizes = [len(test) for _, test in folds]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_cross_validation_by_group(silicon_carbide, regressor):
+    train, _ = silicon_carbide
+    cv = StratifiedByGroup(3)
+    found = cross_validate(regressor, train, cv=cv, scoring=group_scorers(train), error_score="raise")
+    assert all(np.isfinite(found[f"test_{name}"]).all() for name in group_scorers(train))
+    chosen = PLIPRegressorCV(small_descriptors(), max_terms=8, cv=cv).fit(train)
+    assert chosen.n_splits_ == 3
+
+
+@pytest.mark.parametrize("n_splits", [1, 1.5, 1000])
+def test_wrong_numbers_of_folds(silicon_carbide, n_splits):
+    with pytest.raises(ValueError, match="n_splits must be an integer from 2"):
+        next(StratifiedByGroup(n_splits).split(silicon_carbide[0]))
+    with pytest.raises(ValueError, match="no structure names a group"):
+        next(StratifiedByGroup(2, key="nothing").split(silicon_carbide[0]))
+
+
+# Meta-estimators
+
+
+def test_a_column_of_structures_is_as_good_as_a_list(model, regressor, silicon_carbide):
+    train, test = silicon_carbide
+    column = as_column(train)
+    assert column.shape == (len(train), 1) and column[3, 0] is train[3]
+    again = PLIPRegressor(small_descriptors(), max_terms=8).fit(column)
+    np.testing.assert_array_equal(again.coef_, model.coef_)
+    np.testing.assert_array_equal(model.predict(as_column(test)), model.predict(test))
+    with pytest.raises(TypeError, match="structure 1: expected ase.Atoms, got int"):
+        as_column([train[0], 1])
+
+
+def test_bagging(regressor, silicon_carbide):
+    train, test = silicon_carbide
+    bag = BaggingRegressor(regressor, n_estimators=3, random_state=0).fit(as_column(train), energies(train))
+    members = [member.predict(test) for member in bag.estimators_]
+    np.testing.assert_allclose(bag.predict(as_column(test)), np.mean(members, axis=0))
+    assert np.std(members, axis=0).max() > 1e-6
+
+
+def test_permutation_importance(model, silicon_carbide):
+    column = as_column(silicon_carbide[1])
+    settings = {"n_repeats": 2, "random_state": 0, "scoring": neg_energy_rmse}
+    found = permutation_importance(model, column, energies(silicon_carbide[1]), **settings)
+    assert found.importances_mean.shape == (1,) and found.importances_mean[0] > 0
+
+
+def test_arrays_of_single_atoms_are_refused_with_a_remedy(regressor, silicon_carbide):
+    same_size = [atoms for atoms in silicon_carbide[0] if len(atoms) == 8]
+    with pytest.raises(TypeError, match="plip.model_selection.as_column"):
+        regressor.fit(np.array(same_size, dtype=object))
+
+
+def test_names_of_columns(model):
+    names = model.get_feature_names_out()
+    assert list(names) == [term.name for term in model.descriptors_.terms_]
+    arrays = PLIPRegressor("precomputed").fit(np.eye(4)[:, :3], [1.0, 2.0, 3.0, 0.0])
+    assert list(arrays.get_feature_names_out()) == ["x0", "x1", "x2"]
+
+
+# Committees
+
+
+def test_committee_is_fitted_to_bootstrapped_blocks(regressor, silicon_carbide):
+    train, test = silicon_carbide
+    members = fit_committee(regressor, train, n_members=4, n_blocks=8)
+    assert len(members) == 4 and not hasattr(regressor, "coef_")
+    found = np.array([[member.energy(atoms) / len(atoms) for atoms in test] for member in members])
+    reference = energies(test) / [len(atoms) for atoms in test]
+    spread = found.std(axis=0)
+    assert (spread > 0).all()
+    # All are fits to the same material: they differ by about their errors.
+    errors = np.sqrt(np.mean((found - reference) ** 2))
+    assert 0.01 * errors < spread.mean() < 3 * errors
+    again = fit_committee(regressor, train, n_members=4, n_blocks=8)
+    np.testing.assert_array_equal(again[2].coef, members[2].coef)
+
+
+def test_committee_refuses_what_makes_none(regressor, silicon_carbide):
+    train, _ = silicon_carbide
+    with pytest.raises(ValueError, match="n_blocks must be an integer of at least 2"):
+        fit_committee(regressor, train, n_blocks=1)
+    with pytest.raises(ValueError, match="fit structures"):
+        fit_committee(PLIPRegressor("precomputed"), train)
+    with pytest.raises(TypeError, match="PLIPRegressor"):
+        fit_committee(PLIPDescriptors(), train)
