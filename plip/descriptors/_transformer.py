@@ -22,7 +22,7 @@ from plip.descriptors._automatic import automatic_cutoff, check_within_reach, sh
 from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions, blocks_of_offer
-from plip.interactions._sharing import Block, are_complete, sharings_of
+from plip.interactions._sharing import Block, are_alike, are_complete, sharings_of
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
@@ -57,9 +57,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Whether `transform` puts the number of atoms of each species in front, one column per species.
     shared : bool or "auto", default="auto"
         Whether there are terms with "*" in their label, which sum over atoms of any species: what alloys
-        share. "auto" gives them to interactions that are "auto" or the name of a preset. Terms of particular
-        species are offered beside them as far as the data hold every combination; the others are predicted
-        from what they share. With one species there are none.
+        share. "auto" gives them to interactions that are "auto" or the name of a preset, where species are of
+        similar size (covalent radii within 25 %) or the data do not hold every combination of species. Terms
+        of particular species are offered beside them as far as the data hold every combination; other
+        combinations are predicted from what they share. With one species there are none.
 
     Attributes
     ----------
@@ -224,15 +225,15 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             )
         return sorted(self.species)
 
-    def _shares(self, name: str, n_species: int) -> bool:
+    def _shares(self, name: str, species: Sequence[str], is_complete: bool) -> bool:
         """Whether an interaction has terms for any species."""
         if isinstance(self.shared, str) and self.shared == "auto":
-            is_shared = isinstance(getattr(self, name), str)
+            is_shared = isinstance(getattr(self, name), str) and (are_alike(species) or not is_complete)
         elif isinstance(self.shared, (bool, np.bool_)):
             is_shared = bool(self.shared)
         else:
             raise ValueError(f'shared must be True, False or "auto", got {self.shared!r}')
-        return is_shared and n_species > 1 and getattr(self, name) is not None
+        return is_shared and len(species) > 1 and getattr(self, name) is not None
 
     def _fit_checked(self, structures: Sequence[Atoms], first: int = 0) -> Self:
         """Fit to checked structures; `first` is the place of the first one in the data."""
@@ -254,8 +255,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         present = {frozenset(atoms.symbols) for atoms in structures}
         blocks = {}
         for name, interaction in interactions.items():
-            if self._shares(name, len(species)):
-                is_complete = are_complete(present, species, INTERACTIONS[name].n_arms + 1)
+            is_complete = are_complete(present, species, INTERACTIONS[name].n_arms + 1)
+            if self._shares(name, species, is_complete):
                 if name in offers:
                     blocks[name] = blocks_of_offer(
                         name, len(species), shortest, cutoff, offers[name], is_complete

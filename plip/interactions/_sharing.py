@@ -15,10 +15,16 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ase.data import atomic_numbers, covalent_radii
+
 from plip._core import ANY
 from plip.interactions._interaction import Interaction, Sharing
 
-__all__ = ["Block", "are_complete", "sharings_of"]
+__all__ = ["Block", "are_alike", "are_complete", "sharings_of"]
+
+# Largest ratio of covalent radii of species that have much in common. Those of alloys are 1.0 to 1.2 times as
+# large as each other, of silicon carbide, silica or indium phosphide 1.3 to 1.7 times.
+_SIMILAR = 1.25
 
 # For which places any species may stand, and whether terms of one species alone are left out. In the order of
 # Term.species; the pair interaction with one place for any species sums over centers and their neighbors.
@@ -73,6 +79,12 @@ def sharings_of(name: str, is_complete: bool) -> list[tuple[Sharing, bool]]:
     of_any = [(sharing, False) for sharing in _OF_ANY[name]]
     particular = ((False,) * len(of_any[0][0]), False) if is_complete else _WITHOUT_COMBINATIONS[name]
     return [particular, *of_any]
+
+
+def are_alike(species: Sequence[str]) -> bool:
+    """Whether atoms of all species have similar covalent radii."""
+    radii = [covalent_radii[atomic_numbers[symbol]] for symbol in species]
+    return bool(max(radii) <= _SIMILAR * min(radii))
 
 
 def are_complete(present: Iterable[frozenset[str]], species: Sequence[str], n_places: int) -> bool:

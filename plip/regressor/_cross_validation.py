@@ -56,7 +56,8 @@ class PLIPRegressorCV(PLIPModel):
     alpha : float or "auto", default="auto"
         Where the path ends; see `PLIPRegressor`.
     max_terms : int, None or "auto", default="auto"
-        Largest number of terms tried. "auto" is 80 for "omp" and "replacement" and 300 for the others.
+        Largest number of terms tried. "auto" is 80 for "omp" and "replacement", 120 for three species or
+        more, and 300 for the other solvers.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
     energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
@@ -111,7 +112,7 @@ class PLIPRegressorCV(PLIPModel):
     """
 
     # Cross-validation seldom takes so many.
-    _automatic_size = 80
+    _automatic_sizes = (80, 120)
 
     def __init__(
         self,
@@ -213,7 +214,7 @@ class PLIPRegressorCV(PLIPModel):
                 errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
                     total, parts, null, weight, references, penalty, bar
                 )
-                paths[weight] = self._path(problems[weight])
+                paths[weight] = self._path(problems[weight], len(total.species))
                 bar.update()
         over_folds = {weight: _over_folds(errors[weight]) for weight in weights}
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
@@ -331,9 +332,9 @@ class PLIPRegressorCV(PLIPModel):
             total = total + equations(rest) if len(rest) else total
         return total, [sums[test.tobytes()] for test in tests]
 
-    def _path(self, problem: LinearProblem) -> Path:
+    def _path(self, problem: LinearProblem, n_species: int) -> Path:
         """One model for each number of terms allowed, from none on."""
-        max_terms = self._setting("max_terms")
+        max_terms = self._setting("max_terms", n_species)
         most = len(problem.moment) if max_terms is None else min(max_terms, len(problem.moment))
         path = SOLVERS[self.solver](problem, self._setting("alpha"), max_terms).at_sizes(np.arange(most + 1))
         return refit_path(problem, path) if self.refit else path
@@ -375,7 +376,7 @@ class PLIPRegressorCV(PLIPModel):
         for part in parts:
             train = total - part
             problem = self._problem(train, references, penalty, weight)
-            coefs = self._path(problem).coefs
+            coefs = self._path(problem, len(total.species)).coefs
             models.append((coefs, train.references(coefs, references)))
             found = part.mean_squares(*models[-1])
             # Where all labels of a target are in this fold, the others say nothing of it.

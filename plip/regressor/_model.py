@@ -79,7 +79,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     _doc_link_template = DOCUMENTATION + "api.html#plip.{estimator_name}"
 
     # Largest number of terms where max_terms is "auto" and the solver selects terms.
-    _automatic_size: int
+    # Numbers of terms of one or two species, and of more.
+    _automatic_sizes: tuple[int, int]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -113,13 +114,14 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             as_descriptors(self.descriptors)
         self._check_reference_energies()
 
-    def _setting(self, name: str) -> Any:
+    def _setting(self, name: str, n_species: int = 1) -> Any:
         """The value of a parameter, with "auto" replaced."""
         value = getattr(self, name)
         if not isinstance(value, str):
             return value
         # Solvers that select terms stop at a size.
-        selecting = {"alpha": 0.0, "max_terms": self._automatic_size}
+        few, many = self._automatic_sizes
+        selecting = {"alpha": 0.0, "max_terms": few if n_species <= 2 else many}
         return (selecting if self._selects() else _SHRINKING)[name]
 
     def _selects(self) -> bool:

@@ -53,8 +53,8 @@ class PLIPRegressor(PLIPModel):
         the others. The L1 penalty is in the unit of the weighted labels: with all weights ten times as
         large, ten times as large an alpha keeps the same terms. A fit that keeps none warns.
     max_terms : int, None or "auto", default="auto"
-        Largest number of terms kept; stops any path first. "auto" is 50 for "omp" and "replacement" and 300
-        for the others.
+        Largest number of terms kept; stops any path first. "auto" is 50 for "omp" and "replacement", 100 for
+        three species or more, and 300 for the other solvers.
     refit : bool, default=False
         Whether to solve for the kept terms again, without shrinkage.
     energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
@@ -119,7 +119,7 @@ class PLIPRegressor(PLIPModel):
     """
 
     # What cross-validation finds on most data. More would be unsafe where data are few.
-    _automatic_size = 50
+    _automatic_sizes = (50, 100)
 
     def __init__(
         self,
@@ -305,17 +305,17 @@ class PLIPRegressor(PLIPModel):
     def _solve(
         self, equations: NormalEquations | ArrayEquations, examples: LabelledStructures | None = None
     ) -> Self:
-        references = None
+        references, n_species = None, 1
         if isinstance(equations, ArrayEquations):
             problem = equations.problem()
         else:
+            n_species = len(equations.species)
             self._check_targets([target for target, n in equations.n_rows.items() if n])
             references = self._fixed_references(equations.species, equations.isolated_energies)
             with single_blas_thread():
                 penalty = self._penalty(equations, references)
             problem = self._problem(equations, references, penalty)
         with single_blas_thread():
-            coef, path = solve(
-                problem, self.solver, self._setting("alpha"), self._setting("max_terms"), self.refit
-            )
+            max_terms = self._setting("max_terms", n_species)
+            coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)
         return self._adopt(coef, path, equations, problem, references, examples)._keep_record()
