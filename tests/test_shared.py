@@ -386,6 +386,25 @@ def test_unseen_mixtures_are_atoms_among_their_own_kind():
     assert total == pytest.approx(expected, rel=1e-9)
 
 
+def test_auto_shares_where_species_are_alike_or_data_are_missing():
+    def is_shared(*structures):
+        terms = PLIPDescriptors(cutoff=4.0).fit(list(structures)).terms_
+        return {term.interaction for term in terms if "*" in term.species}
+
+    def molecule(symbols):
+        return Atoms(symbols, positions=[[0, 0, 1.9 * n] for n in range(len(symbols))])
+
+    everything = {"two-body", "three-body", "N-body"}
+    assert is_shared(molecule(["Mo", "Nb"])) == everything
+    assert is_shared(molecule(["Cu", "Au"])) == everything
+    assert is_shared(molecule(["C", "Si"])) == set()
+    assert is_shared(molecule(["C", "Si", "O"])) == set()
+    assert is_shared(molecule(["C"]), molecule(["Si"])) == everything
+    # Pairs are there, but not the three.
+    pairs = [molecule(pair) for pair in (["C", "Si"], ["C", "O"], ["Si", "O"])]
+    assert is_shared(*pairs) == {"three-body"}
+
+
 def test_combinations_that_structures_hold():
     pairs = [frozenset(pair) for pair in (("Mo", "Nb"), ("Mo", "Ta"), ("Nb", "Ta"))]
     species = ("Mo", "Nb", "Ta")
