@@ -57,9 +57,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Whether `transform` puts the number of atoms of each species in front, one column per species.
     shared : bool or "auto", default="auto"
         Whether there are terms with "*" in their label, which sum over atoms of any species: what alloys
-        share. "auto" gives them to interactions that are "auto" or the name of a preset, where species are of
-        similar size (covalent radii within 25 %) or the data do not hold every combination of species. Terms
-        of particular species are offered beside them as far as the data hold every combination; other
+        share. "auto" gives them to interactions that are "auto" or the name of a preset, where all species
+        are metals or of similar size (covalent radii within 25 %), or the data lack a combination of them.
+        Terms of particular species are offered beside them as far as the data hold every combination; other
         combinations are predicted from what they share. With one species there are none.
 
     Attributes

@@ -22,9 +22,11 @@ from plip.interactions._interaction import Interaction, Sharing
 
 __all__ = ["Block", "are_alike", "are_complete", "sharings_of"]
 
-# Largest ratio of covalent radii of species that have much in common. Those of alloys are 1.0 to 1.2 times as
-# large as each other, of silicon carbide, silica or indium phosphide 1.3 to 1.7 times.
+# Largest ratio of covalent radii of species that are of similar size. In silicon carbide, silica and indium
+# phosphide it is 1.3 to 1.7.
 _SIMILAR = 1.25
+
+_NOT_METALS = frozenset("H He B C N O F Ne Si P S Cl Ar Ge As Se Br Kr Sb Te I Xe At Rn".split())
 
 # For which places any species may stand, and whether terms of one species alone are left out. In the order of
 # Term.species; the pair interaction with one place for any species sums over centers and their neighbors.
@@ -82,9 +84,9 @@ def sharings_of(name: str, is_complete: bool) -> list[tuple[Sharing, bool]]:
 
 
 def are_alike(species: Sequence[str]) -> bool:
-    """Whether atoms of all species have similar covalent radii."""
+    """Whether all species are metals, or of similar covalent radii."""
     radii = [covalent_radii[atomic_numbers[symbol]] for symbol in species]
-    return bool(max(radii) <= _SIMILAR * min(radii))
+    return _NOT_METALS.isdisjoint(species) or bool(max(radii) <= _SIMILAR * min(radii))
 
 
 def are_complete(present: Iterable[frozenset[str]], species: Sequence[str], n_places: int) -> bool:
