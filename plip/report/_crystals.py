@@ -108,7 +108,8 @@ class Crystal:
     def name(self) -> str:
         """Composition and lattice."""
         formula = self.atoms.get_chemical_formula(empirical=True)
-        return f"{formula}, {self.bravais}, {len(self.atoms)} atoms in the cell"
+        atoms = "1 atom" if len(self.atoms) == 1 else f"{len(self.atoms)} atoms"
+        return f"{formula}, {self.bravais}, {atoms} in the cell"
 
     @property
     def moduli(self) -> tuple[float, float]:

@@ -27,6 +27,7 @@ __all__ = ["write_report"]
 # Structures for mean contributions of terms, and for the figures.
 _SAMPLE = 20
 _MANY = 2000
+_UNITS = {target: unit.replace("/A", "/Å") for target, unit in UNITS.items()}
 _CITATION = (
     "M. Benoit, J. Amodeo, S. Combettes, I. Khaled, A. Roux and J. Lam, Mach. Learn.: Sci. Technol. 2, "
     "025003 (2021), doi:10.1088/2632-2153/abc9fd"
@@ -122,7 +123,7 @@ def _context(
         "version": plip.__version__,
         "potential": potential,
         "record": record,
-        "units": UNITS,
+        "units": _UNITS,
         "citation": _CITATION,
         "summary": _summary(potential, record, evaluations, safety, crystals, audit),
         "errors": _errors(evaluations),
@@ -174,7 +175,7 @@ def _errors(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     names = (found.groups.tolist() for found in evaluations.values() if found.groups is not None)
     groups = sorted({group for of_set in names for group in of_set})
     tables = {}
-    for target in UNITS:
+    for target in _UNITS:
         present = [name for name, found in evaluations.items() if target in found.n_labels]
         if not present:
             continue
@@ -209,7 +210,7 @@ def _worst(
         {
             "place": f"structure {found.index}" if places is None else places[found.index],
             "found": found,
-            "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {UNITS[t]}" for t, e in found.errors.items()),
+            "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {_UNITS[t]}" for t, e in found.errors.items()),
         }
         for found in worst_structures(potential, evaluation)
     ]
@@ -327,7 +328,7 @@ def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
     summary, worst = evaluation.summary(), largest_errors(evaluation)
     words = {"energy": "energies", "force": "force components", "stress": "stress components"}
     typical = ", ".join(
-        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {UNITS[target]}"
+        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {_UNITS[target]}"
         for target in evaluation.n_labels
     )
     sentences = [f"{where} {typical} (root mean square)."]
