@@ -1,4 +1,4 @@
-"""Splits by group, and structures in the shape that meta-estimators of scikit-learn need."""
+"""Splits by group or composition, and structures in the shape that meta-estimators of scikit-learn need."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
 
 from plip._parameters import is_integer
+from plip._structures._checks import check_structures
 from plip._types import IntArray
 from plip.metrics import read_groups
 
-__all__ = ["StratifiedByGroup", "as_column"]
+__all__ = ["StratifiedByGroup", "as_column", "composition_groups"]
 
 
 class StratifiedByGroup(BaseCrossValidator):
@@ -103,6 +104,37 @@ def _merged(codes: IntArray, fewest: int) -> IntArray:
             else [*small, others[sizes[others].argmin()]]
         )
         codes[np.isin(codes, joined)] = 0
+
+
+def composition_groups(X: Sequence[Atoms]) -> NDArray[np.str_]:
+    """The elements of each structure, as groups for cross-validation.
+
+    Scikit-learn's splitters ``LeaveOneGroupOut()`` and ``GroupKFold()`` with these groups leave out all
+    structures of a set of elements at a time, such as all that hold niobium and tantalum and nothing else.
+    The errors of such folds say what a potential knows of mixtures that were never computed.
+
+    Parameters
+    ----------
+    X : sequence of n ase.Atoms
+
+    Returns
+    -------
+    (n,) ndarray of str
+        Chemical symbols in the order of the alphabet, such as ``"Nb"`` or ``"Nb-Ta"``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is no sequence of structures, or one of them has no atoms or atoms at the same place.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from plip.model_selection import composition_groups
+    >>> composition_groups([bulk("Ta"), bulk("TaNb", "cesiumchloride", a=3.3), bulk("Nb")]).tolist()
+    ['Ta', 'Nb-Ta', 'Nb']
+    """
+    return np.array(["-".join(sorted(set(atoms.symbols))) for atoms in check_structures(X)])
 
 
 def as_column(X: Sequence[Atoms]) -> NDArray[np.object_]:

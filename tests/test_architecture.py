@@ -59,7 +59,7 @@ PUBLIC = {
         *("force_r2", "group_scorers", "neg_energy_rmse", "neg_force_rmse", "neg_stress_rmse"),
         *("read_groups", "score"),
     },
-    "plip.model_selection": {"StratifiedByGroup", "as_column"},
+    "plip.model_selection": {"StratifiedByGroup", "as_column", "composition_groups"},
     "plip.normal_equations": {"NormalEquations"},
     "plip.plotting": {"parity_plot"},
     "plip.potential": {"Potential", "load_potential"},

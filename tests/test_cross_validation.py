@@ -4,15 +4,23 @@ import math
 
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from sample_fits import partly_labeled, separate_labels, small_descriptors
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
+    LeaveOneGroupOut,
     ShuffleSplit,
+    cross_validate,
 )
 
-from plip import PLIPRegressor, PLIPRegressorCV
+from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.interactions import TwoBody
+from plip.metrics import neg_force_rmse
+from plip.model_selection import composition_groups
+from plip.radial import Gaussian
 
 
 def test_cross_validated_errors_are_those_of_separate_fits(silicon_carbide):
@@ -138,6 +146,38 @@ def test_cross_validation_by_groups(silicon_carbide):
     assert model.n_splits_ == 3
     with pytest.raises(ValueError, match="groups"):
         PLIPRegressorCV(small_descriptors(), cv=GroupKFold(3)).fit(train)
+
+
+def copper_gold(symbols, seed):
+    rng = np.random.default_rng(seed)
+    atoms = bulk("Cu", a=3.8, cubic=True)
+    atoms.symbols[:] = rng.permutation(symbols)
+    atoms.set_cell(atoms.cell * rng.uniform(0.97, 1.03), scale_atoms=True)
+    atoms.positions += rng.normal(0, 0.05, (4, 3))
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+@pytest.mark.filterwarnings("ignore:no structure holds Au and Cu")  # when those that do are left out
+def test_cross_validation_by_composition():
+    """Each set of elements is left out once, as a whole."""
+    kinds = (["Cu"] * 4, ["Au"] * 4, ["Cu", "Cu", "Au", "Au"], ["Cu", "Au", "Au", "Au"])
+    X = [copper_gold(symbols, seed) for seed in range(6) for symbols in kinds]
+    groups = composition_groups(X)
+    pairs = TwoBody(Gaussian(centers=4))
+    descriptors = PLIPDescriptors(4.0, two_body=pairs, three_body=None, n_body=None, shared=True)
+    model = PLIPRegressorCV(descriptors, cv=LeaveOneGroupOut()).fit(X, groups=groups)
+    assert model.n_splits_ == 3
+    one = PLIPRegressor(descriptors)
+    scores = cross_validate(one, X, groups=groups, cv=LeaveOneGroupOut(), scoring=neg_force_rmse)
+    expected = []
+    for group in np.unique(groups):
+        train = [atoms for atoms, own in zip(X, groups, strict=True) if own != group]
+        test = [atoms for atoms, own in zip(X, groups, strict=True) if own == group]
+        expected.append(neg_force_rmse(one.fit(train), test))
+    np.testing.assert_allclose(scores["test_score"], expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from sample_fits import small_descriptors
 from sklearn.ensemble import BaggingRegressor
 from sklearn.inspection import permutation_importance
@@ -16,7 +17,7 @@ from plip.metrics import (
     neg_stress_rmse,
     read_groups,
 )
-from plip.model_selection import StratifiedByGroup, as_column
+from plip.model_selection import StratifiedByGroup, as_column, composition_groups
 from plip.regressor import fit_committee
 
 GPA = 160.21766
@@ -179,3 +180,13 @@ def test_committee_refuses_what_makes_none(regressor, silicon_carbide):
         fit_committee(PLIPRegressor("precomputed"), train)
     with pytest.raises(TypeError, match="PLIPRegressor"):
         fit_committee(PLIPDescriptors(), train)
+
+
+def test_composition_groups_are_sets_of_elements():
+    X = [Atoms(symbols) for symbols in ("Ta", "TaNb", "NbTa3", "MoTaNb", "Mo")]
+    for atoms in X:
+        atoms.positions[:, 0] = 2.5 * np.arange(len(atoms))
+    assert composition_groups(X).tolist() == ["Ta", "Nb-Ta", "Nb-Ta", "Mo-Nb-Ta", "Mo"]
+    assert composition_groups(iter(X)).tolist() == composition_groups(X).tolist()
+    with pytest.raises(TypeError, match="structure 1"):
+        composition_groups([X[0], "NbTa"])

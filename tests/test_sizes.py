@@ -340,3 +340,45 @@ def test_squares_that_overflow_are_an_error():
     # Or where the divisor is next to nothing.
     with pytest.raises(ValueError, match="overflow.*weights"):
         linear_problem(np.eye(3), 1, 1e-320)
+
+
+def copper_gold():
+    """Atoms that have neighbors of the other species within 3 Angstrom, and none of their own."""
+    atoms = bulk("CuAu", "cesiumchloride", a=3.3, cubic=True) * 3
+    atoms.positions += np.random.default_rng(0).normal(0, 0.03, atoms.positions.shape)
+    return labeled(atoms, EMT())
+
+
+def sizes_of_pairs(structures, radial, pairs):
+    """Of terms with these species: sizes as energy and as force, and those in the data."""
+    species = tuple(sorted({symbol for atoms in structures for symbol in atoms.symbols}))
+    descriptors = PLIPDescriptors(3.0, two_body=TwoBody(radial), three_body=None, n_body=None, shared=True)
+    equations = NormalEquations.from_structures(structures, descriptors.fit(structures))
+    sizes = natural_sizes(
+        descriptors.terms_, species, 3.0, equations._counts, equations._extent.shortest, [0]
+    )
+    chosen = [[term.species for term in descriptors.terms_].index(pair) for pair in pairs]
+    return [size[chosen] for size in sizes]
+
+
+# A function that hardly reaches the shortest distance: its size in the data does not decide.
+BEFORE_THE_DATA = Gaussian(eta=40.0, centers=[2.05])
+
+
+def test_natural_size_of_any_pair_with_a_species_is_that_of_the_pairs_it_has():
+    """Gold has no neighbors of gold here: its pairs with any species are its pairs with copper."""
+    pairs = [("*", "Au"), ("*", "Cu"), ("Au", "Cu")]
+    any_, other, resolved = np.transpose(sizes_of_pairs([copper_gold()], BEFORE_THE_DATA, pairs))
+    np.testing.assert_allclose(other, resolved, rtol=1e-12)
+    np.testing.assert_allclose(any_, resolved, rtol=1e-12)
+    assert np.all(any_[:2] > 3 * any_[2])
+
+
+def test_natural_size_of_any_pair_does_not_depend_on_the_names_of_the_others():
+    atoms = copper_gold()
+    renamed = atoms.copy()
+    renamed.symbols[np.flatnonzero(atoms.symbols == "Cu")[::3]] = "Ag"
+    renamed = labeled(renamed, EMT())
+    for pair in (("*", "Au"), ("*", "*")):
+        expected = sizes_of_pairs([atoms], BEFORE_THE_DATA, [pair])
+        np.testing.assert_allclose(sizes_of_pairs([renamed], BEFORE_THE_DATA, [pair]), expected, rtol=1e-12)

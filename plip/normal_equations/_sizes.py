@@ -104,7 +104,9 @@ def natural_sizes(
     As energy a pair function has the size A/2, and another term the product of the A of its arms (A^m for a
     density). As force a pair function has the size B, and for another term the product rule gives the size
     from A and B. Both are multiplied by the root of the share of the centers among all atoms, since columns
-    are judged by their root mean square. If a term is larger in the data, that is its size.
+    are judged by their root mean square. A pair function of two species has two kinds of centers, and the
+    larger size counts. For ``("*", s)`` they are the atoms of s, with all their neighbors, and all other
+    atoms, with their neighbors of s. If a term is larger in the data, that is its size.
 
     Parameters
     ----------
@@ -132,7 +134,7 @@ def natural_sizes(
     targets = list(targets)
     atoms, pairs, squares = (array[targets].sum(axis=0) for array in counts.arrays().values())
     n_atoms = max(atoms.sum(), np.finfo(np.float64).tiny)
-    atoms, pairs, shortest = _with_any(atoms, pairs, shortest)
+    atoms, pairs, shortest = _with_groups(atoms, pairs, shortest)
     # Numbers of Python are faster, one by one, than those of NumPy.
     share = np.sqrt(atoms / n_atoms).tolist()
     # Neighbors of each species around an atom of each.
@@ -167,7 +169,10 @@ def natural_sizes(
         if not interaction.has_center:
             (t,) = arms
             # Each pair counts once, whichever of its atoms is the center.
-            both = [share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((s, t), (t, s))]
+            center = len(place) + t if s == place[ANY] != t else s
+            both = [
+                share[a] * np.array(sums(term.radial[0], term.cutoff, a, b)) for a, b in ((center, t), (t, s))
+            ]
             sizes[:, n] = np.max(both, axis=0) * (0.5, 1.0)
             continue
         value, slope = product(term, s, arms)
@@ -181,14 +186,21 @@ def natural_sizes(
     return energy, force, seen
 
 
-def _with_any(
+def _with_groups(
     atoms: FloatArray, pairs: FloatArray, shortest: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The same with atoms of any species as one species more, the last one."""
-    pairs = np.concatenate([pairs, pairs.sum(axis=0, keepdims=True)])
-    shortest = np.concatenate([shortest, shortest.min(axis=0, keepdims=True)])
+    """The same with groups of atoms behind the species.
+
+    The first group holds all atoms. The others, which are centers only, hold all atoms but those of one
+    species each.
+    """
+    is_other = ~np.eye(len(atoms), dtype=bool)
+    atoms = np.concatenate([atoms, [atoms.sum()], is_other @ atoms])
+    pairs = np.concatenate([pairs, pairs.sum(axis=0, keepdims=True), is_other @ pairs])
+    of_others = [shortest[row].min(axis=0, initial=np.inf) for row in is_other]
+    shortest = np.concatenate([shortest, shortest.min(axis=0, keepdims=True), of_others])
     return (
-        np.append(atoms, atoms.sum()),
+        atoms,
         np.concatenate([pairs, pairs.sum(axis=1, keepdims=True)], axis=1),
         np.concatenate([shortest, shortest.min(axis=1, keepdims=True)], axis=1),
     )
