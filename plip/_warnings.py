@@ -10,12 +10,12 @@ __all__ = ["warn"]
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
+def warn(message: str | Warning, category: type[Warning] = UserWarning) -> None:
     """Warn at the line that called plip, however deep in plip the reason was found.
 
     Parameters
     ----------
-    message : str
+    message : str or Warning
     category : subclass of Warning, default=UserWarning
     """
     frame: FrameType | None = sys._getframe()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
+    from plip.audit import Finding
     from plip._types import FloatArray, StrPath
     from plip.cli._data import Data
     from plip.labels import Labels
@@ -28,6 +29,9 @@ _log = logging.getLogger("plip.cli")
 
 # Name of the evaluation of folds.
 FOLDS = "cross-validation"
+
+# Of `plip audit` with findings.
+EXIT_FINDINGS = 1
 
 # With fewer structures there is no cross-validation.
 FEWEST_TO_VALIDATE = 5
@@ -92,6 +96,24 @@ def demo(arguments: Namespace) -> None:
     _fit_and_report(PLIPRegressorCV(), train, test, None, arguments, output, plot)
 
 
+def audit(arguments: Namespace) -> int:
+    from plip.audit import audit
+
+    data = _read(arguments.data, arguments)
+    test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
+    with data.located():
+        report = audit(
+            data.structures,
+            None if test is None else test.structures,
+            groups=data.groups,
+            places=data.places,
+            test_places=None if test is None else test.places,
+            quick=arguments.quick,
+        )
+    print(report)
+    return 0 if report.is_clean else EXIT_FINDINGS
+
+
 def fit(arguments: Namespace) -> None:
     from plip.cli._data import read_group_weights, split
     from plip.descriptors import PLIPDescriptors
@@ -151,6 +173,7 @@ def _fit_and_report(
             test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
         )
     _log.info("read %d structures", len(train.structures))
+    findings = _print_findings(train, test, labels)
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
@@ -182,7 +205,8 @@ def _fit_and_report(
     if table is not None:
         _write_table(table, {"train": train, FOLDS: train, "test": test}, evaluations)
     if page is not None:
-        _write_page(page, model.potential_, {"train": train, "test": test}, evaluations, safety)
+        pages = {"train": train, "test": test}
+        _write_page(page, model.potential_, pages, evaluations, safety, findings)
 
 
 def _evaluate(
@@ -216,12 +240,34 @@ def _write_page(
     data: Mapping[str, Data | None],
     evaluations: Mapping[str, Evaluation],
     safety: SafetyReport | None = None,
+    findings: list[Finding] | None = None,
 ) -> None:
     from plip.report import write_report
 
     places = {name: found.places for name, found in data.items() if found is not None}
-    write_report(path, potential, evaluations, places=places, safety=safety)
+    write_report(path, potential, evaluations, places=places, safety=safety, findings=findings)
     print(f"Report: {path}")
+
+
+def _print_findings(train: Data, test: Data | None, labels: Mapping[str, Labels]) -> list[Finding]:
+    """Print what a quick audit finds, one line each."""
+    import numpy as np
+
+    from plip.audit._audit import audit_labelled, placed
+    from plip.labels import LabelledStructures
+
+    read = {
+        name: LabelledStructures(tuple(data.structures), labels[name], np.arange(len(data.structures)))
+        for name, data in (("train", train), ("test", test))
+        if data is not None
+    }
+    with train.located():
+        report = audit_labelled(read["train"], train.groups, read.get("test"), quick=True)
+    test_places = None if test is None else test.places
+    findings = [placed(finding, train.places, test_places) for finding in report.findings]
+    for finding in findings:
+        print(f"Audit: {finding}")
+    return findings
 
 
 def _refusal(safety: SafetyReport, output: Path) -> str:

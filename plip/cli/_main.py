@@ -33,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, or 2 after an error that the user can correct, which one line describes.
+        Exit code: 0, 1 if `plip audit` has findings, or 2 after an error that the user can correct, which
+        one line describes.
     """
     arguments = make_parser().parse_args(argv)
     with warnings.catch_warnings():
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.simplefilter("default", UserWarning)
         try:
             with _logged(getattr(arguments, "log", None), sys.argv[1:] if argv is None else argv):
-                arguments.run(arguments)
+                code: int | None = arguments.run(arguments)
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
@@ -54,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc()
             print(f"plip: error: {_one_line(error)}", file=sys.stderr)
             return EXIT_USER_ERROR
+        else:
+            return code or 0
     return 0
 
 

@@ -38,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
 
     _add_demo(commands)
+    _add_audit(commands)
     _add_fit(commands)
     _add_evaluate(commands)
     _add_show(commands)
@@ -58,6 +59,29 @@ def _add_demo(commands: Commands) -> None:
     demo.set_defaults(run=_commands.demo, allow_unsafe=True)
     _add_output(demo, "plip_demo.json")
     _add_run(demo)
+
+
+def _add_audit(commands: Commands) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="say what is wrong with labeled structures",
+        description="Say what is wrong with labeled structures before a fit: units, signs and order of "
+        "labels, "
+        "shifted groups, labels unlike those of similar structures, forces set to zero, duplicates, leaks "
+        "into "
+        "the test, atoms too close, missing cells. Exit code 1 if anything is found.",
+    )
+    audit.set_defaults(run=_commands.audit)
+    audit.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
+    audit.add_argument(
+        "--test",
+        action="append",
+        metavar="FILE",
+        help="test structures, to look for those of the data (may be repeated)",
+    )
+    audit.add_argument("--quick", action="store_true", help="only what `plip fit` does by itself")
+    _add_labels(audit)
+    _add_progress(audit)
 
 
 def _add_fit(commands: Commands) -> None:

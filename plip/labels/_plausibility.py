@@ -8,9 +8,10 @@ from ase import Atoms
 from ase.units import GPa
 
 from plip import _warnings
+from plip._structures._balance import BALANCED, NEAR, imbalances
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
-from plip._structures._neighbors import find_neighbors
+from plip._structures._neighbors import find_all_neighbors
 from plip._types import BoolArray, FloatArray
 from plip.labels._attached import plain_number, results_of
 from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
@@ -27,9 +28,6 @@ __all__ = [
     "warn_of_other_names",
     "warn_of_predictions",
 ]
-
-# Angstrom. Neighbors this near tell whether symmetry forbids a force, and whether there is a stress at all.
-_NEAR = 5.0
 
 # eV/atom. Energies relative to that of one structure are rarely all larger.
 _FAR = 1.0
@@ -50,11 +48,27 @@ _PLACEHOLDER = "Taken for the placeholder of a file without this label and left 
 
 
 class LabelWarning(UserWarning):
-    """Labels that are probably not what was meant."""
+    """Labels that are probably not what was meant.
+
+    Attributes
+    ----------
+    structures : tuple of int
+        Places of the structures in the data; empty where the message is about all.
+    kind : str
+        What an audit calls it.
+    """
+
+    structures: tuple[int, ...] = ()
+    kind = "labels"
 
 
-def warn(message: str) -> None:
-    _warnings.warn(message, LabelWarning)
+def warn(message: str, chosen: BoolArray | None = None, first: int = 0, kind: str = "labels") -> None:
+    """Warn of the chosen structures, (n,) bool, or of all."""
+    warning = LabelWarning(message)
+    warning.kind = kind
+    if chosen is not None:
+        warning.structures = tuple((first + np.flatnonzero(chosen)).tolist())
+    _warnings.warn(warning, LabelWarning)
 
 
 def name_structures(X: Sequence[Atoms], chosen: BoolArray, first: int) -> str:
@@ -133,7 +147,7 @@ def _without_zero_energies(
     if not zero.any() or is_zero_of_energy:
         return energy
     reason = "an energy of exactly 0 beside forces or a stress that are not zero"
-    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}")
+    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {_PLACEHOLDER}", zero, first)
     energy = np.where(zero, np.nan, energy)
     return None if np.isnan(energy).all() else energy
 
@@ -143,7 +157,7 @@ def _without_zero_forces(
 ) -> list[FloatArray | None] | None:
     zero = np.array(
         [
-            informed[k] and force is not None and not force.any() and _surroundings(X[k])[1]
+            informed[k] and force is not None and not force.any() and (imbalances(X[k]) > BALANCED).any()
             for k, force in enumerate(forces)
         ]
     )
@@ -157,9 +171,7 @@ def _without_zero_forces(
 def _without_zero_stresses(
     X: Sequence[Atoms], stress: FloatArray, informed: BoolArray, is_given: bool, first: int
 ) -> FloatArray | None:
-    zero = np.array(
-        [informed[k] and not row.any() and _surroundings(X[k])[0] for k, row in enumerate(stress)]
-    )
+    zero = np.array([informed[k] and not row.any() and _has_neighbors(X[k]) for k, row in enumerate(stress)])
     if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)
@@ -171,20 +183,12 @@ def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: i
     if zero.sum() < 2:
         return False
     ending = "Give None where there is no label" if is_given else _PLACEHOLDER
-    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {ending}")
+    warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {ending}", zero, first)
     return not is_given
 
 
-def _surroundings(atoms: Atoms) -> tuple[bool, bool]:
-    """Whether any atom has neighbors, and whether the neighbors of any atom do not balance."""
-    near = find_neighbors(atoms, np.zeros(len(atoms), np.int32), 1, _NEAR)
-    i = np.repeat(np.arange(len(atoms)), np.diff(near.first_as))
-    pull = (1 - near.distance_p / _NEAR) ** 2
-    weights = (pull / near.distance_p)[:, None] * near.vector_pc
-    sums = np.column_stack([np.bincount(i, weights=w, minlength=len(atoms)) for w in weights.T])
-    total = np.bincount(i, weights=pull, minlength=len(atoms))
-    # 1e-3 is far above the rounding of positions in files.
-    return len(i) > 0, bool((np.linalg.norm(sums, axis=1) > 1e-3 * total).any())
+def _has_neighbors(atoms: Atoms) -> bool:
+    return len(find_all_neighbors(atoms, NEAR).distance_p) > 0
 
 
 # Labels under other names
@@ -247,7 +251,8 @@ def warn_of_large_stresses(labels: Labels) -> None:
         warn(
             f"half of the stresses have a component above {largest / GPa:.0f} GPa: they seem to be virials "
             "(eV), or in GPa or kbar; plip takes eV/A^3 (plip.labels.stress_from_virial and convert_stress "
-            "convert them)"
+            "convert them)",
+            kind="stress unit",
         )
 
 
@@ -295,5 +300,7 @@ def warn_of_predictions(X: Sequence[Atoms], labels: Labels, given: Collection[st
     if used.any():
         warn(
             f"{name_structures(X, used, first)}: the labels attached were computed by a potential of plip. "
-            "Errors against them say nothing about its accuracy; attach labels of the reference method"
+            "Errors against them say nothing about its accuracy; attach labels of the reference method",
+            used,
+            first,
         )

@@ -164,7 +164,7 @@ def _warn_of_unlabeled(X: Sequence[Atoms], labels: Labels, first: int, purpose: 
     has_weight = labels.sample_weight.reshape(len(X), -1).any(axis=1)
     unlabeled = has_weight & ~is_labeled
     if unlabeled.any():
-        warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over")
+        warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over", unlabeled, first)
 
 
 def _attached(X: Sequence[Atoms], names: tuple[str, ...], first: int) -> list[tuple[str, Any] | None]:

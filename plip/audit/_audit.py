@@ -1,0 +1,175 @@
+"""The audit: every check of the room, from cheap to dear."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+
+from plip._structures._checks import check_structures
+from plip._types import IntArray
+from plip.audit._duplicates import find_duplicates, find_leaks
+from plip.audit._geometry import find_close_atoms, find_missing_cells
+from plip.audit._groups import find_shifted_groups
+from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
+from plip.audit._misfits import find_constrained, find_misfits
+from plip.audit._predictions import expect
+from plip.audit._report import AuditReport, Finding
+from plip.audit._rows import N_FOLDS, volumes
+from plip.audit._units import convert, find_units
+from plip.labels import LabelledStructures, LabelWarning, read_labels
+from plip.metrics import read_groups
+
+__all__ = ["audit", "audit_labelled", "placed"]
+
+# Most atoms of a molecule, whose atoms have other surroundings than those of clusters.
+_MOLECULE = 4
+
+
+def audit(
+    structures: Iterable[Atoms],
+    test: Iterable[Atoms] | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    places: Sequence[str] | None = None,
+    test_places: Sequence[str] | None = None,
+    quick: bool = False,
+) -> AuditReport:
+    """Say what is wrong with labeled structures, and how it shows.
+
+    Quick fits to a sample of the structures tell whether energies, forces and stresses belong together,
+    and what each structure should have; nothing is taken from metadata. Labels are those attached to the
+    structures.
+
+    Parameters
+    ----------
+    structures : iterable of ase.Atoms
+        Training data.
+    test : iterable of ase.Atoms, optional
+        Test data, in which training structures are looked for.
+    groups : (n,) array_like of str, optional
+        Group of each structure; by default those of `plip.metrics.read_groups`.
+    places, test_places : sequence of str, optional
+        Where structures come from, for messages, such as "b.xyz, structure 3".
+    quick : bool, default=False
+        Leave out what fits to all structures tell: group energies, and labels of a part of the structures.
+
+    Returns
+    -------
+    AuditReport
+        Its `findings` are of these kinds: "labels" (doubts of `plip.labels.read_labels`), "missing label",
+        "missing cell", "close atoms", "duplicate", "near duplicate", "leak", "net force", "constrained",
+        "energy unit", "force unit", "force sign", "stress unit", "stress sign", "stress order", "group "
+        "energies",
+        "energy", "forces" and "stress" (labels unlike those of similar structures).
+
+    Raises
+    ------
+    TypeError, ValueError
+        A structure or label is not valid; the message names the structure.
+
+    Examples
+    --------
+    >>> from plip.audit import audit
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> for atoms in train:
+    ...     atoms.calc.results["forces"] *= -1
+    >>> audit(train, test).kinds
+    ('force sign',)
+    """
+    checked = check_structures(structures)
+    data, doubts = _read(checked)
+    tested = (
+        None if test is None else LabelledStructures.read(test, required=False, purpose="to score against")
+    )
+    names = read_groups(checked) if groups is None else np.asarray(groups, dtype=str)
+    report = audit_labelled(data, names, tested, quick)
+    # What the fits find says more.
+    doubts = [doubt for doubt in doubts if doubt.kind == "labels" or doubt.kind not in report.kinds]
+    findings = [*doubts, *report.findings]
+    return AuditReport(
+        tuple(placed(finding, places, test_places) for finding in findings), report.n_structures
+    )
+
+
+def audit_labelled(
+    data: LabelledStructures,
+    groups: NDArray[np.str_] | None,
+    test: LabelledStructures | None = None,
+    quick: bool = False,
+) -> AuditReport:
+    """The audit of structures whose labels were read; see `audit`."""
+    names = _kinds(data) if groups is None else groups
+    findings = [
+        *find_close_atoms(data),
+        *find_missing_cells(data),
+        *find_missing_labels(data),
+        *find_duplicates(data),
+        *([] if test is None else find_leaks(data, test)),
+    ]
+    fold = _folds(data)
+    frozen = frozen_atoms(data)
+    units, reading = find_units(data, names, fold)
+    findings += units
+    if reading.names:
+        # What else is wrong shows with the labels as they should be.
+        volume = volumes(data.structures)
+        data = replace(data, labels=convert(data.labels, reading, volume))
+    findings += find_net_forces(data, frozen)
+    expected = None
+    if not quick:
+        if groups is not None:
+            shifted, data = find_shifted_groups(data, names, fold)
+            findings += shifted
+        expected = expect(data, names, fold)
+        if expected is not None:
+            findings += find_misfits(data, names, expected, frozen)
+    findings += find_constrained(data, expected, frozen)
+    return AuditReport(tuple(findings), len(data))
+
+
+def _read(structures: list[Atoms]) -> tuple[LabelledStructures, list[Finding]]:
+    """Structures with their labels, and the doubts of their reader."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LabelWarning)
+        labels = read_labels(structures)
+    places = np.arange(len(structures))
+    doubts = []
+    for entry in caught:
+        if isinstance(entry.message, LabelWarning):
+            members = entry.message.structures or tuple(places.tolist())
+            evidence, _, remedy = str(entry.message).partition(". ")
+            doubts.append(Finding(entry.message.kind, members, evidence, remedy or "Check these labels"))
+        else:
+            warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)
+    return LabelledStructures(tuple(structures), labels, places), doubts
+
+
+def _kinds(data: LabelledStructures) -> NDArray[np.str_]:
+    """Stands for groups where there are none: crystals and slabs, clusters, molecules of a few atoms."""
+    return np.array(
+        [
+            "periodic" if atoms.pbc.any() else "cluster" if len(atoms) > _MOLECULE else "molecule"
+            for atoms in data.structures
+        ]
+    )
+
+
+def _folds(data: LabelledStructures) -> IntArray:
+    """Fold of each structure, the same for the same data."""
+    n = len(data)
+    return np.random.default_rng(0).permutation(np.arange(n) % N_FOLDS)
+
+
+def placed(finding: Finding, places: Sequence[str] | None, test_places: Sequence[str] | None) -> Finding:
+    """A finding that says where its structures come from."""
+    if places is not None:
+        finding = replace(finding, places=tuple(places[k] for k in finding.structures))
+    if test_places is not None:
+        finding = replace(finding, test_places=tuple(test_places[k] for k in finding.test_structures))
+    return finding

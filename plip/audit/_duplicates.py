@@ -1,0 +1,243 @@
+"""Structures that occur twice, nearly twice, or in training and test data.
+
+Candidates are found by their average minimum distances (Widdowson et al., MATCH Commun. Math. Comput.
+Chem. 87, 529 (2022)): the mean over atoms of the distance to the k-th neighbor does not depend on the
+order of atoms, on the choice of the cell or on its orientation, and changes by at most twice the largest
+displacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from ase.geometry import minkowski_reduce
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from plip._structures._neighbors import find_neighbors
+from plip._types import FloatArray, IntArray
+from plip.audit._report import Finding, name_places
+from plip.labels import LabelledStructures, Labels
+
+__all__ = ["find_duplicates", "find_leaks"]
+
+# Angstrom. Reach and number of the neighbors that are compared.
+_REACH, _NEIGHBORS = 5.0, 12
+# Angstrom. Rounding of positions in files; root mean square displacement of near duplicates, which is less
+# than what a snapshot moves in 5 fs at room temperature; radius of the search for candidates.
+_SAME, _NEAR, _SEARCH = 1e-3, 0.02, 0.05
+# A larger strain is meant.
+_SAME_CELL = 2e-4
+# One atom that moves is a calculation of force constants.
+_MEANT = 3.5
+# eV/atom. Energies of the same structure agree within this.
+_SAME_ENERGY = 1e-3
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Two structures that are the same (displacement 0) or nearly so."""
+
+    first: int
+    second: int
+    displacement: float
+
+
+def find_duplicates(data: LabelledStructures) -> list[Finding]:
+    """Duplicates and near duplicates within data."""
+    pairs = _pairs(data.structures, data.labels, None)
+    same = [pair for pair in pairs if pair.displacement <= _SAME]
+    findings = []
+    if same:
+        families = _families(len(data), same)
+        members = sorted(k for family in families for k in family)
+        findings.append(
+            Finding(
+                "duplicate",
+                tuple(members),
+                f"the same structures up to {_SAME:g} A, order of atoms and translation: "
+                f"{_list(families)}{_contradictions(data, families)}",
+                "Keep one of each: a duplicate counts twice, and cross-validation takes it for a test",
+            )
+        )
+    near = _unusual(data.structures, [pair for pair in pairs if pair.displacement > _SAME])
+    if near:
+        families = _families(len(data), near)
+        members = sorted(k for family in families for k in family)
+        closest = min(pair.displacement for pair in near)
+        findings.append(
+            Finding(
+                "near duplicate",
+                tuple(members),
+                f"the same cell, and atoms that differ by less than {_NEAR:g} A (root mean square, at least "
+                f"{closest:.4f} A): {_list(families)}{_contradictions(data, families)}",
+                "Keep one of each",
+            )
+        )
+    return findings
+
+
+def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Finding]:
+    """Test structures that training data hold too."""
+    n = len(data)
+    labels = _joined(data.labels, test.labels)
+    pairs = _pairs([*data.structures, *test.structures], labels, n)
+    if not pairs:
+        return []
+    train = tuple(sorted({pair.first for pair in pairs}))
+    tested = tuple(sorted({pair.second - n for pair in pairs}))
+    same = sum(pair.displacement <= _SAME for pair in pairs)
+    examples = ", ".join(f"{pair.second - n} of the test is {pair.first}" for pair in pairs[:5])
+    return [
+        Finding(
+            "leak",
+            train,
+            f"test structures that are training structures up to {_NEAR:g} A: {same} pairs are the same, "
+            f"{len(pairs) - same} nearly ({examples}); errors of the test are then those of the fit",
+            "Leave them out of the test, or split with --test-fraction",
+            test_structures=tested,
+        )
+    ]
+
+
+def _joined(first: Labels, second: Labels) -> Labels:
+    """Energies of both; other labels are not needed."""
+    energies = [
+        np.full(len(labels.sample_weight), np.nan) if labels.energy is None else labels.energy
+        for labels in (first, second)
+    ]
+    weight = np.ones(sum(map(len, energies)))
+    return Labels(np.concatenate(energies), None, None, weight)
+
+
+def _pairs(structures: Sequence[Atoms], labels: Labels, n_first: int | None) -> list[_Pair]:
+    """Pairs that are the same or nearly so; of the first `n_first` structures with others, if given."""
+    buckets: dict[tuple[str, tuple[bool, ...]], list[int]] = {}
+    for k, atoms in enumerate(structures):
+        key = (atoms.get_chemical_formula(), tuple(atoms.pbc.tolist()))
+        buckets.setdefault(key, []).append(k)
+    pairs = []
+    for members in buckets.values():
+        if len(members) < 2 or (n_first is not None and not min(members) < n_first <= max(members)):
+            continue
+        profiles = [_profile(structures[k]) for k in members]
+        tree = cKDTree(np.array([profile.mean(axis=0) for profile in profiles]))
+        found = tree.query_pairs(_SEARCH, p=np.inf, output_type="ndarray")
+        for a, b in found[np.lexsort((found[:, 1], found[:, 0]))].tolist():
+            first, second = members[a], members[b]
+            if n_first is not None and not first < n_first <= second:
+                continue
+            displacement = _displacement(structures[first], structures[second])
+            if (
+                (displacement is None or displacement > _NEAR)
+                and _are_permuted(structures[first], structures[second], profiles[a], profiles[b])
+                and _same_energy(structures, labels, first, second)
+            ):
+                displacement = 0.0
+            if displacement is not None and displacement <= _NEAR:
+                pairs.append(_Pair(first, second, displacement))
+    return pairs
+
+
+def _profile(atoms: Atoms) -> FloatArray:
+    """Distances (n, m) in A to the nearest neighbors of each species; columns sorted within a species."""
+    kinds, species = np.unique(atoms.numbers, return_inverse=True)
+    near = find_neighbors(atoms, species.astype(np.int32), len(kinds), _REACH)
+    n, n_kinds = len(atoms), len(kinds)
+    distances = np.full((n * n_kinds, _NEIGHBORS), _REACH)
+    bucket = np.repeat(np.arange(n * n_kinds), np.diff(near.first_as))
+    order = np.lexsort((near.distance_p, bucket))
+    place = np.arange(len(order)) - near.first_as[bucket[order]]
+    kept = place < _NEIGHBORS
+    distances[bucket[order][kept], place[kept]] = near.distance_p[order][kept]
+    profile = distances.reshape(n, n_kinds * _NEIGHBORS)
+    return np.concatenate([np.sort(profile[species == kind], axis=0) for kind in range(n_kinds)])
+
+
+def _are_permuted(first: Atoms, second: Atoms, distances: FloatArray, others: FloatArray) -> bool:
+    """Whether two structures have the same cell and the same distances.
+
+    Rotated crystals do not: strains of one crystal along x, y and z are meant.
+    """
+    return _have_same_cell(first, second) and bool(np.abs(distances - others).max() <= _SAME)
+
+
+def _have_same_cell(first: Atoms, second: Atoms) -> bool:
+    cell = first.cell.array
+    return bool(np.abs(second.cell.array - cell).max() <= _SAME_CELL * max(np.abs(cell).max(), 1.0))
+
+
+def _same_energy(structures: Sequence[Atoms], labels: Labels, first: int, second: int) -> bool:
+    if labels.energy is None:
+        return False
+    difference = abs(labels.energy[first] - labels.energy[second])
+    # Equal distances alone do not make equal structures.
+    return bool(difference <= 0.1 * _SAME_ENERGY * len(structures[first]))
+
+
+def _displacement(first: Atoms, second: Atoms) -> float | None:
+    """Root mean square displacement in A without translation, None for another cell or order of atoms."""
+    if not np.array_equal(first.numbers, second.numbers) or not _have_same_cell(first, second):
+        return None
+    moved = second.positions - first.positions
+    if first.pbc.any():
+        moved -= moved[0]
+        periodic = minkowski_reduce(first.cell, first.pbc)[0][first.pbc]
+        inverse = np.linalg.pinv(periodic)
+        moved -= np.rint(moved @ inverse) @ periodic
+    moved -= moved.mean(axis=0)
+    lengths = np.linalg.norm(moved, axis=1)
+    size = float(np.sqrt(np.mean(lengths**2)))
+    # A single atom that has moved is meant.
+    if size > _SAME and len(first) > _MEANT**2 and lengths.max() > _MEANT * size:
+        return None
+    return size
+
+
+def _unusual(structures: Sequence[Atoms], near: list[_Pair]) -> list[_Pair]:
+    """Near pairs, unless most structures of their formula have one: then small steps are meant."""
+    formulas = [atoms.get_chemical_formula() for atoms in structures]
+    found = []
+    for formula in {formulas[pair.first] for pair in near}:
+        chosen = [pair for pair in near if formulas[pair.first] == formula]
+        involved = {k for pair in chosen for k in (pair.first, pair.second)}
+        if len(involved) <= max(2, formulas.count(formula) / 2):
+            found += chosen
+    return sorted(found, key=lambda pair: (pair.first, pair.second))
+
+
+def _families(n: int, pairs: list[_Pair]) -> list[IntArray]:
+    """Sets of structures that pairs connect, each sorted."""
+    first, second = np.array([(pair.first, pair.second) for pair in pairs]).T
+    graph = coo_matrix((np.ones(len(pairs)), (first, second)), shape=(n, n))
+    _, family = connected_components(graph, directed=False)
+    members = np.unique(np.concatenate([first, second]))
+    return [members[family[members] == number] for number in np.unique(family[members])]
+
+
+def _list(families: Iterable[IntArray]) -> str:
+    families = list(families)
+    texts = [
+        name_places([f"structure {k}" for k in family]).removeprefix("structures ") for family in families
+    ]
+    rest = f" and {len(texts) - 5} more sets" if len(texts) > 5 else ""
+    return "; ".join(texts[:5]) + rest
+
+
+def _contradictions(data: LabelledStructures, families: list[IntArray]) -> str:
+    """What to say of sets whose energies differ."""
+    if data.labels.energy is None:
+        return ""
+    energy = data.labels.energy / data.n_atoms
+    spreads = [0.0]
+    for family in families:
+        known = energy[family][np.isfinite(energy[family])]
+        spreads.append(float(np.ptp(known)) if len(known) else 0.0)
+    different = sum(spread > _SAME_ENERGY for spread in spreads)
+    if not different:
+        return ""
+    return f"; in {different} of these sets energies differ, by up to {1e3 * max(spreads):.1f} meV/atom"

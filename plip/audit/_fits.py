@@ -1,0 +1,154 @@
+"""Quick fits to sampled rows, each fold predicted by a fit to the others.
+
+Targets are here "energy", "force", "pressure" (diagonal of the virial) and "shear", each of which counts
+alike in a fit, whatever its unit: rows are divided by the root mean square of the labels.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from plip._types import BoolArray, FloatArray, IntArray
+from plip.audit._rows import N_FOLDS, SampleRows
+from plip.labels import Labels
+from plip.solvers import LinearProblem, omp_path
+
+__all__ = ["Block", "Products", "make_blocks"]
+
+# Root mean squares below which labels are taken for rounding: eV/atom, eV/A, eV/atom. Those in other units
+# are mostly larger by what the unit is.
+_ROUNDING = {"energy": 1e-5, "force": 1e-4, "pressure": 1e-5, "shear": 1e-5}
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Rows of one target with their labels.
+
+    Attributes
+    ----------
+    rows : (m, p) float64
+        Energies without what the composition explains.
+    labels : (m,) float64
+        In the unit of the rows, energies without what the composition explains.
+    owner : (m,) int
+        Sampled structure of each row.
+    size : float
+        Root mean square of the labels.
+    """
+
+    rows: FloatArray
+    labels: FloatArray
+    owner: IntArray
+    size: float
+
+
+def make_blocks(
+    rows: SampleRows,
+    labels: Labels,
+    volume_n: FloatArray,
+    n_atoms_n: IntArray,
+    used: Mapping[str, BoolArray] | None = None,
+) -> dict[str, Block]:
+    """Blocks of the targets whose labels are more than rounding.
+
+    Parameters
+    ----------
+    rows : SampleRows
+    labels : Labels
+        Of the sampled structures.
+    volume_n, n_atoms_n : (n,) arrays
+        Volume of the cell in A^3, NaN without one, and number of atoms.
+    used : mapping of target to (n,) bool, optional
+        By target of `Labels`, which structures count; all by default.
+
+    Returns
+    -------
+    dict of Block by target
+    """
+    every = np.ones(len(n_atoms_n), bool)
+    used = {} if used is None else used
+    found = {}
+    if labels.energy is not None:
+        k = np.flatnonzero(np.isfinite(labels.energy) & used.get("energy", every))
+        fraction = rows.fraction_ns[k]
+        both = np.column_stack([rows.energy_np[k], labels.energy[k] / n_atoms_n[k]])
+        both -= fraction @ np.linalg.lstsq(fraction, both, rcond=1e-10)[0]
+        # One energy far off must not hide all others.
+        far = np.abs(both[:, -1])
+        near = far <= 10 * np.quantile(far, 0.9) if len(far) else np.zeros(0, bool)
+        found["energy"] = (both[near, :-1], both[near, -1], k[near])
+    if labels.forces is not None and len(rows.owner_f):
+        flat = [None if force is None else force.ravel() for force in labels.forces]
+        values = np.array([flat[k][f] for k, f in zip(rows.owner_f, rows.component_f, strict=True)])
+        keep = used.get("force", every)[rows.owner_f]
+        found["force"] = (rows.force_fp[keep], values[keep], rows.owner_f[keep])
+    if labels.stress is not None:
+        k = np.flatnonzero(np.isfinite(labels.stress[:, 0] * volume_n) & used.get("virial", every))
+        virial = labels.stress[k] * (volume_n / n_atoms_n)[k, None]
+        for name, part in (("pressure", slice(0, 3)), ("shear", slice(3, 6))):
+            x = rows.virial_ncp[k, part]
+            found[name] = (x.reshape(-1, x.shape[-1]), virial[:, part].ravel(), np.repeat(k, 3))
+    blocks = {}
+    for name, (x, y, owner) in found.items():
+        size = float(np.sqrt(np.mean(y**2))) if len(y) else 0.0
+        if size > _ROUNDING[name] and len(y) >= 2 * N_FOLDS:
+            blocks[name] = Block(x, y, owner, size)
+    return blocks
+
+
+class Products:
+    """Products of the rows of blocks by fold; labels may change without the rows."""
+
+    def __init__(self, blocks: Mapping[str, Block], fold_n: IntArray) -> None:
+        self._folds = {
+            name: [np.flatnonzero(fold_n[block.owner] == fold) for fold in range(N_FOLDS)]
+            for name, block in blocks.items()
+        }
+        self._grams = {
+            name: np.array([block.rows[f].T @ block.rows[f] for f in self._folds[name]])
+            for name, block in blocks.items()
+        }
+
+    def replaced(self, name: str, block: Block) -> Products:
+        """The same with other rows of one target and of the same structures."""
+        other = copy.copy(self)
+        grams = np.array([block.rows[f].T @ block.rows[f] for f in self._folds[name]])
+        other._grams = {**self._grams, name: grams}
+        return other
+
+    def unexplained(self, blocks: Mapping[str, Block], n_terms: int) -> dict[str, float]:
+        """Share of the squares of each target that fits to the other folds leave unexplained."""
+        squares = dict.fromkeys(blocks, 0.0)
+        for fold, coef in enumerate(self.coefficients(blocks, n_terms)):
+            for name, block in blocks.items():
+                f = self._folds[name][fold]
+                squares[name] += float(np.sum((block.labels[f] - block.rows[f] @ coef) ** 2))
+        return {name: squares[name] / (len(b.labels) * b.size**2) for name, b in blocks.items()}
+
+    def coefficients(self, blocks: Mapping[str, Block], n_terms: int) -> FloatArray:
+        """Coefficients (N_FOLDS, p) of fits without each fold."""
+        return np.array([self._fit(blocks, n_terms, fold) for fold in range(N_FOLDS)])
+
+    def _fit(self, blocks: Mapping[str, Block], n_terms: int, without: int) -> FloatArray:
+        others = [fold for fold in range(N_FOLDS) if fold != without]
+        gram: FloatArray | float = 0.0
+        moment: FloatArray | float = 0.0
+        square = 0.0
+        for name, block in blocks.items():
+            f = np.concatenate([self._folds[name][fold] for fold in others])
+            if not len(f):
+                continue
+            scale = 1.0 / (len(f) * block.size**2)
+            gram = gram + scale * self._grams[name][others].sum(axis=0)
+            moment = moment + scale * (block.labels[f] @ block.rows[f])
+            square += scale * float(block.labels[f] @ block.labels[f])
+        gram = np.asarray(gram)
+        path = omp_path(
+            LinearProblem(0.5 * (gram + gram.T), np.asarray(moment), square, 1.0), max_terms=n_terms
+        )
+        coef: FloatArray = path.coefs[-1]
+        return coef

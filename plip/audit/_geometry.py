@@ -1,0 +1,159 @@
+"""Structures that cannot be meant: atoms too close, cells that are missing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+
+from plip._structures._balance import BALANCED, imbalances
+from plip._structures._checks import has_full_cell
+from plip._structures._neighbors import find_all_neighbors
+from plip._types import FloatArray
+from plip.audit._report import Finding
+from plip.labels import LabelledStructures
+from plip.labels._attached import results_of
+
+__all__ = ["find_close_atoms", "find_missing_cells"]
+
+# Shares of the sum of the covalent radii. No pair of atoms in matter comes within the first, bonds are longer
+# than the second (N2 has 0.77, liquid molybdenum 0.67), and without forces nothing tells below the third.
+_IMPOSSIBLE, _SHORT, _VERY_SHORT = 0.25, 0.6, 0.5
+# eV/A. Atoms within _SHORT repel each other by more, if their labels were computed for these positions.
+_REPULSION = 5.0
+# Distances across the border of a cell are normal if they are this part of the shortest distance inside.
+_FITS = 0.85
+# Structures without periodicity are as many as this share of periodic ones of the same formula, or they
+# are meant.
+_MINORITY = 0.25
+# Atoms in a cube of the shortest distance, without vacuum: diamond 0.65, fcc 1.4.
+_DENSE = 0.6
+
+
+def find_close_atoms(data: LabelledStructures) -> list[Finding]:
+    """Atoms closer than any bond, whose forces do not know of it."""
+    close = [_close_pair(atoms, _forces(data, k)) for k, atoms in enumerate(data.structures)]
+    members = [k for k, pair in enumerate(close) if pair is not None]
+    if not members:
+        return []
+    worst = min((pair for pair in close if pair is not None), key=lambda pair: pair[0])
+    ratio, i, j, distance, push = worst
+    known = "" if push is None else f", and their forces push them apart by {push:.1f} eV/A only"
+    return [
+        Finding(
+            "close atoms",
+            tuple(members),
+            f"atoms closer than bonds are; the closest are atoms {i} and {j}, {distance:.2f} A apart, "
+            f"{ratio:.2f} "
+            f"of the sum of their covalent radii{known}",
+            "Correct positions or cell, or leave the structures out",
+        )
+    ]
+
+
+def _forces(data: LabelledStructures, k: int) -> FloatArray | None:
+    return None if data.labels.forces is None else data.labels.forces[k]
+
+
+def _close_pair(
+    atoms: Atoms, forces: FloatArray | None
+) -> tuple[float, int, int, float, float | None] | None:
+    """Share of the covalent radii, atoms, distance and repulsion of the worst pair that cannot be meant."""
+    radii = covalent_radii[atoms.numbers]
+    near = find_all_neighbors(atoms, 2 * _SHORT * float(radii.max()))
+    i = near.centers(1)
+    j = near.neighbor_p
+    ratio = near.distance_p / (radii[i] + radii[j])
+    if not len(ratio) or ratio.min() >= _SHORT:
+        return None
+    # In a compressed crystal neighbors on all sides balance each other.
+    is_free = imbalances(atoms) > BALANCED
+    for p in np.argsort(ratio, kind="stable"):
+        if ratio[p] >= _SHORT:
+            return None
+        if not (is_free[i[p]] or is_free[j[p]]):
+            continue
+        push = None
+        if forces is not None:
+            push = float((forces[j[p]] - forces[i[p]]) @ near.vector_pc[p] / (2 * near.distance_p[p]))
+        limit = _VERY_SHORT if push is None else _SHORT
+        if ratio[p] < _IMPOSSIBLE or (ratio[p] < limit and (push is None or push < _REPULSION)):
+            return float(ratio[p]), int(i[p]), int(j[p]), float(near.distance_p[p]), push
+    return None
+
+
+def find_missing_cells(data: LabelledStructures) -> list[Finding]:
+    """Structures that have lost their cell or their periodicity."""
+    partners = _periodic_cells(data.structures)
+    with_stress, fits_other = [], []
+    formulas = [atoms.get_chemical_formula() for atoms in data.structures]
+    free = Counter(
+        formula for formula, atoms in zip(formulas, data.structures, strict=True) if not atoms.pbc.any()
+    )
+    periodic = Counter(
+        formula for formula, atoms in zip(formulas, data.structures, strict=True) if atoms.pbc.all()
+    )
+    for k, atoms in enumerate(data.structures):
+        if atoms.pbc.any():
+            continue
+        stress = results_of(atoms).get("stress")
+        if stress is not None and np.any(stress):
+            with_stress.append(k)
+        elif free[formulas[k]] <= _MINORITY * periodic[formulas[k]] and _fits_a_cell(
+            atoms, partners[formulas[k]]
+        ):
+            fits_other.append(k)
+    findings = []
+    remedy = "Set cell and pbc (atoms.cell, atoms.pbc; Lattice= and pbc= in extended XYZ)"
+    if with_stress:
+        evidence = "not periodic, but with a stress, which only a periodic cell has"
+        findings.append(Finding("missing cell", tuple(with_stress), evidence, remedy))
+    if fits_other:
+        evidence = (
+            "not periodic, but the atoms fill the cell of periodic structures of the same formula: across "
+            "its "
+            f"borders they are no closer than {_FITS} of the shortest distance inside, and leave no gap"
+        )
+        findings.append(Finding("missing cell", tuple(fits_other), evidence, remedy))
+    return findings
+
+
+def _periodic_cells(structures: Sequence[Atoms]) -> dict[str, list[FloatArray]]:
+    """Up to a few cells of periodic structures by formula."""
+    found: dict[str, list[FloatArray]] = defaultdict(list)
+    counts: Counter[str] = Counter()
+    for atoms in structures:
+        if atoms.pbc.all():
+            formula = atoms.get_chemical_formula()
+            counts[formula] += 1
+            # Powers of two: cells from all over the data.
+            if counts[formula].bit_count() == 1:
+                found[formula].append(atoms.cell.array)
+    return found
+
+
+def _fits_a_cell(atoms: Atoms, cells: Sequence[FloatArray]) -> bool:
+    """Whether atoms without periodicity fill their own cell or one of others, and do not overlap there."""
+    if len(atoms) < 2:
+        return False
+    own = [atoms.cell.array] if has_full_cell(atoms) else []
+    shortest = _nearest(atoms)
+    for cell in [*own, *cells]:
+        periodic = Atoms(atoms.numbers, atoms.positions, cell=cell, pbc=True)
+        inside, nearest = _nearest(periodic), shortest
+        density = len(atoms) / periodic.get_volume()
+        # A vacuum makes the cell much larger than the atoms need.
+        if inside.min() >= _FITS * nearest.min() and density * np.median(inside) ** 3 > _DENSE:
+            return True
+    return False
+
+
+def _nearest(atoms: Atoms) -> FloatArray:
+    """Distance of every atom to its nearest neighbor in A, 6 at most."""
+    near = find_all_neighbors(atoms, 6.0)
+    nearest = np.full(len(atoms), 6.0)
+    np.minimum.at(nearest, near.centers(1), near.distance_p)
+    return nearest

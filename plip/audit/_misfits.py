@@ -1,0 +1,303 @@
+"""Structures whose labels are not what all others lead to expect.
+
+A structure that is merely hard to fit is told from one with wrong labels by several fits, of which one
+does not know the structure: of a hard structure they disagree, or those that know it fit it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plip._types import BoolArray, FloatArray, IntArray
+from plip.audit._patterns import Pattern, pattern_of
+from plip.audit._predictions import Expected, robust_scale
+from plip.audit._report import Finding
+from plip.audit._support import have_similar
+from plip.labels import LabelledStructures
+from plip.potential._prediction import Results
+
+__all__ = ["find_constrained", "find_misfits"]
+
+# Residuals of so many robust standard deviations are no scatter, if all fits agree: their largest difference
+# from the fit that does not know the structure is below that part of the residual.
+_FAR = {"energy": 8.0, "force": 8.0, "virial": 10.0}
+_AGREE = 0.3
+# eV/atom, eV/A, eV/A^3. Smaller residuals do not matter.
+_FLOORS = {"energy": 5e-3, "force": 0.03, "virial": 1e-3}
+# Share of what is expected beyond the rest of the group: extreme structures have larger errors.
+_SHARE = 0.15
+# Expected sizes of labels, in standard deviations, of which a pattern can be told; share of a group that must
+# have it, and least number.
+_LARGE = 4.0
+_MOST, _FEWEST = 0.5, 3
+# Expected force on an atom that is no scatter, in standard deviations.
+_HELD = 6.0
+
+_NAMES = {"energy": "energies", "force": "forces", "virial": "stresses"}
+_KINDS = {"energy": "energy", "force": "forces", "virial": "stress"}
+_UNITS = {"energy": "eV/atom", "force": "eV/A", "virial": "eV/A^3"}
+
+
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Labels of one target beside what is expected, one array for each structure; None without label."""
+
+    target: str
+    labels: list[FloatArray | None]
+    expected: list[FloatArray | None]
+    size: FloatArray
+    scale: FloatArray
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+
+
+def _get(target: str, result: Results, n_atoms: int, moving: BoolArray) -> FloatArray:
+    """Prediction of a target as it is compared."""
+    if target == "energy":
+        return np.array([result["energy"] / n_atoms])
+    if target == "force":
+        return result["forces"][moving]
+    return result["stress"]
+
+
+def _compare(
+    target: str,
+    data: LabelledStructures,
+    groups: NDArray[np.str_],
+    expected: Expected,
+    frozen: list[BoolArray],
+) -> _Compared:
+    present = data.labels.present(target)
+    labels: list[FloatArray | None] = [None] * len(data)
+    found: list[FloatArray | None] = [None] * len(data)
+    for k in np.flatnonzero(present):
+        moving = ~frozen[k]
+        if target == "energy":
+            labels[k] = np.array([data.labels.values("energy")[k] / data.n_atoms[k]])
+            found[k] = np.array([expected.energy[k] / data.n_atoms[k]])
+        elif target == "force":
+            labels[k], found[k] = data.labels.values("force")[k][moving], expected.forces[k][moving]
+        elif np.isfinite(expected.stress[k]).all():
+            labels[k], found[k] = data.labels.values("virial")[k], expected.stress[k]
+    size = np.array(
+        [np.nan if a is None or b is None else _rms(a - b) for a, b in zip(labels, found, strict=True)]
+    )
+    known = np.isfinite(size)
+    overall = max(robust_scale(size[known]), _FLOORS[target])
+    scale = np.full(len(data), overall)
+    for group in np.unique(groups):
+        members = known & (groups == group)
+        scale[members] = np.maximum(overall, robust_scale(size[members]))
+    return _Compared(target, labels, found, size, scale)
+
+
+def find_misfits(
+    data: LabelledStructures, groups: NDArray[np.str_], expected: Expected, frozen: list[BoolArray]
+) -> list[Finding]:
+    """Labels of another unit, sign or order in a part of the data, and labels that fit nothing.
+
+    Parameters
+    ----------
+    data : LabelledStructures
+    groups : (n,) str
+    expected : Expected
+    frozen : list of n (n_atoms,) bool
+        Atoms whose forces do not count.
+    """
+    findings = []
+    compared = [_compare(target, data, groups, expected, frozen) for target in data.labels.targets()]
+    limits = {one.target: _FAR[one.target] * one.scale + _SHARE * _extremes(one, groups) for one in compared}
+    patterns = {one.target: _patterns(one) for one in compared}
+    doubtful = np.zeros(len(data), bool)
+    for one in compared:
+        doubtful |= np.nan_to_num(one.size) > limits[one.target]
+        doubtful |= np.array([pattern is not None for pattern in patterns[one.target]])
+    if not doubtful.any():
+        return []
+    judged = doubtful & have_similar(data, ~doubtful)
+    for one in compared:
+        explained: set[int] = set()
+        for finding in _find_patterns(one, patterns[one.target], judged, groups, expected, frozen):
+            findings.append(finding)
+            explained.update(finding.structures)
+        is_far = judged & (np.nan_to_num(one.size) > limits[one.target])
+        is_far[list(explained)] = False
+        findings += _find_outliers(one, np.flatnonzero(is_far), limits[one.target], expected, frozen)
+    return findings
+
+
+def _confirmed(
+    compared: _Compared,
+    k: int,
+    expected: Expected,
+    frozen: list[BoolArray],
+    holds: Callable[[FloatArray], bool],
+) -> bool:
+    """Whether what holds of the prediction holds of those of all fits."""
+    n_atoms = len(frozen[k])
+    return all(holds(_get(compared.target, result, n_atoms, ~frozen[k])) for result in expected.all_of(k))
+
+
+def _patterns(compared: _Compared) -> list[Pattern | None]:
+    """What the labels of each structure are instead, where that can be told."""
+    if compared.target == "energy":  # a number alone has no pattern
+        return [None] * len(compared.labels)
+    scale = compared.scale.min()
+    return [
+        None
+        if label is None or prediction is None or _rms(prediction) < _LARGE * scale
+        else pattern_of(compared.target, label, prediction)
+        for label, prediction in zip(compared.labels, compared.expected, strict=True)
+    ]
+
+
+def _find_patterns(
+    compared: _Compared,
+    patterns: list[Pattern | None],
+    judged: BoolArray,
+    groups: NDArray[np.str_],
+    expected: Expected,
+    frozen: list[BoolArray],
+) -> list[Finding]:
+    """Labels that are the expected ones in another unit, sign or order."""
+    large = _LARGE * compared.scale.min()
+    tested = np.array([value is not None and _rms(value) >= large for value in compared.expected])
+    matches: dict[Pattern, list[int]] = defaultdict(list)
+    for k in np.flatnonzero(judged).tolist():
+        label, pattern = compared.labels[k], patterns[k]
+        if label is None or pattern is None:
+            continue
+
+        def holds(other: FloatArray, label: FloatArray = label, pattern: Pattern = pattern) -> bool:
+            return pattern_of(compared.target, label, other) == pattern
+
+        if _confirmed(compared, k, expected, frozen, holds):
+            matches[pattern].append(k)
+    findings = []
+    for (kind, text, remedy), found in matches.items():
+        # Three components agree in some order by chance, so that only a group tells.
+        members = set() if kind == "stress order" else set(found)
+        for group in np.unique(groups[found]):
+            in_group = np.flatnonzero(groups == group)
+            n = len(set(found).intersection(in_group.tolist()))
+            if n >= _FEWEST and n > _MOST * np.count_nonzero(tested[in_group]):
+                members.update(k for k in in_group.tolist() if compared.labels[k] is not None)
+        if not members:
+            continue
+        findings.append(
+            Finding(
+                kind,
+                tuple(sorted(members)),
+                f"{text}, unlike the others: {len(found)} follow what a quick fit to the others expects "
+                f"only if "
+                f"read so",
+                remedy,
+            )
+        )
+    return findings
+
+
+def _find_outliers(
+    compared: _Compared, candidates: IntArray, limit: FloatArray, expected: Expected, frozen: list[BoolArray]
+) -> list[Finding]:
+    """Labels far from what all fits expect."""
+    target = compared.target
+    members = []
+    for k in candidates.tolist():
+        label, prediction = compared.labels[k], compared.expected[k]
+        if label is None or prediction is None:
+            continue
+        bound, far = _AGREE * compared.size[k], 0.5 * limit[k]
+
+        def holds(
+            other: FloatArray,
+            label: FloatArray = label,
+            prediction: FloatArray = prediction,
+            bound: float = bound,
+            far: float = far,
+        ) -> bool:
+            return _rms(other - prediction) < bound and _rms(other - label) > far
+
+        if _confirmed(compared, k, expected, frozen, holds):
+            members.append(k)
+    if not members:
+        return []
+    worst = max(members, key=lambda k: compared.size[k] / compared.scale[k])
+    return [
+        Finding(
+            _KINDS[target],
+            tuple(members),
+            f"{_NAMES[target]} unlike those of similar structures: off by up to {compared.size[worst]:.3g} "
+            f"{_UNITS[target]} ({compared.size[worst] / compared.scale[worst]:.0f} times the usual error "
+            f"of a quick "
+            f"fit, {compared.scale[worst]:.2g}), and fits to different parts of the data agree on what is "
+            f"expected",
+            "Look at these calculations (convergence, spin, labels of another structure), or leave them out",
+        )
+    ]
+
+
+def _extremes(compared: _Compared, groups: NDArray[np.str_]) -> FloatArray:
+    """How far the expected size of each structure is from the middle of its group."""
+    size = np.array([np.nan if value is None else _rms(value) for value in compared.expected])
+    if compared.target == "energy":
+        size = np.array([np.nan if value is None else float(value[0]) for value in compared.expected])
+    found = np.zeros(len(size))
+    for group in np.unique(groups):
+        members = groups == group
+        known = members & np.isfinite(size)
+        if known.any():
+            found[known] = np.abs(size[known] - np.median(size[known]))
+    return found
+
+
+def find_constrained(
+    data: LabelledStructures, expected: Expected | None, frozen: list[BoolArray]
+) -> list[Finding]:
+    """Atoms whose forces a constraint has set to zero.
+
+    Parameters
+    ----------
+    data : LabelledStructures
+    expected : Expected or None
+        None takes all atoms of `frozen` for held.
+    frozen : list of n (n_atoms,) bool
+        As `plip.audit._labels.frozen_atoms` finds them.
+    """
+    members, n_atoms, largest = [], 0, 0.0
+    forces = data.labels.forces or []
+    for k, atoms in enumerate(frozen):
+        force = forces[k] if forces else None
+        if force is None or not atoms.any():
+            continue
+        if expected is not None:
+            size = np.linalg.norm(expected.forces[k][atoms], axis=1)
+            error = _rms((force - expected.forces[k])[~atoms])
+            # Many that are moderate say as much as one that is large.
+            if max(size.max() / _HELD, _rms(size)) < max(error, _FLOORS["force"]) and len(size) < 3:
+                continue
+            largest = max(largest, float(size.max()))
+        members.append(k)
+        n_atoms += int(atoms.sum())
+    if not members:
+        return []
+    fit = "" if expected is None else f"; a quick fit expects as much as {largest:.2f} eV/A"
+    return [
+        Finding(
+            "constrained",
+            tuple(members),
+            f"forces of exactly 0 on {n_atoms} atoms, beside others that are not, though the neighbors of "
+            f"these "
+            f"atoms do not balance{fit}",
+            "Write the forces without constraints (ASE: atoms.get_forces(apply_constraint=False)), or "
+            "leave the "
+            "forces of these structures out",
+        )
+    ]

@@ -1,0 +1,136 @@
+"""What quick fits expect of every structure, each from a fit without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plip._types import BoolArray, FloatArray, IntArray
+from plip.audit._fits import Products, make_blocks
+from plip.audit._rows import N_FOLDS, SampleRows, draw, volumes
+from plip.labels import LabelledStructures
+from plip.potential import Potential
+from plip.potential._prediction import Results, evaluate_checked
+
+__all__ = ["Expected", "expect", "robust_scale"]
+
+# Terms of a fit, structures and atoms that are sampled.
+_TERMS = 80
+_STRUCTURES = 300
+_ATOMS = 15000
+# Structures whose residual is so many robust standard deviations do not count in the next fit.
+_OUTLYING = 8.0
+_REPEATS = 2
+# Of the weighted fits that minimize absolute deviations.
+_ITERATIONS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Predictions for n structures.
+
+    Attributes
+    ----------
+    energy : (n,) float64
+        eV; without reference energies where the data have no energies.
+    forces : list of n (n_atoms, 3) float64
+        eV/A.
+    stress : (n, 6) float64
+        eV/A^3, NaN without a full cell.
+    """
+
+    energy: FloatArray
+    forces: list[FloatArray]
+    stress: FloatArray
+    _data: LabelledStructures
+    _potentials: list[Potential]
+
+    def all_of(self, k: int) -> list[Results]:
+        """What each of the fits expects of structure k; most of them know it."""
+        place, atoms = int(self._data.places[k]), self._data.structures[k]
+        return [evaluate_checked(potential, place, atoms) for potential in self._potentials]
+
+
+def robust_scale(values: FloatArray) -> float:
+    """Standard deviation of a normal distribution with the same median absolute deviation from zero."""
+    return float(1.4826 * np.median(np.abs(values))) if len(values) else 0.0
+
+
+def expect(data: LabelledStructures, groups: NDArray[np.str_], fold: IntArray) -> Expected | None:
+    """Predict every structure by a fit without its fold; None if too little can be fitted.
+
+    Parameters
+    ----------
+    data : LabelledStructures
+    groups : (n,) str
+    fold : (n,) int
+    """
+    places = draw(data, groups, _STRUCTURES, _ATOMS)
+    if len(places) < 3 * N_FOLDS:
+        return None
+    rows = SampleRows.of(data, places, fold, "accurate")
+    coefs = _robust_fits(data, rows)
+    if coefs is None:
+        return None
+    species = rows.descriptors.species_
+    energy = data.labels.energy
+    label = np.full(len(places), np.nan) if energy is None else energy[places] / data.n_atoms[places]
+    references = [
+        _reference_energies(rows, label - rows.energy_np @ coef, number) for number, coef in enumerate(coefs)
+    ]
+    potentials = [
+        Potential(rows.descriptors, coef, dict(zip(species, reference.tolist(), strict=True)))
+        for coef, reference in zip(coefs, references, strict=True)
+    ]
+    results = [
+        evaluate_checked(potentials[fold[k]], int(data.places[k]), atoms)
+        for k, atoms in enumerate(data.structures)
+    ]
+    return Expected(
+        np.array([result["energy"] for result in results]),
+        [result["forces"] for result in results],
+        np.array([result["stress"] for result in results]),
+        data,
+        potentials,
+    )
+
+
+def _robust_fits(data: LabelledStructures, rows: SampleRows) -> FloatArray | None:
+    """Coefficients (N_FOLDS, p) of fits that leave out labels that do not fit."""
+    sample = data.take(rows.places_n)
+    volume = volumes(sample.structures)
+    used: dict[str, BoolArray] = {}
+    coefs = None
+    for _ in range(1 + _REPEATS):
+        blocks = make_blocks(rows, sample.labels, volume, sample.n_atoms, used)
+        if not blocks:
+            return None
+        coefs = Products(blocks, rows.fold_n).coefficients(blocks, _TERMS)
+        everything = make_blocks(rows, sample.labels, volume, sample.n_atoms)
+        used = {}
+        for name, block in everything.items():
+            predicted = np.einsum("mp,mp->m", block.rows, coefs[rows.fold_n[block.owner]])
+            squares = np.zeros(len(sample))
+            counts = np.bincount(block.owner, minlength=len(sample))
+            np.add.at(squares, block.owner, (block.labels - predicted) ** 2)
+            size = np.sqrt(squares / np.maximum(counts, 1))
+            fits = size <= _OUTLYING * max(robust_scale(size[counts > 0]), 1e-3 * block.size)
+            target = "virial" if name in ("pressure", "shear") else name
+            used[target] = used.get(target, np.ones(len(sample), bool)) & (fits | (counts == 0))
+    return coefs
+
+
+def _reference_energies(rows: SampleRows, deviation_n: FloatArray, fold: int) -> FloatArray:
+    """Reference energies in eV by least absolute deviations of the structures outside a fold."""
+    kept = np.isfinite(deviation_n) & (rows.fold_n != fold)
+    fraction, deviation = rows.fraction_ns[kept], deviation_n[kept]
+    found = np.zeros(fraction.shape[1])
+    weight = np.ones(len(deviation))
+    for _ in range(_ITERATIONS if len(deviation) else 0):
+        root = np.sqrt(weight)
+        found = np.linalg.lstsq(root[:, None] * fraction, root * deviation, rcond=1e-10)[0]
+        # Residuals below 1e-6 eV/atom are rounding.
+        weight = 1.0 / np.maximum(np.abs(deviation - fraction @ found), 1e-6)
+    return found

@@ -1,0 +1,60 @@
+"""Which structures have others like them, so that something can be expected of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+from sklearn.decomposition import PCA
+
+from plip._types import BoolArray, FloatArray
+from plip.audit._rows import fit_descriptors
+from plip.descriptors._rows import Design, StructureDesign
+from plip.labels import LabelledStructures
+
+__all__ = ["have_similar"]
+
+# Principal components of the mean descriptors, and how many similar structures there must be.
+_COMPONENTS = 10
+_SIMILAR = 3
+# So far from them are at most this share of the structures that fit; others may be so many times as far.
+_QUANTILE, _FARTHER = 0.9, 1.5
+
+
+def have_similar(data: LabelledStructures, fits: BoolArray) -> BoolArray:
+    """Whether each structure has several others like it among those that fit.
+
+    Parameters
+    ----------
+    data : LabelledStructures
+    fits : (n,) bool
+        Structures whose labels are as expected.
+
+    Returns
+    -------
+    (n,) bool
+    """
+    known = np.flatnonzero(fits)
+    if len(known) <= _SIMILAR + 1:
+        return np.zeros(len(data), bool)
+    features = _features(data)
+    # Each counts itself.
+    near = cKDTree(features[known]).query(features, k=_SIMILAR + 1)[0]
+    distance = np.where(fits, near[:, -1], near[:, -2])
+    usual = np.quantile(distance[known], _QUANTILE)
+    return np.asarray(distance <= _FARTHER * usual, bool)
+
+
+def _features(data: LabelledStructures) -> FloatArray:
+    """Principal components of the mean descriptors and the composition of each structure."""
+    descriptors = fit_descriptors(data, data, "fast")
+    design = Design(descriptors.terms_, descriptors.species_)
+    rows = []
+    for atoms in data.structures:
+        structure = StructureDesign(design, atoms)
+        rows.append(np.concatenate([structure.values, structure.counts]) / len(atoms))
+    features = np.array(rows)
+    size = features.std(axis=0)
+    features = (features - features.mean(axis=0))[:, size > 0] / size[size > 0]
+    n = min(_COMPONENTS, *features.shape)
+    found: FloatArray = PCA(n, random_state=0).fit_transform(features)
+    return found

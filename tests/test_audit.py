@@ -1,0 +1,309 @@
+"""The audit finds each fault that is planted, names its structures, and nothing in clean data."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk, fcc111
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+
+from plip.audit import audit
+from plip.audit._report import name_places
+from plip.cli import main
+from plip.datasets import load_silicon_carbide
+
+VASP_ORDER = [0, 1, 2, 5, 3, 4]
+
+
+def labeled(atoms, group, calculator=None):
+    """The structure with EMT's labels attached."""
+    computed = atoms.copy()
+    computed.calc = EMT() if calculator is None else calculator
+    results = {"energy": computed.get_potential_energy(), "forces": computed.get_forces().copy()}
+    if atoms.pbc.all():
+        results["stress"] = computed.get_stress().copy()
+    found = atoms.copy()
+    found.info = {"group": group}
+    found.calc = SinglePointCalculator(found, **results)
+    return found
+
+
+def make_copper(symbols=("Cu",), seed=0):
+    """Crystals, hot crystals, slabs and clusters of noise-free energies, forces and stresses."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for symbol in symbols:
+        cell = bulk(symbol, cubic=True)
+        for _ in range(24):
+            hot = cell * (2, 2, 2)
+            hot.set_cell(hot.cell * (1 + rng.normal(0, 0.02)), scale_atoms=True)
+            hot.rattle(rng.uniform(0.05, 0.2), seed=int(rng.integers(1e9)))
+            found.append(labeled(hot, "hot"))
+        for _ in range(16):
+            strained = cell.copy()
+            strain = rng.normal(0, 0.02, (3, 3))
+            strained.set_cell(cell.cell.array @ (np.eye(3) + 0.5 * (strain + strain.T)), scale_atoms=True)
+            found.append(labeled(strained, "elastic"))
+        for k in range(10):
+            slab = fcc111(symbol, (2, 2, 3 + k % 3), vacuum=7.0)
+            slab.pbc = True
+            slab.rattle(0.08, seed=int(rng.integers(1e9)))
+            found.append(labeled(slab, "slab"))
+    return found
+
+
+@pytest.fixture(scope="module")
+def copper():
+    return make_copper()
+
+
+def copied(structures):
+    found = []
+    for atoms in structures:
+        other = atoms.copy()
+        results = {name: np.copy(value) for name, value in atoms.calc.results.items()}
+        results["energy"] = float(results["energy"])
+        other.calc = SinglePointCalculator(other, **results)
+        found.append(other)
+    return found
+
+
+@dataclass
+class Fault:
+    """What is done to which structures, and what the audit must call it."""
+
+    kind: str
+    plant: object
+    rows: list[int] | None = None
+
+
+def scale(name, factor):
+    def plant(atoms):
+        atoms.calc.results[name] = atoms.calc.results[name] * factor
+
+    return plant
+
+
+def reorder(atoms):
+    atoms.calc.results["stress"] = atoms.calc.results["stress"][VASP_ORDER]
+
+
+def shift_energy(per_atom):
+    def plant(atoms):
+        atoms.calc.results["energy"] += per_atom * len(atoms)
+
+    return plant
+
+
+def exchange(atoms):
+    atoms.calc.results["forces"] = np.roll(atoms.calc.results["forces"], 5, axis=0)
+
+
+def push(atoms):
+    atoms.calc.results["forces"] += [0.1, 0.0, 0.0]
+
+
+def freeze(atoms):
+    atoms.calc.results["forces"][: len(atoms) // 3] = 0.0
+
+
+def drop_forces(atoms):
+    del atoms.calc.results["forces"]
+
+
+def squeeze(atoms):
+    results = atoms.calc.results
+    atoms.positions[1] = atoms.positions[0] + [0.9, 0.1, 0.0]
+    atoms.calc = SinglePointCalculator(atoms, **results)
+
+
+def lose_cell(atoms):
+    results = {name: atoms.calc.results[name] for name in ("energy", "forces")}
+    atoms.cell, atoms.pbc = None, False
+    atoms.calc = SinglePointCalculator(atoms, **results)
+
+
+def lose_cell_but_not_stress(atoms):
+    results = atoms.calc.results
+    atoms.cell, atoms.pbc = None, False
+    atoms.calc = SinglePointCalculator(atoms, **results)
+
+
+ALL_LABELS = {
+    "energies in Ry": Fault("energy unit", scale("energy", 1 / units.Ry)),
+    "energies in Hartree": Fault("energy unit", scale("energy", 1 / units.Ha)),
+    "energies in kcal/mol": Fault("energy unit", scale("energy", units.mol / units.kcal)),
+    "forces in Ry/bohr": Fault("force unit", scale("forces", units.Bohr / units.Ry)),
+    "forces in Ha/bohr": Fault("force unit", scale("forces", units.Bohr / units.Ha)),
+    "gradients": Fault("force sign", scale("forces", -1.0)),
+    "stress in GPa": Fault("stress unit", scale("stress", 1 / units.GPa)),
+    "stress in kbar": Fault("stress unit", scale("stress", 10 / units.GPa)),
+    "pressure": Fault("stress sign", scale("stress", -1.0)),
+    "order of VASP": Fault("stress order", reorder),
+}
+
+SOME_LABELS = {
+    "one energy": Fault("energy", shift_energy(0.5), [7]),
+    "forces of other atoms": Fault("forces", exchange, [9]),
+    "flipped forces of some": Fault("force sign", scale("forces", -1.0), [3, 11, 12]),
+    "net force": Fault("net force", push, [4, 5]),
+    "frozen": Fault("constrained", freeze, [2, 6]),
+    "no forces": Fault("missing label", drop_forces, [1, 8]),
+    "close": Fault("close atoms", squeeze, [10]),
+    "no cell": Fault("missing cell", lose_cell, [13]),
+    "stress without cell": Fault("missing cell", lose_cell_but_not_stress, [14]),
+}
+
+
+def plant(structures, fault):
+    found = copied(structures)
+    rows = np.arange(len(found)) if fault.rows is None else np.array(fault.rows)
+    for row in rows:
+        fault.plant(found[row])
+    return found, tuple(rows.tolist())
+
+
+def test_clean_data_have_no_findings(copper):
+    assert str(audit(copper)) == f"Audit of {len(copper)} structures: nothing found"
+
+
+def test_shipped_data_are_clean():
+    assert audit(*load_silicon_carbide()).is_clean
+
+
+def test_clean_alloys_slabs_and_clusters_have_no_findings():
+    structures = make_copper(("Cu", "Au"), seed=1)
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        cluster = Atoms(bulk("Cu", cubic=True) * (2, 2, 1), pbc=False, cell=None)
+        cluster.rattle(0.1, seed=int(rng.integers(1e9)))
+        structures.append(labeled(cluster, "cluster"))
+    assert audit(structures).kinds == ()
+
+
+@pytest.mark.parametrize("name", ALL_LABELS)
+def test_finds_labels_of_another_unit_sign_or_order(copper, name):
+    found, rows = plant(copper, ALL_LABELS[name])
+    report = audit(found)
+    assert report.kinds == (ALL_LABELS[name].kind,)
+    assert report.findings[0].structures == rows
+
+
+def test_finds_unit_and_sign_together(copper):
+    found, _ = plant(copper, Fault("", scale("stress", -10 / units.GPa)))
+    assert set(audit(found).kinds) == {"stress unit", "stress sign"}
+
+
+@pytest.mark.parametrize("name", SOME_LABELS)
+def test_finds_the_structures_with_a_fault(copper, name):
+    fault = SOME_LABELS[name]
+    found, rows = plant(copper, fault)
+    report = audit(found)
+    named = [finding for finding in report.findings if finding.kind == fault.kind]
+    assert [finding.structures for finding in named] == [rows]
+
+
+def test_finds_a_group_with_another_reference(copper):
+    hot = [k for k, atoms in enumerate(copper) if atoms.info["group"] == "hot"]
+    found, rows = plant(copper, Fault("group energies", shift_energy(0.8), hot))
+    report = audit(found)
+    assert report.kinds == ("group energies",)
+    assert report.findings[0].structures == rows
+    assert "+0.8" in report.findings[0].evidence
+    assert "hot: energy 0" in report.findings[0].remedy
+
+
+def test_finds_duplicates_in_another_order_and_place(copper):
+    found = copied(copper)
+    order = np.random.default_rng(0).permutation(len(found[0]))
+    twin = found[0][order]
+    twin.translate([0.3, 0.1, -0.2])
+    twin.wrap()
+    twin.info["group"] = "hot"
+    results = found[0].calc.results
+    twin.calc = SinglePointCalculator(
+        twin, energy=results["energy"], forces=results["forces"][order], stress=results["stress"]
+    )
+    report = audit([*found, twin], quick=True)
+    assert report.kinds == ("duplicate",)
+    assert report.findings[0].structures == (0, len(found))
+
+
+def test_finds_near_duplicates(copper):
+    near = copper[3].copy()
+    near.rattle(0.004, seed=1)
+    report = audit([*copper, labeled(near, "hot")], quick=True)
+    assert report.kinds == ("near duplicate",)
+    assert report.findings[0].structures == (3, len(copper))
+
+
+def test_duplicates_that_differ_in_energy_say_so(copper):
+    twin = copied(copper[:1])
+    twin[0].calc.results["energy"] += 1.0
+    report = audit([*copper, *twin], quick=True)
+    assert "energies differ, by up to 31" in report.findings[0].evidence
+
+
+def test_strains_along_x_y_and_z_are_no_duplicates():
+    found = []
+    for axis in range(3):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell.array @ np.diag(1 + 0.02 * (np.arange(3) == axis)), scale_atoms=True)
+        found.append(labeled(atoms, "elastic"))
+    assert audit(found, quick=True).is_clean
+
+
+def test_finds_leaks(copper):
+    report = audit(copper[:40], [*copied(copper[40:45]), *copied(copper[5:7])], quick=True)
+    (finding,) = report.findings
+    assert (finding.kind, finding.structures, finding.test_structures) == ("leak", (5, 6), (5, 6))
+
+
+def test_doubts_of_the_reader_are_findings(copper):
+    found, _ = plant(copper, Fault("", scale("forces", 0.0), [1, 2]))
+    report = audit(found, quick=True)
+    (finding,) = [finding for finding in report.findings if finding.kind == "labels"]
+    assert finding.structures == (1, 2)
+    assert "forces of exactly 0" in finding.evidence
+
+
+def test_messages_name_files(copper):
+    found, _ = plant(copper, Fault("", drop_forces, [1, 8]))
+    places = [f"a.xyz, structure {k}" for k in range(len(found))]
+    message = audit(found, places=places, quick=True).findings[0].message
+    assert message.startswith("a.xyz, structures 1 and 8: no forces")
+
+
+def test_names_of_many_places():
+    assert name_places(["a, structure 1", "b, structure 2"]) == "a, structure 1; b, structure 2"
+    many = name_places([f"structure {k}" for k in range(20)])
+    assert many == "structures 0, 1, 2, 3, 4, 5, 6, 7, ... (20 in all)"
+
+
+def test_command(copper, tmp_path, capsys):
+    clean, faulty = tmp_path / "clean.xyz", tmp_path / "faulty.xyz"
+    write(clean, copper)
+    write(faulty, plant(copper, ALL_LABELS["gradients"])[0])
+    assert main(["audit", str(clean), "-q"]) == 0
+    assert "nothing found" in capsys.readouterr().out
+    assert main(["audit", str(faulty), "-q"]) == 1
+    assert f"force sign: {faulty}, structures 0, 1" in capsys.readouterr().out
+
+
+def test_fit_prints_findings(copper, tmp_path, capsys):
+    path = tmp_path / "faulty.xyz"
+    write(path, plant(copper, ALL_LABELS["gradients"])[0])
+    output = tmp_path / "model.json"
+    options = ["--terms", "10", "--preset", "fast", "--allow-unsafe", "--no-plot", "-q", "-o", str(output)]
+    assert main(["fit", str(path), *options]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Audit: ")]
+    assert len(lines) == 1
+    assert "force sign" in lines[0]
+
+
+@pytest.mark.parametrize("name", ["Si_train", "Mo_train"])
+def test_published_data_are_clean(shared_datasets, name):
+    assert audit(read(shared_datasets / f"{name}.xyz", ":")).kinds == ()
