@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
-    from plip.audit import Finding
     from plip._types import FloatArray, StrPath
+    from plip.audit import Finding
     from plip.cli._data import Data
     from plip.labels import Labels
     from plip.metrics import Evaluation
