@@ -91,6 +91,14 @@ def reorder(atoms):
     atoms.calc.results["stress"] = atoms.calc.results["stress"][VASP_ORDER]
 
 
+def list_rows(atoms):
+    atoms.calc.results["stress"] = atoms.calc.results["stress"][[0, 5, 4, 1, 3, 2]]
+
+
+def make_virial(atoms):
+    atoms.calc.results["stress"] = -atoms.get_volume() * atoms.calc.results["stress"]
+
+
 def shift_energy(per_atom):
     def plant(atoms):
         atoms.calc.results["energy"] += per_atom * len(atoms)
@@ -143,6 +151,8 @@ ALL_LABELS = {
     "stress in kbar": Fault("stress unit", scale("stress", 10 / units.GPa)),
     "pressure": Fault("stress sign", scale("stress", -1.0)),
     "order of VASP": Fault("stress order", reorder),
+    "row by row": Fault("stress order", list_rows),
+    "virials": Fault("stress unit", make_virial),
 }
 
 SOME_LABELS = {

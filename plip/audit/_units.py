@@ -126,21 +126,29 @@ def _readings() -> Iterator[Reading]:
         is_virial = unit == _VIRIAL
         unit_name = (("stress unit", f"stresses in {unit}"),) if unit else ()
         for sign in (1.0, -1.0):
-            sign_name = (("stress sign", "stresses of the opposite sign"),) if sign < 0 else ()
+            # Virials are positive under compression.
+            is_other_sign = sign > 0 if is_virial else sign < 0
+            sign_name = (("stress sign", "stresses of the opposite sign"),) if is_other_sign else ()
             if unit_name or sign_name:
                 yield Reading(stress=sign * factor, is_virial=is_virial, names=(*unit_name, *sign_name))
     for (energy, e), (force, f) in zip(ENERGY_UNITS.items(), FORCE_UNITS.items(), strict=False):
         names = (("energy unit", f"energies in {energy}"), ("force unit", f"forces in {force}"))
         yield Reading(energy=e, force=f, names=names)
+    yield _ordered(Reading(), _ROW_BY_ROW)
 
 
 def _orders(reading: Reading) -> Iterator[Reading]:
-    """The reading with other orders of the stress components."""
-    orders = [(0, 1, 2, *order) for order in itertools.permutations((3, 4, 5))][1:]
-    for order in [*orders, _ROW_BY_ROW]:
-        listed = " ".join(_VOIGT[order.index(place)] for place in range(6))
-        name = ("stress order", f"stress components in the order {listed}")
-        yield replace(reading, order=order, names=(*reading.names, name))
+    """The reading with other orders of the shear components."""
+    if reading.order == _ROW_BY_ROW:
+        return
+    for order in list(itertools.permutations((3, 4, 5)))[1:]:
+        yield _ordered(reading, (0, 1, 2, *order))
+
+
+def _ordered(reading: Reading, order: tuple[int, ...]) -> Reading:
+    listed = " ".join(_VOIGT[order.index(place)] for place in range(6))
+    name = ("stress order", f"stress components in the order {listed}")
+    return replace(reading, order=order, names=(*reading.names, name))
 
 
 class _Trial:
@@ -225,8 +233,9 @@ def _best(trial: _Trial, current: Reading, others: list[Reading], without: tuple
 def _mends(other: Reading, current: Reading, ratios: dict[str, float]) -> bool:
     """Whether each target that differs between two readings is explained much better."""
     changed = {kind for kind, _ in set(other.names) - set(current.names)}
+    shows = _SHOWS if "shear" in ratios else {**_SHOWS, "stress order": ("pressure",)}
     return all(
-        min((ratios[name] for name in _SHOWS[kind] if name in ratios), default=1.0) < _BETTER
+        min((ratios[name] for name in shows[kind] if name in ratios), default=1.0) < _BETTER
         for kind in changed
     )
 
