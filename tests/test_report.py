@@ -87,7 +87,7 @@ def evaluations(model, silicon_carbide):
 @pytest.fixture(scope="module")
 def path(model, evaluations, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
-    findings = [SimpleNamespace(kind="duplicate", message="a <b> & c")]
+    findings = [SimpleNamespace(kind="duplicate", structures=(0,), message="a <b> & c")]
     write_report(path, model.potential_, evaluations, findings=findings)
     return path
 
@@ -125,7 +125,7 @@ def test_numbers_are_those_of_the_api(model, evaluations, page):
 
 
 def test_the_same_potential_gives_the_same_page(model, evaluations, path, tmp_path):
-    findings = [SimpleNamespace(kind="duplicate", message="a <b> & c")]
+    findings = [SimpleNamespace(kind="duplicate", structures=(0,), message="a <b> & c")]
     write_report(tmp_path / "again.html", model.potential_, evaluations, findings=findings)
     assert (tmp_path / "again.html").read_bytes() == path.read_bytes()
 
@@ -141,6 +141,17 @@ def test_missing_package_is_named(model, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(ImportError, match=r"needs jinja2: pip install 'plip-potential\[report\]'"):
         write_report(tmp_path / "none.html", model.potential_)
+
+
+def test_findings_of_the_audit_are_beside_the_worst_structures(model, evaluations, tmp_path):
+    worst = worst_structures(model.potential_, evaluations["train"])[2].index
+    findings = [SimpleNamespace(kind="net force", structures=(worst,), message="forces do not add up")]
+    write_report(
+        tmp_path / "audited.html", model.potential_, {"train": evaluations["train"]}, findings=findings
+    )
+    page = parsed(tmp_path / "audited.html")
+    assert page.sections["worst"].count("audit: net force") == 1
+    assert "forces do not add up" in page.sections["audit"]
 
 
 # Worst structures
@@ -279,6 +290,7 @@ def test_fit_writes_report_and_table(files, capsys):
     # The same page for a file as for a fit, but for the folds.
     assert main(["report", names["m.json"], names["train.xyz"], "--test", names["test.xyz"], "-q"]) == 0
     again = parsed(files / "m.html")
+    assert "not audited" not in again.sections["audit"] + page.sections["audit"]
     assert again.sections["ends"] == page.sections["ends"] and again.rows == page.rows
 
 

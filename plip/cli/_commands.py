@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from argparse import Namespace
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
     from plip._types import FloatArray, StrPath
-    from plip.audit import Finding
+    from plip.audit import AuditReport, Finding
     from plip.cli._data import Data
     from plip.labels import Labels
     from plip.metrics import Evaluation
@@ -97,21 +97,25 @@ def demo(arguments: Namespace) -> None:
 
 
 def audit(arguments: Namespace) -> int:
-    from plip.audit import audit
-
     data = _read(arguments.data, arguments)
     test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
+    report = _audited(data, test, quick=arguments.quick)
+    print(report)
+    return 0 if report.is_clean else EXIT_FINDINGS
+
+
+def _audited(data: Data, test: Data | None, quick: bool = False) -> AuditReport:
+    from plip.audit import audit
+
     with data.located():
-        report = audit(
+        return audit(
             data.structures,
             None if test is None else test.structures,
             groups=data.groups,
             places=data.places,
             test_places=None if test is None else test.places,
-            quick=arguments.quick,
+            quick=quick,
         )
-    print(report)
-    return 0 if report.is_clean else EXIT_FINDINGS
 
 
 def fit(arguments: Namespace) -> None:
@@ -240,7 +244,7 @@ def _write_page(
     data: Mapping[str, Data | None],
     evaluations: Mapping[str, Evaluation],
     safety: SafetyReport | None = None,
-    findings: list[Finding] | None = None,
+    findings: Sequence[Finding] | None = None,
 ) -> None:
     from plip.report import write_report
 
@@ -351,7 +355,9 @@ def report(arguments: Namespace) -> None:
         if found is not None:
             with found.located():
                 evaluations[name] = Evaluation(potential, found.structures, found.groups)
-    _write_page(page, potential, data, evaluations)
+    train = data["train"]
+    findings = None if train is None else _audited(train, data["test"]).findings
+    _write_page(page, potential, data, evaluations, findings=findings)
 
 
 def lammps_build(arguments: Namespace) -> None:

@@ -57,7 +57,7 @@ def write_report(
     places : mapping of str to sequence of str, or None
         Where the structures of each data set come from, such as "b.xyz, structure 3".
     findings : iterable or None
-        Findings of an audit of the data, with `kind` and `message`; None says that there was none.
+        Findings of an audit of the training data, as of `plip.audit.audit`; None says that there was none.
     safety : SafetyReport or None
         As from `Potential.check_safety`; None makes the check.
     title : str or None
@@ -127,7 +127,10 @@ def _context(
         "citation": _CITATION,
         "summary": _summary(potential, record, evaluations, safety, crystals, audit),
         "errors": _errors(evaluations),
-        "worst": {name: _worst(potential, found, places.get(name)) for name, found in own.items()},
+        "worst": {
+            name: _worst(potential, found, places.get(name), audit if name == "train" else None)
+            for name, found in own.items()
+        },
         "parity": _figures.parity(evaluations) if evaluations else [],
         "functions": _figures.functions(potential, structures or None),
         "partition": None if data is None else _figures.partition(potential, _examples(potential, data)),
@@ -204,13 +207,20 @@ def _cells(evaluation: Evaluation, target: str, group: str | None) -> list[str]:
 
 
 def _worst(
-    potential: Potential, evaluation: Evaluation, places: Sequence[str] | None
+    potential: Potential,
+    evaluation: Evaluation,
+    places: Sequence[str] | None,
+    audit: Sequence[Any] | None,
 ) -> list[dict[str, Any]]:
     return [
         {
             "place": f"structure {found.index}" if places is None else places[found.index],
             "found": found,
             "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {_UNITS[t]}" for t, e in found.errors.items()),
+            "oddities": [
+                *(f"audit: {finding.kind}" for finding in audit or () if found.index in finding.structures),
+                *found.oddities,
+            ],
         }
         for found in worst_structures(potential, evaluation)
     ]
