@@ -111,8 +111,9 @@ typedef struct {
     double crowding; /* result: density over its limit; 0 without one */
 } plip_center;
 
-/* A good number of centers for one call: four-body terms take several of one species at a time. */
-#define PLIP_CENTERS 128
+/* A good number of centers for one call: four-body terms take several of one species at a time, and each species has
+ * tables of its own. */
+#define PLIP_CENTERS 512
 
 /* Energies of n centers and their derivatives. Each index of a neighbor is masked by `mask` first. 0, or -1
  * if memory ran out. */

@@ -1,8 +1,8 @@
 /* The channels of a center, in groups of as many as a vector has lanes, and the places of their moments.
  *
  * A channel is angular if it has moments beyond degree 0, else scalar. Angular channels come first in a section, then
- * the scalar ones, then the pair function. Shared channels make a section behind those of all
- * species. */
+ * the scalar ones, then the pair function. Scalar ones that would need a group of their own are guests in free lanes of
+ * the angular groups, if they do not reach further. Shared channels make a section behind those of all species. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static int compare_channels(const void *first, const void *second)
     return (a->function > b->function) - (a->function < b->function);
 }
 
-/* Makes room for so many channels of either kind, and for the pair function if there is one. */
+/* Makes room for so many columns of either kind, and for the pair function if it is a scalar one. */
 static void size_section(builder *b, section *part, int n_angular, int n_scalar, int has_pair)
 {
     const int lanes = b->potential->lanes;
@@ -107,34 +107,79 @@ static int place_moments(builder *b, group *g, int first)
     return first;
 }
 
-/* Puts the pair function behind the scalar channels. Its moment is an energy. */
-static void place_pair_function(builder *b, center_plan *plan, section *part, const column *pair, int place)
-{
-    const int lanes = b->potential->lanes;
-    int k;
-
-    part->scalar.columns[place] = *pair;
-    for (k = 0; k < pair->n_products; k++)
-        part->scalar.cutoff = fmax(part->scalar.cutoff, b->potential->functions[pair->products[k].a].cutoff);
-    plip_add_power(b, plan->groups + part->first_group + part->n_angular + place / lanes, place % lanes, 1, 1.0, 0);
-}
-
-/* Makes the groups of one section from its n channels. */
-static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n)
+static double cutoff_of_pair_function(const builder *b, const section *part)
 {
     const column *pair = part->scalar.columns;
-    const int has_pair = part->scalar.n_columns;
-    int n_angular = 0, k;
+    double cutoff = part->core.outer;
+    int k;
 
-    while (n_angular < n && top(channels + n_angular) > 0)
-        n_angular++;
-    size_section(b, part, n_angular, n - n_angular, has_pair);
+    for (k = 0; k < pair->n_products; k++)
+        cutoff = fmax(cutoff, b->potential->functions[pair->products[k].a].cutoff);
+    return cutoff;
+}
+
+/* Puts the pair function behind other columns of a table, and its moment, which is an energy, into their group. */
+static void place_pair_function(builder *b, center_plan *plan, const column *pair, double cutoff, table *radial,
+                                int first_group, int place)
+{
+    const int lanes = b->potential->lanes;
+    group *g = plan->groups + first_group + place / lanes;
+
+    radial->columns[place] = *pair;
+    radial->cutoff = fmax(radial->cutoff, cutoff);
+    g->even = larger(0, g->even);
+    plip_add_power(b, g, place % lanes, 1, 1.0, 0);
+}
+
+/* How many scalar columns of a section are guests of the angular groups: as many as would not fill a group, or none.
+ * `near`: how far the angular functions reach. */
+static int count_guests(const builder *b, const section *part, const channel *channels, int n_angular, int n,
+                        double near)
+{
+    const int lanes = b->potential->lanes, has_pair = part->scalar.n_columns;
+    const int n_guests = (n - n_angular + has_pair) % lanes, n_free = (lanes - n_angular % lanes) % lanes;
+    int k;
+
+    if (n_guests > n_free || (has_pair && cutoff_of_pair_function(b, part) > near))
+        return 0;
+    for (k = n_angular; k < n_angular + n_guests - has_pair; k++)
+        if (b->potential->functions[channels[k].function].cutoff > near)
+            return 0;
+    return n_guests;
+}
+
+/* Puts the channels of a section and its pair function into groups. */
+static void place_section(builder *b, center_plan *plan, section *part, channel *channels, int n_angular, int n,
+                          double near)
+{
+    const column *pair = part->scalar.columns;
+    const double cutoff = cutoff_of_pair_function(b, part);
+    const int has_pair = part->scalar.n_columns, n_guests = count_guests(b, part, channels, n_angular, n, near);
+    const int n_first = n_angular + (n_guests ? n_guests - has_pair : 0); /* channels in angular groups */
+    int k;
+
+    size_section(b, part, n_angular + n_guests, n - n_first, n_guests ? 0 : has_pair);
     part->first_group = plan->n_groups;
     plan->n_groups += part->n_angular + part->n_scalar;
     for (k = part->first_group; k < plan->n_groups; k++)
         plan->groups[k].even = plan->groups[k].odd = -1;
     for (k = 0; k < n; k++)
-        place_channel(b, plan, part, channels + k, k >= n_angular, k < n_angular ? k : k - n_angular);
+        place_channel(b, plan, part, channels + k, k >= n_first, k < n_first ? k : k - n_first);
+    if (has_pair && n_guests)
+        place_pair_function(b, plan, pair, cutoff, &part->angular, part->first_group, n_first);
+    else if (has_pair)
+        place_pair_function(b, plan, pair, cutoff, &part->scalar, part->first_group + part->n_angular, n - n_first);
+}
+
+/* Makes the groups of one section from its n channels. `shared`: how far the shared angular functions reach. */
+static void make_section(builder *b, center_plan *plan, section *part, channel *channels, int n, double shared)
+{
+    double near = shared;
+    int n_angular, k;
+
+    for (n_angular = 0; n_angular < n && top(channels + n_angular) > 0; n_angular++)
+        near = fmax(near, b->potential->functions[channels[n_angular].function].cutoff);
+    place_section(b, plan, part, channels, n_angular, n, near);
     for (k = 0; k < part->n_angular + part->n_scalar; k++) {
         group *g = plan->groups + part->first_group + k;
         if (k >= part->n_angular)
@@ -143,8 +188,6 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
             part->scalar_moments = plan->n_moments;
         plan->n_moments = place_moments(b, g, plan->n_moments);
     }
-    if (has_pair)
-        place_pair_function(b, plan, part, pair, n - n_angular);
 }
 
 void plip_make_groups(center_builder *c)
@@ -152,15 +195,19 @@ void plip_make_groups(center_builder *c)
     builder *b = c->all;
     center_plan *plan = c->plan;
     const int n_species = b->potential->n_species;
-    int s, first = 0;
+    double near = 0.0;
+    int s, k, first = 0;
 
     qsort(c->channels, (size_t)c->n_channels, sizeof(channel), compare_channels);
     plan->groups = KEEP(c->n_channels + 3 * (n_species + 1), group);
+    for (k = 0; k < c->n_channels; k++)
+        if (c->channels[k].section == n_species && top(c->channels + k) > 0)
+            near = fmax(near, b->potential->functions[c->channels[k].function].cutoff);
     for (s = 0; s <= n_species; s++) {
         int end = first;
         while (end < c->n_channels && c->channels[end].section == s)
             end++;
-        make_section(b, plan, plan->sections + s, c->channels + first, end - first);
+        make_section(b, plan, plan->sections + s, c->channels + first, end - first, near);
         first = end;
     }
 }
