@@ -132,17 +132,19 @@ static void place_pair_function(builder *b, center_plan *plan, const column *pai
 }
 
 /* How many scalar columns of a section are guests of the angular groups: as many as would not fill a group, or none.
- * `near`: how far the angular functions reach. */
-static int count_guests(const builder *b, const section *part, const channel *channels, int n_angular, int n,
-                        double near)
+ * The pair function of a species counts also if there is none: a core repulsion must not change the order of sums. `near`: how far
+ * the angular functions reach. */
+static int count_guests(const builder *b, const center_plan *plan, const section *part, const channel *channels,
+                        int n_angular, int n, double near)
 {
-    const int lanes = b->potential->lanes, has_pair = part->scalar.n_columns;
-    const int n_guests = (n - n_angular + has_pair) % lanes, n_free = (lanes - n_angular % lanes) % lanes;
+    const int lanes = b->potential->lanes, n_free = (lanes - n_angular % lanes) % lanes;
+    const int may_have_pair = part != plan->sections + b->potential->n_species;
+    const int n_guests = (n - n_angular + may_have_pair) % lanes;
     int k;
 
-    if (n_guests > n_free || (has_pair && cutoff_of_pair_function(b, part) > near))
+    if (n_guests > n_free || cutoff_of_pair_function(b, part) > near)
         return 0;
-    for (k = n_angular; k < n_angular + n_guests - has_pair; k++)
+    for (k = n_angular; k < n_angular + n_guests - may_have_pair; k++)
         if (b->potential->functions[channels[k].function].cutoff > near)
             return 0;
     return n_guests;
@@ -154,11 +156,12 @@ static void place_section(builder *b, center_plan *plan, section *part, channel 
 {
     const column *pair = part->scalar.columns;
     const double cutoff = cutoff_of_pair_function(b, part);
-    const int has_pair = part->scalar.n_columns, n_guests = count_guests(b, part, channels, n_angular, n, near);
-    const int n_first = n_angular + (n_guests ? n_guests - has_pair : 0); /* channels in angular groups */
+    const int may_have_pair = part != plan->sections + b->potential->n_species, has_pair = part->scalar.n_columns;
+    const int n_guests = count_guests(b, plan, part, channels, n_angular, n, near);
+    const int n_first = n_guests ? n_angular + n_guests - may_have_pair : n_angular; /* channels in angular groups */
     int k;
 
-    size_section(b, part, n_angular + n_guests, n - n_first, n_guests ? 0 : has_pair);
+    size_section(b, part, n_first + (n_guests && has_pair), n - n_first, !n_guests && has_pair);
     part->first_group = plan->n_groups;
     plan->n_groups += part->n_angular + part->n_scalar;
     for (k = part->first_group; k < plan->n_groups; k++)

@@ -32,14 +32,15 @@ static FORCE_INLINE void NAME(interpolate)(const double *row, int columns, doubl
     }
 }
 
-/* The same at distance r by the piece that holds it, `first` or one behind it. */
+/* The same at distance r by the piece that holds it, `first` or one behind it. `offset`: from the middle of the
+ * interval. */
 static void NAME(interpolate_piece)(const plip_potential *potential, const table *radial, const piece *first, double r,
-                                    double *g, double *dg)
+                                    double offset, double *g, double *dg)
 {
     while (r >= first->end)
         first++;
     if (first->row)
-        NAME(interpolate)(first->row, radial->n_columns, r - first->center, g, dg);
+        NAME(interpolate)(first->row, radial->n_columns, offset - first->shift, g, dg);
     else
         NAME(evaluate_columns)(potential, radial, r, 0, g, dg);
 }
@@ -58,7 +59,7 @@ static void NAME(look_up)(const plip_potential *potential, const table *radial, 
         if (kind == WHOLE && !alone)
             NAME(interpolate)(radial->rows + (size_t)interval[j] * COEFFICIENTS * columns, columns, offsets[j], g, dg);
         else if (kind != EXACT && !alone)
-            NAME(interpolate_piece)(potential, radial, radial->pieces + kind - 1, r[j], g, dg);
+            NAME(interpolate_piece)(potential, radial, radial->pieces + kind - 1, r[j], offsets[j], g, dg);
         else
             NAME(evaluate_columns)(potential, radial, r[j], alone, g, dg);
     }

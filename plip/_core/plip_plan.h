@@ -50,7 +50,7 @@ typedef struct {
 /* A part of an interval that one polynomial was not accurate enough for. */
 typedef struct {
     double end;    /* from the end of the last one to here; infinite: to the end of the interval */
-    double center;
+    double shift;  /* of the center of its polynomial from the middle of the interval */
     const double *row; /* as in `table`; NULL: evaluate the functions */
 } piece;
 

@@ -27,9 +27,9 @@
 /* How much errors of values count; those of derivatives count once. */
 #define DEGREE_WEIGHT(part) (1.0 + (part)->max_degree)
 
-/* From one distance to another, with a polynomial around `center`, in an interval of this width. */
+/* From one distance to another, with a polynomial around `center`, in an interval of this middle and width. */
 typedef struct {
-    double begin, end, center, width;
+    double begin, end, center, middle, width;
 } range;
 
 /* Numbers of one interval. */
@@ -53,8 +53,8 @@ static double knot(int k, int n_intervals, double cutoff)
 /* The range of interval i of n. Its center is the one that the kernels find. */
 static range interval_range(int i, int n_intervals, double cutoff)
 {
-    const double width = cutoff / n_intervals;
-    const range result = {knot(i, n_intervals, cutoff), knot(i + 1, n_intervals, cutoff), (i + 0.5) * width, width};
+    const double width = cutoff / n_intervals, middle = (i + 0.5) * width;
+    const range result = {knot(i, n_intervals, cutoff), knot(i + 1, n_intervals, cutoff), middle, middle, width};
     return result;
 }
 
@@ -211,9 +211,9 @@ static double first_cutoff(const builder *b, const table *t, range of)
     return of.end;
 }
 
-static void add_piece(builder *b, table *t, double end, double center, const double *row)
+static void add_piece(builder *b, table *t, double end, double shift, const double *row)
 {
-    const piece added = {end, center, row};
+    const piece added = {end, shift, row};
 
     if (t->n_pieces == t->capacity) {
         piece *grown = SCRATCH(2 * t->capacity + 16, piece);
@@ -232,7 +232,7 @@ static void add_pieces(builder *b, table *t, range of, int halvings, double degr
     double *row = SCRATCH(row_size(t), double);
 
     if (make_row(b, t, of, row, degree_weight, error)) {
-        add_piece(b, t, of.end, center, row);
+        add_piece(b, t, of.end, center - of.middle, row);
     } else if (halvings) {
         range half = of;
         half.end = center;
@@ -241,7 +241,7 @@ static void add_pieces(builder *b, table *t, range of, int halvings, double degr
         half.end = of.end;
         add_pieces(b, t, half, halvings - 1, degree_weight, error);
     } else {
-        add_piece(b, t, of.end, center, NULL);
+        add_piece(b, t, of.end, 0.0, NULL);
     }
 }
 
@@ -301,17 +301,17 @@ static int fill_rows(const builder *b, table *t, int n, int n_intervals, double 
 }
 
 /* Adds the pieces that an interval had. */
-static void add_old_pieces(builder *b, table *t, int kind, const piece *old, range of, const double *row)
+static void add_old_pieces(builder *b, table *t, int kind, const piece *old, const double *row)
 {
     if (kind == WHOLE)
-        add_piece(b, t, INFINITY, of.center, row);
+        add_piece(b, t, INFINITY, 0.0, row);
     if (kind == EXACT)
-        add_piece(b, t, INFINITY, of.center, NULL);
+        add_piece(b, t, INFINITY, 0.0, NULL);
     if (kind == WHOLE || kind == EXACT)
         return;
     for (old += kind - 1; old->end < INFINITY; old++)
-        add_piece(b, t, old->end, old->center, old->row);
-    add_piece(b, t, INFINITY, old->center, old->row);
+        add_piece(b, t, old->end, old->shift, old->row);
+    add_piece(b, t, INFINITY, old->shift, old->row);
 }
 
 /* Puts the core repulsion of a section into the rows before its end, which is in interval `last`. Not a bit of others
@@ -327,15 +327,14 @@ static void fill_core(builder *b, table *t, const section *part, double cutoff, 
     fill_rows(b, t, last, part->n_intervals, cutoff, degree_weight, error);
     cut_intervals(b, t, last, part->n_intervals, cutoff, degree_weight, error);
     for (i = last; i < part->n_intervals; i++) {
-        const range of = interval_range(i, part->n_intervals, cutoff);
-        range inside = of;
+        range inside = interval_range(i, part->n_intervals, cutoff);
         if (i > last && t->kinds[i] <= WHOLE)
             continue;
         inside.end = outer;
         first = t->n_pieces;
         if (i == last)
             cut_range(b, t, inside, degree_weight, error);
-        add_old_pieces(b, t, t->kinds[i], old, of, t->rows + (size_t)i * row_size(t));
+        add_old_pieces(b, t, t->kinds[i], old, t->rows + (size_t)i * row_size(t));
         t->kinds[i] = first + 1;
     }
 }
