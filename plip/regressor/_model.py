@@ -63,6 +63,8 @@ _SHRINKING = {"alpha": 1e-5, "max_terms": 300}
 # much data still have to keep terms from cancelling, and few have to say something of their own.
 _PENALTY_ROWS = 2.4
 _PENALTY_RANGE = (6e-5, 1e-3)
+# Where species share, particular terms correct shared ones, and both are large: the penalty has this part.
+_PENALTY_OF_SHARED = 0.2
 # It fades where terms leave less than this part of the labels unexplained, so that exact data give exact
 # coefficients. Energies and forces of first principles leave ten times as much.
 _UNEXPLAINED = 1e-3
@@ -142,6 +144,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         unexplained = float(residual_squares(path.coefs[-1], problem)) / problem.target_square
         least, most = _PENALTY_RANGE
         strength = min(max(_PENALTY_ROWS / n_rows, least), most)
+        if any(ANY in term.species for term in equations.terms):
+            strength *= _PENALTY_OF_SHARED
         return strength * min(unexplained / _UNEXPLAINED, 1.0)
 
     def _problem(
