@@ -64,8 +64,9 @@ class PLIPRegressor(PLIPModel):
     contribution_penalty : float or "auto", default="auto"
         Strength of a quadratic penalty on what each term contributes to the energy per atom, which keeps
         terms from cancelling each other; see `NormalEquations.problem`. "auto" is, for "omp" and
-        "replacement", 2.4 over the number of rows of the data, at least 6e-5 and at most 1e-3, and less where
-        terms explain all but a thousandth of the labels or more; it is 0 for the others.
+        "replacement", 2.4 over the number of rows of the data, at least 6e-5 and at most 1e-3. It is a fifth
+        of that where terms are shared between species, and less where terms explain all but a thousandth of
+        the labels or more; it is 0 for the others.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
