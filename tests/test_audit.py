@@ -226,6 +226,18 @@ def test_finds_a_group_with_another_reference(copper):
     assert "hot: energy 0" in report.findings[0].remedy
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "factor"),
+    [("force sign", "forces", -1.0), ("stress unit", "stress", 10 / units.GPa)],
+)
+def test_finds_a_group_with_other_units_or_signs(copper, kind, name, factor):
+    hot = [k for k, atoms in enumerate(copper) if atoms.info["group"] == "hot"]
+    found, rows = plant(copper, Fault(kind, scale(name, factor), hot))
+    report = audit(found)
+    assert report.kinds == (kind,)
+    assert report.findings[0].structures == rows
+
+
 def test_finds_duplicates_in_another_order_and_place(copper):
     found = copied(copper)
     order = np.random.default_rng(0).permutation(len(found[0]))

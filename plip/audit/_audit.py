@@ -19,8 +19,8 @@ from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atom
 from plip.audit._misfits import find_constrained, find_misfits
 from plip.audit._predictions import expect
 from plip.audit._report import AuditReport, Finding
-from plip.audit._rows import N_FOLDS, volumes
-from plip.audit._units import convert, find_units
+from plip.audit._rows import N_FOLDS
+from plip.audit._units import find_units
 from plip.labels import LabelledStructures, LabelWarning, read_labels
 from plip.metrics import read_groups
 
@@ -114,12 +114,10 @@ def audit_labelled(
     ]
     fold = _folds(data)
     frozen = frozen_atoms(data)
-    units, reading = find_units(data, names, fold)
+    units, labels = find_units(data, names, fold)
     findings += units
-    if reading.names:
-        # What else is wrong shows with the labels as they should be.
-        volume = volumes(data.structures)
-        data = replace(data, labels=convert(data.labels, reading, volume))
+    # What else is wrong shows with the labels as they should be.
+    data = replace(data, labels=labels)
     findings += find_net_forces(data, frozen)
     expected = None
     if not quick:

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray, IntArray
 from plip.audit._report import Finding, name_places
-from plip.labels import LabelledStructures, Labels
+from plip.labels import LabelledStructures
 
 __all__ = ["find_duplicates", "find_leaks"]
 
@@ -49,7 +49,7 @@ class _Pair:
 
 def find_duplicates(data: LabelledStructures) -> list[Finding]:
     """Duplicates and near duplicates within data."""
-    pairs = _pairs(data.structures, data.labels, None)
+    pairs = _pairs(data.structures, None)
     same = [pair for pair in pairs if pair.displacement <= _SAME]
     findings = []
     if same:
@@ -84,8 +84,7 @@ def find_duplicates(data: LabelledStructures) -> list[Finding]:
 def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Finding]:
     """Test structures that training data hold too."""
     n = len(data)
-    labels = _joined(data.labels, test.labels)
-    pairs = _pairs([*data.structures, *test.structures], labels, n)
+    pairs = _pairs([*data.structures, *test.structures], n)
     if not pairs:
         return []
     train = tuple(sorted({pair.first for pair in pairs}))
@@ -104,17 +103,7 @@ def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Findi
     ]
 
 
-def _joined(first: Labels, second: Labels) -> Labels:
-    """Energies of both; other labels are not needed."""
-    energies = [
-        np.full(len(labels.sample_weight), np.nan) if labels.energy is None else labels.energy
-        for labels in (first, second)
-    ]
-    weight = np.ones(sum(map(len, energies)))
-    return Labels(np.concatenate(energies), None, None, weight)
-
-
-def _pairs(structures: Sequence[Atoms], labels: Labels, n_first: int | None) -> list[_Pair]:
+def _pairs(structures: Sequence[Atoms], n_first: int | None) -> list[_Pair]:
     """Pairs that are the same or nearly so; of the first `n_first` structures with others, if given."""
     buckets: dict[tuple[str, tuple[bool, ...]], list[int]] = {}
     for k, atoms in enumerate(structures):
@@ -132,10 +121,8 @@ def _pairs(structures: Sequence[Atoms], labels: Labels, n_first: int | None) -> 
             if n_first is not None and not first < n_first <= second:
                 continue
             displacement = _displacement(structures[first], structures[second])
-            if (
-                (displacement is None or displacement > _NEAR)
-                and _are_permuted(structures[first], structures[second], profiles[a], profiles[b])
-                and _same_energy(structures, labels, first, second)
+            if (displacement is None or displacement > _NEAR) and _are_permuted(
+                structures[first], structures[second], profiles[a], profiles[b]
             ):
                 displacement = 0.0
             if displacement is not None and displacement <= _NEAR:
@@ -159,24 +146,38 @@ def _profile(atoms: Atoms) -> FloatArray:
 
 
 def _are_permuted(first: Atoms, second: Atoms, distances: FloatArray, others: FloatArray) -> bool:
-    """Whether two structures have the same cell and the same distances.
+    """Whether two structures differ by the order of their atoms and a translation.
 
-    Rotated crystals do not: strains of one crystal along x, y and z are meant.
+    Rotated and mirrored crystals do not count: strains of one crystal along x, y and z are meant.
     """
-    return _have_same_cell(first, second) and bool(np.abs(distances - others).max() <= _SAME)
+    if np.abs(distances - others).max() > _SAME or not _have_same_cell(first, second):
+        return False
+    if first.pbc.any() and not first.pbc.all():
+        return False
+    rare = min(set(first.numbers.tolist()), key=lambda number: np.count_nonzero(first.numbers == number))
+    start = first.positions[first.numbers == rare][0]
+    return any(_coincide(first, second, end - start) for end in second.positions[second.numbers == rare])
+
+
+def _coincide(first: Atoms, second: Atoms, shift: FloatArray) -> bool:
+    """Whether every atom of one structure, shifted, is an atom of the other."""
+    moved, others = first.positions + shift, second.positions
+    box = None
+    if first.pbc.all():
+        inverse = np.linalg.inv(first.cell.array)
+        # Rounding must not leave 1.
+        moved, others = (moved @ inverse % 1.0) % 1.0, (others @ inverse % 1.0) % 1.0
+        box = 1.0
+    distance, nearest = cKDTree(others, boxsize=box).query(moved)
+    length = 1.0 if box is None else float(np.linalg.norm(first.cell.array, axis=1).max())
+    is_one_to_one = len(set(nearest.tolist())) == len(first)
+    same_species = np.array_equal(first.numbers, second.numbers[nearest])
+    return bool(is_one_to_one and same_species and distance.max() * length <= 2 * _SAME)
 
 
 def _have_same_cell(first: Atoms, second: Atoms) -> bool:
     cell = first.cell.array
     return bool(np.abs(second.cell.array - cell).max() <= _SAME_CELL * max(np.abs(cell).max(), 1.0))
-
-
-def _same_energy(structures: Sequence[Atoms], labels: Labels, first: int, second: int) -> bool:
-    if labels.energy is None:
-        return False
-    difference = abs(labels.energy[first] - labels.energy[second])
-    # Equal distances alone do not make equal structures.
-    return bool(difference <= 0.1 * _SAME_ENERGY * len(structures[first]))
 
 
 def _displacement(first: Atoms, second: Atoms) -> float | None:

@@ -7,7 +7,7 @@ alike in a fit, whatever its unit: rows are divided by the root mean square of t
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,44 +108,63 @@ class Products:
             name: [np.flatnonzero(fold_n[block.owner] == fold) for fold in range(N_FOLDS)]
             for name, block in blocks.items()
         }
-        self._grams = {
-            name: np.array([block.rows[f].T @ block.rows[f] for f in self._folds[name]])
-            for name, block in blocks.items()
-        }
+        self._rows: dict[str, list[FloatArray]] = {}
+        self._grams: dict[str, list[FloatArray]] = {}
+        for name, block in blocks.items():
+            self._add(name, block)
+
+    def _add(self, name: str, block: Block) -> None:
+        self._rows[name] = [block.rows[f] for f in self._folds[name]]
+        grams = [rows.T @ rows for rows in self._rows[name]]
+        # What each fit takes: all folds but one.
+        total = np.sum(grams, axis=0)
+        self._grams[name] = [total - gram for gram in grams]
 
     def replaced(self, name: str, block: Block) -> Products:
         """The same with other rows of one target and of the same structures."""
         other = copy.copy(self)
-        grams = np.array([block.rows[f].T @ block.rows[f] for f in self._folds[name]])
-        other._grams = {**self._grams, name: grams}
+        other._rows, other._grams = dict(self._rows), dict(self._grams)
+        other._add(name, block)
         return other
 
-    def unexplained(self, blocks: Mapping[str, Block], n_terms: int) -> dict[str, float]:
-        """Share of the squares of each target that fits to the other folds leave unexplained."""
-        squares = dict.fromkeys(blocks, 0.0)
-        for fold, coef in enumerate(self.coefficients(blocks, n_terms)):
+    def unexplained(
+        self, blocks: Mapping[str, Block], n_terms: int, folds: Sequence[int] = range(N_FOLDS)
+    ) -> dict[str, float]:
+        """Share of the squares of each target in some folds left unexplained, by fits to the others."""
+        squares = self.residual_squares(blocks, n_terms, folds)
+        return {name: float(np.nanmean(squares[name])) / block.size**2 for name, block in blocks.items()}
+
+    def residual_squares(
+        self, blocks: Mapping[str, Block], n_terms: int, folds: Sequence[int] = range(N_FOLDS)
+    ) -> dict[str, FloatArray]:
+        """Squared residuals of the rows of some folds, by fits without their fold; NaN of others."""
+        squares = {name: np.full(len(block.labels), np.nan) for name, block in blocks.items()}
+        for fold in folds:
+            coef = self._fit(blocks, n_terms, fold)
             for name, block in blocks.items():
                 f = self._folds[name][fold]
-                squares[name] += float(np.sum((block.labels[f] - block.rows[f] @ coef) ** 2))
-        return {name: squares[name] / (len(b.labels) * b.size**2) for name, b in blocks.items()}
+                squares[name][f] = (block.labels[f] - self._rows[name][fold] @ coef) ** 2
+        return squares
 
     def coefficients(self, blocks: Mapping[str, Block], n_terms: int) -> FloatArray:
         """Coefficients (N_FOLDS, p) of fits without each fold."""
         return np.array([self._fit(blocks, n_terms, fold) for fold in range(N_FOLDS)])
 
     def _fit(self, blocks: Mapping[str, Block], n_terms: int, without: int) -> FloatArray:
-        others = [fold for fold in range(N_FOLDS) if fold != without]
         gram: FloatArray | float = 0.0
         moment: FloatArray | float = 0.0
         square = 0.0
         for name, block in blocks.items():
-            f = np.concatenate([self._folds[name][fold] for fold in others])
-            if not len(f):
+            labels = [block.labels[f] for f in self._folds[name]]
+            n = len(block.labels) - len(labels[without])
+            if n == 0:
                 continue
-            scale = 1.0 / (len(f) * block.size**2)
-            gram = gram + scale * self._grams[name][others].sum(axis=0)
-            moment = moment + scale * (block.labels[f] @ block.rows[f])
-            square += scale * float(block.labels[f] @ block.labels[f])
+            scale = 1.0 / (n * block.size**2)
+            gram = gram + scale * self._grams[name][without]
+            for fold, (y, rows) in enumerate(zip(labels, self._rows[name], strict=True)):
+                if fold != without:
+                    moment = moment + scale * (y @ rows)
+                    square += scale * float(y @ y)
         gram = np.asarray(gram)
         path = omp_path(
             LinearProblem(0.5 * (gram + gram.T), np.asarray(moment), square, 1.0), max_terms=n_terms

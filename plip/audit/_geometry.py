@@ -29,8 +29,8 @@ _FITS = 0.85
 # Structures without periodicity are as many as this share of periodic ones of the same formula, or they
 # are meant.
 _MINORITY = 0.25
-# Atoms in a cube of the shortest distance, without vacuum: diamond 0.65, fcc 1.4.
-_DENSE = 0.6
+# Atoms in a cube of the shortest distance, without vacuum: hot diamond 0.55, fcc 1.4.
+_DENSE = 0.5
 
 
 def find_close_atoms(data: LabelledStructures) -> list[Finding]:

@@ -28,9 +28,9 @@ __all__ = ["find_constrained", "find_misfits"]
 _FAR = {"energy": 8.0, "force": 8.0, "virial": 10.0}
 _AGREE = 0.3
 # eV/atom, eV/A, eV/A^3. Smaller residuals do not matter.
-_FLOORS = {"energy": 5e-3, "force": 0.03, "virial": 1e-3}
+_FLOORS = {"energy": 2e-3, "force": 0.03, "virial": 1e-3}
 # Share of what is expected beyond the rest of the group: extreme structures have larger errors.
-_SHARE = 0.15
+_SHARE = {"energy": 0.03, "force": 0.15, "virial": 0.15}
 # Expected sizes of labels, in standard deviations, of which a pattern can be told; share of a group that must
 # have it, and least number.
 _LARGE = 4.0
@@ -79,6 +79,8 @@ def _compare(
     found: list[FloatArray | None] = [None] * len(data)
     for k in np.flatnonzero(present):
         moving = ~frozen[k]
+        if data.n_atoms[k] == 1 and not data.structures[k].pbc.any():
+            continue  # nothing is expected of an isolated atom
         if target == "energy":
             labels[k] = np.array([data.labels.values("energy")[k] / data.n_atoms[k]])
             found[k] = np.array([expected.energy[k] / data.n_atoms[k]])
@@ -113,7 +115,10 @@ def find_misfits(
     """
     findings = []
     compared = [_compare(target, data, groups, expected, frozen) for target in data.labels.targets()]
-    limits = {one.target: _FAR[one.target] * one.scale + _SHARE * _extremes(one, groups) for one in compared}
+    limits = {
+        one.target: _FAR[one.target] * one.scale + _SHARE[one.target] * _extremes(one, groups)
+        for one in compared
+    }
     patterns = {one.target: _patterns(one) for one in compared}
     doubtful = np.zeros(len(data), bool)
     for one in compared:

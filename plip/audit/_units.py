@@ -8,17 +8,17 @@ right one is what a fit explains on structures that it has not seen.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import units
 from numpy.typing import NDArray
 
-from plip._types import FloatArray, IntArray
-from plip.audit._fits import Products, make_blocks
+from plip._types import BoolArray, FloatArray, IntArray
+from plip.audit._fits import Block, Products, make_blocks
 from plip.audit._report import Finding
-from plip.audit._rows import SampleRows, draw, volumes
+from plip.audit._rows import N_FOLDS, SampleRows, draw, volumes
 from plip.labels import LabelledStructures, Labels
 
 __all__ = ["ENERGY_UNITS", "FORCE_UNITS", "STRESS_UNITS", "Reading", "convert", "find_units"]
@@ -63,8 +63,16 @@ _ATOMS = 6000
 # 0.35.
 _EXPLAINED = 0.5
 _CONSISTENT = 0.15
+# Part of the squares left unexplained of a target that makes a group suspicious, and most readings that are
+# accepted one after the other.
+_SUSPECT = 0.3
+_MOST_READINGS = 4
 # Another reading must leave less than this part of what is unexplained as the labels are.
 _BETTER = 0.5
+# The same for shear in another order: a right order makes all the difference.
+_ORDERED = 0.2
+# Readings that are tried in all folds.
+_PROMISING = 4
 # Readings that are nearly as good cannot be told apart.
 _ALIKE = 1.2
 
@@ -91,26 +99,22 @@ class Reading:
     order: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     names: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def targets(self) -> set[str]:
-        """Targets that are taken for something else."""
-        return {kind.split()[0] for kind, _ in self.names}
 
-
-def convert(labels: Labels, reading: Reading, volume: FloatArray) -> Labels:
-    """Labels in eV, eV/A and eV/A^3, if they are what the reading says."""
-    stress = labels.stress
+def convert(labels: Labels, reading: Reading, volume: FloatArray, members: BoolArray) -> Labels:
+    """Labels in eV, eV/A and eV/A^3, if those of some structures, (n,) bool, are what the reading says."""
+    energy, forces, stress = labels.energy, labels.forces, labels.stress
+    if energy is not None:
+        energy = np.where(members, reading.energy, 1.0) * energy
+    if forces is not None:
+        forces = [
+            reading.force * force if force is not None and member else force
+            for force, member in zip(forces, members, strict=True)
+        ]
     if stress is not None:
-        stress = reading.stress * stress[:, list(reading.order)]
-        stress = stress / volume[:, None] if reading.is_virial else stress
-    return replace(
-        labels,
-        energy=None if labels.energy is None else reading.energy * labels.energy,
-        forces=None
-        if labels.forces is None
-        else [None if force is None else reading.force * force for force in labels.forces],
-        stress=stress,
-    )
+        converted = reading.stress * stress[:, list(reading.order)]
+        converted = converted / volume[:, None] if reading.is_virial else converted
+        stress = np.where(members[:, None], converted, stress)
+    return replace(labels, energy=energy, forces=forces, stress=stress)
 
 
 def _readings() -> Iterator[Reading]:
@@ -152,7 +156,7 @@ def _ordered(reading: Reading, order: tuple[int, ...]) -> Reading:
 
 
 class _Trial:
-    """Readings of the labels of a sample."""
+    """Readings of the labels of a sample, or of a part of it."""
 
     def __init__(self, data: LabelledStructures, rows: SampleRows) -> None:
         self._rows = rows
@@ -161,23 +165,49 @@ class _Trial:
         self._volume = volumes(sample.structures)
         self._products: dict[tuple[str, ...], Products] = {}
 
-    def unexplained(self, reading: Reading, without: tuple[str, ...] = ()) -> dict[str, float]:
-        """Share of squares left unexplained, by target."""
-        labels = convert(self._labels, reading, self._volume)
+    def blocks(self, reading: Reading, members: BoolArray, without: tuple[str, ...] = ()) -> dict[str, Block]:
+        """Rows, with the labels of some sampled structures read in another way."""
+        labels = convert(self._labels, reading, self._volume, members)
         blocks = make_blocks(self._rows, labels, self._volume, self._n_atoms)
-        blocks = {name: block for name, block in blocks.items() if name not in without}
-        if len(blocks) < 2:
-            return {}
-        key = tuple(f"{name} {len(block.labels)}" for name, block in blocks.items())
+        return {name: block for name, block in blocks.items() if name not in without}
+
+    def products(self, blocks: dict[str, Block]) -> Products:
+        # Outliers of the energies, which are left out, depend on the reading.
+        key = tuple(f"{name} {hash(block.owner.tobytes())}" for name, block in blocks.items())
         if key not in self._products:
             self._products[key] = Products(blocks, self._rows.fold_n)
-        return self._products[key].unexplained(blocks, _TERMS)
+        return self._products[key]
+
+    def unexplained(
+        self,
+        reading: Reading,
+        members: BoolArray,
+        without: tuple[str, ...] = (),
+        folds: Sequence[int] = range(N_FOLDS),
+    ) -> dict[str, float]:
+        """Share of squares left unexplained, by target."""
+        blocks = self.blocks(reading, members, without)
+        return self.products(blocks).unexplained(blocks, _TERMS, folds) if len(blocks) > 1 else {}
+
+    def accept(self, reading: Reading, members: BoolArray) -> None:
+        self._labels = convert(self._labels, reading, self._volume, members)
+
+    def suspects(self, groups_n: NDArray[np.str_], names: NDArray[np.str_]) -> list[str]:
+        """Groups that have a large part of what is left unexplained of a target."""
+        blocks = self.blocks(Reading(), np.ones(len(groups_n), bool))
+        found = set()
+        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
+            block = blocks[name]
+            by_group = {group: squares[groups_n[block.owner] == group].sum() for group in names}
+            if squares.sum() > _CONSISTENT * len(squares) * block.size**2:
+                found |= {group for group, part in by_group.items() if part > _SUSPECT * squares.sum()}
+        return sorted(found)
 
 
 def find_units(
     data: LabelledStructures, groups: NDArray[np.str_], fold: IntArray
-) -> tuple[list[Finding], Reading]:
-    """Find labels in another unit, sign or order.
+) -> tuple[list[Finding], Labels]:
+    """Find labels of all structures, or of a group, in another unit, sign or order.
 
     Parameters
     ----------
@@ -188,41 +218,67 @@ def find_units(
     Returns
     -------
     findings : list of Finding
-    reading : Reading
-        What the labels are.
+    labels : Labels
+        In eV, eV/A and eV/A^3.
     """
-    plain = Reading()
-    if len(data.labels.targets()) < 2 or len(data) < 2 * 4:
-        return [], plain
+    findings: list[Finding] = []
+    labels = data.labels
+    if len(labels.targets()) < 2 or len(data) < 2 * N_FOLDS:
+        return findings, labels
     places = draw(data, groups, _STRUCTURES, _ATOMS)
     trial = _Trial(data, SampleRows.of(data, places, fold, "fast"))
-    as_is = trial.unexplained(plain)
-    if len(as_is) < 2 or max(as_is.values()) < _CONSISTENT:
-        return [], plain
+    volume = volumes(data.structures)
+    for _ in range(_MOST_READINGS):
+        before = trial.unexplained(Reading(), np.ones(len(places), bool))
+        if len(before) < 2 or max(before.values()) < _CONSISTENT:
+            break
+        parts = [np.ones(len(data), bool)]
+        names = np.unique(groups)
+        if len(names) > 1:
+            parts += [groups == name for name in trial.suspects(groups[places], names)]
+        tried = [(_read(trial, members[places]), members) for members in parts]
+        found = [
+            (sum(trial.unexplained(reading, members[places]).values()), k)
+            for k, (reading, members) in enumerate(tried)
+            if reading.names
+        ]
+        if not found:
+            break
+        reading, members = tried[min(found)[1]]
+        after = trial.unexplained(reading, members[places])
+        findings += _describe(labels, before, after, reading, members)
+        labels = convert(labels, reading, volume, members)
+        trial.accept(reading, members[places])
+    return findings, labels
+
+
+def _read(trial: _Trial, members: BoolArray) -> Reading:
+    """The best reading of the labels of some structures."""
     # Orders change the shear first: units are found without it.
-    chosen = plain
-    for candidates, without in ((list(_readings()), ("shear",)), (None, ())):
-        others = list(_orders(chosen)) if candidates is None else candidates
-        chosen = _best(trial, chosen, others, without)
-    return _describe(data, trial, as_is, chosen), chosen
+    reading = _best(trial, members, Reading(), list(_readings()), ("shear",))
+    return _best(trial, members, reading, list(_orders(reading)), ())
 
 
-def _best(trial: _Trial, current: Reading, others: list[Reading], without: tuple[str, ...]) -> Reading:
+def _best(
+    trial: _Trial, members: BoolArray, current: Reading, others: list[Reading], without: tuple[str, ...]
+) -> Reading:
     """The best of some readings, or the current one unless another is clearly better."""
-    present = trial.unexplained(current, without)
+    present = trial.unexplained(current, members, without)
     if not present:
         return current
-    tried = [(trial.unexplained(other, without), other) for other in others]
+    # One fold tells which readings are worth the others.
+    first = [trial.unexplained(other, members, without, (0,)) for other in others]
     # Labels that are rounding in another unit are not explained by it.
-    ranked = sorted(
-        (sum(found.values()), k) for k, (found, _) in enumerate(tried) if set(found) == set(present)
-    )
+    usable = [k for k, found in enumerate(first) if set(found) == set(present)]
+    promising = sorted(usable, key=lambda k: sum(first[k].values()))
+    tried = [(trial.unexplained(others[k], members, without), others[k]) for k in promising[:_PROMISING]]
+    ranked = sorted((sum(found.values()), k) for k, (found, _) in enumerate(tried))
     if not ranked:
         return current
     least, best = ranked[0]
     found, reading = tried[best]
     ratios = {name: found[name] / present[name] for name in found if found[name] < _EXPLAINED}
-    if len(ratios) < 2 or not _mends(reading, current, ratios):
+    if len(ratios) < 2 or not _mends(reading, current, ratios, "shear" in present):
         return current
     if sum(found[name] for name in ratios) > _BETTER * sum(present[name] for name in ratios):
         return current
@@ -230,12 +286,13 @@ def _best(trial: _Trial, current: Reading, others: list[Reading], without: tuple
     return _either(reading, rivals) if rivals else reading
 
 
-def _mends(other: Reading, current: Reading, ratios: dict[str, float]) -> bool:
+def _mends(other: Reading, current: Reading, ratios: dict[str, float], has_shear: bool) -> bool:
     """Whether each target that differs between two readings is explained much better."""
     changed = {kind for kind, _ in set(other.names) - set(current.names)}
-    shows = _SHOWS if "shear" in ratios else {**_SHOWS, "stress order": ("pressure",)}
+    shows = _SHOWS if has_shear else {**_SHOWS, "stress order": ("pressure",)}
     return all(
-        min((ratios[name] for name in shows[kind] if name in ratios), default=1.0) < _BETTER
+        min((ratios[name] for name in shows[kind] if name in ratios), default=1.0)
+        < (_ORDERED if kind == "stress order" else _BETTER)
         for kind in changed
     )
 
@@ -259,17 +316,15 @@ _OPTIONS = {
 
 
 def _describe(
-    data: LabelledStructures, trial: _Trial, before: dict[str, float], reading: Reading
+    labels: Labels, before: dict[str, float], after: dict[str, float], reading: Reading, members: BoolArray
 ) -> list[Finding]:
     """One finding for each thing that is not as intended."""
-    if not reading.names:
-        return []
-    after = trial.unexplained(reading)
     errors = " and ".join(
         f"{100 * np.sqrt(before[name]):.0f} % to {100 * np.sqrt(after[name]):.0f} % ({name})"
         for name in after
         if name in before
     )
+    others = "" if members.all() else ", unlike those of the other groups"
     findings = []
     for kind, text in reading.names:
         target = {"energy": "energy", "force": "force", "stress": "virial"}[kind.split()[0]]
@@ -277,10 +332,9 @@ def _describe(
         if kind == "stress unit" and reading.is_virial:
             remedy = "Name them with --virial-key (plip.labels.stress_from_virial)"
         evidence = (
-            f"{text}: read so, errors of a quick fit on structures that it has not seen fall, of the size "
-            f"of the "
-            f"labels, from {errors}"
+            f"{text}{others}: read so, errors of a quick fit on structures that it has not seen change, in "
+            f"parts of the size of the labels, from {errors}"
         )
-        structures = np.flatnonzero(data.labels.present(target))
+        structures = np.flatnonzero(labels.present(target) & members)
         findings.append(Finding(kind, tuple(structures.tolist()), evidence, remedy))
     return findings
