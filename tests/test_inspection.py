@@ -92,7 +92,7 @@ def test_a_potential_stands_for_an_estimator_without_data(potential, silicon_car
 
 def test_matplotlib_is_imported_only_when_it_is_used():
     code = "import sys, plip.inspection, plip.plotting; assert 'matplotlib' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
 def test_without_matplotlib_displays_say_how_to_get_it(potential, monkeypatch):
