@@ -54,7 +54,7 @@ def find_duplicates(data: LabelledStructures) -> list[Finding]:
     findings = []
     if same:
         families = _families(len(data), same)
-        members = sorted(k for family in families for k in family)
+        members = sorted(int(k) for family in families for k in family)
         findings.append(
             Finding(
                 "duplicate",
@@ -67,7 +67,7 @@ def find_duplicates(data: LabelledStructures) -> list[Finding]:
     near = _unusual(data.structures, [pair for pair in pairs if pair.displacement > _SAME])
     if near:
         families = _families(len(data), near)
-        members = sorted(k for family in families for k in family)
+        members = sorted(int(k) for family in families for k in family)
         closest = min(pair.displacement for pair in near)
         findings.append(
             Finding(

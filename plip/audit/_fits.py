@@ -23,6 +23,12 @@ __all__ = ["Block", "Products", "make_blocks"]
 # are mostly larger by what the unit is.
 _ROUNDING = {"energy": 1e-5, "force": 1e-4, "pressure": 1e-5, "shear": 1e-5}
 
+# Labels of a structure so many times as large as those of most, and how many these are, do not count.
+_FAR_OFF, _QUANTILE = 10.0, 0.9
+# Squared residuals count at most so many times the square of the label, or of the usual label: what a fit
+# predicts far outside its data says nothing of labels. The opposite sign makes 4.
+_MOST = 4.0
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -77,10 +83,7 @@ def make_blocks(
         fraction = rows.fraction_ns[k]
         both = np.column_stack([rows.energy_np[k], labels.energy[k] / n_atoms_n[k]])
         both -= fraction @ np.linalg.lstsq(fraction, both, rcond=1e-10)[0]
-        # One energy far off must not hide all others.
-        far = np.abs(both[:, -1])
-        near = far <= 10 * np.quantile(far, 0.9) if len(far) else np.zeros(0, bool)
-        found["energy"] = (both[near, :-1], both[near, -1], k[near])
+        found["energy"] = (both[:, :-1], both[:, -1], k)
     if labels.forces is not None and len(rows.owner_f):
         flat = [None if force is None else force.ravel() for force in labels.forces]
         values = np.array([flat[k][f] for k, f in zip(rows.owner_f, rows.component_f, strict=True)])
@@ -94,10 +97,21 @@ def make_blocks(
             found[name] = (x.reshape(-1, x.shape[-1]), virial[:, part].ravel(), np.repeat(k, 3))
     blocks = {}
     for name, (x, y, owner) in found.items():
+        near = _near(y, owner)
+        x, y, owner = x[near], y[near], owner[near]
         size = float(np.sqrt(np.mean(y**2))) if len(y) else 0.0
         if size > _ROUNDING[name] and len(y) >= 2 * N_FOLDS:
             blocks[name] = Block(x, y, owner, size)
     return blocks
+
+
+def _near(labels: FloatArray, owner: IntArray) -> BoolArray:
+    """Rows of structures whose labels are not so far off that they would hide those of all others."""
+    if not len(labels):
+        return np.zeros(0, bool)
+    size = np.sqrt(np.bincount(owner, labels**2) / np.maximum(np.bincount(owner), 1))
+    usual = np.quantile(size[np.unique(owner)], _QUANTILE)
+    return np.asarray((size <= _FAR_OFF * usual)[owner], bool)
 
 
 class Products:
@@ -143,7 +157,9 @@ class Products:
             coef = self._fit(blocks, n_terms, fold)
             for name, block in blocks.items():
                 f = self._folds[name][fold]
-                squares[name][f] = (block.labels[f] - self._rows[name][fold] @ coef) ** 2
+                label = block.labels[f]
+                most = _MOST * np.maximum(label**2, block.size**2)
+                squares[name][f] = np.minimum((label - self._rows[name][fold] @ coef) ** 2, most)
         return squares
 
     def coefficients(self, blocks: Mapping[str, Block], n_terms: int) -> FloatArray:

@@ -78,19 +78,21 @@ def frozen_atoms(data: LabelledStructures) -> list[BoolArray]:
     list of n (n_atoms,) bool
     """
     found = []
+    known = [force for force in data.labels.forces or [] if force is not None and force.any()]
+    # Of the digits in the files.
+    rounding = min((np.abs(force[force != 0]).min() for force in known), default=0.0)
     for k, atoms in enumerate(data.structures):
         force = None if data.labels.forces is None else data.labels.forces[k]
         frozen = np.zeros(len(atoms), bool)
         if force is not None:
             zero = ~force.any(axis=1)
-            if zero.any() and not zero.all() and _is_no_rounding(force):
+            if zero.any() and not zero.all() and _is_no_rounding(force, rounding):
                 frozen = zero & (imbalances(atoms) > BALANCED)
         found.append(frozen)
     return found
 
 
-def _is_no_rounding(force: FloatArray) -> bool:
+def _is_no_rounding(force: FloatArray, rounding: float) -> bool:
     """Whether three components of zero are not what so few digits lead to."""
-    sizes = np.abs(force[force != 0])
-    chance = min(1.0, float(sizes.min() / np.median(sizes)))
+    chance = min(1.0, rounding / float(np.median(np.abs(force[force != 0]))))
     return bool(len(force) * chance**3 < _BY_CHANCE)

@@ -24,17 +24,20 @@ from plip.potential._prediction import Results
 __all__ = ["find_constrained", "find_misfits"]
 
 # Residuals of so many robust standard deviations are no scatter, if all fits agree: their largest difference
-# from the fit that does not know the structure is below that part of the residual.
+# from the fit that does not know the structure is below that part of the residual. Where there are no similar
+# structures they must agree better, and all other labels must fit.
 _FAR = {"energy": 8.0, "force": 8.0, "virial": 10.0}
-_AGREE = 0.3
+_AGREE, _AGREE_WELL = 0.3, 0.03
 # eV/atom, eV/A, eV/A^3. Smaller residuals do not matter.
 _FLOORS = {"energy": 2e-3, "force": 0.03, "virial": 1e-3}
 # Share of what is expected beyond the rest of the group: extreme structures have larger errors.
 _SHARE = {"energy": 0.03, "force": 0.15, "virial": 0.15}
-# Expected sizes of labels, in standard deviations, of which a pattern can be told; share of a group that must
-# have it, and least number.
+# Expected sizes of labels, in standard deviations, of which a pattern can be told. A group has a pattern if
+# so many of its structures have it, and fewer have residuals below that part of what is expected.
 _LARGE = 4.0
-_MOST, _FEWEST = 0.5, 3
+_FEWEST, _FITS = 3, 0.5
+# Fewer components of forces may differ from what is expected by one error alone.
+_COMPONENTS = 12
 # Expected force on an atom that is no scatter, in standard deviations.
 _HELD = 6.0
 
@@ -79,8 +82,8 @@ def _compare(
     found: list[FloatArray | None] = [None] * len(data)
     for k in np.flatnonzero(present):
         moving = ~frozen[k]
-        if data.n_atoms[k] == 1 and not data.structures[k].pbc.any():
-            continue  # nothing is expected of an isolated atom
+        if 3 * data.n_atoms[k] < _COMPONENTS and not data.structures[k].pbc.any():
+            continue  # fits to larger structures expect nothing of atoms, dimers and trimers
         if target == "energy":
             labels[k] = np.array([data.labels.values("energy")[k] / data.n_atoms[k]])
             found[k] = np.array([expected.energy[k] / data.n_atoms[k]])
@@ -115,27 +118,40 @@ def find_misfits(
     """
     findings = []
     compared = [_compare(target, data, groups, expected, frozen) for target in data.labels.targets()]
-    limits = {
-        one.target: _FAR[one.target] * one.scale + _SHARE[one.target] * _extremes(one, groups)
-        for one in compared
-    }
-    patterns = {one.target: _patterns(one) for one in compared}
-    doubtful = np.zeros(len(data), bool)
-    for one in compared:
-        doubtful |= np.nan_to_num(one.size) > limits[one.target]
-        doubtful |= np.array([pattern is not None for pattern in patterns[one.target]])
+    limits = [_limits(one, groups) for one in compared]
+    patterns = [_patterns(one) for one in compared]
+    # Of each target: labels that do not fit.
+    far = np.array([np.nan_to_num(one.size) > limit for one, limit in zip(compared, limits, strict=True)])
+    odd = np.array([[pattern is not None for pattern in found] for found in patterns])
+    doubtful = (far | odd).any(axis=0)
     if not doubtful.any():
         return []
-    judged = doubtful & have_similar(data, ~doubtful)
-    for one in compared:
+    similar = have_similar(data, ~doubtful)
+    for number, one in enumerate(compared):
         explained: set[int] = set()
-        for finding in _find_patterns(one, patterns[one.target], judged, groups, expected, frozen):
+        for finding in _find_patterns(one, patterns[number], groups, expected, frozen):
             findings.append(finding)
             explained.update(finding.structures)
-        is_far = judged & (np.nan_to_num(one.size) > limits[one.target])
-        is_far[list(explained)] = False
-        findings += _find_outliers(one, np.flatnonzero(is_far), limits[one.target], expected, frozen)
+        # Where all other labels fit, the fits know such structures.
+        others_fit = (len(compared) > 1) & ~(np.delete(far | odd, number, axis=0).any(axis=0))
+        agreement = np.where(similar, _AGREE, np.where(others_fit, _AGREE_WELL, 0.0))
+        far[number, list(explained)] = False
+        candidates = np.flatnonzero(far[number] & (agreement > 0))
+        findings += _find_outliers(one, candidates, limits[number], agreement, expected, frozen)
     return findings
+
+
+def _limits(compared: _Compared, groups: NDArray[np.str_]) -> FloatArray:
+    """Residual of each structure beyond which its labels do not fit."""
+    limit = _FAR[compared.target] * compared.scale + _SHARE[compared.target] * _extremes(compared, groups)
+    if compared.target != "force":
+        return limit
+    # Forces that have nothing in common with what is expected, where that is no scatter.
+    size = np.array(
+        [0.0 if value is None or value.size < _COMPONENTS else _rms(value) for value in compared.expected]
+    )
+    found: FloatArray = np.where(size > _LARGE * compared.scale.min(), np.minimum(limit, size), limit)
+    return found
 
 
 def _confirmed(
@@ -166,17 +182,16 @@ def _patterns(compared: _Compared) -> list[Pattern | None]:
 def _find_patterns(
     compared: _Compared,
     patterns: list[Pattern | None],
-    judged: BoolArray,
     groups: NDArray[np.str_],
     expected: Expected,
     frozen: list[BoolArray],
 ) -> list[Finding]:
     """Labels that are the expected ones in another unit, sign or order."""
-    large = _LARGE * compared.scale.min()
-    tested = np.array([value is not None and _rms(value) >= large for value in compared.expected])
+    size = np.array([np.nan if value is None else _rms(value) for value in compared.expected])
+    fits = (size >= _LARGE * compared.scale.min()) & (compared.size < _FITS * size)
     matches: dict[Pattern, list[int]] = defaultdict(list)
-    for k in np.flatnonzero(judged).tolist():
-        label, pattern = compared.labels[k], patterns[k]
+    for k, pattern in enumerate(patterns):
+        label = compared.labels[k]
         if label is None or pattern is None:
             continue
 
@@ -192,7 +207,7 @@ def _find_patterns(
         for group in np.unique(groups[found]):
             in_group = np.flatnonzero(groups == group)
             n = len(set(found).intersection(in_group.tolist()))
-            if n >= _FEWEST and n > _MOST * np.count_nonzero(tested[in_group]):
+            if n >= _FEWEST and n > np.count_nonzero(fits[in_group]):
                 members.update(k for k in in_group.tolist() if compared.labels[k] is not None)
         if not members:
             continue
@@ -200,9 +215,7 @@ def _find_patterns(
             Finding(
                 kind,
                 tuple(sorted(members)),
-                f"{text}, unlike the others: {len(found)} follow what a quick fit to the others expects "
-                f"only if "
-                f"read so",
+                f"{text}, unlike the others: {len(found)} follow what a quick fit expects only if read so",
                 remedy,
             )
         )
@@ -210,7 +223,12 @@ def _find_patterns(
 
 
 def _find_outliers(
-    compared: _Compared, candidates: IntArray, limit: FloatArray, expected: Expected, frozen: list[BoolArray]
+    compared: _Compared,
+    candidates: IntArray,
+    limit: FloatArray,
+    agreement: FloatArray,
+    expected: Expected,
+    frozen: list[BoolArray],
 ) -> list[Finding]:
     """Labels far from what all fits expect."""
     target = compared.target
@@ -219,7 +237,7 @@ def _find_outliers(
         label, prediction = compared.labels[k], compared.expected[k]
         if label is None or prediction is None:
             continue
-        bound, far = _AGREE * compared.size[k], 0.5 * limit[k]
+        bound, far = agreement[k] * compared.size[k], 0.5 * limit[k]
 
         def holds(
             other: FloatArray,
@@ -241,9 +259,8 @@ def _find_outliers(
             tuple(members),
             f"{_NAMES[target]} unlike those of similar structures: off by up to {compared.size[worst]:.3g} "
             f"{_UNITS[target]} ({compared.size[worst] / compared.scale[worst]:.0f} times the usual error "
-            f"of a quick "
-            f"fit, {compared.scale[worst]:.2g}), and fits to different parts of the data agree on what is "
-            f"expected",
+            f"of a quick fit, {compared.scale[worst]:.2g}), and fits to different parts of the data agree on "
+            "what is expected",
             "Look at these calculations (convergence, spin, labels of another structure), or leave them out",
         )
     ]

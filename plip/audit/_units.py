@@ -66,6 +66,8 @@ _CONSISTENT = 0.15
 # Part of the squares left unexplained of a target that makes a group suspicious, and most readings that are
 # accepted one after the other.
 _SUSPECT = 0.3
+# Structures that a reading must explain better.
+_FEWEST = 3
 _MOST_READINGS = 4
 # Another reading must leave less than this part of what is unexplained as the labels are.
 _BETTER = 0.5
@@ -192,6 +194,30 @@ class _Trial:
     def accept(self, reading: Reading, members: BoolArray) -> None:
         self._labels = convert(self._labels, reading, self._volume, members)
 
+    def helps_most(self, reading: Reading, members: BoolArray) -> bool:
+        """Whether a reading explains many of the structures that it is for, and harms few."""
+        votes = np.zeros(2, int)
+        before, after = (self._relative_squares(other, members) for other in (Reading(), reading))
+        changed = {kind for kind, _ in reading.names}
+        for name in {name for kind in changed for name in _SHOWS[kind]} & set(before) & set(after):
+            ratio = after[name] / before[name]
+            # NaN where a structure has no such label.
+            votes += [np.count_nonzero(ratio < 0.5), np.count_nonzero(ratio > 2.0)]
+        return bool(votes[0] >= _FEWEST and votes[0] > 2 * votes[1])
+
+    def _relative_squares(self, reading: Reading, members: BoolArray) -> dict[str, FloatArray]:
+        """Squared residuals of each of some structures over the squares of its labels, by target."""
+        blocks = self.blocks(reading, members)
+        found = {}
+        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
+            block = blocks[name]
+            rest, whole = (
+                np.bincount(block.owner, values, len(members)) for values in (squares, block.labels**2)
+            )
+            usable = members & (whole > 0)
+            found[name] = np.where(usable, rest / np.where(usable, whole, 1.0) + 1e-12, np.nan)
+        return found
+
     def suspects(self, groups_n: NDArray[np.str_], names: NDArray[np.str_]) -> list[str]:
         """Groups that have a large part of what is left unexplained of a target."""
         blocks = self.blocks(Reading(), np.ones(len(groups_n), bool))
@@ -240,11 +266,13 @@ def find_units(
         found = [
             (sum(trial.unexplained(reading, members[places]).values()), k)
             for k, (reading, members) in enumerate(tried)
-            if reading.names
+            if reading.names and trial.helps_most(reading, members[places])
         ]
         if not found:
             break
-        reading, members = tried[min(found)[1]]
+        # A group must be better than all structures together, which come first.
+        place = found[0][1] if found[0][0] <= _ALIKE * min(found)[0] else min(found)[1]
+        reading, members = tried[place]
         after = trial.unexplained(reading, members[places])
         findings += _describe(labels, before, after, reading, members)
         labels = convert(labels, reading, volume, members)
