@@ -34,7 +34,7 @@ from scipy.linalg.blas import dsyrk
 from threadpoolctl import threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
-from plip.descriptors._rows import Design, StructureDesign
+from plip._design._rows import Design, StructureDesign
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 

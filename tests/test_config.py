@@ -11,7 +11,7 @@ import pytest
 from ase.build import bulk
 
 import plip
-from plip.descriptors._rows import Design, StructureDesign
+from plip._design._rows import Design, StructureDesign
 from plip.interactions import ThreeBody
 from plip.interactions._terms import build_terms
 from plip.radial import Gaussian

@@ -17,8 +17,8 @@ from sample_potentials import beyond, interactions, make_potential, sample_poten
 from sample_structures import SAMPLE_NAMES, random_structure, sample
 
 from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
+from plip._design._rows import Design, StructureDesign
 from plip._structures._evaluation import check_atoms
-from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._terms import build_terms
 from plip.potential import Potential
@@ -388,7 +388,7 @@ def test_tables_keep_their_promise_at_any_distance(family, one_of_each):
 
 def test_table_error_of_a_whole_potential_against_exact_kernels():
     """Forces from the tables against the exact descriptor kernels, far below 1e-8 eV/Angstrom."""
-    from plip.descriptors._rows import Design, StructureDesign
+    from plip._design._rows import Design, StructureDesign
 
     for name in ("bulk", "molecule", "three species"):
         atoms, cutoff = sample(name)

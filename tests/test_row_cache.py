@@ -385,7 +385,7 @@ def test_errors_of_a_structure_stay_what_they_are(structures, tmp_path):
 
 
 def test_it_goes_to_other_processes(structures, descriptors, tmp_path):
-    from plip.descriptors._rows import Design
+    from plip._design._rows import Design
 
     stored = row_cache.Storage(tmp_path, Design(descriptors.terms_, descriptors.species_))
     again = pickle.loads(pickle.dumps(stored))

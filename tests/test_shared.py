@@ -14,8 +14,8 @@ from test_core import STEEP, assert_exact_rows, close_neighbors
 from test_kernels import assert_derivatives
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip._design._rows import Design, StructureDesign
 from plip.datasets import load_silicon_carbide
-from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, Term, ThreeBody, TwoBody
 from plip.interactions._sharing import Block, are_complete
 from plip.interactions._terms import INTERACTIONS, build_terms

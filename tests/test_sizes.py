@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
-from plip.descriptors._rows import StructureDesign
+from plip._design._rows import StructureDesign
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes

@@ -3,9 +3,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from plip._design._plan import Plan
 from plip._structures._neighbors import Neighbors
 from plip._types import FloatArray
-from plip.descriptors._plan import Plan
 
 RANGE: np.dtype[np.void]
 FUNCTION_SET: np.dtype[np.void]

@@ -12,10 +12,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from plip._design._rows import Design, StructureDesign
 from plip._structures._checks import has_full_cell
 from plip._types import FloatArray, IntArray
 from plip.descriptors import PLIPDescriptors
-from plip.descriptors._rows import Design, StructureDesign
 from plip.labels import LabelledStructures
 
 __all__ = ["N_FOLDS", "SampleRows", "draw", "fit_descriptors", "volumes"]

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.decomposition import PCA
 
+from plip._design._rows import Design, StructureDesign
 from plip._types import BoolArray, FloatArray
 from plip.audit._rows import fit_descriptors
-from plip.descriptors._rows import Design, StructureDesign
 from plip.labels import LabelledStructures
 
 __all__ = ["have_similar"]

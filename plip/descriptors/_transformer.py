@@ -14,12 +14,12 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from plip._core import check_length
+from plip._design._rows import Design, StructureDesign
 from plip._html import DOCUMENTATION
 from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
 from plip._types import FloatArray
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
-from plip.descriptors._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions, blocks_of_offer
 from plip.interactions._sharing import Block, are_alike, are_complete, sharings_of

@@ -3,7 +3,7 @@
 Each interaction is one module beside this one: a subclass of `Interaction` that holds the parameters
 which a user gives and knows the columns that follow from them, their number, their names and formulas.
 It is listed in `plip.interactions._terms.INTERACTIONS`. How its columns are computed is written for fits
-in `plip.descriptors._plan` and for potentials in `plip._core`.
+in `plip._design._plan` and for potentials in `plip._core`.
 """
 
 from __future__ import annotations

@@ -14,11 +14,11 @@ from ase.data import atomic_numbers
 from numpy.typing import DTypeLike, NDArray
 
 import plip
+from plip._design._extent import Extent
 from plip._files import digest_arrays, write_whole
 from plip._parameters import is_number
 from plip._types import FloatArray, StrPath
 from plip.descriptors import PLIPDescriptors
-from plip.descriptors._extent import Extent
 from plip.descriptors._transformer import descriptors_from_dict, descriptors_to_dict
 from plip.labels import TARGETS
 from plip.normal_equations._sample import Sample

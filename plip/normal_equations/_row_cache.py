@@ -15,11 +15,11 @@ from ase import Atoms
 from sklearn.utils.validation import check_memory
 
 import plip
+from plip._design._extent import Extent
+from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._files import digest_arrays
 from plip._types import FloatArray, StrPath
 from plip._warnings import warn
-from plip.descriptors._extent import Extent
-from plip.descriptors._rows import Design, StructureDesign, StructureRows
 from plip.normal_equations._sums import are_few, triangular_factor
 
 __all__ = ["Storage", "direct"]
@@ -31,9 +31,9 @@ _SOURCES = (
     "_core._rows",
     "_files",
     "_structures._neighbors",
-    "descriptors._extent",
-    "descriptors._plan",
-    "descriptors._rows",
+    "_design._extent",
+    "_design._plan",
+    "_design._rows",
     "normal_equations._row_cache",
     "normal_equations._sums",
 )

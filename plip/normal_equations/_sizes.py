@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from plip._core import ANY, radial_function
+from plip._design._rows import StructureRows
 from plip._types import FloatArray
-from plip.descriptors._rows import StructureRows
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.radial import RadialFamily

@@ -20,13 +20,13 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from plip._design._extent import Extent, density_range
+from plip._design._rows import Design
 from plip._html import table
 from plip._parameters import check_n_jobs
 from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
-from plip.descriptors._extent import Extent, density_range
-from plip.descriptors._rows import Design
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures

@@ -17,10 +17,10 @@ from ase import Atoms
 from threadpoolctl import ThreadpoolController
 
 from plip._core._blas import add_row_products, add_rows_to_factor
+from plip._design._extent import Extent
+from plip._design._rows import Design, StructureRows
 from plip._structures._checks import describe, errors_of, has_full_cell
 from plip._types import BoolArray, FloatArray
-from plip.descriptors._extent import Extent
-from plip.descriptors._rows import Design, StructureRows
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._sizes import Counts
 

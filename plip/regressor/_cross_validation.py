@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
+from plip._design._rows import Design
 from plip._parameters import is_integer, is_number
 from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
-from plip.descriptors._rows import Design
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._references import least_squares_reference

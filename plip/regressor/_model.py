@@ -16,13 +16,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
 from plip._core import ANY
+from plip._design._rows import Design, StructureDesign
 from plip._html import DOCUMENTATION
 from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import describe
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
-from plip.descriptors._rows import Design, StructureDesign
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
 from plip.labels import TARGETS, LabelledStructures
