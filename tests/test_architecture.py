@@ -23,7 +23,7 @@ FLOORS = (
     {"potential", "descriptors"},
     {"lammps", "metrics", "normal_equations"},
     {"audit", "inspection", "model_selection", "regressor"},
-    {"plotting", "report"},
+    {"plotting", "report", "selection"},
     {"cli"},
     {"__main__"},
 )
@@ -72,6 +72,7 @@ PUBLIC = {
     "plip.regressor": {"FitError", "PLIPRegressor", "PLIPRegressorCV", "fit_committee"},
     "plip.report": {"Evaluation", "evaluation_report", "fit_report", "potential_summary", "write_report"},
     "plip.safety": {"Finding", "SafetyReport", "check_safety"},
+    "plip.selection": {"select_structures"},
     "plip.solvers": {
         *("SOLVERS", "LinearProblem", "Path", "PathError", "adaptive_lasso_path", "lasso_lars_path"),
         *("omp_path", "refit", "refit_path", "replacement_path", "residual_squares"),

@@ -29,7 +29,7 @@ from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
-__all__ = ["Data", "Keys", "read_files", "read_group_weights", "split"]
+__all__ = ["Data", "Keys", "iterate", "name_places", "read_files", "read_group_weights", "split"]
 
 # Arrays that every Atoms has.
 _GEOMETRY = ("numbers", "positions")
@@ -141,17 +141,10 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
     structures: list[Atoms] = []
     places: list[str] = []
     for path in paths:
-        if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
-            raise ValueError(f"{path}: no such file")
         before = len(structures)
-        try:
-            found = tqdm(_iterate(path), desc=f"Reading {path}", unit=" structures", disable=not progress)
-            structures.extend(found)
-        except Exception as error:  # ASE's readers raise errors of many kinds
-            raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
-        if len(structures) == before:
-            raise ValueError(f"{path}: it has no structure")
-        places += _places(path, len(structures) - before)
+        found = tqdm(iterate(path), desc=f"Reading {path}", unit=" structures", disable=not progress)
+        structures.extend(found)
+        places += name_places(path, len(structures) - before)
     if required:
         _check_keys(structures, keys, paths[0])
     for atoms, place in zip(structures, places, strict=True):
@@ -184,6 +177,20 @@ def _part(path: str) -> tuple[str, int | slice | str | None]:
         return name, part
 
 
+def iterate(path: str) -> Iterator[Atoms]:
+    """Structures of a file, or of a part of it, one by one; a ValueError names the file."""
+    if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
+        raise ValueError(f"{path}: no such file")
+    n = 0
+    try:
+        for n, atoms in enumerate(_iterate(path), 1):  # noqa: B007
+            yield atoms
+    except Exception as error:  # ASE's readers raise errors of many kinds
+        raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
+    if n == 0:
+        raise ValueError(f"{path}: it has no structure")
+
+
 def _iterate(path: str) -> Iterator[Atoms]:
     name, part = _part(path)
     if filetype(name) in _DATABASES:
@@ -211,7 +218,7 @@ def _rows(name: str, part: int | slice | str | None) -> Iterator[Atoms]:
             yield atoms
 
 
-def _places(path: str, n: int) -> list[str]:
+def name_places(path: str, n: int) -> list[str]:
     """Names of the n structures that were read from a path."""
     name, part = _part(path)
     if part is None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import plip
-from plip.cli import _commands
+from plip.cli import _commands, _more_data
 
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_show(commands)
     _add_report(commands)
+    _add_select(commands)
     _add_lammps(commands)
     _add_export(commands)
     return parser
@@ -257,6 +258,49 @@ def _add_report(commands: Commands) -> None:
     report.add_argument("-o", "--output", metavar="HTML", help="the report (default: beside the potential)")
     _add_labels(report)
     _add_progress(report)
+
+
+def _add_select(commands: Commands) -> None:
+    select = commands.add_parser(
+        "select",
+        help="choose the structures that are most worth labeling",
+        description="Choose the structures of a pool whose labels would lower the uncertainty of the whole "
+        "pool most, and write them, best first, without labels. Copies of training structures and of each "
+        "other are left out.",
+    )
+    select.set_defaults(run=_more_data.select)
+    select.add_argument(
+        "pool", nargs="+", help="structures without labels, any file that ASE reads (file@slice too)"
+    )
+    select.add_argument(
+        "--train",
+        action="append",
+        required=True,
+        metavar="FILE",
+        help="training structures, with labels (may be repeated)",
+    )
+    select.add_argument(
+        "-n", "--number", type=_count, default=20, metavar="N", help="how many to choose (default: 20)"
+    )
+    select.add_argument(
+        "-o",
+        "--output",
+        default="chosen.xyz",
+        metavar="FILE",
+        help="the chosen structures (default: chosen.xyz); info has pool_index and pool_structure",
+    )
+    select.add_argument(
+        "--terms", type=_count, metavar="N", help="number of terms of the fit (default: as PLIPRegressor)"
+    )
+    select.add_argument(
+        "--cost",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="a label costs the number of atoms to this power: 0 counts structures, 1 atoms (default: 0)",
+    )
+    _add_labels(select)
+    _add_run(select)
 
 
 def _add_lammps(commands: Commands) -> None:
