@@ -17,14 +17,16 @@ from plip.audit._geometry import find_close_atoms, find_missing_cells
 from plip.audit._groups import find_shifted_groups
 from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
 from plip.audit._misfits import find_constrained, find_misfits
+from plip.audit._orders import find_orders
 from plip.audit._predictions import expect
 from plip.audit._report import AuditReport, Finding
 from plip.audit._rows import N_FOLDS
+from plip.audit._trial import Trial
 from plip.audit._units import find_units
 from plip.labels import LabelledStructures, LabelWarning, read_labels
 from plip.metrics import read_groups
 
-__all__ = ["audit", "audit_labelled", "placed"]
+__all__ = ["audit", "audit_labelled"]
 
 # Most atoms of a molecule, whose atoms have other surroundings than those of clusters.
 _MOLECULE = 4
@@ -63,9 +65,9 @@ def audit(
     AuditReport
         Its `findings` are of these kinds: "labels" (doubts of `plip.labels.read_labels`), "missing label",
         "missing cell", "close atoms", "duplicate", "near duplicate", "leak", "net force", "constrained",
-        "energy unit", "force unit", "force sign", "stress unit", "stress sign", "stress order", "group "
-        "energies",
-        "energy", "forces" and "stress" (labels unlike those of similar structures).
+        "energy unit", "force unit", "force sign", "stress unit", "stress sign", "stress order",
+        "group energies", "energy", "forces" and "stress" (labels unlike those of similar structures).
+        Its `remarks` are of the kind "stress order": shear components of some groups only.
 
     Raises
     ------
@@ -91,10 +93,7 @@ def audit(
     report = audit_labelled(data, names, tested, quick)
     # What the fits find says more.
     doubts = [doubt for doubt in doubts if doubt.kind == "labels" or doubt.kind not in report.kinds]
-    findings = [*doubts, *report.findings]
-    return AuditReport(
-        tuple(placed(finding, places, test_places) for finding in findings), report.n_structures
-    )
+    return replace(report, findings=(*doubts, *report.findings)).placed(places, test_places)
 
 
 def audit_labelled(
@@ -114,10 +113,9 @@ def audit_labelled(
     ]
     fold = _folds(data)
     frozen = frozen_atoms(data)
-    units, labels = find_units(data, names, fold)
-    findings += units
     # What else is wrong shows with the labels as they should be.
-    data = replace(data, labels=labels)
+    found, remarks, data = _find_readings(data, names, fold)
+    findings += found
     findings += find_net_forces(data, frozen)
     expected = None
     if not quick:
@@ -128,7 +126,20 @@ def audit_labelled(
         if expected is not None:
             findings += find_misfits(data, names, expected, frozen)
     findings += find_constrained(data, expected, frozen)
-    return AuditReport(tuple(findings), len(data))
+    return AuditReport(tuple(findings), len(data), tuple(remarks))
+
+
+def _find_readings(
+    data: LabelledStructures, names: NDArray[np.str_], fold: IntArray
+) -> tuple[list[Finding], list[Finding], LabelledStructures]:
+    """Findings and remarks about units, signs and orders, and the data in the intended ones."""
+    if len(data.labels.targets()) < 2 or len(data) < 2 * N_FOLDS:
+        return [], [], data
+    trial = Trial(data, names, fold)
+    findings, labels = find_units(data, names, trial)
+    data = replace(data, labels=labels)
+    ordered, remarks, labels = find_orders(data, names, trial)
+    return [*findings, *ordered], remarks, replace(data, labels=labels)
 
 
 def _read(structures: list[Atoms]) -> tuple[LabelledStructures, list[Finding]]:
@@ -162,12 +173,3 @@ def _folds(data: LabelledStructures) -> IntArray:
     """Fold of each structure, the same for the same data."""
     n = len(data)
     return np.random.default_rng(0).permutation(np.arange(n) % N_FOLDS)
-
-
-def placed(finding: Finding, places: Sequence[str] | None, test_places: Sequence[str] | None) -> Finding:
-    """A finding that says where its structures come from."""
-    if places is not None:
-        finding = replace(finding, places=tuple(places[k] for k in finding.structures))
-    if test_places is not None:
-        finding = replace(finding, test_places=tuple(test_places[k] for k in finding.test_structures))
-    return finding

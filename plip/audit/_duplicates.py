@@ -97,7 +97,8 @@ def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Findi
             train,
             f"test structures that are training structures up to {_NEAR:g} A: {same} pairs are the same, "
             f"{len(pairs) - same} nearly ({examples}); errors of the test are then those of the fit",
-            "Leave them out of the test, or split with --test-fraction",
+            "Leave them out of the test, or draw the test from the training data",
+            "--test-fraction 0.1",
             test_structures=tested,
         )
     ]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from plip._types import FloatArray, IntArray
 from plip.audit._fits import Block, Products, make_blocks
-from plip.audit._report import Finding
+from plip.audit._readings import ENERGY_UNITS
+from plip.audit._report import Finding, weights_remedy
 from plip.audit._rows import SampleRows, draw, volumes
-from plip.audit._units import ENERGY_UNITS
 from plip.labels import LabelledStructures
 
 __all__ = ["find_shifted_groups"]
@@ -129,6 +129,7 @@ def _describe(data: LabelledStructures, members: IntArray, name: str, gain: floa
         f"stresses fit: a constant for the group lowers the errors of energies of structures that a quick "
         f"fit has "
         f"not seen {np.sqrt(gain):.1f} times{hint}",
-        "Compute the group with the settings of the others, subtract the shift, or fit it without energies: "
-        f"--weights FILE with the line '{name}: energy 0'",
+        "Compute the group with the settings of the others, subtract the shift, or "
+        + weights_remedy([name], "energy"),
+        "--weights FILE",
     )

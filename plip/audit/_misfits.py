@@ -106,7 +106,7 @@ def _compare(
 def find_misfits(
     data: LabelledStructures, groups: NDArray[np.str_], expected: Expected, frozen: list[BoolArray]
 ) -> list[Finding]:
-    """Labels of another unit, sign or order in a part of the data, and labels that fit nothing.
+    """Labels of another unit or sign in a part of the data, and labels that fit nothing.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def _find_patterns(
     expected: Expected,
     frozen: list[BoolArray],
 ) -> list[Finding]:
-    """Labels that are the expected ones in another unit, sign or order."""
+    """Labels that are the expected ones in another unit or sign."""
     size = np.array([np.nan if value is None else _rms(value) for value in compared.expected])
     fits = (size >= _LARGE * compared.scale.min()) & (compared.size < _FITS * size)
     matches: dict[Pattern, list[int]] = defaultdict(list)
@@ -202,15 +202,12 @@ def _find_patterns(
             matches[pattern].append(k)
     findings = []
     for (kind, text, remedy), found in matches.items():
-        # Three components agree in some order by chance, so that only a group tells.
-        members = set() if kind == "stress order" else set(found)
+        members = set(found)
         for group in np.unique(groups[found]):
             in_group = np.flatnonzero(groups == group)
             n = len(set(found).intersection(in_group.tolist()))
             if n >= _FEWEST and n > np.count_nonzero(fits[in_group]):
                 members.update(k for k in in_group.tolist() if compared.labels[k] is not None)
-        if not members:
-            continue
         findings.append(
             Finding(
                 kind,

@@ -1,14 +1,13 @@
-"""Labels of one structure that are what is expected, up to unit, sign or order."""
+"""Labels of one structure that are what is expected, up to unit or sign."""
 
 from __future__ import annotations
 
-import itertools
 from typing import TypeAlias
 
 import numpy as np
 
 from plip._types import FloatArray
-from plip.audit._units import FORCE_UNITS, STRESS_UNITS
+from plip.audit._readings import FORCE_UNITS, STRESS_UNITS
 
 __all__ = ["Pattern", "pattern_of"]
 
@@ -20,9 +19,6 @@ _CORRELATED = {"force": 0.9, "virial": 0.97}
 _LEAST_COMPONENTS = {"force": 12, "virial": 6}
 # A factor within this is the error of a fit; near a unit within this it is the unit.
 _OTHER_UNIT, _NEAR_UNIT = 3.0, 1.25
-# Another order must lower the correlation of the order as it is to this.
-_OTHER_ORDER = 0.8
-_VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 def pattern_of(target: str, label: FloatArray, expected: FloatArray) -> Pattern | None:
@@ -48,13 +44,6 @@ def pattern_of(target: str, label: FloatArray, expected: FloatArray) -> Pattern 
                 return f"{name} unit", f"{plural} in {unit}{sign}", remedy
         if -_OTHER_UNIT < factor < -1 / _OTHER_UNIT:
             return f"{name} sign", f"{plural} of the opposite sign", f"Change the sign of these {plural}"
-    if target == "virial" and _correlation(label[3:], expected[3:]) < _OTHER_ORDER:
-        # Shear alone: the diagonal is mostly much larger.
-        for order in list(itertools.permutations((3, 4, 5)))[1:]:
-            if _correlation(label[list(order)], expected[3:]) >= _CORRELATED[target]:
-                remedy = "Write their components in the order xx yy zz yz xz xy"
-                listed = " ".join(_VOIGT[order.index(place)] for place in (3, 4, 5))
-                return "stress order", f"stress components in the order xx yy zz {listed}", remedy
     return None
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["AuditReport", "Finding", "name_places"]
+__all__ = ["AuditReport", "Finding", "name_places", "weights_remedy"]
 
 # Structures that a message names one by one.
 _MOST_NAMED = 8
@@ -24,7 +24,9 @@ class Finding:
     evidence : str
         How the audit knows, in numbers.
     remedy : str
-        What to do, with the option of ``plip fit`` where there is one.
+        What to do.
+    option : str or None
+        The option of ``plip fit`` that does it, such as "--stress-unit kbar", if there is one.
     places : tuple of str
         Where the structures come from, such as "b.xyz, structure 3".
     test_structures : tuple of int
@@ -37,18 +39,20 @@ class Finding:
     structures: tuple[int, ...]
     evidence: str
     remedy: str
+    option: str | None = None
     places: tuple[str, ...] = ()
     test_structures: tuple[int, ...] = ()
     test_places: tuple[str, ...] = ()
 
     @property
     def message(self) -> str:
-        """str: structures, evidence and remedy, in one line."""
+        """str: structures, evidence, remedy and option, in one line."""
         where = name_places(self.places or _numbered(self.structures))
         if self.test_structures:
             tests = name_places(self.test_places or _numbered(self.test_structures))
             where = f"{where}; of the test data {tests}"
-        return f"{where}: {self.evidence}. {self.remedy}."
+        option = "" if self.option is None else f" (option: {self.option})"
+        return f"{where}: {self.evidence}. {self.remedy}{option}."
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
@@ -64,10 +68,14 @@ class AuditReport:
         Empty for clean data.
     n_structures : int
         Number of structures that were looked at, without test data.
+    remarks : tuple of Finding
+        Groups that disagree with others in what hardly matters to a fit or cannot be mended by an option.
+        Data with remarks alone are clean.
     """
 
     findings: tuple[Finding, ...]
     n_structures: int
+    remarks: tuple[Finding, ...] = ()
 
     @property
     def is_clean(self) -> bool:
@@ -79,11 +87,29 @@ class AuditReport:
         """tuple of str: kinds of the findings, each once."""
         return tuple(dict.fromkeys(finding.kind for finding in self.findings))
 
+    def placed(self, places: Sequence[str] | None, test_places: Sequence[str] | None = None) -> AuditReport:
+        """The report with findings that say where their structures come from."""
+
+        def place(finding: Finding) -> Finding:
+            if places is not None:
+                finding = replace(finding, places=tuple(places[k] for k in finding.structures))
+            if test_places is not None:
+                finding = replace(finding, test_places=tuple(test_places[k] for k in finding.test_structures))
+            return finding
+
+        return replace(
+            self,
+            findings=tuple(place(finding) for finding in self.findings),
+            remarks=tuple(place(remark) for remark in self.remarks),
+        )
+
     def __str__(self) -> str:
-        if self.is_clean:
-            return f"Audit of {self.n_structures} structures: nothing found"
-        lines = [f"Audit of {self.n_structures} structures: {len(self.findings)} found"]
-        return "\n".join([*lines, *(f"- {finding}" for finding in self.findings)])
+        lines = [
+            f"Audit of {self.n_structures} structures: {len(self.findings) or 'nothing'} found",
+            *(f"- {finding}" for finding in self.findings),
+            *(f"Remark: {remark}" for remark in self.remarks),
+        ]
+        return "\n".join(lines)
 
     def __repr__(self) -> str:
         return str(self)
@@ -119,3 +145,9 @@ def _join(numbers: list[str]) -> str:
     if len(numbers) <= _MOST_NAMED:
         return f"structures {', '.join(numbers[:-1])} and {numbers[-1]}"
     return f"structures {', '.join(numbers[:_MOST_NAMED])}, ... ({len(numbers)} in all)"
+
+
+def weights_remedy(groups: Sequence[str], target: str) -> str:
+    """How to fit some groups without the labels of a target."""
+    lines = " and ".join(f"'{group}: {target} 0'" for group in groups)
+    return f"fit without them: --weights FILE with the line{'s' * (len(groups) > 1)} {lines}"

@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from argparse import Namespace
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
     from plip._types import FloatArray, StrPath
-    from plip.audit import AuditReport, Finding
+    from plip.audit import AuditReport
     from plip.cli._data import Data
     from plip.labels import Labels
     from plip.metrics import Evaluation
@@ -177,7 +177,7 @@ def _fit_and_report(
             test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
         )
     _log.info("read %d structures", len(train.structures))
-    findings = _print_findings(train, test, labels)
+    audited = _print_audit(train, test, labels)
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
@@ -210,7 +210,7 @@ def _fit_and_report(
         _write_table(table, {"train": train, FOLDS: train, "test": test}, evaluations)
     if page is not None:
         pages = {"train": train, "test": test}
-        _write_page(page, model.potential_, pages, evaluations, safety, findings)
+        _write_page(page, model.potential_, pages, evaluations, safety, audited)
 
 
 def _evaluate(
@@ -244,20 +244,28 @@ def _write_page(
     data: Mapping[str, Data | None],
     evaluations: Mapping[str, Evaluation],
     safety: SafetyReport | None = None,
-    findings: Sequence[Finding] | None = None,
+    audit: AuditReport | None = None,
 ) -> None:
     from plip.report import write_report
 
     places = {name: found.places for name, found in data.items() if found is not None}
-    write_report(path, potential, evaluations, places=places, safety=safety, findings=findings)
+    write_report(
+        path,
+        potential,
+        evaluations,
+        places=places,
+        findings=None if audit is None else audit.findings,
+        remarks=() if audit is None else audit.remarks,
+        safety=safety,
+    )
     print(f"Report: {path}")
 
 
-def _print_findings(train: Data, test: Data | None, labels: Mapping[str, Labels]) -> list[Finding]:
+def _print_audit(train: Data, test: Data | None, labels: Mapping[str, Labels]) -> AuditReport:
     """Print what a quick audit finds, one line each."""
     import numpy as np
 
-    from plip.audit._audit import audit_labelled, placed
+    from plip.audit._audit import audit_labelled
     from plip.labels import LabelledStructures
 
     read = {
@@ -267,11 +275,12 @@ def _print_findings(train: Data, test: Data | None, labels: Mapping[str, Labels]
     }
     with train.located():
         report = audit_labelled(read["train"], train.groups, read.get("test"), quick=True)
-    test_places = None if test is None else test.places
-    findings = [placed(finding, train.places, test_places) for finding in report.findings]
-    for finding in findings:
+    report = report.placed(train.places, None if test is None else test.places)
+    for finding in report.findings:
         print(f"Audit: {finding}")
-    return findings
+    for remark in report.remarks:
+        print(f"Remark: {remark}")
+    return report
 
 
 def _refusal(safety: SafetyReport, output: Path) -> str:
@@ -356,8 +365,8 @@ def report(arguments: Namespace) -> None:
             with found.located():
                 evaluations[name] = Evaluation(potential, found.structures, found.groups)
     train = data["train"]
-    findings = None if train is None else _audited(train, data["test"]).findings
-    _write_page(page, potential, data, evaluations, findings=findings)
+    audited = None if train is None else _audited(train, data["test"])
+    _write_page(page, potential, data, evaluations, audit=audited)
 
 
 def lammps_build(arguments: Namespace) -> None:

@@ -41,6 +41,7 @@ def write_report(
     *,
     places: Mapping[str, Sequence[str]] | None = None,
     findings: Iterable[Any] | None = None,
+    remarks: Iterable[Any] = (),
     safety: SafetyReport | None = None,
     title: str | None = None,
 ) -> None:
@@ -58,6 +59,8 @@ def write_report(
         Where the structures of each data set come from, such as "b.xyz, structure 3".
     findings : iterable or None
         Findings of an audit of the training data, as of `plip.audit.audit`; None says that there was none.
+    remarks : iterable
+        Remarks of the audit.
     safety : SafetyReport or None
         As from `Potential.check_safety`; None makes the check.
     title : str or None
@@ -72,7 +75,10 @@ def write_report(
     text = (
         _environment()
         .get_template("report.html")
-        .render(_context(potential, dict(evaluations or {}), places or {}, findings, safety, title))
+        .render(
+            _context(potential, dict(evaluations or {}), places or {}, findings, safety, title),
+            remarks=list(remarks),
+        )
     )
     with write_whole(path) as file:
         file.write(text)

@@ -1,0 +1,142 @@
+"""Quick fits to labels that are read in one way or another.
+
+Shear does not take part: energies, forces and pressures tell units and signs, and then what shear should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from plip._types import BoolArray, FloatArray, IntArray
+from plip.audit._fits import Block, Products, make_blocks
+from plip.audit._readings import Reading, convert
+from plip.audit._rows import N_FOLDS, SampleRows, draw, volumes
+from plip.labels import LabelledStructures
+
+__all__ = ["CONSISTENT", "SHOWS", "Trial", "help_most"]
+
+# Targets of the fits that show each kind.
+SHOWS = {
+    "energy unit": "energy",
+    "force unit": "force",
+    "force sign": "force",
+    "stress unit": "pressure",
+    "stress sign": "pressure",
+    "stress order": "pressure",
+}
+# Terms of a fit, structures and atoms that are sampled.
+_TERMS = 50
+_STRUCTURES = 200
+_ATOMS = 6000
+# Share of squares left unexplained up to which labels belong together without doubt, and part of them that
+# makes a group suspicious.
+CONSISTENT = 0.15
+_SUSPECT = 0.3
+# Structures that a reading must explain better.
+_FEWEST = 3
+
+
+class Trial:
+    """Readings of the labels of a sample, or of a part of it."""
+
+    def __init__(self, data: LabelledStructures, groups: NDArray[np.str_], fold: IntArray) -> None:
+        self.places = draw(data, groups, _STRUCTURES, _ATOMS)
+        self.groups = groups[self.places]
+        self._rows = SampleRows.of(data, self.places, fold, "fast")
+        sample = data.take(self.places)
+        self._labels, self._n_atoms = sample.labels, sample.n_atoms
+        self._volume = volumes(sample.structures)
+        self._products: dict[tuple[str, ...], Products] = {}
+
+    @property
+    def everyone(self) -> BoolArray:
+        """All sampled structures."""
+        return np.ones(len(self.places), bool)
+
+    def blocks(self, reading: Reading, members: BoolArray) -> dict[str, Block]:
+        """Rows, with the labels of some sampled structures read in another way.
+
+        Shear is left out, whose components may be in another order.
+        """
+        labels = convert(self._labels, reading, self._volume, members)
+        blocks = make_blocks(self._rows, labels, self._volume, self._n_atoms)
+        return {name: block for name, block in blocks.items() if name != "shear"}
+
+    def shear(self) -> tuple[FloatArray, FloatArray, IntArray] | None:
+        """Shear labels (m, 3), what fits to the other labels expect, and the sampled structures (m,)."""
+        blocks = make_blocks(self._rows, self._labels, self._volume, self._n_atoms)
+        shear = blocks.pop("shear", None)
+        if shear is None or not blocks:
+            return None
+        coefs = self.products(blocks).coefficients(blocks, _TERMS)
+        expected = np.einsum("mp,mp->m", shear.rows, coefs[self._rows.fold_n[shear.owner]])
+        return shear.labels.reshape(-1, 3), expected.reshape(-1, 3), shear.owner[::3]
+
+    def products(self, blocks: dict[str, Block]) -> Products:
+        # Outliers of the energies, which are left out, depend on the reading.
+        key = tuple(f"{name} {hash(block.owner.tobytes())}" for name, block in blocks.items())
+        if key not in self._products:
+            self._products[key] = Products(blocks, self._rows.fold_n)
+        return self._products[key]
+
+    def unexplained(
+        self,
+        reading: Reading,
+        members: BoolArray,
+        folds: Sequence[int] = range(N_FOLDS),
+    ) -> dict[str, float]:
+        """Share of squares left unexplained, by target."""
+        blocks = self.blocks(reading, members)
+        return self.products(blocks).unexplained(blocks, _TERMS, folds) if len(blocks) > 1 else {}
+
+    def accept(self, reading: Reading, members: BoolArray) -> None:
+        self._labels = convert(self._labels, reading, self._volume, members)
+
+    def helps_most(self, reading: Reading, members: BoolArray) -> bool:
+        """Whether a reading explains many of the structures that it is for, and harms few."""
+        before, after = (self._relative_squares(other, members) for other in (Reading(), reading))
+        changed = {SHOWS[kind] for kind, _ in reading.names} & set(before) & set(after)
+        # NaN where a structure has no such label.
+        ratios = [after[name] / before[name] for name in changed]
+        return help_most(np.concatenate(ratios)) if ratios else False
+
+    def _relative_squares(self, reading: Reading, members: BoolArray) -> dict[str, FloatArray]:
+        """Squared residuals of each of some structures over the squares of its labels, by target."""
+        blocks = self.blocks(reading, members)
+        found = {}
+        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
+            block = blocks[name]
+            rest, whole = (
+                np.bincount(block.owner, values, len(members)) for values in (squares, block.labels**2)
+            )
+            usable = members & (whole > 0)
+            found[name] = np.where(usable, rest / np.where(usable, whole, 1.0) + 1e-12, np.nan)
+        return found
+
+    def suspects(self) -> list[str]:
+        """Groups that have a large part of what is left unexplained of a target."""
+        blocks = self.blocks(Reading(), self.everyone)
+        found = set()
+        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
+            block = blocks[name]
+            if squares.sum() <= CONSISTENT * len(squares) * block.size**2:
+                continue
+            for group in np.unique(self.groups):
+                if squares[self.groups[block.owner] == group].sum() > _SUSPECT * squares.sum():
+                    found.add(str(group))
+        return sorted(found)
+
+
+def help_most(ratios: FloatArray) -> bool:
+    """Whether another reading divides the errors of many structures, and multiplies those of few.
+
+    Parameters
+    ----------
+    ratios : (n,) float64
+        Squared errors of each structure after over before; NaN does not count.
+    """
+    better, worse = np.count_nonzero(ratios < 0.5), np.count_nonzero(ratios > 2.0)
+    return bool(better >= _FEWEST and better > 2 * worse)
