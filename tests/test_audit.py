@@ -99,6 +99,10 @@ def make_virial(atoms):
     atoms.calc.results["stress"] = -atoms.get_volume() * atoms.calc.results["stress"]
 
 
+def exchange_shear(atoms):
+    atoms.calc.results["stress"] = atoms.calc.results["stress"][[0, 1, 2, 4, 3, 5]]
+
+
 def shift_energy(per_atom):
     def plant(atoms):
         atoms.calc.results["energy"] += per_atom * len(atoms)
@@ -159,6 +163,7 @@ SOME_LABELS = {
     "one energy": Fault("energy", shift_energy(0.5), [7]),
     "forces of other atoms": Fault("forces", exchange, [9]),
     "flipped forces of some": Fault("force sign", scale("forces", -1.0), [3, 11, 12]),
+    "stresses of some in kbar": Fault("stress unit", scale("stress", 10 / units.GPa), [3, 11, 30]),
     "net force": Fault("net force", push, [4, 5]),
     "frozen": Fault("constrained", freeze, [2, 6]),
     "no forces": Fault("missing label", drop_forces, [1, 8]),
@@ -216,14 +221,45 @@ def test_finds_the_structures_with_a_fault(copper, name):
     assert [finding.structures for finding in named] == [rows]
 
 
-def test_finds_a_group_with_another_reference(copper):
-    hot = [k for k, atoms in enumerate(copper) if atoms.info["group"] == "hot"]
-    found, rows = plant(copper, Fault("group energies", shift_energy(0.8), hot))
+def of_group(structures, name):
+    return [k for k, atoms in enumerate(structures) if atoms.info["group"] == name]
+
+
+@pytest.mark.parametrize("name", ["hot", "elastic", "slab"])
+def test_finds_a_group_with_another_reference(copper, name):
+    found, rows = plant(copper, Fault("group energies", shift_energy(0.3), of_group(copper, name)))
     report = audit(found)
     assert report.kinds == ("group energies",)
     assert report.findings[0].structures == rows
-    assert "+0.8" in report.findings[0].evidence
-    assert "hot: energy 0" in report.findings[0].remedy
+    assert "+0.3" in report.findings[0].evidence or "+0.29" in report.findings[0].evidence
+    assert f"{name}: energy 0" in report.findings[0].remedy
+    assert report.findings[0].option == "--weights FILE"
+
+
+def test_finds_one_energy_of_few_structures(copper):
+    rows = of_group(copper, "hot")[:20]
+    found, _ = plant([copper[k] for k in rows], Fault("energy", shift_energy(0.3), [8]))
+    report = audit(found)
+    assert report.kinds == ("energy",)
+    assert report.findings[0].structures == (8,)
+
+
+def test_shear_of_some_groups_in_another_order_is_a_remark(copper):
+    found, rows = plant(copper, Fault("stress order", exchange_shear, of_group(copper, "elastic")))
+    report = audit(found)
+    assert report.is_clean
+    (remark,) = report.remarks
+    assert (remark.kind, remark.structures) == ("stress order", rows)
+    assert "xx yy zz xz yz xy" in remark.evidence
+    assert "elastic: stress 0" in remark.remedy
+    assert str(report).splitlines()[1].startswith("Remark: stress order: structures 24, 25,")
+
+
+def test_shear_of_all_groups_in_another_order_is_a_finding(copper):
+    found, rows = plant(copper, Fault("stress order", exchange_shear))
+    report = audit(found)
+    assert (report.kinds, report.remarks) == (("stress order",), ())
+    assert report.findings[0].structures == rows
 
 
 @pytest.mark.parametrize(
@@ -231,8 +267,7 @@ def test_finds_a_group_with_another_reference(copper):
     [("force sign", "forces", -1.0), ("stress unit", "stress", 10 / units.GPa)],
 )
 def test_finds_a_group_with_other_units_or_signs(copper, kind, name, factor):
-    hot = [k for k, atoms in enumerate(copper) if atoms.info["group"] == "hot"]
-    found, rows = plant(copper, Fault(kind, scale(name, factor), hot))
+    found, rows = plant(copper, Fault(kind, scale(name, factor), of_group(copper, "hot")))
     report = audit(found)
     assert report.kinds == (kind,)
     assert report.findings[0].structures == rows
@@ -315,6 +350,30 @@ def test_command(copper, tmp_path, capsys):
     assert f"force sign: {faulty}, structures 0, 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["stress in GPa", "stress in kbar", "pressure", "virials"])
+def test_options_mend_what_was_found(copper, tmp_path, capsys, name):
+    path = tmp_path / "faulty.xyz"
+    found, _ = plant(copper, ALL_LABELS[name])
+    write(path, found)
+    (finding,) = audit(found).findings
+    assert main(["audit", str(path), "-q"]) == 1
+    assert f"(option: {finding.option})" in capsys.readouterr().out
+    assert main(["audit", str(path), "-q", *finding.option.split()]) == 0
+
+
+def test_no_option_reads_one_group_in_another_way(copper):
+    rows = of_group(copper, "hot")
+    found, _ = plant(copper, Fault("stress unit", scale("stress", 10 / units.GPa), rows))
+    assert audit(found).findings[0].option is None
+
+
+def test_command_prints_remarks_and_succeeds(copper, tmp_path, capsys):
+    path = tmp_path / "some.xyz"
+    write(path, plant(copper, Fault("", exchange_shear, of_group(copper, "elastic")))[0])
+    assert main(["audit", str(path), "-q"]) == 0
+    assert f"Remark: stress order: {path}, structures 24, 25" in capsys.readouterr().out
+
+
 def test_fit_prints_findings(copper, tmp_path, capsys):
     path = tmp_path / "faulty.xyz"
     write(path, plant(copper, ALL_LABELS["gradients"])[0])
@@ -329,3 +388,11 @@ def test_fit_prints_findings(copper, tmp_path, capsys):
 @pytest.mark.parametrize("name", ["Si_train", "Mo_train"])
 def test_published_data_are_clean(shared_datasets, name):
     assert audit(read(shared_datasets / f"{name}.xyz", ":")).kinds == ()
+
+
+def test_published_silicon_has_shear_in_two_orders(shared_datasets):
+    """Other silicon potentials agree, and in surfaces the component that symmetry forbids is not zero."""
+    structures = read(shared_datasets / "Si_train.xyz", ":")
+    (remark,) = audit(structures, quick=True).remarks
+    elastic = of_group(structures, "Elastic")
+    assert remark.structures == tuple(k for k in range(len(structures)) if k not in elastic)

@@ -153,8 +153,7 @@ class Products:
     ) -> dict[str, FloatArray]:
         """Squared residuals of the rows of some folds, by fits without their fold; NaN of others."""
         squares = {name: np.full(len(block.labels), np.nan) for name, block in blocks.items()}
-        for fold in folds:
-            coef = self._fit(blocks, n_terms, fold)
+        for fold, coef in zip(folds, self.coefficients(blocks, n_terms, folds), strict=True):
             for name, block in blocks.items():
                 f = self._folds[name][fold]
                 label = block.labels[f]
@@ -162,28 +161,38 @@ class Products:
                 squares[name][f] = np.minimum((label - self._rows[name][fold] @ coef) ** 2, most)
         return squares
 
-    def coefficients(self, blocks: Mapping[str, Block], n_terms: int) -> FloatArray:
-        """Coefficients (N_FOLDS, p) of fits without each fold."""
-        return np.array([self._fit(blocks, n_terms, fold) for fold in range(N_FOLDS)])
+    def coefficients(
+        self, blocks: Mapping[str, Block], n_terms: int, folds: Sequence[int] = range(N_FOLDS)
+    ) -> FloatArray:
+        """Coefficients (n, p) of fits without each of n folds."""
+        return np.array([path[-1] for path in self.paths(blocks, n_terms, folds)])
 
-    def _fit(self, blocks: Mapping[str, Block], n_terms: int, without: int) -> FloatArray:
+    def paths(
+        self, blocks: Mapping[str, Block], n_terms: int, folds: Sequence[int] = range(N_FOLDS)
+    ) -> list[FloatArray]:
+        """Coefficients (at most n_terms + 1, p) of 0, 1, 2, ... terms of fits without each of n folds."""
+        moments = {
+            name: np.array(
+                [block.labels[f] @ rows for f, rows in zip(self._folds[name], self._rows[name], strict=True)]
+            )
+            for name, block in blocks.items()
+        }
+        return [self._path(blocks, moments, n_terms, fold) for fold in folds]
+
+    def _path(
+        self, blocks: Mapping[str, Block], moments: Mapping[str, FloatArray], n_terms: int, without: int
+    ) -> FloatArray:
         gram: FloatArray | float = 0.0
         moment: FloatArray | float = 0.0
         square = 0.0
         for name, block in blocks.items():
-            labels = [block.labels[f] for f in self._folds[name]]
-            n = len(block.labels) - len(labels[without])
-            if n == 0:
+            labels = np.delete(block.labels, self._folds[name][without])
+            if not len(labels):
                 continue
-            scale = 1.0 / (n * block.size**2)
+            scale = 1.0 / (len(labels) * block.size**2)
             gram = gram + scale * self._grams[name][without]
-            for fold, (y, rows) in enumerate(zip(labels, self._rows[name], strict=True)):
-                if fold != without:
-                    moment = moment + scale * (y @ rows)
-                    square += scale * float(y @ y)
-        gram = np.asarray(gram)
-        path = omp_path(
-            LinearProblem(0.5 * (gram + gram.T), np.asarray(moment), square, 1.0), max_terms=n_terms
-        )
-        coef: FloatArray = path.coefs[-1]
-        return coef
+            moment = moment + scale * np.delete(moments[name], without, axis=0).sum(axis=0)
+            square += scale * float(labels @ labels)
+        problem = LinearProblem(np.asarray(gram), np.asarray(moment), square, 1.0)
+        coefs: FloatArray = omp_path(problem, max_terms=n_terms).coefs
+        return coefs

@@ -23,9 +23,11 @@ from plip.labels import LabelledStructures, Labels
 __all__ = ["find_orders"]
 
 _AS_IS = (0, 1, 2)
-# Correlation with what is expected, from which on an order is right, and share of what another order leaves
+# Correlation with what is expected, from which on an order is right; share of what another order leaves
 # unexplained (1 less the squared correlation) that a right order leaves at most.
-_FOLLOWS, _BETTER = 0.9, 0.2
+_FOLLOWS, _BETTER = 0.7, 0.5
+# Standard deviations by which the correlation exceeds that of independent numbers (Fisher's transformation).
+_SIGNIFICANT = 5.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _order_of(labels: FloatArray, expected: FloatArray) -> _Order | None:
     best = max(found, key=lambda order: found[order])
     left = {order: 1.0 - max(value, 0.0) ** 2 for order, value in found.items()}
     rivals = [left[order] for order in found if order != best] if best == _AS_IS else [left[_AS_IS]]
-    if found[best] < _FOLLOWS or left[best] > _BETTER * min(rivals):
+    least = max(_FOLLOWS, float(np.tanh(_SIGNIFICANT / np.sqrt(max(labels.size - 3, 1)))))
+    if found[best] < least or left[best] > _BETTER * min(rivals):
         return None
     if best != _AS_IS:
         before, after = (np.sum((labels[:, order] - expected) ** 2, axis=1) for order in (_AS_IS, best))

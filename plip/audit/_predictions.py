@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plip._types import BoolArray, FloatArray, IntArray
-from plip.audit._fits import Products, make_blocks
+from plip.audit._fits import Block, Products, make_blocks
 from plip.audit._rows import N_FOLDS, SampleRows, draw, volumes
 from plip.labels import LabelledStructures
 from plip.potential import Potential
@@ -16,8 +16,8 @@ from plip.potential._prediction import Results, evaluate_checked
 
 __all__ = ["Expected", "expect", "robust_scale"]
 
-# Terms of a fit, structures and atoms that are sampled.
-_TERMS = 150
+# Terms of a fit, of which those that predict best are taken; structures and atoms that are sampled.
+_SIZES = (10, 20, 40, 80, 150)
 _ROWS_PER_TERM = 10
 # Weight of energies beside forces and virials of the same relative error. Energies are few, and with it their
 # errors in Si and Mo are half as large.
@@ -106,28 +106,53 @@ def _robust_fits(data: LabelledStructures, rows: SampleRows) -> FloatArray | Non
     sample = data.take(rows.places_n)
     volume = volumes(sample.structures)
     used: dict[str, BoolArray] = {}
+    everything = make_blocks(rows, sample.labels, volume, sample.n_atoms)
     coefs = None
     for _ in range(1 + _REPEATS):
         blocks = make_blocks(rows, sample.labels, volume, sample.n_atoms, used)
         if not blocks:
             return None
-        n_terms = min(_TERMS, sum(len(block.labels) for block in blocks.values()) // _ROWS_PER_TERM)
-        if "energy" in blocks:
+        n_terms = min(_SIZES[-1], sum(len(block.labels) for block in blocks.values()) // _ROWS_PER_TERM)
+        # Not at first: forces, of which there are more, then tell which energies are odd.
+        if "energy" in blocks and coefs is not None:
             energy = blocks["energy"]
             blocks["energy"] = replace(energy, size=energy.size / _ENERGY_WEIGHT)
-        coefs = Products(blocks, rows.fold_n).coefficients(blocks, max(n_terms, 1))
-        everything = make_blocks(rows, sample.labels, volume, sample.n_atoms)
+        paths = Products(blocks, rows.fold_n).paths(blocks, max(n_terms, 1))
+        coefs, sizes = _best_size(paths, everything, rows.fold_n)
         used = {}
-        for name, block in everything.items():
-            predicted = np.einsum("mp,mp->m", block.rows, coefs[rows.fold_n[block.owner]])
-            squares = np.zeros(len(sample))
-            counts = np.bincount(block.owner, minlength=len(sample))
-            np.add.at(squares, block.owner, (block.labels - predicted) ** 2)
-            size = np.sqrt(squares / np.maximum(counts, 1))
-            fits = size <= _OUTLYING * max(robust_scale(size[counts > 0]), 1e-3 * block.size)
+        for name, size in sizes.items():
+            known = np.isfinite(size)
+            limit = _OUTLYING * max(robust_scale(size[known]), 1e-3 * everything[name].size)
             target = "virial" if name in ("pressure", "shear") else name
-            used[target] = used.get(target, np.ones(len(sample), bool)) & (fits | (counts == 0))
+            used[target] = used.get(target, np.ones(len(sample), bool)) & ~(size > limit)
     return coefs
+
+
+def _best_size(
+    paths: list[FloatArray], blocks: dict[str, Block], fold_n: IntArray
+) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Coefficients (N_FOLDS, p) of the size that predicts best, and residuals (n,) of each target."""
+    found = []
+    for n_terms in _SIZES:
+        coefs = np.array([path[min(n_terms, len(path) - 1)] for path in paths])
+        residuals = {name: _residuals(block, coefs, fold_n) for name, block in blocks.items()}
+        error = sum(
+            robust_scale(size[np.isfinite(size)]) / blocks[name].size for name, size in residuals.items()
+        )
+        found.append((error, coefs, residuals))
+    _, coefs, residuals = min(found, key=lambda entry: entry[0])
+    return coefs, residuals
+
+
+def _residuals(block: Block, coefs: FloatArray, fold_n: IntArray) -> FloatArray:
+    """Root mean square residual of each structure by the fit without it, NaN without labels."""
+    predicted = np.empty(len(block.labels))
+    for fold, coef in enumerate(coefs):
+        mine = fold_n[block.owner] == fold
+        predicted[mine] = block.rows[mine] @ coef
+    squares = np.bincount(block.owner, (block.labels - predicted) ** 2, len(fold_n))
+    counts = np.bincount(block.owner, minlength=len(fold_n))
+    return np.sqrt(np.divide(squares, counts, out=np.full(len(fold_n), np.nan), where=counts > 0))
 
 
 def _reference_energies(rows: SampleRows, deviation_n: FloatArray, fold: int) -> FloatArray:

@@ -31,9 +31,9 @@ SHOWS = {
 _TERMS = 50
 _STRUCTURES = 200
 _ATOMS = 6000
-# Share of squares left unexplained up to which labels belong together without doubt, and part of them that
-# makes a group suspicious.
-CONSISTENT = 0.15
+# Share of squares left unexplained of all structures, and of a group, from which on labels are suspicious;
+# part of what is left that makes a group suspicious.
+CONSISTENT, _POOR = 0.15, 0.5
 _SUSPECT = 0.3
 # Structures that a reading must explain better.
 _FEWEST = 3
@@ -87,10 +87,20 @@ class Trial:
         reading: Reading,
         members: BoolArray,
         folds: Sequence[int] = range(N_FOLDS),
-    ) -> dict[str, float]:
-        """Share of squares left unexplained, by target."""
+    ) -> tuple[dict[str, float], dict[str, float]]:
+        """Shares of squares left unexplained by target, of all structures and of those that are read so."""
         blocks = self.blocks(reading, members)
-        return self.products(blocks).unexplained(blocks, _TERMS, folds) if len(blocks) > 1 else {}
+        if len(blocks) < 2:
+            return {}, {}
+        of_all, own = {}, {}
+        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS, folds).items():
+            block = blocks[name]
+            of_all[name] = float(np.nanmean(squares)) / block.size**2
+            mine = members[block.owner] & np.isfinite(squares)
+            size = np.sum(block.labels[mine] ** 2)
+            if size > 0:
+                own[name] = float(np.sum(squares[mine]) / size)
+        return of_all, own
 
     def accept(self, reading: Reading, members: BoolArray) -> None:
         self._labels = convert(self._labels, reading, self._volume, members)
@@ -117,15 +127,18 @@ class Trial:
         return found
 
     def suspects(self) -> list[str]:
-        """Groups that have a large part of what is left unexplained of a target."""
+        """Groups whose labels of a target are not explained, or spoil what is explained of all."""
         blocks = self.blocks(Reading(), self.everyone)
         found = set()
         for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
             block = blocks[name]
-            if squares.sum() <= CONSISTENT * len(squares) * block.size**2:
-                continue
+            is_spoiled = squares.sum() > CONSISTENT * len(squares) * block.size**2
             for group in np.unique(self.groups):
-                if squares[self.groups[block.owner] == group].sum() > _SUSPECT * squares.sum():
+                mine = self.groups[block.owner] == group
+                rest = squares[mine].sum()
+                if rest > _POOR * np.sum(block.labels[mine] ** 2) or (
+                    is_spoiled and rest > _SUSPECT * squares.sum()
+                ):
                     found.add(str(group))
         return sorted(found)
 

@@ -27,10 +27,11 @@ __all__ = ["find_units"]
 _EXPLAINED = 0.5
 # Readings that are accepted one after the other.
 _MOST_READINGS = 4
-# Another reading must leave less than this part of what is unexplained as the labels are.
-_BETTER = 0.5
-# The same for another order: a right order makes all the difference.
-_ORDERED = 0.2
+# Another reading must leave less than this part of what is unexplained as the labels are. Less where most is
+# explained as it is, and for another order, since a right order makes all the difference.
+_BETTER, _MUCH_BETTER = 0.5, 0.2
+# Labels of which this share is unexplained at most are as intended.
+_CERTAIN = 0.02
 # Readings that are tried in all folds.
 _PROMISING = 4
 # Readings that are nearly as good cannot be told apart.
@@ -59,13 +60,13 @@ def find_units(
     labels = data.labels
     volume = volumes(data.structures)
     for _ in range(_MOST_READINGS):
-        before = trial.unexplained(Reading(), trial.everyone)
-        if len(before) < 2 or max(before.values()) < CONSISTENT:
+        before, _ = trial.unexplained(Reading(), trial.everyone)
+        if len(before) < 2:
             break
         parts = [np.ones(len(data), bool), *(groups == name for name in trial.suspects())]
         tried = [(_best(trial, members[trial.places]), members) for members in parts if members.any()]
         found = [
-            (sum(trial.unexplained(reading, members[trial.places]).values()), k)
+            (sum(trial.unexplained(reading, members[trial.places])[0].values()), k)
             for k, (reading, members) in enumerate(tried)
             if reading.names and trial.helps_most(reading, members[trial.places])
         ]
@@ -74,7 +75,7 @@ def find_units(
         # A group must be better than all structures together, which come first.
         place = found[0][1] if found[0][0] <= _ALIKE * min(found)[0] else min(found)[1]
         reading, members = tried[place]
-        after = trial.unexplained(reading, members[trial.places])
+        after, _ = trial.unexplained(reading, members[trial.places])
         findings += _describe(labels, before, after, reading, members)
         labels = convert(labels, reading, volume, members)
         trial.accept(reading, members[trial.places])
@@ -83,34 +84,44 @@ def find_units(
 
 def _best(trial: Trial, members: BoolArray) -> Reading:
     """The best reading of the labels of some structures, as they are unless another is clearly better."""
-    present = trial.unexplained(Reading(), members)
-    others = list(possible_readings())
+    of_all, own = trial.unexplained(Reading(), members)
+    if max([*of_all.values(), *own.values()]) < _CERTAIN:
+        return Reading()
+    others = [
+        # In another unit a constant of a group may all but vanish: find_shifted_groups tells both apart.
+        reading
+        for reading in possible_readings()
+        if members.all() or reading.energy == 1.0 or reading.force != 1.0
+    ]
     # One fold tells which readings are worth the others.
-    first = [trial.unexplained(other, members, (0,)) for other in others]
+    first = [trial.unexplained(other, members, (0,))[1] for other in others]
     # Labels that are rounding in another unit are not explained by it.
-    usable = [k for k, found in enumerate(first) if set(found) == set(present)]
+    usable = [k for k, found in enumerate(first) if set(found) == set(own)]
     promising = sorted(usable, key=lambda k: sum(first[k].values()))
-    tried = [(trial.unexplained(others[k], members), others[k]) for k in promising[:_PROMISING]]
-    ranked = sorted((sum(found.values()), k) for k, (found, _) in enumerate(tried))
+    tried = [(*trial.unexplained(others[k], members), others[k]) for k in promising[:_PROMISING]]
+    ranked = sorted((sum(found.values()), k) for k, (_, found, _) in enumerate(tried))
     if not ranked:
         return Reading()
     least, best = ranked[0]
-    found, reading = tried[best]
-    ratios = {name: found[name] / present[name] for name in found if found[name] < _EXPLAINED}
-    if len(ratios) < 2 or not _mends(reading, ratios):
+    found_of_all, found, reading = tried[best]
+    if not _mends(reading, own, found):
         return Reading()
-    if sum(found[name] for name in ratios) > _BETTER * sum(present[name] for name in ratios):
+    # What helps one label must not harm the others.
+    if any(found_of_all[name] > max(_ALIKE * of_all[name], _CERTAIN) for name in of_all):
         return Reading()
-    rivals = [tried[k][1] for total, k in ranked[1:] if total < _ALIKE * least]
+    rivals = [tried[k][2] for total, k in ranked[1:] if total < _ALIKE * least]
     return _either(reading, rivals) if rivals else reading
 
 
-def _mends(reading: Reading, ratios: dict[str, float]) -> bool:
-    """Whether each target that a reading changes is explained much better."""
-    return all(
-        ratios.get(SHOWS[kind], 1.0) < (_ORDERED if kind == "stress order" else _BETTER)
-        for kind, _ in reading.names
-    )
+def _mends(reading: Reading, before: dict[str, float], after: dict[str, float]) -> bool:
+    """Whether each target that a reading changes is explained by it, and much better than before."""
+    needs_much = max(before.values()) < CONSISTENT
+    for kind, _ in reading.names:
+        name = SHOWS[kind]
+        better = _MUCH_BETTER if needs_much or kind == "stress order" else _BETTER
+        if name not in after or after[name] > min(_EXPLAINED, better * before[name]):
+            return False
+    return True
 
 
 def _either(reading: Reading, rivals: list[Reading]) -> Reading:
