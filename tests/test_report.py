@@ -147,11 +147,16 @@ def test_findings_of_the_audit_are_beside_the_worst_structures(model, evaluation
     worst = worst_structures(model.potential_, evaluations["train"])[2].index
     findings = [SimpleNamespace(kind="net force", structures=(worst,), message="forces do not add up")]
     write_report(
-        tmp_path / "audited.html", model.potential_, {"train": evaluations["train"]}, findings=findings
+        tmp_path / "audited.html",
+        model.potential_,
+        {"train": evaluations["train"]},
+        findings=findings,
+        remarks=[SimpleNamespace(kind="stress order", structures=(0,), message="shear is exchanged")],
     )
     page = parsed(tmp_path / "audited.html")
     assert page.sections["worst"].count("audit: net force") == 1
     assert "forces do not add up" in page.sections["audit"]
+    assert "Remark: stress order: shear is exchanged" in page.sections["audit"]
 
 
 # Worst structures

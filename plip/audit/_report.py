@@ -69,8 +69,7 @@ class AuditReport:
     n_structures : int
         Number of structures that were looked at, without test data.
     remarks : tuple of Finding
-        Groups that disagree with others in what hardly matters to a fit or cannot be mended by an option.
-        Data with remarks alone are clean.
+        Groups that disagree with others in what no option mends; data with remarks alone are clean.
     """
 
     findings: tuple[Finding, ...]
