@@ -11,7 +11,8 @@ two-body    sum over atoms i in s and their neighbors j in s' of g_a(r_ij), halv
             pair counts once
 three-body  sum over centers i and pairs of neighbors j != k of g_a(r_ij) g_b(r_ik) cos^l(theta_jik); the
             pairs are unordered where the arms are alike (same function, same species), ordered elsewhere
-N-body      sum over centers i of (sum_j g_a(r_ij) f_s(r_ij))^m
+N-body      sum over centers i of (sum_j g_a(r_ij) f_s(r_ij))^m, and for m = 1/2 of the squares,
+            (sum_j (g_a(r_ij) f_s(r_ij))^2)^m
 four-body   sum over centers i and all ordered j, k, m, coincidences included, of
             g_a(r_ij) g_b(r_ik) g_c(r_im) cos^p(theta_jik) cos^q(theta_kim) cos^t(theta_mij)
 
@@ -263,7 +264,7 @@ def _n_body(center, arms, term):
     (g,) = arms
     density = 0.0
     for j in _members(center, s_j):
-        density += g[j]
+        density += g[j] ** 2 if term.power == 0.5 else g[j]
     return density**term.power
 
 
@@ -291,7 +292,8 @@ def _magnitude(center, arms, term):
     value = 1.0
     for g, s in zip(arms, term.species[1:], strict=True):
         value *= np.abs(g[_members(center, s)]).sum()
-    return value**term.power if term.interaction == "N-body" else value
+    # The root of a sum of squares is at most the sum.
+    return value ** max(term.power, 1) if term.interaction == "N-body" else value
 
 
 # ------------------------------------------------------------------------------

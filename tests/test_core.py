@@ -336,7 +336,9 @@ def test_odd_powers_alone():
     # Only odd moments are summed then; the N-body term needs the even one of the same function.
     atoms, cutoff = sample("bulk")
     radial = Gaussian(eta=1.0, centers=2.3)
-    terms = build_terms(["Si"], cutoff, three_body=ThreeBody(radial, 3), n_body=NBody(radial, powers=2))
+    terms = build_terms(
+        ["Si"], cutoff, three_body=ThreeBody(radial, 3), n_body=NBody(radial, powers=(0.5, 2))
+    )
     terms = [term for term in terms if term.power in (1, 3) or term.interaction == "N-body"]
     potential = make_potential(atoms, terms)
     energy = potential.energy(atoms) - potential.intercept["Si"] * len(atoms)
@@ -591,6 +593,36 @@ def assert_exact_rows(atoms, terms, values, forces, strain):
     assert (np.abs(design.values - values) < atol).all()
     assert (np.abs(force_rows - forces.reshape(force_rows.shape)) < atol).all()
     assert (np.abs(virial_rows - strain) < atol * 10.0).all()
+
+
+ROOTS = [
+    Gaussian(eta=1.0, centers=1.5),
+    Gaussian(eta=6.0, centers=3.5),
+    Slater(powers=0.0, zeta=3.0),
+    GaussianType(powers=2.0, zeta=0.4),
+    Lorentzian(centers=2.0, exponents=4.0),
+]
+
+
+@pytest.mark.parametrize("switch", [None, {("Cu", "Cu"): 2.4}], ids=["plain", "switch"])
+@pytest.mark.parametrize("function", ROOTS, ids=lambda function: function.label())
+def test_roots_of_densities_come_and_go_smoothly(function, switch):
+    """One neighbor alone has the root g: no kink at the cutoff, nor errors of tables where g is tiny."""
+    cutoff = 4.0
+    terms = build_terms(["Cu"], cutoff, n_body=NBody(function, powers=0.5, switch=switch))
+    potential = potential_of(terms, np.array([-3.0]))
+    ends = cutoff - np.array([3e-4, 1e-3, 5e-3, 0.02, 0.05])
+    for r in np.sort(np.concatenate([np.linspace(0.5, 3.9, 100), ends])):
+        pair = Atoms("Cu2", [[0, 0, 0], [r, 0, 0]])
+        exact_energy, exact_forces, _ = (-3.0 * x[..., 0] for x in oracle.oracle_derivatives(pair, terms))
+        energies, forces, _, _ = evaluate(potential.core, potential, pair)
+        assert energies.sum() == pytest.approx(float(exact_energy), abs=1e-9)
+        np.testing.assert_allclose(forces, exact_forces.astype(float), atol=2e-9, rtol=0)
+    # So near the cutoff that the square of g is rounding, it is nothing.
+    for distance in (cutoff - 1e-5, cutoff - 1e-7, cutoff):
+        last = evaluate(potential.core, potential, Atoms("Cu2", [[0, 0, 0], [distance, 0, 0]]))
+        assert np.abs(last[0]).max() < 1e-10
+        assert np.abs(last[1]).max() < 1e-5
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-5])

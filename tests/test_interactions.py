@@ -9,7 +9,7 @@ from sklearn.base import clone
 
 from plip import PLIPDescriptors
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import Gaussian, Lorentzian, Power, Slater
+from plip.radial import Gaussian, LennardJones, Lorentzian, Power, Slater
 
 RANKS = ((1, 1, 0), (1, 1, 1), (2, 1, 0), (0, 0, 0), (2, 0, 1), (1, 2, 1), (2, 2, 2), (3, 1, 0))
 
@@ -71,13 +71,15 @@ def test_dimer_has_two_centers_and_no_triplet():
         Atoms("Si2", [[0, 0, 0], [0, r, 0]]),
         4.0,
         three_body=ThreeBody(one),
-        n_body=NBody(one, powers=(2, 5)),
+        n_body=NBody(one, powers=(0.5, 2, 5)),
         four_body=FourBody(one),
     )
     expected = {"three-body": 0.0, "four-body": 2 * g**3}
     for values in results:
         for term, value in zip(terms, values, strict=True):
-            wanted = 2 * g**term.power if term.interaction == "N-body" else expected[term.interaction]
+            wanted = (
+                2 * g ** max(term.power, 1) if term.interaction == "N-body" else expected[term.interaction]
+            )
             np.testing.assert_allclose(value, wanted, rtol=1e-12, atol=1e-15)
 
 
@@ -220,6 +222,13 @@ def test_n_body(families, name):
     atoms, cutoff = sample(name)
     n_body = NBody(list(families.values()), powers=(2, 3, 4, 5, 7), cutoff=0.9 * cutoff)
     assert_matches_oracle(atoms, cutoff, n_body=n_body)
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_roots_of_densities(families, name):
+    atoms, cutoff = sample(name)
+    functions = [function for function in families.values() if not isinstance(function, LennardJones)]
+    assert_matches_oracle(atoms, cutoff, n_body=NBody(functions, powers=(0.5, 2), cutoff=0.9 * cutoff))
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLE_NAMES if name != "isolated atom"])

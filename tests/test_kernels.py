@@ -19,7 +19,7 @@ from plip import PLIPDescriptors, Potential
 from plip._core._rows import instruction_sets
 from plip._design._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import Gaussian, LogNormal, Power, Slater, StillingerWeber
+from plip.radial import Gaussian, LennardJones, LogNormal, Power, Slater, StillingerWeber
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 # Seven-point central difference: its error is h^6 / 140 of the seventh derivative, below 1e-9 of the first
@@ -35,13 +35,18 @@ def fitted(atoms, cutoff, **interactions):
     return PLIPDescriptors(cutoff=cutoff, **interactions).fit([atoms])
 
 
+def powers_for(radial, *powers):
+    """With the root, which does not take functions that change sign."""
+    return powers if any(isinstance(function, LennardJones) for function in radial) else (0.5, *powers)
+
+
 def everything(cutoff, radial=None):
     """All four interactions with a few functions each."""
     radial = [Gaussian(eta=1.0, centers=2.0), Slater(powers=1.0, zeta=1.0)] if radial is None else radial
     return {
         "two_body": TwoBody(radial),
         "three_body": ThreeBody(radial, max_power=5, mixed=True),
-        "n_body": NBody(radial, powers=(2, 5)),
+        "n_body": NBody(radial, powers=powers_for(radial, 2, 5)),
         "four_body": FourBody(radial[:1]),
     }
 
@@ -114,6 +119,9 @@ def configuration(kind, atoms, cutoff, functions):
         }
     if kind == "N-body":
         return {"n_body": NBody(functions, powers=(2, 3, 4, 7))}
+    if kind == "roots":
+        functions = [function for function in functions if not isinstance(function, LennardJones)]
+        return {"n_body": NBody(functions, powers=(2, 0.5))}
     if kind == "N-body switch":
         closest = oracle.pair_distances(atoms, cutoff).min(initial=cutoff)
         symbols = sorted(set(atoms.symbols))
@@ -123,7 +131,7 @@ def configuration(kind, atoms, cutoff, functions):
 
 
 @pytest.mark.parametrize(
-    "kind", ["two-body", "three-body", "three-body mixed", "N-body", "N-body switch", "four-body"]
+    "kind", ["two-body", "three-body", "three-body mixed", "N-body", "N-body switch", "roots", "four-body"]
 )
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
 def test_finite_differences(families, one_of_each, name, kind):
@@ -143,7 +151,7 @@ def test_finite_differences_of_every_family_with_two_species(families, family):
         cutoff,
         two_body=TwoBody(radial),
         three_body=ThreeBody([radial, Slater(powers=3.0, zeta=1.0)], mixed=True),
-        n_body=NBody(radial, powers=(2, 6)),
+        n_body=NBody(radial, powers=powers_for([radial], 2, 6)),
         four_body=FourBody(one, ranks=((1, 1, 0), (1, 1, 1), (2, 1, 0), (3, 2, 1))),
     )
     assert_derivatives(descriptors, atoms)

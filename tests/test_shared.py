@@ -56,7 +56,7 @@ def labelled_terms(species, cutoff, mixed=True):
         cutoff,
         two_body=TwoBody(radial),
         three_body=ThreeBody(radial, max_power=3, mixed=mixed, cutoff=0.95 * cutoff),
-        n_body=NBody(radial, powers=(2, 3)),
+        n_body=NBody(radial, powers=(0.5, 2, 3)),
         four_body=FourBody(radial[:1], ranks=((1, 1, 0), (1, 1, 1), (2, 1, 0))),
     )
 
@@ -132,7 +132,7 @@ def fitted(atoms, cutoff, shared, switch=None):
         cutoff=cutoff,
         two_body=TwoBody(radial),
         three_body=ThreeBody(radial, max_power=2, mixed=True),
-        n_body=NBody(radial, powers=(2, 3), switch=switch),
+        n_body=NBody(radial, powers=(0.5, 2, 3), switch=switch),
         four_body=FourBody(Gaussian(eta=1.0, centers=1.8)),
         shared=shared,
     ).fit([atoms])
@@ -254,7 +254,7 @@ def test_a_fit_with_shared_terms(tmp_path):
     potential = model.potential_
     assert {"*" in term.species for term, _ in potential.terms} == {True, False}
     potential.save(tmp_path / "model.json")
-    assert json.loads((tmp_path / "model.json").read_text())["version"] == 3
+    assert json.loads((tmp_path / "model.json").read_text())["version"] == 4
     loaded = load_potential(tmp_path / "model.json")
     for atoms in test[::4]:
         assert loaded.energy(atoms) == model.predict([atoms])[0] == potential.energy(atoms)
@@ -315,7 +315,7 @@ def test_counts_are_those_of_the_terms(n_species):
     kinds = {
         "two_body": TwoBody(radial),
         "three_body": ThreeBody(radial, max_power=1, mixed=True),
-        "n_body": NBody(radial, powers=(2, 3)),
+        "n_body": NBody(radial, powers=(0.5, 2, 3)),
     }
     for name, kind in kinds.items():
         for sharing in itertools.product((False, True), repeat=kind.n_arms + 1):

@@ -90,6 +90,7 @@ def test_count_is_the_number_of_columns(species):
         ("three_body", ThreeBody(radial, max_power=2)),
         ("three_body", ThreeBody(radial, max_power=0, mixed=True)),
         ("n_body", NBody(Gaussian(centers=2), powers=(2, 5))),
+        ("n_body", NBody(Gaussian(centers=2), powers=(0.5, 2))),
         ("n_body", NBody(radial, powers=3)),
         *(("four_body", FourBody(radial[0], ranks=(rank,))) for rank in RANKS),
     ]
@@ -105,7 +106,7 @@ def all_terms(species=("O", "Si")):
         5.0,
         two_body=TwoBody(radial),
         three_body=ThreeBody(radial, max_power=3, mixed=True, cutoff=4.5),
-        n_body=NBody(radial, powers=(2, 5), switch={("Si", "O"): 1.6}),
+        n_body=NBody(radial, powers=(0.5, 2, 5), switch={("Si", "O"): 1.6}),
         four_body=FourBody(Slater(powers=[1.0, 2.0], zeta=0.7), cutoff=3.5),
     )
 
@@ -127,7 +128,7 @@ def test_attributes():
             assert list(term.species[1:]) == sorted(term.species[1:])
             assert term.power in range(4)
         elif term.interaction == "N-body":
-            assert term.power in (2, 5)
+            assert term.power in (0.5, 2, 5)
         else:
             assert term.power in {(1, 1, 0), (1, 1, 1), (2, 1, 0)}
         switched = term.interaction == "N-body" and set(term.species) == {"O", "Si"}
@@ -297,6 +298,7 @@ BAD = {
     "power zero": {"n_body": NBody(Gaussian(), powers=(0,))},
     "negative power": {"n_body": NBody(Gaussian(), powers=(-2,))},
     "fractional power": {"n_body": NBody(Gaussian(), powers=(2.5,))},
+    "root of a function that changes sign": {"n_body": NBody(LennardJones(sigma=2.0), powers=(0.5, 2))},
     "no powers": {"n_body": NBody(Gaussian(), powers=())},
     "NaN power": {"n_body": NBody(Gaussian(), powers=(float("nan"),))},
     "negative switch": {"n_body": NBody(Gaussian(), switch={("Si", "O"): -2.4})},
@@ -357,7 +359,10 @@ def test_counted_centers_follow_the_cutoff_of_their_interaction():
             "max_power of ThreeBody: .* 0 to 40, got 41",
         ),
         (ThreeBody(Gaussian(eta=1.0, centers=2.0), max_power=10**12), "max_power of ThreeBody"),
-        (NBody(Gaussian(eta=1.0, centers=2.0), powers=(2, 1001)), "powers of NBody: .* 1 to 1000, got 1001"),
+        (
+            NBody(Gaussian(eta=1.0, centers=2.0), powers=(2, 1001)),
+            "powers of NBody: .* 1 to 1000, or 0.5, got 1001",
+        ),
         (NBody(Gaussian(eta=1.0, centers=2.0), powers=2**32 + 2), "powers of NBody"),
         (NBody(Gaussian(eta=1.0, centers=2.0), switch={("Cu", "Cu"): 1e-300}), "switch of .* length"),
         (

@@ -22,6 +22,7 @@ cdef extern from "plip_core.h" nogil:
         PLIP_FOUR_BODY
         PLIP_CENTERS
         PLIP_ANY
+        PLIP_ROOT
 
     ctypedef struct plip_term:
         int kind
@@ -159,11 +160,11 @@ def check_power(interaction, power):
     ----------
     interaction : str
         As that of a Term.
-    power : None, int or tuple of int
+    power : None, int, 0.5 or tuple of int
     """
     cdef int[3] powers
     cdef char[PLIP_ERROR_LENGTH] error
-    _set_power(powers, power)
+    _set_power(powers, power, KINDS[interaction] == PLIP_N_BODY)
     if plip_check_power(KINDS[interaction], powers, error):
         raise ValueError(f"{error.decode()}, got {power!r}")
 
@@ -339,11 +340,14 @@ cdef class _Repulsion:
         free(self.symbols)
 
 
-cdef _set_power(int *powers, power):
+cdef _set_power(int *powers, power, bint is_density):
     """What an int cannot hold is out of every range as well."""
     powers[0] = powers[1] = powers[2] = 0
     if power is not None:
         for m, value in enumerate(power if isinstance(power, tuple) else (power,)):
+            # The core has no power 0 of a density, but a number in its place for the root.
+            if is_density and value in (0, 0.5):
+                value = PLIP_ROOT if value else -1
             powers[m] = min(max(value, -10**9), 10**9)
 
 
@@ -355,7 +359,7 @@ cdef _set_term(plip_term *record, index, term, double coefficient):
     for m, function in enumerate(term.radial):
         record.family[m] = function.code
         record.p[m], record.q[m] = function.kernel_parameters()
-    _set_power(record.power, term.power)
+    _set_power(record.power, term.power, record.kind == PLIP_N_BODY)
     record.cutoff = term.cutoff
     record.switch_distance = term.switch or 0.0
     record.coefficient = coefficient

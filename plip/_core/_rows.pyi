@@ -17,6 +17,7 @@ CONTRIBUTION: np.dtype[np.void]
 CENTER: np.dtype[np.void]
 COMPONENT: np.dtype[np.void]
 MONOMIALS: int
+ROOT: int
 HARMONICS: int
 
 def n_components(basis: int, degree: int) -> int: ...

@@ -17,6 +17,10 @@ cdef extern from "plip_simd.h" nogil:
     bint plip_simd_runs(int)
     int plip_simd_find(const char *)
 
+cdef extern from "plip_core.h" nogil:
+    enum:
+        PLIP_ROOT
+
 cdef extern from "plip_angular.h" nogil:
     enum:
         PLIP_MONOMIALS
@@ -53,6 +57,7 @@ cdef extern from "plip_rows.h" nogil:
         int cutoff
         int max_degree
         int basis
+        int is_squared
 
     ctypedef struct plip_moments:
         int neighbor
@@ -160,6 +165,7 @@ __all__ = [
     "POWER",
     "PRODUCT",
     "RANGE",
+    "ROOT",
     "Kernel",
     "angular_components",
     "contraction",
@@ -193,6 +199,7 @@ COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
 SUMMAND = np.asarray(<plip_summand[:1]>&_summand).dtype
 
 # The angular bases.
+ROOT = PLIP_ROOT
 MONOMIALS = PLIP_MONOMIALS
 HARMONICS = PLIP_HARMONICS
 

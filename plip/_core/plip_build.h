@@ -40,6 +40,7 @@ typedef struct {
     int group, lane;                  /* group: number within the center */
     double sensitivity;
     int order; /* largest number of moments that a term multiplies */
+    int is_root; /* as in a column */
 } channel;
 
 /* weight M_p . M_q, of two channels */
@@ -100,6 +101,8 @@ int plip_moment_of(const center_plan *plan, const channel *channel, int degree);
 void plip_make_groups(center_builder *c);
 /* Adds weight density^power to the polynomial of a group. */
 void plip_add_power(builder *b, group *g, int lane, int power, double weight, int three_body);
+/* Adds weight density^(1/2). */
+void plip_add_root(builder *b, group *g, int lane, double weight);
 /* Adds weight M_p . M_q. */
 void plip_add_coupling(center_builder *c, int p, int q, int degree, double weight);
 void plip_make_couplings(center_builder *c);

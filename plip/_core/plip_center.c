@@ -93,6 +93,8 @@ static double bound_of_derivative(const builder *b, const plip_term *term, const
     double product = fabs(term->coefficient);
     int other;
 
+    if (plip_is_root(term)) /* by the root, which table_error of plip_tables.c looks at */
+        return product;
     for (other = 0; other < plip_arms(term); other++)
         if (other != arm)
             product *= b->bounds[functions[other]];
@@ -112,6 +114,7 @@ static void add_channels(center_builder *c, const plip_term *term, const int *fu
         channel *own = c->channels + plip_find_channel(c, term->species[arm + 1], functions[arm], degrees[arm]);
         own->sensitivity += bound_of_derivative(c->all, term, functions, arm);
         own->order = larger(n_factors, own->order);
+        own->is_root = plip_is_root(term);
     }
 }
 
@@ -159,6 +162,10 @@ static void couple_term(center_builder *c, const plip_term *term, const int *fun
     group *g = c->plan->groups + first->group;
     int q;
 
+    if (plip_is_root(term)) {
+        plip_add_root(c->all, g, first->lane, term->coefficient);
+        return;
+    }
     if (term->kind == PLIP_N_BODY) {
         plip_add_power(c->all, g, first->lane, term->power[0], term->coefficient, 0);
         return;

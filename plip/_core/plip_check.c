@@ -152,8 +152,8 @@ int plip_check_power(int kind, const int *power, char *error)
 
     if (kind == PLIP_THREE_BODY && (power[0] < 0 || power[0] > PLIP_MAX_DEGREE))
         return plip_refuse(error, "the power of the cosine must be an integer from 0 to %d", PLIP_MAX_DEGREE);
-    if (kind == PLIP_N_BODY && (power[0] < 1 || power[0] > MAX_POWER))
-        return plip_refuse(error, "the power of a density must be an integer from 1 to %d", MAX_POWER);
+    if (kind == PLIP_N_BODY && power[0] != PLIP_ROOT && (power[0] < 1 || power[0] > MAX_POWER))
+        return plip_refuse(error, "the power of a density must be an integer from 1 to %d, or 0.5", MAX_POWER);
     if (kind == PLIP_FOUR_BODY) {
         double products = 1.0;
         for (k = 0; k < 3; k++) {
@@ -189,6 +189,8 @@ int plip_check_term(int n_species, const plip_term *term, char *error)
             return -1;
     if (plip_check_power(term->kind, term->power, error) || plip_check_length("cutoff", term->cutoff, error))
         return -1;
+    if (plip_is_root(term) && term->family[0] == PLIP_LENNARD_JONES)
+        return plip_refuse(error, "the root of a density has a kink where its function, LennardJones, changes sign");
     if (term->switch_distance != 0.0) {
         if (term->kind != PLIP_N_BODY)
             return plip_refuse(error, "only the density of an N-body term may have a switch");

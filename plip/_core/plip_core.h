@@ -25,6 +25,12 @@ enum { PLIP_TWO_BODY, PLIP_THREE_BODY, PLIP_N_BODY, PLIP_FOUR_BODY, PLIP_N_INTER
 /* Largest l of a three-body term, and largest degree of a moment of a four-body term. */
 enum { PLIP_MAX_DEGREE = 40 };
 
+/* In place of the power m of a density: the root of the sum of squares of its function. */
+enum { PLIP_ROOT = 0 };
+
+/* The least sum of squares that has a root. Below, functions are 1e-14, and tables hold nothing but rounding. */
+#define PLIP_LEAST_SQUARE 1e-28
+
 /* In place of a species of a term: atoms of every species. */
 enum { PLIP_ANY = -2 };
 
@@ -34,11 +40,17 @@ typedef struct {
     int species[4];     /* two-body: both; else the center, then one per arm; PLIP_ANY in any place */
     int family[3];      /* radial function of each arm, and its two parameters */
     double p[3], q[3];
-    int power[3];       /* three-body: l; N-body: m; four-body: p, q, t */
+    int power[3];       /* three-body: l; N-body: m or PLIP_ROOT; four-body: p, q, t */
     double cutoff;
     double switch_distance; /* shortest distance of the switch of an N-body density; 0: none */
     double coefficient;
 } plip_term;
+
+/* Whether a term is the root of a density of squares. */
+static inline int plip_is_root(const plip_term *term)
+{
+    return term->kind == PLIP_N_BODY && term->power[0] == PLIP_ROOT;
+}
 
 /* Names of interactions and radial families, and of the parameters p and q, in Python and in files. */
 typedef struct {

@@ -28,6 +28,13 @@ void plip_add_power(builder *b, group *g, int lane, int power, double weight, in
     g->squares[lane] += weight;
 }
 
+void plip_add_root(builder *b, group *g, int lane, double weight)
+{
+    if (!g->roots)
+        g->roots = KEEP(b->potential->lanes, double);
+    g->roots[lane] += weight;
+}
+
 void plip_add_coupling(center_builder *c, int p, int q, int degree, double weight)
 {
     raw_coupling *old;

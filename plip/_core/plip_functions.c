@@ -20,10 +20,11 @@ static int find_function(builder *b, const plip_term *term, int arm)
     f.q = term->q[arm];
     f.cutoff = term->cutoff;
     f.switch_distance = term->kind == PLIP_N_BODY ? term->switch_distance : 0.0;
+    f.is_squared = plip_is_root(term);
     for (n = 0; n < potential->n_functions; n++) {
         const radial_function *old = potential->functions + n;
         if (old->family == f.family && old->p == f.p && old->q == f.q && old->cutoff == f.cutoff &&
-            old->switch_distance == f.switch_distance)
+            old->switch_distance == f.switch_distance && old->is_squared == f.is_squared)
             return n;
     }
     potential->functions[n] = f;
@@ -59,6 +60,10 @@ static void value_of_neighbor(const plip_potential *potential, int n, int inside
         faded_value(potential, n, fade, reach, result);
     else
         function_value(potential, n, r, result);
+    if (potential->functions[n].is_squared) {
+        const double g[3] = {result[0], result[1], result[2]};
+        plip_multiply(result, g);
+    }
 }
 
 void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values)
@@ -112,7 +117,7 @@ static double moment_bound(const plip_potential *potential, int n)
     const double start = cutoff < 4.5 ? cutoff / 3.0 : 1.5, step = (cutoff - start) / 200.0;
     for (k = 0; k < 200; k++) {
         double r = start + (k + 0.5) * step;
-        function_value(potential, n, r, value);
+        value_of_neighbor(potential, n, 0, NULL, NULL, r, value);
         sum += fabs(value[0]) * 4.0 * 3.14159265358979 * r * r * step;
     }
     return sum * NUMBER_DENSITY;

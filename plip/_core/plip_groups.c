@@ -87,6 +87,7 @@ static void place_channel(builder *b, center_plan *plan, section *part, channel 
     plip_add_product(b, own, c->function, -1, 1.0);
     own->sensitivity = c->sensitivity;
     own->order = c->order;
+    own->is_root = c->is_root;
     radial->cutoff = fmax(radial->cutoff, b->potential->functions[c->function].cutoff);
 }
 

@@ -28,7 +28,23 @@ static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, c
     }
 }
 
-/* Energy of the polynomials, of all their terms or of the embedding alone; writes their adjoints. */
+/* Energy of the roots of a group; adds to their adjoints. */
+static FORCE_INLINE VECTOR NAME(add_roots)(const group *g, const double *moments, double *adjoints)
+{
+    double energy[LANES] ALIGNED(64);
+    int lane;
+
+    for (lane = 0; lane < LANES; lane++) {
+        const double density = moments[g->offset[0] + lane], weight = g->roots[lane];
+        const double root = weight != 0.0 && density > PLIP_LEAST_SQUARE ? sqrt(density) : 0.0;
+        energy[lane] = weight * root;
+        if (root > 0.0)
+            adjoints[g->offset[0] + lane] += 0.5 * weight / root;
+    }
+    return LOAD(energy);
+}
+
+/* Energy of the polynomials and roots, of all their terms or of the embedding alone; writes their adjoints. */
 static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const int embedding, const double *moments,
                                                  double *adjoints)
 {
@@ -39,6 +55,8 @@ static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const 
         const group *g = plan->groups + n;
         const double *polynomial = embedding ? g->embedding : g->polynomial;
         VECTOR value = {0}, slope = {0}, density;
+        if (g->roots)
+            energy += NAME(add_roots)(g, moments, adjoints);
         if (g->order == 0)
             continue;
         density = LOAD(moments + g->offset[0]);
@@ -48,7 +66,7 @@ static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const 
             slope = slope * density + c * (double)(k + 1);
         }
         energy += value * density;
-        STORE(adjoints + g->offset[0], slope);
+        STORE(adjoints + g->offset[0], LOAD(adjoints + g->offset[0]) + slope);
     }
     return energy;
 }

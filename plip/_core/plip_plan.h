@@ -18,6 +18,7 @@
 typedef struct {
     int family;
     double p, q, cutoff, switch_distance;
+    int is_squared; /* g^2 takes the place of g */
 } radial_function;
 
 /* weight g_a or weight g_a g_b (b = -1: none) */
@@ -42,6 +43,7 @@ typedef struct {
     double repulsion; /* share of the core repulsion that it holds */
     double sensitivity; /* bound of dE/d(moment); weighs the error of the table */
     int order; /* largest number of moments that a term multiplies; 1 for the pair function */
+    int is_root; /* energies hold the root of its sum over neighbors */
 } column;
 
 /* Coefficients of a polynomial of a table: powers 0 ... 7 of the distance from the center of its interval. */
@@ -77,6 +79,7 @@ typedef struct {
     double *polynomial; /* (order, lanes): coefficients of powers 1 ... order */
     double *embedding;  /* (order, lanes): the same without three-body terms */
     double *squares;    /* (lanes,): three-body terms, coefficients of power 2 */
+    double *roots;      /* (lanes,): coefficients of the root of the moment of degree 0; NULL: there are none */
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
 } group;
 

@@ -251,13 +251,16 @@ typedef struct {
     ptrdiff_t n_group_sums, n_own_sums;
 } rows_call;
 
-static double integer_power(double x, int power)
+static double derivative_of_power(double x, int power)
 {
     double result = 1.0;
     int k;
-    for (k = 0; k < power; k++)
+
+    if (power == PLIP_ROOT)
+        return x > PLIP_LEAST_SQUARE ? 0.5 / sqrt(x) : 0.0;
+    for (k = 1; k < power; k++)
         result *= x;
-    return result;
+    return power * result;
 }
 
 /* ------------------------------------------------------------------ what vectors do not speed up */

@@ -26,6 +26,7 @@ typedef struct {
     int cutoff;      /* which one */
     int max_degree;  /* of their moments */
     int basis;
+    int is_squared;  /* 1: g^2 takes the place of g */
 } plip_function_set;
 
 /* Moments of a function set, over the neighbors of one or of any species. */
@@ -35,7 +36,8 @@ typedef struct {
     int own;   /* place of the sum over neighbors of g_a g_b; -1: not needed */
 } plip_moments;
 
-/* Fields m M^(m - 1) of an N-body interaction: `count` numbers of the state from as many moments. */
+/* Fields m M^(m - 1) of an N-body interaction, or M^(-1/2) / 2 for PLIP_ROOT: `count` numbers of the state from as
+ * many moments. */
 typedef struct {
     int moments, state, count, power;
 } plip_power;
@@ -55,7 +57,7 @@ typedef struct {
     int outer;           /* 1: every field with every function; 0: field b with function b */
     int own;             /* as in plip_moments: the fields contain the neighbor itself, to be taken out */
     int moments;         /* place of the moments of the functions, from the lowest degree on */
-    int arms;            /* of the interaction */
+    int arms;            /* of the interaction; PLIP_ROOT stands for one half */
     plip_range contributions;
     int64_t sums; /* place of its sums among those of all groups */
 } plip_group;

@@ -51,6 +51,8 @@ static int check_set(const plip_rows_plan *plan, int lanes, int number, char *er
         return plip_refuse(error, "function set %d: its functions are not there", number);
     if (set->cutoff < 0 || set->cutoff >= plan->n_cutoffs)
         return plip_refuse(error, "function set %d: there is no cutoff %d", number, set->cutoff);
+    if (!is_flag(set->is_squared))
+        return plip_refuse(error, "function set %d: is_squared must be 0 or 1", number);
     if (set->basis < 0 || set->basis >= PLIP_N_BASES)
         return plip_refuse(error, "function set %d: there is no angular basis %d", number, set->basis);
     if (set->max_degree < 0 || set->max_degree > plan->max_degree[set->basis])

@@ -117,6 +117,10 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     for (k = 0; k < m; k++)
         for (a = set->count; a < width; a++)
             value[k * width + a] = derivative[k * width + a] = 0.0;
+    for (k = 0; k < m * width && set->is_squared; k++) {
+        derivative[k] *= 2.0 * value[k];
+        value[k] *= value[k];
+    }
 }
 
 /* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
@@ -294,8 +298,7 @@ static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *s
     for (e = center->powers.begin; e < center->powers.end; e++) {
         const plip_power *power = plan->powers + e;
         for (k = 0; k < power->count; k++)
-            state[power->state + k] =
-                power->power * integer_power(state[power->moments + k], power->power - 1);
+            state[power->state + k] = derivative_of_power(state[power->moments + k], power->power);
     }
 }
 
@@ -396,6 +399,7 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
     const group_shape shape = shape_of_group(plan, group, LANES);
     /* Sums over neighbors of g_a g_b stand in a square, those of a = b on its diagonal. */
     const ptrdiff_t own_step = group->outer ? 1 : shape.n_functions + 1;
+    const double arms = group->arms == PLIP_ROOT ? 0.5 : group->arms;
     double *sums = call->group_sums + group->sums;
     int e;
 
@@ -403,7 +407,7 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
         const double own = group->own < 0 ? 0.0 : call->own_sums[group->own + to->place % shape.length * own_step];
-        values[to->column] += to->coefficient / group->arms * (sums[to->place] - own);
+        values[to->column] += to->coefficient / arms * (sums[to->place] - own);
     }
 }
 

@@ -23,7 +23,9 @@ static double force_of_term(const plip_term *term, const int *functions, int s, 
             continue;
         for (other = 0; other < plip_arms(term); other++)
             product *= other == arm ? 1.0 : fabs(values[functions[other]][0]);
-        if (term->kind == PLIP_N_BODY)
+        if (plip_is_root(term))
+            product *= values[functions[0]][0] > 0.0 ? 0.5 / sqrt(values[functions[0]][0]) : 0.0;
+        else if (term->kind == PLIP_N_BODY)
             product *= term->power[0] * pow(fabs(values[functions[0]][0]), term->power[0] - 1);
         force += product;
     }

@@ -135,6 +135,13 @@ static double growth(const builder *b, const table *t, range of)
     return largest;
 }
 
+/* The root of a function and its derivative. */
+static void take_root(double *value, double *slope)
+{
+    *value = sqrt(fmax(*value, 0.0));
+    *slope = *value > 0.0 ? *slope / (2.0 * *value) : 0.0;
+}
+
 /* The error that the polynomial of column c makes at distance r: of the derivative, and of the value, which counts
  * degree_weight times. */
 static double table_error(const builder *b, const table *t, int c, const double *row, range of, double r,
@@ -144,6 +151,11 @@ static double table_error(const builder *b, const table *t, int c, const double 
 
     plip_column_exact(b->potential, t->columns + c, t->core, r, 0, exact);
     interpolated = interpolate(b, row, c, r - of.center, &slope);
+    if (t->columns[c].is_root) {
+        /* Of one neighbor alone: other neighbors make it less. */
+        take_root(&exact[0], &exact[1]);
+        take_root(&interpolated, &slope);
+    }
     deviation = fabs(slope - exact[1]) + degree_weight * fabs(interpolated - exact[0]);
     /* What double precision allows, 20 units in the last place, is no fault of the table. */
     rounding = 4e-15 * (fabs(exact[0]) / of.width + fabs(exact[1]));

@@ -22,6 +22,7 @@ polynomial whose coefficients depend on the center alone:
 | two-body | 1/2 | 0 | 1 |
 | three-body | sum_m M_b^lm R_lm(u), less the neighbor itself | l | 2 |
 | N-body | m M_a^(m - 1) | 0 | m |
+| its root | M_a^(-1/2) / 2, M_a a sum of g_a^2 | 0 | 1/2 |
 | four-body | the tensors of the other two arms contracted with u | p + t, p + q, q + t | 3 |
 
 Since a column is homogeneous of degree k in its arms, its value is 1/k times the sum
@@ -163,6 +164,7 @@ class _FunctionSet:
     max_degree: int
     basis: int
     switch: FloatArray
+    is_squared: bool = False
 
     def __post_init__(self) -> None:
         self.identity = [(type(function), function.kernel_parameters()) for function in self.functions]
@@ -171,6 +173,7 @@ class _FunctionSet:
         """Whether the moments of another set are among those of this one."""
         return (
             (self.identity, self.cutoff, self.basis) == (other.identity, other.cutoff, other.basis)
+            and self.is_squared == other.is_squared
             and self.max_degree >= other.max_degree
             and np.array_equal(self.switch, other.switch)
         )
@@ -390,6 +393,7 @@ class _Builder:
         max_degree: int,
         switches: dict[tuple[int, ...], float] | None = None,
         basis: int = HARMONICS,
+        is_squared: bool = False,
     ) -> int:
         """Index of a function set, which may be one that is known."""
         switch = np.zeros((len(self.labels), len(self.labels)))
@@ -398,7 +402,7 @@ class _Builder:
                 switch[:] = value
             else:
                 switch[pair] = switch[pair[::-1]] = value
-        wanted = _FunctionSet(functions, cutoff, max_degree, basis, switch)
+        wanted = _FunctionSet(functions, cutoff, max_degree, basis, switch, is_squared)
         for index, known in enumerate(self.sets):
             if known.serves(wanted):
                 return index
@@ -483,18 +487,22 @@ class _Builder:
     def add_n_body(self, columns: _Columns, n_any: int) -> None:
         if n_any or ANY_SPECIES in columns.centers:
             self._check_switches(columns)
-        index = self.add_set(columns.functions, columns.cutoff, 0, columns.switches)
         count = len(columns.functions)
         neighbors = [ANY_SPECIES] if n_any else list(range(self.n_species))
         for s, t in itertools.product(columns.centers, neighbors):
-            moments = self.add_moments(s, t, index)
             for power in columns.powers:
+                is_root = power == NBody.root
+                index = self.add_set(
+                    columns.functions, columns.cutoff, 0, columns.switches, is_squared=is_root
+                )
+                moments = self.add_moments(s, t, index)
+                arms = _rows.ROOT if is_root else power
                 state = self.allocate(s, self.padded(count))
-                self.powers[s].append((moments, state, self.padded(count), power))
+                self.powers[s].append((moments, state, self.padded(count), arms))
                 entries = [
                     entry for a in range(count) for entry in columns.entries((s, t), (a,), power, 0, a, a)
                 ]
-                group = _Group(index, 0, 0, state, count, False, False, moments, power)
+                group = _Group(index, 0, 0, state, count, False, False, moments, arms)
                 self.add_group(s, t, group, entries)
 
     @staticmethod
@@ -596,7 +604,9 @@ class _Builder:
         first = 0
         for index, of_set in enumerate(self.sets):
             cutoff = cutoffs.index(of_set.cutoff)
-            rows.append((first, len(of_set.functions), cutoff, of_set.max_degree, of_set.basis))
+            rows.append(
+                (first, len(of_set.functions), cutoff, of_set.max_degree, of_set.basis, of_set.is_squared)
+            )
             first += self.width(index)
         return np.array(rows, _rows.FUNCTION_SET)
 

@@ -20,6 +20,7 @@ from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
 from plip._types import FloatArray
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
+from plip.descriptors._reach import cutoff_of_pairs
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions, blocks_of_offer
 from plip.interactions._sharing import Block, are_alike, are_complete, sharings_of
@@ -41,7 +42,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Cutoff in Angstrom. "auto" encloses about 33 atoms of any material: in crystals it is twice the cube
         root of the volume per atom, elsewhere the radius with as many neighbors by the cutoff function.
         Empty space does not count; for isolated molecules alone it is 5. It is at least 1.6 times the
-        distance of the nearest neighbors of any species, and at least the cutoff of any interaction.
+        distance of the nearest neighbors of any species. If a fit has curves of isolated pairs, at least
+        eight distances with forces, it is where their attraction has fallen to a hundredth of its maximum, if
+        that is longer, or where their forces vanish. It is at least the cutoff of any interaction.
     two_body : TwoBody, "auto" or None, default="auto"
         Pair interaction; None leaves it out, "auto" chooses it from the cutoff and the data.
     three_body : ThreeBody, "auto" or None, default="auto"
@@ -200,14 +203,17 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             return {"species": self.species_, "cutoff": self.cutoff_}
         return {"species": self._given_species()}
 
-    def _chosen_cutoff(self, structures: Sequence[Atoms], first: int) -> float:
+    def _chosen_cutoff(
+        self, structures: Sequence[Atoms], first: int, forces: Sequence[FloatArray | None] | None
+    ) -> float:
         """The cutoff in Angstrom, the automatic one if need be."""
         value = self.cutoff
         if isinstance(value, str) and value == "auto":
             given = [getattr(getattr(self, name), "cutoff", None) for name in INTERACTIONS]
             # Other values are refused when the terms are built.
             lengths = [float(own) for own in given if is_number(own) and math.isfinite(own)]
-            return max([automatic_cutoff(structures, first), *lengths])
+            automatic = automatic_cutoff(structures, first)
+            return max([cutoff_of_pairs(automatic, structures, forces, first), *lengths])
         if not is_number(value) or not 0 < value < math.inf:
             raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
         check_length("cutoff", value)
@@ -235,12 +241,20 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             raise ValueError(f'shared must be True, False or "auto", got {self.shared!r}')
         return is_shared and len(species) > 1 and getattr(self, name) is not None
 
-    def _fit_checked(self, structures: Sequence[Atoms], first: int = 0) -> Self:
-        """Fit to checked structures; `first` is the place of the first one in the data."""
+    def _fit_checked(
+        self,
+        structures: Sequence[Atoms],
+        first: int = 0,
+        forces: Sequence[FloatArray | None] | None = None,
+    ) -> Self:
+        """Fit to checked structures; `first` is the place of the first one in the data.
+
+        `forces` in eV/Angstrom, of those that have any, say how far isolated pairs interact.
+        """
         species = self._given_species()
         if species is None:
             species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
-        cutoff = self._chosen_cutoff(structures, first)
+        cutoff = self._chosen_cutoff(structures, first, forces)
         check_neighbors(structures, cutoff, first)
         interactions = {name: getattr(self, name) for name in INTERACTIONS}
         offers = {

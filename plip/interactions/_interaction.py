@@ -175,14 +175,14 @@ class Interaction(Parameters):
         return not isinstance(power, tuple) and (power is not None) == bool(cls.power_names)
 
     @staticmethod
-    def _powers(term: Term) -> tuple[int, ...]:
+    def _powers(term: Term) -> tuple[float, ...]:
         """The numbers in `Term.power`."""
         if term.power is None:
             return ()
         return term.power if isinstance(term.power, tuple) else (term.power,)
 
-    @staticmethod
-    def exponent(power: Any) -> int:
+    @classmethod
+    def exponent(cls, power: Any) -> int:
         """Exponent that the product of the sums over neighbors has in a term of this power."""
         return 1
 
@@ -242,7 +242,7 @@ def latex_symbol(symbol: str) -> str:
     return "\\ast" if symbol == "*" else f"\\mathrm{{{symbol}}}"
 
 
-def latex_cosine(angle: str, power: int) -> str:
+def latex_cosine(angle: str, power: float) -> str:
     """A power of the cosine of an angle between three atoms as LaTeX; nothing for the power 0."""
     if power == 0:
         return ""

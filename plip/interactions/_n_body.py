@@ -1,4 +1,4 @@
-"""The embedding interaction: powers of a density."""
+"""The embedding interaction: powers and roots of a density."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from plip._core import ANY, SWITCH_RANGE
+from plip._parameters import is_number
 from plip.interactions._interaction import (
     Functions,
     Interaction,
@@ -19,7 +20,7 @@ from plip.interactions._interaction import (
     as_length,
     latex_symbol,
 )
-from plip.radial import RadialFamily, number_text
+from plip.radial import LennardJones, RadialFamily, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Term
@@ -30,12 +31,17 @@ __all__ = ["NBody"]
 class NBody(Interaction):
     """Embedding interaction: the sum over atoms of ``(sum_j g(r_ij) f_s(r_ij))^m``.
 
+    The power 0.5 stands for ``(sum_j (g(r_ij) f_s(r_ij))^2)^(1/2)``, the bond energy of the second-moment
+    approximation, whose density is the sum of squares of hopping integrals (F. Ducastelle, J. Phys. France
+    31, 1055 (1970); F. Cleri and V. Rosato, Phys. Rev. B 48, 22 (1993)). For one neighbor it is the absolute
+    value of g, and so it is smooth where neighbors come and go. No polynomial has its shape at low density.
+
     Parameters
     ----------
     radial : RadialFamily or list of RadialFamily
         Radial functions of the density.
-    powers : sequence of int, default=(4, 5, 6, 7)
-        Powers m of the density, from 2 on.
+    powers : sequence of int or 0.5, default=(4, 5, 6, 7)
+        Powers m of the density, from 2 on, or 0.5.
     switch : dict or None, default=None
         Shortest distances in Angstrom by unordered pair of chemical symbols, such as
         ``{("Si", "O"): 2.4}``. The density of such a pair is turned on between 0.95
@@ -47,11 +53,12 @@ class NBody(Interaction):
 
     kind = "N-body"
     power_names = ("m",)
+    root = 0.5
 
     def __init__(
         self,
         radial: Functions,
-        powers: Sequence[int] | int = (4, 5, 6, 7),
+        powers: Sequence[float] | float = (4, 5, 6, 7),
         switch: Mapping[tuple[str, str], float] | None = None,
         cutoff: float | None = None,
     ) -> None:
@@ -62,6 +69,10 @@ class NBody(Interaction):
 
     def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         powers = self._checked_powers()
+        if self.root in powers and any(isinstance(function, LennardJones) for function in functions):
+            raise ValueError(
+                "the power 0.5 of NBody has a kink where its function changes sign: leave LennardJones out"
+            )
         switches = self._checked_switch()
         for center, neighbor in itertools.product(*places):
             pair = (ANY, ANY) if ANY in (center, neighbor) else tuple(sorted((center, neighbor)))
@@ -78,14 +89,22 @@ class NBody(Interaction):
     def _count(self, numbers: Sequence[int], n_functions: int) -> int:
         return math.prod(numbers) * n_functions * len(self._checked_powers())
 
-    def _checked_powers(self) -> list[int]:
+    def _checked_powers(self) -> list[float]:
         powers = list(self.powers) if np.iterable(self.powers) else [self.powers]
-        powers = [as_integer("powers of NBody", power, 2) for power in powers]
+        powers = [self._checked_power(power) for power in powers]
         if not powers or len(set(powers)) < len(powers):
-            raise ValueError(f"powers of NBody must be different integers from 2 on, got {self.powers!r}")
+            raise ValueError(
+                f"powers of NBody must be different integers from 2 on, or 0.5, got {self.powers!r}"
+            )
         for power in powers:
             self._check_power("powers", power)
         return powers
+
+    @classmethod
+    def _checked_power(cls, power: object) -> float:
+        if is_number(power) and power == cls.root:
+            return cls.root
+        return as_integer("powers of NBody other than 0.5", power, 2)
 
     def _checked_switch(self) -> dict[tuple[str, ...], float]:
         """Shortest distance by sorted pair of species."""
@@ -108,9 +127,10 @@ class NBody(Interaction):
                 raise ValueError(f"switch gives two distances for the pair {pair}: leave one out")
         return distances
 
-    @staticmethod
-    def exponent(power: int) -> int:
-        return power
+    @classmethod
+    def exponent(cls, power: Any) -> int:
+        # The root of a sum of squares is at most the sum.
+        return 1 if power == cls.root else int(power)
 
     @classmethod
     def formula_of(cls, term: Term) -> str:
@@ -119,6 +139,8 @@ class NBody(Interaction):
         if term.switch is not None:
             low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
             density += f" fs(r; {low}, {high})"
+        if term.power == cls.root:
+            density = f"({density})^2"
         return (
             f"sum over {cls._atoms(center)} of "
             f"(sum over neighbors {cls._atoms(neighbor)} of {density})^{term.power}"
@@ -127,8 +149,8 @@ class NBody(Interaction):
     @classmethod
     def latex_of(cls, term: Term) -> str:
         center, neighbor = map(latex_symbol, term.species)
-        switch = "" if term.switch is None else "\\, f_s(r_{ij})"
-        return (
-            f"\\sum_{{i \\in {center}}} \\Bigl( \\sum_{{j \\in {neighbor}}} "
-            f"{cls._latex_arm(term, 0, 'r_{ij}')}{switch} \\Bigr)^{{{term.power}}}"
-        )
+        density = cls._latex_arm(term, 0, "r_{ij}") + ("" if term.switch is None else "\\, f_s(r_{ij})")
+        power = str(term.power)
+        if term.power == cls.root:
+            density, power = f"\\bigl[ {density} \\bigr]^2", "1/2"
+        return f"\\sum_{{i \\in {center}}} \\Bigl( \\sum_{{j \\in {neighbor}}} {density} \\Bigr)^{{{power}}}"

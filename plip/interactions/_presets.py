@@ -131,6 +131,8 @@ class Offer:
         better than the whole range; five cover it.
     decays : bool
         Whether pairs and densities have exponentials too.
+    roots : bool
+        Whether there are roots of densities beside their powers.
     share : float
         With several species terms are offered in three blocks: for particular species, for particular centers
         among any atoms, and for any atoms. Each block has this part of the columns above.
@@ -144,17 +146,18 @@ class Offer:
     all_columns: int
     reach: float = 0.9
     decays: bool = True
+    roots: bool = True
     share: float = 1.0
 
 
 OFFERS = {
-    "auto": Offer(0, 0, 0, 0, (150, 165, 450), 800, decays=False, share=1 / 3),
+    "auto": Offer(0, 0, 0, 0, (150, 165, 450), 800, decays=False, roots=False, share=1 / 3),
     "fast": Offer(1, 2, 3, None, (80, 95, 220), 400),
     "balanced": Offer(0, 2, 2, 6, (100, 95, 380), 600),
     "accurate": Offer(1, 1, 1, 2, (150, 140, 400), 1200, reach=0.8),
     "extensive": Offer(0, 0, 0, 0, (150, 165, 450), 2100, reach=1.0, share=0.5),
     # What the pair styles of LAMMPS can express.
-    "stock": Offer(0, 0, 4, None, (150, 165, 450), 800),
+    "stock": Offer(0, 0, 4, None, (150, 165, 450), 800, roots=False),
 }
 
 # Names that stand for all descriptors.
@@ -223,6 +226,12 @@ class _Ladder:
         return None
 
 
+def _n_body_rungs(chosen: Offer) -> list[dict[str, Any]]:
+    """The ladder of the N-body interaction of an offer."""
+    roots = (NBody.root,) if chosen.roots else ()
+    return [rung | {"powers": (*roots, *rung["powers"])} for rung in _N_BODY[chosen.n_body :]]
+
+
 def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) -> dict[str, _Ladder]:
     """The ladders of an offer by interaction."""
     first = _rounded(min(shortest, 0.6 * cutoff), 2)
@@ -231,7 +240,7 @@ def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) 
     ladders = {
         "two_body": _Ladder(TwoBody, _TWO_BODY[chosen.two_body :], pairs),
         "three_body": _Ladder(ThreeBody, _THREE_BODY[chosen.three_body :], _Range(first, cutoff)),
-        "n_body": _Ladder(NBody, _N_BODY[chosen.n_body :], densities),
+        "n_body": _Ladder(NBody, _n_body_rungs(chosen), densities),
     }
     if chosen.four_body is not None:
         reach = chosen.reach * cutoff

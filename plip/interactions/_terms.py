@@ -18,8 +18,8 @@ from plip.radial import FAMILIES, RadialFamily
 
 __all__ = ["INTERACTIONS", "KINDS", "Power", "Term", "build_terms"]
 
-# None, l, m or (p, q, t).
-Power: TypeAlias = int | tuple[int, ...] | None
+# None, l, m or (p, q, t); m may be 0.5.
+Power: TypeAlias = float | tuple[int, ...] | None
 
 # All interactions by their parameter of PLIPDescriptors, in the order of the columns.
 INTERACTIONS: dict[str, type[Interaction]] = {
@@ -54,9 +54,9 @@ class Term:
     radial : sequence of RadialFamily
         Scalar instances of `plip.radial`, one for each arm: one for two-body and N-body, two for
         three-body, three for four-body.
-    power : None, int or (int, int, int), default=None
-        None for two-body, the power l of the cosine for three-body, the power m of the density for N-body,
-        the powers (p, q, t) of the three cosines for four-body.
+    power : None, int, 0.5 or (int, int, int), default=None
+        None for two-body, the power l of the cosine for three-body, the power m of the density for N-body
+        (0.5 is the root of a density of squares), the powers (p, q, t) of the three cosines for four-body.
     cutoff : float, default=5.0
         Cutoff r_c in Angstrom.
     switch : float or None, default=None
@@ -188,7 +188,7 @@ class Term:
                 data["interaction"],
                 tuple(species),
                 tuple(_read_function(function, cutoff) for function in radial),
-                _read_power(data.get("power")),
+                _read_power(data["interaction"], data.get("power")),
                 cutoff,
                 None if switch is None else as_length("switch", switch),
             )
@@ -210,9 +210,11 @@ def _read_function(data: dict[str, Any], cutoff: float) -> RadialFamily:
     return function
 
 
-def _read_power(data: object) -> Power:
+def _read_power(interaction: object, data: object) -> Power:
     if isinstance(data, list):
         return tuple(as_integer("power", value, 0) for value in data)
+    if interaction == NBody.kind and is_number(data) and data == NBody.root:
+        return NBody.root
     return None if data is None else as_integer("power", data, 0)
 
 

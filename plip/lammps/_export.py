@@ -379,7 +379,9 @@ def _plain_lines(array: FloatArray) -> list[str]:
 
 
 def _is_density(term: Term) -> bool:
-    """Whether eam/fs can take the radial function, which must not be negative."""
+    """Whether eam/fs can take the term: cubic splines are no root, and densities must not be negative."""
+    if term.power == NBody.root:
+        return False
     r = np.linspace(R_MIN, term.cutoff, 1000)
     return not (term.radial[0].evaluate(r)[0] < 0).any()
 

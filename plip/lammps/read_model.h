@@ -18,7 +18,9 @@ namespace plip {
 
 using LAMMPS_NS::json;
 
-constexpr int FORMAT_VERSION = 3;
+constexpr int FORMAT_VERSION = 4;
+// The last one without roots of densities.
+constexpr int WITHOUT_ROOTS = 3;
 // The last one without terms of any species.
 constexpr int WITHOUT_ANY = 2;
 // Levels of arrays and objects in each other; a potential has six.
@@ -117,7 +119,7 @@ inline plip_term read_term(const Model &model, const json &item)
     for (int k = 0; k < kind.n_species; k++) {
         const std::string symbol = text(species[k], "species");
         if (symbol == "*" && model.version <= WITHOUT_ANY)
-            fail("terms of any species need version " + std::to_string(FORMAT_VERSION) + " of the format");
+            fail("its terms need version " + std::to_string(WITHOUT_ANY + 1) + " of the format");
         term.species[k] = symbol == "*" ? PLIP_ANY : model.index(symbol);
     }
     for (int k = 0; k < kind.n_functions; k++) {
@@ -133,8 +135,13 @@ inline plip_term read_term(const Model &model, const json &item)
     const json power = item.value("power", json());
     if (kind.n_powers == 0 && !power.is_null())
         fail("a two-body term has no power");
+    const bool is_root = term.kind == PLIP_N_BODY && power.is_number_float() && power.get<double>() == 0.5;
+    if (is_root && model.version <= WITHOUT_ROOTS)
+        fail("its terms need version " + std::to_string(FORMAT_VERSION) + " of the format");
     if (kind.n_powers == 1)
-        term.power[0] = integer(power, "power");
+        term.power[0] = is_root ? int(PLIP_ROOT) : integer(power, "power");
+    if (term.kind == PLIP_N_BODY && !is_root && term.power[0] == PLIP_ROOT)
+        fail("the power of a density must not be 0");
     if (kind.n_powers == 3) {
         if (array(power, "power").size() != 3)
             fail("power must have three numbers");

@@ -650,7 +650,7 @@ def _read_batches(
             **{**descriptors._limits(is_fitted), **reading},
         )
         if not is_fitted:
-            descriptors = clone(descriptors)._fit_checked(data.structures, n_structures)
+            descriptors = clone(descriptors)._fit_checked(data.structures, n_structures, data.labels.forces)
         n_structures += len(data)
         first_structure = data.structures[0] if first_structure is None else first_structure
         is_labeled = is_labeled or bool(data.labels.targets())

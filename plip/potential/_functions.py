@@ -71,9 +71,9 @@ def embedding_energy(potential: Potential, density: ArrayLike, species: str, ato
     if not is_center.any():
         raise ValueError(f"the structure has no atom of {symbol}: give one that has")
     pairs = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
-    by_power: dict[int, list[tuple[Term, float]]] = {}
+    by_power: dict[float, list[tuple[Term, float]]] = {}
     for term, coefficient in potential.terms:
-        if term.interaction == "N-body" and isinstance(term.power, int):
+        if term.interaction == "N-body" and isinstance(term.power, (int, float)):
             by_power.setdefault(term.power, []).append((term, coefficient))
 
     def mean(terms: Sequence[tuple[Term, float]]) -> float:

@@ -6,13 +6,14 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import plip
 from plip._core import ANY, is_element
 from plip._parameters import is_number
 from plip._types import StrPath
+from plip.interactions._n_body import NBody
 from plip.interactions._terms import Term
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ __all__ = [
 FORMAT = "plip-potential"
 
 # Newest version of the JSON format that this module reads and writes; it reads older ones too.
-VERSION = 3
-# The version of a potential without terms of any species, so that older releases read it.
+VERSION = 4
+# The versions of potentials without roots of densities, and without terms of any species, so that older
+# releases read them.
+WITHOUT_ROOTS = 3
 WITHOUT_ANY = 2
 
 UNITS = {"energy": "eV", "length": "Angstrom"}
@@ -49,7 +52,7 @@ def to_text(potential: Potential) -> str:
     repulsion, limits = potential.repulsion, potential.density_limits
     document = {
         "format": FORMAT,
-        "version": VERSION if any(ANY in term.species for term, _ in potential.terms) else WITHOUT_ANY,
+        "version": _least_version([term for term, _ in potential.terms]),
         "plip": plip.__version__,
         "units": UNITS,
         "species": list(potential.species),
@@ -72,6 +75,13 @@ def to_text(potential: Potential) -> str:
         parts = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
         head += ',\n "fit": {\n' + ",\n".join(parts) + "\n }"
     return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+
+
+def _least_version(terms: Sequence[Term]) -> int:
+    """The oldest version of the format that has these terms."""
+    if any(term.interaction == NBody.kind and term.power == NBody.root for term in terms):
+        return VERSION
+    return WITHOUT_ROOTS if any(ANY in term.species for term in terms) else WITHOUT_ANY
 
 
 def read_document(path: StrPath) -> dict[str, Any]:
@@ -176,8 +186,9 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError("terms must be a list of objects")
     terms = [Term.from_dict(item) for item in items]
-    if document["version"] <= WITHOUT_ANY and any(ANY in term.species for term in terms):
-        raise ValueError(f"terms of any species need version {VERSION} of the format")
+    needed = _least_version(terms)
+    if document["version"] < needed > WITHOUT_ANY:
+        raise ValueError(f"its terms need version {needed} of the format")
     return {
         "species": species,
         "terms": terms,

@@ -74,7 +74,7 @@ def fit_committee(
     limits = descriptors._limits(is_fitted)
     data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **model._reading())
     if not is_fitted:
-        descriptors._fit_checked(data.structures)
+        descriptors._fit_checked(data.structures, forces=data.labels.forces)
     rng = check_random_state(random_state)
     n_blocks = min(int(n_blocks), len(data))
     if n_blocks < 2:

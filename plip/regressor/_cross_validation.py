@@ -192,7 +192,7 @@ class PLIPRegressorCV(PLIPModel):
         if self.energy_weights is not None and data.labels.energy is None:
             raise ValueError("energy_weights are given, but no structure has an energy: leave them out")
         tests = self._test_sets(data, groups)
-        descriptors._fit_checked(data.structures)
+        descriptors._fit_checked(data.structures, forces=data.labels.forces)
         self._check_data(data, descriptors)
         design = Design(descriptors.terms_, descriptors.species_)
         total, parts = self._accumulate(data, descriptors, design, tests)
