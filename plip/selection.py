@@ -349,9 +349,11 @@ def best_candidate(
     factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
     half = cho_solve(cho_factor(matrix), factor.T)
     before = float(np.sum(factor.T * half))
-    # The decrease is at most <G, A^-1 B A^-1>, since (A + G)^-1 <= A^-1: most candidates need nothing more.
-    bounds = information.reshape(len(information), -1) @ (half @ half.T).ravel()
-    bounds = bounds[rest] / costs[rest]
+    # In the basis where A is 1 and G diagonal, g_i, the decrease is sum_i b_i g_i / (1 + g_i), and sum_i b_i
+    # is the variance before. With m = sum_i b_i g_i / sum_i b_i = <G, A^-1 B A^-1> / before, the decrease is
+    # at most before m / (1 + m) by Jensen's inequality: most candidates need nothing more.
+    means = information.reshape(len(information), -1) @ (half @ half.T).ravel() / before
+    bounds = (before * means / (1.0 + means))[rest] / costs[rest]
     best, most = int(rest[0]), -np.inf
     for k in np.argsort(-bounds, kind="stable").tolist():
         if bounds[k] <= most:

@@ -22,7 +22,9 @@ FLOORS = (
     {"_design"},
     {"potential", "descriptors"},
     {"lammps", "metrics", "normal_equations"},
-    {"audit", "inspection", "model_selection", "regressor"},
+    {"audit", "regressor"},
+    {"model_selection"},
+    {"inspection"},
     {"plotting", "report", "selection"},
     {"cli"},
     {"__main__"},
@@ -40,7 +42,7 @@ PUBLIC = {
     "plip.descriptors": {"PLIPDescriptors"},
     "plip.inspection": {
         *("AngleDisplay", "DensityDisplay", "EquationOfStateDisplay", "PairDisplay", "ParityDisplay"),
-        *("PartitionDisplay", "PathDisplay", "StabilityDisplay"),
+        *("LearningDisplay", "PartitionDisplay", "PathDisplay", "StabilityDisplay"),
     },
     "plip.interactions": {"FourBody", "NBody", "Term", "ThreeBody", "TwoBody"},
     "plip.labels": {
@@ -61,7 +63,9 @@ PUBLIC = {
         *("force_r2", "group_scorers", "neg_energy_rmse", "neg_force_rmse", "neg_stress_rmse"),
         *("read_groups", "score"),
     },
-    "plip.model_selection": {"StratifiedByGroup", "as_column", "composition_groups"},
+    "plip.model_selection": {
+        *("LearningCurve", "StratifiedByGroup", "as_column", "composition_groups", "learning_curve"),
+    },
     "plip.normal_equations": {"NormalEquations"},
     "plip.plotting": {"parity_plot"},
     "plip.potential": {"Potential", "load_potential"},

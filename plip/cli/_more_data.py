@@ -14,6 +14,8 @@ from plip.cli import _commands
 if TYPE_CHECKING:
     from ase import Atoms
 
+    from plip.model_selection import LearningCurve
+
 
 class Pool:
     """Structures of files that are read one by one, as often as wanted.
@@ -104,3 +106,48 @@ def select(arguments: Namespace) -> None:
     is_extended = Path(output).suffix.lower() in (".xyz", ".extxyz")
     write(output, chosen, format="extxyz" if is_extended else None)
     print(f"Structures to label, best first: {output}")
+
+
+def learn(arguments: Namespace) -> None:
+    from plip.model_selection import learning_curve
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
+
+    plot = None if arguments.plot is None else _commands._plot_path(arguments.plot)
+    table = None if arguments.csv is None else _commands._writable(arguments.csv)
+    data = _commands._read(arguments.data, arguments)
+    options: dict[str, Any] = {
+        "n_jobs": arguments.n_jobs,
+        "verbose": int(_commands._shows_progress(arguments)),
+    }
+    # Fewer terms with errors that are larger by some percent would hide what data bring.
+    is_sized = arguments.terms is not None
+    model = (
+        PLIPRegressor(max_terms=arguments.terms, **options)
+        if is_sized
+        else PLIPRegressorCV(selection="min", **options)
+    )
+    with data.located():
+        curve = learning_curve(model, data.structures, groups=data.groups, n_folds=arguments.cv)
+    print(curve)
+    if table is not None:
+        curve.save(table)
+        print(f"Errors by number of structures: {table}")
+    if plot is not None:
+        _plot(curve, plot)
+        print(f"Learning curve: {plot}")
+
+
+def _plot(curve: LearningCurve, path: Path) -> None:
+    """All targets side by side, by group if there are any."""
+    import matplotlib.pyplot as plt
+
+    from plip.inspection import LearningDisplay
+
+    width = 6.4 if curve.by_group else 4.4
+    figure, axes = plt.subplots(
+        1, len(curve.errors), figsize=(width * len(curve.errors), 3.6), squeeze=False, layout="constrained"
+    )
+    for target, ax in zip(curve.errors, axes[0], strict=True):
+        LearningDisplay(curve).plot(ax=ax, target=target, by_group=bool(curve.by_group))
+    figure.savefig(path)
+    plt.close(figure)

@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_show(commands)
     _add_report(commands)
+    _add_learn(commands)
     _add_select(commands)
     _add_lammps(commands)
     _add_export(commands)
@@ -258,6 +259,28 @@ def _add_report(commands: Commands) -> None:
     report.add_argument("-o", "--output", metavar="HTML", help="the report (default: beside the potential)")
     _add_labels(report)
     _add_progress(report)
+
+
+def _add_learn(commands: Commands) -> None:
+    learn = commands.add_parser(
+        "learn",
+        help="say whether more data would help",
+        description="Print errors of structures that were left out against the number of structures that "
+        "were fitted, and whether more data would help, of which groups. Each fit has the number of terms "
+        "with the smallest errors.",
+    )
+    learn.set_defaults(run=_more_data.learn)
+    learn.add_argument("data", nargs="+", help="labeled structures, any file that ASE reads (file@slice too)")
+    learn.add_argument(
+        "--terms", type=_count, metavar="N", help="number of terms of all fits (default: cross-validated)"
+    )
+    learn.add_argument(
+        "--cv", type=_count, metavar="K", help="number of parts (default: 10, of less than 50 structures 5)"
+    )
+    learn.add_argument("--plot", metavar="PNG", help="write a figure to this file")
+    learn.add_argument("--csv", metavar="CSV", help="write errors by group, target and number to this file")
+    _add_labels(learn)
+    _add_run(learn)
 
 
 def _add_select(commands: Commands) -> None:

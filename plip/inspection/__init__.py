@@ -6,6 +6,7 @@ draws, ``plot(ax=None)`` draws again, ``ax_`` and ``figure_`` are what was drawn
 
 from plip.inspection._angle import AngleDisplay
 from plip.inspection._density import DensityDisplay
+from plip.inspection._learning import LearningDisplay
 from plip.inspection._pair import PairDisplay
 from plip.inspection._parity import ParityDisplay
 from plip.inspection._partition import EquationOfStateDisplay, PartitionDisplay
@@ -15,6 +16,7 @@ __all__ = [
     "AngleDisplay",
     "DensityDisplay",
     "EquationOfStateDisplay",
+    "LearningDisplay",
     "PairDisplay",
     "ParityDisplay",
     "PartitionDisplay",

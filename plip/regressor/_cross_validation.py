@@ -29,7 +29,7 @@ from plip.potential import Potential
 from plip.regressor._model import PLIPModel
 from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
-__all__ = ["PLIPRegressorCV"]
+__all__ = ["PLIPRegressorCV", "fold_means"]
 
 # Relative errors below this are rounding, and alike.
 _EXACT = 1e-12
@@ -216,7 +216,7 @@ class PLIPRegressorCV(PLIPModel):
                 )
                 paths[weight] = self._path(problems[weight], len(total.species))
                 bar.update()
-        over_folds = {weight: _over_folds(errors[weight]) for weight in weights}
+        over_folds = {weight: fold_means(errors[weight]) for weight in weights}
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
         mean, spread, _ = over_folds[best]
         index = self._choose_size(len(errors[best]), *over_folds[best])
@@ -266,7 +266,7 @@ class PLIPRegressorCV(PLIPModel):
         return weights.tolist()
 
     def _choose_size(self, n_folds: int, mean: FloatArray, spread: FloatArray, by_target: FloatArray) -> int:
-        """Number of terms by `selection`, from what `_over_folds` gives."""
+        """Number of terms by `selection`, from what `fold_means` gives."""
         best = int(np.argmin(mean))
         if best == 0 or self.selection == "min":
             return best
@@ -384,7 +384,7 @@ class PLIPRegressorCV(PLIPModel):
             if found.keys() & null.keys():
                 nothing = np.full(len(coefs), np.nan)
                 relative = [found.get(target, nothing) / value for target, value in null.items()]
-                errors.append(np.maximum(relative, _EXACT))
+                errors.append(np.array(relative))
             for target, values in found.items():
                 n = part.weight_sums[target]
                 squares[target] = squares.get(target, 0.0) + n * values
@@ -396,7 +396,7 @@ class PLIPRegressorCV(PLIPModel):
         return np.array(errors), mean_squares, models
 
 
-def _over_folds(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def fold_means(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Geometric means of relative errors, shape (n_folds, n_targets, n_sizes).
 
     Returns
@@ -406,7 +406,7 @@ def _over_folds(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]
     by_target : ndarray of float64, shape (m, n_sizes)
         Mean over folds for each target that has labels.
     """
-    logs = np.log(errors)
+    logs = np.log(np.maximum(errors, _EXACT))
     logs = logs[:, ~np.isnan(logs).all(axis=(0, 2))]
     of_fold = np.nanmean(logs, axis=1)
     mean = np.exp(of_fold.mean(axis=0))
