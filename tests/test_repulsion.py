@@ -21,15 +21,18 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip._core import Core
 from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
-from plip.regressor._repulsion import _gives_way, _pushes, automatic_repulsion
+from plip.regressor._repulsion import Push, _give_way, _pushes, automatic_repulsion
 from plip.report import Evaluation, fit_report
 
-# Parts of the way between the distances on which the repulsion takes over and the functions fade out, how
-# much harder the repulsion is than that of nuclei, and the repulsion of crowded atoms, as in doc/model.rst.
-TAKEOVER, FADE, HARDER = 0.25, 0.35, 0.5
+# Where the functions rest and fade out and the repulsion of nuclei takes over, the force that adds to it, and
+# the repulsion of crowded atoms, as in doc/model.rst.
+REST, FULL, FORCED, FADE = 0.95, 0.8, 0.7, 0.35
+FORCE, GROWTH, SHARE, CLOSEST = 12.0, 3.0, 0.05, 0.3
 STIFFNESS, EXPONENT, FADED, GONE, SOFT, MOST = 150.0, 2.65, 0.25, 1.2, 2.0, 50.0
 TOO_CLOSE, CLOSENESS = 0.9, 25.0
 DEPTH = 0.5
+# Parts of the shortest distance in the data at which the repulsion may begin.
+STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
 
 
 def smooth_step(u):
@@ -45,16 +48,21 @@ def nuclear(first, second, r):
     return 14.399645 * first * second / r * screening
 
 
+def ramp(low, high, r):
+    """The integral of 3 u^2 - 2 u^3; r from `high` on."""
+    u = np.clip((r - low) / (high - low), 0.0, 1.0)
+    return high - (high - low) * (0.5 - u**3 + 0.5 * u**4) + np.maximum(r - high, 0.0)
+
+
 def core_functions(number, inner, outer, r):
     """Repulsion of two like atoms, fade of the functions, and the distance at which they are taken."""
-    width = TAKEOVER * (outer - inner)
-    start = outer - width
-    above, below = smooth_step((r - start) / width), smooth_step((r - inner) / (start - inner))
-    repulsion = (1 + HARDER * below - (1 + HARDER) * above) * nuclear(number, number, r)
     fade = smooth_step((r - inner) / (FADE * (outer - inner)))
-    # The slope of the reach is 3 u^2 - 2 u^3, and from outer on it is 1.
-    u = np.clip((r - start) / width, 0.0, 1.0)
-    reach = outer - width * (0.5 - u**3 + 0.5 * u**4) + np.maximum(r - outer, 0.0)
+    reach = ramp(REST * outer, outer, r)
+    end = min(inner, 0.5 * outer)
+    way = reach - ramp(end, FORCED * outer, r)
+    force = min(FORCE, SHARE * nuclear(number, number, CLOSEST) / (outer - end))
+    above = smooth_step((r - FULL * outer) / (outer - FULL * outer))
+    repulsion = (1 - above) * nuclear(number, number, r) + force * way * (1 + GROWTH * way / outer)
     return repulsion, fade, reach
 
 
@@ -212,9 +220,8 @@ def test_energy_is_smooth_where_the_repulsion_takes_over():
     def force(r):
         return potential.forces(Atoms("Si2", [[0, 0, 0], [r, 0, 0]]))[1, 0]
 
-    width = TAKEOVER * 1.4
-    for r in (1.0, 1.0 + FADE * 1.4, 2.4 - width, 2.4):
-        h = 1e-4
+    for r in (1.0, 1.0 + FADE * 1.4, FORCED * 2.4, FULL * 2.4, REST * 2.4, 2.4):
+        h = 1e-5
         left, right = (force(r) - force(r - h)) / h, (force(r + h) - force(r)) / h
         # The third derivative of the energy times the step; a jump of the second would not shrink with it.
         assert abs(right - left) < 0.05 * max(abs(left), 1.0)
@@ -335,7 +342,7 @@ def test_distances_are_those_of_the_data(model, silicon_carbide):
             shortest[pair] = min(shortest.get(pair, np.inf), of_pair.min(initial=np.inf))
     assert set(model.potential_.repulsion) == set(shortest)
     for pair, (inner, outer) in model.potential_.repulsion.items():
-        starts = [start * shortest[pair] - outer for start in (0.96, 0.98, 1.0)]
+        starts = [start * shortest[pair] - outer for start in STARTS]
         assert any(0 <= start < 1.0001e-3 for start in starts)
         assert 0 < inner <= 0.5 * outer + 1e-4
     reach = model.potential_.density_limits["C"][0]
@@ -410,14 +417,15 @@ def test_report_says_where_the_repulsion_begins(model, silicon_carbide):
 
 def test_isolated_pairs_repel_as_nuclei_do(model):
     potential = model.potential_
-    for pair, (_, outer) in potential.repulsion.items():
+    shortest = model.normal_equations_.shortest_distances
+    for pair in potential.repulsion:
         alone = sum(potential.intercept[symbol] for symbol in pair)
-        r = np.arange(0.95 * outer, 0.1, -0.01)
+        r = np.arange(0.95 * shortest[pair], 0.1, -0.01)
         energies = [potential.energy(Atoms(pair, [[0, 0, 0], [x, 0, 0]])) - alone for x in r]
         assert (np.diff(energies) > 0).all()
         near = potential.energy(Atoms(pair, [[0, 0, 0], [0.3, 0, 0]])) - alone
         numbers = [atomic_numbers[symbol] for symbol in pair]
-        assert near == pytest.approx(nuclear(*numbers, 0.3), rel=0.02)
+        assert near == pytest.approx(nuclear(*numbers, 0.3), rel=0.1)
 
 
 def test_compressed_crystals_gain_energy(model):
@@ -456,54 +464,92 @@ def test_crystals_are_stiff_where_their_data_end():
             np.testing.assert_array_equal(potential.forces(atoms), plain.forces(atoms))
 
 
-def test_atoms_are_pushed_back_by_each_neighbor(model, silicon_carbide):
-    potential = model.potential_
-    for atoms in silicon_carbide[::40]:
-        i, j, vector, d = neighbor_list("ijDd", atoms, 2.4)
-        for k in range(0, len(i), 7):
-            outer = potential.repulsion[tuple(sorted((atoms.symbols[i[k]], atoms.symbols[j[k]])))][1]
-            energies = []
-            for r in np.arange(min(0.95 * outer, d[k]), 0.1, -0.03):
-                pushed = atoms.copy()
-                pushed.positions[i[k]] += vector[k] * (1 - r / d[k])
-                energies.append(potential.energy(pushed))
+def pushed_energies(potential, atoms, shortest, stride):
+    """Energies of structures in which one atom comes closer and closer to one neighbor."""
+    i, j, vector, d = neighbor_list("ijDd", atoms, 2.4)
+    for k in range(0, len(i), stride):
+        begin = 0.95 * shortest[tuple(sorted((atoms.symbols[i[k]], atoms.symbols[j[k]])))]
+        energies = []
+        for r in np.arange(min(begin, d[k]), 0.1, -0.03):
+            pushed = atoms.copy()
+            pushed.positions[i[k]] += vector[k] * (1 - r / d[k])
+            energies.append(potential.energy(pushed))
+        yield energies
+
+
+@pytest.mark.parametrize("target", [None, "stock"])
+def test_atoms_are_pushed_back_by_each_neighbor(target, model, silicon_carbide):
+    """In structures of the data, and in rattled ones, a surface and molecules, which the data lack."""
+    if target is not None:
+        model = PLIPRegressor(target).fit(silicon_carbide)
+    shortest = model.normal_equations_.shortest_distances
+    rattled = [atoms.copy() for atoms in silicon_carbide[20::50]]
+    for atoms in rattled:
+        atoms.rattle(0.15, seed=1)
+    slab = bulk("SiC", "zincblende", a=4.38, cubic=True)
+    slab.center(vacuum=6.0, axis=2)
+    cluster = bulk("SiC", "zincblende", a=4.38, cubic=True)
+    cluster.pbc = False
+    for atoms in (*silicon_carbide[::40], *rattled, slab, cluster):
+        for energies in pushed_energies(model.potential_, atoms, shortest, 7):
             assert (np.diff(energies) > 0).all()
 
 
-def test_pushes_of_the_fit_approach_neighbors_and_rise(model):
+def test_pushes_of_the_fit_approach_neighbors(model):
     equations = model.normal_equations_
     shortest = equations.shortest_distances
     pushes = _pushes(list(equations.sample.structures()), shortest, model.potential_.cutoff)
     assert pushes.keys() == shortest.keys()
-    assert pushes["C", "Si"]
     for pair, of_pair in pushes.items():
-        for push in of_pair:
-            distances = []
-            for atoms in push:
-                i, j, d = neighbor_list("ijd", atoms, 0.96 * shortest[pair])
-                distances.append(
-                    min(d[[{*atoms.symbols[[a, b]]} == {*pair} for a, b in zip(i, j, strict=True)]])
-                )
-            np.testing.assert_allclose(distances[0], 0.95 * shortest[pair])
-            assert (np.diff(distances) < 0).all()
-            assert not _gives_way(model.potential_, push)
+        assert of_pair
+        for atoms, pushed, direction in of_pair:
+            i, j, d, vector = neighbor_list("ijdD", atoms, 0.96 * shortest[pair])
+            (k,) = np.flatnonzero((i == pushed) & (np.abs(d - 0.95 * shortest[pair]) < 1e-9))
+            assert {*atoms.symbols[[pushed, j[k]]]} == {*pair}
+            np.testing.assert_allclose(vector[k] / d[k], direction, atol=1e-12)
 
 
 def test_repulsion_begins_earlier_where_pushed_atoms_give_way(monkeypatch, silicon_carbide):
     pair = "C", "Si"
     model = PLIPRegressor("stock", max_terms=5).fit(silicon_carbide)
     before = model.potential_.repulsion
-    begin = model.normal_equations_.shortest_distances[pair] - 0.001
-
-    def gives_way(potential, push):
-        return pair in (push, push[::-1]) and potential.repulsion[pair][1] < begin
-
-    module = "plip.regressor._repulsion"
-    monkeypatch.setattr(f"{module}._pushes", lambda sample, shortest, cutoff: {p: [p] for p in shortest})
-    monkeypatch.setattr(f"{module}._gives_way", gives_way)
+    shortest = model.normal_equations_.shortest_distances[pair]
+    monkeypatch.setattr("plip.regressor._repulsion._give_way", lambda potential, pushes: pushes is chosen)
+    chosen = []
+    monkeypatch.setattr(
+        "plip.regressor._repulsion._pushes",
+        lambda structures, shortest, cutoff: {p: chosen if p == pair else [] for p in shortest},
+    )
     after = model.fit(silicon_carbide).potential_.repulsion
-    assert before[pair][1] < begin <= after[pair][1]
-    assert {**after, pair: before[pair]} == before
+    assert before[pair][1] < 0.96 * shortest
+    assert after[pair][1] == pytest.approx(shortest, abs=1.001e-3)
+
+
+def test_repulsion_begins_earlier_where_isolated_pairs_fall_together(monkeypatch, silicon_carbide):
+    pair = "C", "Si"
+    begin = (
+        0.969
+        * NormalEquations.from_structures(
+            silicon_carbide, PLIPDescriptors.preset("stock")
+        ).shortest_distances[pair]
+    )
+    module = "plip.regressor._repulsion"
+    monkeypatch.setattr(f"{module}._give_way", lambda potential, pushes: False)
+    monkeypatch.setattr(
+        f"{module}._falls", lambda potential, p, first: p == pair and potential.repulsion[pair][1] < begin
+    )
+    repulsion = PLIPRegressor("stock", max_terms=5).fit(silicon_carbide).potential_.repulsion
+    assert begin <= repulsion[pair][1] < 1.01 * begin
+
+
+def test_few_pushed_atoms_may_give_way():
+    potential = beyond(sample_potential(bulk("Si"), 4.0, seed=1), {("Si", "Si"): (0.5, 2.2)})
+    dimer, direction = Atoms("Si2", [[0, 0, 0], [1.2, 0, 0]]), np.array([1.0, 0, 0])
+    assert potential.forces(dimer)[0, 0] < -2.0
+    repelled, pulled = Push(dimer, 0, direction), Push(dimer, 0, -direction)
+    assert not _give_way(potential, [])
+    assert not _give_way(potential, [pulled, *[repelled] * 38, pulled])
+    assert _give_way(potential, [pulled, *[repelled] * 37, pulled, pulled])
 
 
 def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):

@@ -26,12 +26,23 @@
 #define COULOMB 14.399645
 #define SCREENING 0.46850
 
-/* Parts of the way between outer and inner: at its beginning the repulsion takes over while the learned functions come
- * to rest, at its end they fade out, where the repulsion is so steep that nothing they lose can make up for it. */
-#define TAKEOVER 0.25
+/* Parts of outer: where the learned functions have come to rest, where the repulsion of nuclei stands in full, and where
+ * the force that adds to it begins to fade. */
+#define REST 0.95
+#define FULL 0.8
+#define FORCED 0.7
+/* Part of the way from inner to outer on which the learned functions fade out: there the repulsion is so steep that
+ * nothing they lose can make up for it. */
 #define FADE 0.35
-/* The repulsion is harder than that of the nuclei by this share where it takes over: electrons repel each other too. */
-#define HARDER 0.5
+/* eV/Angstrom. Surroundings of light atoms, whose nuclei hardly repel each other at these distances, pull with several
+ * eV/Angstrom at an atom that comes closer. */
+#define FORCE 12.0
+/* How much the force grows with the way. It must: neighbors that an atom leaves behind push it on. */
+#define GROWTH 3.0
+/* The energy of a force that did not grow is at most this part of the repulsion of nuclei at the distance CLOSEST, in
+ * Angstrom. */
+#define SHARE 0.05
+#define CLOSEST 0.3
 
 /* eV per atom. Tantalum from density-functional theory, compressed to 0.66 of its length, follows 22 x^2.65 eV, and no
  * element is more than 1.5 times stiffer. The rest outweighs learned energies that fall while they fade. */
@@ -86,35 +97,52 @@ static void nuclear_repulsion(int first_number, int second_number, double r, dou
     result[2] = charges / r * (screening[2] - 2.0 / r * (screening[1] - screening[0] / r));
 }
 
+/* The integral of 3u^2 - 2u^3, which rises from 0 to 1 between low and high; r from high on. */
+static void ramp(double low, double high, double r, double result[3])
+{
+    const double width = high - low, u = (r - low) / width;
+
+    result[0] = r;
+    result[1] = 1.0;
+    result[2] = 0.0;
+    if (u < 1.0) {
+        result[0] = high - width * (u > 0.0 ? 0.5 - u * u * u * (1.0 - 0.5 * u) : 0.5);
+        result[1] = u > 0.0 ? u * u * (3.0 - 2.0 * u) : 0.0;
+        result[2] = u > 0.0 ? 6.0 * u * (1.0 - u) / width : 0.0;
+    }
+}
+
+/* Adds the energy of a force over the way that the learned functions do not see, and its derivatives. */
+static void add_force(double force, double outer, const double seen[3], const double taken[3], double result[3])
+{
+    const double way = seen[0] - taken[0], slope = seen[1] - taken[1], curvature = seen[2] - taken[2];
+    const double grown = 1.0 + 2.0 * GROWTH / outer * way;
+
+    result[0] += force * way * (1.0 + GROWTH / outer * way);
+    result[1] += force * grown * slope;
+    result[2] += force * (grown * curvature + 2.0 * GROWTH / outer * slope * slope);
+}
+
 void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,
                          double repulsion[3], double fade[3], double reach[3])
 {
-    const double width = TAKEOVER * (outer - inner), start = outer - width, u = (r - start) / width;
-    double above[3], below[3], factor[3], nuclear[3];
+    const double end = fmin(inner, 0.5 * outer); /* of the force that adds to the repulsion of nuclei */
+    double nuclear[3], closest[3], above[3], seen[3], taken[3];
     int k;
 
     nuclear_repulsion(first_number, second_number, r, nuclear);
-    smooth_step(start, outer, r, above);
-    smooth_step(inner, start, r, below);
-    /* Above the start `below` is 1, under it `above` is 0. */
-    for (k = 0; k < 3; k++)
-        factor[k] = (k == 0) + HARDER * below[k] - (1.0 + HARDER) * above[k];
-    repulsion[0] = factor[0] * nuclear[0];
-    repulsion[1] = factor[0] * nuclear[1] + factor[1] * nuclear[0];
-    repulsion[2] = factor[0] * nuclear[2] + 2.0 * factor[1] * nuclear[1] + factor[2] * nuclear[0];
+    nuclear_repulsion(first_number, second_number, CLOSEST, closest);
+    smooth_step(FULL * outer, outer, r, above);
+    repulsion[0] = (1.0 - above[0]) * nuclear[0];
+    repulsion[1] = (1.0 - above[0]) * nuclear[1] - above[1] * nuclear[0];
+    repulsion[2] = (1.0 - above[0]) * nuclear[2] - 2.0 * above[1] * nuclear[1] - above[2] * nuclear[0];
+    ramp(REST * outer, outer, r, seen);
+    ramp(end, FORCED * outer, r, taken);
+    add_force(fmin(FORCE, SHARE * closest[0] / (outer - end)), outer, seen, taken, repulsion);
     if (fade)
         smooth_step(inner, inner + FADE * (outer - inner), r, fade);
-    if (reach) {
-        /* The slope of reach is 3u^2 - 2u^3. */
-        reach[0] = outer - width * (u > 0.0 ? 0.5 - u * u * u * (1.0 - 0.5 * u) : 0.5);
-        reach[1] = u > 0.0 ? u * u * (3.0 - 2.0 * u) : 0.0;
-        reach[2] = u > 0.0 ? 6.0 * u * (1.0 - u) / width : 0.0;
-        if (u >= 1.0) {
-            reach[0] = r;
-            reach[1] = 1.0;
-            reach[2] = 0.0;
-        }
-    }
+    for (k = 0; k < 3 && reach; k++)
+        reach[k] = seen[k];
 }
 
 /* Derivatives with respect to the pair vector to one neighbor: `slope` along it. */

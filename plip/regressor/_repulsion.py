@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -26,13 +26,15 @@ __all__ = ["automatic_repulsion", "repulsive_potential"]
 # Steps by pair of species (core repulsion) and by species (density limit).
 Steps: TypeAlias = Counter[tuple[str, str] | str]
 
-# Of the shortest distance in the data: few data do not meet the shortest one there is, and their repulsion
-# begins a little below it. Where the terms of an isolated pair fall between _RISING of it and _NO_FALL
-# (Angstrom), it begins earlier, and at last it takes over on a shorter way.
-_STARTS = (0.96, 0.98, 1.0)
-_RISING = 0.95
+# Of the shortest distance in the data. The repulsion of pairs that repel each other where the data end, such
+# as neighbors in crystals, begins at the first part, so that it leaves closer pairs of other data alone. It
+# begins at the next ones if two such atoms alone would fall together, at the last one if pairs hardly repel.
+_STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
+# eV/Angstrom. Pairs hardly repel if more than a few pushed atoms meet less force at the first distance.
+_LEAST_SLOPE = 2.0
+_FEW = 0.05
+# Isolated pairs are tried down to this distance in Angstrom.
 _NO_FALL = 0.3
-_STEEP_INNERS = (0.5, 0.7)
 # Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
 _OF_RADII = 0.75
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
@@ -51,18 +53,26 @@ _STEADY, _RESISTING = 0.9, 0.4
 # Compositions of which crystals are compressed at most, and atoms of each.
 _MOST_COMPOSITIONS = 3
 _MOST_ATOMS = 70
-# Pushes of atoms onto neighbors: parts of the shortest distance of the pair; of how many structures, but of
-# at least so many for each pair of species; and the part of the sum of covalent radii within which other
-# atoms are in the way.
-_APPROACH = np.array([0.95, 0.9, 0.85, 0.8, 0.73, 0.65, 0.55, 0.4])
-_PUSHED_STRUCTURES = 16
-_PUSHES_OF_PAIR = 4
+# Pushes of atoms onto neighbors: of how many structures, and with how many atoms, at most; how far these are
+# rattled in Angstrom, which stands for melts; onto how many neighbors of a species; and the part of the sum
+# of covalent radii within which other atoms are in the way.
+_PUSHED_STRUCTURES, _PUSHED_ATOMS = 60, 3000
+_RATTLE = 0.2
+_MOST_WAYS = 2
 _CLEAR = 0.75
 # eV below the least energy of an atom in the data.
 _BELOW_DATA = 0.2
 # Two neighbors at no distance. In sparse data, whose neighbors stand at the end of the range, any approach
 # would multiply the density.
 _LEAST_LIMIT = 2.0
+
+
+class Push(NamedTuple):
+    """A structure, the atom in it that was pushed, and the unit vector of the push."""
+
+    atoms: Atoms
+    pushed: int
+    direction: FloatArray
 
 
 def repulsive_potential(
@@ -92,21 +102,18 @@ def repulsive_potential(
     structures = [] if equations.sample is None else list(equations.sample.structures())
     # Whatever the steps, the data have the same energies.
     floors, crystals = _survey(potential, structures)
-    pushes = _pushes(structures, shortest_distances, potential.cutoff)
+    for pair, of_pair in _pushes(structures, shortest_distances, potential.cutoff).items():
+        if _give_way(potential, of_pair):
+            steps[pair] = len(_STARTS) - 1
+    if steps:
+        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
     pairs = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
     while True:
         # What rises once does so too when repulsion begins earlier.
-        pairs = [
-            pair
-            for pair in pairs
-            if _falls(potential, pair, _RISING * shortest_distances[pair])
-            or any(_gives_way(potential, push) for push in pushes[pair])
-        ]
+        pairs = [pair for pair in pairs if _falls(potential, pair, _STARTS[0] * shortest_distances[pair])]
         crystals = [atoms for atoms in crystals if not _resists(potential, atoms, _STEADY)]
         symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
-        further: list[tuple[str, str] | str] = [
-            pair for pair in pairs if steps[pair] < len(_STARTS) + len(_STEEP_INNERS) - 1
-        ]
+        further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS) - 1]
         further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
         if not further:
             break
@@ -167,24 +174,23 @@ def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
 
 def _pushes(
     structures: list[Atoms], shortest_distances: Mapping[tuple[str, str], float], cutoff: float
-) -> dict[tuple[str, str], list[list[Atoms]]]:
-    """Structures in which one atom comes closer and closer to a neighbor.
+) -> dict[tuple[str, str], list[Push]]:
+    """Structures in which an atom stands closer to a neighbor than any in the data.
 
     Of some structures, the atom of each species with the fewest neighbors is pushed, where the density limit
-    helps least, onto the nearest neighbor of each species that no other atom stands before.
-
-    Returns
-    -------
-    dict of (str, str) to list of list of ase.Atoms
-        For each pair of species, the structures of each push in their order.
+    helps least, onto the nearest neighbors of each species that no other atom stands before.
     """
-    pushes: dict[tuple[str, str], list[list[Atoms]]] = {pair: [] for pair in shortest_distances}
-    small = [atoms for atoms in structures if 1 < len(atoms) <= _MOST_ATOMS]
+    pushes: dict[tuple[str, str], list[Push]] = {pair: [] for pair in shortest_distances}
     # Sparse ones first, and then any.
-    number = max(_PUSHED_STRUCTURES // len(pushes), _PUSHES_OF_PAIR)
-    sparse = sorted(small, key=lambda atoms: -_room(atoms))[: number // 2]
-    evenly = np.unique(np.linspace(0, len(small) - 1, min(number - len(sparse), len(small))).astype(int))
-    for atoms in (*sparse, *(small[k] for k in evenly)):
+    several = [atoms for atoms in structures if len(atoms) > 1]
+    size = sum(map(len, several)) / max(len(several), 1)
+    number = int(min(_PUSHED_STRUCTURES, _PUSHED_ATOMS / max(size, 1.0), len(several)))
+    sparse = sorted(several, key=lambda atoms: -_room(atoms))[: number // 2]
+    evenly = np.unique(np.linspace(0, len(several) - 1, number - len(sparse)).astype(int))
+    rng = np.random.default_rng(0)
+    for atoms in (*sparse, *(several[k] for k in evenly)):
+        atoms = atoms.copy()
+        atoms.rattle(_RATTLE, rng=rng)
         near = find_all_neighbors(atoms, cutoff)
         n_neighbors = np.diff(near.first_as)
         for symbol in sorted(set(atoms.symbols)):
@@ -192,9 +198,12 @@ def _pushes(
             i = int(of_species[n_neighbors[of_species].argmin()])
             for other in sorted(set(atoms.symbols)):
                 pair = (symbol, other) if symbol <= other else (other, symbol)
-                vector = _clear_way(atoms, near, i, other)
-                if vector is not None and math.isfinite(shortest_distances[pair]):
-                    pushes[pair].append(_pushed(atoms, i, vector, shortest_distances[pair]))
+                shortest = _STARTS[0] * shortest_distances[pair]
+                for vector in _clear_ways(atoms, near, i, other) if math.isfinite(shortest) else ():
+                    distance = float(np.linalg.norm(vector))
+                    pushed = atoms.copy()
+                    pushed.positions[i] += (1.0 - shortest / distance) * vector
+                    pushes[pair].append(Push(pushed, i, vector / distance))
     return pushes
 
 
@@ -203,43 +212,35 @@ def _room(atoms: Atoms) -> float:
     return float(atoms.get_volume()) / len(atoms) if atoms.pbc.all() else math.inf
 
 
-def _clear_way(atoms: Atoms, near: Neighbors, i: int, other: str) -> FloatArray | None:
-    """The vector from atom i to its nearest neighbor of a species that no other atom stands before."""
+def _clear_ways(atoms: Atoms, near: Neighbors, i: int, other: str) -> list[FloatArray]:
+    """Vectors from atom i to the nearest neighbors of a species that no other atom stands before."""
     part = slice(near.first_as[i], near.first_as[i + 1])
     vectors, distances, j = near.vector_pc[part], near.distance_p[part], near.neighbor_p[part]
     radii = covalent_radii[atoms.numbers]
-    for p in np.argsort(distances):
-        if j[p] == i or atoms.symbols[j[p]] != other:
-            continue
+    of_species = np.flatnonzero((j != i) & (atoms.symbols[j] == other))
+    found = []
+    for p in of_species[np.argsort(distances[of_species])]:
         # Of the others, how far from the neighbor they stand on the way, and how far from the way.
         along = np.clip(vectors @ vectors[p] / distances[p] ** 2, 0.0, 1.0)
         apart = np.linalg.norm(vectors - along[:, None] * vectors[p], axis=1)
         clear = apart > _CLEAR * (radii[i] + radii[j])
         clear[p] = True
         if clear.all():
-            return vectors[p]
-    return None
-
-
-def _pushed(atoms: Atoms, i: int, vector: FloatArray, shortest: float) -> list[Atoms]:
-    """Structures in which atom i stands at parts of the shortest distance from the neighbor at `vector`."""
-    distance = np.linalg.norm(vector)
-    found = []
-    for r in _APPROACH * shortest:
-        pushed = atoms.copy()
-        pushed.positions[i] += (1.0 - r / distance) * vector
-        found.append(pushed)
+            found.append(vectors[p])
+        if len(found) == _MOST_WAYS:
+            break
     return found
 
 
-def _gives_way(potential: Potential, push: list[Atoms]) -> bool:
-    """Whether the energy falls anywhere along a push."""
-    last = -math.inf
-    for atoms in push:
-        energy = float(_energies(potential, atoms).sum())
-        if energy <= last:
+def _give_way(potential: Potential, pushes: list[Push]) -> bool:
+    """Whether the energy hardly rises, or falls, as more than a few of the pushed atoms move on."""
+    few = _FEW * len(pushes)
+    for atoms, pushed, direction in pushes:
+        arrays = take_atoms(potential.species, atoms)
+        forces = evaluate_arrays(potential, atoms, arrays, forces=True, stress=False)["forces"]
+        few -= bool(-forces[pushed] @ direction < _LEAST_SLOPE)
+        if few < 0.0:
             return True
-        last = energy
     return False
 
 
@@ -262,7 +263,7 @@ def automatic_repulsion(
 ) -> tuple[dict[tuple[str, str], tuple[float, float]] | None, dict[str, tuple[float, float]] | None]:
     """Core repulsion and density limits.
 
-    The core repulsion of a pair of species begins at 0.96 of its shortest distance in the data; that of a
+    The core repulsion of a pair of species begins at 0.95 of its shortest distance in the data; that of a
     pair that never comes within the cutoff begins at 0.75 of the sum of its covalent radii, or at the cutoff
     if that is less. The density around an atom is limited to 1.15 times the largest in the data (1.07 or
     1.001 times where crystals would collapse), and to 2 at least.
@@ -272,9 +273,9 @@ def automatic_repulsion(
     equations : NormalEquations
         Which know the shortest distances and the largest densities of their structures.
     steps : Counter of (str, str) and of str
-        How many steps earlier the repulsion of a pair takes over: it begins at 0.98 (1) or all (2) of the
-        shortest distance, and the learned functions are gone at 0.5 (3) or 0.7 (4) of it. How many steps less
-        the density around atoms of a species may exceed that of the data: times 1.07 (1) or 1.001 (2).
+        How many steps earlier the repulsion of a pair begins: at 0.955 (1), 0.96 (2), 0.97 (3), 0.98 (4) or
+        all (5) of the shortest distance. How many steps less the density around atoms of a species may
+        exceed that of the data: times 1.07 (1) or 1.001 (2).
 
     Returns
     -------
@@ -298,15 +299,13 @@ def automatic_repulsion(
     repulsion = {}
     for pair, shortest in equations.shortest_distances.items():
         if math.isfinite(shortest):
-            start = _STARTS[min(steps[pair], len(_STARTS) - 1)]
-            outer = np.floor(1000.0 * start * shortest) / 1000.0
+            outer = np.floor(1000.0 * _STARTS[steps[pair]] * shortest) / 1000.0
         else:
             # No farther than the data were searched: they may hold closer pairs.
             radii = sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair)
             outer = min(_OF_RADII * radii, searched)
         outer = float(outer)
-        part = (*[_INNER] * len(_STARTS), *_STEEP_INNERS)[steps[pair]]
-        inner = max(part * outer, min(_LONGEST_INNER, 0.5 * outer))
+        inner = max(_INNER * outer, min(_LONGEST_INNER, 0.5 * outer))
         repulsion[pair] = round(inner, 4), round(outer, 3)
     limits = {
         symbol: (equations.density_range, max(_MARGINS[steps[symbol]] * largest, _LEAST_LIMIT))
