@@ -17,7 +17,7 @@ from plip._types import BoolArray, FloatArray, IntArray
 from plip.audit._patterns import Pattern, pattern_of
 from plip.audit._predictions import Expected, robust_scale
 from plip.audit._report import Finding
-from plip.audit._support import have_similar
+from plip.audit._support import find_support
 from plip.labels import LabelledStructures
 from plip.potential._prediction import Results
 
@@ -118,15 +118,16 @@ def find_misfits(
     """
     findings = []
     compared = [_compare(target, data, groups, expected, frozen) for target in data.labels.targets()]
-    limits = [_limits(one, groups) for one in compared]
     patterns = [_patterns(one) for one in compared]
-    # Of each target: labels that do not fit.
-    far = np.array([np.nan_to_num(one.size) > limit for one, limit in zip(compared, limits, strict=True)])
     odd = np.array([[pattern is not None for pattern in found] for found in patterns])
-    doubtful = (far | odd).any(axis=0)
+    limits = [_limits(one, groups, np.ones(len(data))) for one in compared]
+    doubtful = (_far(compared, limits) | odd).any(axis=0)
     if not doubtful.any():
         return []
-    similar = have_similar(data, ~doubtful)
+    similar, distance = find_support(data, ~doubtful)
+    # Errors grow with the distance from what fits know.
+    limits = [_limits(one, groups, np.maximum(distance, 1.0)) for one in compared]
+    far = _far(compared, limits)
     for number, one in enumerate(compared):
         explained: set[int] = set()
         for finding in _find_patterns(one, patterns[number], groups, expected, frozen):
@@ -141,9 +142,15 @@ def find_misfits(
     return findings
 
 
-def _limits(compared: _Compared, groups: NDArray[np.str_]) -> FloatArray:
+def _far(compared: list[_Compared], limits: list[FloatArray]) -> BoolArray:
+    """Labels (targets, n) that do not fit."""
+    return np.array([np.nan_to_num(one.size) > limit for one, limit in zip(compared, limits, strict=True)])
+
+
+def _limits(compared: _Compared, groups: NDArray[np.str_], distance: FloatArray) -> FloatArray:
     """Residual of each structure beyond which its labels do not fit."""
-    limit = _FAR[compared.target] * compared.scale + _SHARE[compared.target] * _extremes(compared, groups)
+    far = _FAR[compared.target] * compared.scale * distance
+    limit = far + _SHARE[compared.target] * _extremes(compared, groups)
     if compared.target != "force":
         return limit
     # Forces that have nothing in common with what is expected, where that is no scatter.

@@ -11,7 +11,7 @@ from plip._types import BoolArray, FloatArray
 from plip.audit._rows import fit_descriptors
 from plip.labels import LabelledStructures
 
-__all__ = ["have_similar"]
+__all__ = ["find_support"]
 
 # Principal components of the mean descriptors, and how many similar structures there must be.
 _COMPONENTS = 10
@@ -20,8 +20,8 @@ _SIMILAR = 3
 _QUANTILE, _FARTHER = 0.9, 1.5
 
 
-def have_similar(data: LabelledStructures, fits: BoolArray) -> BoolArray:
-    """Whether each structure has several others like it among those that fit.
+def find_support(data: LabelledStructures, fits: BoolArray) -> tuple[BoolArray, FloatArray]:
+    """Whether each structure has several others like it among those that fit, and how far these are.
 
     Parameters
     ----------
@@ -31,17 +31,19 @@ def have_similar(data: LabelledStructures, fits: BoolArray) -> BoolArray:
 
     Returns
     -------
-    (n,) bool
+    similar : (n,) bool
+    distance : (n,) float64
+        Over the median of structures that fit.
     """
     known = np.flatnonzero(fits)
     if len(known) <= _SIMILAR + 1:
-        return np.zeros(len(data), bool)
+        return np.zeros(len(data), bool), np.ones(len(data))
     features = _features(data)
     # Each counts itself.
     near = cKDTree(features[known]).query(features, k=_SIMILAR + 1)[0]
     distance = np.where(fits, near[:, -1], near[:, -2])
-    usual = np.quantile(distance[known], _QUANTILE)
-    return np.asarray(distance <= _FARTHER * usual, bool)
+    usual, median = np.quantile(distance[known], [_QUANTILE, 0.5])
+    return distance <= _FARTHER * usual, distance / max(median, 1e-12)
 
 
 def _features(data: LabelledStructures) -> FloatArray:
