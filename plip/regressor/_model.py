@@ -39,6 +39,7 @@ from plip.potential._prediction import evaluate_checked, predict_labels
 from plip.regressor._analogs import find_analogs, with_analogs
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
+from plip.regressor._support import warn_of_pairs, warn_of_triplets
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabeled"]
@@ -297,7 +298,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         if not isinstance(equations, ArrayEquations):
             self.analogs_ = find_analogs(equations.shortest_distances or {})
             coef = with_analogs(coef, equations.terms, self.analogs_)
-            self._warn_of_pairs()
+            warn_of_pairs(self.analogs_, equations.terms)
+            warn_of_triplets(equations.terms, problem.scales)
         self.coef_ = coef
         self.n_terms_ = int(np.count_nonzero(coef))
         if isinstance(equations, ArrayEquations):
@@ -318,20 +320,6 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
                 _check_examples(self.potential_, design, coef, examples)
         return self
-
-    def _warn_of_pairs(self) -> None:
-        """Name the pairs of species that no structure holds."""
-        for pair, analog in self.analogs_.items():
-            shares = any(ANY in term.species for term in self.normal_equations_.terms)
-            known = "what terms of any species say of them"
-            if not shares:
-                known = "nothing: use descriptors with shared=True"
-            elif analog is not None:
-                known += f", and what the data say of {'-'.join(analog)}"
-            warn(
-                f"no structure holds {' and '.join(pair)} within the cutoff of each other. The potential "
-                f"knows {known}; add such structures if they matter",
-            )
 
     def _keep_record(self) -> Self:
         """Let the potential know of the fit."""

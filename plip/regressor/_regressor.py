@@ -19,7 +19,8 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
 from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
-from plip.regressor._model import PLIPModel
+from plip.regressor._model import WEIGHTS, PLIPModel
+from plip.regressor._support import warn_of_few_labels
 from plip.solvers import solve
 
 __all__ = ["PLIPRegressor"]
@@ -199,7 +200,8 @@ class PLIPRegressor(PLIPModel):
         Warns
         -----
         UserWarning
-            Labels are probably not what was meant (see `plip.labels.read_labels`), or no term was kept.
+            Labels are probably not what was meant (see `plip.labels.read_labels`); no term was kept, or there
+            are fewer than 20 labels per term; the data lack pairs or triplets of species.
         """
         self._check_parameters()
         if self._is_precomputed():
@@ -319,4 +321,9 @@ class PLIPRegressor(PLIPModel):
         with single_blas_thread():
             max_terms = self._setting("max_terms", n_species)
             coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)
-        return self._adopt(coef, path, equations, problem, references, examples)._keep_record()
+        self._adopt(coef, path, equations, problem, references, examples)
+        # Ridge keeps all terms, and its penalty says how far.
+        if isinstance(equations, NormalEquations) and self.solver != "ridge":
+            n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
+            warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
+        return self._keep_record()
