@@ -2,8 +2,10 @@
 
 from plip._core._evaluate import (
     ANY,
+    LARGEST_GRADE,
     SWITCH_RANGE,
     Core,
+    TermValues,
     check_length,
     check_power,
     check_radial,
@@ -20,9 +22,11 @@ from plip._core._neighbors import NeighborList, find_neighbors
 
 __all__ = [
     "ANY",
+    "LARGEST_GRADE",
     "SWITCH_RANGE",
     "Core",
     "NeighborList",
+    "TermValues",
     "check_length",
     "check_power",
     "check_radial",

@@ -13,6 +13,7 @@ _Limits: TypeAlias = Mapping[str, tuple[float, float]] | None
 _Floors: TypeAlias = Mapping[str, float] | None
 
 ANY: str
+LARGEST_GRADE: float
 SWITCH_RANGE: tuple[float, float]
 
 def is_element(symbol: str) -> bool: ...
@@ -65,3 +66,23 @@ class Core:
         n_threads: int = 1,
         crowding: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, FloatArray | None]: ...
+
+class TermValues:
+    def __init__(self, species: Sequence[str], terms: Sequence[Term], simd: str = "auto") -> None: ...
+    @property
+    def cutoff(self) -> float: ...
+    @property
+    def memory(self) -> int: ...
+    def values(
+        self, neighbors: NeighborList, positions: FloatArray, cell: FloatArray, species: Int32Array
+    ) -> FloatArray: ...
+    def extrapolation(
+        self,
+        neighbors: NeighborList,
+        positions: FloatArray,
+        cell: FloatArray,
+        species: Int32Array,
+        factor: FloatArray,
+        limits: FloatArray,
+        shortest: FloatArray,
+    ) -> FloatArray: ...

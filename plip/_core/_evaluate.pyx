@@ -95,10 +95,33 @@ cdef extern from "plip_core.h" nogil:
         const plip_potential *, plip_workspace *, const plip_system *, int, plip_center *, int
     )
 
+    ctypedef struct plip_extent:
+        const double *factor
+        const double *limits
+        const double *shortest
+
+    const double PLIP_LARGEST_GRADE
+    plip_potential *plip_create_terms(int, int, const plip_term *, const char *, char *)
+    int plip_term_values(
+        const plip_potential *, plip_workspace *, const plip_system *, int, const plip_center *, int, double *
+    )
+    int plip_extrapolation(
+        const plip_potential *,
+        plip_workspace *,
+        const plip_system *,
+        const plip_extent *,
+        int,
+        const plip_center *,
+        int,
+        double *,
+    )
+
 __all__ = [
     "ANY",
+    "LARGEST_GRADE",
     "SWITCH_RANGE",
     "Core",
+    "TermValues",
     "check_length",
     "check_power",
     "check_radial",
@@ -121,6 +144,9 @@ KINDS = {
 
 # In place of a species of a term: atoms of every species.
 ANY = "*"
+
+# Of an atom outside of the data; see plip_core.h.
+LARGEST_GRADE = PLIP_LARGEST_GRADE
 
 # Systems of at least so many atoms are cut into BLOCKS blocks whose forces are summed in order. The borders
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
@@ -365,6 +391,22 @@ cdef _set_term(plip_term *record, index, term, double coefficient):
     record.coefficient = coefficient
 
 
+cdef plip_term *_term_records(species, terms) except NULL:
+    """Records of terms and their coefficients; the caller frees them."""
+    cdef int k
+    cdef plip_term *records = <plip_term *>calloc(len(terms) + 1, sizeof(plip_term))
+    if records == NULL:
+        raise MemoryError
+    index = {symbol: s for s, symbol in enumerate(species)}
+    try:
+        for k, (term, coefficient) in enumerate(terms):
+            _set_term(records + k, index, term, coefficient)
+    except BaseException:
+        free(records)
+        raise
+    return records
+
+
 cdef class Core:
     """A potential made ready for evaluation.
 
@@ -420,26 +462,18 @@ cdef class Core:
         energy_floors=None,
         bint is_additive=False,
     ):
-        cdef int n = len(terms), k
         cdef _Repulsion beyond
         cdef plip_term *records
         cdef char[PLIP_ERROR_LENGTH] error
         cdef bytes variant = simd.encode()
-        index = {symbol: s for s, symbol in enumerate(species)}
-        if reference.shape[0] != len(index):
+        if reference.shape[0] != len(species):
             raise ValueError("there must be one reference energy per species")
         beyond = _Repulsion(species, repulsion, density_limits, energy_floors, is_additive)
-        records = <plip_term *>calloc(n + 1, sizeof(plip_term))
-        if records == NULL:
-            raise MemoryError
-        try:
-            for k, (term, coefficient) in enumerate(terms):
-                _set_term(records + k, index, term, coefficient)
-            self.potential = plip_create(
-                len(index), &reference[0], n, records, &beyond.record, variant, error
-            )
-        finally:
-            free(records)
+        records = _term_records(species, terms)
+        self.potential = plip_create(
+            len(species), &reference[0], len(terms), records, &beyond.record, variant, error
+        )
+        free(records)
         if self.potential == NULL:
             raise ValueError(error.decode())
         self.spare = []
@@ -511,27 +545,11 @@ cdef class Core:
             If two atoms are closer than 1e-3 Angstrom.
         """
         cdef plip_list *p = &neighbors.pairs
-        cdef int n = p.n_local, n_all = p.n_all, b, c, a
-        cdef const int *shift
-        if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
-            raise ValueError("positions and species must have one row per atom of the neighbor list")
+        cdef int n = p.n_local, n_all = p.n_all
         if crowding is not None and crowding.shape[0] != n:
             raise ValueError("crowding must have one entry per atom of the neighbor list")
+        r, types = _with_images(neighbors, positions, cell, species)
         energies = np.zeros(n)
-        positions_all = np.empty((n_all, 3))
-        species_all = np.empty(n_all, np.int32)
-        cdef double[:, ::1] r = positions_all
-        cdef int[::1] types = species_all
-        with nogil:
-            for b in range(n_all):
-                a = p.owner[b]
-                shift = p.shift + 3 * <size_t>b
-                types[b] = species[a]
-                for c in range(3):
-                    r[b, c] = positions[a, c] + (
-                        shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
-                    )
-
         n_blocks = BLOCKS if n >= LARGE else 1
         borders = [n * k // n_blocks for k in range(n_blocks + 1)]
 
@@ -582,7 +600,7 @@ cdef class Core:
         cdef _Workspace work
         if positions.shape[0] == 0:
             return
-        work = self.spare.pop() if self.spare else _Workspace(self)
+        work = self.spare.pop() if self.spare else _workspace(self.potential)
         system.positions = &positions[0, 0]
         system.types = &types[0]
         system.species_of_type = &identity[0]
@@ -592,10 +610,7 @@ cdef class Core:
         with nogil:
             while first < last:
                 n = min(PLIP_CENTERS, last - first)
-                for k in range(n):
-                    centers[k].atom = first + k
-                    centers[k].n_neighbors = <int>(p.offset[first + k + 1] - p.offset[first + k])
-                    centers[k].neighbors = p.neighbors + p.offset[first + k]
+                _set_centers(p, first, n, centers)
                 status |= plip_evaluate(self.potential, work.memory, &system, n, centers, NO_MASK)
                 for k in range(n):
                     energies[first + k] = centers[k].energy
@@ -620,18 +635,212 @@ cdef class Core:
                 )
 
 
+cdef class TermValues:
+    """The terms of a potential, each of them a value of its own.
+
+    Parameters
+    ----------
+    species : sequence of str
+        Chemical symbols; atoms are given by their position in it.
+    terms : sequence of Term
+    simd : {"auto", "avx512", "avx2", "baseline"}
+        Variant of the kernel; "auto" takes the best of this machine.
+
+    Attributes
+    ----------
+    cutoff : float
+        Largest cutoff in Angstrom, 0 without terms.
+    memory : int
+        Bytes of plan and tables.
+
+    Raises
+    ------
+    ValueError
+        If a term cannot be evaluated.
+    """
+
+    cdef plip_potential *potential
+    cdef list spare
+    cdef int n_species, n_terms
+
+    def __cinit__(self, species, terms, simd="auto"):
+        cdef char[PLIP_ERROR_LENGTH] error
+        cdef bytes variant = simd.encode()
+        cdef plip_term *records = _term_records(species, [(term, 1.0) for term in terms])
+        self.n_species, self.n_terms = len(species), len(terms)
+        self.potential = plip_create_terms(self.n_species, self.n_terms, records, variant, error)
+        free(records)
+        if self.potential == NULL:
+            raise ValueError(error.decode())
+        self.spare = []
+
+    def __dealloc__(self):
+        plip_free(self.potential)
+
+    @property
+    def cutoff(self):
+        return plip_cutoff(self.potential)
+
+    @property
+    def memory(self):
+        return plip_memory(self.potential)
+
+    def values(
+        self,
+        NeighborList neighbors not None,
+        const double[:, ::1] positions not None,
+        const double[:, ::1] cell not None,
+        const int[::1] species not None,
+    ):
+        """Values of the terms of each atom; parameters as for `Core.evaluate`.
+
+        Returns
+        -------
+        values : ndarray of float64, shape (n, n_terms)
+            X_n with this atom as center; half of each pair of the atom for two-body terms. Sums over atoms are
+            the descriptors of the structure. They agree to about 1e-9 of what the term is in matter.
+        """
+        result = np.zeros((species.shape[0], self.n_terms))
+        self._fill(neighbors, positions, cell, species, NULL, result)
+        return result
+
+    def extrapolation(
+        self,
+        NeighborList neighbors not None,
+        const double[:, ::1] positions not None,
+        const double[:, ::1] cell not None,
+        const int[::1] species not None,
+        const double[::1] factor not None,
+        const double[::1] limits not None,
+        const double[:, ::1] shortest not None,
+    ):
+        """Extrapolation grades of each atom; other parameters as for `Core.evaluate`.
+
+        A grade is the leverage |T^-1 x|^2 of the values x of the atom over the limit of its species. If a
+        neighbor is closer than the shortest distance of the data, this distance over that of the neighbor counts
+        if it is larger. Atoms of a species without data have `LARGEST_GRADE`, and no grade is larger.
+
+        Parameters
+        ----------
+        factor : ndarray of float64, shape (n_terms (n_terms + 1) / 2,)
+            Lower triangle T, row by row.
+        limits : ndarray of float64, shape (n_species,)
+            Largest leverage of the atoms of each species in the data; 0 if there are none.
+        shortest : ndarray of float64, shape (n_species, n_species)
+            Shortest distance of each pair of species in the data in Angstrom, symmetric; 0 if there is none.
+
+        Returns
+        -------
+        grades : ndarray of float64, shape (n,)
+        """
+        cdef plip_extent extent
+        if factor.shape[0] != self.n_terms * (self.n_terms + 1) // 2:
+            raise ValueError("the factor must be the lower triangle of a matrix of the terms")
+        if not limits.shape[0] == shortest.shape[0] == shortest.shape[1] == self.n_species:
+            raise ValueError("limits and shortest distances must be those of the species")
+        extent.factor = &factor[0] if self.n_terms else NULL
+        extent.limits = &limits[0]
+        extent.shortest = &shortest[0, 0]
+        result = np.zeros((species.shape[0], 1))
+        self._fill(neighbors, positions, cell, species, &extent, result)
+        return result[:, 0]
+
+    cdef _fill(
+        self,
+        NeighborList neighbors,
+        const double[:, ::1] positions,
+        const double[:, ::1] cell,
+        const int[::1] species,
+        const plip_extent *extent,
+        double[:, ::1] result,
+    ):
+        """Values of the terms, or with an extent the grades."""
+        cdef plip_list *p = &neighbors.pairs
+        cdef plip_system system
+        cdef plip_center[PLIP_CENTERS] centers
+        cdef int n, first = 0, status = 0
+        cdef _Workspace work
+        cdef double[:, ::1] r
+        cdef int[::1] types
+        cdef const int[::1] identity = np.arange(self.n_species, dtype=np.int32)
+        r, types = _with_images(neighbors, positions, cell, species)
+        if p.n_local == 0 or self.n_terms == 0:
+            return
+        work = self.spare.pop() if self.spare else _workspace(self.potential)
+        memset(&system, 0, sizeof(plip_system))
+        system.positions = &r[0, 0]
+        system.types = &types[0]
+        system.species_of_type = &identity[0]
+        with nogil:
+            while first < p.n_local:
+                n = min(PLIP_CENTERS, p.n_local - first)
+                _set_centers(p, first, n, centers)
+                if extent == NULL:
+                    status |= plip_term_values(
+                        self.potential, work.memory, &system, n, centers, NO_MASK, &result[first, 0]
+                    )
+                else:
+                    status |= plip_extrapolation(
+                        self.potential, work.memory, &system, extent, n, centers, NO_MASK, &result[first, 0]
+                    )
+                first += n
+        self.spare.append(work)
+        if status:
+            raise MemoryError("the neighbors of an atom do not fit into memory")
+
+
 cdef class _Workspace:
     """Scratch memory of one thread."""
 
     cdef plip_workspace *memory
 
-    def __cinit__(self, Core core):
-        self.memory = plip_workspace_create(core.potential)
-        if self.memory == NULL:
-            raise MemoryError
-
     def __dealloc__(self):
         plip_workspace_free(self.memory)
+
+
+cdef _Workspace _workspace(const plip_potential *potential):
+    cdef _Workspace work = _Workspace()
+    work.memory = plip_workspace_create(potential)
+    if work.memory == NULL:
+        raise MemoryError
+    return work
+
+
+cdef void _set_centers(const plip_list *p, int first, int n, plip_center *centers) noexcept nogil:
+    """The n atoms from `first` on, with their neighbors."""
+    cdef int k
+    for k in range(n):
+        centers[k].atom = first + k
+        centers[k].n_neighbors = <int>(p.offset[first + k + 1] - p.offset[first + k])
+        centers[k].neighbors = p.neighbors + p.offset[first + k]
+
+
+cdef _with_images(
+    NeighborList neighbors,
+    const double[:, ::1] positions,
+    const double[:, ::1] cell,
+    const int[::1] species,
+):
+    """Positions and species of all atoms, those of images too."""
+    cdef plip_list *p = &neighbors.pairs
+    cdef int n = p.n_local, b, c, a
+    cdef const int *shift
+    if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
+        raise ValueError("positions and species must have one row per atom of the neighbor list")
+    positions_all = np.empty((p.n_all, 3))
+    species_all = np.empty(p.n_all, np.int32)
+    cdef double[:, ::1] r = positions_all
+    cdef int[::1] types = species_all
+    with nogil:
+        for b in range(p.n_all):
+            a = p.owner[b]
+            shift = p.shift + 3 * <size_t>b
+            types[b] = species[a]
+            for c in range(3):
+                r[b, c] = positions[a, c] + (
+                    shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+                )
+    return positions_all, species_all
 
 
 def _add(totals, results):

@@ -72,6 +72,7 @@ static void choose_kernel(builder *b, const char *name)
     b->potential->simd = PLIP_SIMD_NAMES[simd];
     b->potential->lanes = PLIP_SIMD_LANES[simd];
     b->potential->evaluate = PLIP_EVALUATE[simd];
+    b->potential->values = PLIP_VALUES[simd];
 }
 
 static void make_centers(builder *b, const double *reference_energies)
@@ -82,16 +83,16 @@ static void make_centers(builder *b, const double *reference_energies)
     potential->centers = KEEP(potential->n_species, center_plan);
     potential->batch = 1;
     for (n = 0; n < potential->n_species; n++) {
-        if (!isfinite(reference_energies[n]))
+        if (reference_energies && !isfinite(reference_energies[n]))
             plip_fail(b, "a reference energy is not a finite number");
-        potential->centers[n].reference_energy = reference_energies[n];
+        potential->centers[n].reference_energy = reference_energies ? reference_energies[n] : 0.0;
         plip_make_center(b, n);
         plip_release(b->scratch);
         b->scratch = NULL;
     }
     for (n = 0; n < potential->n_contractions; n++)
         potential->max_open = larger(potential->contractions[n].n_a, potential->max_open);
-    potential->max_four_body += 2 * potential->max_open * potential->lanes;
+    potential->max_batch += 2 * potential->max_open * potential->lanes;
 }
 
 /* May leave by longjmp. */
@@ -102,6 +103,7 @@ static void make_potential(builder *b, int n_species, const double *reference_en
     if (n_species < 1 || b->n_terms < 0)
         plip_fail(b, "a potential needs at least one species");
     b->potential->n_species = n_species;
+    b->potential->n_terms = b->n_terms;
     check_terms(b);
     if (b->repulsion && plip_check_repulsion(n_species, b->repulsion, reason))
         plip_fail(b, reason);
@@ -122,19 +124,18 @@ static int try_potential(builder *b, int n_species, const double *reference_ener
     return 0;
 }
 
-plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
-                            const plip_repulsion *repulsion, const char *simd, char *error)
+/* `task`: what to build from. `reference_energies`: NULL for zeros. */
+static plip_potential *create(const builder *task, int n_species, const double *reference_energies, const char *simd,
+                              char *error)
 {
     builder *b = calloc(1, sizeof *b);
     plip_potential *potential = calloc(1, sizeof *potential);
 
     snprintf(error, PLIP_ERROR_LENGTH, "out of memory");
     if (b && potential) {
+        *b = *task;
         b->error = error;
         b->potential = potential;
-        b->terms = terms;
-        b->n_terms = n_terms;
-        b->repulsion = repulsion;
         if (try_potential(b, n_species, reference_energies, simd)) {
             plip_free(potential);
             potential = NULL;
@@ -146,6 +147,21 @@ plip_potential *plip_create(int n_species, const double *reference_energies, int
     }
     free(b);
     return potential;
+}
+
+plip_potential *plip_create(int n_species, const double *reference_energies, int n_terms, const plip_term *terms,
+                            const plip_repulsion *repulsion, const char *simd, char *error)
+{
+    const builder task = {.terms = terms, .n_terms = n_terms, .repulsion = repulsion};
+
+    return create(&task, n_species, reference_energies, simd, error);
+}
+
+plip_potential *plip_create_terms(int n_species, int n_terms, const plip_term *terms, const char *simd, char *error)
+{
+    const builder task = {.terms = terms, .n_terms = n_terms, .is_apart = 1};
+
+    return create(&task, n_species, NULL, simd, error);
 }
 
 void plip_free(plip_potential *potential)

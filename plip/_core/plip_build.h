@@ -7,6 +7,7 @@
  *   plip_groups.c     channels in groups of lanes, and places of moments
  *   plip_couplings.c  powers of moments, and products of two
  *   plip_four_body.c  products of three moments, and how they contract
+ *   plip_values.c     values of single terms, in place of the last three
  *   plip_steep.c      where a center is evaluated apart
  */
 #ifndef PLIP_BUILD_H
@@ -30,13 +31,15 @@ typedef struct {
     const plip_term *terms;
     int n_terms;
     const plip_repulsion *repulsion;
+    int is_apart;      /* whether each term is a value of its own */
     double *bounds;    /* per function: bound of its moments */
     triple *functions; /* per term: those of its arms */
 } builder;
 
-/* A radial function seen through one species of neighbors, or through all. */
+/* A radial function, or the product of two, seen through one species of neighbors, or through all. */
 typedef struct {
-    int section, function, even, odd; /* section n_species: shared; even, odd: largest degrees, -1 for none */
+    int section, function, second; /* second: -1 for none */
+    int even, odd; /* largest degrees, -1 for none; section n_species is the shared one */
     int group, lane;                  /* group: number within the center */
     double sensitivity;
     int order; /* largest number of moments that a term multiplies */
@@ -92,8 +95,13 @@ void plip_add_product(builder *b, column *column, int first, int second, double 
 void plip_make_tables(builder *b, section *parts, int n, double cutoff);
 
 void plip_make_center(builder *b, int center);
+/* How much of the pair function of a center and species s is g_a (two-body), of which half belongs to each of both atoms,
+ * or g_a g_b, by which the part of a neighbor with itself is taken out of a three-body term; 0: none of it. */
+double plip_pair_weight(const plip_term *term, const int *functions, int center, int s);
 /* The channel of an arm to a species or PLIP_ANY, which is added if there is none yet, for moments up to `degree`. */
 int plip_find_channel(center_builder *c, int species, int function, int degree);
+/* The same for a product of two functions; second = -1: of one. */
+int plip_find_product(center_builder *c, int species, int first, int second, int degree);
 /* The first moment of a channel of one degree. */
 int plip_moment_of(const center_plan *plan, const channel *channel, int degree);
 
@@ -107,6 +115,14 @@ void plip_add_root(builder *b, group *g, int lane, double weight);
 void plip_add_coupling(center_builder *c, int p, int q, int degree, double weight);
 void plip_make_couplings(center_builder *c);
 void plip_make_trilinears(center_builder *c);
+/* The number of the first moment of an arm among those that are used, which are added if they are not yet. */
+int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree);
+/* The contraction of a rank, which is made if there is none yet. */
+int plip_find_contraction(builder *b, const int *power);
+
+/* Channels of single terms, and what their values are made of. */
+void plip_take_values(center_builder *c);
+void plip_make_values(center_builder *c);
 
 /* Below which distance neighbors of species s make the center steep. */
 void plip_set_steep(center_builder *c, int s, double cutoff);

@@ -75,16 +75,15 @@ static int ways_of_pair(const plip_term *term, int first, int second)
     return a == b ? ways : ways + (plip_holds(b, first) && plip_holds(a, second));
 }
 
-static void add_two_body(center_builder *c, const plip_term *term, int function)
+double plip_pair_weight(const plip_term *term, const int *functions, int center, int s)
 {
-    int s;
-
-    /* Half of each pair belongs to each of its atoms. */
-    for (s = 0; s < c->all->potential->n_species; s++) {
-        const int ways = ways_of_pair(term, c->center, s);
-        if (ways)
-            add_to_pair_function(c->all, c->plan->sections + s, function, -1, 0.5 * ways * term->coefficient);
-    }
+    if (term->kind == PLIP_TWO_BODY)
+        return 0.5 * ways_of_pair(term, center, s);
+    if (term->kind != PLIP_THREE_BODY || !plip_holds(term->species[0], center) || !plip_holds(term->species[1], s) ||
+        !plip_holds(term->species[2], s))
+        return 0.0;
+    /* Unordered pairs of neighbors if both arms are alike. */
+    return functions[0] == functions[1] && term->species[1] == term->species[2] ? -0.5 : -1.0;
 }
 
 /* Bound of the derivative of a term by the moment of one of its arms. */
@@ -118,19 +117,17 @@ static void add_channels(center_builder *c, const plip_term *term, const int *fu
     }
 }
 
-/* Three-body terms have j != k, products of moments do not: the pair function takes j = k out again. Unordered pairs
- * if both arms are alike. */
-static void subtract_self(center_builder *c, const plip_term *term, const int *functions)
+/* Adds a two-body term. Three-body terms have j != k, products of moments do not: j = k is taken out again. */
+static void add_pairs(center_builder *c, const plip_term *term, const int *functions)
 {
-    const int are_alike = functions[0] == functions[1] && term->species[1] == term->species[2];
-    const double weight = are_alike ? -0.5 * term->coefficient : -term->coefficient;
+    const int second = term->kind == PLIP_TWO_BODY ? -1 : functions[1];
     int s;
 
-    if (term->kind != PLIP_THREE_BODY)
-        return;
-    for (s = 0; s < c->all->potential->n_species; s++)
-        if (plip_holds(term->species[1], s) && plip_holds(term->species[2], s))
-            add_to_pair_function(c->all, c->plan->sections + s, functions[0], functions[1], weight);
+    for (s = 0; s < c->all->potential->n_species; s++) {
+        const double weight = plip_pair_weight(term, functions, c->center, s);
+        if (weight != 0.0)
+            add_to_pair_function(c->all, c->plan->sections + s, functions[0], second, weight * term->coefficient);
+    }
 }
 
 /* Channels and pair functions. */
@@ -142,12 +139,9 @@ static void take_terms(center_builder *c)
     for (n = 0; n < b->n_terms; n++) {
         const plip_term *term = b->terms + n;
         const int *functions = b->functions[n];
-        if (term->kind == PLIP_TWO_BODY) {
-            add_two_body(c, term, functions[0]);
-        } else if (plip_holds(term->species[0], c->center)) {
+        if (term->kind != PLIP_TWO_BODY && plip_holds(term->species[0], c->center))
             add_channels(c, term, functions);
-            subtract_self(c, term, functions);
-        }
+        add_pairs(c, term, functions);
     }
     for (n = 0; n < b->potential->n_species; n++)
         c->plan->sections[n].scalar.columns->sensitivity = c->plan->sections[n].scalar.columns->order = 1;
@@ -262,7 +256,7 @@ void plip_make_center(builder *b, int center)
     center_builder c = {.all = b, .plan = plan, .center = center};
     int s;
 
-    c.channels = SCRATCH(3 * b->n_terms + 1, channel);
+    c.channels = SCRATCH((3 + potential->n_species) * b->n_terms + 1, channel);
     c.couplings = SCRATCH(b->n_terms + 1, raw_coupling);
     plan->sections = KEEP(potential->n_species + 1, section);
     for (s = 0; s <= potential->n_species; s++)
@@ -271,12 +265,18 @@ void plip_make_center(builder *b, int center)
     plan->floor = -INFINITY;
     if (b->repulsion)
         set_repulsion(&c);
-    take_terms(&c);
-    plip_make_groups(&c);
-    couple_terms(&c);
-    plip_make_couplings(&c);
-    plip_make_trilinears(&c);
-    if (plan->n_trilinears)
+    if (b->is_apart) {
+        plip_take_values(&c);
+        plip_make_groups(&c);
+        plip_make_values(&c);
+    } else {
+        take_terms(&c);
+        plip_make_groups(&c);
+        couple_terms(&c);
+        plip_make_couplings(&c);
+        plip_make_trilinears(&c);
+    }
+    if (plan->n_trilinears || b->is_apart)
         potential->batch = potential->lanes;
     make_tables(&c);
     for (s = 0; s < potential->n_species; s++) {
@@ -284,5 +284,7 @@ void plip_make_center(builder *b, int center)
         size_rows(potential, plan, plan->sections + s);
     }
     potential->max_moments = larger(plan->n_moments, potential->max_moments);
-    potential->max_four_body = larger(2 * plan->n_four_body * potential->lanes, potential->max_four_body);
+    potential->max_batch = larger(2 * plan->n_used * potential->lanes, potential->max_batch);
+    if (b->is_apart)
+        potential->max_batch = larger((plan->n_used + b->n_terms) * potential->lanes, potential->max_batch);
 }

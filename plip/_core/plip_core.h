@@ -132,6 +132,32 @@ typedef struct {
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
                   int n, plip_center *centers, int mask);
 
+/* The single terms of atoms, and how far they are from data that a potential was fitted to.
+ *
+ * A potential of single terms holds the terms apart, each with coefficient 1. Repulsion is no part of them. Its energies
+ * are zero; it is evaluated by the two functions below. Parameters and errors are those of plip_create. */
+plip_potential *plip_create_terms(int n_species, int n_terms, const plip_term *terms, const char *simd, char *error);
+
+/* Values of the terms of n centers: (n, n_terms), X_n with this atom as center, or of two-body terms half of each pair of
+ * this atom. Centers whose type is no species of the potential have zeros. Returns as plip_evaluate. */
+int plip_term_values(const plip_potential *terms, plip_workspace *workspace, const plip_system *system, int n,
+                     const plip_center *centers, int mask, double *values);
+
+/* What the data hold. */
+typedef struct {
+    const double *factor;   /* lower triangle T, row by row, n_terms (n_terms + 1) / 2 numbers, no zeros on the diagonal */
+    const double *limits;   /* (n_species,): largest leverage |T^-1 x|^2 of the atoms of the data; 0: there are none */
+    const double *shortest; /* (n_species, n_species): shortest distance of the data; 0: none */
+} plip_extent;
+
+/* Grades are not larger, and are this large for atoms of a species without data. */
+#define PLIP_LARGEST_GRADE 1e6
+
+/* Extrapolation grades of n centers: leverage over its limit, or the shortest distance of the data over that of a
+ * neighbor which is closer, whichever is larger. Returns as plip_evaluate. */
+int plip_extrapolation(const plip_potential *terms, plip_workspace *workspace, const plip_system *system,
+                       const plip_extent *extent, int n, const plip_center *centers, int mask, double *grades);
+
 /* Core repulsion of a pair: value, first and second derivative. For atoms closer than `outer` the radial functions
  * are fade(r) g(reach(r)); `fade` and `reach` may be NULL. */
 void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,

@@ -9,6 +9,7 @@
 #include "plip_variants.h"
 
 const evaluate_function PLIP_EVALUATE[PLIP_N_SIMD] = PLIP_VARIANTS(evaluate);
+const values_function PLIP_VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
 
 int plip_evaluate(const plip_potential *potential, plip_workspace *workspace, const plip_system *system,
                   int n, plip_center *centers, int mask)

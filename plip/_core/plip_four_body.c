@@ -5,24 +5,23 @@
 
 #include "plip_build.h"
 
-/* Terms of one rank. Arms are numbers of their first moments among those of the four-body terms. */
+/* Terms of one rank. Arms are numbers of their first moments among those that are used. */
 typedef struct {
     int n;
     const plip_term **terms;
     triple *arms;
 } rank_terms;
 
-/* The number of an arm, which is added if there is none yet. */
-static int find_arm(builder *b, center_plan *plan, const channel *c, int degree)
+int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree)
 {
     const int lanes = b->potential->lanes, first = plip_moment_of(plan, c, degree);
     int n, k;
 
-    for (n = 0; n < plan->n_four_body; n++)
-        if (plan->four_body[n] == first)
+    for (n = 0; n < plan->n_used; n++)
+        if (plan->used[n] == first)
             return n;
     for (k = 0; k < COMPONENTS(degree); k++)
-        plan->four_body[plan->n_four_body++] = first + k * lanes;
+        plan->used[plan->n_used++] = first + k * lanes;
     return n;
 }
 
@@ -86,7 +85,7 @@ static void take_rank(center_builder *c, char *done, rank_terms *rank)
         plip_arm_degrees(term, degrees);
         for (arm = 0; arm < 3; arm++) {
             const int found = plip_find_channel(c, term->species[arm + 1], b->functions[n][arm], degrees[arm]);
-            rank->arms[rank->n][arm] = find_arm(b, c->plan, c->channels + found, degrees[arm]);
+            rank->arms[rank->n][arm] = plip_find_arm(b, c->plan, c->channels + found, degrees[arm]);
         }
         rank->terms[rank->n++] = term;
     }
@@ -116,8 +115,7 @@ static void make_contraction(builder *b, contraction *rank, const int *power)
         rank->last[rank->summands[n].b] = rank->summands + n + 1;
 }
 
-/* The number of the contraction of a rank, which is made if there is none yet. */
-static int find_contraction(builder *b, const int *power)
+int plip_find_contraction(builder *b, const int *power)
 {
     plip_potential *potential = b->potential;
     int n;
@@ -157,7 +155,7 @@ static void add_forms(center_builder *c, const rank_terms *rank)
     int k, contraction, power[3], at[3];
 
     rotate(rank->terms[0], rank->arms[0], rotation, power, at);
-    contraction = find_contraction(b, power);
+    contraction = plip_find_contraction(b, power);
     for (k = 0; k < rank->n; k++) {
         rotate(rank->terms[k], rank->arms[k], rotation, power, at);
         find_form(plan, first, contraction, at)->n++;
@@ -193,7 +191,7 @@ void plip_make_trilinears(center_builder *c)
             n_moments += COMPONENTS(degrees[arm]);
         left++;
     }
-    c->plan->four_body = KEEP(n_moments, int);
+    c->plan->used = KEEP(n_moments, int);
     c->plan->trilinears = KEEP(left, trilinear);
     rank.terms = SCRATCH(left + 1, const plip_term *);
     rank.arms = SCRATCH(left + 1, triple);

@@ -11,16 +11,22 @@
 
 int plip_find_channel(center_builder *c, int species, int function, int degree)
 {
+    return plip_find_product(c, species, function, -1, degree);
+}
+
+int plip_find_product(center_builder *c, int species, int first, int second, int degree)
+{
     const int section = species == PLIP_ANY ? c->all->potential->n_species : species;
     int n;
 
     for (n = 0; n < c->n_channels; n++)
-        if (c->channels[n].section == section && c->channels[n].function == function)
+        if (c->channels[n].section == section && c->channels[n].function == first && c->channels[n].second == second)
             break;
     if (n == c->n_channels) {
         memset(c->channels + n, 0, sizeof *c->channels);
         c->channels[n].section = section;
-        c->channels[n].function = function;
+        c->channels[n].function = first;
+        c->channels[n].second = second;
         c->channels[n].even = c->channels[n].odd = -1;
         c->n_channels++;
     }
@@ -54,7 +60,9 @@ static int compare_channels(const void *first, const void *second)
         return a->even > b->even ? -1 : 1;
     if (a->odd != b->odd)
         return a->odd > b->odd ? -1 : 1;
-    return (a->function > b->function) - (a->function < b->function);
+    if (a->function != b->function)
+        return a->function > b->function ? 1 : -1;
+    return (a->second > b->second) - (a->second < b->second);
 }
 
 /* Makes room for so many columns of either kind, and for the pair function if it is a scalar one. */
@@ -84,7 +92,7 @@ static void place_channel(builder *b, center_plan *plan, section *part, channel 
     g->even = larger(c->even, g->even);
     g->odd = larger(c->odd, g->odd);
     part->max_degree = larger(top(c), part->max_degree);
-    plip_add_product(b, own, c->function, -1, 1.0);
+    plip_add_product(b, own, c->function, c->second, 1.0);
     own->sensitivity = c->sensitivity;
     own->order = c->order;
     own->is_root = c->is_root;

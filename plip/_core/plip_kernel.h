@@ -71,7 +71,7 @@ static void NAME(finish_batch)(const plip_potential *potential, const center_pla
     int k, m;
 
     if (plan->n_trilinears)
-        NAME(four_body)(potential, plan, n, work->centers, batch, work->four_body);
+        NAME(four_body)(potential, plan, n, work->centers, batch, work->batch);
     for (k = 0; k < n; k++) {
         center_arrays *arrays = work->centers + k;
         if (NAME(is_outside)(plan, arrays->density, batch[k])) {
@@ -132,6 +132,8 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
             return -1;
     return 0;
 }
+
+#include "plip_kernel_values.h"
 
 #undef VECTOR
 #undef LOAD

@@ -99,7 +99,7 @@ static void NAME(couple_all)(const plip_potential *potential, const center_plan 
     STORE(energy, NAME(add_polynomials)(plan, 1, arrays->moments, arrays->adjoints));
     center->energy += NAME(total)(energy);
     if (plan->n_trilinears)
-        NAME(four_body)(potential, plan, 1, arrays, &center, work->four_body);
+        NAME(four_body)(potential, plan, 1, arrays, &center, work->batch);
     memcpy(singles->common, arrays->adjoints, singles->size * sizeof(double));
 }
 

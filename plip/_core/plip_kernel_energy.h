@@ -116,11 +116,11 @@ static void NAME(gather_moments)(const center_plan *plan, int n, const center_ar
     const VECTOR zero = {0};
     int m, lane;
 
-    for (m = 0; m < plan->n_four_body; m++)
+    for (m = 0; m < plan->n_used; m++)
         STORE(moments + m * LANES, zero);
     for (lane = 0; lane < n; lane++)
-        for (m = 0; m < plan->n_four_body; m++)
-            moments[m * LANES + lane] = arrays[lane].moments[plan->four_body[m]];
+        for (m = 0; m < plan->n_used; m++)
+            moments[m * LANES + lane] = arrays[lane].moments[plan->used[m]];
 }
 
 /* Contracts arm a, which is open, with arms b and c: result = derivative by arm a; adds those by arms b and c. */
@@ -177,21 +177,21 @@ static void NAME(four_body)(const plip_potential *potential, const center_plan *
                             const center_arrays *arrays, plip_center *const *centers, double *scratch)
 {
     const VECTOR zero = {0};
-    double *const moments = scratch, *const adjoints = moments + plan->n_four_body * LANES;
-    double *const open = adjoints + plan->n_four_body * LANES;
+    double *const moments = scratch, *const adjoints = moments + plan->n_used * LANES;
+    double *const open = adjoints + plan->n_used * LANES;
     double *const result = open + potential->max_open * LANES;
     VECTOR energy = zero;
     int m, lane;
 
     NAME(gather_moments)(plan, n, arrays, moments);
-    for (m = 0; m < plan->n_four_body; m++)
+    for (m = 0; m < plan->n_used; m++)
         STORE(adjoints + m * LANES, zero);
     for (m = 0; m < plan->n_trilinears; m++)
         energy = NAME(add_form)(potential, plan->trilinears + m, moments, adjoints, open, result, energy);
     STORE(open, energy);
     for (lane = 0; lane < n; lane++) {
         centers[lane]->energy += open[lane];
-        for (m = 0; m < plan->n_four_body; m++)
-            arrays[lane].adjoints[plan->four_body[m]] += adjoints[m * LANES + lane];
+        for (m = 0; m < plan->n_used; m++)
+            arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
     }
 }

@@ -121,12 +121,25 @@ typedef struct {
 } contraction;
 
 /* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of
- * their first moments among those of the four-body terms. */
+ * their first moments among those of center_plan.used. */
 typedef struct {
     int contraction, n, b, c;
     int *a;
     double *weight;
 } trilinear;
+
+/* A term of its own: the sum of weights[k] times moment sums[k], which is a two-body term or the part of neighbors with
+ * themselves, and weight times a product of the moments of the arms. Moments are numbers among those of center_plan.used. */
+typedef struct {
+    int term, kind;
+    int power; /* N-body: m; three-body: l */
+    int arms[3];
+    const contraction *rank;
+    double weight;
+    int n_sums;
+    int *sums;
+    double *weights;
+} term_value;
 
 typedef struct {
     double reference_energy, square_cutoff;
@@ -141,10 +154,12 @@ typedef struct {
     int n_moments;
     int n_couplings;
     coupling *couplings;
-    int n_four_body; /* moments that four-body terms need, and which ones they are */
-    int *four_body;
+    int n_used; /* moments that four-body terms need, or single terms, and which ones they are */
+    int *used;
     int n_trilinears;
     trilinear *trilinears;
+    int n_values;
+    term_value *values; /* in the order of the terms */
 } center_plan;
 
 /* Neighbors of one species around the present center. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
@@ -175,7 +190,7 @@ struct plip_workspace {
     void *fixed_memory, *memory;
     center_arrays *centers; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
-    double *gradients, *four_body, *sums;
+    double *gradients, *batch, *sums;
     int *reached; /* (capacity + 1,) */
     void *apart_memory;
     double *apart; /* moments and adjoints of single neighbors; see plip_workspace_reserve_apart */
@@ -187,12 +202,18 @@ typedef int (*evaluate_function)(const plip_potential *, plip_workspace *, const
 /* By instruction set, in the order of plip_simd.h; NULL for those that are not built. */
 extern const evaluate_function PLIP_EVALUATE[];
 
+/* Values of n centers (n, n_terms), or with a factor their leverages (n,). */
+typedef int (*values_function)(const plip_potential *, plip_workspace *, const plip_system *, const double *factor, int,
+                               const plip_center *, int, double *);
+extern const values_function PLIP_VALUES[];
+
 struct plip_potential {
-    int n_species, lanes, max_degree;
+    int n_species, n_terms, lanes, max_degree;
     int batch; /* centers that are evaluated at a time, at most */
     double cutoff, table_error;
     const char *simd;
     evaluate_function evaluate;
+    values_function values;
     center_plan *centers;
     double *multiplicity; /* multinomial coefficients of all monomials */
     int n_contractions;
@@ -200,7 +221,7 @@ struct plip_potential {
     int n_functions;
     radial_function *functions;
     int max_open;  /* components of the arm of a contraction that is summed over terms, at most */
-    int max_moments, max_gradients, max_rows, max_four_body; /* sizes of a workspace, in doubles */
+    int max_moments, max_gradients, max_rows, max_batch; /* sizes of a workspace, in doubles */
     struct block *blocks; /* all memory */
     size_t memory;
 };

@@ -29,7 +29,7 @@ static size_t lay_out_fixed(const plip_potential *potential, plip_workspace *wor
         work->centers[k].adjoints = part_of(memory, &used, (size_t)potential->max_moments, sizeof(double));
     }
     work->gradients = part_of(memory, &used, (size_t)potential->max_gradients, sizeof(double));
-    work->four_body = part_of(memory, &used, (size_t)potential->max_four_body, sizeof(double));
+    work->batch = part_of(memory, &used, (size_t)potential->max_batch, sizeof(double));
     return used;
 }
 
