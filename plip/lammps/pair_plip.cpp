@@ -2,6 +2,7 @@
 //
 //   pair_style plip
 //   pair_coeff * * model.json Si C        (species of each atom type; NULL for types of another style)
+//   fix 1 all pair 10 plip extrapolation 1
 
 #include "atom.h"
 #include "comm.h"
@@ -57,11 +58,23 @@ struct Free {
     void operator()(plip_workspace *workspace) const { plip_workspace_free(workspace); }
 };
 
+// What fix pair sets on the steps whose grades it will take. Nobody reads it, since grades are found when they are taken.
+// The fix keeps the address even if pair styles are deleted and made anew.
+int flag_of_grades = 0;
+
+// Terms of their own, and what the data hold of them.
+struct Extent {
+    std::unique_ptr<plip_potential, Free> terms;
+    std::unique_ptr<plip_workspace, Free> workspace;
+    std::vector<double> factor, limits, shortest;
+};
+
 // What a pair_coeff command sets, all of it or nothing.
 struct Setting {
     std::unique_ptr<plip_potential, Free> potential;
     std::unique_ptr<plip_workspace, Free> workspace;
     std::vector<int> species_of_type; // from 1; -1 for types of another style
+    Extent extent;                    // without terms if the file does not hold it
 };
 
 class PairPLIP : public Pair {
@@ -137,11 +150,10 @@ public:
         double strain[6] = {0.0, 0.0, 0.0, 0.0, 0.0, 0.0};
         const int n_all = atom->nlocal + atom->nghost;
         plip_system system{};
+        has_grades = false;
         if (n_all == 0)
             return;
-        system.positions = atom->x[0];
-        system.types = atom->type;
-        system.species_of_type = current.species_of_type.data();
+        set_atoms(system);
         system.forces = atom->f[0];
         if (vflag_global)
             system.strain_derivative = strain;
@@ -154,12 +166,7 @@ public:
         double total = 0.0, crowding = 0.0, closest = INFINITY;
         for (int begin = 0; begin < list->inum;) {
             plip_center centers[PLIP_CENTERS];
-            int n = 0;
-            for (; begin < list->inum && n < PLIP_CENTERS; begin++) {
-                const int i = list->ilist[begin];
-                if (!excluded(i))
-                    centers[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0, INFINITY, 0.0};
-            }
+            const int n = take_centers(begin, centers);
             if (plip_evaluate(current.potential.get(), current.workspace.get(), &system, n, centers, NEIGHMASK))
                 error->one(FLERR, "pair style plip: out of memory");
             for (int k = 0; k < n; k++) {
@@ -197,11 +204,34 @@ public:
             virial_fdotr_compute();
     }
 
+    // Grades for fix pair. While it is made, outside of a run, it asks only how many columns there are.
+    void *extract(const char *name, int &dimension) override
+    {
+        dimension = 0;
+        return strcmp(name, "extrapolation_flag") == 0 ? &flag_of_grades : nullptr;
+    }
+
+    void *extract_peratom(const char *name, int &n_columns) override
+    {
+        if (strcmp(name, "extrapolation") != 0)
+            return nullptr;
+        n_columns = 0;
+        if (current.potential && !current.extent.terms)
+            error->all(FLERR, "pair style plip: the file of the potential does not hold what extrapolation grades need: "
+                       "write it by potential.save(path, uncertainty=True)");
+        if (update->whichflag == 0)
+            return nullptr;
+        if (!has_grades)
+            find_grades();
+        return grades.data();
+    }
+
     double memory_usage() override
     {
-        const plip_potential *potential = current.potential.get();
-        return Pair::memory_usage() + (potential ? double(plip_memory(potential)) : 0.0) +
-            double(strains.capacity() * sizeof(double));
+        double bytes = Pair::memory_usage() + double((strains.capacity() + grades.capacity()) * sizeof(double));
+        for (const plip_potential *potential : {current.potential.get(), current.extent.terms.get()})
+            bytes += potential ? double(plip_memory(potential)) : 0.0;
+        return bytes + double(current.extent.factor.capacity() * sizeof(double));
     }
 
 private:
@@ -212,6 +242,50 @@ private:
     Setting current;
     bool warned_of_crowding = false;
     std::vector<double> strains;
+    // Of the atoms of this process on the present step, if there are any yet; 0 for those of other styles.
+    bool has_grades = false;
+    std::vector<double> grades;
+
+    void set_atoms(plip_system &system) const
+    {
+        system.positions = atom->x[0];
+        system.types = atom->type;
+        system.species_of_type = current.species_of_type.data();
+    }
+
+    // The next centers from place `begin` of the list on, which moves behind them. Returns their number.
+    int take_centers(int &begin, plip_center *centers) const
+    {
+        int n = 0;
+        for (; begin < list->inum && n < PLIP_CENTERS; begin++) {
+            const int i = list->ilist[begin];
+            if (!excluded(i))
+                centers[n++] = {i, list->numneigh[i], list->firstneigh[i], 0.0, INFINITY, 0.0};
+        }
+        return n;
+    }
+
+    void find_grades()
+    {
+        const Extent &extent = current.extent;
+        const plip_extent data{extent.factor.data(), extent.limits.data(), extent.shortest.data()};
+        plip_system system{};
+        grades.assign(size_t(atom->nlocal) + 1, 0.0);
+        has_grades = true;
+        if (atom->nlocal == 0)
+            return;
+        set_atoms(system);
+        for (int begin = 0; begin < list->inum;) {
+            plip_center centers[PLIP_CENTERS];
+            double found[PLIP_CENTERS];
+            const int n = take_centers(begin, centers);
+            if (plip_extrapolation(extent.terms.get(), extent.workspace.get(), &system, &data, n, centers, NEIGHMASK,
+                                   found))
+                error->one(FLERR, "pair style plip: out of memory");
+            for (int k = 0; k < n; k++)
+                grades[centers[k].atom] = found[k];
+        }
+    }
 
     // Atoms whose every interaction neigh_modify excludes count as deleted, reference energy included; fix gcmc
     // tries deletions that way. Whether an atom does must not change with the atoms that happen to be there, or
@@ -346,7 +420,23 @@ private:
         setting.workspace.reset(plip_workspace_create(setting.potential.get()));
         if (!setting.workspace)
             throw std::runtime_error("out of memory");
+        if (model.has_extent)
+            setting.extent = extent_of(model);
         return setting;
+    }
+
+    static Extent extent_of(const Model &model)
+    {
+        char reason[PLIP_ERROR_LENGTH];
+        Extent extent{{}, {}, model.factor, model.leverage_limits, model.shortest};
+        extent.terms.reset(plip_create_terms(int(model.species.size()), int(model.terms.size()), model.terms.data(),
+                                             "auto", reason));
+        if (!extent.terms)
+            throw std::runtime_error(reason);
+        extent.workspace.reset(plip_workspace_create(extent.terms.get()));
+        if (!extent.workspace)
+            throw std::runtime_error("out of memory");
+        return extent;
     }
 };
 

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -33,6 +35,9 @@ struct Model {
     std::vector<plip_term> terms;
     // As in plip_repulsion.
     std::vector<double> inner, outer, range, limit, floor;
+    // As in plip_extent; empty if the file does not hold them.
+    bool has_extent = false;
+    std::vector<double> factor, leverage_limits, shortest;
 
     int index(const std::string &symbol) const
     {
@@ -244,6 +249,82 @@ inline void read_repulsion(Model &model, const json &document)
         fail(reason);
 }
 
+// Bytes of base64 text: RFC 4648, with padding.
+inline std::vector<unsigned char> decode(const std::string &data, const char *what)
+{
+    static const std::string ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const size_t last = data.find_last_not_of('='), size = last == std::string::npos ? 0 : last + 1;
+    std::vector<unsigned char> bytes;
+    unsigned bits = 0;
+    if (data.size() % 4 || data.size() - size > 2)
+        fail(std::string(what) + " must be base64 text");
+    for (size_t k = 0; k < size; k++) {
+        const size_t digit = ALPHABET.find(data[k]);
+        if (digit == std::string::npos)
+            fail(std::string(what) + " must be base64 text");
+        bits = bits << 6 | unsigned(digit);
+        // Of four digits, which are three bytes, each but the first completes one.
+        if (k % 4)
+            bytes.push_back((unsigned char)(bits >> (6 - 2 * (k % 4))));
+    }
+    return bytes;
+}
+
+// The lower triangle of a matrix of n rows: little-endian doubles, row by row.
+inline std::vector<double> triangle(const json &value, size_t n, const char *what)
+{
+    const std::vector<unsigned char> bytes = decode(text(value, what), what);
+    std::vector<double> result(n * (n + 1) / 2);
+    if (bytes.size() != result.size() * sizeof(double))
+        fail(std::string(what) + " is no triangle of its terms");
+    for (size_t k = 0; k < result.size(); k++) {
+        uint64_t bits = 0;
+        for (size_t byte = 8; byte-- > 0;)
+            bits = bits << 8 | bytes[8 * k + byte];
+        std::memcpy(&result[k], &bits, sizeof bits);
+        if (!std::isfinite(result[k]))
+            fail(std::string(what) + " must hold finite numbers");
+    }
+    for (size_t row = 0; row < n; row++)
+        if (!(result[row * (row + 1) / 2 + row] > 0.0))
+            fail(std::string(what) + " must have a positive diagonal");
+    return result;
+}
+
+// What extrapolation grades need. Other keys serve Python alone.
+inline void read_uncertainty(Model &model, const json &document)
+{
+    const size_t n = model.species.size();
+    const json uncertainty = document.value("uncertainty", json());
+    if (uncertainty.is_null())
+        return;
+    if (!uncertainty.is_object())
+        fail("uncertainty must be an object or null");
+    model.has_extent = true;
+    model.factor = triangle(member(uncertainty, "leverage_factor"), model.terms.size(), "leverage_factor");
+    model.leverage_limits.assign(n, 0.0);
+    model.shortest.assign(n * n, 0.0);
+    const json &limits = member(uncertainty, "leverage_limits");
+    if (!limits.is_object())
+        fail("leverage_limits must be an object");
+    for (const auto &entry : limits.items()) {
+        const int species = model.index(entry.key());
+        if (species < 0)
+            fail("leverage_limits must name its species");
+        model.leverage_limits[species] = number(entry.value(), "leverage limit");
+        if (!(model.leverage_limits[species] > 0.0))
+            fail("a leverage limit must be positive");
+    }
+    for (const json &item : array(member(uncertainty, "shortest_distances"), "shortest_distances")) {
+        if (array(item, "a shortest distance").size() != 3)
+            fail("a shortest distance must be two species and a number");
+        const int first = model.index(text(item[0], "species")), second = model.index(text(item[1], "species"));
+        if (first < 0 || second < 0 || model.shortest[first * n + second] != 0.0)
+            fail("shortest_distances must name pairs of its species, each once");
+        model.shortest[first * n + second] = model.shortest[second * n + first] = length(item[2], "shortest distance");
+    }
+}
+
 inline Model read_model(const std::string &data)
 {
     const json document = parse(data);
@@ -275,6 +356,7 @@ inline Model read_model(const std::string &data)
     for (const json &item : array(member(document, "terms"), "terms"))
         model.terms.push_back(read_term(model, item));
     read_repulsion(model, document);
+    read_uncertainty(model, document);
     return model;
 }
 
