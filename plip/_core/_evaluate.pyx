@@ -697,8 +697,8 @@ cdef class TermValues:
         Returns
         -------
         values : ndarray of float64, shape (n, n_terms)
-            X_n with this atom as center; half of each pair of the atom for two-body terms. Sums over atoms are
-            the descriptors of the structure. They agree to about 1e-9 of what the term is in matter.
+            X_n with this atom as center; half of each pair of the atom for two-body terms. Sums over atoms
+            are the descriptors of the structure. They agree to about 1e-9 of what the term is in matter.
         """
         result = np.zeros((species.shape[0], self.n_terms))
         self._fill(neighbors, positions, cell, species, NULL, result)
@@ -717,8 +717,8 @@ cdef class TermValues:
         """Extrapolation grades of each atom; other parameters as for `Core.evaluate`.
 
         A grade is the leverage |T^-1 x|^2 of the values x of the atom over the limit of its species. If a
-        neighbor is closer than the shortest distance of the data, this distance over that of the neighbor counts
-        if it is larger. Atoms of a species without data have `LARGEST_GRADE`, and no grade is larger.
+        neighbor is closer than the shortest distance of the data, this distance over that of the neighbor
+        counts if it is larger. Atoms of a species without data have `LARGEST_GRADE`, and no grade is larger.
 
         Parameters
         ----------
