@@ -65,7 +65,7 @@ def some(terms, n, seed=0):
 def assert_close(found, expected, atoms, terms):
     """To the accuracy of the tables, by what each term is made of."""
     scale = oracle.oracle_magnitudes(atoms, terms)
-    powers = np.array([term.power if term.interaction == "N-body" else 3 for term in terms])
+    powers = np.array([max(term.power, 1) if term.interaction == "N-body" else 3 for term in terms])
     error = np.abs(found - expected).max(axis=0) if np.ndim(found) > 1 else np.abs(found - expected)
     assert (error <= ACCURACY * powers * np.maximum(scale, 1e-3)).all()
 
@@ -111,7 +111,10 @@ def test_values_of_every_family_and_of_high_powers(families):
         n_body=NBody(functions, powers=(2, 7), switch={("C", "Si"): 1.8, ("Si", "Si"): 2.2}),
         four_body=FourBody(functions, ranks=((1, 1, 0), (1, 1, 1), (2, 1, 0), (2, 2, 2), (3, 0, 1))),
     )
-    terms = some(terms, 200, seed=2)
+    # The root of a density with a function that changes sign is refused.
+    positive = [family for name, family in families.items() if name != "LennardJones"]
+    roots = build_terms(["C", "Si"], cutoff, n_body=NBody(positive, powers=0.5, switch={("C", "Si"): 1.8}))
+    terms = [*some(terms, 200, seed=2), *some(roots, 20)]
     assert_close(values_of(["C", "Si"], terms, atoms), one_by_one(["C", "Si"], terms, atoms), atoms, terms)
 
 
@@ -123,6 +126,14 @@ def test_values_of_random_structures():
             terms = some(terms, 40, seed)
             found = values_of(species, terms, atoms).sum(axis=0)
             assert_close(found, oracle.oracle_energies(atoms, terms), atoms, terms)
+
+
+def test_roots_of_densities_end_smoothly():
+    terms = build_terms(["Cu"], 4.0, n_body=NBody(Gaussian(eta=1.0, centers=1.5), powers=0.5))
+    for r in (1.5, 2.9, 3.6, 3.99, 4.0 - 1e-5, 4.0, 5.0):
+        pair = Atoms("Cu2", [[0, 0, 0], [r, 0, 0]])
+        values = values_of(["Cu"], terms, pair)
+        assert values.sum() == pytest.approx(oracle.oracle_energy(pair, terms[0]), abs=1e-9)
 
 
 def test_values_agree_with_the_descriptors():

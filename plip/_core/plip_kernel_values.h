@@ -33,10 +33,27 @@ static FORCE_INLINE VECTOR NAME(product_of_three)(const term_value *value, const
     return sum;
 }
 
+/* A power of a density, or its root. */
+static FORCE_INLINE VECTOR NAME(power_of)(int power, const double *density)
+{
+    double roots[LANES] ALIGNED(64);
+    VECTOR product = LOAD(density);
+    int k;
+
+    if (power == PLIP_ROOT) {
+        for (k = 0; k < LANES; k++)
+            roots[k] = density[k] > PLIP_LEAST_SQUARE ? sqrt(density[k]) : 0.0;
+        return LOAD(roots);
+    }
+    for (k = 1; k < power; k++)
+        product *= LOAD(density);
+    return product;
+}
+
 static FORCE_INLINE VECTOR NAME(find_value)(const plip_potential *potential, const term_value *value,
                                             const double *moments)
 {
-    VECTOR sum = {0}, density, power;
+    VECTOR sum = {0};
     int k;
 
     for (k = 0; k < value->n_sums; k++)
@@ -45,10 +62,7 @@ static FORCE_INLINE VECTOR NAME(find_value)(const plip_potential *potential, con
     case PLIP_THREE_BODY:
         return sum + NAME(product_of_two)(potential, value, moments) * value->weight;
     case PLIP_N_BODY:
-        power = density = LOAD(moments + value->arms[0] * LANES);
-        for (k = 1; k < value->power; k++)
-            power *= density;
-        return power;
+        return NAME(power_of)(value->power, moments + value->arms[0] * LANES);
     case PLIP_FOUR_BODY:
         return NAME(product_of_three)(value, moments);
     default:

@@ -132,7 +132,7 @@ typedef struct {
  * themselves, and weight times a product of the moments of the arms. Moments are numbers among those of center_plan.used. */
 typedef struct {
     int term, kind;
-    int power; /* N-body: m; three-body: l */
+    int power; /* N-body: m or PLIP_ROOT; three-body: l */
     int arms[3];
     const contraction *rank;
     double weight;

@@ -29,13 +29,14 @@ static double *find_scales(builder *b)
     return scales;
 }
 
-/* A channel whose table is as accurate as its moments are large. */
-static void add_channel(center_builder *c, int species, int first, int second, int degree, double scale)
+/* A channel whose table is as accurate as its moments, or the roots of them, are large. */
+static void add_channel(center_builder *c, int species, int first, int second, int degree, double scale, int is_root)
 {
     channel *own = c->channels + plip_find_product(c, species, first, second, degree);
 
-    own->sensitivity = scale > 0.0 && isfinite(scale) ? 1.0 / scale : 1.0;
+    own->sensitivity = scale > 0.0 && isfinite(scale) ? 1.0 / (is_root ? sqrt(scale) : scale) : 1.0;
     own->order = 1;
+    own->is_root = is_root;
 }
 
 static int has_arms(const center_builder *c, const plip_term *term)
@@ -55,10 +56,10 @@ void plip_take_values(center_builder *c)
         const int second = term->kind == PLIP_THREE_BODY ? f[1] : -1;
         plip_arm_degrees(term, degrees);
         for (k = 0; k < plip_arms(term) && has_arms(c, term); k++)
-            add_channel(c, term->species[k + 1], f[k], -1, degrees[k], scales[f[k]]);
+            add_channel(c, term->species[k + 1], f[k], -1, degrees[k], scales[f[k]], plip_is_root(term));
         for (k = 0; k < b->potential->n_species; k++)
             if (plip_pair_weight(term, f, c->center, k) != 0.0)
-                add_channel(c, k, f[0], second, 0, scales[f[0]] * (second < 0 ? 1.0 : scales[second]));
+                add_channel(c, k, f[0], second, 0, scales[f[0]] * (second < 0 ? 1.0 : scales[second]), 0);
     }
 }
 
