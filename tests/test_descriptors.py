@@ -8,7 +8,9 @@ import oracle
 import pandas as pd
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from sample_structures import SAMPLE_NAMES, sample
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -17,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from plip import PLIPDescriptors
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.normal_equations import NormalEquations
 from plip.radial import Gaussian, Lorentzian, Slater, StillingerWeber
 
 
@@ -360,3 +363,30 @@ def test_pipeline(structures):
 
 def test_repr_names_the_parameters():
     assert "three_body" in repr(small()) or "ThreeBody" in repr(small())
+
+
+def curve_of_pairs(distances, force):
+    """Isolated pairs that attract each other with a force (eV/Angstrom) of their distance."""
+    pairs = [Atoms("Cu2", [[0, 0, 0], [0, 0, r]]) for r in distances]
+    for atoms, r in zip(pairs, distances, strict=True):
+        forces = [[0, 0, force(r)], [0, 0, -force(r)]]
+        atoms.calc = SinglePointCalculator(atoms, forces=forces)
+    return pairs
+
+
+def test_automatic_cutoff_follows_pairs_in_a_fit():
+    crystal = bulk("Cu", cubic=True)
+    crystal.calc = SinglePointCalculator(crystal, energy=-14.0, forces=np.zeros((4, 3)))
+    without = PLIPDescriptors().fit([crystal]).cutoff_
+    distances = np.linspace(2.0, 6.5, 46)
+    for force, wanted in (
+        (lambda r: max(5.2 - r, 0.0) ** 2 + 1e-9, 5.2),  # it ends
+        (lambda r: max(3.0 - r, 0.0) ** 2 + 1e-9, 3.0),
+        (lambda r: np.exp(2.0 - r), 6.5),  # still seven percent at 4.6
+        (lambda r: np.exp(3.0 * (2.0 - r)), without),
+    ):
+        data = [crystal, *curve_of_pairs(distances, force)]
+        found = NormalEquations.from_structures(data, PLIPDescriptors()).descriptors.cutoff_
+        assert found == pytest.approx(wanted, abs=0.11), wanted
+    few = [crystal, *curve_of_pairs(distances[::8], lambda r: max(5.2 - r, 0.0) ** 2 + 1e-9)]
+    assert NormalEquations.from_structures(few, PLIPDescriptors()).descriptors.cutoff_ == without

