@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.io import write
 
 from plip._core import NeighborList
 from plip._parameters import is_integer, is_number
 from plip._structures._checks import has_full_cell
 from plip._structures._evaluation import check_atoms, find_pairs
-from plip._types import BoolArray, FloatArray
+from plip._types import BoolArray, FloatArray, StrPath
 
 if TYPE_CHECKING:
     from plip.potential import Potential
 
-__all__ = ["PLIPCalculator"]
+__all__ = ["ExtrapolationError", "ExtrapolationObserver", "PLIPCalculator"]
+
+_OF_UNCERTAINTY = ("energy_std", "forces_std", "extrapolation")
 
 # More than any machine has: a mistyped number is an error, not a request to the operating system.
 _MOST_THREADS = 65536
@@ -38,6 +42,10 @@ class PLIPCalculator(Calculator):
         may have moved by half of it; homogeneous strain does not count.
     n_threads : int, default=1
         Number of threads for systems of 4096 atoms and more. Results do not depend on it.
+    uncertainty : bool, default=False
+        Whether `results` also have "energy_std" (eV), "forces_std", (n_atoms, 3), eV/Angstrom, and
+        "extrapolation", (n_atoms,), as in `Potential.evaluate`. Deviations cost several times a step; for
+        the grade alone, now and then, use an `ExtrapolationObserver`.
     **kwargs
         Passed on to `ase.calculators.calculator.Calculator`.
 
@@ -52,15 +60,26 @@ class PLIPCalculator(Calculator):
     default_parameters = {}
     nolabel = True
 
-    def __init__(self, potential: Potential, skin: float = 0.5, n_threads: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        potential: Potential,
+        skin: float = 0.5,
+        n_threads: int = 1,
+        uncertainty: bool = False,
+        **kwargs: Any,
+    ) -> None:
         if not is_number(skin) or not 0 <= skin < math.inf:
             raise ValueError(f"skin must be a length in Angstrom, not negative, got {skin!r}")
         if not is_integer(n_threads) or not 1 <= n_threads <= _MOST_THREADS:
             raise ValueError(
                 f"n_threads must be a positive integer, at most {_MOST_THREADS}, got {n_threads!r}"
             )
+        if uncertainty:
+            potential.check_uncertainty()
+            self.implemented_properties = [*self.implemented_properties, *_OF_UNCERTAINTY]
         super().__init__(**kwargs)
         self.potential = potential
+        self.uncertainty = bool(uncertainty)
         self.n_threads = int(n_threads)
         self._neighbors = _SkinList(potential.cutoff, float(skin))
         self._has_warned = False
@@ -110,6 +129,34 @@ class PLIPCalculator(Calculator):
             self.results["stress"] = strain / volume
             if strains is not None:
                 self.results["stresses"] = strains / volume
+        if self.uncertainty:
+            found = self.potential.evaluate(atoms, forces=False, stress=False, uncertainty=True)
+            self.results.update({name: found[name] for name in _OF_UNCERTAINTY})  # type: ignore[literal-required]
+
+    def extrapolation(self, atoms: Atoms) -> FloatArray:
+        """How far the surroundings of each atom are from those of the fit.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Structure, usually one of a simulation with this calculator, whose neighbor list is used again.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_atoms,)
+            At most 1 for the atoms that were fitted; see `Potential.evaluate`.
+
+        Raises
+        ------
+        ValueError
+            If the potential has no `uncertainty`, or for a structure that `Potential.evaluate` refuses.
+        """
+        self.potential.check_uncertainty()
+        assert self.potential.uncertainty is not None
+        species, positions, cell = check_atoms(self.potential.species, atoms)
+        neighbors = self._neighbors.find(positions, cell, atoms.pbc)
+        extent = self.potential.uncertainty.extent(self.potential.species)
+        return self.potential.term_values.extrapolation(neighbors, positions, cell, species, *extent)
 
     def _warn_of_crowding(self, atoms: Atoms, crowding: FloatArray) -> None:
         """Warn once that the structure is denser than the training data."""
@@ -125,6 +172,90 @@ class PLIPCalculator(Calculator):
             UserWarning,
             stacklevel=4,
         )
+
+
+class ExtrapolationError(RuntimeError):
+    """A simulation has left the data of its potential.
+
+    Attributes
+    ----------
+    atoms : ase.Atoms
+        Copy of the structure.
+    grade : float
+        Its largest extrapolation grade.
+    """
+
+    def __init__(self, message: str, atoms: Atoms, grade: float) -> None:
+        super().__init__(message)
+        self.atoms = atoms
+        self.grade = grade
+
+    def __reduce__(self) -> tuple[type, tuple[str, Atoms, float]]:
+        return type(self), (str(self), self.atoms, self.grade)
+
+
+class ExtrapolationObserver:
+    """Watches a simulation and stops it, or stores structures, where atoms are far from the data.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The structure that moves, with a `PLIPCalculator`.
+    limit : float, default=1.0
+        Grade that is too large. 1 is the farthest atom of the training data.
+    path : str, path-like or None, default=None
+        Extended XYZ file to which structures above the limit are appended, with ``info["extrapolation"]``.
+    stop : bool, default=True
+        Whether to raise `ExtrapolationError`, which ends the simulation.
+
+    Attributes
+    ----------
+    largest : list of float
+        Largest grade of the structure at each call.
+    structures : list of ase.Atoms
+        Copies of the structures above the limit.
+
+    Examples
+    --------
+    >>> observer = ExtrapolationObserver(atoms, limit=2.0, path="far.xyz")  # doctest: +SKIP
+    >>> dynamics.attach(observer, interval=10)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self, atoms: Atoms, limit: float = 1.0, path: StrPath | None = None, stop: bool = True
+    ) -> None:
+        if not is_number(limit) or not limit > 0:
+            raise ValueError(f"limit must be a positive number, got {limit!r}")
+        if not isinstance(atoms.calc, PLIPCalculator):
+            raise TypeError("atoms need a PLIPCalculator: set atoms.calc = potential.calculator()")
+        atoms.calc.potential.check_uncertainty()
+        self.atoms = atoms
+        self.limit = float(limit)
+        self.path = path
+        self.stop = stop
+        self.largest: list[float] = []
+        self.structures: list[Atoms] = []
+
+    def __call__(self) -> None:
+        grades = self.atoms.calc.extrapolation(self.atoms)
+        largest = float(grades.max(initial=0.0))
+        self.largest.append(largest)
+        if not largest > self.limit:
+            return
+        found = self.atoms.copy()
+        found.info["extrapolation"] = largest
+        self.structures.append(found)
+        if self.path is not None:
+            write(os.fspath(self.path), found, format="extxyz", append=True)
+        if self.stop:
+            atom = int(grades.argmax())
+            raise ExtrapolationError(
+                f"atom {atom} ({found.symbols[atom]}) has the extrapolation grade {largest:.3g}, above the "
+                f"limit {self.limit:g}: label this structure, add it to the data and fit again, or take a "
+                "larger limit",
+                found,
+                largest,
+            )
 
 
 class _SkinList:

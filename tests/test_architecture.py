@@ -36,7 +36,7 @@ PUBLIC = {
         *("__version__", "load_potential", "show_config"),
     },
     "plip.audit": {"AuditReport", "Finding", "audit"},
-    "plip.calculator": {"PLIPCalculator"},
+    "plip.calculator": {"ExtrapolationError", "ExtrapolationObserver", "PLIPCalculator"},
     "plip.cli": {"main"},
     "plip.datasets": {"load_silicon_carbide"},
     "plip.descriptors": {"PLIPDescriptors"},

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, sample, switch_radius
 from scipy.spatial.transform import Rotation
 
-from plip import PLIPDescriptors, Potential
+from plip import PLIPDescriptors
 from plip._core._rows import instruction_sets
 from plip._design._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -294,23 +294,6 @@ def test_energy_rows_are_the_transform(name):
     assert energy.shape == (len(descriptors.terms_),)
     # The two may add up in another order, no more.
     np.testing.assert_allclose(descriptors.transform([atoms])[0], energy, rtol=1e-12, atol=1e-13)
-
-
-@pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_shares_of_atoms_are_the_energies_of_single_terms(name):
-    atoms, descriptors, (energy, _, _), magnitudes = rows_of(name)
-    design = Design(descriptors.terms_, descriptors.species_)
-    shares = StructureDesign(design, atoms, of_atoms=True).values_of_atoms
-    assert shares.shape == (len(atoms), len(descriptors.terms_))
-    assert_same(shares.sum(axis=0), energy, magnitudes)
-    zero = dict.fromkeys(descriptors.species_, 0.0)
-    for column in range(0, len(descriptors.terms_), 7):
-        coef = np.zeros(len(descriptors.terms_))
-        coef[column] = 1.0
-        energies = Potential(descriptors, coef, zero).evaluate(atoms)["energies"]
-        # Radial tables of a potential: about 1e-9 of its largest function.
-        allowed = 1e-7 * np.abs(energies) + 1e-8 * magnitudes[column] + 1e-12
-        assert (np.abs(shares[:, column] - energies) <= allowed).all()
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)

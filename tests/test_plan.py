@@ -54,11 +54,11 @@ def neighbors():
 def rows(kernel, neighbors):
     n_atoms = len(neighbors.species_a)
     states, dominant = np.zeros((2, n_atoms, kernel.state_size)), np.zeros((n_atoms, kernel.n_labels))
-    values = np.zeros((1, kernel.n_terms))
+    values = np.zeros(kernel.n_terms)
     kernel.values(neighbors, states, dominant, values)
     forces, virials = np.zeros((3 * n_atoms, kernel.n_terms)), np.zeros((6, kernel.n_terms))
     kernel.derivatives(neighbors, states, dominant, 0, forces, virials)
-    return values[0], forces, virials
+    return values, forces, virials
 
 
 def numbers_of(table):
@@ -198,21 +198,20 @@ def test_neighbors_that_are_not_there_are_errors(plan, neighbors, name, entry, v
     array[entry] = value
     states, dominant = np.zeros((2, 3, kernel.state_size)), np.zeros((3, kernel.n_species))
     with pytest.raises(ValueError, match=message):
-        kernel.values(replace(neighbors, **{name: array}), states, dominant, np.zeros((1, kernel.n_terms)))
+        kernel.values(replace(neighbors, **{name: array}), states, dominant, np.zeros(kernel.n_terms))
 
 
 def test_arrays_of_another_shape_are_errors(plan, neighbors):
     kernel = Kernel(plan)
     states, dominant = np.zeros((2, 3, kernel.state_size)), np.zeros((3, kernel.n_species))
-    values = np.zeros((1, kernel.n_terms))
+    values = np.zeros(kernel.n_terms)
     for arrays in (
         (states[:1].copy(), dominant, values),
         (states[:, 1:].copy(), dominant, values),
         (states[:, :, 1:].copy(), dominant, values),
         (states, dominant[1:], values),
         (states, dominant[:, 1:].copy(), values),
-        (states, dominant, values[:, 1:].copy()),
-        (states, dominant, np.zeros((2, kernel.n_terms))),
+        (states, dominant, values[1:]),
     ):
         with pytest.raises(ValueError, match="shape"):
             kernel.values(neighbors, *arrays)

@@ -145,9 +145,7 @@ cdef extern from "plip_rows.h" nogil:
     int plip_rows_check_neighbors(
         const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
     )
-    int plip_rows_values(
-        const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *, ptrdiff_t
-    )
+    int plip_rows_values(const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *)
     int plip_rows_derivatives(
         const plip_rows_plan *, int, const plip_neighbors *, const double *, const double *, ptrdiff_t,
         ptrdiff_t, double *, ptrdiff_t, double *, ptrdiff_t
@@ -416,7 +414,7 @@ cdef class Kernel:
         neighbors,
         double[:, :, ::1] states not None,
         double[:, ::1] dominant not None,
-        double[:, ::1] values not None,
+        double[::1] values not None,
     ):
         """Fill the states of all atoms and add the values of the columns.
 
@@ -429,8 +427,8 @@ cdef class Kernel:
             neighbor that outweighs all others of its species, or of any species.
         dominant : ndarray of float64, shape (n_atoms, n_labels)
             Overwritten: distance of this neighbor, 0 if there is none.
-        values : ndarray of float64, shape (1, n_terms) or (n_atoms, n_terms)
-            The value of every column is added, or that of every atom as a center.
+        values : ndarray of float64, shape (n_terms,)
+            The value of every column is added.
 
         Raises
         ------
@@ -438,19 +436,14 @@ cdef class Kernel:
             If an array has another shape, or neighbors lead outside of the atoms.
         """
         cdef _Near near = _Near(neighbors, self.plan.n_species)
-        cdef ptrdiff_t stride = 0
         cdef int status
         self._check_arrays(near, states, dominant)
         near.check(&self.plan, 0, near.record.n_atoms)
-        if values.shape[0] not in (1, near.record.n_atoms) or values.shape[1] != self.plan.n_terms:
-            raise ValueError(
-                f"values must have the shape (1, {self.plan.n_terms}) or (n_atoms, {self.plan.n_terms})"
-            )
-        if values.shape[0] > 1:
-            stride = self.plan.n_terms
+        if values.shape[0] != self.plan.n_terms:
+            raise ValueError(f"values must have the shape ({self.plan.n_terms},)")
         with nogil:
             status = plip_rows_values(
-                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0, 0], stride
+                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0]
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")

@@ -248,7 +248,7 @@ typedef struct {
     double *force_rows, *virial_rows; /* the latter NULL if there are none */
     ptrdiff_t force_stride, virial_stride;
     double *virial_sums; /* [x][n_group_sums] sums of all groups over all atoms */
-    ptrdiff_t n_group_sums, n_own_sums;
+    ptrdiff_t n_group_sums;
 } rows_call;
 
 static double derivative_of_power(double x, int power)
@@ -332,16 +332,10 @@ static const double *factor_of_set(const rows_call *call, const plip_function_se
     return b->switched;
 }
 
-static void clear_sums(const rows_call *call)
-{
-    memset(call->group_sums, 0, (size_t)call->n_group_sums * sizeof(double));
-    memset(call->own_sums, 0, (size_t)call->n_own_sums * sizeof(double));
-}
-
 #define PLIP_KERNEL "plip_rows_kernel.h"
 #include "plip_variants.h"
 
-typedef void values_function(rows_call *, double *states, double *dominant, double *values, ptrdiff_t stride);
+typedef void values_function(rows_call *, double *states, double *dominant, double *values);
 typedef void derivatives_function(rows_call *, ptrdiff_t begin, ptrdiff_t end);
 static values_function *const VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
 static derivatives_function *const DERIVATIVES[PLIP_N_SIMD] = PLIP_VARIANTS(derivatives);
@@ -364,21 +358,24 @@ static void count_sums(const plip_rows_plan *plan, int lanes, ptrdiff_t *n_group
 }
 
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
-                     double *dominant, double *values, ptrdiff_t stride)
+                     double *dominant, double *values)
 {
     const int lanes = PLIP_SIMD_LANES[simd];
     rows_call call = {.plan = plan, .near = near};
+    ptrdiff_t n_group_sums, n_own_sums;
     int status = -1;
 
-    count_sums(plan, lanes, &call.n_group_sums, &call.n_own_sums);
+    count_sums(plan, lanes, &n_group_sums, &n_own_sums);
     if (new_bucket(&call.bucket, plan, lanes, near, 0, 0))
         return -1;
-    call.group_sums = new_numbers(call.n_group_sums);
-    call.own_sums = new_numbers(call.n_own_sums);
+    call.group_sums = new_numbers(n_group_sums);
+    call.own_sums = new_numbers(n_own_sums);
     call.doubled = new_numbers(lanes * plan->state_size);
     call.abreast = new_numbers(lanes * plan->state_size);
     if (call.group_sums && call.own_sums && call.doubled && call.abreast) {
-        VALUES[simd](&call, states, dominant, values, stride);
+        memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
+        memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
+        VALUES[simd](&call, states, dominant, values);
         status = 0;
     }
     free_numbers(call.group_sums);
@@ -395,6 +392,7 @@ int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neigh
 {
     const int lanes = PLIP_SIMD_LANES[simd], n_virials = virial_rows ? OF_VIRIALS : 0;
     rows_call call = {.plan = plan, .near = near};
+    ptrdiff_t n_own_sums;
     int status = -1;
 
     call.states = states;
@@ -405,7 +403,7 @@ int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neigh
     call.virial_stride = virial_stride;
     if (new_bucket(&call.bucket, plan, lanes, near, OF_FORCES, n_virials))
         return -1;
-    count_sums(plan, lanes, &call.n_group_sums, &call.n_own_sums);
+    count_sums(plan, lanes, &call.n_group_sums, &n_own_sums);
     call.virial_sums = new_numbers(n_virials * call.n_group_sums);
     if (call.virial_sums) {
         memset(call.virial_sums, 0, (size_t)(n_virials * call.n_group_sums) * sizeof(double));

@@ -113,9 +113,8 @@ int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error);
 int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
                               char *error);
 
-/* Overwrites the states of all atoms and adds the values of all columns, (n_terms,), or of each atom as a center, where
- * the rows of two atoms begin `stride` numbers apart; 0: one row for all. `simd` must run here. 0, or -1 if memory ran
- * out.
+/* Overwrites the states of all atoms and adds the values of all columns, (n_terms,). `simd` must run here. 0, or -1 if
+ * memory ran out.
  *
  * The square of the moments holds each neighbor with itself, which is taken out. Where one neighbor outweighs all
  * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a dominant neighbor are
@@ -124,7 +123,7 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
  * states (2, n_atoms, state_size): moments and coefficients of the fields; then moments without the dominant neighbors,
  * written only where there is one. dominant (n_atoms, n_labels): the distance of this neighbor, 0 if there is none. */
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
-                     double *dominant, double *values, ptrdiff_t stride);
+                     double *dominant, double *values);
 
 /* Rows of the atoms [begin, end) from what is known of all: force_rows (3 (end - begin), stride) is overwritten with
  * -dX/dr; to virial_rows (6, stride), which may be NULL, their share of dX/d(strain) is added in the order

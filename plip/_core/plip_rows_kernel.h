@@ -499,32 +499,12 @@ static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int 
     call->doubled = doubled;
 }
 
-/* The values of all columns of each atom as a center, a row of them each. */
-static void NAME(values_of_atoms)(rows_call *call, double *states, double *dominant, double *values, ptrdiff_t stride)
-{
-    const plip_rows_plan *plan = call->plan;
-    ptrdiff_t i;
-    int g;
-
-    for (i = 0; i < call->near->n_atoms; i++, values += stride) {
-        clear_sums(call);
-        NAME(add_atoms)(call, call->near->species[i], &i, 1, states, dominant);
-        for (g = 0; g < plan->n_groups; g++)
-            NAME(add_values)(call, plan->groups + g, values);
-    }
-}
-
-static void NAME(values)(rows_call *call, double *states, double *dominant, double *values, ptrdiff_t stride)
+static void NAME(values)(rows_call *call, double *states, double *dominant, double *values)
 {
     const plip_rows_plan *plan = call->plan;
     ptrdiff_t i, atoms[LANES];
     int s, g, count;
 
-    if (stride) {
-        NAME(values_of_atoms)(call, states, dominant, values, stride);
-        return;
-    }
-    clear_sums(call);
     for (s = 0; s < plan->n_species; s++) {
         count = 0;
         for (i = 0; i < call->near->n_atoms; i++) {

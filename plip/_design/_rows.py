@@ -79,8 +79,6 @@ class StructureDesign:
         The structure.
     values : ndarray of float64, shape (n_terms,)
         X_n of the whole structure.
-    values_of_atoms : ndarray of float64, shape (n_atoms, n_terms), or None
-        On request, the share of each atom: half of its pairs, and the terms of which it is the center.
     counts : ndarray of float64, shape (n_species,)
         Number of atoms of each species.
     extent : Extent
@@ -93,7 +91,7 @@ class StructureDesign:
 
     force_factor: FloatArray | None = None
 
-    def __init__(self, design: Design, atoms: Atoms, of_atoms: bool = False) -> None:
+    def __init__(self, design: Design, atoms: Atoms) -> None:
         self.atoms = atoms
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
@@ -102,13 +100,11 @@ class StructureDesign:
         self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self.counts = design.counts(atoms)
-        values = np.zeros((len(atoms) if of_atoms else 1, self._kernel.n_terms))
+        self.values = np.zeros(self._kernel.n_terms)
         near = self._neighbors
         self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
         self.pairs = near.counts(len(design.species))
-        self._kernel.values(near, self._states, self._dominant, values)
-        self.values: FloatArray = values.sum(axis=0) if of_atoms else values[0]
-        self.values_of_atoms = values if of_atoms else None
+        self._kernel.values(near, self._states, self._dominant, self.values)
 
     def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None:
         """Write the rows of the atoms from `first_atom` on.

@@ -5,7 +5,7 @@ import numpy as np
 from plip._types import FloatArray
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sums import Sums, single_blas_thread
-from plip.solvers import LinearProblem
+from plip.solvers import LinearProblem, residual_squares
 
 __all__ = ["ArrayEquations"]
 
@@ -51,3 +51,30 @@ class ArrayEquations:
         row = self._sums.products[n_terms]
         change = (row[-1] - row[:n_terms] @ coef) / row[n_terms]
         return float(self._shift[-1] - self._shift[:-1] @ coef + change)
+
+    @single_blas_thread()
+    def standard_deviations(self, coef: FloatArray, X: FloatArray) -> FloatArray:
+        """Standard deviations of predictions, as ordinary least squares with the kept columns has them.
+
+        Parameters
+        ----------
+        coef : ndarray of float64, shape (n_terms,)
+        X : ndarray of float64, shape (n_samples, n_terms)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            sigma sqrt(1 + 1 / n + x^T (X^T X)^-1 x), x relative to the mean of the fit, sigma^2 the sum of
+            squared residuals over the degrees of freedom that are left.
+        """
+        problem = self.problem()
+        kept = np.flatnonzero(coef)
+        n_terms = len(coef)
+        row = self._sums.products[n_terms]
+        mean = self._shift[:-1] + row[:n_terms] / row[n_terms]
+        weight = problem.weight_sum
+        residual = float(residual_squares(coef, problem)) / max(weight - len(kept) - 1.0, 1.0)
+        centered = (X - mean)[:, kept]
+        covariance = np.linalg.pinv(problem.gram[np.ix_(kept, kept)], hermitian=True)
+        leverage = np.einsum("ij,jk,ik->i", centered, covariance, centered)
+        return np.sqrt(residual * (1.0 + 1.0 / weight + leverage))

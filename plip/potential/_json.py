@@ -47,8 +47,8 @@ MAX_DEPTH = 32
 LIMIT = ("range", "limit")
 
 
-def to_text(potential: Potential) -> str:
-    """The JSON document of a potential."""
+def to_text(potential: Potential, uncertainty: bool = False) -> str:
+    """The JSON document of a potential, with its uncertainty on request."""
     repulsion, limits = potential.repulsion, potential.density_limits
     document = {
         "format": FORMAT,
@@ -74,6 +74,8 @@ def to_text(potential: Potential) -> str:
         # Other readers than this module leave it aside.
         parts = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
         head += ',\n "fit": {\n' + ",\n".join(parts) + "\n }"
+    if uncertainty and potential.uncertainty is not None:
+        head += ',\n "uncertainty": ' + json.dumps(potential.uncertainty.to_dict(), allow_nan=False)
     return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
 
 

@@ -19,7 +19,7 @@ from plip.labels import Labels
 if TYPE_CHECKING:
     from plip.potential._potential import Potential
 
-__all__ = ["Results", "evaluate_arrays", "evaluate_checked", "predict_labels"]
+__all__ = ["Results", "evaluate_arrays", "evaluate_checked", "evaluate_many", "predict_labels"]
 
 
 class Results(TypedDict):
@@ -29,6 +29,9 @@ class Results(TypedDict):
     energies: FloatArray
     forces: NotRequired[FloatArray]
     stress: NotRequired[FloatArray]
+    energy_std: NotRequired[float]
+    forces_std: NotRequired[FloatArray]
+    extrapolation: NotRequired[FloatArray]
 
 
 def evaluate_arrays(
@@ -37,6 +40,7 @@ def evaluate_arrays(
     arrays: tuple[Int32Array, FloatArray, FloatArray],
     forces: bool,
     stress: bool,
+    uncertainty: bool = False,
 ) -> Results:
     """As `Potential.evaluate`, of a structure and its arrays from `check_atoms` or `take_atoms`."""
     species, positions, cell = arrays
@@ -47,15 +51,53 @@ def evaluate_arrays(
         results["forces"] = force
     if strain is not None:
         results["stress"] = strain / atoms.get_volume() if has_full_cell(atoms) else np.full(6, np.nan)
+    if uncertainty and potential.uncertainty is not None:
+        known, structure = potential.uncertainty, (neighbors, positions, cell, species)
+        shares = potential.term_values.values(*structure)
+        deviations = known.deviations(potential.design, atoms, species, shares)
+        results["energy_std"], results["forces_std"] = deviations
+        extent = known.extent(potential.species)
+        results["extrapolation"] = potential.term_values.extrapolation(*structure, *extent)
     return results
 
 
 def evaluate_checked(
-    potential: Potential, index: int, atoms: Atoms, forces: bool = True, stress: bool = True
+    potential: Potential,
+    index: int,
+    atoms: Atoms,
+    forces: bool = True,
+    stress: bool = True,
+    uncertainty: bool = False,
 ) -> Results:
     """As `Potential.evaluate`, of a structure that was checked; errors name its place in the data."""
     with errors_of(index, atoms):
-        return evaluate_arrays(potential, atoms, take_atoms(potential.species, atoms), forces, stress)
+        arrays = take_atoms(potential.species, atoms)
+        return evaluate_arrays(potential, atoms, arrays, forces, stress, uncertainty)
+
+
+def evaluate_many(
+    potential: Potential,
+    structures: Sequence[Atoms],
+    n_jobs: int | None = None,
+    forces: bool = True,
+    stress: bool = False,
+    uncertainty: bool = False,
+    places: Iterable[int] | None = None,
+) -> list[Results]:
+    """Results of structures that were checked for the species and cutoff of the potential.
+
+    Errors name the places of the structures in the data, which are counted from 0 by default.
+    """
+    check_n_jobs(n_jobs)
+    # Not needed to evaluate one structure, as simulations do.
+    import joblib
+
+    jobs = (
+        joblib.delayed(evaluate_checked)(potential, index, atoms, forces, stress, uncertainty)
+        for index, atoms in zip(itertools.count() if places is None else places, structures, strict=False)
+    )
+    results: list[Results] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    return results
 
 
 def predict_labels(
@@ -66,19 +108,8 @@ def predict_labels(
     stress: bool = True,
     places: Iterable[int] | None = None,
 ) -> Labels:
-    """As `Potential.predict`, of structures that were checked for the species and cutoff of the potential.
-
-    Errors name the places of the structures in the data, which are counted from 0 by default.
-    """
-    check_n_jobs(n_jobs)
-    # Not needed to evaluate one structure, as simulations do.
-    import joblib
-
-    jobs = (
-        joblib.delayed(evaluate_checked)(potential, index, atoms, forces, stress)
-        for index, atoms in zip(itertools.count() if places is None else places, structures, strict=False)
-    )
-    results = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    """As `Potential.predict`, of structures as in `evaluate_many`."""
+    results = evaluate_many(potential, structures, n_jobs, forces, stress, places=places)
     return Labels(
         energy=np.array([result["energy"] for result in results]),
         forces=[result["forces"] for result in results] if forces else None,

@@ -27,6 +27,7 @@ from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
+from plip.regressor._uncertainty import Fold
 from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
 __all__ = ["PLIPRegressorCV", "fold_means"]
@@ -243,7 +244,11 @@ class PLIPRegressorCV(PLIPModel):
             )
             for test, (coefs, e0) in zip(tests, folds[best], strict=True)
         ]
-        return self._keep_record()
+        self._keep_record()
+        pairs = zip(tests, folds[best], strict=True)
+        models = [Fold(test, coefs[index], energies[index]) for test, (coefs, energies) in pairs]
+        self._calibrate(data, problems[best], models)
+        return self
 
     def _check_choices(self) -> list[float]:
         if self._is_precomputed():

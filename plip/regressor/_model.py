@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from ase import Atoms
@@ -19,7 +19,7 @@ from plip._core import ANY
 from plip._design._rows import Design, StructureDesign
 from plip._html import DOCUMENTATION
 from plip._parameters import check_n_jobs, is_integer, is_number
-from plip._structures._checks import describe
+from plip._structures._checks import check_structures, describe
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
@@ -34,12 +34,14 @@ from plip.normal_equations._references import (
     find_isolated_energies,
     mean_isolated_energies,
 )
+from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
-from plip.potential._prediction import evaluate_checked, predict_labels
+from plip.potential._prediction import Results, evaluate_checked, evaluate_many, predict_labels
 from plip.regressor._analogs import find_analogs, with_analogs
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._support import warn_of_pairs, warn_of_triplets
+from plip.regressor._uncertainty import Fold, find_uncertainty
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabeled"]
@@ -321,6 +323,67 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 _check_examples(self.potential_, design, coef, examples)
         return self
 
+    def calibrate(
+        self,
+        X: Iterable[Atoms],
+        y: ArrayLike | Sequence[float | None] | None = None,
+        forces: Sequence[ArrayLike | None] | None = None,
+        stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
+        """Let the potential know how uncertain it is, from the structures that it was fitted to.
+
+        `fit` does so by itself. It is needed where a fit did not have all structures at once: after
+        `PLIPRegressor.partial_fit`, `PLIPRegressor.fit_normal_equations`, or a fit to a generator.
+
+        Parameters
+        ----------
+        X : sequence of ase.Atoms
+            All structures of the fit, or as many of them as there are.
+        y, forces, stress, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a structure or a label is not valid; the message names the structure. Also if the model is not
+            fitted to structures.
+        """
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors make no potential: fit structures instead")
+        limits = self.descriptors_._limits(is_fitted=True)
+        data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
+        equations, references = self.normal_equations_, self._references
+        with single_blas_thread():
+            penalty = self._penalty(equations, references)
+        problem = self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
+        self._calibrate(data, problem)
+        return self
+
+    def _calibrate(
+        self, data: LabelledStructures, problem: LinearProblem, folds: Sequence[Fold] | None = None
+    ) -> None:
+        """Let the potential know its errors on the data, of which `problem` was solved."""
+        weights = {target: getattr(self, name) for target, name in WEIGHTS.items()}
+        weights["energy"] = getattr(self, "energy_weight_", self.energy_weight)
+        uncertainty = find_uncertainty(
+            self.potential_,
+            self.coef_,
+            self.normal_equations_,
+            problem,
+            self._references,
+            weights,
+            data,
+            folds,
+            self.n_jobs,
+        )
+        self.potential_ = self.potential_.with_uncertainty(uncertainty)
+
     def _keep_record(self) -> Self:
         """Let the potential know of the fit."""
         if not self._is_precomputed():
@@ -394,39 +457,83 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         potential, _ = self._make_potential(coef, self.normal_equations_, self._references)
         return potential.with_fit_record(fit_record(self, coef))
 
-    def predict(self, X: Iterable[Atoms] | ArrayLike) -> FloatArray:
+    @overload
+    def predict(self, X: Iterable[Atoms] | ArrayLike, return_std: Literal[False] = False) -> FloatArray: ...
+    @overload
+    def predict(
+        self, X: Iterable[Atoms] | ArrayLike, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+    def predict(
+        self, X: Iterable[Atoms] | ArrayLike, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict total energies.
 
         Parameters
         ----------
         X : sequence of ase.Atoms
             Structures of the species seen in fit. With "precomputed", an array.
+        return_std : bool, default=False
+            Whether to return standard deviations, too: 90 % of all errors are within 1.645 of them, on data
+            like those of the fit.
 
         Returns
         -------
-        ndarray of float64, shape (n_structures,)
+        energies : ndarray of float64, shape (n_structures,)
             Total energies in eV.
+        standard_deviations : ndarray of float64, shape (n_structures,)
+            eV, if asked for.
+
+        Raises
+        ------
+        ValueError
+            If a structure is not valid, or standard deviations are asked for after a fit that did not have
+            all structures at once; see `calibrate`.
         """
         check_is_fitted(self)
         if self._is_precomputed():
             check_plain(X, "X")
             array: FloatArray = validate_data(self, X, reset=False, dtype=np.float64)
             energies: FloatArray = array @ self.coef_ + np.asarray(self.intercept_, np.float64)
+            if return_std:
+                return energies, self.normal_equations_.standard_deviations(self.coef_, array)
             return energies
+        if return_std:
+            found = self._uncertain(X, forces=False)
+            return np.array([one["energy"] for one in found]), np.array([one["energy_std"] for one in found])
         return self._predict(X, forces=False, stress=False).energy
 
-    def predict_forces(self, X: Iterable[Atoms]) -> list[FloatArray]:
+    @overload
+    def predict_forces(self, X: Iterable[Atoms], return_std: Literal[False] = False) -> list[FloatArray]: ...
+    @overload
+    def predict_forces(
+        self, X: Iterable[Atoms], return_std: Literal[True]
+    ) -> tuple[list[FloatArray], list[FloatArray]]: ...
+    def predict_forces(
+        self, X: Iterable[Atoms], return_std: bool = False
+    ) -> list[FloatArray] | tuple[list[FloatArray], list[FloatArray]]:
         """Predict forces.
 
         Parameters
         ----------
         X : sequence of ase.Atoms
+        return_std : bool, default=False
+            Whether to return standard deviations, too, as in `predict`.
 
         Returns
         -------
-        list of ndarray of float64, shape (n_atoms, 3)
+        forces : list of ndarray of float64, shape (n_atoms, 3)
             Forces in eV/Angstrom.
+        standard_deviations : list of ndarray of float64, shape (n_atoms, 3)
+            eV/Angstrom, if asked for; the same for the three components of an atom.
+
+        Raises
+        ------
+        ValueError
+            As in `predict`.
         """
+        if return_std:
+            found = self._uncertain(X, forces=True)
+            return [one["forces"] for one in found], [one["forces_std"] for one in found]
         return self._predict(X, forces=True, stress=False).forces
 
     def predict_stress(self, X: Iterable[Atoms]) -> FloatArray:
@@ -442,6 +549,15 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             Stress in eV/Angstrom^3 in ASE's Voigt order and sign; NaN without a full cell.
         """
         return self._predict(X, forces=False, stress=True).stress
+
+    def _uncertain(self, X: Any, forces: bool) -> list[Results]:
+        """Results of `Potential.evaluate` with uncertainty."""
+        check_is_fitted(self)
+        if self._is_precomputed():
+            raise ValueError("precomputed descriptors have no forces and no stress: fit structures instead")
+        self.potential_.check_uncertainty()
+        structures = check_structures(X, species=self.potential_.species, cutoff=self.potential_.cutoff)
+        return evaluate_many(self.potential_, structures, self.n_jobs, forces, uncertainty=True)
 
     def _predict(self, X: Any, forces: bool, stress: bool) -> Any:
         check_is_fitted(self)

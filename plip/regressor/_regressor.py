@@ -208,8 +208,8 @@ class PLIPRegressor(PLIPModel):
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
             return self._solve(ArrayEquations(*arrays))
         labels = (y, forces, stress, sample_weight)
-        equations, examples = self._accumulate(X, labels, self._new_descriptors(), self._check_data)
-        return self._solve(equations, examples)
+        equations, data = self._accumulate(X, labels, self._new_descriptors(), self._check_data)
+        return self._solve(equations, data, calibrate=not isinstance(X, Iterator))
 
     def partial_fit(
         self,
@@ -236,8 +236,8 @@ class PLIPRegressor(PLIPModel):
             self.normal_equations_.add(*arrays)
             return self._solve(self.normal_equations_)
         labels = (y, forces, stress, sample_weight)
-        batch, examples = self._accumulate(X, labels, self.descriptors_)
-        return self._solve(self.normal_equations_ + batch, examples)
+        batch, data = self._accumulate(X, labels, self.descriptors_)
+        return self._solve(self.normal_equations_ + batch, data)
 
     def fit_normal_equations(self, normal_equations: NormalEquations) -> Self:
         """Fit to normal equations that were accumulated before, on any day or machine.
@@ -280,18 +280,19 @@ class PLIPRegressor(PLIPModel):
         descriptors: PLIPDescriptors,
         check: Callable[[LabelledStructures, PLIPDescriptors], None] | None = None,
     ) -> tuple[NormalEquations, LabelledStructures | None]:
-        """Normal equations of structures, and a few of the structures, to check the potential by.
+        """Normal equations of structures, and the structures; a few of them if X is a generator.
 
         `check` is called with the structures and the fitted descriptors before the long work, unless X is a
         generator, whose later batches may hold what the first one lacks.
         """
-        examples: LabelledStructures | None = None
+        kept: LabelledStructures | None = None
 
         def inspect(data: LabelledStructures, fitted: PLIPDescriptors) -> None:
-            nonlocal examples
-            if check is not None and not isinstance(X, Iterator):
+            nonlocal kept
+            is_stream = isinstance(X, Iterator)
+            if check is not None and not is_stream:
                 check(data, fitted)
-            examples = examples or take_examples(data)
+            kept = kept or (take_examples(data) if is_stream else data)
 
         equations = NormalEquations._accumulate(
             X,
@@ -303,11 +304,15 @@ class PLIPRegressor(PLIPModel):
             verbose=self.verbose,
             memory=self.memory,
         )
-        return equations, examples
+        return equations, kept
 
     def _solve(
-        self, equations: NormalEquations | ArrayEquations, examples: LabelledStructures | None = None
+        self,
+        equations: NormalEquations | ArrayEquations,
+        data: LabelledStructures | None = None,
+        calibrate: bool = False,
     ) -> Self:
+        """Fit to sums; `data` are structures to check the potential by and, on request, to calibrate it."""
         references, n_species = None, 1
         if isinstance(equations, ArrayEquations):
             problem = equations.problem()
@@ -321,9 +326,13 @@ class PLIPRegressor(PLIPModel):
         with single_blas_thread():
             max_terms = self._setting("max_terms", n_species)
             coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)
+        examples = None if data is None else take_examples(data)
         self._adopt(coef, path, equations, problem, references, examples)
         # Ridge keeps all terms, and its penalty says how far.
         if isinstance(equations, NormalEquations) and self.solver != "ridge":
             n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
             warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
-        return self._keep_record()
+        self._keep_record()
+        if calibrate and data is not None:
+            self._calibrate(data, problem)
+        return self
