@@ -379,3 +379,17 @@ def test_offers_pay():
     # A fifth of the forces is no more than "learnt something": 980 atoms of data leave much to chance.
     assert max(found.values()) < 0.2
     assert min(found["balanced"], found["accurate"]) < found["fast"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "has_roots"), [("Cu4", True), ("CuAg3", True), ("Si4", False), ("SiC", False)]
+)
+def test_metals_alone_have_roots_of_densities(symbols, has_roots):
+    rng = np.random.default_rng(0)
+    n = len(Atoms(symbols))
+    structures = [
+        Atoms(symbols, rng.uniform(0, 1, (n, 3)) + 2.4 * np.arange(n)[:, None], cell=[12, 12, 12], pbc=True)
+        for _ in range(3)
+    ]
+    descriptors = PLIPDescriptors.preset("accurate", cutoff=5.0).fit(structures)
+    assert any(term.interaction == "N-body" and term.power == 0.5 for term in descriptors.terms_) == has_roots

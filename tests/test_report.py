@@ -17,8 +17,10 @@ from sample_fits import small_descriptors
 
 from plip import PLIPRegressor, PLIPRegressorCV, load_potential
 from plip.cli import main
+from plip.interactions import NBody
 from plip.interactions._terms import build_terms
 from plip.metrics import Evaluation
+from plip.radial import Gaussian
 from plip.solvers import SOLVERS
 
 pytest.importorskip("jinja2")
@@ -243,7 +245,9 @@ def test_phonons_are_those_of_the_elastic_crystal(copper):
 
 
 def test_every_formula_becomes_mathml(families):
-    terms = build_terms(("C", "Si"), 4.0, **interactions(4.0, mixed=True, switch={("C", "Si"): 1.8}))
+    species = ("C", "Si")
+    terms = build_terms(species, 4.0, **interactions(4.0, mixed=True, switch={("C", "Si"): 1.8}))
+    terms += build_terms(species, 4.0, n_body=NBody(Gaussian(eta=1.0, centers=2.0), powers=0.5))
     latex = {term.latex() for term in terms} | {
         function.latex("r_{ij}") for family in families.values() for function in family.grid(4.0)
     }

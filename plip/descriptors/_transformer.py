@@ -23,7 +23,7 @@ from plip.descriptors._automatic import automatic_cutoff, check_within_reach, sh
 from plip.descriptors._reach import cutoff_of_pairs
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._presets import OFFERS, PRESETS, automatic_interactions, blocks_of_offer
-from plip.interactions._sharing import Block, are_alike, are_complete, sharings_of
+from plip.interactions._sharing import Block, are_alike, are_complete, are_metals, sharings_of
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
@@ -261,8 +261,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             name: value for name, value in interactions.items() if isinstance(value, str) and value in OFFERS
         }
         shortest = shortest_distance(structures, cutoff, first) if offers else math.inf
+        metals = are_metals(species)
         made = {
-            offer: automatic_interactions(len(species), shortest, cutoff, offer)
+            offer: automatic_interactions(len(species), shortest, cutoff, offer, metals)
             for offer in set(offers.values())
         }
         interactions |= {name: made[offer][name] for name, offer in offers.items()}
@@ -273,7 +274,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             if self._shares(name, species, is_complete):
                 if name in offers:
                     blocks[name] = blocks_of_offer(
-                        name, len(species), shortest, cutoff, offers[name], is_complete
+                        name, len(species), shortest, cutoff, offers[name], is_complete, metals
                     )
                 elif interaction is not None:
                     blocks[name] = [

@@ -132,7 +132,7 @@ class Offer:
     decays : bool
         Whether pairs and densities have exponentials too.
     roots : bool
-        Whether there are roots of densities beside their powers.
+        Whether metals have roots of densities beside their powers.
     share : float
         With several species terms are offered in three blocks: for particular species, for particular centers
         among any atoms, and for any atoms. Each block has this part of the columns above.
@@ -250,7 +250,7 @@ def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) 
 
 
 def automatic_interactions(
-    n_species: int, shortest: float, cutoff: float, offer: str = "auto"
+    n_species: int, shortest: float, cutoff: float, offer: str = "auto", metals: bool = True
 ) -> dict[str, Interaction | None]:
     """Interactions between particular species, for any material.
 
@@ -268,6 +268,9 @@ def automatic_interactions(
         Cutoff in Angstrom.
     offer : {"auto", "fast", "balanced", "accurate", "extensive", "stock"}, default="auto"
         How much to offer.
+    metals : bool, default=True
+        Whether all species are metals. Others have no roots of densities: the second-moment approximation is
+        of d bands, and directed bonds have angles.
 
     Returns
     -------
@@ -275,7 +278,11 @@ def automatic_interactions(
         ``two_body``, ``three_body``, ``n_body``, ``four_body``. An interaction is None if the offer does
         not have it or even its poorest grid has too many columns. The pair interaction is never None.
     """
-    return _choose(OFFERS[offer], n_species, shortest, cutoff)
+    return _choose(_offer(offer, metals), n_species, shortest, cutoff)
+
+
+def _offer(name: str, metals: bool) -> Offer:
+    return replace(OFFERS[name], roots=OFFERS[name].roots and metals)
 
 
 def _choose(chosen: Offer, n_species: int, shortest: float, cutoff: float) -> dict[str, Interaction | None]:
@@ -302,7 +309,13 @@ def _choose(chosen: Offer, n_species: int, shortest: float, cutoff: float) -> di
 
 
 def blocks_of_offer(
-    name: str, n_species: int, shortest: float, cutoff: float, offer: str, is_complete: bool
+    name: str,
+    n_species: int,
+    shortest: float,
+    cutoff: float,
+    offer: str,
+    is_complete: bool,
+    metals: bool = True,
 ) -> list[Block]:
     """What an offer has of one interaction for several species.
 
@@ -312,7 +325,7 @@ def blocks_of_offer(
     ----------
     name : {"two_body", "three_body", "n_body", "four_body"}
         Interaction.
-    n_species, shortest, cutoff, offer
+    n_species, shortest, cutoff, offer, metals
         As for `automatic_interactions`.
     is_complete : bool
         Whether the data hold every combination of species; see `sharings_of`.
@@ -321,7 +334,7 @@ def blocks_of_offer(
     -------
     list of Block
     """
-    chosen = OFFERS[offer]
+    chosen = _offer(offer, metals)
     two, n, three = (int(chosen.share * most) for most in chosen.columns)
     chosen = replace(chosen, columns=(two, n, three), all_columns=int(chosen.share * chosen.all_columns))
     # Centers have no four-body terms of their own where the particular species have; else a third of all.

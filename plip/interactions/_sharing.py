@@ -20,7 +20,7 @@ from ase.data import atomic_numbers, covalent_radii
 from plip._core import ANY
 from plip.interactions._interaction import Interaction, Sharing
 
-__all__ = ["Block", "are_alike", "are_complete", "sharings_of"]
+__all__ = ["Block", "are_alike", "are_complete", "are_metals", "sharings_of"]
 
 # Largest ratio of covalent radii of species that are of similar size. In silicon carbide, silica and indium
 # phosphide it is 1.3 to 1.7.
@@ -83,10 +83,15 @@ def sharings_of(name: str, is_complete: bool) -> list[tuple[Sharing, bool]]:
     return [particular, *of_any]
 
 
+def are_metals(species: Sequence[str]) -> bool:
+    """Whether all species are metals."""
+    return _NOT_METALS.isdisjoint(species)
+
+
 def are_alike(species: Sequence[str]) -> bool:
     """Whether all species are metals, or of similar covalent radii."""
     radii = [covalent_radii[atomic_numbers[symbol]] for symbol in species]
-    return _NOT_METALS.isdisjoint(species) or bool(max(radii) <= _SIMILAR * min(radii))
+    return are_metals(species) or bool(max(radii) <= _SIMILAR * min(radii))
 
 
 def are_complete(present: Iterable[frozenset[str]], species: Sequence[str], n_places: int) -> bool:

@@ -22,7 +22,8 @@ _SYMBOLS = {
     "-": "<mo>−</mo>",
 }
 # Delimiters that follow grow with what is between them.
-_LARGE = {"\\Bigl", "\\Bigr"}
+# Delimiters, and how large they are.
+_LARGE = {"\\bigl": "1.2em", "\\bigr": "1.2em", "\\Bigl": "1.8em", "\\Bigr": "1.8em"}
 _SUM = '<mo movablelimits="false">∑</mo>'
 
 
@@ -108,7 +109,7 @@ class _Parser:
             name = re.sub("<[^>]*>", "", self._group())
             return f'<mi mathvariant="normal">{name}</mi>'
         if token in _LARGE:
-            return f'<mo stretchy="true" minsize="1.8em">{html.escape(self.tokens.pop())}</mo>'
+            return f'<mo stretchy="true" minsize="{_LARGE[token]}">{html.escape(self.tokens.pop())}</mo>'
         if token in _SYMBOLS:
             return _SYMBOLS[token]
         if token.startswith("\\"):
