@@ -323,7 +323,7 @@ def damages(block):
         yield {"leverage_factor": damaged}, "leverage_factor"
     yield {"leverage_factor": 3}, "must be a string"
     yield {"leverage_limits": {"Ge": 1.0}}, "leverage_limits must name"
-    yield {"leverage_limits": {"Si": -1.0}}, "must be positive"
+    yield {"leverage_limits": {"Si": -1.0}}, "must not be negative"
     yield {"leverage_limits": [1.0]}, "must be an object"
     yield {"shortest_distances": [["Si", "Ge", 1.0]]}, "shortest_distances must name"
     yield {"shortest_distances": [["Si", "Si", 1.0]] * 2}, "each once"
@@ -354,13 +354,33 @@ def test_damaged_data_are_refused(plugin, tmp_path):
         assert reason in message
 
 
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_grades_of_a_fit(ranks, silicon_carbide, plugin, tmp_path):
+    """Files of fits give the grades of Python: at most 1 for atoms of the training data, more for others."""
+    train, _ = silicon_carbide
+    potential = PLIPRegressor(PLIPDescriptors(cutoff=4.0), max_terms=40).fit(train).potential_
+    potential.save(tmp_path / "model.json", uncertainty=True)
+    crystal = bulk("SiC", "zincblende", a=4.36, cubic=True) * (2, 2, 2)
+    structures = [*train[::6], rattled(crystal, 0.3, 1), bulk("Si", cubic=True)]
+    largest = []
+    for atoms in structures:
+        commands, _ = setup(tmp_path, atoms, ["Si", "C"])
+        commands += ["pair_style plip", "pair_coeff * * model.json Si C", GRADES, *DUMP, "run 0"]
+        code, log = run_lammps(tmp_path, commands, plugin, ranks)
+        assert code == 0, log[-2000:]
+        found = frames(tmp_path / "grades.dump")[0][:, 4]
+        assert_same(found, potential.evaluate(atoms, uncertainty=True)["extrapolation"])
+        largest.append(found.max())
+    assert max(largest[:-2]) <= 1.0 + 1e-6
+    assert min(largest[-2:]) > 1.0
+
+
 def test_the_example_stops_when_an_atom_leaves_the_data(silicon_carbide, plugin, tmp_path):
     if not EXAMPLE.is_file():
         pytest.skip("the examples of the documentation are not here")
     train, _ = silicon_carbide
     potential = PLIPRegressor(PLIPDescriptors(cutoff=4.0), max_terms=30).fit(train).potential_
-    extent = Extent(potential, train)
-    extent.save(tmp_path / "model.json", potential)
+    potential.save(tmp_path / "model.json", uncertainty=True)
     code, log = run_lammps(tmp_path, EXAMPLE.read_text().splitlines(), plugin)
     assert code == 0, log[-2000:]
     assert "Fix halt condition for fix-id stop met" in log

@@ -312,8 +312,8 @@ inline void read_uncertainty(Model &model, const json &document)
         if (species < 0)
             fail("leverage_limits must name its species");
         model.leverage_limits[species] = number(entry.value(), "leverage limit");
-        if (!(model.leverage_limits[species] > 0.0))
-            fail("a leverage limit must be positive");
+        if (model.leverage_limits[species] < 0.0)
+            fail("a leverage limit must not be negative");
     }
     for (const json &item : array(member(uncertainty, "shortest_distances"), "shortest_distances")) {
         if (array(item, "a shortest distance").size() != 3)
