@@ -159,26 +159,19 @@ def find_uncertainty(
     order = np.random.default_rng(_SEED).permutation(len(data))
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), _MOST_IN_MEMORY)) + 1]
     found = _terms_of_atoms(potential, TermValues(potential.species, terms), data, surveyed, n_jobs)
-    totals = np.array([values.sum(axis=0) for values in found])
     shares = [np.ascontiguousarray(values[:, model.kept]) for values in found]
     leverage_factor = _scaled_factor(np.sum([part.T @ part for part in shares], axis=0), scales)
-    means = totals[:, model.kept] / data.n_atoms[surveyed][:, None]
-    axes = _axes(means, coef[kept])
-    rows = data.take(surveyed)
-    looked_at = np.arange(min(int(np.searchsorted(np.cumsum(rows.n_atoms), _LOOKED_AT)) + 1, len(rows)))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
-    errors = _errors_of_forces(Design(terms, potential.species), rows, looked_at, models, model, n_jobs)
-    sampled = [shares[row][one.sample] for row, one in zip(looked_at.tolist(), errors, strict=True)]
-    species_a = [
-        take_atoms(potential.species, rows.structures[row])[0][one.sample]
-        for row, one in zip(looked_at.tolist(), errors, strict=True)
-    ]
+    rows = data.take(surveyed)
+    errors = _errors_of_forces(Design(terms, potential.species), rows, models, model, n_jobs)
     of_atoms, least_force = _references_of_atoms(
-        errors, sampled, np.concatenate(species_a), coef[kept], potential.species
+        errors, shares, rows.structures, coef[kept], potential.species
     )
-    unseen = {row: one.unseen_energy for row, one in zip(looked_at.tolist(), errors, strict=True)}
-    counts = composition_of(rows.structures, [atomic_numbers[symbol] for symbol in potential.species])
-    of_structures, least_energy = _references_of_structures(rows, counts, totals, models, unseen, model, axes)
+    totals = np.array([values.sum(axis=0) for values in found])
+    unseen = np.array([one.unseen_energy for one in errors])
+    of_structures, least_energy = _references_of_structures(
+        rows, potential.species, totals, models, unseen, model, coef[kept]
+    )
     return Uncertainty(
         factor,
         leverage_factor,
@@ -206,7 +199,8 @@ def _terms_of_atoms(
         return term_values.values(neighbors, positions, cell, species)
 
     jobs = (joblib.delayed(of_structure)(data.structures[row]) for row in rows.tolist())
-    values: list[FloatArray] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    # The core is of this process; sending it elsewhere would take longer than the work.
+    values: list[FloatArray] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
     return values
 
 
@@ -307,15 +301,16 @@ def _fold_model(
 def _errors_of_forces(
     design: Design,
     data: LabelledStructures,
-    looked_at: IntArray,
     models: Sequence[tuple[FloatArray, FloatArray] | None],
     model: _Model,
     n_jobs: int | None,
 ) -> list[_Errors]:
-    samples = _sampled_atoms([data.structures[row] for row in looked_at.tolist()], design.species)
+    """Errors of the first structures."""
+    n_looked_at = int(np.searchsorted(np.cumsum(data.n_atoms), _LOOKED_AT)) + 1
+    samples = _sampled_atoms(data.structures[:n_looked_at], design.species)
     jobs = (
         joblib.delayed(_errors)(design, data.take(np.array([row])), sample, model, models[row])
-        for row, sample in zip(looked_at.tolist(), samples, strict=True)
+        for row, sample in enumerate(samples)
     )
     found: list[_Errors] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
     return found
@@ -400,13 +395,15 @@ def _change(
 def _references_of_atoms(
     found: Sequence[_Errors],
     shares: Sequence[FloatArray],
-    species_a: Int32Array,
+    structures: Sequence[Atoms],
     coef: FloatArray,
     species: Sequence[str],
 ) -> tuple[dict[str, References], float]:
     """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage."""
+    triples = list(zip(found, shares, structures, strict=False))
+    species_a = np.concatenate([take_atoms(species, atoms)[0][one.sample] for one, _, atoms in triples])
+    terms = np.vstack([values[one.sample] for one, values, _ in triples])
     of_structure = np.repeat(np.arange(len(found)), [len(errors.sample) for errors in found])
-    terms = np.vstack(shares)
     leverages = np.concatenate([errors.leverages for errors in found])
     least = _LEAST * float(leverages.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -430,19 +427,25 @@ def _references_of_atoms(
 
 def _references_of_structures(
     data: LabelledStructures,
-    counts: FloatArray,
+    species: Sequence[str],
     totals: FloatArray,
     models: Sequence[tuple[FloatArray, FloatArray] | None],
-    unseen: Mapping[int, float],
+    unseen: FloatArray,
     model: _Model,
-    axes: FloatArray,
+    coef: FloatArray,
 ) -> tuple[References, float]:
-    """Errors of energies by structure, scaled to hold the share that they should; the least leverage."""
+    """Errors of energies by structure, scaled to hold the share that they should; the least leverage.
+
+    `unseen` are errors per atom of the first structures, NaN where folds have them.
+    """
     n = min(len(data), _MOST_REFERENCES)
-    sizes, counts, totals = data.n_atoms[:n], counts[:n], totals[:n]
+    counts = composition_of(data.structures[:n], [atomic_numbers[symbol] for symbol in species])
+    sizes, totals = data.n_atoms[:n], totals[:n]
+    means = totals[:, model.kept] / sizes[:, None]
+    axes = _axes(means, coef)
     energy = np.full(n, np.nan) if data.labels.energy is None else data.labels.energy[:n]
     by_fit = (totals @ model.coef + counts @ model.intercept - energy) / sizes
-    by_others = np.array([unseen.get(row, np.nan) for row in range(n)])
+    by_others = np.append(unseen, np.full(n, np.nan))[:n]
     for row, other in enumerate(models[:n]):
         if other is not None:
             by_others[row] = (totals[row] @ other[0] + counts[row] @ other[1] - energy[row]) / sizes[row]
@@ -451,7 +454,7 @@ def _references_of_structures(
     least = _LEAST * float(leverages.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.square(np.column_stack([by_others, by_fit])) * (sizes / (leverages + least))[:, None]
-    points = _as_in_a_file(totals[:, model.kept] / sizes[:, None] @ axes)
+    points = _as_in_a_file(means @ axes)
     every = np.arange(n)
     expected = References(axes, points, squares).squares_without(every, every)
     squares = _as_in_a_file(squares * _calibration(squares[..., None], expected))
