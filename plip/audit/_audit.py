@@ -25,6 +25,7 @@ from plip.audit._trial import Trial
 from plip.audit._units import find_units
 from plip.labels import LabelledStructures, LabelWarning, read_labels
 from plip.metrics import read_groups
+from plip.normal_equations._sums import single_blas_thread
 
 __all__ = ["audit", "audit_labelled"]
 
@@ -96,6 +97,7 @@ def audit(
     return replace(report, findings=(*doubts, *report.findings)).placed(places, test_places)
 
 
+@single_blas_thread()  # many products of small matrices: threads of BLAS double the CPU time
 def audit_labelled(
     data: LabelledStructures,
     groups: NDArray[np.str_] | None,

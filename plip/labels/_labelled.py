@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class LabelledStructures:
     def __len__(self) -> int:
         return len(self.structures)
 
-    @property
+    @cached_property
     def n_atoms(self) -> IntArray:
         """(n,) ndarray of int: number of atoms of each structure."""
         return np.array([len(atoms) for atoms in self.structures])

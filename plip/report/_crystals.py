@@ -16,7 +16,6 @@ from ase.optimize import BFGS
 from ase.phonons import Phonons
 
 from plip._types import FloatArray
-from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 
 __all__ = ["Bands", "Crystal", "find_crystals"]
@@ -149,7 +148,6 @@ class Crystal:
         return (float(c11), float(c12), float(c44)) if is_cubic else None
 
 
-@single_blas_thread()  # for small matrices, threads of BLAS cost more than they save
 def find_crystals(
     potential: Potential, structures: Sequence[Atoms], groups: Sequence[str] | None = None
 ) -> list[Crystal]:
