@@ -327,6 +327,18 @@ def test_doubts_of_the_reader_are_findings(copper):
     assert "forces of exactly 0" in finding.evidence
 
 
+def test_atoms_beyond_the_end_of_a_potential_are_not_held(copper):
+    found = copied(copper)
+    for atoms in found[-2:]:
+        forces = atoms.calc.results["forces"]
+        top = atoms.positions[:, 2].max()
+        atoms.append(Atoms("Cu", [[0.3, 0.2, top + 4.0]])[0])
+        atoms.calc = SinglePointCalculator(
+            atoms, **{**atoms.calc.results, "forces": np.vstack([forces, np.zeros(3)])}
+        )
+    assert audit(found, quick=True).is_clean
+
+
 def test_messages_name_files(copper):
     found, _ = plant(copper, Fault("", drop_forces, [1, 8]))
     places = [f"a.xyz, structure {k}" for k in range(len(found))]

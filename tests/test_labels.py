@@ -753,6 +753,27 @@ def test_forces_of_zero_that_symmetry_asks_for_are_kept():
     assert present(read_labels(X))["force"] == [True] * 5
 
 
+def test_forces_of_zero_beyond_the_end_of_a_potential_are_kept():
+    """A scan of a dimer: the potential that computed it ends at 3.4 A."""
+    X = []
+    for r in (2.0, 2.2, 2.4, 2.6, 3.0, 3.5, 4.0, 4.5):
+        atoms = Atoms("Cu2", [[0, 0, 0], [0.6 * r, 0, 0.8 * r]], cell=[20, 20, 20], pbc=True)
+        force = -2.0 * max(3.4 - r, 0.0) * atoms.positions[1] / r
+        results = {"energy": -max(3.4 - r, 0.0) ** 2, "forces": np.array([-force, force])}
+        stress = atoms.positions[1, [0, 1, 2, 1, 0, 0]] * force[[0, 1, 2, 2, 2, 1]] / atoms.get_volume()
+        atoms.calc = SinglePointCalculator(atoms, **results, stress=stress)
+        X.append(atoms)
+    assert sum(not atoms.calc.results["forces"].any() for atoms in X) == 3
+    labels = present(read_labels(X))
+    assert labels["force"] == labels["virial"] == [True] * 8
+    # Between bonded atoms zeros are none of the potential's.
+    for atoms in X[2:4]:
+        atoms.calc.results["forces"] = np.zeros((2, 3))
+    with pytest.warns(UserWarning, match=r"structure 2 \(Cu2\) and 1 other of 8: forces of exactly 0"):
+        labels = read_labels(X)
+    assert present(labels)["force"] == [True, True, False, False, True, True, True, True]
+
+
 def test_stresses_of_zero_are_left_out():
     X = make()
     for atoms in X[1:3]:

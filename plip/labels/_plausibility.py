@@ -8,10 +8,9 @@ from ase import Atoms
 from ase.units import GPa
 
 from plip import _warnings
-from plip._structures._balance import BALANCED, NEAR, imbalances
+from plip._structures._balance import BALANCED, are_bonded, imbalances
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
-from plip._structures._neighbors import find_all_neighbors
 from plip._types import BoolArray, FloatArray
 from plip.labels._attached import plain_number, results_of
 from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
@@ -89,8 +88,11 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
 
     - an energy of zero beside forces or a stress that are not zero. It may be true of one structure, whose
       energy is then the zero of energy, unless all other energies are far away;
-    - forces of zero on atoms whose surroundings have no symmetry that forbids a force;
-    - a stress of zero between neighbors. One structure may have such forces or such a stress.
+    - forces of zero on bonded atoms whose surroundings have no symmetry that forbids a force;
+    - a stress of zero between bonded atoms. One structure may have such forces or such a stress.
+
+    Atoms are bonded within 1.3 times the sum of their covalent radii. Farther apart, potentials may have
+    ended.
 
     Where all labels of a structure are zero, nothing tells. Forces and stresses that the user has given are
     kept, with a warning.
@@ -171,7 +173,9 @@ def _without_zero_forces(
 def _without_zero_stresses(
     X: Sequence[Atoms], stress: FloatArray, informed: BoolArray, is_given: bool, first: int
 ) -> FloatArray | None:
-    zero = np.array([informed[k] and not row.any() and _has_neighbors(X[k]) for k, row in enumerate(stress)])
+    zero = np.array(
+        [informed[k] and not row.any() and are_bonded(X[k]).any() for k, row in enumerate(stress)]
+    )
     if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)
@@ -185,10 +189,6 @@ def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: i
     ending = "Give None where there is no label" if is_given else _PLACEHOLDER
     warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {ending}", zero, first)
     return not is_given
-
-
-def _has_neighbors(atoms: Atoms) -> bool:
-    return len(find_all_neighbors(atoms, NEAR).distance_p) > 0
 
 
 # Labels under other names
