@@ -7,7 +7,9 @@ The scorers `neg_energy_rmse`, `neg_force_rmse`, `neg_stress_rmse` and those of 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ import sklearn
 from ase import Atoms
 from ase.units import GPa
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.utils.metadata_routing import MetadataRequest
 
 from plip._core import Core
 from plip._html import table
+from plip._parameters import is_number
 from plip._structures._checks import check_structures
 from plip._structures._composition import composition_of
 from plip._structures._evaluation import find_pairs, take_atoms
@@ -28,13 +32,15 @@ from plip._warnings import warn
 from plip.labels import TARGETS, LabelledStructures, Labels
 from plip.labels._reading import NoLabels
 from plip.potential import Potential
-from plip.potential._prediction import predict_labels
+from plip.potential._prediction import evaluate_many, predict_labels
 
 __all__ = [
+    "Deviations",
     "Evaluation",
     "UNITS",
     "RMSEScorer",
     "cancellation",
+    "coverage",
     "energy_r2",
     "error_summary",
     "errors",
@@ -155,6 +161,51 @@ def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArra
     return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
 
 
+def coverage(
+    y_true: Iterable[ArrayLike], y_pred: Iterable[ArrayLike], y_std: Iterable[ArrayLike], level: float = 0.9
+) -> float:
+    """Share of values within the intervals that standard deviations promise.
+
+    The interval of a value is p +- z s, with its prediction p and standard deviation s; a normal distribution
+    has the share `level` within z standard deviations. The share that is found should be `level`, too.
+
+    Parameters
+    ----------
+    y_true, y_pred, y_std : (n,) array-like, or sequence of n arrays
+        Reference values, predictions and standard deviations in one unit: energies, or forces by structure.
+        Where one of them is NaN, the value does not count.
+    level : float, default=0.9
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        From 0 to 1; NaN if nothing counts.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of values differ, a standard deviation is negative, or `level` is not valid.
+    """
+    if not is_number(level) or not 0 < level < 1:
+        raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
+    true, found, std = (
+        np.concatenate([np.zeros(0), *(np.ravel(np.asarray(part, dtype=float)) for part in values)])
+        for values in (y_true, y_pred, y_std)
+    )
+    if not true.shape == found.shape == std.shape:
+        raise ValueError(
+            f"{true.size} reference values, {found.size} predictions and {std.size} standard deviations: "
+            "give as many of each"
+        )
+    if (std < 0).any():
+        raise ValueError("standard deviations must not be negative")
+    miss = np.abs(true - found)
+    counts = np.isfinite(miss) & np.isfinite(std)
+    inside = miss[counts] <= norm.ppf(0.5 + level / 2) * std[counts]
+    return float(inside.mean()) if inside.size else np.nan
+
+
 def score(X: Sequence[Atoms], reference: Labels, predicted: Labels) -> float:
     """Mean of `energy_r2` and `force_r2` over the targets that the reference has.
 
@@ -267,6 +318,25 @@ def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] 
     return np.array(["(no group)" if name is None else str(name) for name in names])
 
 
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """How uncertain predictions for structures are; see `Potential.evaluate`.
+
+    Attributes
+    ----------
+    energy : ndarray of float64, shape (n,)
+        Standard deviations of total energies in eV.
+    forces : list of ndarray of float64, shape (n_atoms, 3)
+        Standard deviations of forces in eV/Angstrom.
+    extrapolation : list of ndarray of float64, shape (n_atoms,)
+        Extrapolation grades.
+    """
+
+    energy: FloatArray
+    forces: list[FloatArray]
+    extrapolation: list[FloatArray]
+
+
 class Evaluation:
     """Labels of structures and what a potential predicts for them.
 
@@ -283,6 +353,8 @@ class Evaluation:
 
     Attributes
     ----------
+    potential : Potential
+        The potential; of folds, that of the whole fit.
     structures : list of n ase.Atoms
         The structures.
     n_atoms : (n,) int
@@ -311,7 +383,7 @@ class Evaluation:
         labels: Labels | None = None,
     ) -> None:
         data = _labeled(potential, X, labels)
-        self._assign(data, _predict(potential, data), groups)
+        self._assign(potential, data, _predict(potential, data), groups)
         if self._agrees():
             warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
@@ -338,7 +410,7 @@ class Evaluation:
         Returns
         -------
         Evaluation
-            Structures that were in no fold are left out.
+            Structures that were in no fold are left out. `deviations` are those of the whole fit.
 
         Raises
         ------
@@ -353,10 +425,18 @@ class Evaluation:
         parts = [_predict(owners[row], data.take(np.array([row]))) for row in kept.tolist()]
         made = cls.__new__(cls)
         groups = read_groups(data.structures) if groups is None else groups
-        made._assign(data.take(kept), _joined(parts), None if groups is None else groups[kept])
+        groups = None if groups is None else groups[kept]
+        made._assign(model.potential_, data.take(kept), _joined(parts), groups)
         return made
 
-    def _assign(self, data: LabelledStructures, predicted: Labels, groups: NDArray[np.str_] | None) -> None:
+    def _assign(
+        self,
+        potential: Potential,
+        data: LabelledStructures,
+        predicted: Labels,
+        groups: NDArray[np.str_] | None,
+    ) -> None:
+        self.potential = potential
         self.structures = list(data.structures)
         self.n_atoms = data.n_atoms
         self.groups = read_groups(data.structures) if groups is None else groups
@@ -408,6 +488,99 @@ class Evaluation:
         rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
         reference = _values(self.reference, target, rows, self.n_atoms)
         return reference, _values(self.predicted, target, rows, self.n_atoms)
+
+    @functools.cached_property
+    def deviations(self) -> Deviations | None:
+        """Deviations or None: how uncertain the predictions are, computed when first asked for.
+
+        None if the potential does not know, since its file was written without it.
+        """
+        if self.potential.uncertainty is None:
+            return None
+        found = evaluate_many(self.potential, self.structures, forces=False, stress=False, uncertainty=True)
+        return Deviations(
+            np.array([result["energy_std"] for result in found]),
+            [result["forces_std"] for result in found],
+            [result["extrapolation"] for result in found],
+        )
+
+    def std(self, target: str, group: str | None = None) -> FloatArray:
+        """Standard deviations of the values that `parity` gives.
+
+        Parameters
+        ----------
+        target : {"energy", "force"}
+            In eV/atom or eV/Angstrom.
+        group : str or None, default=None
+            Group of the structures; None takes all.
+
+        Returns
+        -------
+        (m,) float64
+
+        Raises
+        ------
+        ValueError
+            For another target, or if the potential does not know how uncertain it is.
+        """
+        if target not in ("energy", "force"):
+            raise ValueError(f"there are standard deviations of energy and force, not of {target!r}")
+        deviations = self._known_deviations()
+        is_shown = self.reference.present(target)
+        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
+        if target == "energy":
+            return (deviations.energy / self.n_atoms)[rows]
+        return np.concatenate([np.zeros(0), *(deviations.forces[row].ravel() for row in rows)])
+
+    def uncertainty(self, group: str | None = None, level: float = 0.9) -> dict[str, Any]:
+        """What the standard deviations and extrapolation grades of structures amount to.
+
+        Parameters
+        ----------
+        group : str or None, default=None
+            Group of the structures; None takes all.
+        level : float, default=0.9
+            As in `coverage`.
+
+        Returns
+        -------
+        dict of str to int or float
+            ``energy_coverage`` and ``force_coverage``, the `coverage` of targets that have labels;
+            ``n_atoms``; ``n_extrapolated``, the number of atoms with a grade above 1; and
+            ``largest_extrapolation``, the largest grade.
+
+        Raises
+        ------
+        ValueError
+            If the potential does not know how uncertain it is.
+        """
+        deviations = self._known_deviations()
+        result: dict[str, Any] = {}
+        for target in ("energy", "force"):
+            if target in self.n_labels and len(std := self.std(target, group)):
+                result[f"{target}_coverage"] = coverage(*self.parity(target, group), std, level)
+        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        grades = np.concatenate([np.zeros(0), *(deviations.extrapolation[row] for row in rows)])
+        result["n_atoms"] = len(grades)
+        result["n_extrapolated"] = int(np.count_nonzero(grades > 1.0))
+        result["largest_extrapolation"] = float(grades.max(initial=0.0))
+        return result
+
+    def _known_deviations(self) -> Deviations:
+        """Deviations; a ValueError says what to do if there are none."""
+        self.potential.check_uncertainty()
+        assert self.deviations is not None
+        return self.deviations
+
+    def take(self, rows: IntArray) -> Evaluation:
+        """Some of the structures; `rows` is an ndarray of int."""
+        part = type(self).__new__(type(self))
+        part.potential = self.potential
+        part.structures = [self.structures[row] for row in rows.tolist()]
+        part.n_atoms = self.n_atoms[rows]
+        part.groups = None if self.groups is None else self.groups[rows]
+        part.reference, part.predicted = self.reference.take(rows), self.predicted.take(rows)
+        return part
 
     def errors(self, group: str | None = None) -> dict[str, Any]:
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""

@@ -43,6 +43,7 @@ PUBLIC = {
     "plip.inspection": {
         *("AngleDisplay", "DensityDisplay", "EquationOfStateDisplay", "PairDisplay", "ParityDisplay"),
         *("LearningDisplay", "PartitionDisplay", "PathDisplay", "StabilityDisplay"),
+        "UncertaintyDisplay",
     },
     "plip.interactions": {"FourBody", "NBody", "Term", "ThreeBody", "TwoBody"},
     "plip.labels": {
@@ -59,7 +60,8 @@ PUBLIC = {
     },
     "plip.lammps": {"BuildError", "build_plugin", "export", "plugin_folder", "start"},
     "plip.metrics": {
-        *("UNITS", "Evaluation", "RMSEScorer", "cancellation", "energy_r2", "error_summary", "errors"),
+        *("UNITS", "Deviations", "Evaluation", "RMSEScorer", "cancellation", "coverage", "energy_r2"),
+        *("error_summary", "errors"),
         *("force_r2", "group_scorers", "neg_energy_rmse", "neg_force_rmse", "neg_stress_rmse"),
         *("read_groups", "score"),
     },

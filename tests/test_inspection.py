@@ -26,6 +26,7 @@ from plip.inspection import (  # noqa: E402
     PartitionDisplay,
     PathDisplay,
     StabilityDisplay,
+    UncertaintyDisplay,
 )
 
 PENALTY = 1e-4
@@ -65,6 +66,7 @@ DISPLAYS = {
     "equation of state": lambda model, train, test, ax: EquationOfStateDisplay.from_estimator(
         model, train[0], ax=ax
     ),
+    "uncertainty": lambda model, train, test, ax: UncertaintyDisplay.from_estimator(model, test, ax=ax),
 }
 
 
@@ -128,6 +130,38 @@ def test_parity_plot_is_made_of_the_same_panels(fitted, silicon_carbide):
         alone = ParityDisplay.from_evaluations(evaluations, target=target).ax_
         assert panel.get_xlabel() == alone.get_xlabel()
         assert np.array_equal(panel.lines[0].get_xydata(), alone.lines[0].get_xydata())
+
+
+def test_uncertainty_is_on_the_diagonal_where_intervals_hold():
+    rng = np.random.default_rng(0)
+    deviations = np.exp(rng.uniform(-4.0, 1.0, 24_000))
+    errors = deviations * rng.normal(size=24_000)
+    errors[::100] = np.nan
+    display = UncertaintyDisplay({"right": (errors, deviations), "small": (2 * errors, deviations)}, "force")
+    assert display.coverage["right"] == pytest.approx(0.9, abs=0.01)
+    for name, factor in (("right", 1.0), ("small", 2.0)):
+        widths, found = display.bins[name]
+        assert len(widths) == 12 and (np.diff(widths) > 0).all()
+        np.testing.assert_allclose(found, factor * widths, rtol=0.12)
+    with pytest.raises(ValueError, match="target"):
+        UncertaintyDisplay({}, "stress")
+
+
+def test_uncertainty_has_the_coverage_of_each_group(fitted, silicon_carbide):
+    _, test = silicon_carbide
+    evaluation = Evaluation(fitted.potential_, test)
+    for target in ("force", "energy"):
+        display = UncertaintyDisplay.from_estimator(fitted, test, target=target)
+        assert set(display.coverage) == set(np.unique(evaluation.groups))
+        for group, share in display.coverage.items():
+            assert share == evaluation.uncertainty(group)[f"{target}_coverage"]
+        labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert f"wurtzite: {100 * display.coverage['wurtzite']:.1f} % inside" in labels
+    whole = UncertaintyDisplay.from_evaluations({"test": evaluation}, level=0.5)
+    assert whole.coverage["test"] == evaluation.uncertainty(level=0.5)["force_coverage"]
+    bare = fitted.potential_.with_uncertainty(None)
+    with pytest.raises(ValueError, match="uncertainty=True"):
+        UncertaintyDisplay.from_potential(bare, test)
 
 
 def test_path_has_the_errors_of_the_potentials_on_it(fitted, silicon_carbide):

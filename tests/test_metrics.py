@@ -19,6 +19,7 @@ from plip.labels import Labels, read_labels
 from plip.metrics import (
     UNITS,
     cancellation,
+    coverage,
     energy_r2,
     error_summary,
     errors,
@@ -423,6 +424,45 @@ def test_cancellation_is_that_of_the_columns():
     found = cancellation(Potential(descriptors, coef, {"Cu": -3.0}), structures)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert (found >= 1).all()
+
+
+# --- coverage ---
+
+
+def test_coverage_by_hand():
+    forces = [np.array([[0.0, 1.0, -2.0]]), np.array([[3.0, 0.0, 0.0], [0.0, 0.0, 0.5]])]
+    zeros = [np.zeros_like(part) for part in forces]
+    ones = [np.ones_like(part) for part in forces]
+    # 1.645 standard deviations hold all but -2 and 3; one holds 0.6827 of a normal distribution.
+    assert coverage(forces, zeros, ones) == pytest.approx(7 / 9)
+    assert coverage(forces, zeros, ones, level=0.6827) == pytest.approx(7 / 9)
+    assert coverage(forces, zeros, ones, level=0.6826) == pytest.approx(6 / 9)
+    assert coverage([1.0, 5.0, np.nan, 2.0], [1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, np.nan]) == 0.5
+    assert np.isnan(coverage([1.0], [1.0], [np.nan])) and np.isnan(coverage([], [], []))
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.99])
+def test_coverage_of_a_normal_distribution_is_the_level(level):
+    rng = np.random.default_rng(0)
+    std = rng.uniform(0.1, 3.0, 100_000)
+    true = rng.normal(size=100_000)
+    assert coverage(true, true + std * rng.normal(size=100_000), std, level) == pytest.approx(
+        level, abs=0.005
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1.0, 2.0], [1.0], [1.0]), "2 reference values, 1 predictions and 1 standard"),
+        (([1.0], [1.0], [-1.0]), "negative"),
+        (([1.0], [1.0], [1.0], 1.0), "between 0 and 1"),
+        (([1.0], [1.0], [1.0], "0.9"), "between 0 and 1"),
+    ],
+)
+def test_coverage_says_what_is_wrong(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        coverage(*arguments)
 
 
 def test_cancellation_without_terms_is_undefined():

@@ -11,6 +11,7 @@ from plip.inspection._pair import PairDisplay
 from plip.inspection._parity import ParityDisplay
 from plip.inspection._partition import EquationOfStateDisplay, PartitionDisplay
 from plip.inspection._path import PathDisplay, StabilityDisplay
+from plip.inspection._uncertainty import UncertaintyDisplay
 
 __all__ = [
     "AngleDisplay",
@@ -22,4 +23,5 @@ __all__ = [
     "PartitionDisplay",
     "PathDisplay",
     "StabilityDisplay",
+    "UncertaintyDisplay",
 ]
