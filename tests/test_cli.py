@@ -21,7 +21,7 @@ from plip import PLIPDescriptors, PLIPRegressorCV, load_potential
 from plip.cli import main
 from plip.cli._data import Data, split
 from plip.datasets import load_silicon_carbide
-from plip.metrics import error_summary
+from plip.metrics import error_summary, read_groups
 from plip.plotting import parity_plot
 from plip.regressor import FitError
 from plip.report import Evaluation
@@ -138,6 +138,47 @@ def test_evaluate_agrees_with_fit(files, tmp_path, capsys):
     assert _errors(report, "data") == _errors(files["report"], "test")
     assert "zincblende-thermal" in report
     assert "<svg" in plot.read_text(encoding="utf-8")
+
+
+def _uncertainty(report, row):
+    """Cells of a row of the table of uncertainty."""
+    table = report[report.index("\nuncertainty") :]
+    return re.search(rf"^{row}\s+(.*)$", table, re.MULTILINE).group(1).split()
+
+
+def test_files_of_fit_know_their_uncertainty(files, structures, tmp_path, capsys):
+    potential = load_potential(files["model"])
+    found = Evaluation(potential, structures[1]).uncertainty()
+    # The file of structures keeps eight decimals.
+    shares = [100 * found["force_coverage"], 100 * found["energy_coverage"]]
+    cells = _uncertainty(files["report"], "test")
+    np.testing.assert_allclose([float(cell) for cell in cells[:2]], shares, atol=0.2)
+    assert cells[2:4] == [str(found["n_atoms"]), str(found["n_extrapolated"])]
+    of_folds = _uncertainty(files["report"], "cross-validation")
+    assert int(of_folds[2]) == sum(map(len, structures[0])) and float(of_folds[4]) <= 1.0
+    assert main(["evaluate", files["model"], files["test"], "-q"]) == 0
+    report = capsys.readouterr().out
+    assert _uncertainty(report, "data") == cells
+    by_group = [
+        int(_uncertainty(report, f"data, {name}")[2]) for name in np.unique(read_groups(structures[1]))
+    ]
+    assert sum(by_group) == found["n_atoms"]
+
+
+def test_fit_leaves_uncertainty_out_on_request(files, tmp_path, capsys):
+    output = tmp_path / "small.json"
+    assert main(["fit", files["train"], "--no-uncertainty", *SMALL, "-o", str(output)]) == 0
+    assert load_potential(output).uncertainty is None
+    assert load_potential(output).terms == load_potential(files["model"]).terms
+    capsys.readouterr()
+    assert main(["evaluate", str(output), files["test"], "-q"]) == 0
+    report = capsys.readouterr().out
+    assert "The file has no uncertainty" in report and "90 % intervals" not in report
+
+
+def test_terms_come_before_what_nobody_reads(files):
+    text = Path(files["model"]).read_text(encoding="utf-8")
+    assert text.index('"terms"') < text.index('"uncertainty"')
 
 
 def test_evaluate_without_forces_shows_energies_only(files, tmp_path, capsys):

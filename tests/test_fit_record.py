@@ -159,7 +159,7 @@ def test_summary_of_a_potential_without_a_record(model):
 
 def test_show_prints_the_summary(model, tmp_path, capsys):
     path = tmp_path / "model.json"
-    model.potential_.save(path)
+    model.potential_.save(path, uncertainty=True)
     assert main(["show", str(path), "--terms", "2"]) == 0
     assert potential_summary(model.potential_, 2) in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase.build import bulk, fcc111
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
+from ase.io import read, write
 from sample_fits import small_descriptors
 
 from plip import PLIPRegressor, PLIPRegressorCV, load_potential
@@ -28,9 +28,10 @@ pytest.importorskip("matplotlib")
 
 from sample_potentials import interactions  # noqa: E402
 
-from plip.report import write_report  # noqa: E402
+from plip.report import evaluation_report, potential_summary, write_report  # noqa: E402
 from plip.report._crystals import find_crystals  # noqa: E402
 from plip.report._mathml import to_mathml  # noqa: E402
+from plip.report._uncertainty import farthest, known  # noqa: E402
 from plip.report._worst import largest_errors, worst_structures  # noqa: E402
 
 PENALTY = 1e-4
@@ -124,6 +125,67 @@ def test_numbers_are_those_of_the_api(model, evaluations, page):
         assert pair in page.sections["ends"] and f"{r:.3f}" in page.sections["ends"]
     assert "a <b> & c" in page.sections["audit"]
     assert f"{evaluations['test'].summary()['force_rmse']:.4f}" in page.sections["summary"]
+
+
+def test_uncertainty_is_that_of_the_api(evaluations, page):
+    # Without anything between cells.
+    shown = page.sections["uncertainty"]
+    for name in ("cross-validation", "test"):
+        found = evaluations[name].uncertainty()
+        shares = [f"{100 * found[f'{target}_coverage']:.1f}" for target in ("force", "energy")]
+        largest = f"{found['largest_extrapolation']:.2f}"
+        cells = [*shares, f"{found['n_atoms']:,}", f"{found['n_extrapolated']:,}", largest]
+        assert f"{name}{''.join(cells)}" in shown
+    # Errors of the fit itself say less than those of the folds.
+    assert "train" not in shown
+    for group in np.unique(evaluations["test"].groups).tolist():
+        share = evaluations["test"].uncertainty(group)["force_coverage"]
+        assert f"test, {group}{100 * share:.1f}" in shown
+
+
+def test_structures_beyond_the_data_are_listed(model, silicon_carbide, tmp_path):
+    test = [atoms.copy() for atoms in silicon_carbide[1][:4]]
+    # The second one is squeezed far beyond the data.
+    test[1].set_cell(0.75 * test[1].cell, scale_atoms=True)
+    for atoms, source in zip(test, silicon_carbide[1], strict=False):
+        atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+    evaluation = Evaluation(model.potential_, test)
+    (row, symbol, grade, count), *_ = found = farthest(evaluation)
+    grades = model.potential_.evaluate(test[1], uncertainty=True)["extrapolation"]
+    assert (row, grade, count) == (1, grades.max(), (grades > 1).sum())
+    assert symbol == test[1].symbols[grades.argmax()]
+    assert all(grade > 1 for _, _, grade, _ in found)
+    write_report(tmp_path / "far.html", model.potential_, {"test": evaluation})
+    text = parsed(tmp_path / "far.html").sections["ends"]
+    assert "structure 1" in text and f"{grade:.2f}" in text
+
+
+def test_potentials_without_uncertainty_have_reports(model, silicon_carbide, tmp_path):
+    bare = model.potential_.with_uncertainty(None)
+    evaluations = {"test": Evaluation(bare, silicon_carbide[1][:3])}
+    assert known(evaluations) == {} and evaluations["test"].deviations is None
+    write_report(tmp_path / "bare.html", bare, evaluations)
+    assert "uncertainty" not in parsed(tmp_path / "bare.html").sections
+    assert "uncertainty" not in evaluation_report(evaluations)
+    assert "uncertainty: not in the file" in potential_summary(bare)
+    limits = model.potential_.uncertainty.leverage_limits
+    assert all(
+        f"{symbol} {limit:.3g}" in potential_summary(model.potential_) for symbol, limit in limits.items()
+    )
+    for ask in (evaluations["test"].uncertainty, lambda: evaluations["test"].std("force")):
+        with pytest.raises(ValueError, match="uncertainty=True"):
+            ask()
+
+
+def test_a_part_of_an_evaluation_is_that_of_its_structures(evaluations):
+    rows = np.array([5, 2, 11])
+    whole, part = evaluations["test"], evaluations["test"].take(rows)
+    expected = Evaluation(whole.potential, [whole.structures[row] for row in rows])
+    assert part.errors() == expected.errors() and part.uncertainty() == expected.uncertainty()
+    assert part.groups.tolist() == whole.groups[rows].tolist()
+    for target in ("energy", "force"):
+        np.testing.assert_array_equal(part.parity(target), expected.parity(target))
+        np.testing.assert_array_equal(part.std(target), expected.std(target))
 
 
 def test_the_same_potential_gives_the_same_page(model, evaluations, path, tmp_path):
@@ -296,6 +358,11 @@ def test_fit_writes_report_and_table(files, capsys):
     errors = [1e3 * float(row["energy_error_per_atom"]) for row in of_test]
     stated = 1e3 * potential.fit_record["errors"]["test"]["energy_rmse"]
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(stated, rel=1e-3)
+    for row, atoms in zip(of_test, read(names["test.xyz"], ":"), strict=True):
+        found = potential.evaluate(atoms, uncertainty=True)
+        assert float(row["energy_std"]) == pytest.approx(found["energy_std"], rel=1e-4)
+        assert float(row["force_std"]) == pytest.approx(np.sqrt(np.mean(found["forces_std"] ** 2)), rel=1e-4)
+        assert float(row["extrapolation"]) == pytest.approx(found["extrapolation"].max(), rel=1e-4)
     # The same page for a file as for a fit, but for the folds.
     assert main(["report", names["m.json"], names["train.xyz"], "--test", names["test.xyz"], "-q"]) == 0
     again = parsed(files / "m.html")

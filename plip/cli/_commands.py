@@ -191,12 +191,14 @@ def _fit_and_report(
     safety = model.potential_.check_safety(train.structures)
     # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
+    # A potential without terms has no uncertainty.
+    keep = arguments.uncertainty and model.potential_.uncertainty is not None
     if written:
-        model.potential_.save(output)
+        model.potential_.save(output, uncertainty=keep)
     evaluations = _evaluate(model, train, test, labels)
     if written and test is not None:
         model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
-        model.potential_.save(output)
+        model.potential_.save(output, uncertainty=keep)
     print(fit_report(model, evaluations))
     _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
@@ -336,6 +338,8 @@ def evaluate(arguments: Namespace) -> None:
         f"cutoff {potential.cutoff:g} A\n"
     )
     print(evaluation_report(evaluations))
+    if potential.uncertainty is None:
+        print("\nThe file has no uncertainty: no intervals and extrapolation grades (plip fit --uncertainty)")
     _write_plot(evaluations, plot)
     if table is not None:
         _write_table(table, {"data": data}, evaluations)

@@ -58,7 +58,7 @@ def _add_demo(commands: Commands) -> None:
         "and print a report; write the potential and a parity plot.",
     )
     # A demonstration shows its potential even if the check finds something.
-    demo.set_defaults(run=_commands.demo, allow_unsafe=True)
+    demo.set_defaults(run=_commands.demo, allow_unsafe=True, uncertainty=True)
     _add_output(demo, "plip_demo.json")
     _add_run(demo)
 
@@ -111,6 +111,13 @@ def _add_fit(commands: Commands) -> None:
         "--allow-unsafe",
         action="store_true",
         help="write the potential even if atoms fuse or fly apart in the check after the fit",
+    )
+    fit.add_argument(
+        "--uncertainty",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="whether the file keeps what standard deviations and extrapolation grades need, some 0.1 to "
+        "0.4 MB (default: yes)",
     )
     _add_run(fit)
 
@@ -219,7 +226,9 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="print the errors of a potential on labeled structures",
-        description="Print the errors of a potential on labeled structures.",
+        description="Print the errors of a potential on labeled structures and, if its file has the "
+        "uncertainty, which share of them the 90 % intervals hold, and how many atoms are beyond the data of "
+        "the fit.",
     )
     evaluate.set_defaults(run=_commands.evaluate)
     evaluate.add_argument("model", help="potential, a JSON file written by plip")
@@ -247,8 +256,8 @@ def _add_report(commands: Commands) -> None:
         "report",
         help="write a report on a potential as one HTML page",
         description="Write a report on a potential as one HTML page that needs no network: model card, "
-        "errors by group, worst structures, functions, terms, crystals with elastic constants and phonons, "
-        "where the data end. Sections that need structures are left out without any.",
+        "errors by group, worst structures, uncertainty, functions, terms, crystals with elastic constants "
+        "and phonons, where the data end. Sections that need structures are left out without any.",
     )
     report.set_defaults(run=_commands.report, test_fraction=None)
     report.add_argument("model", help="potential, a JSON file written by plip")
@@ -370,7 +379,9 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--csv", metavar="CSV", help="write labels, predictions and errors of each structure to this file"
+        "--csv",
+        metavar="CSV",
+        help="write labels, predictions, errors and uncertainties of each structure to this file",
     )
 
 

@@ -74,9 +74,11 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
         # Other readers than this module leave it aside.
         parts = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in record.items()]
         head += ',\n "fit": {\n' + ",\n".join(parts) + "\n }"
+    text = head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]"
     if uncertainty and potential.uncertainty is not None:
-        head += ',\n "uncertainty": ' + json.dumps(potential.uncertainty.to_dict(), allow_nan=False)
-    return head + ',\n "terms": [\n' + ",\n".join(lines) + "\n ]\n}\n"
+        # Last, since nobody reads it.
+        text += ',\n "uncertainty": ' + json.dumps(potential.uncertainty.to_dict(), allow_nan=False)
+    return text + "\n}\n"
 
 
 def _least_version(terms: Sequence[Term]) -> int:

@@ -18,6 +18,7 @@ from plip.inspection import (
     ParityDisplay,
     PartitionDisplay,
     PathDisplay,
+    UncertaintyDisplay,
 )
 from plip.metrics import Evaluation
 from plip.potential import Potential
@@ -26,7 +27,7 @@ from plip.report._crystals import Bands
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["bands", "draw", "equation_of_state", "functions", "parity", "partition", "path"]
+__all__ = ["bands", "draw", "equation_of_state", "functions", "parity", "partition", "path", "uncertainty"]
 
 # Panels in inches.
 _WIDTH, _HEIGHT = 6.4, 4.0
@@ -70,6 +71,28 @@ def parity(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
         return draw(lambda ax: ParityDisplay.from_evaluations(evaluations, target=target, ax=ax), 5.0, 5.0)
 
     return [(f"Predicted against reference: {target}", plot(target)) for target in targets]
+
+
+def uncertainty(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
+    """Caption and picture of energies and forces."""
+    targets = [
+        target
+        for target in ("force", "energy")
+        if any(
+            len(evaluation.std(target))
+            for evaluation in evaluations.values()
+            if target in evaluation.n_labels
+        )
+    ]
+
+    def plot(target: str) -> str:
+        return draw(
+            lambda ax: UncertaintyDisplay.from_evaluations(evaluations, target=target, ax=ax), 5.0, 5.0
+        )
+
+    caption = "Errors that 90 % of the {} do not exceed, against those that the potential predicts."
+    words = {"force": "force components", "energy": "energies"}
+    return [(caption.format(words[target]), plot(target)) for target in targets]
 
 
 def functions(potential: Potential, structures: Sequence[Atoms] | None) -> list[tuple[str, str]]:

@@ -19,7 +19,8 @@ from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.report._crystals import Crystal, find_crystals
 from plip.report._mathml import to_mathml
-from plip.report._text import DIGITS, FOLDS
+from plip.report._text import DIGITS
+from plip.report._uncertainty import FOLDS, LEVEL, cells, farthest, known, uncertainties
 from plip.report._worst import largest_errors, worst_structures
 from plip.safety import SafetyReport
 
@@ -140,6 +141,7 @@ def _context(
             for name, found in own.items()
         },
         "parity": _figures.parity(evaluations) if evaluations else [],
+        "uncertainty": _uncertainty(evaluations),
         "functions": _figures.functions(potential, structures or None),
         "partition": None if data is None else _figures.partition(potential, _examples(potential, data)),
         "terms": _terms(potential, structures),
@@ -155,6 +157,7 @@ def _context(
         ],
         "safety": safety,
         "pairs": pairs,
+        "far": None if test is None or potential.uncertainty is None else _far(test, places.get("test")),
         "audit": audit,
     }
 
@@ -234,6 +237,32 @@ def _worst(
     ]
 
 
+def _uncertainty(evaluations: Mapping[str, Evaluation]) -> dict[str, Any] | None:
+    """Rows of the table of uncertainty, and its figures; None if the potential knows nothing of it."""
+    from plip.report import _figures
+
+    found = known(evaluations)
+    if not found:
+        return None
+    rows = [(name, cells(row)) for name, row in uncertainties(found, by_group=True).items()]
+    return {"level": f"{100 * LEVEL:.0f}", "rows": rows, "figures": _figures.uncertainty(found)}
+
+
+def _far(evaluation: Evaluation, places: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Structures beyond the data: place, formula, group, atom and grade, number of atoms above 1."""
+    return [
+        (
+            f"structure {row}" if places is None else places[row],
+            evaluation.structures[row].get_chemical_formula(),
+            "" if evaluation.groups is None else str(evaluation.groups[row]),
+            symbol,
+            f"{grade:.2f}",
+            f"{count} of {evaluation.n_atoms[row]}",
+        )
+        for row, symbol, grade, count in farthest(evaluation)
+    ]
+
+
 def _examples(potential: Potential, evaluation: Evaluation) -> dict[str, Atoms]:
     """The structure of each group whose energy is the median, the largest groups first."""
     if evaluation.groups is None:
@@ -309,7 +338,7 @@ def _summary(
         sentences.append(f"It was fitted to {record['data']['n_structures']:,} structures.")
     name = next((name for name in ("test", FOLDS, "train") if name in evaluations), None)
     if name is not None:
-        sentences += _of_errors(name, evaluations[name])
+        sentences += _of_errors(name, evaluations[name]) + _of_uncertainty(name, evaluations[name])
     data = evaluations.get("train", next(iter(evaluations.values()), None))
     if data is not None and potential.terms:
         found = cancellation(potential, _thinned(data.structures, _SAMPLE))
@@ -361,6 +390,21 @@ def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
     if "force" in worst:
         sentences.append(f"No force component is off by more than {np.nanmax(worst['force']):.2f} eV/Å.")
     return sentences
+
+
+def _of_uncertainty(name: str, evaluation: Evaluation) -> list[str]:
+    """Whether intervals hold, and whether structures leave the data."""
+    found = uncertainties({name: evaluation}, by_group=False).get(name)
+    if found is None or not np.isfinite(found.get("force_coverage", np.nan)):
+        return []
+    sentence = (
+        f"The {100 * LEVEL:.0f} % intervals that it predicts hold {100 * found['force_coverage']:.0f} % of "
+        "these forces"
+    )
+    if name != "test":
+        return [f"{sentence}."]
+    count = f"{found['n_extrapolated']:,} of {found['n_atoms']:,}" if found["n_extrapolated"] else "none"
+    return [f"{sentence}; {count} of the atoms are farther from the data than any that was fitted."]
 
 
 def _of_crystal(crystal: Crystal) -> str:

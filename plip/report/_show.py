@@ -44,6 +44,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     """
     record = potential.fit_record or {}
     parts = [_head(potential), _distances(potential, record.get("data", {})), _data(record.get("data", {}))]
+    parts.append(_uncertainty(potential))
     parts += [_errors(record.get("errors", {})), _settings(record.get("settings", {}))]
     parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
     return "\n\n".join(part for part in parts if part)
@@ -93,6 +94,24 @@ def _data(data: Mapping[str, Any]) -> str:
     if data.get("hash"):
         lines.append(f"hash of the data: {data['hash']}")
     return "\n".join(lines)
+
+
+def _uncertainty(potential: Potential) -> str:
+    """Whether the file has it, and where grades of extrapolation reach 1."""
+    known = potential.uncertainty
+    if known is None:
+        return (
+            "uncertainty: not in the file (plip fit --uncertainty, or save(path, uncertainty=True), keeps it)"
+        )
+    n_atoms = sum(len(references.points) for references in known.of_atoms.values())
+    limits = ", ".join(f"{symbol} {limit:.3g}" for symbol, limit in known.leverage_limits.items())
+    return textwrap.fill(
+        f"uncertainty: standard deviations by the errors of {n_atoms:,} atoms and "
+        f"{len(known.of_structures.points):,} structures; extrapolation grades by a largest leverage of "
+        f"{limits}",
+        WIDTH,
+        subsequent_indent="  ",
+    )
 
 
 def _errors(errors: Mapping[str, Mapping[str, float | None]]) -> str:

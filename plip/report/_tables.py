@@ -27,6 +27,7 @@ _COLUMNS = (
         "energy_error_per_atom",
     ),
     *("force_rmse", "force_max", "stress_rmse", "stress_max"),
+    *("energy_std", "force_std", "extrapolation"),
 )
 
 
@@ -36,7 +37,8 @@ def write_table(
     """Write a line for each structure as comma-separated values.
 
     Energies are in eV, errors of forces in eV/Angstrom and of stresses in eV/Angstrom^3. Cells are empty
-    without a label.
+    without a label. The last columns are the standard deviation of the energy, that of the forces (root mean
+    square) and the largest extrapolation grade; they are empty if the potential does not know them.
 
     Parameters
     ----------
@@ -70,7 +72,12 @@ def _cells(evaluation: Evaluation, row: int) -> list[Any]:
             cells += [f"{np.sqrt(np.mean(error**2)) if error.size else 0.0:.6g}", f"{largest:.6g}"]
         else:
             cells += ["", ""]
-    return cells
+    known = evaluation.deviations
+    if known is None:
+        return [*cells, "", "", ""]
+    of_forces = np.sqrt(np.mean(np.square(known.forces[row])))
+    values = (known.energy[row], of_forces, known.extrapolation[row].max(initial=0.0))
+    return [*cells, *(f"{value:.6g}" if np.isfinite(value) else "" for value in values)]
 
 
 def with_errors(potential: Potential, evaluations: Mapping[str, Evaluation]) -> Potential:

@@ -13,6 +13,7 @@ from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
 from plip.potential import Potential
+from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 
 if TYPE_CHECKING:
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
@@ -25,8 +26,6 @@ __all__ = ["Evaluation", "evaluation_report", "fit_report"]
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
 WIDTH = 100
-# Name of the evaluation of folds, `Evaluation.of_folds`.
-FOLDS = "cross-validation"
 # Between the columns of a table.
 _GAP = "  "
 # Numbers of terms that the table of cross-validation shows, besides the chosen one.
@@ -128,7 +127,8 @@ def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
         if len(groups) > 1:
             by_group = {f"{group} ({found['n_structures']})": found for group, found in groups.items()}
             parts.append(_error_table(f"{name}, by group", by_group))
-    return "\n\n".join(parts)
+    found = uncertainties(evaluations, by_group=len(evaluations) == 1)
+    return "\n\n".join([*parts, _uncertainty_table(found)] if found else parts)
 
 
 def _size_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -159,6 +159,16 @@ def _error_table(title: str, found: Mapping[str, dict[str, Any]]) -> str:
             for key in (f"{target}_rmse", f"{target}_mae")
         ]
         rows.append([name, *cells])
+    return table(rows)
+
+
+def _uncertainty_table(found: Mapping[str, dict[str, Any]]) -> str:
+    """Table of what `Evaluation.uncertainty` returns for each row."""
+    rows: Rows = [
+        ["uncertainty", f"in {100 * LEVEL:.0f} % intervals (%)", None, "", "extrapolation", None],
+        ["", "forces", "energies", "atoms", "above 1", "largest"],
+    ]
+    rows += [[name, *cells(row)] for name, row in found.items()]
     return table(rows)
 
 
