@@ -254,7 +254,7 @@ def test_a_fit_with_shared_terms(tmp_path):
     potential = model.potential_
     assert {"*" in term.species for term, _ in potential.terms} == {True, False}
     potential.save(tmp_path / "model.json")
-    assert json.loads((tmp_path / "model.json").read_text())["version"] == 4
+    assert json.loads((tmp_path / "model.json").read_text())["version"] == 3
     loaded = load_potential(tmp_path / "model.json")
     for atoms in test[::4]:
         assert loaded.energy(atoms) == model.predict([atoms])[0] == potential.energy(atoms)

@@ -308,11 +308,15 @@ def read_uncertainty(
     for name in ("covariance_factor", "leverage_factor"):
         factors[name] = np.zeros((n_terms, n_terms))
         factors[name][lower] = _decoded(found[name], name, "<f8", (len(lower[0]),))
-    distances = {}
+    distances: dict[tuple[str, str], float] = {}
     for item in found["shortest_distances"]:
         if not isinstance(item, list) or len(item) != 3 or not set(item[:2]) <= set(species):
             raise ValueError("uncertainty: shortest_distances must list two species and a distance each")
-        distances[item[0], item[1]] = finite_number("shortest distance", item[2])
+        if (item[0], item[1]) in distances or (item[1], item[0]) in distances:
+            raise ValueError(f"uncertainty: the shortest distance of {item[0]}-{item[1]} is there twice")
+        distances[item[0], item[1]] = _positive("shortest distance", item[2])
+    if not set(found["leverage_limits"]) <= set(species):
+        raise ValueError("uncertainty: leverage_limits has species that the potential does not know")
     if len(found["least_leverages"]) != 2:
         raise ValueError("uncertainty: least_leverages must be two numbers")
     of_force, of_energy = (finite_number("least leverage", value) for value in found["least_leverages"])
@@ -320,7 +324,7 @@ def read_uncertainty(
         **factors,
         least_leverages=(of_force, of_energy),
         leverage_limits={
-            symbol: finite_number(f"leverage limit of {symbol}", value)
+            symbol: _positive(f"leverage limit of {symbol}", value)
             for symbol, value in found["leverage_limits"].items()
         },
         shortest_distances=distances,
@@ -328,6 +332,13 @@ def read_uncertainty(
         of_atoms={symbol: _read_references(item, n_terms) for symbol, item in found["of_atoms"].items()},
         of_structures=_read_references(found["of_structures"], n_terms),
     )
+
+
+def _positive(name: str, value: Any) -> float:
+    number = finite_number(name, value)
+    if number <= 0.0:
+        raise ValueError(f"uncertainty: the {name} must be positive, got {value!r}")
+    return number
 
 
 def _check_entries(found: Any) -> None:
