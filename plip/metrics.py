@@ -132,7 +132,7 @@ def force_r2(
 
 
 def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArray:
-    """How far the terms of a potential cancel each other: sum_n |w_n X_n| / |sum_n w_n X_n|.
+    """How far the terms of a potential cancel each other: ``sum_n |w_n X_n| / |sum_n w_n X_n|``.
 
     At 1 all terms have the same sign, so that each can be read by itself; at 50 the energy is a small
     difference of large numbers. Reference energies do not count, nor does what follows beyond the data

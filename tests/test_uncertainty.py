@@ -3,7 +3,11 @@
 import copy
 import json
 import pickle
+import re
+import runpy
+from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -254,8 +258,6 @@ def test_labels_that_are_missing_are_left_out(silicon_carbide):
 
 def test_silicon(shared_datasets):
     """The figures of doc/uncertainty.rst, with room for other machines."""
-    import ase.io
-
     train = ase.io.read(shared_datasets / "Si_train.xyz", ":")
     test = ase.io.read(shared_datasets / "Si_test.xyz", ":")
     silicon = PLIPRegressorCV().fit(train)
@@ -392,8 +394,6 @@ def test_observers_stop_a_simulation_that_leaves_the_data(copper, tmp_path):
         dynamics.run(2000)
     assert caught.value.grade > 1.5
     assert max(observer.largest[:-1]) <= 1.5 < observer.largest[-1]
-    import ase.io
-
     stored = ase.io.read(tmp_path / "far.xyz")
     assert stored.info["extrapolation"] == pytest.approx(caught.value.grade)
     np.testing.assert_allclose(stored.positions, caught.value.atoms.positions, atol=1e-7)
@@ -403,6 +403,19 @@ def test_observers_stop_a_simulation_that_leaves_the_data(copper, tmp_path):
     quiet()
     quiet()
     assert len(quiet.structures) == 2
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys):
+    path = Path(__file__).resolve().parents[1] / "doc" / "examples" / "watch_a_simulation.py"
+    if not path.exists():
+        pytest.skip("the documentation is not here")
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(path))
+    printed = capsys.readouterr().out
+    grade = float(re.search(r"has the extrapolation grade (\S+), above the limit 2", printed).group(1))
+    (stored,) = ase.io.read(tmp_path / "far.xyz", ":")
+    assert stored.info["extrapolation"] == pytest.approx(grade, rel=1e-2) and grade > 2
+    assert re.search(r"Energy: -\d+\.\d\d \+- 0\.\d\d eV", printed)
 
 
 def test_observers_check_what_they_watch(copper, model):
