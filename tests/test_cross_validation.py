@@ -271,10 +271,10 @@ def test_a_larger_model_is_taken_where_crystals_fall(silicon_carbide, monkeypatc
     """Of the next ten sizes, or else the chosen one."""
     train, _ = silicon_carbide
 
-    def resists(potential, crystal, part):
-        return len(potential.terms) >= enough
+    def least_slope(crystal, potential):
+        return 1.0 if len(potential.terms) >= enough else -1.0
 
-    monkeypatch.setattr("plip.regressor._repulsion._resists", resists)
+    monkeypatch.setattr("plip.regressor._repulsion.Crystal.least_slope", least_slope)
     monkeypatch.setattr(PLIPRegressorCV, "_choose_size", lambda self, *args: 4)
     model = PLIPRegressorCV(small_descriptors(), max_terms=16, cv=2, solver="omp", alpha=0.0).fit(train[::4])
     assert model.selected_size_ == model.n_terms_ == len(model.potential_.terms) == expected

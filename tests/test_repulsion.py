@@ -464,6 +464,29 @@ def test_crystals_are_stiff_where_their_data_end():
             np.testing.assert_array_equal(potential.forces(atoms), plain.forces(atoms))
 
 
+def test_no_fall_hides_between_two_lengths():
+    """Nickel whose data end at 0.66: with coarse steps, body-centered crystals fell between two of them."""
+    rng = np.random.default_rng(3)
+    crystals = bulk("Ni", "bcc", a=2.78, cubic=True) * (2, 1, 1), bulk("Ni", "fcc", a=3.5, cubic=True)
+    structures = []
+    for k in range(24):
+        atoms = crystals[k % 2].copy()
+        atoms.set_cell((0.66 + 0.39 * (k // 2) / 11) * atoms.cell, scale_atoms=True)
+        atoms.rattle((0.0, 0.05, 0.1)[k % 3], rng=rng)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        structures.append(atoms)
+    potential = PLIPRegressor("stock", max_terms=40, contribution_penalty=0.0).fit(structures).potential_
+    for crystal in crystals:
+        energies = []
+        for length in np.arange(0.66, 0.599, -0.002):
+            atoms = crystal.copy()
+            atoms.set_cell(length * crystal.cell, scale_atoms=True)
+            energies.append(potential.energy(atoms))
+        assert (np.diff(energies) > 0).all()
+
+
 def pushed_energies(potential, atoms, shortest, stride):
     """Energies of structures in which one atom comes closer and closer to one neighbor."""
     i, j, vector, d = neighbor_list("ijDd", atoms, 2.4)
@@ -540,6 +563,22 @@ def test_repulsion_begins_earlier_where_isolated_pairs_fall_together(monkeypatch
     )
     repulsion = PLIPRegressor("stock", max_terms=5).fit(silicon_carbide).potential_.repulsion
     assert begin <= repulsion[pair][1] < 1.01 * begin
+
+
+def test_repulsion_begins_earlier_where_crystals_fall(monkeypatch, silicon_carbide):
+    pair = "C", "Si"
+    shortest = NormalEquations.from_structures(
+        silicon_carbide, PLIPDescriptors.preset("stock")
+    ).shortest_distances[pair]
+    monkeypatch.setattr("plip.regressor._repulsion._give_way", lambda potential, pushes: False)
+    for enough, expected in ((0.0, 0.95), (0.965, 1.0), (9.0, 1.0)):
+
+        def least_slope(crystal, potential, enough=enough):
+            return 1.0 if potential.repulsion[pair][1] > enough * shortest else 0.1
+
+        monkeypatch.setattr("plip.regressor._repulsion.Crystal.least_slope", least_slope)
+        potential = PLIPRegressor("stock", max_terms=5).fit(silicon_carbide).potential_
+        assert potential.repulsion[pair][1] == pytest.approx(expected * shortest, abs=1.001e-3)
 
 
 def test_few_pushed_atoms_may_give_way():

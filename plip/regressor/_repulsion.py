@@ -28,7 +28,8 @@ Steps: TypeAlias = Counter[tuple[str, str] | str]
 
 # Of the shortest distance in the data. The repulsion of pairs that repel each other where the data end, such
 # as neighbors in crystals, begins at the first part, so that it leaves closer pairs of other data alone. It
-# begins at the next ones if two such atoms alone would fall together, at the last one if pairs hardly repel.
+# begins at the next ones if two such atoms alone would fall together, at the last one if pairs hardly repel
+# or crystals fall.
 _STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
 # eV/Angstrom. Pairs hardly repel if more than a few pushed atoms meet less force at the first distance.
 _LEAST_SLOPE = 2.0
@@ -44,15 +45,17 @@ _LONGEST_INNER = 0.3
 # Surroundings that are so much denser than the densest of the data, 5 % in length, are still near them. Where
 # the terms of a crystal slacken as it is compressed, fewer are; the last number keeps rounding from the data.
 _MARGINS = (1.15, 1.07, 1.001)
-# Compression of crystals: parts of the length; where a crystal under tension is at rest at last; and parts of
-# its steepest slope so far: the energy should go on rising with the first; with less than the
-# second, it may fall between two lengths.
-_LENGTHS = np.concatenate([np.linspace(1.0, 0.8, 21), np.linspace(0.78, 0.6, 10)])
+# Compression of crystals: parts of the length; where one under tension is at rest at last; and parts of its
+# steepest slope so far: the energy should go on rising with the first; with less than the second, it may fall
+# between two lengths.
+_LENGTHS = np.linspace(1.0, 0.58, 43)
 _AT_REST = 0.95
-_STEADY, _RESISTING = 0.9, 0.4
-# Compositions of which crystals are compressed at most, and atoms of each.
+_STEADY, _RESISTING = 0.9, 0.2
+# Compositions of which crystals are compressed at most, and atoms of each. Of each composition, so many more
+# crystals of few atoms, such as other structures than the stable one.
 _MOST_COMPOSITIONS = 3
 _MOST_ATOMS = 70
+_OTHERS, _FEW_ATOMS = 3, 8
 # Pushes of atoms onto neighbors: of how many structures, and with how many atoms, at most; how far these are
 # rattled in Angstrom, which stands for melts; onto how many neighbors of a species; and the part of the sum
 # of covalent radii within which other atoms are in the way.
@@ -73,6 +76,45 @@ class Push(NamedTuple):
     atoms: Atoms
     pushed: int
     direction: FloatArray
+
+
+class Crystal:
+    """A crystal that is compressed uniformly.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+    normal : float
+        Volume per atom in Angstrom^3 of the stable crystal. Parts of the length refer to it; the first one is
+        that of `atoms`, unless it is larger.
+    """
+
+    def __init__(self, atoms: Atoms, normal: float) -> None:
+        self.atoms = atoms
+        self._scale = (normal / _room(atoms)) ** (1 / 3)
+        lengths = _LENGTHS[self._scale * _LENGTHS < 1.0 + 1e-9]
+        # Of data that are denser than all that is looked at, the end.
+        self._lengths = lengths if len(lengths) > 2 else _LENGTHS[-2:]
+        self._measured: tuple[Potential, float] | None = None
+
+    def least_slope(self, potential: Potential) -> float:
+        """Least slope of the energy under compression, as a part of the steepest so far."""
+        if self._measured is None or self._measured[0] is not potential:
+            self._measured = potential, self._measure(potential)
+        return self._measured[1]
+
+    def _measure(self, potential: Potential) -> float:
+        species, positions, cell = take_atoms(potential.species, self.atoms)
+        energies = []
+        for length in self._scale * self._lengths:
+            arrays = species, length * positions, length * cell
+            results = evaluate_arrays(potential, self.atoms, arrays, forces=False, stress=False)
+            energies.append(results["energies"].mean())
+        slopes = np.diff(energies) / -np.diff(self._lengths)
+        # Crystals under tension may fall at first.
+        under_load = self._lengths[1:] < _AT_REST * self._lengths[0]
+        slopes = slopes[under_load | (np.maximum.accumulate(slopes) > 0.0)]
+        return float((slopes / np.maximum(np.maximum.accumulate(slopes), 1e-9)).min(initial=1.0))
 
 
 def repulsive_potential(
@@ -107,22 +149,29 @@ def repulsive_potential(
             steps[pair] = len(_STARTS) - 1
     if steps:
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
-    pairs = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
+    known = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
+    pairs, slackening = known, crystals
     while True:
         # What rises once does so too when repulsion begins earlier.
         pairs = [pair for pair in pairs if _falls(potential, pair, _STARTS[0] * shortest_distances[pair])]
-        crystals = [atoms for atoms in crystals if not _resists(potential, atoms, _STEADY)]
-        symbols = {symbol for atoms in crystals for symbol in atoms.symbols}
+        slackening = [crystal for crystal in slackening if crystal.least_slope(potential) < _STEADY]
+        symbols = {symbol for crystal in slackening for symbol in crystal.atoms.symbols}
         further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS) - 1]
         further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
-        if not further:
-            break
         steps.update(further)
+        if not further:
+            # Where no density limit helps, pairs repel each other before the crystal falls.
+            falling = [crystal.atoms for crystal in crystals if crystal.least_slope(potential) < _RESISTING]
+            inside = [pair for pair in known if any({*pair} <= {*atoms.symbols} for atoms in falling)]
+            early = [pair for pair in inside if steps[pair] < len(_STARTS) - 1]
+            if not early:
+                break
+            for pair in early:
+                steps[pair] = len(_STARTS) - 1
         potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
     known_floors = None if equations.sample is None else floors
     limits = potential.repulsion, potential.density_limits, known_floors
-    resists = all(_resists(potential, atoms, _RESISTING) for atoms in crystals)
-    return Potential(descriptors, coef, references, *limits), resists
+    return Potential(descriptors, coef, references, *limits), not falling
 
 
 def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
@@ -131,15 +180,16 @@ def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
     return evaluate_arrays(potential, atoms, arrays, forces=False, stress=False)["energies"]
 
 
-def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, float], list[Atoms]]:
+def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, float], list[Crystal]]:
     """What the structures of the fit say.
 
     Returns
     -------
     floors : dict of str to float
         A little below the least energy of an atom of each species, its reference energy taken off, in eV.
-    crystals : list of ase.Atoms
-        Of each of the most frequent compositions, that of least energy and that of least volume per atom.
+    crystals : list of Crystal
+        Of each of the most frequent compositions, that of least energy per atom, that of least volume, and
+        some of few atoms.
     """
     # An atom alone is known, too: it has its reference energy.
     least = dict.fromkeys(potential.species, 0.0)
@@ -155,11 +205,20 @@ def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, fl
             kinds.setdefault(composition, []).append((float(energies.mean()), atoms))
     floors = {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
     frequent = sorted(kinds.values(), key=len, reverse=True)[:_MOST_COMPOSITIONS]
-    crystals = []
-    for alike in frequent:
-        crystals.append(min(alike, key=lambda item: item[0])[1])
-        crystals.append(min(alike, key=lambda item: item[1].get_volume() / len(item[1]))[1])
-    return floors, crystals
+    return floors, [crystal for alike in frequent for crystal in _crystals(alike)]
+
+
+def _crystals(alike: list[tuple[float, Atoms]]) -> list[Crystal]:
+    """Of structures of one composition, with their energies per atom, those to compress."""
+    stable = min(alike, key=lambda item: item[0])[1]
+    chosen = [stable, min((atoms for _, atoms in alike), key=_room)]
+    least: dict[int, tuple[float, Atoms]] = {}
+    for energy, atoms in alike:
+        size = len(atoms)
+        if size <= _FEW_ATOMS and (size not in least or energy < least[size][0]):
+            least[size] = energy, atoms
+    chosen += [least[size][1] for size in sorted(least)[:_OTHERS]]
+    return [Crystal(atoms, _room(stable)) for atoms in {id(atoms): atoms for atoms in chosen}.values()]
 
 
 def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
@@ -242,20 +301,6 @@ def _give_way(potential: Potential, pushes: list[Push]) -> bool:
         if few < 0.0:
             return True
     return False
-
-
-def _resists(potential: Potential, crystal: Atoms, part: float) -> bool:
-    """Whether a crystal, compressed uniformly, always rises with this part of its steepest slope so far."""
-    last, steepest = math.inf, 0.0
-    for length, step in zip(_LENGTHS, -np.diff(_LENGTHS, prepend=1.01), strict=True):
-        atoms = crystal.copy()
-        atoms.set_cell(length * crystal.cell, scale_atoms=True)
-        energy = float(_energies(potential, atoms).mean())
-        slope = (energy - last) / step
-        last, steepest = energy, max(steepest, slope)
-        if slope < part * steepest if steepest > 0.0 else length < _AT_REST:
-            return False
-    return True
 
 
 def automatic_repulsion(
