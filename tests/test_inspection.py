@@ -143,6 +143,8 @@ def test_uncertainty_is_on_the_diagonal_where_intervals_hold():
         widths, found = display.bins[name]
         assert len(widths) == 12 and (np.diff(widths) > 0).all()
         np.testing.assert_allclose(found, factor * widths, rtol=0.12)
+    unknown = np.full(10, np.nan)
+    assert UncertaintyDisplay({"forces never fitted": (unknown, unknown)}, "force").plot().coverage == {}
     with pytest.raises(ValueError, match="target"):
         UncertaintyDisplay({}, "stress")
 

@@ -177,6 +177,23 @@ def test_potentials_without_uncertainty_have_reports(model, silicon_carbide, tmp
             ask()
 
 
+def test_a_fit_to_energies_says_nothing_of_forces(silicon_carbide, tmp_path):
+    train, test = silicon_carbide
+    energies = [atoms.calc.results["energy"] for atoms in train]
+    model = PLIPRegressor(small_descriptors(), max_terms=5).fit(train, energies, forces=[None] * len(train))
+    evaluation = Evaluation(model.potential_, test)
+    found = evaluation.uncertainty()
+    assert np.isnan(evaluation.std("force")).all() and np.isnan(found["force_coverage"])
+    assert 0.0 < found["energy_coverage"] <= 1.0
+    cells = re.search(
+        r"^test +(.*)$", evaluation_report({"test": evaluation}).split("\nuncertainty")[1], re.M
+    )
+    assert cells.group(1).split()[:2] == ["-", f"{100 * found['energy_coverage']:.1f}"]
+    write_report(tmp_path / "energies.html", model.potential_, {"test": evaluation})
+    text = (tmp_path / "energies.html").read_text(encoding="utf-8")
+    assert "Errors that 90 % of the energies" in text and "Errors that 90 % of the force" not in text
+
+
 def test_a_part_of_an_evaluation_is_that_of_its_structures(evaluations):
     rows = np.array([5, 2, 11])
     whole, part = evaluations["test"], evaluations["test"].take(rows)

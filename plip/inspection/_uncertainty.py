@@ -217,7 +217,8 @@ class UncertaintyDisplay:
             xlabel=f"half width of the {share} interval ({unit})",
             ylabel=f"{share} of the errors of {title} are below ({unit})",
         )
-        add_legend(ax, len(self.series), loc="lower right")
+        if self.series:
+            add_legend(ax, len(self.series), loc="lower right")
         return self
 
 

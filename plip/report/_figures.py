@@ -23,6 +23,7 @@ from plip.inspection import (
 from plip.metrics import Evaluation
 from plip.potential import Potential
 from plip.report._crystals import Bands
+from plip.report._uncertainty import LEVEL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +80,7 @@ def uncertainty(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
         target
         for target in ("force", "energy")
         if any(
-            len(evaluation.std(target))
+            np.isfinite(evaluation.std(target)).any()
             for evaluation in evaluations.values()
             if target in evaluation.n_labels
         )
@@ -87,12 +88,20 @@ def uncertainty(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
 
     def plot(target: str) -> str:
         return draw(
-            lambda ax: UncertaintyDisplay.from_evaluations(evaluations, target=target, ax=ax), 5.0, 5.0
+            lambda ax: UncertaintyDisplay.from_evaluations(evaluations, target=target, level=LEVEL, ax=ax),
+            5.0,
+            5.0,
         )
 
-    caption = "Errors that 90 % of the {} do not exceed, against those that the potential predicts."
     words = {"force": "force components", "energy": "energies"}
-    return [(caption.format(words[target]), plot(target)) for target in targets]
+    share = f"{100 * LEVEL:.0f} %"
+    return [
+        (
+            f"Errors that {share} of the {words[target]} do not exceed, against predicted ones.",
+            plot(target),
+        )
+        for target in targets
+    ]
 
 
 def functions(potential: Potential, structures: Sequence[Atoms] | None) -> list[tuple[str, str]]:
