@@ -7,6 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 from sample_fits import small_descriptors
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
@@ -96,6 +98,22 @@ def test_missing_pairs_and_combinations_are_named(silicon_carbide):
     data = PLIPRegressor(small_descriptors(), max_terms=4).fit(pure).potential_.fit_record["data"]
     assert data["missing_pairs"] == ["C-Si"] and data["missing_combinations"] == ["C-Si"]
     assert "C-Si" not in data["shortest_distances"]
+    assert data["isolated_pairs"] == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_isolated_pairs_are_known(silicon_carbide):
+    dimers = []
+    for r in (1.7, 1.9, 2.1):
+        atoms = Atoms("SiC", [[0, 0, 0], [0, 0, r]])
+        atoms.calc = SinglePointCalculator(atoms, energy=-10.0 - r, forces=np.zeros((2, 3)))
+        dimers.append(atoms)
+    potential = (
+        PLIPRegressor(small_descriptors(), max_terms=4).fit([*silicon_carbide[0][:12], *dimers]).potential_
+    )
+    assert potential.fit_record["data"]["isolated_pairs"] == ["C-Si"]
+    text = potential_summary(potential)
+    assert "no isolated pairs in the data: the energies of C-C, Si-Si below are extrapolated" in text
 
 
 def test_every_way_to_copy_keeps_the_record(model, record, tmp_path):

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from ase import Atoms
 from sample_fits import small_descriptors
 from sklearn.model_selection import KFold
 
@@ -232,13 +233,35 @@ def test_distances_of_the_data_are_counted_once_per_pair(fitted, silicon_carbide
 
 def test_thick_pair_curves_end_where_the_data_end(fitted):
     display = PairDisplay.from_estimator(fitted)
-    lines = {line.get_label(): line for line in display.ax_.lines}
+    lines = {line.get_label().rstrip("*"): line for line in display.ax_.lines}
     for pair, shortest in fitted.normal_equations_.shortest_distances.items():
         r, energy = lines["-".join(pair)].get_data()
         known = r[np.isfinite(energy)]
         step = display.data.edges[1]
         assert abs(known[0] - shortest) <= step
         assert known[0] >= fitted.potential_.repulsion[pair][1]
+
+
+def test_pairs_without_isolated_ones_are_marked(potential, silicon_carbide):
+    def marks(structures):
+        display = PairDisplay.from_potential(potential, structures)
+        legend = display.ax_.get_legend()
+        labels = {text.get_text() for text in legend.get_texts()} & {
+            pair + star for pair in ("C-C", "C-Si", "Si-Si") for star in ("", "*")
+        }
+        return labels, legend.get_title().get_text()
+
+    crystals = silicon_carbide[0][:4]
+    labels, title = marks(crystals)
+    assert labels == {"C-C*", "C-Si*", "Si-Si*"} and "no isolated pairs in the data" in title
+    dimer = Atoms("SiC", [[0, 0, 0], [0, 0, 1.8]])
+    trimer = Atoms("Si3", [[0, 0, 0], [0, 0, 2.3], [0, 2.0, 1.1]], cell=[20, 20, 20], pbc=True)
+    # A chain through the cell is no isolated pair.
+    chain = Atoms("C2", [[0, 0, 0], [0, 0, 1.5]], cell=[20, 20, 3.0], pbc=True)
+    assert marks([*crystals, dimer, trimer, chain])[0] == {"C-C*", "C-Si", "Si-Si"}
+    labels, title = marks([dimer, trimer, Atoms("C2", [[0, 0, 0], [0, 0, 1.5]])])
+    assert labels == {"C-C", "C-Si", "Si-Si"} and not title
+    assert "*" not in "".join(line.get_label() for line in PairDisplay.from_potential(potential).ax_.lines)
 
 
 def test_angles_are_those_of_ase(fitted, silicon_carbide):

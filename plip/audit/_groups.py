@@ -82,7 +82,8 @@ class _Groups:
         member = _without(self._composition, constant)
         square = member @ member
         # The composition of the group alone may be what the constant would be.
-        if square < 1e-3 * (constant @ constant):
+        # So far off may its energies be that none of them counts.
+        if square <= 1e-3 * (constant @ constant):
             return 1.0, 0.0, np.inf
         slope, label = member @ energy.rows / square, member @ energy.labels / square
         free = Block(

@@ -10,6 +10,7 @@ from ase import Atoms
 
 from plip._structures._checks import check_structures
 from plip._structures._evaluation import take_atoms
+from plip._structures._isolated import isolated_pairs
 from plip._structures._neighbors import Neighbors, find_neighbors
 from plip._types import FloatArray
 from plip.potential import Potential
@@ -38,6 +39,8 @@ class TrainingData:
         Distances in Angstrom between the bins of `distances`.
     distances : dict of (str, str) to ndarray of float64, shape (n_bins,)
         Number of pairs in each bin by sorted pair of species.
+    isolated : set of (str, str)
+        Sorted pairs of species that structures of two or three atoms hold.
     nearest : dict of (str, str) to float
         Median distance in Angstrom from an atom (first) to its nearest neighbor of a species (second).
     """
@@ -49,6 +52,7 @@ class TrainingData:
         while sum(map(len, kept)) > _MOST_ATOMS and len(kept) > 1:
             kept = kept[::2]
         self.structures = kept
+        self.isolated = isolated_pairs(kept, potential.cutoff)
         self._species = potential.species
         self.edges = np.linspace(0.0, potential.cutoff, _BINS + 1)
         self.distances: dict[tuple[str, str], FloatArray] = {}

@@ -37,8 +37,9 @@ _NARROW = 0.1
 class PairDisplay:
     """Energies of isolated pairs, above the distances in the data.
 
-    A curve is thick where the data hold such pairs. Distances are shaded where no species has any, and
-    hatched where all pairs have core repulsion.
+    A curve is thick where the data hold such pairs. A star marks pairs that the data hold in larger
+    structures only: what two atoms do by themselves is then an extrapolation. Distances are shaded where no
+    species has any, and hatched where all pairs have core repulsion.
 
     Parameters
     ----------
@@ -147,14 +148,20 @@ class PairDisplay:
                 color=style.color,
                 linestyle=style.line,
                 linewidth=2.0,
-                label="-".join(pair),
+                label="-".join(pair) + "*" * self._is_extrapolated(pair),
             )
         shade(ax, self.r[0], min(self.repulsion.values(), default=0.0), "core repulsion", "///")
         self._shade_gaps(ax, np.any(list(known.values()), axis=0))
         ax.set(xlim=(self.r[0], self.r[-1]), xlabel="distance (Å)", ylabel="pair energy (eV)")
         set_limits(ax, *self._range(known), has_strip=self.data is not None)
-        add_legend(ax, len(self.energies), loc="upper right")
+        is_starred = any(self._is_extrapolated(pair) for pair in self.energies)
+        title = "* extrapolated: no isolated pairs in the data" if is_starred else None
+        add_legend(ax, len(self.energies), loc="upper right", title=title, title_fontsize="small")
         return self
+
+    def _is_extrapolated(self, pair: tuple[str, str]) -> bool:
+        """Whether the data are known and hold no isolated pair."""
+        return self.data is not None and pair not in self.data.isolated
 
     def _has_data(self, pair: tuple[str, str]) -> BoolArray:
         """Whether the data hold a pair at each distance; without data, whether there is no core repulsion."""

@@ -52,10 +52,12 @@ class Sample:
             np.array([atoms.pbc for atoms in structures], bool).reshape(-1, 3),
         )._bounded()
 
-    def structures(self) -> Iterator[Atoms]:
-        """The structures one by one."""
+    def structures(self, most_atoms: int | None = None) -> Iterator[Atoms]:
+        """The structures one by one, or only those of at most so many atoms."""
         last = np.cumsum(self.sizes)
         for k, (end, size) in enumerate(zip(last, self.sizes, strict=True)):
+            if most_atoms is not None and size > most_atoms:
+                continue
             part = slice(end - size, end)
             yield Atoms(self.numbers[part], self.positions[part], cell=self.cells[k], pbc=self.periodic[k])
 

@@ -11,6 +11,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
+from plip._structures._isolated import MOST_ISOLATED, isolated_pairs
 from plip._types import FloatArray
 from plip.normal_equations import NormalEquations
 
@@ -109,6 +110,10 @@ def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | N
             record["volume_per_atom"] = [_round(volumes.min()), _round(volumes.max())]
         numbers = np.split(sample.numbers, np.cumsum(sample.sizes)[:-1])
         together = {frozenset(chemical_symbols[z] for z in set(of_one.tolist())) for of_one in numbers}
+        alone = isolated_pairs(
+            sample.structures(MOST_ISOLATED), max((term.cutoff for term in equations.terms), default=0.0)
+        )
+        record["isolated_pairs"] = ["-".join(pair) for pair in sorted(alone)]
         record["missing_combinations"] = _missing(equations.species, together)
     if analogs is not None:
         record["analogs"] = {

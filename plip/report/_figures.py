@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 
+from plip._structures._isolated import isolated_pairs
 from plip.inspection import (
     AngleDisplay,
     DensityDisplay,
@@ -106,9 +108,18 @@ def uncertainty(evaluations: Mapping[str, Evaluation]) -> list[tuple[str, str]]:
 
 def functions(potential: Potential, structures: Sequence[Atoms] | None) -> list[tuple[str, str]]:
     """Caption and picture of pairs, angles and densities."""
+    caption = "Energy of two isolated atoms, above the distances in the data; thick where data are."
+    if structures:
+        alone = isolated_pairs(structures, potential.cutoff)
+        pairs = itertools.combinations_with_replacement(sorted(potential.species), 2)
+        if missing := ["-".join(pair) for pair in pairs if pair not in alone]:
+            caption += (
+                f" The data hold no isolated pairs {', '.join(missing)} (*): these curves are extrapolated"
+                " from crystals and other dense structures. Read them together with angles and densities."
+            )
     found = [
         (
-            "Energy of two isolated atoms, above the distances in the data; thick where data are.",
+            caption,
             draw(lambda ax: PairDisplay.from_potential(potential, structures, ax=ax), 7.4),
         )
     ]

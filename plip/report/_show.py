@@ -77,6 +77,11 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
         analog = analogs.get(pair)
         like = f"; it is taken to be like {analog}" if analog else ""
         lines.append(f"no training structure has the pair {pair} within the cutoff{like}")
+    if "isolated_pairs" in data:
+        pairs = map("-".join, itertools.combinations_with_replacement(potential.species, 2))
+        if dense := [pair for pair in pairs if pair not in data["isolated_pairs"]]:
+            text = f"no isolated pairs in the data: the energies of {', '.join(dense)} below are extrapolated"
+            lines += textwrap.wrap(text, WIDTH)
     if data.get("missing_combinations"):
         lines.append(f"no training structure holds {', '.join(data['missing_combinations'])} together")
     return "\n".join(lines)
