@@ -273,6 +273,38 @@ def test_finds_a_group_with_other_units_or_signs(copper, kind, name, factor):
     assert report.findings[0].structures == rows
 
 
+# Forces on the atoms of elastic crystals are zero.
+@pytest.mark.parametrize(
+    ("name", "label"), [("hot", "forces"), ("slab", "forces"), ("elastic", "stress"), ("slab", "stress")]
+)
+def test_finds_a_group_of_the_opposite_sign(copper, name, label):
+    kind = {"forces": "force sign", "stress": "stress sign"}[label]
+    found, rows = plant(copper, Fault(kind, scale(label, -1.0), of_group(copper, name)))
+    report = audit(found, quick=True)
+    assert report.kinds == (kind,)
+    assert report.findings[0].structures == rows
+
+
+def test_finds_a_small_group_whose_energies_are_far_off(copper):
+    """So far that no fit counts them: only their unit brings them back."""
+    few = [*of_group(copper, "hot"), *of_group(copper, "elastic"), *of_group(copper, "slab")[:4]]
+    found, _ = plant([copper[k] for k in few], Fault("", shift_energy(-10.0)))
+    assert audit(found).is_clean
+    found, rows = plant(found, Fault("", scale("energy", 1 / units.Ry), of_group(found, "slab")))
+    (finding,) = audit(found).findings
+    assert (finding.kind, finding.structures) == ("energy unit", rows)
+    assert "energies in Ry" in finding.evidence
+
+
+def test_shear_of_all_groups_in_several_orders_is_found(copper):
+    found, elastic = plant(copper, Fault("", exchange_shear, of_group(copper, "elastic")))
+    others = [k for k in range(len(copper)) if k not in elastic]
+    found, _ = plant(found, Fault("", reorder, others))
+    report = audit(found, quick=True)
+    assert [finding.kind for finding in report.findings] == ["stress order"] * 2 and not report.remarks
+    assert {finding.structures for finding in report.findings} == {elastic, tuple(others)}
+
+
 def test_finds_duplicates_in_another_order_and_place(copper):
     found = copied(copper)
     order = np.random.default_rng(0).permutation(len(found[0]))
@@ -408,3 +440,23 @@ def test_published_silicon_has_shear_in_two_orders(shared_datasets):
     (remark,) = audit(structures, quick=True).remarks
     elastic = of_group(structures, "Elastic")
     assert remark.structures == tuple(k for k in range(len(structures)) if k not in elastic)
+
+
+PUBLISHED = {
+    "stress in kbar": ("Si_train", None, "stress unit", scale("stress", 10 / units.GPa)),
+    "virials": ("Si_train", None, "stress unit", make_virial),
+    "forces of elastic structures": ("Si_train", "Elastic", "force sign", scale("forces", -1.0)),
+    "stress of slabs in kbar": ("Si_train", "Surface", "stress unit", scale("stress", 10 / units.GPa)),
+    "stress of slabs in GPa": ("Mo_train", "Surface", "stress unit", scale("stress", 1 / units.GPa)),
+    "stress of elastic structures": ("Mo_train", "Elastic", "stress sign", scale("stress", -1.0)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_finds_faults_in_published_data(shared_datasets, name):
+    file, group, kind, change = PUBLISHED[name]
+    structures = read(shared_datasets / f"{file}.xyz", ":")
+    rows = None if group is None else of_group(structures, group)
+    found, planted = plant(structures, Fault(kind, change, rows))
+    (finding,) = audit(found, quick=True).findings
+    assert (finding.kind, finding.structures) == (kind, planted)

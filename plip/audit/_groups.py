@@ -33,6 +33,8 @@ _GAIN = 2.0
 # model shrinks as models grow.
 _LEAST_SHIFT = 0.02
 _SCATTER = 0.15
+# Energies in the right unit are explained about as well as others.
+_AS_WELL = 10.0
 # A shift that is within this share what another unit makes may be that unit.
 _SAME_SHIFT = 0.2
 
@@ -74,6 +76,16 @@ class _Groups:
         self._products = Products(self._blocks, rows.fold_n)
         self._left = self._products.unexplained(self._blocks, _SIZES[-1])["energy"]
         self.square = self._left * self._energy.size**2
+
+    def counts(self, sampled: IntArray) -> BoolArray:
+        """Whether the energies of some sampled structures are near enough to those of most to count."""
+        found: BoolArray = np.isin(sampled, self._energy.owner)
+        return found
+
+    def square_of(self, sampled: IntArray) -> float:
+        """Mean squared error of the energies of some sampled structures by fits that have not seen them."""
+        squares = self._products.residual_squares(self._blocks, _SIZES[-1])["energy"]
+        return float(squares[np.isin(self._energy.owner, sampled)].mean())
 
     def gain(self, group: str) -> tuple[float, float, float]:
         """What a constant divides squared errors of energies by, the constant and its scatter in eV/atom."""
@@ -119,6 +131,7 @@ def find_shifted_groups(
     if len(names) < 2 or len(data.labels.targets()) < 2 or data.labels.energy is None:
         return findings, data
     rows = SampleRows.of(data, draw(data, groups, _STRUCTURES, _ATOMS), fold, "balanced")
+    findings, data = _find_far_groups(data, groups, rows)
     for _ in range(len(names) - 1):
         tried = _Groups(data, groups, rows)
         if not tried.tells:
@@ -144,6 +157,41 @@ def find_shifted_groups(
         shifted_by = np.where(members, shift, 0.0) * n_atoms
         energy = _in_unit(energy, members, unit) if unit else energy - shifted_by
         data = replace(data, labels=replace(data.labels, energy=energy))
+    return findings, data
+
+
+def _find_far_groups(
+    data: LabelledStructures, groups: NDArray[np.str_], rows: SampleRows
+) -> tuple[list[Finding], LabelledStructures]:
+    """Groups whose energies are so far off that none counts, unless they are read in another unit."""
+    findings: list[Finding] = []
+    before = _Groups(data, groups, rows)
+    if not before.tells:
+        return findings, data
+    for name in np.unique(groups):
+        labels = data.labels.values("energy")
+        members = (groups == name) & np.isfinite(labels)
+        sampled = np.flatnonzero(members[rows.places_n])
+        if len(sampled) < _FEWEST or before.counts(sampled).any():
+            continue
+        tried = []
+        for unit in ENERGY_UNITS:
+            converted = replace(data, labels=replace(data.labels, energy=_in_unit(labels, members, unit)))
+            read = _Groups(converted, groups, rows)
+            if not (read.tells and read.counts(sampled).all()):
+                continue
+            if (square := read.square_of(sampled)) <= _AS_WELL * before.square:
+                tried.append((square, unit, converted))
+        if tried:
+            _, unit, data = min(tried, key=lambda entry: entry[0])
+            shift = np.median((labels - data.labels.values("energy"))[members] / data.n_atoms[members])
+            evidence = (
+                f"energies in {unit}: the energies of group '{name}' are {shift:+.3f} eV/atom off, and a "
+                "quick fit explains them as well as those of the other groups only if they are read so"
+            )
+            remedy = f"Multiply these energies by {ENERGY_UNITS[unit]:.6g}"
+            findings.append(Finding("energy unit", tuple(np.flatnonzero(members).tolist()), evidence, remedy))
+            before = _Groups(data, groups, rows)
     return findings, data
 
 

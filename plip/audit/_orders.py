@@ -82,6 +82,9 @@ def find_orders(
     right = [name for name, order in of_groups.items() if order.places == _AS_IS]
     present = data.labels.present("virial")
     if not right:
+        if len({order.places for order in of_groups.values()}) > 1:
+            found, converted = _of_groups(data, groups, of_groups, right)
+            return found, [], converted
         order = _order_of(labels, expected)
         if order is None or order.places == _AS_IS:
             return [], [], data.labels
@@ -94,7 +97,7 @@ def find_orders(
 def _of_groups(
     data: LabelledStructures, groups: NDArray[np.str_], of_groups: dict[str, _Order], right: list[str]
 ) -> tuple[list[Finding], Labels]:
-    """A remark for each order that some groups have, and labels in the intended order."""
+    """A finding for each order that some groups have, and labels in the intended order."""
     names_of: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name, order in of_groups.items():
         if order.places != _AS_IS:
@@ -108,7 +111,7 @@ def _of_groups(
             Finding(
                 "stress order",
                 _places(members),
-                f"{evidence}; other groups are right as they are ({others})",
+                evidence + (f"; other groups are right as they are ({others})" if right else ""),
                 "Write the components of these groups in the order xx yy zz yz xz xy, or "
                 + weights_remedy(names, "stress"),
                 "--weights FILE",

@@ -31,10 +31,8 @@ SHOWS = {
 _TERMS = 50
 _STRUCTURES = 200
 _ATOMS = 6000
-# Share of squares left unexplained of all structures, and of a group, from which on labels are suspicious;
-# part of what is left that makes a group suspicious.
-CONSISTENT, _POOR = 0.15, 0.5
-_SUSPECT = 0.3
+# Share of squares left unexplained from which on labels are suspicious.
+CONSISTENT = 0.15
 # Structures that a reading must explain better.
 _FEWEST = 3
 
@@ -109,8 +107,12 @@ class Trial:
         """Whether a reading explains many of the structures that it is for, and harms few."""
         before, after = (self._relative_squares(other, members) for other in (Reading(), reading))
         changed = {SHOWS[kind] for kind, _ in reading.names} & set(before) & set(after)
-        # NaN where a structure has no such label.
-        ratios = [after[name] / before[name] for name in changed]
+        # NaN where there is no such label, or one so far off that it is not fitted: then all is unexplained.
+        ratios = [
+            np.where(np.isnan(after[name]), 1.0, after[name])
+            / np.where(np.isnan(before[name]), 1.0, before[name])
+            for name in changed
+        ]
         return help_most(np.concatenate(ratios)) if ratios else False
 
     def _relative_squares(self, reading: Reading, members: BoolArray) -> dict[str, FloatArray]:
@@ -126,21 +128,14 @@ class Trial:
             found[name] = np.where(usable, rest / np.where(usable, whole, 1.0) + 1e-12, np.nan)
         return found
 
-    def suspects(self) -> list[str]:
-        """Groups whose labels of a target are not explained, or spoil what is explained of all."""
-        blocks = self.blocks(Reading(), self.everyone)
-        found = set()
-        for name, squares in self.products(blocks).residual_squares(blocks, _TERMS).items():
-            block = blocks[name]
-            is_spoiled = squares.sum() > CONSISTENT * len(squares) * block.size**2
-            for group in np.unique(self.groups):
-                mine = self.groups[block.owner] == group
-                rest = squares[mine].sum()
-                if rest > _POOR * np.sum(block.labels[mine] ** 2) or (
-                    is_spoiled and rest > _SUSPECT * squares.sum()
-                ):
-                    found.add(str(group))
-        return sorted(found)
+    def fullest_fold(self, members: BoolArray) -> int:
+        """The fold that has the most of some sampled structures."""
+        return int(np.bincount(self._rows.fold_n[members], minlength=N_FOLDS).argmax())
+
+    def group_names(self) -> list[str]:
+        """Groups with enough sampled structures to tell a reading from another."""
+        names, counts = np.unique(self.groups, return_counts=True)
+        return [str(name) for name, count in zip(names, counts, strict=True) if count >= _FEWEST]
 
 
 def help_most(ratios: FloatArray) -> bool:

@@ -67,7 +67,7 @@ def find_units(
         before, _ = trial.unexplained(Reading(), trial.everyone)
         if len(before) < 2:
             break
-        parts = [np.ones(len(data), bool), *(groups == name for name in trial.suspects())]
+        parts = [np.ones(len(data), bool), *(groups == name for name in trial.group_names())]
         tried = [(_best(trial, members[trial.places]), members) for members in parts if members.any()]
         found = [
             (sum(trial.unexplained(reading, members[trial.places])[0].values()), k)
@@ -98,12 +98,13 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
         if members.all() or reading.energy == 1.0 or reading.force != 1.0
     ]
     # One fold tells which readings are worth the others.
-    first = [trial.unexplained(other, members, (0,))[1] for other in others]
+    fold = trial.fullest_fold(members)
+    first = [trial.unexplained(other, members, (fold,))[1] for other in others]
     # Labels that are rounding in another unit are not explained by it.
     usable = [k for k, found in enumerate(first) if set(found) == set(own)]
-    promising = sorted(usable, key=lambda k: sum(first[k].values()))
+    promising = sorted(usable, key=lambda k: _total(first[k]))
     tried = [(*trial.unexplained(others[k], members), others[k]) for k in promising[:_PROMISING]]
-    ranked = sorted((sum(found.values()), k) for k, (_, found, _) in enumerate(tried))
+    ranked = sorted((_total(found), k) for k, (_, found, _) in enumerate(tried))
     if not ranked:
         return Reading()
     least, best = ranked[0]
@@ -119,6 +120,11 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
         return Reading()
     rivals = [tried[k][2] for total, k in ranked[1:] if total < _ALIKE * least]
     return _either(reading, rivals) if rivals else reading
+
+
+def _total(shares: dict[str, float]) -> float:
+    """Sum of what is unexplained; tiny labels, such as forces on relaxed surfaces, must not decide."""
+    return sum(min(share, 1.0) for share in shares.values())
 
 
 def _mends(reading: Reading, before: dict[str, float], after: dict[str, float]) -> bool:
