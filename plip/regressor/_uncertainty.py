@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -159,15 +158,16 @@ def find_uncertainty(
     order = np.random.default_rng(_SEED).permutation(len(data))
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), _MOST_IN_MEMORY)) + 1]
     found = _terms_of_atoms(potential, TermValues(potential.species, terms), data, surveyed, n_jobs)
-    shares = [np.ascontiguousarray(values[:, model.kept]) for values in found]
-    leverage_factor = _scaled_factor(np.sum([part.T @ part for part in shares], axis=0), scales)
+    shares = [np.ascontiguousarray(values[:, model.kept]) for _, values in found]
+    species_a, every = np.concatenate([species for species, _ in found]), np.vstack(shares)
+    leverage_factor = _scaled_factor(every.T @ every, scales)
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
     rows = data.take(surveyed)
     errors = _errors_of_forces(Design(terms, potential.species), rows, models, model, n_jobs)
     of_atoms, least_force = _references_of_atoms(
-        errors, shares, rows.structures, coef[kept], potential.species
+        errors, shares, [species for species, _ in found], coef[kept], potential.species
     )
-    totals = np.array([values.sum(axis=0) for values in found])
+    totals = np.array([values.sum(axis=0) for _, values in found])
     unseen = np.array([one.unseen_energy for one in errors])
     of_structures, least_energy = _references_of_structures(
         rows, potential.species, totals, models, unseen, model, coef[kept]
@@ -175,7 +175,7 @@ def find_uncertainty(
     return Uncertainty(
         factor,
         leverage_factor,
-        _limits(potential, data, dict(zip(surveyed.tolist(), shares, strict=True)), leverage_factor, n_jobs),
+        _limits(potential, data, surveyed, species_a, every, leverage_factor, n_jobs),
         {pair: d * (1.0 - _ROUNDING) for pair, d in (equations.shortest_distances or {}).items()},
         model.composition,
         of_atoms,
@@ -190,38 +190,41 @@ def _terms_of_atoms(
     data: LabelledStructures,
     rows: IntArray,
     n_jobs: int | None,
-) -> list[FloatArray]:
-    """The terms of each atom of some structures, as the potential has its neighbors."""
+) -> list[tuple[Int32Array, FloatArray]]:
+    """Species and terms of each atom of some structures, as the potential has its neighbors."""
 
-    def of_structure(atoms: Atoms) -> FloatArray:
+    def of_structure(atoms: Atoms) -> tuple[Int32Array, FloatArray]:
         species, positions, cell = take_atoms(potential.species, atoms)
         neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
-        return term_values.values(neighbors, positions, cell, species)
+        return species, term_values.values(neighbors, positions, cell, species)
 
     jobs = (joblib.delayed(of_structure)(data.structures[row]) for row in rows.tolist())
     # The core is of this process; sending it elsewhere would take longer than the work.
-    values: list[FloatArray] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
-    return values
+    found: list[tuple[Int32Array, FloatArray]] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
+    return found
 
 
 def _limits(
     potential: Potential,
     data: LabelledStructures,
-    shares: Mapping[int, FloatArray],
+    surveyed: IntArray,
+    species_a: Int32Array,
+    shares: FloatArray,
     factor: FloatArray,
     n_jobs: int | None,
 ) -> dict[str, float]:
-    """Largest leverage of the atoms of each species."""
+    """Largest leverage of the atoms of each species; those of the surveyed structures are at hand."""
     limits = np.zeros(len(potential.species))
-    rest = np.array([row for row in range(len(data)) if row not in shares], np.intp)
-    others = (
-        zip(part.tolist(), _terms_of_atoms(potential, potential.term_values, data, part, n_jobs), strict=True)
-        for part in np.array_split(rest, len(rest) // _BATCH + 1)
-    )
-    for row, values in itertools.chain(shares.items(), itertools.chain.from_iterable(others)):
-        species = take_atoms(potential.species, data.structures[row])[0]
+
+    def look_at(species_a: Int32Array, terms: FloatArray) -> None:
         # Atoms without neighbors have no leverage, and are no extrapolation either.
-        np.maximum.at(limits, species, forward(factor, values) + np.finfo(np.float64).tiny)
+        np.maximum.at(limits, species_a, forward(factor, terms) + np.finfo(np.float64).tiny)
+
+    look_at(species_a, shares)
+    rest = np.setdiff1d(np.arange(len(data)), surveyed)
+    for part in np.array_split(rest, len(rest) // _BATCH + 1):
+        for species, values in _terms_of_atoms(potential, potential.term_values, data, part, n_jobs):
+            look_at(species, values)
     # The core adds up in another order.
     limits *= 1.0 + _ROUNDING
     found = zip(potential.species, limits.tolist(), strict=True)
@@ -395,13 +398,13 @@ def _change(
 def _references_of_atoms(
     found: Sequence[_Errors],
     shares: Sequence[FloatArray],
-    structures: Sequence[Atoms],
+    kinds: Sequence[Int32Array],
     coef: FloatArray,
     species: Sequence[str],
 ) -> tuple[dict[str, References], float]:
     """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage."""
-    triples = list(zip(found, shares, structures, strict=False))
-    species_a = np.concatenate([take_atoms(species, atoms)[0][one.sample] for one, _, atoms in triples])
+    triples = list(zip(found, shares, kinds, strict=False))
+    species_a = np.concatenate([of_structure[one.sample] for one, _, of_structure in triples])
     terms = np.vstack([values[one.sample] for one, values, _ in triples])
     of_structure = np.repeat(np.arange(len(found)), [len(errors.sample) for errors in found])
     leverages = np.concatenate([errors.leverages for errors in found])
