@@ -27,9 +27,11 @@ from plip.solvers import LinearProblem
 __all__ = ["Fold", "find_uncertainty"]
 
 # Errors of forces are looked at in structures of about so many atoms, taken at random.
-_LOOKED_AT = 2_500
+_LOOKED_AT = 1_500
 # Atoms, and structures, that a potential remembers.
 _MOST_REFERENCES = 2_000
+# Atoms of each species whose errors are compared with those of others.
+_TRIED = 500
 # Atoms that tell how terms vary, and how large errors of energies are; their terms are in memory.
 _MOST_IN_MEMORY = 50_000
 # Directions in which surroundings differ most.
@@ -417,8 +419,8 @@ def _references_of_atoms(
     for number, own in _by_species(species_a):
         axes[number] = _axes(terms[own], coef)
         points[number] = _as_in_a_file(terms[own] @ axes[number])
-        # Half of them tell how errors scatter about their mean.
-        tried = np.arange(0, int(own.sum()), 2)
+        # Some of them tell how errors scatter about their mean.
+        tried = np.arange(0, int(own.sum()), max(int(own.sum()) // _TRIED, 1))
         near = References(axes[number], points[number], squares[own])
         expected[np.flatnonzero(own)[tried]] = near.squares_without(tried, of_structure[own])
     squares = _as_in_a_file(squares * _calibration(errors, expected))
