@@ -113,8 +113,9 @@ class PLIPCalculator(Calculator):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
         species, positions, cell = check_atoms(self.potential.species, atoms)
         crowding = np.zeros(len(atoms))
+        neighbors = self._neighbors.find(positions, cell, atoms.pbc)
         energies, forces, strain, strains = self.potential.core.evaluate(
-            self._neighbors.find(positions, cell, atoms.pbc),
+            neighbors,
             positions,
             cell,
             species,
@@ -130,8 +131,8 @@ class PLIPCalculator(Calculator):
             if strains is not None:
                 self.results["stresses"] = strains / volume
         if self.uncertainty:
-            found = self.potential.evaluate(atoms, forces=False, stress=False, uncertainty=True)
-            self.results.update({name: found[name] for name in _OF_UNCERTAINTY})  # type: ignore[literal-required]
+            found = self.potential.uncertain_results(atoms, neighbors, positions, cell, species)
+            self.results.update(zip(_OF_UNCERTAINTY, found, strict=True))
 
     def extrapolation(self, atoms: Atoms) -> FloatArray:
         """How far the surroundings of each atom are from those of the fit.
@@ -152,11 +153,9 @@ class PLIPCalculator(Calculator):
             If the potential has no `uncertainty`, or for a structure that `Potential.evaluate` refuses.
         """
         self.potential.check_uncertainty()
-        assert self.potential.uncertainty is not None
         species, positions, cell = check_atoms(self.potential.species, atoms)
         neighbors = self._neighbors.find(positions, cell, atoms.pbc)
-        extent = self.potential.uncertainty.extent(self.potential.species)
-        return self.potential.term_values.extrapolation(neighbors, positions, cell, species, *extent)
+        return self.potential.grades(neighbors, positions, cell, species)
 
     def _warn_of_crowding(self, atoms: Atoms, crowding: FloatArray) -> None:
         """Warn once that the structure is denser than the training data."""

@@ -19,10 +19,10 @@ from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import check_structures, describe
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
-from plip.normal_equations._information import fit_information, structure_information
+from plip.normal_equations._information import structure_information
 from plip.normal_equations._sums import single_blas_thread
-from plip.regressor._model import WEIGHTS, PLIPModel
-from plip.solvers import residual_squares
+from plip.regressor._model import PLIPModel
+from plip.regressor._precision import coefficient_precision
 
 __all__ = ["select_structures"]
 
@@ -32,10 +32,6 @@ _MEMORY = 256e6
 _BATCH = 128
 # eV/atom and eV/Angstrom. What rounding of positions in files (1e-8 A) changes, times ten and more.
 _SAME_ENERGY, _SAME_FORCE = 1e-6, 1e-5
-# eV. What is known of reference energies before any data.
-_REFERENCE = 10.0
-# Part of the labels that remains unexplained at least, so that exact data leave some doubt.
-_EXACT = 1e-12
 
 
 def select_structures(
@@ -196,44 +192,28 @@ class _Prior:
 
     def __init__(self, model: PLIPModel) -> None:
         equations = model.normal_equations_
-        columns = np.flatnonzero(model.coef_)
-        self.design = Design([equations.terms[k] for k in columns.tolist()], equations.species)
-        self._coef = model.coef_[columns]
-        weights = {target: float(getattr(model, name)) for target, name in WEIGHTS.items()}
-        weights["energy"] = float(getattr(model, "energy_weight_", weights["energy"]))
+        weights = model._weights_of_targets()
         self._weights = {target: weights[target] for target, n in equations.n_rows.items() if n}
-        with single_blas_thread():
-            penalty = model._penalty(equations, model._references)
-            problem = model._problem(equations, model._references, penalty, weights["energy"])
-            matrix = fit_information(equations, columns, self._weights)
-            unexplained = float(residual_squares(model.coef_, problem))
-        # The noise; and coefficients are known to their own size before any data.
-        noise = max(unexplained, _EXACT * problem.target_square) / problem.weight_sum
-        ridge = noise / self._coef**2
-        if problem.ridge is not None:
-            ridge += problem.weight_sum * problem.ridge[columns]
-        self.n_signature = 2 * len(columns) + len(equations.species)
-        self._n_used = len(columns)
-        if model._references is None and self._weights.get("energy"):
-            self._n_used += len(equations.species)
-            ridge = np.append(ridge, np.full(len(equations.species), noise / _REFERENCE**2))
-        self.matrix = self._used(matrix) + np.diag(ridge)
-
-    def _used(self, matrix: FloatArray) -> FloatArray:
-        """A matrix without the reference energies if they are not fitted."""
-        return matrix[: self._n_used, : self._n_used]
+        matrix, prior, kept = coefficient_precision(
+            equations, model.coef_, model._solved_problem(), weights, model._references is None
+        )
+        self.design = Design([equations.terms[k] for k in kept.tolist()], equations.species)
+        self._coef = model.coef_[kept]
+        self.n_signature = 2 * len(kept) + len(equations.species)
+        self.matrix = matrix + np.diag(prior)
 
     def rows(self, place: int, atoms: Atoms) -> _Rows:
         """The rows of a checked structure."""
         information, row, forces = structure_information(self.design, atoms, self._weights)
+        size = len(self.matrix)
         if not np.isfinite(information).all():
             raise ValueError(
                 f"{describe(place, atoms)}: its descriptors are not finite; its atoms are too close"
             )
-        n_terms = len(self._coef)
-        row[:n_terms] *= self._coef
+        row[-len(self._coef) :] *= self._coef
         signature = np.concatenate([row / _SAME_ENERGY, np.abs(self._coef) * forces / _SAME_FORCE])
-        return _Rows(place, len(atoms), self._used(information), signature)
+        # Without the reference energies, which come first, if they are not fitted.
+        return _Rows(place, len(atoms), information[-size:, -size:], signature)
 
 
 def _all_rows(prior: _Prior, first: int, batch: list[Atoms], n_jobs: int | None) -> list[_Rows]:

@@ -18,9 +18,11 @@ from ase.md.langevin import Langevin
 from sample_fits import small_descriptors
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
+from plip._design._rows import Design
 from plip.calculator import ExtrapolationError, ExtrapolationObserver
 from plip.labels import LabelledStructures
 from plip.regressor import _uncertainty
+from plip.regressor._precision import coefficient_precision
 
 # Half the width of an interval that holds 90 % of a normal distribution.
 WIDTH = 1.6449
@@ -105,10 +107,14 @@ def test_deviations_are_leverages_times_errors_of_similar_atoms(model, silicon_c
     atoms = silicon_carbide[1][3]
     potential, known = model.potential_, model.potential_.uncertainty
     energy, forces = rows_of(model, atoms)
-    covariance = np.linalg.inv(known.covariance_factor @ known.covariance_factor.T)
-    of_forces = np.einsum("ij,jk,ik->i", forces, covariance, forces).reshape(-1, 3).mean(axis=1)
+    matrix = known.covariance_factor @ known.covariance_factor.T
+    scale = np.sqrt(np.diagonal(matrix))
+    covariance = np.linalg.inv(matrix / np.outer(scale, scale)) / np.outer(scale, scale)
+    # Rows without reference energies: the rest of a covariance does not change.
+    of_terms = covariance[2:, 2:]
+    of_forces = np.einsum("ij,jk,ik->i", forces, of_terms, forces).reshape(-1, 3).mean(axis=1)
     counts = np.array([(np.array(atoms.get_chemical_symbols()) == s).sum() for s in potential.species])
-    row = (energy - counts @ known.composition) / len(atoms)
+    row = np.append(counts, energy) / len(atoms)
     shares = terms_of_atoms(potential, atoms)
 
     def near(references, values):
@@ -196,34 +202,41 @@ def test_intervals_hold_what_they_promise_where_the_truth_is_known(model, silico
         np.testing.assert_array_equal(with_std, alone)
 
 
-def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_carbide):
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"energy_weight": 0.0, "force_weight": 1.0, "stress_weight": 0.0},
+        {"energy_weight": 30.0, "force_weight": 1.0, "stress_weight": 5.0},
+    ],
+)
+def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_carbide, weights):
+    """Leaving a structure out in closed form equals a fit of the same terms to the others."""
     train = silicon_carbide[0][:12]
-    weights = {"energy_weight": 0.0, "force_weight": 1.0, "stress_weight": 0.0}
     fit = fitted(train, max_terms=5, **weights)
-    kept = np.flatnonzero(fit.coef_)
-    problem = fit.normal_equations_.problem(*weights.values())
-    _, factor = _uncertainty._factor(problem, kept)
+    equations, of_targets, solved = fit.normal_equations_, fit._weights_of_targets(), fit._solved_problem()
+    matrix, prior, kept = coefficient_precision(equations, fit.coef_, solved, of_targets, True)
+    references = np.array([fit.intercept_[symbol] for symbol in ("C", "Si")])
+    factor = _uncertainty._factor(matrix + np.diag(prior))
     model = _uncertainty._Model(
-        fit.coef_[kept],
-        np.zeros(2),
-        np.arange(len(kept)),
-        factor,
-        np.zeros((2, len(kept))),
-        dict(zip(("energy", "force", "virial"), weights.values(), strict=True)),
-        problem.weight_sum,
+        fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets
     )
     data = LabelledStructures.read([train[3]], **fit._reading())
-    _, forces = rows_of(fit, train[3])
-    errors = (forces @ fit.coef_[kept]).reshape(-1, 3) - train[3].calc.results["forces"]
-    nothing = np.zeros((6, len(kept)))
-    change = _uncertainty._change(data, model, forces, nothing, nothing[0], (errors, np.nan))
-    others = PLIPRegressor(fit.descriptors_, **weights).fit(train[:3] + train[4:]).normal_equations_
-    other = others.problem(*weights.values())
-    matrix = other.gram[np.ix_(kept, kept)]
-    expected = np.linalg.solve(matrix, other.moment[kept]) - fit.coef_[kept]
-    # The ridge that keeps rounding harmless changes coefficients of nearly equal columns, not forces.
-    allowed = 1e-3 * np.abs(forces @ expected).max()
-    np.testing.assert_allclose(forces @ change, forces @ expected, atol=allowed)
+    design = Design([fit.descriptors_.terms_[k] for k in kept], ("C", "Si"))
+    found = _uncertainty._errors(design, data, np.arange(len(train[3])), model, None)
+    other = PLIPRegressor(fit.descriptors_, **weights).fit(train[:3] + train[4:]).normal_equations_
+    problem = other.problem(*weights.values())
+    coef = np.zeros_like(fit.coef_)
+    # With the penalty of the fit, which the structure does not change.
+    penalty = np.diag(solved.weight_sum * solved.ridge[kept])
+    coef[kept] = np.linalg.solve(problem.gram[np.ix_(kept, kept)] + penalty, problem.moment[kept])
+    energy, forces, _ = fit.descriptors_.design_rows(train[3], forces=True, virial=False)
+    labels = train[3].calc.results
+    expected = np.square((forces @ coef).reshape(-1, 3) - labels["forces"])
+    np.testing.assert_allclose(found.of_force[:, 0], expected, rtol=1e-3, atol=1e-6 * expected.max())
+    if weights["energy_weight"]:
+        counts = np.array([(np.array(train[3].get_chemical_symbols()) == s).sum() for s in ("C", "Si")])
+        error = energy @ coef + counts @ other.references(coef[None])[0] - labels["energy"]
+        assert found.unseen_energy == pytest.approx(error / len(train[3]), rel=1e-3)
 
 
 def test_results_do_not_depend_on_workers_or_files(silicon_carbide, tmp_path):

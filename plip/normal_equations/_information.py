@@ -34,11 +34,11 @@ def fit_information(
 
     Returns
     -------
-    ndarray of float64, shape (k + n_species, k + n_species)
-        X^T V^2 X, where the numbers of atoms of each species follow the terms.
+    ndarray of float64, shape (n_species + k, n_species + k)
+        X^T V^2 X, where the numbers of atoms of each species come before the terms.
     """
     n_terms, n_species = len(equations.terms), len(equations.species)
-    chosen = np.r_[columns, n_terms : n_terms + n_species]
+    chosen = np.r_[n_terms : n_terms + n_species, columns]
     total = np.zeros((len(chosen),) * 2)
     for target, weight in weights.items():
         total += weight**2 * equations._sums[target].products[np.ix_(chosen, chosen)]
@@ -62,23 +62,24 @@ def structure_information(
 
     Returns
     -------
-    information : ndarray of float64, shape (k + n_species, k + n_species)
+    information : ndarray of float64, shape (n_species + k, n_species + k)
         As in `fit_information`.
-    row : ndarray of float64, shape (k + n_species,)
+    row : ndarray of float64, shape (n_species + k,)
         The row of the energy per atom, without its weight.
     forces : ndarray of float64, shape (k,)
         Root mean square over atoms of the length of the force of each term, without its weight.
     """
     n_terms, size = len(design.terms), len(atoms)
     structure = StructureDesign(design, atoms)
-    row = np.concatenate([structure.values, structure.counts]) / size
+    row = np.concatenate([structure.counts, structure.values]) / size
+    terms = slice(len(structure.counts), None)
     force_rows = np.empty((3 * size, n_terms))
     virial_rows = np.zeros((6, n_terms)) if has_full_cell(atoms) else None
     structure.write_rows(0, force_rows, virial_rows)
     products = force_rows.T @ force_rows
     information = weights.get("energy", 0.0) ** 2 * np.outer(row, row)
-    information[:n_terms, :n_terms] += weights.get("force", 0.0) ** 2 * products
+    information[terms, terms] += weights.get("force", 0.0) ** 2 * products
     if virial_rows is not None:
         virial_rows /= size
-        information[:n_terms, :n_terms] += weights.get("virial", 0.0) ** 2 * virial_rows.T @ virial_rows
+        information[terms, terms] += weights.get("virial", 0.0) ** 2 * virial_rows.T @ virial_rows
     return information, row, np.sqrt(np.diagonal(products) / size)

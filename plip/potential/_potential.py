@@ -10,13 +10,13 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from plip._core import ANY, Core, TermValues, check_repulsion, check_terms
+from plip._core import ANY, Core, NeighborList, TermValues, check_repulsion, check_terms
 from plip._design._rows import Design
 from plip._files import write_whole
 from plip._html import table
 from plip._structures._checks import check_structures
 from plip._structures._evaluation import check_atoms
-from plip._types import FloatArray, StrPath
+from plip._types import FloatArray, Int32Array, StrPath
 from plip.interactions import Term
 from plip.labels import Labels
 from plip.potential import _functions, _tables
@@ -224,7 +224,7 @@ class Potential:
         self._terms = tuple(terms)
         # Text cannot be changed, whatever is nested in it.
         self._fit_text = None if fit_record is None else json.dumps(check_fit_record(fit_record))
-        if uncertainty is not None and len(uncertainty.covariance_factor) != len(self._terms):
+        if uncertainty is not None and uncertainty.n_terms != len(self._terms):
             raise ValueError("uncertainty belongs to a potential with another number of terms")
         self._uncertainty = uncertainty
         self._core: Core | None = None
@@ -307,6 +307,27 @@ class Potential:
         if self._term_values is None:
             self._term_values = TermValues(self._species, self._terms)
         return self._term_values
+
+    def uncertain_results(
+        self,
+        atoms: Atoms,
+        neighbors: NeighborList,
+        positions: FloatArray,
+        cell: FloatArray,
+        species: Int32Array,
+    ) -> tuple[float, FloatArray, FloatArray]:
+        """The last three results of `evaluate`, of a checked structure and its pairs."""
+        known = self.check_uncertainty()
+        shares = self.term_values.values(neighbors, positions, cell, species)
+        deviations = known.deviations(self.design, atoms, species, shares)
+        return *deviations, self.grades(neighbors, positions, cell, species)
+
+    def grades(
+        self, neighbors: NeighborList, positions: FloatArray, cell: FloatArray, species: Int32Array
+    ) -> FloatArray:
+        """The extrapolation grades alone."""
+        extent = self.check_uncertainty().extent(self._species)
+        return self.term_values.extrapolation(neighbors, positions, cell, species, *extent)
 
     def __repr__(self) -> str:
         size = f"{len(self._terms)} terms, cutoff {self.cutoff:g} Angstrom"
@@ -422,14 +443,15 @@ class Potential:
             self.check_uncertainty()
         return evaluate_arrays(self, atoms, arrays, forces, stress, uncertainty)
 
-    def check_uncertainty(self) -> None:
-        """Raise a ValueError that says what to do, unless the potential knows of its errors."""
+    def check_uncertainty(self) -> Uncertainty:
+        """What the potential knows of its errors; without it a ValueError that says what to do."""
         if self._uncertainty is None:
             raise ValueError(
                 "this potential does not know how uncertain it is: fit it to structures, and save it with "
                 "save(path, uncertainty=True); after a fit to normal equations, partial_fit or a generator, "
                 "call the calibrate method of the model with all structures"
             )
+        return self._uncertainty
 
     def predict(
         self, X: Iterable[Atoms], n_jobs: int | None = None, forces: bool = True, stress: bool = True

@@ -51,13 +51,9 @@ def evaluate_arrays(
         results["forces"] = force
     if strain is not None:
         results["stress"] = strain / atoms.get_volume() if has_full_cell(atoms) else np.full(6, np.nan)
-    if uncertainty and potential.uncertainty is not None:
-        known, structure = potential.uncertainty, (neighbors, positions, cell, species)
-        shares = potential.term_values.values(*structure)
-        deviations = known.deviations(potential.design, atoms, species, shares)
-        results["energy_std"], results["forces_std"] = deviations
-        extent = known.extent(potential.species)
-        results["extrapolation"] = potential.term_values.extrapolation(*structure, *extent)
+    if uncertainty:
+        found = potential.uncertain_results(atoms, neighbors, positions, cell, species)
+        results["energy_std"], results["forces_std"], results["extrapolation"] = found
     return results
 
 

@@ -153,8 +153,8 @@ def _weighted_mean(squares: FloatArray, weights: FloatArray) -> FloatArray:
 class Uncertainty:
     """Covariance of the kept terms, how far the data reach, and where which errors were made.
 
-    With x the terms of an atom, of a force component, or of a structure per atom less its composition, and
-    C = A^-1 the inverse normal matrix of the fit,
+    With x the terms of an atom, of a force component, or of a structure per atom, together with its
+    composition if reference energies were fitted, and C = A^-1 the inverse normal matrix of the fit,
 
         variance of the force on atom i, per component = s_i (mean over its components of x^T C x + l_F)
         variance of the energy of n atoms              = s n (x^T C x + l_E)
@@ -167,16 +167,15 @@ class Uncertainty:
 
     Attributes
     ----------
-    covariance_factor : ndarray of float64, shape (n_terms, n_terms)
-        Lower triangular T_A, T_A T_A^T = A.
+    covariance_factor : ndarray of float64, shape (m, m)
+        Lower triangular T_A, T_A T_A^T = A, of the reference energies, if they were fitted, and then the
+        terms.
     leverage_factor : ndarray of float64, shape (n_terms, n_terms)
         Lower triangular T_G, T_G T_G^T = G.
     leverage_limits : dict of str to float
         By species, the largest leverage of its atoms in the training data.
     shortest_distances : dict of (str, str) to float
         By sorted pair of species, Angstrom.
-    composition : ndarray of float64, shape (n_species, n_terms)
-        What the reference energies of the fit take off the terms per atom of each species.
     of_atoms : dict of str to References
         Atoms of each species, with errors of their forces.
     of_structures : References
@@ -189,27 +188,32 @@ class Uncertainty:
     leverage_factor: FloatArray
     leverage_limits: Mapping[str, float]
     shortest_distances: Mapping[tuple[str, str], float]
-    composition: FloatArray
     of_atoms: Mapping[str, References]
     of_structures: References
-    least_leverages: tuple[float, float] = (0.0, 0.0)
+    least_leverages: tuple[float, float]
 
     def __post_init__(self) -> None:
         # One layout in memory, whether from a fit or from a file, so that results have the same bits.
-        for name in ("covariance_factor", "leverage_factor", "composition"):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), np.float64))
-        n_terms = len(self.covariance_factor)
-        shapes = {
-            "covariance_factor": (self.covariance_factor, (n_terms, n_terms)),
-            "leverage_factor": (self.leverage_factor, (n_terms, n_terms)),
-            "composition": (self.composition, (len(self.composition), n_terms)),
-        }
-        for name, (array, shape) in shapes.items():
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"uncertainty: {name} must be finite and of shape {shape}")
         for name in ("covariance_factor", "leverage_factor"):
-            if not (np.diagonal(getattr(self, name)) > 0).all():
+            factor = np.ascontiguousarray(getattr(self, name), np.float64)
+            if factor.ndim != 2 or len(factor) != factor.shape[1] or not np.isfinite(factor).all():
+                raise ValueError(f"uncertainty: {name} must be a finite square matrix")
+            if not (np.diagonal(factor) > 0).all():
                 raise ValueError(f"uncertainty: {name} must have a positive diagonal")
+            object.__setattr__(self, name, factor)
+
+    @property
+    def n_terms(self) -> int:
+        return len(self.leverage_factor)
+
+    @functools.cached_property
+    def _covariance_of_terms(self) -> FloatArray:
+        """The factor for rows without reference energies, which come first."""
+        return np.ascontiguousarray(self.covariance_factor[-self.n_terms :, -self.n_terms :])
+
+    @functools.cached_property
+    def _packed_leverage_factor(self) -> FloatArray:
+        return _lower_half(self.leverage_factor)
 
     def deviations(
         self, design: Design, atoms: Atoms, species_a: Int32Array, shares: FloatArray
@@ -236,10 +240,10 @@ class Uncertainty:
         """
         rows = StructureDesign(design, atoms)
         n_atoms = len(atoms)
-        row = (rows.values - rows.counts @ self.composition) / n_atoms
+        row = np.append(rows.counts, rows.values)[-len(self.covariance_factor) :] / n_atoms
         of_energy = forward(self.covariance_factor, row[None])[0] + self.least_leverages[1]
         square = self.of_structures.squares_at(shares.mean(axis=0)[None])[0]
-        of_forces = leverages_of_forces(self.covariance_factor, rows, n_atoms) + self.least_leverages[0]
+        of_forces = leverages_of_forces(self._covariance_of_terms, rows, n_atoms) + self.least_leverages[0]
         forces = np.sqrt(self._squares_of_atoms(design.species, species_a, shares) * of_forces)
         return float(np.sqrt(n_atoms * square * of_energy)), np.repeat(forces[:, None], 3, axis=1)
 
@@ -263,21 +267,24 @@ class Uncertainty:
             s, t = species.index(first), species.index(second)
             shortest[s, t] = shortest[t, s] = distance
         limits = np.array([self.leverage_limits.get(symbol, 0.0) for symbol in species])
-        return self.leverage_factor[np.tril_indices(len(self.leverage_factor))], limits, shortest
+        return self._packed_leverage_factor, limits, shortest
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON keeps."""
-        lower = np.tril_indices(len(self.covariance_factor))
         return {
-            "covariance_factor": _encoded(self.covariance_factor[lower]),
-            "leverage_factor": _encoded(self.leverage_factor[lower]),
+            "covariance_factor": _encoded(_lower_half(self.covariance_factor)),
+            "leverage_factor": _encoded(self._packed_leverage_factor),
             "leverage_limits": dict(self.leverage_limits),
             "shortest_distances": [[*pair, distance] for pair, distance in self.shortest_distances.items()],
-            "composition": _encoded(self.composition),
             "least_leverages": list(self.least_leverages),
             "of_atoms": {symbol: found.to_dict() for symbol, found in self.of_atoms.items()},
             "of_structures": self.of_structures.to_dict(),
         }
+
+
+def _lower_half(matrix: FloatArray) -> FloatArray:
+    """Row by row."""
+    return matrix[np.tril_indices(len(matrix))]
 
 
 def _encoded(array: FloatArray) -> str:
@@ -303,11 +310,10 @@ def read_uncertainty(
     if found is None:
         return None
     _check_entries(found)
-    lower = np.tril_indices(n_terms)
-    factors = {}
-    for name in ("covariance_factor", "leverage_factor"):
-        factors[name] = np.zeros((n_terms, n_terms))
-        factors[name][lower] = _decoded(found[name], name, "<f8", (len(lower[0]),))
+    factors = {
+        "covariance_factor": _read_factor(found, "covariance_factor", (n_terms, len(species) + n_terms)),
+        "leverage_factor": _read_factor(found, "leverage_factor", (n_terms,)),
+    }
     distances: dict[tuple[str, str], float] = {}
     for item in found["shortest_distances"]:
         if not isinstance(item, list) or len(item) != 3 or not set(item[:2]) <= set(species):
@@ -328,7 +334,6 @@ def read_uncertainty(
             for symbol, value in found["leverage_limits"].items()
         },
         shortest_distances=distances,
-        composition=_decoded(found["composition"], "composition", "<f8", (len(species), n_terms)),
         of_atoms={symbol: _read_references(item, n_terms) for symbol, item in found["of_atoms"].items()},
         of_structures=_read_references(found["of_structures"], n_terms),
     )
@@ -341,13 +346,23 @@ def _positive(name: str, value: Any) -> float:
     return number
 
 
+def _read_factor(found: Mapping[str, Any], name: str, sizes: Sequence[int]) -> FloatArray:
+    """A triangular matrix of one of these sizes, from its lower half row by row."""
+    packed = _decoded(found[name], name, "<f8", (-1,))
+    for size in sizes:
+        if len(packed) == size * (size + 1) // 2:
+            factor = np.zeros((size, size))
+            factor[np.tril_indices(size)] = packed
+            return factor
+    raise ValueError(f"uncertainty: {name} has {len(packed)} numbers, not those of half a matrix of terms")
+
+
 def _check_entries(found: Any) -> None:
     kinds = {
         "covariance_factor": str,
         "leverage_factor": str,
         "leverage_limits": dict,
         "shortest_distances": list,
-        "composition": str,
         "least_leverages": list,
         "of_atoms": dict,
         "of_structures": dict,

@@ -38,6 +38,7 @@ from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._prediction import Results, evaluate_checked, evaluate_many, predict_labels
 from plip.regressor._analogs import find_analogs, with_analogs
+from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._support import warn_of_pairs, warn_of_triplets
@@ -358,30 +359,44 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError("precomputed descriptors make no potential: fit structures instead")
         limits = self.descriptors_._limits(is_fitted=True)
         data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
+        self._calibrate(data, self._solved_problem())
+        return self
+
+    def _solved_problem(self) -> LinearProblem:
+        """The least-squares problem of the fit."""
         equations, references = self.normal_equations_, self._references
         with single_blas_thread():
             penalty = self._penalty(equations, references)
-        problem = self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
-        self._calibrate(data, problem)
-        return self
+            return self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
+
+    def _weights_of_targets(self) -> dict[str, float]:
+        """The weight of each target in the fit, by the name of the target."""
+        weights = {target: float(getattr(self, name)) for target, name in WEIGHTS.items()}
+        return weights | {"energy": float(getattr(self, "energy_weight_", weights["energy"]))}
 
     def _calibrate(
         self, data: LabelledStructures, problem: LinearProblem, folds: Sequence[Fold] | None = None
     ) -> None:
         """Let the potential know its errors on the data, of which `problem` was solved."""
-        weights = {target: getattr(self, name) for target, name in WEIGHTS.items()}
-        weights["energy"] = getattr(self, "energy_weight_", self.energy_weight)
-        uncertainty = find_uncertainty(
-            self.potential_,
-            self.coef_,
-            self.normal_equations_,
-            problem,
-            self._references,
-            weights,
-            data,
-            folds,
-            self.n_jobs,
-        )
+        uncertainty = None
+        if self.n_terms_:
+            precision = coefficient_precision(
+                self.normal_equations_,
+                self.coef_,
+                problem,
+                self._weights_of_targets(),
+                self._references is None,
+            )
+            uncertainty = find_uncertainty(
+                self.potential_,
+                self.coef_,
+                self.normal_equations_,
+                precision,
+                self._weights_of_targets(),
+                data,
+                folds,
+                self.n_jobs,
+            )
         self.potential_ = self.potential_.with_uncertainty(uncertainty)
 
     def _keep_record(self) -> Self:

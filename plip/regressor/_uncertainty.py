@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from plip._core import TermValues
 from plip._design._rows import Design, StructureDesign
+from plip._structures._checks import has_full_cell
 from plip._structures._composition import composition_of
 from plip._structures._evaluation import find_pairs, take_atoms
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
@@ -22,7 +23,6 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, forward
-from plip.solvers import LinearProblem
 
 __all__ = ["Fold", "find_uncertainty"]
 
@@ -38,8 +38,10 @@ _MOST_IN_MEMORY = 50_000
 _DIRECTIONS = 8
 # Part of the diagonal that keeps factors of columns that depend on each other from breaking down.
 _RIDGE = 1e-10
-# A column that no structure touches is known this much less than the others.
-_UNKNOWN = 1e-2
+# eV. A term of an atom matters from this contribution on.
+_NOTHING = 1e-3
+# Part of the diagonal that keeps what is left without a structure from breaking down.
+_LEFT_OUT = 1e-9
 # Least leverage over the mean one, where symmetry leaves nothing to predict: 1e-3 of the usual errors.
 _LEAST = 1e-6
 # Share of errors that standard deviations are scaled for, since errors have longer tails than a normal
@@ -76,10 +78,19 @@ class _Model:
     coef: FloatArray
     intercept: FloatArray
     kept: IntArray
+    matrix: FloatArray
     factor: FloatArray
-    composition: FloatArray
     weights: Mapping[str, float]
-    weight_sum: float
+
+    @property
+    def n_references(self) -> int:
+        """Number of fitted reference energies, which come before the terms in matrix and factor."""
+        return len(self.matrix) - len(self.kept)
+
+    def energy_rows(self, totals: FloatArray, counts: FloatArray) -> FloatArray:
+        """Rows of energies per atom, (n, m), from terms and numbers of atoms of structures."""
+        rows = np.hstack([counts, totals[:, self.kept]]) / counts.sum(axis=1, keepdims=True)
+        return np.ascontiguousarray(rows[:, -len(self.matrix) :])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,13 +119,12 @@ def find_uncertainty(
     potential: Potential,
     coef: FloatArray,
     equations: NormalEquations,
-    problem: LinearProblem,
-    fixed_references: Mapping[str, float] | None,
+    precision: tuple[FloatArray, FloatArray, IntArray],
     weights: Mapping[str, float],
     data: LabelledStructures,
     folds: Sequence[Fold] | None = None,
     n_jobs: int | None = None,
-) -> Uncertainty | None:
+) -> Uncertainty:
     """What a potential has to know of its errors.
 
     Parameters
@@ -124,10 +134,8 @@ def find_uncertainty(
         Coefficients; those that are not zero are the terms of the potential.
     equations : NormalEquations
         Of all the data.
-    problem : LinearProblem
-        Theirs, as it was solved.
-    fixed_references : mapping or None
-        Reference energies that were not fitted.
+    precision : tuple
+        From `coefficient_precision`.
     weights : mapping of str to float
         Weight of each target in the fit.
     data : LabelledStructures
@@ -139,30 +147,26 @@ def find_uncertainty(
 
     Returns
     -------
-    Uncertainty or None
-        None for a potential without terms.
+    Uncertainty
     """
-    kept = np.flatnonzero(coef)
-    if not len(kept):
-        return None
-    scales, factor = _factor(problem, kept)
+    matrix, prior, kept = precision
     union = np.flatnonzero((np.array([coef, *(fold.coef for fold in folds or ())]) != 0).any(axis=0))
     terms = [equations.terms[n] for n in union]
     model = _Model(
         coef[union],
         np.array([potential.intercept[symbol] for symbol in potential.species]),
         np.searchsorted(union, kept),
-        factor,
-        _composition(equations, kept, fixed_references),
+        matrix,
+        _factor(matrix + np.diag(prior)),
         weights,
-        problem.weight_sum,
     )
     order = np.random.default_rng(_SEED).permutation(len(data))
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), _MOST_IN_MEMORY)) + 1]
     found = _terms_of_atoms(potential, TermValues(potential.species, terms), data, surveyed, n_jobs)
     shares = [np.ascontiguousarray(values[:, model.kept]) for _, values in found]
     species_a, every = np.concatenate([species for species, _ in found]), np.vstack(shares)
-    leverage_factor = _scaled_factor(every.T @ every, scales)
+    # A term that no atom of the data has is far away once it matters.
+    leverage_factor = _factor(every.T @ every, _NOTHING / np.abs(coef[kept]))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
     rows = data.take(surveyed)
     errors = _errors_of_forces(Design(terms, potential.species), rows, models, model, n_jobs)
@@ -175,11 +179,10 @@ def find_uncertainty(
         rows, potential.species, totals, models, unseen, model, coef[kept]
     )
     return Uncertainty(
-        factor,
+        model.factor,
         leverage_factor,
         _limits(potential, data, surveyed, species_a, every, leverage_factor, n_jobs),
         {pair: d * (1.0 - _ROUNDING) for pair, d in (equations.shortest_distances or {}).items()},
-        model.composition,
         of_atoms,
         of_structures,
         (least_force, least_energy),
@@ -233,22 +236,11 @@ def _limits(
     return {symbol: limit for symbol, limit in found if limit > 0}
 
 
-def _factor(problem: LinearProblem, kept: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Scales of the kept columns, and the triangular factor of their normal matrix."""
-    matrix = problem.gram[np.ix_(kept, kept)] / problem.weight_sum
-    if problem.ridge is not None:
-        matrix[np.diag_indices_from(matrix)] += problem.ridge[kept]
-    scales = np.sqrt(np.diagonal(matrix))
-    known = scales > 0
-    scales = np.where(known, scales, _UNKNOWN * (scales[known].min() if known.any() else 1.0))
-    return scales, _scaled_factor(matrix, scales)
-
-
-def _scaled_factor(matrix: FloatArray, scales: FloatArray) -> FloatArray:
-    """Triangular factor of a normal matrix; columns of zeros get the square of their scale."""
+def _factor(matrix: FloatArray, least: FloatArray | float = 1.0) -> FloatArray:
+    """Triangular factor of a normal matrix; columns of zeros get the square of `least`."""
     diagonal = np.sqrt(np.diagonal(matrix))
-    own = np.where(diagonal > 0, diagonal, scales)
-    scaled = matrix / own / own[:, None]
+    scales = np.where(diagonal > 0, diagonal, least)
+    scaled = matrix / scales / scales[:, None]
     ridge = _RIDGE
     while True:
         scaled[np.diag_indices_from(scaled)] = 1.0 + ridge
@@ -257,19 +249,7 @@ def _scaled_factor(matrix: FloatArray, scales: FloatArray) -> FloatArray:
         except LinAlgError:
             ridge *= 10.0
             continue
-        return factor * own[:, None]
-
-
-def _composition(
-    equations: NormalEquations, kept: IntArray, fixed_references: Mapping[str, float] | None
-) -> FloatArray:
-    """What fitted reference energies take off the terms of an atom of each species, (n_species, n_kept)."""
-    if fixed_references is not None or not equations.n_rows["energy"]:
-        return np.zeros((len(equations.species), len(kept)))
-    units = np.zeros((len(kept) + 1, len(equations.terms)))
-    units[np.arange(len(kept)), kept] = 1.0
-    energies = equations.references(units)
-    return np.ascontiguousarray((energies[-1] - energies[:-1]).T)
+        return factor * scales[:, None]
 
 
 def _sampled_atoms(structures: Sequence[Atoms], species: Sequence[str]) -> list[IntArray]:
@@ -342,58 +322,67 @@ def _errors(
     unseen_energy = np.nan
     if fold is None:
         energy = np.nan if labels.energy is None else labels.energy[0]
-        of_energy = float(rows.values @ model.coef + rows.counts @ model.intercept - energy) / n_atoms
-        energy_row = (rows.values[model.kept] - rows.counts @ model.composition) / n_atoms
-        change = _change(data, model, kept_rows, virial_rows[:, model.kept], energy_row, (fit, of_energy))
-        unseen = fit + (kept_rows @ change).reshape(-1, 3)
-        unseen_energy = float(of_energy + energy_row @ change)
+        energy_row = model.energy_rows(rows.values[None], rows.counts[None])
+        of_energy = (rows.values @ model.coef + rows.counts @ model.intercept - energy) / n_atoms
+        of_virial = np.full(6, np.nan)
+        if labels.stress is not None and has_full_cell(atoms):
+            of_virial = (virial_rows @ model.coef - labels.stress[0] * atoms.get_volume()) / n_atoms
+        change = _change(
+            model,
+            np.broadcast_to(labels.sample_weight.reshape(1, -1), (1, 3))[0],
+            {
+                "energy": (energy_row, np.array([of_energy])),
+                "force": (kept_rows, fit.ravel()),
+                "virial": (virial_rows[:, model.kept] / n_atoms, of_virial),
+            },
+        )
+        unseen = fit + (kept_rows @ change[model.n_references :]).reshape(-1, 3)
+        unseen_energy = float(of_energy + energy_row[0] @ change)
     else:
         unseen = (force_rows @ fold[0]).reshape(-1, 3) - forces
     of_sample = kept_rows.reshape(n_atoms, 3, len(model.kept))[sample].reshape(-1, len(model.kept))
+    of_terms = model.factor[model.n_references :, model.n_references :]
     return _Errors(
         sample,
         np.stack([np.square(part[sample]) for part in (unseen, fit)], axis=1),
-        forward(model.factor, of_sample).reshape(-1, 3).mean(axis=1),
+        forward(of_terms, of_sample).reshape(-1, 3).mean(axis=1),
         unseen_energy,
     )
 
 
 def _change(
-    data: LabelledStructures,
-    model: _Model,
-    force_rows: FloatArray,
-    virial_rows: FloatArray,
-    energy_row: FloatArray,
-    fit: tuple[FloatArray, float],
+    model: _Model, weight: FloatArray, parts: Mapping[str, tuple[FloatArray, FloatArray]]
 ) -> FloatArray:
-    """Change of the coefficients if this structure is left out of the normal equations.
+    """Change of reference energies and coefficients if a structure is left out of the normal equations.
 
-    With rows R and errors r of the structure, (A - R^T R) dw = R^T r.
+    Parameters
+    ----------
+    model : _Model
+    weight : ndarray of float64, shape (3,)
+        Weight of the structure for each target.
+    parts : mapping of str to (ndarray, ndarray)
+        Rows R and errors r of each target; errors of NaN are missing labels.
+
+    Returns
+    -------
+    ndarray of float64, shape (m,)
+        The solution of (A - R^T V^2 R) dw = R^T V^2 r.
     """
-    labels = data.labels
-    weight_of = np.broadcast_to(labels.sample_weight.reshape(1, -1), (1, 3))[0]
-    virial_errors = np.zeros(6) if labels.stress is None else labels.stress[0]
-    parts = {
-        "energy": (energy_row[None], np.array([fit[1]])),
-        "force": (force_rows, fit[0].ravel()),
-        # Errors of the virial are left aside: the terms that it fixes count, not what it says.
-        "virial": (virial_rows / len(data.structures[0]), 0.0 * virial_errors),
-    }
-    gram, moment = np.zeros((len(energy_row), len(energy_row))), np.zeros(len(energy_row))
-    for (target, (rows, errors)), weight in zip(parts.items(), weight_of, strict=True):
+    gram, moment = np.zeros_like(model.matrix), np.zeros(len(model.matrix))
+    for (target, (rows, errors)), of_target in zip(parts.items(), weight, strict=True):
         if np.isfinite(errors).all():
-            square = model.weights[target] ** 2 * weight / model.weight_sum
-            gram += square * rows.T @ rows
-            moment += square * rows.T @ errors
-    matrix = model.factor @ model.factor.T
-    scale = np.sqrt(np.diagonal(matrix))
-    left = (matrix - gram) / scale / scale[:, None]
-    # Rounding must not make a structure say more than all data.
-    left[np.diag_indices_from(left)] += 1e-6
+            square = model.weights[target] ** 2 * of_target
+            first = len(model.matrix) - rows.shape[1]
+            gram[first:, first:] += square * rows.T @ rows
+            moment[first:] += square * rows.T @ errors
+    scale = np.sqrt(np.maximum(np.diagonal(model.matrix), np.finfo(np.float64).tiny))
+    left = (model.matrix - gram) / scale / scale[:, None]
+    # What this structure alone has told is unknown without it: its coefficients stay.
+    left[np.diag_indices_from(left)] += _LEFT_OUT
     try:
         change: FloatArray = cho_solve((cholesky(left, lower=True), True), moment / scale) / scale
     except LinAlgError:
-        return np.zeros(len(energy_row))
+        return np.zeros(len(moment))
     return change
 
 
@@ -454,8 +443,7 @@ def _references_of_structures(
     for row, other in enumerate(models[:n]):
         if other is not None:
             by_others[row] = (totals[row] @ other[0] + counts[row] @ other[1] - energy[row]) / sizes[row]
-    energy_rows = (totals[:, model.kept] - counts @ model.composition) / sizes[:, None]
-    leverages = forward(model.factor, energy_rows)
+    leverages = forward(model.factor, model.energy_rows(totals, counts))
     least = _LEAST * float(leverages.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.square(np.column_stack([by_others, by_fit])) * (sizes / (leverages + least))[:, None]
