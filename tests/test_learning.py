@@ -4,6 +4,9 @@ import csv
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from sample_fits import small_descriptors
 from sklearn.model_selection import KFold
@@ -11,7 +14,7 @@ from sklearn.model_selection import KFold
 from plip import PLIPRegressor, PLIPRegressorCV
 from plip.cli import main
 from plip.metrics import error_summary
-from plip.model_selection import LearningCurve, StratifiedByGroup, learning_curve
+from plip.model_selection import LearningCurve, StratifiedByGroup, _learning, learning_curve
 
 OPTIONS = {"solver": "omp", "max_terms": 12, "repulsion": None}
 
@@ -46,6 +49,29 @@ def test_errors_are_those_of_separate_fits(train, curve):
                 assert curve.by_group[group]["force"][row, fold] == pytest.approx(
                     found["force_rmse"], rel=1e-4
                 )
+
+
+def test_grids_are_those_of_a_fit():
+    """Curves of isolated pairs, which the automatic cutoff follows, count as in a fit."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for k, r in enumerate(np.linspace(2.0, 6.5, 31)):
+        atoms = Atoms("Cu2", [[0, 0, 0], [0, 0, r]]) if k % 2 else bulk("Cu", cubic=True)
+        atoms.positions += rng.normal(scale=0.02, size=(len(atoms), 3)) * (k % 2 == 0)
+        attraction = np.exp(2.0 - r) * np.array([[0, 0, 1], [0, 0, -1]])
+        forces = attraction if k % 2 else rng.normal(scale=0.1, size=(4, 3))
+        atoms.calc = SinglePointCalculator(atoms, energy=-float(len(atoms)), forces=forces)
+        structures.append(atoms)
+    model = PLIPRegressor("fast", max_terms=3, stress_weight=0.0)
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        sums = _learning.sums_of_parts
+        patch.setattr(
+            _learning, "sums_of_parts", lambda *args: found.append(args[1].cutoff_) or sums(*args)
+        )
+        learning_curve(model, structures, n_folds=3)
+    assert found == [model.fit(structures).descriptors_.cutoff_]
+    assert found[0] > PLIPRegressor("fast", stress_weight=0.0).fit(structures[::2]).descriptors_.cutoff_
 
 
 def test_cross_validation_chooses_a_size_for_each_number_of_structures(train):

@@ -16,7 +16,6 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from tqdm.auto import tqdm
 
-from plip._design._rows import Design
 from plip._files import write_whole
 from plip._parameters import is_integer
 from plip._types import FloatArray, IntArray, StrPath
@@ -24,7 +23,7 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.metrics import UNITS, errors, read_groups
 from plip.model_selection._splits import StratifiedByGroup
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._references import least_squares_reference
+from plip.normal_equations._structures import sums_of_parts
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._prediction import predict_labels
@@ -240,9 +239,9 @@ def learning_curve(
     data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **model._reading())
     names = read_groups(data.structures) if groups is None else np.asarray(groups)
     tests = _tests(len(data), names, n_folds)
-    descriptors._fit_checked(data.structures)
+    descriptors._fit_checked(data.structures, forces=data.labels.forces)
     model._check_data(data, descriptors)
-    parts = _sums(model, data, descriptors, tests)
+    parts = sums_of_parts(data, descriptors, tests, model.memory, model.n_jobs, model.verbose)
     counts = _numbers(len(tests) - 1)
     curve = _Curve(model, data, parts, tests, names)
     with single_blas_thread(), tqdm(total=len(counts), desc="sizes", disable=not model.verbose) as bar:
@@ -275,19 +274,6 @@ def _numbers(most: int) -> list[int]:
     while numbers[-1] > 1:
         numbers.append(max(1, int(numbers[-1] / _STEP)))
     return numbers[::-1]
-
-
-def _sums(
-    model: Any, data: LabelledStructures, descriptors: Any, tests: Sequence[IntArray]
-) -> list[NormalEquations]:
-    options: dict[str, Any] = {
-        "reference": least_squares_reference(data, descriptors.species_),
-        "design": Design(descriptors.terms_, descriptors.species_),
-        "memory": model.memory,
-        "n_jobs": model.n_jobs,
-        "verbose": model.verbose,
-    }
-    return [NormalEquations.from_labels(data.take(test), descriptors, **options) for test in tests]
 
 
 # Coefficients and reference energies of one model, or of each size that may be chosen.

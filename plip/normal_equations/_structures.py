@@ -661,6 +661,36 @@ def _read_batches(
         raise no_labels(first_structure, reading["targets"])
 
 
+def sums_of_parts(
+    data: LabelledStructures,
+    descriptors: PLIPDescriptors,
+    parts: Iterable[IntArray],
+    memory: joblib.Memory | StrPath | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    design: Design | None = None,
+) -> list[NormalEquations]:
+    """The normal equations of several parts of the data, which can be added.
+
+    Parameters
+    ----------
+    data, descriptors, memory, n_jobs, verbose, design
+        As for `NormalEquations.from_labels`.
+    parts : iterable of ndarray of int
+        Places of the structures of each part.
+
+    Returns
+    -------
+    list of NormalEquations
+    """
+    reference = least_squares_reference(data, descriptors.species_)
+    design = Design(descriptors.terms_, descriptors.species_) if design is None else design
+    return [
+        NormalEquations.from_labels(data.take(part), descriptors, reference, design, memory, n_jobs, verbose)
+        for part in parts
+    ]
+
+
 def take_examples(data: LabelledStructures) -> LabelledStructures:
     """Up to three small structures with a label, or the smallest one; none if no label has a weight."""
     used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))

@@ -12,8 +12,7 @@ from sklearn.utils import check_random_state
 
 from plip._parameters import is_integer
 from plip.labels import LabelledStructures
-from plip.normal_equations import NormalEquations
-from plip.normal_equations._references import least_squares_reference
+from plip.normal_equations._structures import sums_of_parts
 from plip.potential import Potential
 from plip.regressor._regressor import PLIPRegressor
 
@@ -79,12 +78,8 @@ def fit_committee(
     n_blocks = min(int(n_blocks), len(data))
     if n_blocks < 2:
         raise ValueError("a bootstrap needs at least two structures")
-    reference = least_squares_reference(data, descriptors.species_)
-    options: dict[str, Any] = {"reference": reference, "memory": model.memory, "n_jobs": model.n_jobs}
-    blocks = [
-        NormalEquations.from_labels(data.take(rows), descriptors, **options)
-        for _, rows in KFold(n_blocks, shuffle=True, random_state=rng).split(np.arange(len(data)))
-    ]
+    parts = KFold(n_blocks, shuffle=True, random_state=rng).split(np.arange(len(data)))
+    blocks = sums_of_parts(data, descriptors, (rows for _, rows in parts), model.memory, model.n_jobs)
     members = []
     for _ in range(n_members):
         drawn = sum(blocks[k] for k in rng.randint(n_blocks, size=n_blocks))

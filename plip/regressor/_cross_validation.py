@@ -22,8 +22,7 @@ from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._references import least_squares_reference
-from plip.normal_equations._structures import take_examples
+from plip.normal_equations._structures import sums_of_parts, take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
@@ -315,26 +314,14 @@ class PLIPRegressorCV(PLIPModel):
         self, data: LabelledStructures, descriptors: PLIPDescriptors, design: Design, tests: list[IntArray]
     ) -> tuple[NormalEquations, list[NormalEquations]]:
         """Normal equations of all structures and of each test set."""
-        options: dict[str, Any] = {
-            "reference": least_squares_reference(data, descriptors.species_),
-            "design": design,
-            "memory": self.memory,
-            "n_jobs": self.n_jobs,
-            "verbose": self.verbose,
-        }
-
-        def equations(rows: IntArray) -> NormalEquations:
-            return NormalEquations.from_labels(data.take(rows), descriptors, **options)
-
         distinct = {test.tobytes(): test for test in tests}
-        sums = {key: equations(test) for key, test in distinct.items()}
         counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(data))
-        if counts.max() > 1:  # overlapping test sets: their sum is not the whole
-            total = equations(np.arange(len(data)))
-        else:
-            rest = np.flatnonzero(counts == 0)
-            total = functools.reduce(operator.add, sums.values())
-            total = total + equations(rest) if len(rest) else total
+        # The sums of overlapping test sets are not the whole.
+        rest = np.arange(len(data)) if counts.max() > 1 else np.flatnonzero(counts == 0)
+        parts = [*distinct.values(), *([rest] if len(rest) else [])]
+        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, design)
+        total = found[-1] if counts.max() > 1 else functools.reduce(operator.add, found)
+        sums = dict(zip(distinct, found, strict=False))
         return total, [sums[test.tobytes()] for test in tests]
 
     def _path(self, problem: LinearProblem, n_species: int) -> Path:

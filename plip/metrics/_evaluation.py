@@ -1,0 +1,399 @@
+"""Labels of structures beside what a model predicts for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from plip._html import table
+from plip._structures._checks import check_structures
+from plip._types import FloatArray, IntArray
+from plip._warnings import warn
+from plip.labels import LabelledStructures, Labels
+from plip.metrics._errors import OF_LABELS, UNITS, coverage, errors, summarize, values_of
+from plip.potential import Potential
+from plip.potential._prediction import evaluate_many, predict_labels
+
+__all__ = [
+    "Deviations",
+    "Evaluation",
+    "error_summary",
+    "labeled",
+    "limits_of",
+    "predicted_labels",
+    "read_groups",
+]
+
+# eV/atom, eV/A and GPa. Extended XYZ files keep eight decimals of forces.
+_ROUNDING = 1e-7
+
+
+@dataclass(frozen=True, eq=False)
+class Deviations:
+    """How uncertain predictions for structures are; see `Potential.evaluate`.
+
+    Attributes
+    ----------
+    energy : ndarray of float64, shape (n,)
+        Standard deviations of total energies in eV.
+    forces : list of ndarray of float64, shape (n_atoms, 3)
+        Standard deviations of forces in eV/Angstrom.
+    extrapolation : list of ndarray of float64, shape (n_atoms,)
+        Extrapolation grades.
+    """
+
+    energy: FloatArray
+    forces: list[FloatArray]
+    extrapolation: list[FloatArray]
+
+
+class Evaluation:
+    """Labels of structures and what a potential predicts for them.
+
+    Parameters
+    ----------
+    potential : Potential
+        The potential.
+    X : sequence of n ase.Atoms
+        Structures with labels attached.
+    groups : (n,) array of str, or None, default=None
+        Group of each structure; None takes those of `plip.metrics.read_groups`.
+    labels : Labels or None, default=None
+        The labels; None reads the attached ones.
+
+    Attributes
+    ----------
+    potential : Potential
+        The potential; of folds, that of the whole fit.
+    structures : list of n ase.Atoms
+        The structures.
+    n_atoms : (n,) int
+        Number of atoms of each structure.
+    groups : (n,) str or None
+        Group of each structure, None if no structure has one.
+    reference, predicted : Labels
+        The labels, and predictions of the targets that have labels.
+
+    Raises
+    ------
+    ValueError
+        If labels are missing or not valid, see `plip.labels.read_labels`.
+
+    Warns
+    -----
+    UserWarning
+        As in `plip.labels.read_labels`, and if all digits of the labels are those of the predictions.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        X: Sequence[Atoms],
+        groups: NDArray[np.str_] | None = None,
+        labels: Labels | None = None,
+    ) -> None:
+        data = labeled(potential, X, labels)
+        self._assign(potential, data, predicted_labels(potential, data), groups)
+        if self._agrees():
+            warn(
+                "labels and predictions agree in all digits that files have: these labels seem to have been "
+                "computed by this potential, and the errors say nothing about its accuracy",
+            )
+
+    @classmethod
+    def of_folds(
+        cls,
+        model: Any,
+        X: Sequence[Atoms],
+        groups: NDArray[np.str_] | None = None,
+        labels: Labels | None = None,
+    ) -> Evaluation:
+        """Predictions for each structure of a fit by the model that was fitted without it.
+
+        Parameters
+        ----------
+        model : PLIPRegressorCV
+            A fitted one.
+        X, groups, labels
+            Those of the fit, in their order; otherwise as above.
+
+        Returns
+        -------
+        Evaluation
+            Structures that were in no fold are left out. `deviations` are those of the whole fit.
+
+        Raises
+        ------
+        ValueError
+            If the folds are those of other data.
+        """
+        data = labeled(model, X, labels)
+        owners = {int(row): potential for rows, potential in model.folds_ for row in rows}
+        if not owners or max(owners) >= len(data):
+            raise ValueError(f"the folds are not those of {len(data)} structures: give the data of the fit")
+        kept = np.array(sorted(owners))
+        parts = [predicted_labels(owners[row], data.take(np.array([row]))) for row in kept.tolist()]
+        made = cls.__new__(cls)
+        groups = read_groups(data.structures) if groups is None else groups
+        groups = None if groups is None else groups[kept]
+        made._assign(model.potential_, data.take(kept), _joined(parts), groups)
+        return made
+
+    def _assign(
+        self,
+        potential: Potential,
+        data: LabelledStructures,
+        predicted: Labels,
+        groups: NDArray[np.str_] | None,
+    ) -> None:
+        self.potential = potential
+        self.structures = list(data.structures)
+        self.n_atoms = data.n_atoms
+        self.groups = read_groups(data.structures) if groups is None else groups
+        self.reference = data.labels
+        self.predicted = predicted
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        present = [target for target in UNITS if f"{target}_rmse" in summary]
+        found = {"all": summary, **summary.get("groups", {})}
+        rows = [
+            (name, row["n_structures"], *(f"{row.get(f'{t}_rmse', np.nan):.4g}" for t in present))
+            for name, row in found.items()
+        ]
+        header = ("group", "structures", *(f"RMSE {target} ({UNITS[target]})" for target in present))
+        return table("Evaluation", rows, header)
+
+    def _agrees(self) -> bool:
+        """Whether labels are predictions that a file kept: all agree, and some force is not zero."""
+        if self.reference.forces is None or not self.parity("force")[0].any():
+            return False
+        return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
+
+    @property
+    def n_labels(self) -> dict[str, int]:
+        """dict: number of labels (energies, components of forces and stresses) by target that is present."""
+        present = self.reference.targets()
+        return {
+            target: self.parity(target)[0].size
+            for target, of_labels in OF_LABELS.items()
+            if of_labels in present
+        }
+
+    def parity(self, target: str, group: str | None = None) -> tuple[FloatArray, FloatArray]:
+        """Reference and predicted values of a target that is present.
+
+        Parameters
+        ----------
+        target : {"energy", "force", "stress"}
+            Energies per atom (eV/atom), force components (eV/A) or stress components (GPa).
+        group : str or None, default=None
+            Group of the structures; None takes all.
+
+        Returns
+        -------
+        reference, predicted : (m,) float64
+        """
+        is_shown = self.reference.present(OF_LABELS[target])
+        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
+        reference = values_of(self.reference, target, rows, self.n_atoms)
+        return reference, values_of(self.predicted, target, rows, self.n_atoms)
+
+    @functools.cached_property
+    def deviations(self) -> Deviations | None:
+        """Deviations or None: how uncertain the predictions are, computed when first asked for.
+
+        None if the potential does not know, since its file was written without it.
+        """
+        if self.potential.uncertainty is None:
+            return None
+        found = evaluate_many(self.potential, self.structures, forces=False, stress=False, uncertainty=True)
+        return Deviations(
+            np.array([result["energy_std"] for result in found]),
+            [result["forces_std"] for result in found],
+            [result["extrapolation"] for result in found],
+        )
+
+    def std(self, target: str, group: str | None = None) -> FloatArray:
+        """Standard deviations of the values that `parity` gives.
+
+        Parameters
+        ----------
+        target : {"energy", "force"}
+            In eV/atom or eV/Angstrom.
+        group : str or None, default=None
+            Group of the structures; None takes all.
+
+        Returns
+        -------
+        (m,) float64
+
+        Raises
+        ------
+        ValueError
+            For another target, or if the potential does not know how uncertain it is.
+        """
+        if target not in ("energy", "force"):
+            raise ValueError(f"there are standard deviations of energy and force, not of {target!r}")
+        deviations = self._known_deviations()
+        is_shown = self.reference.present(target)
+        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
+        if target == "energy":
+            return (deviations.energy / self.n_atoms)[rows]
+        return np.concatenate([np.zeros(0), *(deviations.forces[row].ravel() for row in rows)])
+
+    def uncertainty(self, group: str | None = None, level: float = 0.9) -> dict[str, Any]:
+        """What the standard deviations and extrapolation grades of structures amount to.
+
+        Parameters
+        ----------
+        group : str or None, default=None
+            Group of the structures; None takes all.
+        level : float, default=0.9
+            As in `coverage`.
+
+        Returns
+        -------
+        dict of str to int or float
+            ``energy_coverage`` and ``force_coverage``, the `coverage` of targets that have labels;
+            ``n_atoms``; ``n_extrapolated``, the number of atoms with a grade above 1; and
+            ``largest_extrapolation``, the largest grade.
+
+        Raises
+        ------
+        ValueError
+            If the potential does not know how uncertain it is.
+        """
+        deviations = self._known_deviations()
+        result: dict[str, Any] = {}
+        for target in ("energy", "force"):
+            if target in self.n_labels and len(std := self.std(target, group)):
+                result[f"{target}_coverage"] = coverage(*self.parity(target, group), std, level)
+        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        grades = np.concatenate([np.zeros(0), *(deviations.extrapolation[row] for row in rows)])
+        result["n_atoms"] = len(grades)
+        result["n_extrapolated"] = int(np.count_nonzero(grades > 1.0))
+        result["largest_extrapolation"] = float(grades.max(initial=0.0))
+        return result
+
+    def _known_deviations(self) -> Deviations:
+        """Deviations; a ValueError says what to do if there are none."""
+        self.potential.check_uncertainty()
+        assert self.deviations is not None
+        return self.deviations
+
+    def take(self, rows: IntArray) -> Evaluation:
+        """Some of the structures; `rows` is an ndarray of int."""
+        part = type(self).__new__(type(self))
+        part.potential = self.potential
+        part.structures = [self.structures[row] for row in rows.tolist()]
+        part.n_atoms = self.n_atoms[rows]
+        part.groups = None if self.groups is None else self.groups[rows]
+        part.reference, part.predicted = self.reference.take(rows), self.predicted.take(rows)
+        return part
+
+    def errors(self, group: str | None = None) -> dict[str, Any]:
+        """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
+        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
+
+    def summary(self) -> dict[str, Any]:
+        """Errors of all structures and by group, as `plip.metrics.error_summary` gives them."""
+        return summarize(self.predicted, self.reference, self.n_atoms, self.groups)
+
+
+def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) -> dict[str, Any]:
+    """Errors of a model on structures, overall and per group.
+
+    Parameters
+    ----------
+    model : PLIPRegressor or Potential
+        Or any other estimator with ``predict``, ``predict_forces`` and ``predict_stress``.
+    X : sequence of n ase.Atoms
+        Groups are those of `read_groups`.
+    labels : Labels, optional
+        The attached ones by default.
+
+    Returns
+    -------
+    dict
+        What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
+        from the name of each group, in alphabetical order, to what `errors` returns for it.
+    """
+    data = labeled(model, X, labels)
+    return summarize(predicted_labels(model, data), data.labels, data.n_atoms, read_groups(data.structures))
+
+
+def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] | None:
+    """Group of each structure, such as "bulk" or "surface".
+
+    Parameters
+    ----------
+    X : sequence of n ase.Atoms
+    key : str or None, default=None
+        Key of the group in ``atoms.info``; None means ``"group"``, and ``"config_type"`` where there is none.
+
+    Returns
+    -------
+    (n,) ndarray of str, or None
+        ``"(no group)"`` for structures without a group; None if no structure has one.
+    """
+    keys = ("group", "config_type") if key is None else (key,)
+    names = [next((atoms.info[key] for key in keys if atoms.info.get(key) is not None), None) for atoms in X]
+    if all(name is None for name in names):
+        return None
+    return np.array(["(no group)" if name is None else str(name) for name in names])
+
+
+def limits_of(model: object) -> dict[str, Any]:
+    """Species and cutoff to check structures for; other models than potentials check them themselves."""
+    potential = _potential(model)
+    return {} if potential is None else {"species": potential.species, "cutoff": potential.cutoff}
+
+
+def _potential(model: object) -> Potential | None:
+    """The potential that a model is or has, or None."""
+    potential = getattr(model, "potential_", model)
+    return potential if isinstance(potential, Potential) else None
+
+
+def labeled(model: object, X: Sequence[Atoms], labels: Labels | None) -> LabelledStructures:
+    """Structures checked for a model, with the labels given or attached."""
+    if labels is None:
+        return LabelledStructures.read(X, **limits_of(model), purpose="to compare with")
+    structures = check_structures(X, **limits_of(model))
+    return LabelledStructures(tuple(structures), labels, np.arange(len(structures)))
+
+
+def predicted_labels(model: Any, data: LabelledStructures) -> Labels:
+    """What a model predicts for structures, of the targets that they have."""
+    forces, stress = data.labels.forces is not None, data.labels.stress is not None
+    potential = _potential(model)
+    if potential is not None:
+        n_jobs = getattr(model, "n_jobs", None)
+        return predict_labels(potential, data.structures, n_jobs, forces, stress, data.places)
+    X = list(data.structures)
+    return Labels(
+        energy=None if data.labels.energy is None else np.asarray(model.predict(X)),
+        forces=model.predict_forces(X) if forces else None,
+        stress=np.asarray(model.predict_stress(X)) if stress else None,
+        sample_weight=np.ones(len(X)),
+    )
+
+
+def _joined(parts: Sequence[Labels]) -> Labels:
+    """Labels of one structure after the other, which have the same targets or lack some."""
+    energy = [np.full(1, np.nan) if part.energy is None else part.energy for part in parts]
+    stress = [np.full((1, 6), np.nan) if part.stress is None else part.stress for part in parts]
+    return Labels(
+        energy=np.concatenate(energy),
+        forces=[None if part.forces is None else part.forces[0] for part in parts],
+        stress=np.concatenate(stress),
+        sample_weight=np.ones(len(parts)),
+    )
