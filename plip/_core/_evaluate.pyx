@@ -650,8 +650,6 @@ cdef class TermValues:
     ----------
     cutoff : float
         Largest cutoff in Angstrom, 0 without terms.
-    memory : int
-        Bytes of plan and tables.
 
     Raises
     ------
@@ -680,10 +678,6 @@ cdef class TermValues:
     @property
     def cutoff(self):
         return plip_cutoff(self.potential)
-
-    @property
-    def memory(self):
-        return plip_memory(self.potential)
 
     def values(
         self,
