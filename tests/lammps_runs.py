@@ -23,13 +23,19 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def run_lammps(folder, commands, plugin=None, ranks=1):
-    """Run an input with the command lmp; returns its log."""
-    (folder / "in.lammps").write_text("\n".join(commands) + "\n")
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
+def lammps_environment(folder, plugin=None):
+    """Environment of a LAMMPS that knows this plugin alone, not one that the user has built."""
+    environment = dict(os.environ, OMP_NUM_THREADS="1", XDG_CACHE_HOME=str(folder / "cache"))
     environment.pop("LAMMPS_PLUGIN_PATH", None)
     if plugin is not None:
         environment["LAMMPS_PLUGIN_PATH"] = str(plugin)
+    return environment
+
+
+def run_lammps(folder, commands, plugin=None, ranks=1):
+    """Run an input with the command lmp; returns its log."""
+    (folder / "in.lammps").write_text("\n".join(commands) + "\n")
+    environment = lammps_environment(folder, plugin)
     scripts = Path(sys.executable).parent
     command = [scripts / "lmp", "-in", "in.lammps", "-log", "log.lammps", "-screen", "none"]
     if ranks > 1:
@@ -78,7 +84,7 @@ def run_python(folder, code, plugin, ranks=1):
         def tell(*words):
             print(json.dumps(words), file=told, flush=True)
     """
-    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin), OMP_NUM_THREADS="1")
+    environment = lammps_environment(folder, plugin)
     command = [sys.executable, "-c", preamble + code]
     if ranks > 1:
         command = [Path(sys.executable).parent / "mpiexec", "-n", str(ranks), *command]

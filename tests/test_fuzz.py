@@ -25,8 +25,9 @@ def test_random_inputs(kind):
     assert_no_failure(kind, COUNTS[kind])
 
 
-def test_lammps_reads_what_python_reads(plugin, monkeypatch):
+def test_lammps_reads_what_python_reads(plugin, tmp_path, monkeypatch):
     monkeypatch.setenv("LAMMPS_PLUGIN_PATH", str(plugin))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert_no_failure("plugin", 150)
 
 

