@@ -759,7 +759,7 @@ def test_forces_of_zero_beyond_the_end_of_a_potential_are_kept():
     for r in (2.0, 2.2, 2.4, 2.6, 3.0, 3.5, 4.0, 4.5):
         atoms = Atoms("Cu2", [[0, 0, 0], [0.6 * r, 0, 0.8 * r]], cell=[20, 20, 20], pbc=True)
         force = -2.0 * max(3.4 - r, 0.0) * atoms.positions[1] / r
-        results = {"energy": -max(3.4 - r, 0.0) ** 2, "forces": np.array([-force, force])}
+        results = {"energy": -(max(3.4 - r, 0.0) ** 2), "forces": np.array([-force, force])}
         stress = atoms.positions[1, [0, 1, 2, 1, 0, 0]] * force[[0, 1, 2, 2, 2, 1]] / atoms.get_volume()
         atoms.calc = SinglePointCalculator(atoms, **results, stress=stress)
         X.append(atoms)

@@ -66,9 +66,7 @@ def test_grids_are_those_of_a_fit():
     found = []
     with pytest.MonkeyPatch.context() as patch:
         sums = _learning.sums_of_parts
-        patch.setattr(
-            _learning, "sums_of_parts", lambda *args: found.append(args[1].cutoff_) or sums(*args)
-        )
+        patch.setattr(_learning, "sums_of_parts", lambda *args: found.append(args[1].cutoff_) or sums(*args))
         learning_curve(model, structures, n_folds=3)
     assert found == [model.fit(structures).descriptors_.cutoff_]
     assert found[0] > PLIPRegressor("fast", stress_weight=0.0).fit(structures[::2]).descriptors_.cutoff_

@@ -217,9 +217,7 @@ def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_ca
     matrix, prior, kept = coefficient_precision(equations, fit.coef_, solved, of_targets, True)
     references = np.array([fit.intercept_[symbol] for symbol in ("C", "Si")])
     factor = _uncertainty._factor(matrix + np.diag(prior))
-    model = _uncertainty._Model(
-        fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets
-    )
+    model = _uncertainty._Model(fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets)
     data = LabelledStructures.read([train[3]], **fit._reading())
     design = Design([fit.descriptors_.terms_[k] for k in kept], ("C", "Si"))
     found = _uncertainty._errors(design, data, np.arange(len(train[3])), model, None)

@@ -1,6 +1,6 @@
 """Lattice constant and elastic constants of a cubic crystal, by ASE's tools and finite strain.
 
-    python elastic_constants.py model.json Si diamond 5.43
+Usage: python elastic_constants.py model.json Si diamond 5.43
 """
 
 import sys

@@ -1,6 +1,6 @@
 """Phonon bands by finite displacements, with ase.phonons.
 
-    python phonons.py model.json Si diamond 5.47
+Usage: python phonons.py model.json Si diamond 5.47
 """
 
 import sys

@@ -302,9 +302,7 @@ def _decoded(value: Any, name: str, dtype: str, shape: tuple[int, ...]) -> Float
         raise ValueError(f"uncertainty: {name} must be {shape} numbers in base64: {error}") from None
 
 
-def read_uncertainty(
-    document: Mapping[str, Any], n_terms: int, species: Sequence[str]
-) -> Uncertainty | None:
+def read_uncertainty(document: Mapping[str, Any], n_terms: int, species: Sequence[str]) -> Uncertainty | None:
     """The entry "uncertainty" of a file, or None; a ValueError says what is wrong with it."""
     found = document.get("uncertainty")
     if found is None:
