@@ -2,7 +2,7 @@
 
 Each interaction has a ladder of grids, from rich to poor. An offer takes for each interaction,
 in turn, the richest grid that fits its share of the columns; with many species the grids
-shrink, and an interaction whose poorest grid does not fit is left out. `doc/accuracy.rst` gives
+shrink, and an interaction whose poorest grid does not fit is left out. `doc/accuracy_notes.rst` gives
 the measurements behind the ladders.
 """
 

@@ -6,7 +6,7 @@ combination, the fit can tell what is particular about it. If they do not, its t
 those of other combinations are not: what particular terms know of Nb-Nb and of Ta-Ta is lost between Nb and
 Ta. Then particular terms of one species alone are not on offer. Those of unlike species are what these have
 beyond a center among any atoms, and an atom among strangers that the data do not hold behaves as among its
-own kind. `doc/accuracy.rst` gives the measurements.
+own kind. `doc/accuracy_notes.rst` gives the measurements.
 """
 
 from __future__ import annotations

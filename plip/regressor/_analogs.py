@@ -3,7 +3,7 @@
 A fit to alloys of Mo and Nb, and of Nb and Ta, knows nothing of the heat that Mo and Ta give off when they
 mix. Neighbors in one group of the periodic table whose atoms have the same size are chemical twins, such as
 Nb and Ta, Zr and Hf, or Pd and Pt. What makes Mo-Nb more than Mo among its own kind and Nb among its own is
-thus taken for Mo-Ta too. `doc/accuracy.rst` gives the measurements.
+thus taken for Mo-Ta too. `doc/accuracy_notes.rst` gives the measurements.
 """
 
 from __future__ import annotations

@@ -1,0 +1,137 @@
+"""The pictures of doc/accuracy.rst and doc/performance.rst, from the tables in doc/data.
+
+python doc/figures/claims.py
+"""
+
+import csv
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+DATA = HERE.parent / "data"
+BLUE, ORANGE, GRAY, GREEN = "#0072B2", "#D55E00", "#999999", "#009E73"
+COLORS = {"plip": BLUE, "pypolymlp": ORANGE, "FitSNAP": GREEN, "UF3": GRAY}
+
+
+def table(name):
+    """The rows of a table as dicts, numbers as floats."""
+    with open(DATA / f"{name}.csv", encoding="utf-8", newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def peers(axes):
+    """Force error on test structures against the time of the fit, for two materials."""
+    for ax, name, title in zip(axes, ("peers_mo", "peers_si"), ("molybdenum", "silicon"), strict=True):
+        for row in table(name):
+            package = row["model"].replace(",", " ").split()[0]
+            ax.plot(row["CPU s"], row["test, eV/Å"], "o", color=COLORS[package], markersize=7)
+        ax.set(xscale="log", xlabel="CPU time of the fit (s)", title=title, ylim=(0.0, None), xlim=(0.3, 700))
+        ax.set_xticks([1, 10, 100], ["1", "10", "100"])
+    for package, color in COLORS.items():
+        axes[0].plot([], [], "o", color=color, label=package)
+    axes[0].set_ylabel("force error, test (eV/Å)")
+    axes[0].legend(frameon=False, fontsize="small", loc="lower right")
+
+
+def sizes(axes):
+    """Force error against the number of coefficients, beside moment tensor potentials."""
+    rows = table("sizes")
+    for ax, material in zip(axes, ("Mo", "Si"), strict=True):
+        ours = [row for row in rows if row["data"] == material and row["model"] == "plip"]
+        theirs = [row for row in rows if row["data"] == material and row["model"] != "plip"]
+        key = "force, test (eV/Å)"
+        ax.plot(
+            [row["coefficients"] for row in ours], [row[key] for row in ours], "o-", color=BLUE, label="plip"
+        )
+        ax.plot(
+            [row["coefficients"] for row in theirs],
+            [row[key] for row in theirs],
+            "s",
+            color=ORANGE,
+            label="moment tensor potential",
+        )
+        ax.set(xscale="log", xlabel="coefficients", title=material)
+        ax.set_xticks([50, 100, 200, 500, 1000], ["50", "100", "200", "500", "1000"])
+        ax.minorticks_off()
+    axes[0].set(ylabel="force error, test (eV/Å)", ylim=(0.0, 0.18))
+    axes[0].legend(frameon=False, fontsize="small", loc="lower left")
+
+
+def cancellation(ax):
+    rows = [row for row in table("cancellation") if row["terms"] in (25, 120)]
+    places = np.arange(len(rows))
+    ax.bar(
+        places - 0.2, [row["cancellation, no penalty"] for row in rows], 0.4, color=GRAY, label="no penalty"
+    )
+    ax.bar(
+        places + 0.2, [row["cancellation, penalty"] for row in rows], 0.4, color=BLUE, label="penalty 1e-4"
+    )
+    ax.set_xticks(places, [f"{row['data']}\n{row['terms']:.0f} terms" for row in rows], fontsize="small")
+    ax.set(yscale="log", ylabel="cancellation of the terms", ylim=(1.0, None))
+    ax.legend(frameon=False, fontsize="small", loc="upper left")
+
+
+def mixtures(ax):
+    rows = table("mixtures")
+    places = np.arange(len(rows))
+    for offset, key, color in ((-0.2, "nothing shared (meV/atom)", GRAY), (0.2, "shared (meV/atom)", BLUE)):
+        bars = ax.bar(
+            places + offset, [row[key] for row in rows], 0.4, color=color, label=key.partition(" (")[0]
+        )
+        ax.bar_label(bars, fmt="{:,g}", fontsize="small")
+    ax.set_xticks(places, [row["left out"] for row in rows])
+    ax.set(yscale="log", ylabel="energy error (meV/atom)", ylim=(1.0, 2e4))
+    ax.legend(frameon=False, fontsize="small", loc="upper right")
+
+
+def coverage(ax):
+    rows = table("coverage")
+    places = np.arange(len(rows))
+    for offset, key, color in ((-0.2, "forces", BLUE), (0.2, "energies", GREEN)):
+        ax.bar(places + offset, [row[f"{key} within 90 % (%)"] for row in rows], 0.4, color=color, label=key)
+    ax.axhline(90.0, color="black", linewidth=1.0, linestyle="--")
+    ax.set_xticks(places, [row["data"] for row in rows])
+    ax.set(ylabel="test errors within\n90 % intervals (%)", ylim=(50.0, 112.0))
+    ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
+
+
+def speed(ax):
+    rows = table("speed")
+    key = "LAMMPS, skin 2.0 (µs per atom and step)"
+    names = [row["potential"] for row in rows]
+    bars = ax.barh(
+        names, [row[key] for row in rows], color=[BLUE if "plip" in name else GRAY for name in names]
+    )
+    ax.bar_label(bars, fmt=" {:g}", fontsize="small")
+    ax.set(xscale="log", xlabel="µs per atom and step, one thread", xlim=(0.3, 150.0))
+    ax.invert_yaxis()
+
+
+def save(name, draw, size, n_axes=1):
+    figure, axes = plt.subplots(1, n_axes, figsize=size, layout="constrained", sharey=n_axes > 1)
+    draw(axes)
+    figure.savefig(HERE / f"claim_{name}.png", dpi=90)
+    plt.close(figure)
+
+
+def main():
+    plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
+    save("peers", peers, (7.6, 3.1), 2)
+    save("sizes", sizes, (7.6, 3.1), 2)
+    save("cancellation", cancellation, (7.0, 3.0))
+    save("mixtures", mixtures, (5.0, 3.0))
+    save("coverage", coverage, (5.0, 3.0))
+    save("speed", speed, (7.0, 2.7))
+
+
+if __name__ == "__main__":
+    main()
