@@ -21,7 +21,7 @@ FLOORS = (
     {"calculator", "safety"},
     {"_design"},
     {"potential", "descriptors"},
-    {"lammps", "metrics", "normal_equations"},
+    {"lammps", "legacy", "metrics", "normal_equations"},
     {"audit", "regressor"},
     {"model_selection"},
     {"inspection"},
@@ -59,6 +59,7 @@ PUBLIC = {
         "stress_from_virial",
     },
     "plip.lammps": {"BuildError", "build_plugin", "export", "plugin_folder", "start"},
+    "plip.legacy": {"load_legacy"},
     "plip.metrics": {
         *("UNITS", "Deviations", "Evaluation", "RMSEScorer", "cancellation", "coverage", "energy_r2"),
         *("error_summary", "errors"),

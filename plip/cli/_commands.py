@@ -169,7 +169,7 @@ def _fit_and_report(
 
     # Errors in the data and options come before the long work.
     page = None if arguments.report is None else _page_path(arguments.report)
-    table = None if arguments.csv is None else _writable(arguments.csv)
+    table = None if arguments.csv is None else writable(arguments.csv)
     labels = {"train": _check(train)}
     _check_weights(vars(arguments), labels["train"])
     if test is not None:
@@ -328,7 +328,7 @@ def evaluate(arguments: Namespace) -> None:
     from plip.report import Evaluation, evaluation_report
 
     plot = None if arguments.plot is None else _plot_path(arguments.plot)
-    table = None if arguments.csv is None else _writable(arguments.csv)
+    table = None if arguments.csv is None else writable(arguments.csv)
     potential = load_potential(arguments.model)
     data = _read(arguments.data, arguments)
     with data.located():
@@ -373,28 +373,6 @@ def report(arguments: Namespace) -> None:
     _write_page(page, potential, data, evaluations, audit=audited)
 
 
-def lammps_build(arguments: Namespace) -> None:
-    from plip.lammps import BuildError, build_plugin
-
-    try:
-        path = build_plugin(arguments.output, arguments.compiler)
-    except BuildError as error:
-        raise CommandError(error) from error
-    print(f"Plugin: {path}")
-    if arguments.output is None:
-        print("LAMMPS finds it by itself: pair_style plip")
-    else:
-        print(f"LAMMPS finds it with LAMMPS_PLUGIN_PATH={path.parent}")
-
-
-def export_lammps(arguments: Namespace) -> None:
-    from plip.lammps import export
-    from plip.potential import load_potential
-
-    path = export(load_potential(arguments.model), arguments.output, arguments.species)
-    print(f"Include in the input of LAMMPS: {path}")
-
-
 def _write_plot(evaluations: Mapping[str, Evaluation], path: Path | None) -> None:
     if path is not None:
         from plip.plotting import parity_plot
@@ -413,7 +391,7 @@ def _processor_seconds() -> float:
 
 def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
     """Paths of the potential and of the plot (None for no plot), checked before any long work."""
-    output = _writable(arguments.output)
+    output = writable(arguments.output)
     if arguments.no_plot:
         return output, None
     if arguments.plot is not None:
@@ -421,14 +399,14 @@ def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
     if find_spec("matplotlib") is None:
         print("plip: no parity plot without matplotlib: pip install 'plip-potential[plot]'", file=sys.stderr)
         return output, None
-    return output, _writable(output.with_suffix(".png"))
+    return output, writable(output.with_suffix(".png"))
 
 
 def _page_path(path: StrPath) -> Path:
     for name in ("jinja2", "matplotlib"):
         if find_spec(name) is None:
             raise CommandError(f"a report needs {name}: pip install 'plip-potential[report]'")
-    return _writable(path)
+    return writable(path)
 
 
 def _plot_path(path: StrPath) -> Path:
@@ -439,10 +417,10 @@ def _plot_path(path: StrPath) -> Path:
     formats = FigureCanvasBase.get_supported_filetypes()
     if Path(path).suffix[1:].lower() not in formats:
         raise CommandError(f"{path}: the name of a plot ends in one of .{', .'.join(sorted(formats))}")
-    return _writable(path)
+    return writable(path)
 
 
-def _writable(path: StrPath) -> Path:
+def writable(path: StrPath) -> Path:
     path = Path(path)
     if path.is_dir():
         raise CommandError(f"{path}: it is a folder; give the name of a file")

@@ -70,7 +70,7 @@ def select(arguments: Namespace) -> None:
     from plip.regressor import PLIPRegressor
     from plip.selection import rank_structures
 
-    output = _commands._writable(arguments.output)
+    output = _commands.writable(arguments.output)
     pool = Pool(arguments.pool)
     train = _commands._read(arguments.train, arguments)
     progress = _commands._shows_progress(arguments)
@@ -113,7 +113,7 @@ def learn(arguments: Namespace) -> None:
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
 
     plot = None if arguments.plot is None else _commands._plot_path(arguments.plot)
-    table = None if arguments.csv is None else _commands._writable(arguments.csv)
+    table = None if arguments.csv is None else _commands.writable(arguments.csv)
     data = _commands._read(arguments.data, arguments)
     options: dict[str, Any] = {
         "n_jobs": arguments.n_jobs,

