@@ -71,7 +71,7 @@ PUBLIC = {
     },
     "plip.normal_equations": {"NormalEquations"},
     "plip.plotting": {"parity_plot"},
-    "plip.potential": {"Potential", "Uncertainty", "load_potential"},
+    "plip.potential": {"Potential", "Uncertainty", "load_potential", "potential_schema"},
     "plip.radial": {
         *("FAMILIES", "Gaussian", "GaussianType", "LennardJones", "LogNormal", "Lorentzian", "Power"),
         *("RadialFamily", "Slater", "StillingerWeber", "cutoff_function"),

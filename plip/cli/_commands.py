@@ -161,6 +161,7 @@ def _fit_and_report(
     output: Path,
     plot: Path | None,
 ) -> None:
+    from plip.cli._about import signed
     from plip.labels import LabelWarning
     from plip.regressor import FitError
     from plip.report import fit_report
@@ -188,6 +189,7 @@ def _fit_and_report(
     except (PathError, FitError) as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    model.potential_ = signed(model.potential_, arguments)
     safety = model.potential_.check_safety(train.structures)
     # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
@@ -351,6 +353,20 @@ def show(arguments: Namespace) -> None:
 
     print(f"{arguments.model}\n")
     print(potential_summary(load_potential(arguments.model), arguments.terms))
+
+
+def about(arguments: Namespace) -> None:
+    from plip.cli._about import OPTIONS, signed
+    from plip.potential import load_potential
+
+    known = load_potential(arguments.model)
+    potential = signed(known, arguments)
+    if potential.about != known.about:
+        potential.save(writable(arguments.model), uncertainty=potential.uncertainty is not None)
+    found = potential.about or {}
+    for name in OPTIONS:
+        value = found.get(name, "unknown")
+        print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
 
 
 def report(arguments: Namespace) -> None:

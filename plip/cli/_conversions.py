@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
+from plip.cli import _about
 from plip.cli._commands import CommandError, writable
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _add_import(commands: Commands) -> None:
     legacy.add_argument(
         "-o", "--output", default="model.json", metavar="JSON", help="the potential (default: model.json)"
     )
+    _about.add_options(legacy)
 
 
 def lammps_build(arguments: argparse.Namespace) -> None:
@@ -100,6 +102,7 @@ def import_legacy(arguments: argparse.Namespace) -> None:
 
     output = writable(arguments.output)
     potential = load_legacy(arguments.settings, arguments.coefficients, arguments.species)
+    potential = _about.signed(potential, arguments)
     potential.save(output)
     print(
         f"{output}: {'-'.join(potential.species)}, {len(potential.terms)} terms, "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import plip
-from plip.cli import _commands, _conversions, _more_data
+from plip.cli import _about, _commands, _conversions, _more_data
 
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
@@ -46,6 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_learn(commands)
     _add_select(commands)
     _conversions.add_commands(commands)
+    _add_about(commands)
     return parser
 
 
@@ -99,6 +100,7 @@ def _add_fit(commands: Commands) -> None:
     _add_labels(fit)
     _add_size(fit)
     _add_model(fit)
+    _about.add_options(fit)
     fit.add_argument(
         "--weights",
         metavar="FILE",
@@ -332,6 +334,18 @@ def _add_select(commands: Commands) -> None:
     )
     _add_labels(select)
     _add_run(select)
+
+
+def _add_about(commands: Commands) -> None:
+    about = commands.add_parser(
+        "about",
+        help="say who made a potential, its license and what to cite",
+        description="Keep authors, license and citation in the file of a potential, and print them. What is "
+        "not given stays as it is.",
+    )
+    about.set_defaults(run=_commands.about)
+    about.add_argument("model", help="potential, a JSON file written by plip")
+    _about.add_options(about)
 
 
 def _add_output(parser: argparse.ArgumentParser, default: str) -> None:

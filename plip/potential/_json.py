@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from plip.potential import Potential
 
 __all__ = [
+    "ABOUT",
     "LIMIT",
+    "check_about",
     "check_fit_record",
     "contents",
     "errors_of_file",
@@ -43,6 +45,9 @@ UNITS = {"energy": "eV", "length": "Angstrom"}
 # Levels of nested arrays and objects; a potential has six.
 MAX_DEPTH = 32
 
+# Who made a potential, under which license others may use it, and what they shall cite.
+ABOUT = ("authors", "license", "citation")
+
 # Names of the parts of a density limit in JSON.
 LIMIT = ("range", "limit")
 
@@ -63,6 +68,8 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
         else {symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in limits.items()},
         "energy_floors": potential.energy_floors,
     }
+    if potential.about is not None:
+        document["about"] = potential.about
     # One line per term, the coefficient first; json.dumps alone writes one line in all, or one per number.
     lines = [
         "  " + json.dumps({"coefficient": coefficient, **term.to_dict()}, allow_nan=False)
@@ -208,7 +215,34 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
         "energy_floors": _entry(document, "energy_floors"),
         # No part of the physics: what it may be wrong in spoils no potential, in LAMMPS neither.
         "fit_record": document["fit"] if isinstance(document.get("fit"), dict) else None,
+        "about": _read_about(document.get("about")),
     }
+
+
+def _read_about(about: object) -> dict[str, Any] | None:
+    """As the record of a fit: what is wrong in it spoils no potential."""
+    with contextlib.suppress(ValueError):
+        return check_about(about)
+    return None
+
+
+def check_about(about: object) -> dict[str, Any] | None:
+    """Authors, license and citation as a file has them, or None; a ValueError says what is wrong."""
+    if about is None:
+        return None
+    if not isinstance(about, Mapping) or not about.keys() <= set(ABOUT):
+        raise ValueError(f"about must be a dict with some of {', '.join(ABOUT)}, got {about!r}")
+    checked: dict[str, Any] = {}
+    for name in ABOUT:
+        value = about.get(name)
+        if value is None:
+            continue
+        texts = list(value) if name == "authors" and isinstance(value, (list, tuple)) else [value]
+        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+            kind = "a list of names" if name == "authors" else "a text"
+            raise ValueError(f"{name} must be {kind}, got {value!r}")
+        checked[name] = texts if name == "authors" else value
+    return checked or None
 
 
 def check_fit_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from plip.labels import Labels
 from plip.potential import _functions, _tables
 from plip.potential._json import (
     LIMIT,
+    check_about,
     check_fit_record,
     contents,
     errors_of_file,
@@ -110,6 +111,9 @@ class Potential:
         shortest distances; "errors" by data set; "sizes", the errors of other numbers of terms. Entries may
         be missing. It is a copy, and no part of the physics. None in files of older versions, and for a
         potential that was made without a fit.
+    about : dict or None
+        Who made the potential and on what terms others may use it: "authors", a list of names, "license" and
+        "citation", texts. Entries may be missing. It is a copy.
     uncertainty : Uncertainty or None
         What standard deviations and extrapolation grades need, no part of the physics; None without a
         calibration.
@@ -146,6 +150,7 @@ class Potential:
 
     __slots__ = (
         "__weakref__",
+        "_about_text",
         "_coef",
         "_core",
         "_density_limits",
@@ -200,6 +205,7 @@ class Potential:
         energy_floors: Mapping[str, float] | None = None,
         fit_record: Mapping[str, Any] | None = None,
         uncertainty: Uncertainty | None = None,
+        about: Mapping[str, Any] | None = None,
     ) -> None:
         species = tuple(species)
         if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
@@ -224,6 +230,7 @@ class Potential:
         self._terms = tuple(terms)
         # Text cannot be changed, whatever is nested in it.
         self._fit_text = None if fit_record is None else json.dumps(check_fit_record(fit_record))
+        self._about_text = json.dumps(check_about(about))
         if uncertainty is not None and uncertainty.n_terms != len(self._terms):
             raise ValueError("uncertainty belongs to a potential with another number of terms")
         self._uncertainty = uncertainty
@@ -259,6 +266,11 @@ class Potential:
     @property
     def fit_record(self) -> dict[str, Any] | None:
         return None if self._fit_text is None else json.loads(self._fit_text)
+
+    @property
+    def about(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = json.loads(self._about_text)
+        return found
 
     @property
     def uncertainty(self) -> Uncertainty | None:
@@ -350,6 +362,7 @@ class Potential:
             "energy_floors": self._energy_floors,
             "fit_record": self.fit_record,
             "uncertainty": self._uncertainty,
+            "about": self.about,
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -380,6 +393,29 @@ class Potential:
         """
         made = Potential.__new__(Potential)
         made._assign(**{**self.__getstate__(), "fit_record": record})
+        made._core = self._core
+        return made
+
+    def with_about(self, about: Mapping[str, Any] | None) -> Potential:
+        """The same potential with other authors, license and citation.
+
+        Parameters
+        ----------
+        about : mapping or None
+            As `about`: some of "authors", a list of names, "license", best a SPDX identifier such as
+            "CC-BY-4.0", and "citation".
+
+        Returns
+        -------
+        Potential
+
+        Raises
+        ------
+        ValueError
+            If it has other entries, or these are not texts.
+        """
+        made = Potential.__new__(Potential)
+        made._assign(**{**self.__getstate__(), "about": about})
         made._core = self._core
         return made
 

@@ -132,6 +132,7 @@ def _context(
         "version": plip.__version__,
         "potential": potential,
         "record": record,
+        "about": potential.about or {},
         "units": _UNITS,
         "citation": _CITATION,
         "summary": _summary(potential, record, evaluations, safety, crystals, audit),

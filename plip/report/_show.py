@@ -43,7 +43,12 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
         ASCII, at most 100 columns. Energies are in eV, distances in Angstrom, angles in degrees.
     """
     record = potential.fit_record or {}
-    parts = [_head(potential), _distances(potential, record.get("data", {})), _data(record.get("data", {}))]
+    parts = [
+        _head(potential),
+        _about(potential),
+        _distances(potential, record.get("data", {})),
+        _data(record.get("data", {})),
+    ]
     parts.append(_uncertainty(potential))
     parts += [_errors(record.get("errors", {})), _settings(record.get("settings", {}))]
     parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
@@ -60,6 +65,14 @@ def _head(potential: Potential) -> str:
             f"{potential.cutoff:g} A",
             f"reference energies (eV): {energies}",
         ]
+    )
+
+
+def _about(potential: Potential) -> str:
+    about = potential.about or {}
+    texts = {name: ", ".join(text) if name == "authors" else text for name, text in about.items()}
+    return "\n".join(
+        textwrap.fill(f"{name}: {text}", WIDTH, subsequent_indent="  ") for name, text in texts.items()
     )
 
 

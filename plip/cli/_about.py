@@ -1,0 +1,29 @@
+"""Options for the authors, the license and the citation of a potential."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
+
+# Options by entry of `Potential.about`.
+OPTIONS = {"authors": "author", "license": "license", "citation": "cite"}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    about = parser.add_argument_group("who made the potential, kept in its file")
+    about.add_argument("--author", action="append", metavar="NAME", help="an author (may be repeated)")
+    about.add_argument(
+        "--license", metavar="NAME", help="license of the potential, such as CC-BY-4.0 or CC0-1.0"
+    )
+    about.add_argument("--cite", metavar="TEXT", help="what users of the potential shall cite")
+
+
+def signed(potential: Potential, arguments: argparse.Namespace) -> Potential:
+    """The potential with what the options say, and what it knew before."""
+    given = {name: getattr(arguments, option, None) for name, option in OPTIONS.items()}
+    about: dict[str, Any] = potential.about or {}
+    about.update((name, value) for name, value in given.items() if value is not None)
+    return potential.with_about(about)
