@@ -16,7 +16,7 @@ The protocol:
   Those whose modules cannot be imported are left out.
 - Test structures choose nothing. They are read once for each model, since a result in the file of results is
   not measured again. Root mean squares over all test structures are in the table, those of each group in the
-  file of results.
+  file of results, beside the coverage of uncertainties and the CPU seconds of the fit with cross-validation.
 
 The cancellation is the median over the training structures. `accuracy.json` keeps each result with the
 version of the package that it is of.
@@ -27,6 +27,7 @@ import csv
 import json
 import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -119,16 +120,21 @@ def fit(name, train):
 
 def measure(name, train, test):
     """The result of a model of plip."""
+    start = time.process_time()
     model = fit(name, train)
+    seconds = time.process_time() - start
+    evaluation = Evaluation(model.potential_, test)
     return {
         "terms": model.n_terms_,
         "columns": len(model.coef_),
         "energy_weight": model.energy_weight_,
         "train": len(train),
         "cv": rounded(Evaluation.of_folds(model, train).errors()),
-        "test": rounded(Evaluation(model.potential_, test).summary()),
+        "test": rounded(evaluation.summary()),
+        "uncertainty": rounded(evaluation.uncertainty()),
         "cancellation": rounded(float(np.median(cancellation(model.potential_, train)))),
         "is_safe": model.potential_.check_safety(train).is_safe,
+        "cpu_seconds": round(seconds, 1),
         "version": version(),
     }
 
@@ -147,6 +153,7 @@ def measure_peer(name, train, test, timeout):
         "terms": found["coefficients"],
         "train": len(train),
         "test": rounded(errors),
+        "cpu_seconds": round(found["cpu"], 1),
         "version": peers.packages(name),
     }
 

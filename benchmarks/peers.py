@@ -98,6 +98,8 @@ def _pypolymlp(start, train, test, **settings):
     from pypolymlp.core.data_format import PolymlpStructure
     from pypolymlp.mlp_dev.pypolymlp import Pypolymlp
 
+    (element,) = _one_element(train)
+
     def convert(structures):
         return {
             "structures": [
@@ -121,7 +123,7 @@ def _pypolymlp(start, train, test, **settings):
     start()
     model = Pypolymlp()
     model.set_params(
-        elements=[train[0].symbols[0]],
+        elements=[element],
         atomic_energy=[float(reference)],
         include_stress=False,
         **settings,
@@ -157,13 +159,20 @@ def fitsnap_snap(start, train, test):
 
 
 def fitsnap_quadratic(start, train, test):
-    if len(_elements(train)) > 1:
-        raise SystemExit("FitSNAP has no quadratic SNAP with descriptors of several elements")
+    # FitSNAP has no quadratic SNAP with descriptors of several elements.
+    _one_element(train)
     return _fitsnap(start, train, test, twojmax=6, quadraticflag=1)
 
 
 def _elements(structures):
-    return sorted({symbol for atoms in structures for symbol in atoms.symbols})
+    return sorted({str(symbol) for atoms in structures for symbol in atoms.symbols})
+
+
+def _one_element(structures):
+    """The element as a list, or an exit that says why a model is left out."""
+    if len(found := _elements(structures)) > 1:
+        raise SystemExit("not set up here for several elements")
+    return found
 
 
 def _fitsnap(start, train, test, **options):
@@ -254,7 +263,7 @@ def uf3_two_and_three_body(start, train, test):
     from uf3.regression import least_squares
     from uf3.representation import bspline, process
 
-    element = str(train[0].symbols[0])
+    (element,) = _one_element(train)
     pair, trio = (element,) * 2, (element,) * 3
     start()
     system = composition.ChemicalSystem(element_list=[element], degree=3)

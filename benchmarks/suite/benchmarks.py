@@ -1,22 +1,28 @@
-"""Descriptors, normal equations, solvers, fit and evaluation on the data that ship with plip.
+"""Descriptors, normal equations, solvers, fit, evaluation and accuracy on the data that ship with plip.
 
-Also on ``Si_train.xyz`` and ``Si_test.xyz``, if the environment variable PLIP_TEST_DATA names their folder.
+Also on ``Si_train.xyz`` and ``Si_test.xyz``, if the environment variable PLIP_TEST_DATA names their folder;
+the accuracy then on molybdenum and its alloys, too.
 """
 
 import os
+import time
 import warnings
 from pathlib import Path
 
 import ase.io
 import numpy as np
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.cli._commands import PURPOSES
 from plip.datasets import load_silicon_carbide
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
+from plip.metrics import cancellation, error_summary
 from plip.radial import Gaussian
 from plip.solvers import SOLVERS
 
 DATA = ["SiC", "Si"] if "PLIP_TEST_DATA" in os.environ else ["SiC"]
+# Published train and test files; `benchmarks/accuracy.py` has more materials and the peers.
+MATERIALS = [*DATA, "Mo", "MoNb", "MoNbTa"] if "PLIP_TEST_DATA" in os.environ else DATA
 MODELS = {
     "default": PLIPDescriptors(),
     "unmixed": PLIPDescriptors(
@@ -134,10 +140,64 @@ class Evaluate(Case):
         return 1000 * float(np.sqrt(np.mean(np.square(differences))))
 
 
+class Accuracy:
+    """Test errors of ``plip fit`` with each target, sizes chosen by cross-validation, beside its CPU time."""
+
+    params = (MATERIALS, list(PURPOSES))
+    param_names = ("data", "target")
+    # Seconds; all fits are made at once.
+    timeout = 1800
+
+    def setup_cache(self):
+        warnings.simplefilter("ignore")
+        return {(data, target): fit_target(data, target) for data in MATERIALS for target in PURPOSES}
+
+    def track_terms(self, found, data, target):
+        return found[data, target]["terms"]
+
+    def track_cancellation(self, found, data, target):
+        """Median over the training structures."""
+        return found[data, target]["cancellation"]
+
+    def track_test_energy_error(self, found, data, target):
+        """meV/atom, root mean square."""
+        return found[data, target]["energy_rmse"]
+
+    def track_test_force_error(self, found, data, target):
+        """eV/A, root mean square."""
+        return found[data, target]["force_rmse"]
+
+    def track_test_stress_error(self, found, data, target):
+        """GPa, root mean square."""
+        return found[data, target]["stress_rmse"]
+
+    def track_fit_time(self, found, data, target):
+        """CPU seconds with cross-validation and calibration."""
+        return found[data, target]["seconds"]
+
+
+def fit_target(data, target):
+    """Errors on test structures, terms, cancellation and CPU seconds of ``plip fit``."""
+    train, test = load(data)
+    settings = {"preset": "accurate", **PURPOSES[target]}
+    descriptors = PLIPDescriptors.preset(settings.pop("preset"))
+    start = time.process_time()
+    model = PLIPRegressorCV(descriptors, **settings).fit(train)
+    seconds = time.process_time() - start
+    return error_summary(model, test) | {
+        "terms": model.n_terms_,
+        "cancellation": float(np.median(cancellation(model.potential_, train))),
+        "seconds": seconds,
+    }
+
+
 def force_error(potential, structures):
     differences = [potential.forces(atoms) - atoms.get_forces(apply_constraint=False) for atoms in structures]
     return float(np.sqrt(np.mean(np.square(np.concatenate(differences)))))
 
 
 Solve.track_test_force_error.unit = Evaluate.track_test_force_error.unit = "eV/A"
-Evaluate.track_test_energy_error.unit = "meV/atom"
+Evaluate.track_test_energy_error.unit = Accuracy.track_test_energy_error.unit = "meV/atom"
+Accuracy.track_test_force_error.unit = "eV/A"
+Accuracy.track_test_stress_error.unit = "GPa"
+Accuracy.track_fit_time.unit = "s"
