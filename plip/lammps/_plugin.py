@@ -28,9 +28,8 @@ import plip
 
 if TYPE_CHECKING:
     from plip._types import StrPath
-    from plip.potential import Potential
 
-__all__ = ["BuildError", "build_plugin", "export", "plugin_folder", "start"]
+__all__ = ["BuildError", "build_plugin", "plugin_folder", "start"]
 
 SOURCES = Path(__file__).parents[1]
 INCLUDES = "_core"
@@ -340,35 +339,3 @@ def _run(command: Sequence[StrPath]) -> None:
         raise BuildError(
             f"the compiler failed: {' '.join(map(str, command))}\n{result.stderr.strip()[-4000:]}{hint}"
         )
-
-
-def export(potential: Potential, folder: StrPath, species: Sequence[str]) -> Path:
-    """Write a potential for the pair styles that every LAMMPS has.
-
-    The two-body part and the core repulsion become ``table``, the N-body part ``eam/fs`` (with the reference
-    energies), the three-body part ``meam/spline``. ``pair.in`` combines them by ``hybrid/overlay``; include
-    it in the input (units metal). Tables begin at 0.2 Angstrom, have 10,000 knots and agree with the
-    potential to about 1e-9 eV/Angstrom. No stock style has limits of the density, so they are left out.
-
-    Parameters
-    ----------
-    potential : Potential
-        The potential.
-    folder : str or path-like
-        Where to write; created if necessary. ``pair.in`` names its files by this path.
-    species : sequence of str
-        Chemical symbols of LAMMPS's atom types, in order; each once.
-
-    Returns
-    -------
-    pathlib.Path
-        ``pair.in``.
-
-    Raises
-    ------
-    ValueError
-        If some terms have no stock style, or the species do not match.
-    """
-    from plip.lammps._export import write_styles
-
-    return write_styles(potential, Path(folder), list(species))
