@@ -34,6 +34,9 @@ OPTIMIZE = {
     "unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     "msvc": ["/O2", "/fp:contract"],
 }
+# Python asks for debugging symbols, which cost a quarter of the compiler's time. CFLAGS=-g keeps them.
+if "-g" not in os.environ.get("CFLAGS", "").split():
+    OPTIMIZE["unix"].append("-g0")
 
 COMPILER_DIRECTIVES = {
     "language_level": 3,
@@ -58,11 +61,14 @@ ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
 NEIGHBORS = "plip_list.c"
 EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference({*ROWS, NEIGHBORS}))
 SHARED = ("plip_angular.c", "plip_check.c", "plip_radial.c", "plip_simd.c")
+MEMORYVIEWS = "plip._core._memoryviews"
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
     core("_rows", *ROWS, *SHARED),
     core("_evaluate", *EVALUATION),
     core("_neighbors", NEIGHBORS),
+    # What Cython needs for memoryviews, compiled once for all of the modules.
+    Extension(MEMORYVIEWS, [], extra_compile_args=["-O1"]),
     core("_blas"),
     core("_swaps"),
 ]
@@ -77,7 +83,7 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         compiler = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
-        ext.extra_compile_args += OPTIMIZE[compiler]
+        ext.extra_compile_args[:0] = OPTIMIZE[compiler]
         if compiler == "unix":
             ext.libraries.append("m")
         if SANITIZE:
@@ -97,6 +103,7 @@ setup(
         EXTENSIONS,
         build_dir=f"{BUILD}/cython",
         compiler_directives=COMPILER_DIRECTIVES,
+        shared_utility_qualified_name=MEMORYVIEWS,
         # Changed directives alone do not make Cython translate anew.
         force=CHECKED or "--force" in sys.argv or None,
     ),

@@ -310,7 +310,7 @@ def core_repulsion(pair, fade, const double[::1] r not None):
     results = np.empty((3, r.shape[0], 3))
     cdef double[:, :, ::1] v = results
     inner, outer = fade
-    first, second = (plip_atomic_number(symbol.encode()) for symbol in pair)
+    first, second = [plip_atomic_number(symbol.encode()) for symbol in pair]
     for k in range(r.shape[0]):
         plip_core_repulsion(first, second, inner, outer, r[k], &v[0, k, 0], &v[1, k, 0], &v[2, k, 0])
     return tuple(results)
