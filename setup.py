@@ -15,6 +15,7 @@ one of them, the first build in place without it must be forced
 import copy
 import os
 import sys
+from functools import partial
 from glob import glob
 
 from Cython.Build import cythonize
@@ -34,6 +35,8 @@ OPTIMIZE = {
     "unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     "msvc": ["/O2", "/fp:contract"],
 }
+# Wrappers without a loop over pairs are long, and as fast with little optimization.
+WRAPPERS = ("_evaluate.c", "_memoryviews.c", "_rows.c")
 # Python asks for debugging symbols, which cost a quarter of the compiler's time. CFLAGS=-g keeps them.
 if "-g" not in os.environ.get("CFLAGS", "").split():
     OPTIMIZE["unix"].append("-g0")
@@ -61,17 +64,26 @@ ROWS = sorted(glob("plip_rows*.c", root_dir="plip/_core"))
 NEIGHBORS = "plip_list.c"
 EVALUATION = sorted({*glob("plip_*.c", root_dir="plip/_core")}.difference({*ROWS, NEIGHBORS}))
 SHARED = ("plip_angular.c", "plip_check.c", "plip_radial.c", "plip_simd.c")
+# What Cython needs for memoryviews, compiled once for all modules.
 MEMORYVIEWS = "plip._core._memoryviews"
 # The slow ones to compile come first, for a build on several processors.
 EXTENSIONS = [
     core("_rows", *ROWS, *SHARED),
     core("_evaluate", *EVALUATION),
     core("_neighbors", NEIGHBORS),
-    # What Cython needs for memoryviews, compiled once for all of the modules.
-    Extension(MEMORYVIEWS, [], extra_compile_args=["-O1"]),
+    Extension(MEMORYVIEWS, []),
     core("_blas"),
     core("_swaps"),
 ]
+
+
+def compile_files(compile, sources, extra_postargs=None, **options):
+    """`compile` for each source, with less optimization of wrappers."""
+    objects = []
+    for source in sources:
+        less = ["-O1"] if os.path.basename(source) in WRAPPERS else []
+        objects += compile([source], extra_postargs=[*(extra_postargs or []), *less], **options)
+    return objects
 
 
 class BuildExt(build_ext):
@@ -83,7 +95,7 @@ class BuildExt(build_ext):
 
     def build_extension(self, ext):
         compiler = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
-        ext.extra_compile_args[:0] = OPTIMIZE[compiler]
+        ext.extra_compile_args += OPTIMIZE[compiler]
         if compiler == "unix":
             ext.libraries.append("m")
         if SANITIZE:
@@ -93,6 +105,9 @@ class BuildExt(build_ext):
         # Extensions share sources, whose object files must not be in each other's way.
         command = copy.copy(self)
         command.build_temp = os.path.join(self.build_temp, ext.name)
+        if compiler == "unix":
+            command.compiler = copy.copy(self.compiler)
+            command.compiler.compile = partial(compile_files, self.compiler.compile)
         super(BuildExt, command).build_extension(ext)
 
 
