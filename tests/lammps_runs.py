@@ -47,7 +47,7 @@ def run_lammps(folder, commands, plugin=None, ranks=1, lmp=None):
     return done.returncode, log + done.stdout + done.stderr
 
 
-def setup(folder, atoms, order):
+def lammps_setup(folder, atoms, order):
     """Commands up to the pair style, and the rotation to LAMMPS's axes."""
     atoms = atoms.copy()
     write_lammps_data(folder / "atoms.data", atoms, specorder=order, masses=True, units="metal")
@@ -126,7 +126,7 @@ def thermo(log):
 
 def evaluate(folder, atoms, order, pair, plugin=None, ranks=1, init=(), lmp=None):
     """Energy, forces and pressures (LAMMPS's axes) of a structure; `init` are commands before all others."""
-    commands, prism = setup(folder, atoms, order)
+    commands, prism = lammps_setup(folder, atoms, order)
     code, log = run_lammps(folder, [*init, *commands, *pair, *OUTPUT], plugin, ranks, lmp)
     assert code == 0, log[-2000:]
     values = thermo(log)

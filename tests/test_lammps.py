@@ -16,11 +16,11 @@ from lammps_runs import (
     assert_agrees,
     evaluate,
     lammps_environment,
+    lammps_setup,
     needs_compiler,
     needs_lammps,
     run_lammps,
     run_python,
-    setup,
     structures,
 )
 from sample_potentials import beyond, inside_and_outside, interactions, make_potential, sample_potential
@@ -137,7 +137,7 @@ def test_plugin_errors(name, plugin, tmp_path):
     (tmp_path / "damaged.json").write_text(text[:-30])
     (tmp_path / "list.json").write_text("[1, 2]")
     pair, message = plugin_errors()[name]
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     if pair[0] == "newton off":
         commands.insert(1, pair.pop(0))
     code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
@@ -163,7 +163,7 @@ def test_plugin_refuses_structures_that_python_refuses(name, plugin, tmp_path):
     potential.save(tmp_path / "model.json")
     atoms = Atoms("Si2", [[0, 0, 0], [0, distance, 0]], cell=[12, 12, 12], pbc=True)
     atoms.positions += 3.0
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     pair = ["pair_style plip", "pair_coeff * * model.json Si"]
     code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
     if message is None:
@@ -198,7 +198,7 @@ def test_failed_commands_leave_the_last_good_potential_or_none(ranks, plugin, tm
     potential = sample_potential(atoms, cutoff, n_terms=20)
     potential.save(tmp_path / "model.json")
     (tmp_path / "damaged.json").write_text((tmp_path / "model.json").read_text()[:-30])
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     code = f"""
         for name, bad in {BAD_COMMANDS!r}.items():
             lmp.commands_list(["clear", *{commands!r}, "thermo_modify norm no", "pair_style plip"])
@@ -223,7 +223,7 @@ def test_failed_commands_in_hybrid_styles(style, plugin, tmp_path):
     silicon = atoms[atoms.symbols == "Si"]
     potential = sample_potential(silicon, cutoff, n_terms=20)
     potential.save(tmp_path / "model.json")
-    commands = [*setup(tmp_path, atoms, ["Si", "C"])[0], "thermo_modify norm no"]
+    commands = [*lammps_setup(tmp_path, atoms, ["Si", "C"])[0], "thermo_modify norm no"]
     others = ["pair_coeff 1 2 zero", "pair_coeff 2 2 zero"]
     code = f"""
         for bad in ("nothing.json Si NULL", "model.json Si C", "model.json Si", "model.json NULL NULL"):
@@ -255,7 +255,7 @@ def test_processes_stop_together(name, plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
     (tmp_path / "damaged.json").write_text((tmp_path / "model.json").read_text()[:-30])
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     commands += ["pair_style plip", BAD_COMMANDS[name], "run 0"]
     code, log = run_lammps(tmp_path, commands, plugin, ranks=2)
     assert code != 0
@@ -268,7 +268,7 @@ def test_processes_stop_together(name, plugin, tmp_path):
 def test_only_the_first_process_reads_the_file(plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     potential = sample_potential(atoms, cutoff, n_terms=20)
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     potential.save(tmp_path / "first" / "model.json")
@@ -459,7 +459,7 @@ def test_grand_canonical_molecules_do_not_depend_on_the_energy_within(plugin, tm
 def test_plugin_needs_metal_units(plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     commands[0] = "units real"
     pair = ["pair_style plip", "pair_coeff * * model.json Si"]
     code, log = run_lammps(tmp_path, [*commands, *pair, "run 0"], plugin)
@@ -489,7 +489,7 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     moving.calc = potential.calculator()
     VelocityVerlet(moving, step * to_ase).run(100)
 
-    commands, _ = setup(tmp_path, atoms, ["Cu"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Cu"])
     commands += [f"mass 1 {mass}", "pair_style plip", "pair_coeff * * model.json Cu"]
     for n, (x, y, z) in enumerate(velocities, 1):
         commands.append(f"set atom {n} vx {x:.17g} vy {y:.17g} vz {z:.17g}")
@@ -513,7 +513,7 @@ def test_python_module_of_lammps_finds_the_plugin(plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     potential = sample_potential(atoms, cutoff, n_terms=20)
     potential.save(tmp_path / "model.json")
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     commands += ["pair_style plip", "pair_coeff * * model.json Si", "thermo_modify norm no", "run 0"]
     code = f"""if True:
         import plip.lammps
@@ -583,7 +583,7 @@ def test_plugin_refuses_what_python_refuses(plugin, tmp_path):
 def test_plugin_for_another_version_of_lammps_is_refused(plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     commands += ["pair_style plip", "pair_coeff * * model.json Si", "run 0"]
     (tmp_path / "old").mkdir()
     library = (plugin / plip_lammps.PLUGIN).read_bytes()

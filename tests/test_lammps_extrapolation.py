@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
-from lammps_runs import needs_compiler, needs_lammps, run_lammps, run_python, setup
+from lammps_runs import lammps_setup, needs_compiler, needs_lammps, run_lammps, run_python
 from sample_potentials import interactions, make_potential, sample_potential
 from sample_structures import sample
 
@@ -115,7 +115,7 @@ def test_grades_agree_with_python(name, ranks, plugin, tmp_path):
     atoms, potential, extent = case(name)
     extent.save(tmp_path / "model.json", potential)
     order = sorted(set(atoms.symbols), reverse=True)
-    commands, _ = setup(tmp_path, atoms, order)
+    commands, _ = lammps_setup(tmp_path, atoms, order)
     commands += ["pair_style plip", f"pair_coeff * * model.json {' '.join(order)}"]
     code, log = run_lammps(tmp_path, [*commands, GRADES, *DUMP, "run 0"], plugin, ranks)
     assert code == 0, log[-2000:]
@@ -131,7 +131,7 @@ def test_terms_of_any_species(plugin, tmp_path):
     potential = make_potential(atoms, terms, n_terms=150)
     extent = Extent(potential, [atoms, rattled(atoms, 0.05, 0)])
     extent.save(tmp_path / "model.json", potential)
-    commands, _ = setup(tmp_path, atoms, ["Ti", "Sr", "O"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Ti", "Sr", "O"])
     commands += ["pair_style plip", "pair_coeff * * model.json Ti Sr O", GRADES, *DUMP, "run 0"]
     code, log = run_lammps(tmp_path, commands, plugin)
     assert code == 0, log[-2000:]
@@ -145,7 +145,7 @@ def silicon(tmp_path, n_terms=30):
     extent = Extent(potential, [rattled(bulk("Si", cubic=True), 0.05, seed) for seed in range(3)])
     extent.save(tmp_path / "model.json", potential)
     potential.save(tmp_path / "without.json")
-    commands, _ = setup(tmp_path, atoms, ["Si"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si"])
     return [*commands, "pair_style plip", "pair_coeff * * model.json Si"], atoms, extent
 
 
@@ -181,7 +181,7 @@ def test_ranks_without_atoms_and_types_without_atoms(plugin, tmp_path):
     atoms.set_cell([40, 40, 40])
     atoms.pbc = True
     atoms = atoms[~(atoms.symbols == "O")]
-    commands, _ = setup(tmp_path, atoms, ["C", "O", "H"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["C", "O", "H"])
     commands += ["pair_style plip", "pair_coeff * * model.json C O H", GRADES, *DUMP, "run 0"]
     code, log = run_lammps(tmp_path, commands, plugin, ranks=2)
     assert code == 0, log[-2000:]
@@ -198,7 +198,7 @@ def test_grades_in_hybrid_overlay_and_for_part_of_the_types(plugin, tmp_path):
     potential = sample_potential(sample("bulk")[0], 4.2)
     extent = Extent(potential, [atoms[:4]])
     extent.save(tmp_path / "model.json", potential)
-    commands, _ = setup(tmp_path, atoms, ["Si", "Ar"])
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si", "Ar"])
     commands += [
         "pair_style hybrid/overlay plip zero 6.0",
         "pair_coeff * * plip model.json Si NULL",
@@ -364,7 +364,7 @@ def test_grades_of_a_fit(ranks, silicon_carbide, plugin, tmp_path):
     structures = [*train[::6], rattled(crystal, 0.3, 1), bulk("Si", cubic=True)]
     largest = []
     for atoms in structures:
-        commands, _ = setup(tmp_path, atoms, ["Si", "C"])
+        commands, _ = lammps_setup(tmp_path, atoms, ["Si", "C"])
         commands += ["pair_style plip", "pair_coeff * * model.json Si C", GRADES, *DUMP, "run 0"]
         code, log = run_lammps(tmp_path, commands, plugin, ranks)
         assert code == 0, log[-2000:]

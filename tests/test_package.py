@@ -106,9 +106,14 @@ def test_version_is_the_one_of_the_distribution():
     assert installed == plip.__version__
 
 
-def test_changelog_begins_with_this_version():
-    heading = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert heading.group(1) == plip.__version__
+def test_changelog_has_the_form_of_keep_a_changelog():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    first, *versions = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    released = re.compile(r"\[(\d+\.\d+\.\d+)\] - \d{4}-\d{2}-\d{2}")
+    assert first == "[Unreleased]" or released.fullmatch(first)[1] == plip.__version__
+    assert all(map(released.fullmatch, versions))
+    kinds = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    assert set(re.findall(r"^### (.*)$", text, re.MULTILINE)) <= kinds
 
 
 def _private_imports(path):
