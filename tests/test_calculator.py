@@ -309,14 +309,13 @@ def example(name):
     return module
 
 
-def test_elastic_constants(tmp_path, capsys):
+def test_elastic_constants():
     """A pair potential in an fcc crystal at zero stress obeys Cauchy's relation C12 = C44."""
     terms = build_terms(["Cu"], 5.0, two_body=TwoBody(LennardJones(sigma=2.35)))
     potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [0.4], {"Cu": 0.0})
-    potential.save(tmp_path / "model.json")
-    example("elastic_constants").main(str(tmp_path / "model.json"), "Cu", "fcc", 3.7)
-    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
-    values = {words[0]: float(words[2]) for words in printed}
+    script = example("plot_elastic_constants")
+    atoms = script.relaxed_crystal(potential.calculator(), "Cu", "fcc", 3.7)
+    values = {"a": atoms.cell[0, 0], **script.elastic_constants(atoms)}
     assert 3.5 < values["a"] < 3.9
     assert values["C12"] == pytest.approx(values["C44"], abs=0.2)
     assert values["C11"] > values["C12"]
@@ -345,8 +344,7 @@ def test_phonons(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     terms = build_terms(["Cu"], 3.6, two_body=TwoBody(LennardJones(sigma=2.35)))
     potential = Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [0.4], {"Cu": 0.0})
-    potential.save("model.json")
-    bands = example("phonons").main("model.json", "Cu", "fcc", 3.66)
+    bands = example("plot_phonons").phonon_bands(bulk("Cu", a=3.66), potential.calculator())
     assert np.isfinite(bands.energies).all()
     # Longitudinal phonons of copper-like atoms and springs: some ten meV.
     assert 5e-3 < bands.energies.max() < 0.1

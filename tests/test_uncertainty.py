@@ -417,7 +417,7 @@ def test_observers_stop_a_simulation_that_leaves_the_data(copper, tmp_path):
 
 
 def test_the_example_of_the_documentation(tmp_path, monkeypatch, capsys):
-    path = Path(__file__).resolve().parents[1] / "doc" / "examples" / "watch_a_simulation.py"
+    path = Path(__file__).resolve().parents[1] / "doc" / "examples" / "plot_watch_a_simulation.py"
     if not path.exists():
         pytest.skip("the documentation is not here")
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,9 @@
-"""Lattice constant and elastic constants of a cubic crystal, from labeled stresses of strained cells.
+"""
+Elastic constants of training data
+==================================
+
+Lattice constant and elastic constants of a cubic crystal, from labeled stresses of strained cells. The
+script is for data of your own and does not run here::
 
     python elastic_constants_of_data.py train.xyz Elastic 3.168
 

@@ -15,6 +15,8 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.eam import EAM
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from plip import PLIPRegressorCV
+
 # F. H. Stillinger and T. A. Weber, Phys. Rev. B 31, 5262 (1985).
 STILLINGER_WEBER = (
     "Si Si Si 2.1683 2.0951 1.8 21.0 1.2 -0.333333333333 7.049556277 0.6022245584 4.0 0.0 0.0\n"
@@ -186,3 +188,8 @@ def _cluster(rng, symbol, n, bond):
 def weights(data):
     """Pairs and triplets are few and small beside crystals, which have ten times as many forces."""
     return np.array([10.0 if len(atoms) < 4 else 1.0 for atoms in data])
+
+
+def fine():
+    """A model fine enough for a bond order that ends within 0.3 Angstrom."""
+    return PLIPRegressorCV("extensive", max_terms=150, contribution_penalty=0.0, selection="min")

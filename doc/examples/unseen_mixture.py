@@ -1,4 +1,8 @@
-"""What a potential knows of an alloy that no one has computed.
+"""
+Leave an alloy out of published data
+====================================
+
+The measurement of :doc:`/alloys`. It needs the data of Mo, Nb and Ta and does not run here::
 
     python unseen_mixture.py MoNbTa_train.xyz Nb Ta --terms 100 127 300
 

@@ -28,16 +28,20 @@ def _number(text):
         return text
 
 
-def peers(axes):
-    """Force error on test structures against the time of the fit, for two materials."""
-    for ax, name, title in zip(axes, ("peers_mo", "peers_si"), ("molybdenum", "silicon"), strict=True):
-        for row in table(name):
-            package = row["model"].replace(",", " ").split()[0]
-            ax.plot(row["CPU s"], row["test, eV/Å"], "o", color=COLORS[package], markersize=7)
-        ax.set(xscale="log", xlabel="CPU time of the fit (s)", title=title, ylim=(0.0, None), xlim=(0.3, 700))
-        ax.set_xticks([1, 10, 100], ["1", "10", "100"])
+def peers_of(ax, name):
+    """Force error on test structures against the time of the fit."""
     for package, color in COLORS.items():
-        axes[0].plot([], [], "o", color=color, label=package)
+        rows = [row for row in table(name) if row["model"].replace(",", " ").split()[0] == package]
+        x, y = [row["CPU s"] for row in rows], [row["test, eV/Å"] for row in rows]
+        ax.plot(x, y, "o", color=color, markersize=7, label=package)
+    ax.set(xscale="log", xlabel="CPU time of the fit (s)", ylim=(0.0, 0.31), xlim=(0.3, 900))
+    ax.set_xticks([1, 10, 100], ["1", "10", "100"])
+
+
+def peers(axes):
+    for ax, name, title in zip(axes, ("peers_mo", "peers_si"), ("molybdenum", "silicon"), strict=True):
+        peers_of(ax, name)
+        ax.set_title(title)
     axes[0].set_ylabel("force error, test (eV/Å)")
     axes[0].legend(frameon=False, fontsize="small", loc="lower right")
 

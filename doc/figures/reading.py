@@ -1,12 +1,11 @@
 """The pictures of doc/reading.rst: a potential of silicon carbide, and fits to known potentials.
 
-python read_a_potential.py FOLDER
+python doc/figures/reading.py doc/figures
 """
 
 import sys
 from pathlib import Path
 
-import known_potentials
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -22,6 +21,9 @@ from plip.inspection import (
     PathDisplay,
     StabilityDisplay,
 )
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
+import known_potentials  # noqa: E402, from the folder of examples
 
 
 def silicon_carbide():
@@ -55,16 +57,11 @@ def silicon_carbide():
     }
 
 
-def fine():
-    """A model fine enough for a bond order that ends within 0.3 Angstrom."""
-    return PLIPRegressorCV("extensive", max_terms=150, contribution_penalty=0.0, selection="min")
-
-
 def known_fits():
     """Known potentials with models that recover their functions: name, potential, unfitted model."""
     return [
         ("Stillinger-Weber", known_potentials.stillinger_weber(), PLIPRegressorCV()),
-        ("Tersoff", known_potentials.tersoff(), fine()),
+        ("Tersoff", known_potentials.tersoff(), known_potentials.fine()),
         ("embedded atom, logarithm", known_potentials.embedded_atom("logarithm"), PLIPRegressorCV()),
         ("embedded atom, root", known_potentials.embedded_atom("root"), PLIPRegressorCV()),
     ]

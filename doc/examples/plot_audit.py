@@ -1,0 +1,64 @@
+"""
+Find what is wrong with data
+============================
+
+Four faults that real data have are planted here, and the audit finds them. It trusts no metadata: energies,
+forces and stresses are derivatives of one function, and they fit together only if read in the right way.
+"""
+
+# %%
+import numpy as np
+
+from plip.audit import audit
+from plip.datasets import load_silicon_carbide
+
+train, test = load_silicon_carbide()
+groups = np.array([atoms.info["group"] for atoms in train])
+print(*np.unique(groups), sep=", ")
+
+# %%
+# Plant
+# -----
+# Stresses of all structures in kbar, forces of three structures of the opposite sign, a group with another
+# zero of energy (as from another pseudopotential), and a test structure among the training data.
+for atoms in train:
+    atoms.calc.results["stress"] = atoms.calc.results["stress"] * 1602.1766208
+for k in np.flatnonzero(groups == "zincblende-thermal")[:3]:
+    atoms = train[k]
+    atoms.calc.results["forces"] = -atoms.calc.results["forces"]
+for k in np.flatnonzero(groups == "wurtzite"):
+    train[k].calc.results["energy"] += 0.3 * len(train[k])
+train.append(test[5])
+
+# %%
+# Find
+# ----
+report = audit(train, test)
+print(report)
+
+# %%
+# Each finding has its structures, the evidence, and a remedy. For ``plip fit`` it names the option that
+# mends it.
+for finding in report.findings:
+    print(f"{finding.kind:>14}: {len(finding.structures):>3} structures")
+
+# %%
+# What it would have cost
+# -----------------------
+# The same fit to the data as they were and as they are now.
+import warnings
+
+import matplotlib.pyplot as plt
+
+from plip import PLIPRegressor
+from plip.inspection import ParityDisplay
+
+figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.4), layout="constrained", sharex=True, sharey=True)
+clean, _ = load_silicon_carbide()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", UserWarning)
+    for ax, data, title in zip(axes, (clean, train), ("as computed", "with the faults"), strict=True):
+        ParityDisplay.from_estimator(
+            PLIPRegressor("fast", max_terms=30).fit(data), test, target="force", ax=ax
+        )
+        ax.set_title(title)
