@@ -54,6 +54,20 @@ class PLIPCalculator(Calculator):
     "free_energy" equals "energy". "energies" and "stresses" are the shares of the atoms: each atom of a pair
     has half of the pair term, the center has all of any other term, and each atom of a pair has half of the
     stress of their pair force. They add up to "energy" and "stress".
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from ase.build import bulk
+    >>> atoms = bulk("SiC", "zincblende", a=4.38) * (2, 2, 2)
+    >>> atoms.calc = model.potential_.calculator()
+    >>> atoms.get_potential_energy() / len(atoms) < -5.0
+    True
+    >>> atoms.get_stress().shape
+    (6,)
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
@@ -216,8 +230,22 @@ class ExtrapolationObserver:
 
     Examples
     --------
-    >>> observer = ExtrapolationObserver(atoms, limit=2.0, path="far.xyz")  # doctest: +SKIP
-    >>> dynamics.attach(observer, interval=10)  # doctest: +SKIP
+    >>> from ase import units
+    >>> from ase.build import bulk
+    >>> from ase.md.verlet import VelocityVerlet
+    >>> from plip import PLIPRegressor
+    >>> from plip.calculator import ExtrapolationObserver
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, _ = load_silicon_carbide()
+    >>> atoms = bulk("SiC", "zincblende", a=4.38, cubic=True)
+    >>> atoms.calc = PLIPRegressor("fast", max_terms=20).fit(train[::4]).potential_.calculator()
+    >>> dynamics = VelocityVerlet(atoms, 1 * units.fs)
+    >>> observer = ExtrapolationObserver(atoms, limit=2.0, path="far.xyz")
+    >>> dynamics.attach(observer, interval=10)
+    >>> dynamics.run(20)
+    True
+    >>> len(observer.largest)
+    3
     """
 
     def __init__(

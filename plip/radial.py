@@ -50,6 +50,13 @@ def cutoff_function(r: ArrayLike, cutoff: float) -> tuple[FloatArray, FloatArray
     -------
     value, derivative : ndarray, float64
         f_c and d f_c / d r (1/Angstrom), of the shape of `r`.
+
+    Examples
+    --------
+    >>> from plip.radial import cutoff_function
+    >>> value, derivative = cutoff_function([0.0, 2.5, 5.0], cutoff=5.0)
+    >>> value.round(4)
+    array([1. , 0.5, 0. ])
     """
     value, derivative, _ = _core.cutoff_function(cutoff, r)
     return value, derivative
@@ -100,6 +107,16 @@ class RadialFamily(Parameters):
     ----------
     code : int
         Number by which the compiled kernels know the family.
+
+    Examples
+    --------
+    >>> from plip.radial import Gaussian
+    >>> family = Gaussian(eta=1.0, centers=[1.5, 2.0])
+    >>> function = family.grid(cutoff=5.0)[0]
+    >>> function
+    Gaussian(eta=1.0, centers=1.5)
+    >>> function.formula()
+    'exp(-1 (r - 1.5)^2)'
     """
 
     code = -1
@@ -208,6 +225,12 @@ class RadialFamily(Parameters):
         -------
         value, derivative : ndarray, float64
             phi and d phi / d r, of the shape of `r`.
+
+        Examples
+        --------
+        >>> value, derivative = function.evaluate([2.0, 2.5])
+        >>> derivative.round(4)
+        array([-0.7788, -0.7358])
         """
         value, derivative, _ = _core.phi(self, r)
         return value, derivative
@@ -270,6 +293,16 @@ class Gaussian(RadialFamily):
     centers : int, float or array_like, default=16
         Positions in Angstrom; an int n is a count, which puts the centers at
         ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
+
+    Examples
+    --------
+    >>> from plip.radial import Gaussian
+    >>> round(float(Gaussian(eta=2.0, centers=1.5)(2.0)), 4)
+    0.6065
+    >>> len(Gaussian(eta=[1.0, 2.0], centers=[1.5, 2.0, 2.5]).grid(cutoff=5.0))
+    6
+    >>> [function.centers for function in Gaussian(centers=4).grid(cutoff=5.0)]
+    [2.0, 3.0, 4.0, 5.0]
     """
 
     code = 0
@@ -308,6 +341,12 @@ class Slater(RadialFamily):
         Exponents of r.
     zeta : float or array_like
         Decay constants in 1/Angstrom, positive.
+
+    Examples
+    --------
+    >>> from plip.radial import Slater
+    >>> round(float(Slater(powers=1.0, zeta=1.5)(2.0)), 4)
+    0.0996
     """
 
     code = 1
@@ -334,6 +373,12 @@ class GaussianType(RadialFamily):
         Exponents of r.
     zeta : float or array_like
         Decay constants in 1/Angstrom^2, positive.
+
+    Examples
+    --------
+    >>> from plip.radial import GaussianType
+    >>> round(float(GaussianType(powers=2.0, zeta=0.5)(2.0)), 4)
+    0.5413
     """
 
     code = 2
@@ -360,6 +405,13 @@ class StillingerWeber(RadialFamily):
         Strengths in Angstrom, negative, so that phi vanishes smoothly at the onset.
     onset : float or array_like
         Distances in Angstrom at and below which phi is zero.
+
+    Examples
+    --------
+    >>> from plip.radial import StillingerWeber
+    >>> function = StillingerWeber(gamma=-1.0, onset=1.5)
+    >>> function([1.4, 2.5]).round(4)
+    array([0.    , 0.3679])
     """
 
     code = 3
@@ -384,6 +436,12 @@ class Power(RadialFamily):
     ----------
     powers : float or array_like
         Exponents of r.
+
+    Examples
+    --------
+    >>> from plip.radial import Power
+    >>> Power(powers=-2.0)([1.0, 2.0])
+    array([1.  , 0.25])
     """
 
     code = 4
@@ -410,6 +468,12 @@ class Lorentzian(RadialFamily):
         ``(0.2 + 0.8 k / n) cutoff``, k = 1 ... n.
     exponents : float or array_like
         Even integers from 2 on (an odd exponent has a pole).
+
+    Examples
+    --------
+    >>> from plip.radial import Lorentzian
+    >>> Lorentzian(centers=2.0, exponents=2)([2.0, 3.0])
+    array([1. , 0.5])
     """
 
     code = 5
@@ -440,6 +504,12 @@ class LogNormal(RadialFamily):
         Distances in Angstrom at and below which phi is zero.
     scales : float or array_like
         Distances in Angstrom from the onset to the maximum, positive.
+
+    Examples
+    --------
+    >>> from plip.radial import LogNormal
+    >>> LogNormal(onsets=0.5, scales=1.5)([0.4, 2.0]).round(4)
+    array([0., 1.])
     """
 
     code = 6
@@ -464,6 +534,12 @@ class LennardJones(RadialFamily):
     ----------
     sigma : float or array_like
         Distances in Angstrom at which phi is zero, positive.
+
+    Examples
+    --------
+    >>> from plip.radial import LennardJones
+    >>> LennardJones(sigma=2.0)([2.0, 2.5]).round(4)
+    array([ 0.    , -0.7737])
     """
 
     code = 7

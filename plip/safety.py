@@ -86,6 +86,16 @@ class Finding:
         What happened, in one line.
     figures : mapping of str to float, tuple of float or str
         The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors, PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, _ = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=40, contribution_penalty=0.0, repulsion=None).fit(train[::4])
+    >>> finding = model.potential_.check_safety(train[::4]).findings[0]
+    >>> finding.kind
+    'pair'
     """
 
     kind: str
@@ -106,6 +116,16 @@ class SafetyReport:
         Empty if nothing failed.
     counts : mapping of str to int
         How many pairs, pushed atoms, crystals and time steps were tried.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> report = model.potential_.check_safety(train[::8])
+    >>> report.is_safe, report.findings
+    (True, ())
     """
 
     findings: tuple[Finding, ...]
@@ -133,7 +153,18 @@ class SafetyReport:
 
 
 def check_safety(potential: Potential, structures: Iterable[Atoms] | None = None) -> SafetyReport:
-    """See `plip.Potential.check_safety`."""
+    """See `plip.Potential.check_safety`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.safety import check_safety
+    >>> print(check_safety(model.potential_, train[::8]))
+    Safety: nothing found (...)
+    """
     checked = []
     if structures is not None:
         checked = check_structures(structures, species=set(potential.species), cutoff=potential.cutoff)

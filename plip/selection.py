@@ -98,6 +98,17 @@ def select_structures(
     terms. When that is full, the best `n` candidates so far stay, and reading goes on; the answer is the best
     `n` of those that stayed (as in B. Mirzasoleiman et al., Adv. Neural Inf. Process. Syst. 26, 2049 (2013)).
     B counts the whole pool in any case. A list and a generator give the same answer.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.selection import select_structures
+    >>> places = select_structures(train[1::4], 3, model)
+    >>> places.shape
+    (3,)
     """
     places, _ = rank_structures(pool, n, model, known=known, cost=cost, n_jobs=n_jobs, verbose=verbose)
     if len(places) < n:

@@ -33,6 +33,15 @@ class Finding:
         Places in the test data of structures that the training data hold too.
     test_places : tuple of str
         Where those come from.
+
+    Examples
+    --------
+    >>> from plip.audit import audit
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> report = audit(train[::10], test=train[:1], quick=True)
+    >>> report.findings[0].kind, report.findings[0].structures
+    ('leak', (0,))
     """
 
     kind: str
@@ -70,6 +79,14 @@ class AuditReport:
         Number of structures that were looked at, without test data.
     remarks : tuple of Finding
         Groups that disagree with others in what no option mends; data with remarks alone are clean.
+
+    Examples
+    --------
+    >>> from plip.audit import audit
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, _ = load_silicon_carbide()
+    >>> print(audit(train[::10], quick=True))
+    Audit of 17 structures: nothing found
     """
 
     findings: tuple[Finding, ...]

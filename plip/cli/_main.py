@@ -35,6 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         Exit code: 0, 1 if `plip audit` has findings, or 2 after an error that the user can correct, which
         one line describes.
+
+    Examples
+    --------
+    >>> from plip.cli import main
+    >>> from ase.io import write
+    >>> from plip.datasets import load_silicon_carbide
+    >>> write("train.xyz", load_silicon_carbide()[0][::20])
+    >>> main(["audit", "train.xyz"])
+    Audit of 9 structures: nothing found
+    0
     """
     arguments = make_parser().parse_args(argv)
     with warnings.catch_warnings():

@@ -89,7 +89,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
 
     # Links of scikit-learn's diagrams.
     _doc_link_module = "plip"
-    _doc_link_template = DOCUMENTATION + "api.html#plip.{estimator_name}"
+    _doc_link_template = DOCUMENTATION + "api/plip.{estimator_name}.html"
 
     def __init__(
         self,
@@ -312,6 +312,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         -------
         ndarray of float64, shape (n_structures, n_terms), or (n_structures, n_species + n_terms)
             X_n of the whole structure; with `atom_counts` the numbers of atoms come first.
+
+        Examples
+        --------
+        >>> fitted = descriptors.fit([bulk("Si")])
+        >>> fitted.transform([bulk("Si", a=5.5)]).shape
+        (1, 2)
         """
         check_is_fitted(self)
         structures = check_structures(X, **self._limits(is_fitted=True))
@@ -345,6 +351,12 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             -dX_n/dr in 1/Angstrom, x y z of each atom.
         virial_rows : ndarray of float64, shape (6, n_terms), or None
             dX_n/d(strain), order xx yy zz yz xz xy; the volume times the stress of X_n.
+
+        Examples
+        --------
+        >>> energy, forces, virial = fitted.design_rows(bulk("Si"))
+        >>> energy.shape, forces.shape, virial.shape
+        ((2,), (6, 2), (6, 2))
         """
         check_is_fitted(self)
         (atoms,) = check_structures([atoms], **self._limits(is_fitted=True))
@@ -366,6 +378,11 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of object, shape (n_columns,)
+
+        Examples
+        --------
+        >>> fitted.get_feature_names_out().shape
+        (2,)
         """
         check_is_fitted(self)
         counts = [f"atoms {symbol}" for symbol in self.species_] if self.atom_counts else []

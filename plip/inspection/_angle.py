@@ -63,6 +63,16 @@ class AngleDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.inspection import AngleDisplay
+    >>> display = AngleDisplay.from_estimator(model, species=("Si", "C", "C"))
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes

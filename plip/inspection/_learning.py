@@ -34,6 +34,16 @@ class LearningDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.inspection import LearningDisplay
+    >>> train, _ = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=10)
+    >>> display = LearningDisplay.from_estimator(model, train[::4], n_folds=3)
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes

@@ -56,6 +56,16 @@ class PartitionDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.inspection import PartitionDisplay
+    >>> display = PartitionDisplay.from_estimator(model, {"first": train[0], "hot": train[100]})
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes
@@ -162,6 +172,16 @@ class EquationOfStateDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.inspection import EquationOfStateDisplay
+    >>> display = EquationOfStateDisplay.from_estimator(model, train[0])
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes

@@ -49,6 +49,16 @@ class PathDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.inspection import PathDisplay
+    >>> display = PathDisplay.from_estimator(model, test, quantity="force")
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes
@@ -195,6 +205,16 @@ class StabilityDisplay:
         Axes, after `plot`.
     figure_ : matplotlib.figure.Figure
         Figure, after `plot`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressorCV
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.inspection import StabilityDisplay
+    >>> train, _ = load_silicon_carbide()
+    >>> model = PLIPRegressorCV("fast", cv=3, max_terms=10).fit(train[::4])
+    >>> display = StabilityDisplay.from_estimator(model)
+    >>> display.figure_.savefig("figure.png")
     """
 
     ax_: Axes

@@ -37,6 +37,19 @@ class FourBody(Interaction):
         Powers (p, q, t) of the three cosines.
     cutoff : float or None, default=None
         Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors
+    >>> from plip.interactions import FourBody
+    >>> from plip.radial import Gaussian
+    >>> from ase.build import bulk
+    >>> quadruplets = FourBody(Gaussian(eta=1.0, centers=2.4), ranks=((1, 1, 0), (1, 1, 1)))
+    >>> descriptors = PLIPDescriptors(
+    ...     5.0, two_body=None, three_body=None, n_body=None, four_body=quadruplets
+    ... ).fit([bulk("Si")])
+    >>> [term.power for term in descriptors.terms_]
+    [(1, 1, 0), (1, 1, 1)]
     """
 
     kind = "four-body"

@@ -49,6 +49,17 @@ class NBody(Interaction):
         label have the switch of ``("*", "*")``.
     cutoff : float or None, default=None
         Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors
+    >>> from plip.interactions import NBody
+    >>> from plip.radial import Slater
+    >>> from ase.build import bulk
+    >>> densities = NBody(Slater(powers=0.0, zeta=1.5), powers=(0.5, 2))
+    >>> descriptors = PLIPDescriptors(5.0, two_body=None, three_body=None, n_body=densities).fit([bulk("Cu")])
+    >>> [(term.species, term.power) for term in descriptors.terms_]
+    [(('Cu', 'Cu'), 0.5), (('Cu', 'Cu'), 2)]
     """
 
     kind = "N-body"

@@ -39,6 +39,17 @@ class ThreeBody(Interaction):
         Whether the two arms may have different radial functions.
     cutoff : float or None, default=None
         Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors
+    >>> from plip.interactions import ThreeBody
+    >>> from plip.radial import Gaussian
+    >>> from ase.build import bulk
+    >>> angles = ThreeBody(Gaussian(eta=1.0, centers=2.4), max_power=2, cutoff=3.5)
+    >>> descriptors = PLIPDescriptors(5.0, two_body=None, three_body=angles, n_body=None).fit([bulk("Si")])
+    >>> [term.power for term in descriptors.terms_]
+    [0, 1, 2]
     """
 
     kind = "three-body"

@@ -25,6 +25,17 @@ class TwoBody(Interaction):
         Radial functions.
     cutoff : float or None, default=None
         Cutoff in Angstrom, at most that of the descriptors; None takes that one.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors
+    >>> from plip.interactions import TwoBody
+    >>> from plip.radial import Gaussian
+    >>> from ase.build import bulk
+    >>> pairs = TwoBody(Gaussian(eta=1.0, centers=[2.0, 3.0]))
+    >>> descriptors = PLIPDescriptors(5.0, two_body=pairs, three_body=None, n_body=None).fit([bulk("Si")])
+    >>> descriptors.terms_[0].formula()
+    'sum over pairs Si-Si of [exp(-1 (r - 2)^2)] fc(r; 5)'
     """
 
     kind = "two-body"

@@ -32,6 +32,15 @@ class LabelledStructures:
         Their targets and weights.
     places : (n,) ndarray of int
         Places of the structures in the data, for messages.
+
+    Examples
+    --------
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.labels import LabelledStructures
+    >>> train, _ = load_silicon_carbide()
+    >>> data = LabelledStructures.read(train)
+    >>> len(data), len(data.take([0, 5]))
+    (167, 2)
     """
 
     structures: tuple[Atoms, ...]

@@ -32,6 +32,17 @@ class Labels:
     sample_weight : (n,) or (n, 3) float64
         Weight of each structure, not negative; three columns are the weights of its energy, forces and
         stress.
+
+    Examples
+    --------
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.labels import read_labels
+    >>> train, _ = load_silicon_carbide()
+    >>> labels = read_labels(train)
+    >>> labels.energy.shape, labels.forces[0].shape, labels.stress.shape
+    ((167,), (8, 3), (167, 6))
+    >>> labels.targets()
+    ['energy', 'force', 'virial']
     """
 
     energy: FloatArray | None

@@ -93,6 +93,14 @@ def read_labels(
         they cannot be (placeholders of a reader), which are left out; energies that contradict those attached
         beside the forces; labels that a potential of plip computed; free energies attached to some structures
         and only energies of another kind to others.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from plip.labels import read_labels
+    >>> structures = [bulk("Si", a=5.4), bulk("Si", a=5.5)]
+    >>> read_labels(structures, y=[-10.8, -10.7]).energy
+    array([-10.8, -10.7])
     """
     values = zip(TARGETS, (y, forces, stress), strict=True)
     given = {target for target, value in values if value is not None}

@@ -39,6 +39,13 @@ def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
     ------
     ValueError
         Another shape; entries that are not finite real numbers; a volume that is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.labels import stress_from_virial
+    >>> stress_from_virial(np.diag([1.0, 1.0, 2.0]), volume=40.0)
+    array([-0.025, -0.025, -0.05 , -0.   , -0.   , -0.   ])
     """
     if not isinstance(volume, numbers.Real) or not 0 < volume < np.inf:
         raise ValueError(f"a virial needs a cell with a volume to give a stress, got {volume!r}")
@@ -66,6 +73,12 @@ def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension
     ------
     ValueError
         Another unit, sign or shape; entries that are not finite real numbers.
+
+    Examples
+    --------
+    >>> from plip.labels import convert_stress
+    >>> convert_stress([100.0, 100.0, 100.0, 0.0, 0.0, 0.0], unit="kbar", sign="compression").round(4)
+    array([-0.0624, -0.0624, -0.0624, -0.    , -0.    , -0.    ])
     """
     if unit not in STRESS_UNITS:
         raise ValueError(f"the unit of stresses must be one of {', '.join(STRESS_UNITS)}, got {unit!r}")

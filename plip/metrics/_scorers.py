@@ -41,6 +41,17 @@ class RMSEScorer:
         Group of the structures that count; None counts all.
     key : str or None, default=None
         Key of the group in ``atoms.info``; for None see `read_groups`.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import RMSEScorer
+    >>> scorer = RMSEScorer("force", group="vacancy")
+    >>> -1.0 < scorer(model, test) < 0.0
+    True
     """
 
     def __init__(self, target: str, group: str | None = None, key: str | None = None) -> None:
@@ -192,6 +203,14 @@ def group_scorers(X: Sequence[Atoms], target: str = "force", key: str | None = N
     ------
     ValueError
         If no structure has a group.
+
+    Examples
+    --------
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.metrics import group_scorers
+    >>> train, _ = load_silicon_carbide()
+    >>> sorted(group_scorers(train, target="energy"))[:2]
+    ['rocksalt', 'vacancy']
     """
     names = read_groups(X, key)
     if names is None:

@@ -59,6 +59,17 @@ class LearningCurve:
         "stress" (GPa). NaN for a fold without such labels.
     by_group : dict of str to dict
         The same by group of structures; empty without groups.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.model_selection import learning_curve
+    >>> train, _ = load_silicon_carbide()
+    >>> curve = learning_curve(PLIPRegressor("fast", max_terms=10), train[::4], n_folds=3)
+    >>> sorted(curve.errors)
+    ['energy', 'force', 'stress']
+    >>> curve.save("learning.csv")
     """
 
     sizes: FloatArray
@@ -225,6 +236,16 @@ def learning_curve(
     ------
     TypeError, ValueError
         If a parameter, a structure or a label is not valid; the message names the structure.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.model_selection import learning_curve
+    >>> train, _ = load_silicon_carbide()
+    >>> curve = learning_curve(PLIPRegressor("fast", max_terms=10), train[::4], n_folds=3)
+    >>> curve.errors["force"].shape == (len(curve.sizes), 3)
+    True
     """
     if not isinstance(estimator, (PLIPRegressor, PLIPRegressorCV)):
         raise TypeError(

@@ -39,7 +39,7 @@ class StratifiedByGroup(BaseCrossValidator):
     >>> from plip.datasets import load_silicon_carbide
     >>> from plip.model_selection import StratifiedByGroup
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressorCV(cv=StratifiedByGroup(10)).fit(train)
+    >>> model = PLIPRegressorCV("fast", cv=StratifiedByGroup(5)).fit(train[::2])
     """
 
     def __init__(self, n_splits: int = 5, key: str | None = None, random_state: int | None = 0) -> None:
@@ -160,8 +160,8 @@ def as_column(X: Sequence[Atoms]) -> NDArray[np.object_]:
     >>> from plip.datasets import load_silicon_carbide
     >>> from plip.model_selection import as_column
     >>> train, test = load_silicon_carbide()
-    >>> energies = [atoms.get_potential_energy() for atoms in train]
-    >>> model = BaggingRegressor(PLIPRegressor("fast"), n_estimators=3).fit(as_column(train), energies)
+    >>> energies = [atoms.get_potential_energy() for atoms in train[::4]]
+    >>> model = BaggingRegressor(PLIPRegressor("fast"), n_estimators=2).fit(as_column(train[::4]), energies)
     >>> model.predict(as_column(test)).shape
     (27,)
     """

@@ -86,6 +86,20 @@ class NormalEquations:
     data_hash : int, or None
         Names the structures and the labels that were read, whatever their order; see
         `plip.normal_equations._hash.data_hash`. None in files of older versions.
+
+    Examples
+    --------
+    >>> from plip import NormalEquations, PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=10).fit(train[::4])
+    >>> first = NormalEquations.from_structures(train[::4], model.descriptors_)
+    >>> second = NormalEquations.from_structures(train[1::4], model.descriptors_)
+    >>> both = first + second
+    >>> both.n_structures == first.n_structures + second.n_structures
+    True
+    >>> model.fit_normal_equations(both).n_terms_ <= 10
+    True
     """
 
     def __init__(
@@ -209,6 +223,11 @@ class NormalEquations:
         ------
         TypeError, ValueError
             If a structure or label is not valid; the message names its index.
+
+        Examples
+        --------
+        >>> NormalEquations.from_structures(train[2::4], model.descriptors_).n_structures
+        42
         """
         check_n_jobs(n_jobs)
         descriptors = as_descriptors(descriptors)
@@ -407,6 +426,11 @@ class NormalEquations:
         Returns
         -------
         LinearProblem
+
+        Examples
+        --------
+        >>> both.problem(energy_weight=40.0).gram.shape == (len(both.terms), len(both.terms))
+        True
         """
         weights = dict(zip(TARGETS, (energy_weight, force_weight, stress_weight), strict=True))
         used = [target for target in TARGETS if weights[target] > 0 and self._sums[target].weight > 0]
@@ -546,7 +570,7 @@ class NormalEquations:
         return found
 
     def mean_cancellation(self, coefs: FloatArray) -> FloatArray:
-        """Cancellation in the mean structure: sum_n |w_n x_n| / |sum_n w_n x_n| of several models.
+        """Cancellation in the mean structure: ``sum_n |w_n x_n| / |sum_n w_n x_n|`` of several models.
 
         Parameters
         ----------
@@ -585,6 +609,10 @@ class NormalEquations:
         ----------
         path : str or path-like
             File name, usually ending in ``.npz``.
+
+        Examples
+        --------
+        >>> both.save("both.npz")
         """
         write_archive(path, self, self._sums, self._reference, self._extent, self._counts)
 
@@ -606,6 +634,11 @@ class NormalEquations:
             If the file cannot be opened.
         ValueError
             If the file holds something else, is damaged, or was written in a newer format.
+
+        Examples
+        --------
+        >>> NormalEquations.load("both.npz").n_structures == both.n_structures
+        True
         """
         return cls(*read_archive(path))
 

@@ -146,6 +146,19 @@ class Potential:
 
     A potential cannot be changed, so that its energies agree with the file that it saves; a
     copy is the potential itself.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> potential = model.potential_
+    >>> potential.species, len(potential.terms)
+    (('C', 'Si'), 20)
+    >>> term, coefficient = potential.terms[0]
+    >>> term.interaction
+    'two-body'
     """
 
     __slots__ = (
@@ -473,6 +486,14 @@ class Potential:
             If it has an unknown species, positions or a cell that are not finite, a periodic
             direction without a cell vector, or two atoms closer than 1e-3 Angstrom; also if `uncertainty` is
             asked for and the potential has none.
+
+        Examples
+        --------
+        >>> found = potential.evaluate(test[0], uncertainty=True)
+        >>> sorted(found)
+        ['energies', 'energy', 'energy_std', 'extrapolation', 'forces', 'forces_std', 'stress']
+        >>> found["forces"].shape
+        (8, 3)
         """
         arrays = check_atoms(self.species, atoms)
         if uncertainty:
@@ -514,20 +535,44 @@ class Potential:
         ------
         TypeError, ValueError
             If a structure or `n_jobs` is not valid; the message names the structure.
+
+        Examples
+        --------
+        >>> labels = potential.predict(test)
+        >>> labels.energy.shape, labels.stress.shape
+        ((27,), (27, 6))
         """
         structures = check_structures(X, species=self.species, cutoff=self.cutoff)
         return predict_labels(self, structures, n_jobs, forces, stress)
 
     def energy(self, atoms: Atoms) -> float:
-        """Total energy in eV; see `evaluate`."""
+        """Total energy in eV; see `evaluate`.
+
+        Examples
+        --------
+        >>> bool(abs(potential.energy(test[0]) - test[0].get_potential_energy()) < 1.0)
+        True
+        """
         return self.evaluate(atoms, forces=False, stress=False)["energy"]
 
     def forces(self, atoms: Atoms) -> FloatArray:
-        """Forces in eV/Angstrom, (n_atoms, 3) float64; see `evaluate`."""
+        """Forces in eV/Angstrom, (n_atoms, 3) float64; see `evaluate`.
+
+        Examples
+        --------
+        >>> potential.forces(test[0]).shape
+        (8, 3)
+        """
         return self.evaluate(atoms, stress=False)["forces"]
 
     def stress(self, atoms: Atoms) -> FloatArray:
-        """Stress in eV/Angstrom^3, (6,) float64, ASE's order and sign; see `evaluate`."""
+        """Stress in eV/Angstrom^3, (6,) float64, ASE's order and sign; see `evaluate`.
+
+        Examples
+        --------
+        >>> potential.stress(test[0]).shape
+        (6,)
+        """
         return self.evaluate(atoms, forces=False)["stress"]
 
     def partition(self, atoms: Atoms, by: str = "interaction") -> dict[str, Part]:
@@ -560,6 +605,14 @@ class Potential:
         -----
         The energy of an atom holds half of its pairs, and the terms of which it is the center. Functions of
         pairs that are closer than in the data fade in each part as they do in the whole.
+
+        Examples
+        --------
+        >>> parts = potential.partition(test[0])
+        >>> sum(part["energy"] for part in parts.values()) - potential.energy(test[0]) < 1e-9
+        True
+        >>> list(parts)[:2]
+        ['reference', 'two-body']
         """
         if not isinstance(by, str) or by not in self._partitions:
             partition = Partition(self, by)
@@ -588,6 +641,11 @@ class Potential:
         ------
         ValueError
             If no term is of this kind.
+
+        Examples
+        --------
+        >>> {term.interaction for term, _ in potential.select(interaction="two-body").terms}
+        {'two-body'}
         """
         terms = selected(self.terms, interaction, species)
         part = Potential.__new__(Potential)
@@ -620,6 +678,11 @@ class Potential:
         ------
         ValueError
             If a distance or a species is not valid.
+
+        Examples
+        --------
+        >>> potential.pair_energy([1.5, 2.0, 6.0], ("C", "Si")).shape
+        (3,)
         """
         return _functions.pair_energy(self, r, species)
 
@@ -647,6 +710,11 @@ class Potential:
         ------
         ValueError
             If a distance, an angle or a species is not valid, or j and k coincide.
+
+        Examples
+        --------
+        >>> potential.triplet_energy(1.9, 1.9, [90.0, 109.5, 120.0], ("Si", "C", "C")).shape
+        (3,)
         """
         return _functions.triplet_energy(self, r_ij, r_ik, angle, species)
 
@@ -677,6 +745,11 @@ class Potential:
             If `atoms` is not an Atoms.
         ValueError
             If a density, the species or the structure is not valid.
+
+        Examples
+        --------
+        >>> potential.embedding_energy([0.5, 1.0, 1.5], "Si", test[0]).shape
+        (3,)
         """
         return _functions.embedding_energy(self, density, species, atoms)
 
@@ -693,6 +766,11 @@ class Potential:
         ------
         ImportError
             If pandas is not installed.
+
+        Examples
+        --------
+        >>> potential.to_frame().shape[0] == len(potential.terms)
+        True
         """
         return _tables.to_frame(self)
 
@@ -714,11 +792,24 @@ class Potential:
         ------
         ValueError
             If `digits` is not from 1 to 17.
+
+        Examples
+        --------
+        >>> "e^{" in potential.to_latex(digits=3)
+        True
         """
         return _tables.to_latex(self, digits)
 
     def calculator(self, **kwargs: Any) -> PLIPCalculator:
-        """An ASE calculator; see `plip.calculator.PLIPCalculator` for the parameters."""
+        """An ASE calculator; see `plip.calculator.PLIPCalculator` for the parameters.
+
+        Examples
+        --------
+        >>> atoms = test[0].copy()
+        >>> atoms.calc = potential.calculator()
+        >>> atoms.get_forces().shape
+        (8, 3)
+        """
         from plip.calculator import PLIPCalculator
 
         return PLIPCalculator(self, **kwargs)
@@ -754,6 +845,11 @@ class Potential:
 
         The same input gives the same report. A few hundred small structures take about a second; of a larger
         set, the check takes a sample.
+
+        Examples
+        --------
+        >>> potential.check_safety(train[::4]).is_safe
+        True
         """
         from plip.safety import check_safety
 
@@ -776,6 +872,10 @@ class Potential:
             If `uncertainty` is asked for and the potential has none.
         OSError
             If the file cannot be written, or `path` exists and is no regular file.
+
+        Examples
+        --------
+        >>> potential.save("SiC.json")
         """
         if uncertainty:
             self.check_uncertainty()
@@ -801,6 +901,17 @@ def load_potential(path: StrPath) -> Potential:
         If the file cannot be read.
     ValueError
         If the file is not a potential, is damaged, or has a newer format.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip import load_potential
+    >>> model.potential_.save("SiC.json")
+    >>> load_potential("SiC.json").species
+    ('C', 'Si')
     """
     document = read_document(path)
     with errors_of_file(path):

@@ -182,6 +182,18 @@ class Uncertainty:
         Structures, with errors of their energies.
     least_leverages : (float, float)
         l_F and l_E: where symmetry leaves nothing to predict, labels still have noise.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> uncertainty = model.potential_.uncertainty
+    >>> uncertainty.n_terms == len(model.potential_.terms)
+    True
+    >>> sorted(uncertainty.leverage_limits)
+    ['C', 'Si']
     """
 
     covariance_factor: FloatArray

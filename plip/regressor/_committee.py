@@ -57,6 +57,16 @@ def fit_committee(
     ------
     TypeError, ValueError
         If a number, a structure or a label is not valid, or the descriptors are precomputed.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> from plip.regressor import fit_committee
+    >>> members = fit_committee(PLIPRegressor("fast", max_terms=10), train[::4], n_members=3, n_blocks=5)
+    >>> len(members), members[0].species
+    (3, ('C', 'Si'))
     """
     if not isinstance(model, PLIPRegressor):
         raise TypeError(f"model must be a PLIPRegressor, got {type(model).__name__}")

@@ -92,7 +92,7 @@ class PLIPRegressorCV(PLIPModel):
         By number of terms allowed ("n_terms"), for the chosen energy weight: "mean_error" and "std_error",
         geometric mean and standard deviation (that of the logarithm times the mean) over folds; the root mean
         square errors "energy_rmse" (eV/atom), "force_rmse" (eV/Angstrom), "virial_rmse" (eV/atom) of the
-        targets present, over all folds; and "cancellation", sum_n |w_n x_n| / |sum_n w_n x_n| in the mean
+        targets present, over all folds; and "cancellation", ``sum_n |w_n x_n| / |sum_n w_n x_n|`` in the mean
         structure, of the fit to all structures.
     energy_weight_ : float
         The chosen energy weight.
@@ -109,6 +109,19 @@ class PLIPRegressorCV(PLIPModel):
         no core repulsion: its errors are those of `cv_results_`.
     coef_, intercept_, descriptors_, potential_, path_, column_scale_, n_terms_, analogs_, n_features_in_ :
         As in `PLIPRegressor`, of the fit to all structures; so is ``normal_equations_``.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressorCV
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressorCV("fast", cv=5, max_terms=40).fit(train[::2])
+    >>> model.n_terms_ <= 40
+    True
+    >>> sorted(model.cv_results_)[:3]
+    ['cancellation', 'energy_rmse', 'force_rmse']
+    >>> model.potential_at(10).species
+    ('C', 'Si')
     """
 
     # Cross-validation seldom takes so many.
@@ -183,6 +196,14 @@ class PLIPRegressorCV(PLIPModel):
         FitError
             If energies and forces of the fitted potential do not agree with those of the fit to 1e-6 on up to
             three of the structures; the message names the structure and by how much.
+
+        Examples
+        --------
+        >>> from sklearn.model_selection import GroupKFold
+        >>> groups = [atoms.info["group"] for atoms in train[::4]]
+        >>> by_group = PLIPRegressorCV("fast", cv=GroupKFold(3), max_terms=10).fit(train[::4], groups=groups)
+        >>> len(by_group.folds_)
+        3
         """
         self._check_parameters()
         weights = self._check_choices()

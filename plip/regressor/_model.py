@@ -82,7 +82,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
     # Links of scikit-learn's diagrams.
     _doc_link_module = "plip"
-    _doc_link_template = DOCUMENTATION + "api.html#plip.{estimator_name}"
+    _doc_link_template = DOCUMENTATION + "api/plip.{estimator_name}.html"
 
     # Largest number of terms where max_terms is "auto" and the solver selects terms.
     # Numbers of terms of one or two species, and of more.
@@ -455,6 +455,15 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         ------
         ValueError
             If no model on the path has that many terms, or the descriptors are precomputed.
+
+        Examples
+        --------
+        >>> from plip import PLIPRegressor
+        >>> from plip.datasets import load_silicon_carbide
+        >>> train, test = load_silicon_carbide()
+        >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+        >>> len(model.potential_at(10).terms)
+        10
         """
         check_is_fitted(self)
         if self._is_precomputed():

@@ -202,6 +202,14 @@ class PLIPRegressor(PLIPModel):
         UserWarning
             Labels are probably not what was meant (see `plip.labels.read_labels`); no term was kept, or there
             are fewer than 20 labels per term; the data lack pairs or triplets of species.
+
+        Examples
+        --------
+        >>> y = [atoms.get_potential_energy() for atoms in train[::4]]
+        >>> forces = [atoms.get_forces() for atoms in train[::4]]
+        >>> small = PLIPRegressor("fast", max_terms=10)
+        >>> small.fit(train[::4], y, forces=forces).n_terms_ <= 10
+        True
         """
         self._check_parameters()
         if self._is_precomputed():
@@ -227,6 +235,14 @@ class PLIPRegressor(PLIPModel):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> stream = PLIPRegressor("fast", max_terms=10)
+        >>> for batch in (train[::4], train[1::4]):
+        ...     stream = stream.partial_fit(batch)
+        >>> stream.normal_equations_.n_structures
+        84
         """
         if not hasattr(self, "normal_equations_"):
             return self.fit(X, y, forces, stress, sample_weight)
@@ -249,6 +265,13 @@ class PLIPRegressor(PLIPModel):
         Returns
         -------
         self
+
+        Examples
+        --------
+        >>> from plip import NormalEquations
+        >>> equations = NormalEquations.from_structures(train[::4], "fast")
+        >>> PLIPRegressor("fast", max_terms=10).fit_normal_equations(equations).n_terms_ <= 10
+        True
         """
         self._check_parameters()
         if not isinstance(normal_equations, NormalEquations):

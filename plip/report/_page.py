@@ -73,6 +73,15 @@ def write_report(
         If jinja2 or matplotlib is not installed.
     OSError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> from plip.report import write_report
+    >>> train, _ = load_silicon_carbide()
+    >>> potential = PLIPRegressor("fast", max_terms=10).fit(train[::4]).potential_
+    >>> write_report("SiC.html", potential)
     """
     text = (
         _environment()

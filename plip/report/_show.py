@@ -41,6 +41,16 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     -------
     str
         ASCII, at most 100 columns. Energies are in eV, distances in Angstrom, angles in degrees.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.report import potential_summary
+    >>> print(potential_summary(model.potential_).splitlines()[0])
+    potential of C, Si: 20 terms (...), cutoff 4.3 A
     """
     record = potential.fit_record or {}
     parts = [

@@ -52,6 +52,18 @@ def fit_report(
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import Evaluation
+    >>> from plip.report import fit_report
+    >>> report = fit_report(model, {"test": Evaluation(model.potential_, test)})
+    >>> "core repulsion" in report
+    True
     """
     strength = np.abs(model.coef_) * model.column_scale_
     order = np.argsort(-strength, kind="stable")[:n_strongest]
@@ -117,6 +129,17 @@ def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> from plip.metrics import Evaluation
+    >>> from plip.report import evaluation_report
+    >>> print(evaluation_report({"test": Evaluation(model.potential_, test)}).splitlines()[0])
+    data  structures  atoms  energies  forces  stresses
     """
     summaries = {name: evaluation.summary() for name, evaluation in evaluations.items()}
     # Folds are the training data once more.

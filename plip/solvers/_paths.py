@@ -52,7 +52,7 @@ _ADAPTIVE_RIDGE = 1e-4
 def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path by least-angle regression.
 
-    Minimizes 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| for every alpha from the
+    Minimizes ``1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k|`` for every alpha from the
     largest that keeps a term down to `alpha`: the solution is piecewise linear in
     alpha, and one term enters or leaves at each knot (Efron et al., Ann. Stat. 32, 407
     (2004); Osborne et al., IMA J. Numer. Anal. 20, 389 (2000)).
@@ -83,6 +83,19 @@ def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int |
         rounding errors.
     ValueError
         If `alpha` or `max_terms` is not valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, lasso_lars_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> path = lasso_lars_path(problem, alpha=0.01)
+    >>> path.n_terms
+    array([0, 1, 2, 3])
+    >>> path.coefs[-1].round(3)
+    array([1.938, 0.038, 0.038])
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = Scaled(problem)
@@ -93,12 +106,23 @@ def lasso_lars_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int |
 def adaptive_lasso_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None = None) -> Path:
     """Lasso path whose penalty spares the terms that a ridge solution finds large.
 
-    Minimizes 1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| / v_k with v_k = |s_k w0_k| / mean |s w0|
+    Minimizes ``1/(2n) ||V (X w - y)||^2 + alpha sum_k |s_k w_k| / v_k`` with
+    ``v_k = |s_k w0_k| / mean |s w0|``
     and w0 the ridge solution, the usual start where columns depend on each
     other (Zou, J. Am. Stat. Assoc. 101, 1418 (2006), with exponent 1). The mean normalizes v, so that
     alpha keeps the unit of y.
 
     Parameters, returns and errors are those of `lasso_lars_path`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, adaptive_lasso_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> adaptive_lasso_path(problem, alpha=0.1).n_terms
+    array([0, 1])
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = Scaled(problem)
@@ -134,6 +158,16 @@ def omp_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int | None =
     ------
     ValueError
         If `alpha` or `max_terms` is not valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, omp_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> omp_path(problem, max_terms=1).coefs[-1].round(3)
+    array([2., 0., 0.])
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = Scaled(problem)
@@ -176,6 +210,16 @@ def replacement_path(problem: LinearProblem, alpha: float = 0.0, max_terms: int 
     error and saves nine tenths of the time.
 
     Parameters, returns and errors are those of `omp_path`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, replacement_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> replacement_path(problem, max_terms=2).coefs[-1].round(3)
+    array([1.96, 0.06, 0.  ])
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = Scaled(problem)
@@ -233,6 +277,17 @@ def ridge_path(problem: LinearProblem, alphas: ArrayLike) -> Path:
     ------
     ValueError
         If a penalty is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, ridge_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> ridge_path(problem, alphas=[1.0, 0.01]).coefs.round(3)
+    array([[0.79 , 0.315, 0.315],
+           [1.903, 0.058, 0.058]])
     """
     alphas = np.sort([_checked(alpha, None)[0] for alpha in np.ravel(alphas)])[::-1]
     scaled = Scaled(problem)
@@ -263,6 +318,16 @@ def ridge_elimination_path(problem: LinearProblem, alpha: float = 0.0, max_terms
     ------
     ValueError
         If `alpha` or `max_terms` is not valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, ridge_elimination_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> ridge_elimination_path(problem, alpha=0.01).n_terms
+    array([0, 1, 2, 3])
     """
     alpha, max_terms = _checked(alpha, max_terms)
     scaled = Scaled(problem)
@@ -296,6 +361,16 @@ def refit(problem: LinearProblem, support: Iterable[int] | Iterable[bool]) -> Fl
     ndarray of float64, shape (p,)
         The minimiser of 1/(2n) ||V (X w - y)||^2 + 1e-8/2 sum_k (s_k w_k)^2 over the chosen columns, zero
         elsewhere. The ridge keeps coefficients of nearly dependent columns bounded.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, refit
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> refit(problem, [0]).round(3)
+    array([2., 0., 0.])
     """
     chosen = np.zeros(len(problem.moment), dtype=bool)
     chosen[list(support)] = True
@@ -304,7 +379,19 @@ def refit(problem: LinearProblem, support: Iterable[int] | Iterable[bool]) -> Fl
 
 @path_errors()
 def refit_path(problem: LinearProblem, path: Path) -> Path:
-    """Give the models of a path the coefficients of `refit` on their terms."""
+    """Give the models of a path the coefficients of `refit` on their terms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, lasso_lars_path, refit_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> path = refit_path(problem, lasso_lars_path(problem, alpha=0.1))
+    >>> path.coefs[-1].round(3)
+    array([2., 0., 0.])
+    """
     scaled = Scaled(problem)
     tableau = Tableau(ridged(scaled.gram, RIDGE), scaled.moment)
     coefs = []
@@ -361,6 +448,17 @@ def solve(
         If the lasso cannot reach `alpha`.
     ValueError
         If there is no such solver, or `alpha` or `max_terms` is not valid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, solve
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> coef, path = solve(problem, "omp", alpha=0.0, max_terms=1)
+    >>> coef.round(3)
+    array([2., 0., 0.])
     """
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")

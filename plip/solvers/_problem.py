@@ -58,6 +58,16 @@ class LinearProblem:
     ------
     ValueError
         If shapes do not match, a value is not finite, or `weight_sum` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> problem.gram.shape
+    (3, 3)
     """
 
     gram: FloatArray
@@ -97,6 +107,19 @@ class Path:
         Coefficients in physical units.
     n_terms : ndarray of int, shape (m,)
         Number of non-zero coefficients.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, omp_path
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> path = omp_path(problem)
+    >>> path.n_terms
+    array([0, 1, 2, 3])
+    >>> path.coefs.shape
+    (4, 3)
     """
 
     alphas: FloatArray
@@ -150,6 +173,16 @@ def residual_squares(coefs: ArrayLike, problem: LinearProblem) -> FloatArray:
     ndarray of float64, shape (...)
         y^T V^2 y - 2 w^T X^T V^2 y + w^T X^T V^2 X w, known to about 1e-15 `target_square` (more where
         large terms cancel) and never below 0. The mean square error is this over `weight_sum`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from plip.solvers import LinearProblem, residual_squares
+    >>> X = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    >>> y = np.array([2.0, 2.0, 0.1, 2.0])
+    >>> problem = LinearProblem(X.T @ X, X.T @ y, y @ y, weight_sum=4.0)
+    >>> float(residual_squares(np.zeros(3), problem))
+    12.01
     """
     coefs = np.asarray(coefs)
     squares = ((coefs @ problem.gram - 2 * problem.moment) * coefs).sum(axis=-1) + problem.target_square
