@@ -1,6 +1,7 @@
 """Extension modules and Cython compiler directives; all else is in pyproject.toml.
 
-Two switches of the environment serve checked builds:
+On Windows ``CC=clang-cl`` takes Clang in place of MSVC, which knows no vectors: its kernels take one number at
+a time. Two switches of the environment serve checked builds:
 
 PLIP_BOUNDS_CHECK=1
     Every memoryview access is checked.
@@ -14,6 +15,7 @@ one of them, the first build in place without it must be forced
 
 import copy
 import os
+import shutil
 import sys
 from functools import partial
 from glob import glob
@@ -28,12 +30,15 @@ CHECKED = BOUNDS_CHECK or bool(SANITIZE)
 # A later build without the checks must not find their object files.
 BUILD = "build/checked" if CHECKED else "build"
 
+CLANG_CL = os.path.splitext(os.path.basename(os.environ.get("CC", "")))[0] == "clang-cl"
+
 # Contraction to fused multiply-add is wanted; -ffast-math is not, since it would reorder sums and
 # drop the checks for NaN. A square root that may set errno is not vectorized. Vectors are passed between
 # inlined functions alone, so that how the compiler would pass them (psabi) does not matter.
 OPTIMIZE = {
     "unix": ["-O3", "-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"],
     "msvc": ["/O2", "/fp:contract"],
+    "clang-cl": ["/clang:-O3", "/clang:-ffp-contract=fast", "-Wno-psabi"],
 }
 # Wrappers without a loop over pairs are long, and as fast with little optimization.
 WRAPPERS = ("_evaluate.c", "_memoryviews.c", "_rows.c")
@@ -93,8 +98,14 @@ class BuildExt(build_ext):
         super().finalize_options()
         self.force = self.force or CHECKED
 
+    def build_extensions(self):
+        if self.compiler.compiler_type == "msvc" and CLANG_CL:
+            self.compiler.initialize()
+            self.compiler.cc = shutil.which("clang-cl") or "clang-cl"
+        super().build_extensions()
+
     def build_extension(self, ext):
-        compiler = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        compiler = "unix" if self.compiler.compiler_type != "msvc" else "clang-cl" if CLANG_CL else "msvc"
         ext.extra_compile_args += OPTIMIZE[compiler]
         if compiler == "unix":
             ext.libraries.append("m")

@@ -75,9 +75,11 @@ static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const 
 static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, const center_plan *plan, VECTOR energy,
                                                const double *moments, double *adjoints)
 {
-    VECTOR energies[7] = {{0}};
+    VECTOR energies[7];
     int n, k;
 
+    for (k = 0; k < 7; k++)
+        energies[k] = (VECTOR){0};
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
         const double *multiplicity = potential->multiplicity + FIRST_MONOMIAL(w->degree);

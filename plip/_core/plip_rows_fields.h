@@ -3,7 +3,7 @@
 /* Ask for the cache lines of `vectors` vectors. */
 static FORCE_INLINE void NAME(prefetch)(const double *source, const int vectors)
 {
-#if defined(__GNUC__)
+#if PLIP_GNU
     int v;
     for (v = 0; v < vectors; v += LINE / 8 / LANES)
         __builtin_prefetch(source + v * LANES);

@@ -11,7 +11,39 @@ int plip_simd_is_built(int simd)
     return PLIP_X86 ? simd >= 0 && simd < PLIP_N_SIMD : simd == PLIP_BASELINE;
 }
 
-#if PLIP_X86
+#if PLIP_X86 && defined(_MSC_VER)
+/* clang-cl, which is linked without the library that its __builtin_cpu_supports needs. */
+#include <intrin.h>
+
+/* Whether the processor has the bits `wanted` of register `number` for a leaf of CPUID. */
+static int has_bits(int leaf, int number, unsigned wanted)
+{
+    int registers[4];
+
+    __cpuid(registers, 0);
+    if (registers[0] < leaf)
+        return 0;
+    __cpuidex(registers, leaf, 0);
+    return ((unsigned)registers[number] & wanted) == wanted;
+}
+
+/* Whether the system keeps these parts of the registers. Bits of leaf 1: OSXSAVE 27, AVX 28, FMA 12. */
+static __attribute__((target("xsave"))) int keeps(unsigned parts)
+{
+    return has_bits(1, 2, 1u << 27 | 1u << 28 | 1u << 12) && (_xgetbv(0) & parts) == parts;
+}
+
+/* Bits of leaf 7: AVX2 5, AVX512F 16, AVX512DQ 17, AVX512VL 31. */
+static int has_avx2(void)
+{
+    return keeps(0x06) && has_bits(7, 1, 1u << 5);
+}
+
+static int has_avx512(void)
+{
+    return has_avx2() && keeps(0xe6) && has_bits(7, 1, 1u << 16 | 1u << 17 | 1u << 31);
+}
+#elif PLIP_X86
 static int has_avx2(void)
 {
     __builtin_cpu_init();

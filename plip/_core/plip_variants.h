@@ -9,7 +9,14 @@
 #ifndef PLIP_VARIANTS_H
 #define PLIP_VARIANTS_H
 
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+/* Vectors and attributes of GCC and Clang, clang-cl too. Other compilers get one lane, and so does PLIP_ISO_C. */
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(PLIP_ISO_C)
+#define PLIP_GNU 1
+#else
+#define PLIP_GNU 0
+#endif
+
+#if PLIP_GNU && (defined(__x86_64__) || defined(__i386__))
 #define PLIP_X86 1
 #define PLIP_VARIANTS(f) {f##_avx512, f##_avx2, f##_baseline}
 #else
@@ -17,19 +24,19 @@
 #define PLIP_VARIANTS(f) {0, 0, f##_baseline}
 #endif
 
-#if defined(__GNUC__)
+#if PLIP_GNU
 #define PLIP_BASELINE_LANES 2
 #else
 #define PLIP_BASELINE_LANES 1
 #endif
 
-#if defined(__clang__)
+#if PLIP_X86 && defined(__clang__)
 #define BEGIN_TARGET_AVX2 _Pragma("clang attribute push(__attribute__((target(\"avx2,fma\"))), apply_to = function)")
 #define BEGIN_TARGET_AVX512 \
     _Pragma( \
         "clang attribute push(__attribute__((target(\"avx512f,avx512dq,avx512vl,avx2,fma\"))), apply_to = function)")
 #define END_TARGET _Pragma("clang attribute pop")
-#elif defined(__GNUC__)
+#elif PLIP_X86
 #define BEGIN_TARGET_AVX2 _Pragma("GCC push_options") _Pragma("GCC target(\"avx2,fma\")")
 #define BEGIN_TARGET_AVX512 \
     _Pragma("GCC push_options") _Pragma("GCC target(\"avx512f,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512\")")
@@ -37,15 +44,15 @@
 #endif
 
 /* Before loops over neighbors whose arrays do not overlap. */
-#if defined(__clang__)
-#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define INDEPENDENT _Pragma("GCC ivdep")
-#else
+#if !PLIP_GNU
 #define INDEPENDENT
+#elif defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-#if defined(__GNUC__)
+#if PLIP_GNU
 #define FORCE_INLINE inline __attribute__((always_inline))
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))
 #else
@@ -53,7 +60,7 @@
 #define ALIGNED(bytes)
 #endif
 
-#if defined(__has_builtin)
+#if PLIP_GNU && defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
 #define PLIP_SHUFFLES 1
 #endif
