@@ -57,7 +57,19 @@ FAMILIES = (
     radial.LogNormal(onsets=0.3, scales=1.4),
     radial.LennardJones(sigma=1.6),
 )
-TABLES = ("cutoffs", "sets", "switches", "families", "p", "q", "centers", "groups_of", "moments", "powers", "products")
+TABLES = (
+    "cutoffs",
+    "sets",
+    "switches",
+    "families",
+    "p",
+    "q",
+    "centers",
+    "groups_of",
+    "moments",
+    "powers",
+    "products",
+)
 
 
 def records(species, terms):
@@ -70,7 +82,11 @@ def records(species, terms):
             record["p"][m], record["q"][m] = function.kernel_parameters()
         powers = np.atleast_1d(0 if term.power in (None, 0.5) else term.power)
         record["power"][: len(powers)] = powers
-        record["cutoff"], record["switch"], record["coefficient"] = term.cutoff, term.switch or 0.0, coefficient
+        record["cutoff"], record["switch"], record["coefficient"] = (
+            term.cutoff,
+            term.switch or 0.0,
+            coefficient,
+        )
     return table
 
 
@@ -185,7 +201,9 @@ def main(command):
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "input", Path(folder) / "output"
         write(source, [bytes(len(cases)), *(block for case in cases for block in case.blocks())])
-        run = subprocess.run([*command, str(source), str(target)], check=True, stdout=subprocess.PIPE, text=True)
+        run = subprocess.run(
+            [*command, str(source), str(target)], check=True, stdout=subprocess.PIPE, text=True
+        )
         sets = run.stdout.split("\n")[:-1]
         take = reader(target)
         passed = failed = 0
