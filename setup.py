@@ -1,7 +1,7 @@
 """Extension modules and Cython compiler directives; all else is in pyproject.toml.
 
-On Windows ``CC=clang-cl`` takes Clang in place of MSVC, which knows no vectors: its kernels take one number at
-a time. Two switches of the environment serve checked builds:
+On Windows ``CC=clang-cl`` takes Clang in place of MSVC, which knows no vectors: its kernels take one number
+at a time. Two switches of the environment serve checked builds:
 
 PLIP_BOUNDS_CHECK=1
     Every memoryview access is checked.

@@ -2,8 +2,9 @@
 
     python tests/portable/compare.py PROGRAM...
 
-PROGRAM is the command that runs the driver, with an emulator in front if need be. Every case is a structure with a
-potential of all interactions, core repulsion included, and with the columns of all radial families. Judged are
+PROGRAM is the command that runs the driver, with an emulator in front if need be. Every case is a structure
+with a potential of all interactions, core repulsion included, and with the columns of all interactions and
+radial families. Judged are
 
 - single terms and design rows: against the oracle, which has no code of the package;
 - energies, forces and strain derivatives of the potential: against those that this machine's package gives.
