@@ -4,10 +4,14 @@ With PLIP_RUN_EXAMPLES=0 in the environment the examples are shown without runni
 """
 
 import os
+import sys
 import warnings
 from importlib.util import find_spec
 
 import plip
+
+# The order of the gallery.
+sys.path.insert(0, os.path.dirname(__file__))
 
 project = "plip"
 author = "The plip developers"
@@ -35,10 +39,12 @@ sphinx_gallery_conf = {
     "examples_dirs": ["examples", "tutorials"],
     "gallery_dirs": ["auto_examples", "auto_tutorials"],
     "filename_pattern": r"/plot_(?!lammps)" if not can_run_lammps else r"/plot_",
-    "ignore_pattern": r"__init__\.py|/known_potentials\.py",
-    "within_subsection_order": "FileNameSortKey",
+    "ignore_pattern": r"__init__\.py|(^|/)known_potentials\.py",
+    "within_subsection_order": "gallery_order.GalleryOrder",
     "nested_sections": False,
     "remove_config_comments": True,
+    # Objects that show themselves in notebooks do so here; others are not worth a line.
+    "capture_repr": ("_repr_html_",),
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

@@ -56,14 +56,10 @@ for name, shared in (("shared", True), ("not shared", False)):
     print(f"{name}: {caught[0].message}" if caught else f"{name}: no warning")
 
 # %%
-terms = models["shared"].potential_.terms
-print(
-    sum("*" in term.species for term, _ in terms),
-    "of",
-    len(terms),
-    "terms have a place for any species, such as",
-)
-for term, _ in [(term, c) for term, c in terms if "*" in term.species][::8]:
+terms = [term for term, _ in models["shared"].potential_.terms]
+shared = [term for term in terms if "*" in term.species]
+print(f"{len(shared)} of {len(terms)} terms have a place for any species, such as")
+for term in shared[::8]:
     print(f"    {term.interaction:<11} {term.species}")
 
 # %%

@@ -22,15 +22,15 @@ print(model.selected_size_, "terms chosen")
 
 # %%
 # Errors of training data fall for ever. Those of the folds level off, and that is where to stop.
-# Cancellation says how much terms work against each other, cost what a step of a simulation takes.
-crystal = next(atoms for atoms in train if atoms.info["group"] == "zincblende-eos") * (4, 4, 4)
+# Cancellation says how much terms work against each other.
 figure, axes = plt.subplots(2, 2, figsize=(10.0, 7.0), layout="constrained")
-path = PathDisplay.from_estimator(model, test, cost_of=crystal, ax=axes[0, 0])
-for ax, quantity in zip(axes.flat[1:], ("energy", "cancellation", "cost"), strict=True):
+path = PathDisplay.from_estimator(model, test, ax=axes[0, 0])
+for ax, quantity in zip(axes.flat[1:], ("energy", "virial", "cancellation"), strict=True):
     path.plot(ax=ax, quantity=quantity)
 
 # %%
 # Any size of the path is at hand, with its own reference energies.
+crystal = next(atoms for atoms in train if atoms.info["group"] == "zincblende-eos")
 for n_terms in (10, 20, 40, 60):
     potential = model.potential_at(n_terms)
     print(f"{len(potential.terms):>3} terms: {potential.energy(crystal) / len(crystal):.4f} eV/atom")

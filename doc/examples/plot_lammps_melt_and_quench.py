@@ -72,8 +72,8 @@ for step, temperature, energy, pressure, _ in thermo[::3]:
     print(f"{step:6.0f} fs {temperature:7.0f} K {energy / 216:9.4f} eV/atom {pressure / 1e4:6.1f} GPa")
 
 # %%
-# The crystal has Si-C bonds alone. The glass has bonds of carbon with carbon and of silicon with silicon as
-# well.
+# The shells of the crystal are gone in the melt. The glass gets the first one back, four neighbors of the
+# other species, and beyond it hardly any order.
 import matplotlib.pyplot as plt
 import numpy as np
 
