@@ -144,7 +144,7 @@ def rows(data):
 
 def memory(data, repeat=None):
     if repeat is None:
-        for times in (1, 20):
+        for times in (1, 20, 60):
             _in_process("memory", data, "--repeat", str(times))
         return
     train = ase.io.read(data / "Si_train.xyz", ":")

@@ -46,30 +46,6 @@ def peers(axes):
     axes[0].legend(frameon=False, fontsize="small", loc="lower right")
 
 
-def sizes(axes):
-    """Force error against the number of coefficients, beside moment tensor potentials."""
-    rows = table("sizes")
-    for ax, material in zip(axes, ("Mo", "Si"), strict=True):
-        ours = [row for row in rows if row["data"] == material and row["model"] == "plip"]
-        theirs = [row for row in rows if row["data"] == material and row["model"] != "plip"]
-        key = "force, test (eV/Å)"
-        ax.plot(
-            [row["coefficients"] for row in ours], [row[key] for row in ours], "o-", color=BLUE, label="plip"
-        )
-        ax.plot(
-            [row["coefficients"] for row in theirs],
-            [row[key] for row in theirs],
-            "s",
-            color=ORANGE,
-            label="moment tensor potential",
-        )
-        ax.set(xscale="log", xlabel="coefficients", title=material)
-        ax.set_xticks([50, 100, 200, 500, 1000], ["50", "100", "200", "500", "1000"])
-        ax.minorticks_off()
-    axes[0].set(ylabel="force error, test (eV/Å)", ylim=(0.0, 0.18))
-    axes[0].legend(frameon=False, fontsize="small", loc="lower left")
-
-
 def cancellation(ax):
     rows = [row for row in table("cancellation") if row["terms"] in (25, 120)]
     places = np.arange(len(rows))
@@ -130,7 +106,6 @@ def save(name, draw, size, n_axes=1):
 def main():
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False})
     save("peers", peers, (7.6, 3.1), 2)
-    save("sizes", sizes, (7.6, 3.1), 2)
     save("cancellation", cancellation, (7.0, 3.0))
     save("mixtures", mixtures, (5.0, 3.0))
     save("coverage", coverage, (5.0, 3.0))
