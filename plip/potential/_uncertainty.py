@@ -18,7 +18,7 @@ from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
 from plip.potential._json import finite_number
 
-__all__ = ["NEIGHBORS", "References", "Uncertainty", "forward", "read_uncertainty"]
+__all__ = ["NEIGHBORS", "References", "Uncertainty", "as_in_a_file", "forward", "read_uncertainty"]
 
 # Atoms of the training data that tell how large errors are where surroundings are like theirs.
 NEIGHBORS = 16
@@ -91,11 +91,11 @@ class References:
         ndarray of float64, shape (n,)
             The larger mean of both kinds of errors: that of the fit is the least that may be expected.
             Weights (1 - (d / d_max)^3)^3 fall with the distance d to zero at the first one that does not
-            count, so that the mean changes smoothly.
+            count, so that the mean changes smoothly. What is far from all of them may be farther off: the
+            mean is multiplied by (1 + d_8^2)^(1/4) with the distance d_8 of the eighth nearest.
         """
         wanted = min(NEIGHBORS + 1, len(self.points))
-        distance, nearest = self._tree.query(terms @ self.axes, k=np.arange(1, wanted + 1))
-        return _weighted_mean(self.squares[nearest], _tricube(distance))
+        return self._mean(*self._tree.query(terms @ self.axes, k=np.arange(1, wanted + 1)))
 
     def squares_without(self, places: IntArray, of_structure: IntArray) -> FloatArray:
         """The same at some of the references themselves, without those of their own structure.
@@ -111,13 +111,23 @@ class References:
         -------
         ndarray of float64, shape (n,)
         """
-        distance = cdist(self.points[places], self.points)
-        distance[of_structure[places][:, None] == of_structure] = np.inf
-        wanted = min(NEIGHBORS + 1, len(self.points))
-        nearest = np.argpartition(distance, wanted - 1, axis=1)[:, :wanted]
-        near = np.take_along_axis(distance, nearest, axis=1)
-        nearest = np.take_along_axis(nearest, np.argsort(near, axis=1), axis=1)
-        return _weighted_mean(self.squares[nearest], _tricube(np.sort(near, axis=1)))
+        return self._mean(*_others(self.points, places, of_structure))
+
+    def spaced(self, places: IntArray, of_structure: IntArray) -> References:
+        """The same, with distances in the unit of the usual one to the eighth nearest of other structures.
+
+        The parameters are those of `squares_without`.
+        """
+        distance = _eighth(_others(self.points, places, of_structure)[0])
+        usual = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 0.0
+        unit = usual if usual > 0.0 else 1.0
+        return References(self.axes / unit, as_in_a_file(self.points / unit), self.squares)
+
+    def _mean(self, distance: FloatArray, nearest: IntArray) -> FloatArray:
+        far = _eighth(distance)
+        growth = (1.0 + np.square(np.where(np.isfinite(far), far, 0.0))) ** 0.25
+        mean: FloatArray = growth * _weighted_mean(self.squares[nearest], _tricube(distance))
+        return mean
 
     def to_dict(self) -> dict[str, str]:
         """What JSON keeps: digits that a plot shows suffice for places and errors."""
@@ -126,6 +136,27 @@ class References:
             "points": _encoded(self.points.astype(np.float32)),
             "squares": _encoded(self.squares.astype(np.float32)),
         }
+
+
+def as_in_a_file(values: FloatArray) -> FloatArray:
+    """Rounded as a file keeps them, so that a potential from a file gives the same bits."""
+    return values.astype(np.float32).astype(np.float64)
+
+
+def _others(points: FloatArray, places: IntArray, of_structure: IntArray) -> tuple[FloatArray, IntArray]:
+    """Distances and places of the nearest points of other structures, by rows of ascending distance."""
+    distance = cdist(points[places], points)
+    distance[of_structure[places][:, None] == of_structure] = np.inf
+    wanted = min(NEIGHBORS + 1, len(points))
+    nearest = np.argpartition(distance, wanted - 1, axis=1)[:, :wanted]
+    near = np.take_along_axis(distance, nearest, axis=1)
+    order = np.argsort(near, axis=1)
+    return np.take_along_axis(near, order, axis=1), np.take_along_axis(nearest, order, axis=1)
+
+
+def _eighth(distance: FloatArray) -> FloatArray:
+    """Of rows of ascending distances, that in the middle of the neighbors that count, or the last one."""
+    return distance[:, min(NEIGHBORS // 2, distance.shape[1]) - 1]
 
 
 def _tricube(distance: FloatArray) -> FloatArray:

@@ -26,7 +26,8 @@ from plip.normal_equations._structures import sums_of_parts, take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
-from plip.regressor._uncertainty import Fold
+from plip.regressor._survey import Survey
+from plip.regressor._uncertainty import Fold, columns_of
 from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
 __all__ = ["PLIPRegressorCV", "fold_means"]
@@ -241,7 +242,13 @@ class PLIPRegressorCV(PLIPModel):
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
         mean, spread, _ = over_folds[best]
         index = self._choose_size(len(errors[best]), *over_folds[best])
-        index, potential = self._resisting(index, paths[best], total, references)
+
+        def held_out(size: int) -> list[Fold]:
+            pairs = zip(tests, folds[best], strict=True)
+            return [Fold(test, coefs[size], energies[size]) for test, (coefs, energies) in pairs]
+
+        survey = Survey(total, columns_of(paths[best].coefs[index], held_out(index)), self.n_jobs)
+        index, potential = self._resisting(index, paths[best], total, references, survey)
         self.energy_weight_ = best
         self.selected_size_ = index
         self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in folds[best]], axis=0)
@@ -265,9 +272,7 @@ class PLIPRegressorCV(PLIPModel):
             for test, (coefs, e0) in zip(tests, folds[best], strict=True)
         ]
         self._keep_record()
-        pairs = zip(tests, folds[best], strict=True)
-        models = [Fold(test, coefs[index], energies[index]) for test, (coefs, energies) in pairs]
-        self._calibrate(data, problems[best], models)
+        self._calibrate(data, problems[best], survey, held_out(index))
         return self
 
     def _check_choices(self) -> list[float]:
@@ -303,14 +308,19 @@ class PLIPRegressorCV(PLIPModel):
         return 1 + int(np.argmax(is_near[1:]))
 
     def _resisting(
-        self, size: int, path: Path, total: NormalEquations, references: Mapping[str, float] | None
+        self,
+        size: int,
+        path: Path,
+        total: NormalEquations,
+        references: Mapping[str, float] | None,
+        survey: Survey,
     ) -> tuple[int, Potential]:
         """The chosen size, or the next one whose potential resists compression, and this potential."""
-        first, resists = self._make_potential(path.coefs[size], total, references)
+        first, resists = self._make_potential(path.coefs[size], total, references, survey)
         if resists:
             return size, first
         for larger in range(size + 1, min(size + 1 + _FURTHER, len(path))):
-            potential, resists = self._make_potential(path.coefs[larger], total, references)
+            potential, resists = self._make_potential(path.coefs[larger], total, references, survey)
             if resists:
                 return larger, potential
         return size, first

@@ -42,6 +42,7 @@ from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._support import warn_of_pairs, warn_of_triplets
+from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import Fold, find_uncertainty
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
@@ -289,11 +290,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         examples: LabelledStructures | None = None,
         design: Design | None = None,
         potential: Potential | None = None,
+        survey: Survey | None = None,
     ) -> Self:
         """Take the coefficients of a model on the path, make its potential, and check it by examples.
 
-        `design` are the terms prepared for the kernels, and `potential` is that of the coefficients, if they
-        are at hand.
+        `design` are the terms prepared for the kernels, `potential` is that of the coefficients, and `survey`
+        is that of the equations, if they are at hand.
         """
         self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
@@ -311,7 +313,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.descriptors_ = equations.descriptors
             self.n_features_in_ = len(coef)
             self._references = references
-            self.potential_ = potential or self._make_potential(coef, equations, references)[0]
+            self.potential_ = potential or self._make_potential(coef, equations, references, survey)[0]
             self.intercept_ = dict(self.potential_.intercept)
             if not self.n_terms_:
                 warn(
@@ -359,7 +361,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             raise ValueError("precomputed descriptors make no potential: fit structures instead")
         limits = self.descriptors_._limits(is_fitted=True)
         data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
-        self._calibrate(data, self._solved_problem())
+        survey = Survey(self.normal_equations_, np.flatnonzero(self.coef_), self.n_jobs)
+        self._calibrate(data, self._solved_problem(), survey)
         return self
 
     def _solved_problem(self) -> LinearProblem:
@@ -375,7 +378,11 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return weights | {"energy": float(getattr(self, "energy_weight_", weights["energy"]))}
 
     def _calibrate(
-        self, data: LabelledStructures, problem: LinearProblem, folds: Sequence[Fold] | None = None
+        self,
+        data: LabelledStructures,
+        problem: LinearProblem,
+        survey: Survey,
+        folds: Sequence[Fold] | None = None,
     ) -> None:
         """Let the potential know its errors on the data, of which `problem` was solved."""
         uncertainty = None
@@ -394,6 +401,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 precision,
                 self._weights_of_targets(),
                 data,
+                survey,
                 folds,
                 self.n_jobs,
             )
@@ -406,7 +414,11 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return self
 
     def _make_potential(
-        self, coef: FloatArray, equations: NormalEquations, references: Mapping[str, float] | None
+        self,
+        coef: FloatArray,
+        equations: NormalEquations,
+        references: Mapping[str, float] | None,
+        survey: Survey | None = None,
     ) -> tuple[Potential, bool]:
         """The potential of some coefficients, and whether it resists compression; see `repulsive_potential`.
 
@@ -417,7 +429,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             references = equations.reference_energies(coef)
         if self.repulsion is None:
             return Potential(equations.descriptors, coef, references), True
-        return repulsive_potential(equations.descriptors, coef, references, equations)
+        survey = survey or Survey(equations, np.flatnonzero(coef), self.n_jobs)
+        return repulsive_potential(equations.descriptors, coef, references, equations, survey)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Names of the columns that `coef_` belongs to.

@@ -21,6 +21,7 @@ from plip.normal_equations._structures import take_examples
 from plip.normal_equations._sums import single_blas_thread
 from plip.regressor._model import WEIGHTS, PLIPModel
 from plip.regressor._support import warn_of_few_labels
+from plip.regressor._survey import Survey
 from plip.solvers import solve
 
 __all__ = ["PLIPRegressor"]
@@ -350,12 +351,15 @@ class PLIPRegressor(PLIPModel):
             max_terms = self._setting("max_terms", n_species)
             coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)
         examples = None if data is None else take_examples(data)
-        self._adopt(coef, path, equations, problem, references, examples)
+        survey = None
+        if isinstance(equations, NormalEquations):
+            survey = Survey(equations, np.flatnonzero(coef), self.n_jobs)
+        self._adopt(coef, path, equations, problem, references, examples, survey=survey)
         # Ridge keeps all terms, and its penalty says how far.
         if isinstance(equations, NormalEquations) and self.solver != "ridge":
             n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
             warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
         self._keep_record()
-        if calibrate and data is not None:
-            self._calibrate(data, problem)
+        if calibrate and data is not None and survey is not None:
+            self._calibrate(data, problem, survey)
         return self

@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import Neighbors, find_all_neighbors
-from plip._types import FloatArray
+from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_arrays
+from plip.regressor._survey import Survey
 
 __all__ = ["automatic_repulsion", "repulsive_potential"]
 
@@ -118,7 +119,11 @@ class Crystal:
 
 
 def repulsive_potential(
-    descriptors: PLIPDescriptors, coef: ArrayLike, references: Mapping[str, float], equations: NormalEquations
+    descriptors: PLIPDescriptors,
+    coef: ArrayLike,
+    references: Mapping[str, float],
+    equations: NormalEquations,
+    survey: Survey,
 ) -> tuple[Potential, bool]:
     """Potential with core repulsion, density limits and energy floors that leave all data as they are.
 
@@ -128,6 +133,8 @@ def repulsive_potential(
         As the first three parameters of `plip.potential.Potential`.
     equations : NormalEquations
         See `automatic_repulsion`.
+    survey : Survey
+        Of these equations.
 
     Returns
     -------
@@ -141,10 +148,8 @@ def repulsive_potential(
     shortest_distances = equations.shortest_distances
     if shortest_distances is None:
         return potential, True
-    structures = [] if equations.sample is None else list(equations.sample.structures())
-    # Whatever the steps, the data have the same energies.
-    floors, crystals = _survey(potential, structures)
-    for pair, of_pair in _pushes(structures, shortest_distances, potential.cutoff).items():
+    floors, crystals = _look_at(survey, potential, np.flatnonzero(coef))
+    for pair, of_pair in _pushes(survey.structures, shortest_distances, potential.cutoff).items():
         if _give_way(potential, of_pair):
             steps[pair] = len(_STARTS) - 1
     if steps:
@@ -180,8 +185,8 @@ def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
     return evaluate_arrays(potential, atoms, arrays, forces=False, stress=False)["energies"]
 
 
-def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, float], list[Crystal]]:
-    """What the structures of the fit say.
+def _look_at(survey: Survey, potential: Potential, kept: IntArray) -> tuple[dict[str, float], list[Crystal]]:
+    """What the structures of the fit say, which feel no repulsion.
 
     Returns
     -------
@@ -194,8 +199,9 @@ def _survey(potential: Potential, structures: list[Atoms]) -> tuple[dict[str, fl
     # An atom alone is known, too: it has its reference energy.
     least = dict.fromkeys(potential.species, 0.0)
     kinds: dict[tuple[int, ...], list[tuple[float, Atoms]]] = {}
-    for atoms in structures:
-        energies = _energies(potential, atoms)
+    references = np.array([potential.intercept[symbol] for symbol in potential.species])
+    for atoms, (species_a, terms) in zip(survey.structures, survey.values(kept), strict=True):
+        energies = terms @ potential.coef + references[species_a]
         for symbol in set(atoms.symbols):
             of_species = energies[atoms.symbols == symbol].min() - potential.intercept[symbol]
             least[symbol] = min(least[symbol], float(of_species))

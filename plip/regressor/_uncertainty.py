@@ -9,31 +9,31 @@ import joblib
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from scipy.linalg import LinAlgError, cho_solve, cholesky
+from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh
+from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from plip._core import TermValues
 from plip._design._rows import Design, StructureDesign
 from plip._structures._checks import has_full_cell
 from plip._structures._composition import composition_of
-from plip._structures._evaluation import find_pairs, take_atoms
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
-from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, forward
+from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, as_in_a_file, forward
+from plip.regressor._survey import MOST_IN_MEMORY, Survey, terms_of_atoms
 
-__all__ = ["Fold", "find_uncertainty"]
+__all__ = ["Fold", "columns_of", "find_uncertainty"]
 
-# Errors of forces are looked at in structures of about so many atoms, taken at random.
-_LOOKED_AT = 1_500
+# Errors of forces are looked at in structures of about so many atoms, or of this part of all, taken at
+# random, and in as many others, which differ most from those and from each other.
+_FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 400, 1_000
+_LOOKED_AT = 0.04
 # Atoms, and structures, that a potential remembers.
 _MOST_REFERENCES = 2_000
 # Atoms of each species whose errors are compared with those of others.
 _TRIED = 500
-# Atoms that tell how terms vary, and how large errors of energies are; their terms are in memory.
-_MOST_IN_MEMORY = 50_000
 # Directions in which surroundings differ most.
 _DIRECTIONS = 8
 # Part of the diagonal that keeps factors of columns that depend on each other from breaking down.
@@ -44,13 +44,13 @@ _NOTHING = 1e-3
 _LEFT_OUT = 1e-9
 # Least leverage over the mean one, where symmetry leaves nothing to predict: 1e-3 of the usual errors.
 _LEAST = 1e-6
+# Leverage over the mean one from which on an error tells something of others.
+_TELLING = 1e-4
 # Share of errors that standard deviations are scaled for, since errors have longer tails than a normal
 # distribution.
 _SHARE = 0.9
 # Distances in the data are met by rounding.
 _ROUNDING = 1e-9
-# Structures whose terms are in memory at a time, beyond those that stay there.
-_BATCH = 1_000
 _SEED = 0
 
 
@@ -95,22 +95,22 @@ class _Model:
 
 @dataclass(frozen=True, eq=False)
 class _Errors:
-    """Squared errors of a structure, by a model that has not seen it and by the fit, and leverages.
+    """Squared errors of a structure, by a model that has not seen it and by the fit.
 
     Attributes
     ----------
     sample : ndarray of int, shape (m,)
         Atoms whose errors are there.
     of_force : ndarray of float64, shape (m, 2, 3)
-    leverages : ndarray of float64, shape (m,)
-        The mean over components.
+    rows : ndarray of float64, shape (3 m, n_terms)
+        Rows of the forces on these atoms.
     unseen_energy : float
         Error of the energy per atom in eV by a fit without the structure; NaN with folds.
     """
 
     sample: IntArray
     of_force: FloatArray
-    leverages: FloatArray
+    rows: FloatArray
     unseen_energy: float
 
 
@@ -122,6 +122,7 @@ def find_uncertainty(
     precision: tuple[FloatArray, FloatArray, IntArray],
     weights: Mapping[str, float],
     data: LabelledStructures,
+    survey: Survey,
     folds: Sequence[Fold] | None = None,
     n_jobs: int | None = None,
 ) -> Uncertainty:
@@ -140,6 +141,8 @@ def find_uncertainty(
         Weight of each target in the fit.
     data : LabelledStructures
         The structures, or those that are left of them.
+    survey : Survey
+        Of the equations; it spares work if it holds these structures.
     folds : sequence of Fold, or None
         Cross-validation. Without it, errors are those of a fit of the same terms without the structure.
     n_jobs : int or None
@@ -150,7 +153,7 @@ def find_uncertainty(
     Uncertainty
     """
     matrix, prior, kept = precision
-    union = np.flatnonzero((np.array([coef, *(fold.coef for fold in folds or ())]) != 0).any(axis=0))
+    union = columns_of(coef, folds)
     terms = [equations.terms[n] for n in union]
     model = _Model(
         coef[union],
@@ -161,22 +164,41 @@ def find_uncertainty(
         weights,
     )
     order = np.random.default_rng(_SEED).permutation(len(data))
-    surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), _MOST_IN_MEMORY)) + 1]
-    found = _terms_of_atoms(potential, TermValues(potential.species, terms), data, surveyed, n_jobs)
+    surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), MOST_IN_MEMORY)) + 1]
+    structures = [data.structures[row] for row in surveyed]
+    places = survey.places(structures)
+    if places is None:
+        found = list(terms_of_atoms(potential.species, terms, structures, n_jobs))
+    else:
+        of_sample = list(survey.values(union))
+        found = [of_sample[place] for place in places]
     shares = [np.ascontiguousarray(values[:, model.kept]) for _, values in found]
     species_a, every = np.concatenate([species for species, _ in found]), np.vstack(shares)
     # A term that no atom of the data has is far away once it matters.
     leverage_factor = _factor(every.T @ every, _NOTHING / np.abs(coef[kept]))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
     rows = data.take(surveyed)
-    errors = _errors_of_forces(Design(terms, potential.species), rows, models, model, n_jobs)
+    looked_at, n_random = _looked_at(shares, coef[kept])
+    errors = _errors_of_forces(
+        Design(terms, potential.species),
+        rows.take(looked_at),
+        [models[row] for row in looked_at],
+        model,
+        n_jobs,
+    )
     of_atoms, least_force = _references_of_atoms(
-        errors, shares, [species for species, _ in found], coef[kept], potential.species
+        errors,
+        n_random,
+        [shares[row] for row in looked_at],
+        [found[row][0] for row in looked_at],
+        model,
+        potential.species,
     )
     totals = np.array([values.sum(axis=0) for _, values in found])
-    unseen = np.array([one.unseen_energy for one in errors])
+    unseen = np.full(len(rows), np.nan)
+    unseen[looked_at] = [one.unseen_energy for one in errors]
     of_structures, least_energy = _references_of_structures(
-        rows, potential.species, totals, models, unseen, model, coef[kept]
+        rows, potential.species, totals, models, unseen, model
     )
     return Uncertainty(
         model.factor,
@@ -189,24 +211,38 @@ def find_uncertainty(
     )
 
 
-def _terms_of_atoms(
-    potential: Potential,
-    term_values: TermValues,
-    data: LabelledStructures,
-    rows: IntArray,
-    n_jobs: int | None,
-) -> list[tuple[Int32Array, FloatArray]]:
-    """Species and terms of each atom of some structures, as the potential has its neighbors."""
+def columns_of(coef: FloatArray, folds: Sequence[Fold] | None) -> IntArray:
+    """Columns that a fit or its folds have as terms."""
+    coefs = np.array([coef, *(fold.coef for fold in folds or ())])
+    return np.flatnonzero((coefs != 0).any(axis=0))
 
-    def of_structure(atoms: Atoms) -> tuple[Int32Array, FloatArray]:
-        species, positions, cell = take_atoms(potential.species, atoms)
-        neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
-        return species, term_values.values(neighbors, positions, cell, species)
 
-    jobs = (joblib.delayed(of_structure)(data.structures[row]) for row in rows.tolist())
-    # The core is of this process; sending it elsewhere would take longer than the work.
-    found: list[tuple[Int32Array, FloatArray]] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
-    return found
+def _looked_at(shares: Sequence[FloatArray], coef: FloatArray) -> tuple[IntArray, int]:
+    """Structures whose errors of forces are looked at, and how many of them, the first ones, are random.
+
+    Parameters
+    ----------
+    shares : list of ndarray of float64, shape (n_atoms, n_terms)
+        Terms of the atoms of each structure, in random order.
+    coef : ndarray of float64, shape (n_terms,)
+    """
+    n_atoms = np.array([len(terms) for terms in shares])
+    most = min(max(_LOOKED_AT * n_atoms.sum(), _FEWEST_LOOKED_AT), _MOST_LOOKED_AT)
+    n_random = min(int(np.searchsorted(np.cumsum(n_atoms), most)) + 1, len(shares))
+    every = np.vstack(shares)
+    points = every @ _axes(every, coef)
+    firsts = np.cumsum(n_atoms) - n_atoms
+    means, squares = (np.add.reduceat(values, firsts) / n_atoms[:, None] for values in (points, points**2))
+    places = np.hstack([means, np.sqrt(np.maximum(squares - means**2, 0.0))])
+    chosen = list(range(n_random))
+    distance = cdist(places, places[:n_random]).min(axis=1)
+    left = most
+    while left > 0 and distance.max() > 0:
+        farthest = int(distance.argmax())
+        chosen.append(farthest)
+        left -= int(n_atoms[farthest])
+        distance = np.minimum(distance, np.linalg.norm(places - places[farthest], axis=1))
+    return np.array(chosen), n_random
 
 
 def _limits(
@@ -226,10 +262,10 @@ def _limits(
         np.maximum.at(limits, species_a, forward(factor, terms) + np.finfo(np.float64).tiny)
 
     look_at(species_a, shares)
-    rest = np.setdiff1d(np.arange(len(data)), surveyed)
-    for part in np.array_split(rest, len(rest) // _BATCH + 1):
-        for species, values in _terms_of_atoms(potential, potential.term_values, data, part, n_jobs):
-            look_at(species, values)
+    rest = [data.structures[row] for row in np.setdiff1d(np.arange(len(data)), surveyed)]
+    terms = [term for term, _ in potential.terms]
+    for species, values in terms_of_atoms(potential.species, terms, rest, n_jobs):
+        look_at(species, values)
     # The core adds up in another order.
     limits *= 1.0 + _ROUNDING
     found = zip(potential.species, limits.tolist(), strict=True)
@@ -253,7 +289,7 @@ def _factor(matrix: FloatArray, least: FloatArray | float = 1.0) -> FloatArray:
 
 
 def _sampled_atoms(structures: Sequence[Atoms], species: Sequence[str]) -> list[IntArray]:
-    """Atoms of structures whose errors are looked at: as many of each species, at random."""
+    """Atoms of structures that a potential remembers: as many of each species, at random."""
     rng = np.random.default_rng(_SEED)
     symbols = np.concatenate([np.array(atoms.get_chemical_symbols()) for atoms in structures])
     owner = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
@@ -290,9 +326,8 @@ def _errors_of_forces(
     model: _Model,
     n_jobs: int | None,
 ) -> list[_Errors]:
-    """Errors of the first structures."""
-    n_looked_at = int(np.searchsorted(np.cumsum(data.n_atoms), _LOOKED_AT)) + 1
-    samples = _sampled_atoms(data.structures[:n_looked_at], design.species)
+    """Errors of all these structures."""
+    samples = _sampled_atoms(data.structures, design.species)
     jobs = (
         joblib.delayed(_errors)(design, data.take(np.array([row])), sample, model, models[row])
         for row, sample in enumerate(samples)
@@ -341,11 +376,10 @@ def _errors(
     else:
         unseen = (force_rows @ fold[0]).reshape(-1, 3) - forces
     of_sample = kept_rows.reshape(n_atoms, 3, len(model.kept))[sample].reshape(-1, len(model.kept))
-    of_terms = model.factor[model.n_references :, model.n_references :]
     return _Errors(
         sample,
         np.stack([np.square(part[sample]) for part in (unseen, fit)], axis=1),
-        forward(of_terms, of_sample).reshape(-1, 3).mean(axis=1),
+        of_sample,
         unseen_energy,
     )
 
@@ -388,35 +422,52 @@ def _change(
 
 def _references_of_atoms(
     found: Sequence[_Errors],
+    n_random: int,
     shares: Sequence[FloatArray],
     kinds: Sequence[Int32Array],
-    coef: FloatArray,
+    model: _Model,
     species: Sequence[str],
 ) -> tuple[dict[str, References], float]:
-    """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage."""
+    """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage.
+
+    The scale is that of the first `n_random` structures.
+    """
     triples = list(zip(found, shares, kinds, strict=False))
     species_a = np.concatenate([of_structure[one.sample] for one, _, of_structure in triples])
     terms = np.vstack([values[one.sample] for one, values, _ in triples])
     of_structure = np.repeat(np.arange(len(found)), [len(errors.sample) for errors in found])
-    leverages = np.concatenate([errors.leverages for errors in found])
+    of_terms = model.factor[model.n_references :, model.n_references :]
+    leverages = forward(of_terms, np.vstack([one.rows for one in found])).reshape(-1, 3).mean(axis=1)
     least = _LEAST * float(leverages.mean())
+    tells = _telling(leverages, species_a)
+    species_a, terms, of_structure = species_a[tells], terms[tells], of_structure[tells]
+    leverages = leverages[tells]
     with np.errstate(divide="ignore", invalid="ignore"):
-        errors = np.vstack([one.of_force for one in found]) / (leverages + least)[:, None, None]
+        errors = np.vstack([one.of_force for one in found])[tells] / (leverages + least)[:, None, None]
     squares = errors.mean(axis=2)
     expected = np.full(len(squares), np.nan)
-    axes, points = {}, {}
+    near = {}
     for number, own in _by_species(species_a):
-        axes[number] = _axes(terms[own], coef)
-        points[number] = _as_in_a_file(terms[own] @ axes[number])
+        axes = _axes(terms[own], model.coef[model.kept])
         # Some of them tell how errors scatter about their mean.
-        tried = np.arange(0, int(own.sum()), max(int(own.sum()) // _TRIED, 1))
-        near = References(axes[number], points[number], squares[own])
-        expected[np.flatnonzero(own)[tried]] = near.squares_without(tried, of_structure[own])
-    squares = _as_in_a_file(squares * _calibration(errors, expected))
+        random = np.flatnonzero(of_structure[own] < n_random)
+        tried = random[:: max(len(random) // _TRIED, 1)]
+        near[number] = References(axes, terms[own] @ axes, squares[own]).spaced(tried, of_structure[own])
+        expected[np.flatnonzero(own)[tried]] = near[number].squares_without(tried, of_structure[own])
+    squares = as_in_a_file(squares * _calibration(errors, expected))
     return {
-        species[number]: References(axes[number], points[number], squares[own])
+        species[number]: References(near[number].axes, near[number].points, squares[own])
         for number, own in _by_species(species_a)
     }, least
+
+
+def _telling(leverages: FloatArray, species_a: Int32Array) -> BoolArray:
+    """Atoms whose errors tell something. Where symmetry leaves nothing to predict, they are rounding."""
+    tells: BoolArray = leverages > _TELLING * leverages.mean()
+    for _, own in _by_species(species_a):
+        if not tells[own].any():
+            tells |= own
+    return tells
 
 
 def _references_of_structures(
@@ -426,20 +477,20 @@ def _references_of_structures(
     models: Sequence[tuple[FloatArray, FloatArray] | None],
     unseen: FloatArray,
     model: _Model,
-    coef: FloatArray,
 ) -> tuple[References, float]:
     """Errors of energies by structure, scaled to hold the share that they should; the least leverage.
 
-    `unseen` are errors per atom of the first structures, NaN where folds have them.
+    `unseen` are errors per atom by fits without the structure, NaN where they are not known or folds have
+    them.
     """
     n = min(len(data), _MOST_REFERENCES)
     counts = composition_of(data.structures[:n], [atomic_numbers[symbol] for symbol in species])
     sizes, totals = data.n_atoms[:n], totals[:n]
     means = totals[:, model.kept] / sizes[:, None]
-    axes = _axes(means, coef)
+    axes = _axes(means, model.coef[model.kept])
     energy = np.full(n, np.nan) if data.labels.energy is None else data.labels.energy[:n]
     by_fit = (totals @ model.coef + counts @ model.intercept - energy) / sizes
-    by_others = np.append(unseen, np.full(n, np.nan))[:n]
+    by_others = unseen[:n].copy()
     for row, other in enumerate(models[:n]):
         if other is not None:
             by_others[row] = (totals[row] @ other[0] + counts[row] @ other[1] - energy[row]) / sizes[row]
@@ -447,11 +498,11 @@ def _references_of_structures(
     least = _LEAST * float(leverages.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.square(np.column_stack([by_others, by_fit])) * (sizes / (leverages + least))[:, None]
-    points = _as_in_a_file(means @ axes)
     every = np.arange(n)
-    expected = References(axes, points, squares).squares_without(every, every)
-    squares = _as_in_a_file(squares * _calibration(squares[..., None], expected))
-    return References(axes, points, squares), least
+    near = References(axes, means @ axes, squares).spaced(every, every)
+    expected = near.squares_without(every, every)
+    squares = as_in_a_file(squares * _calibration(squares[..., None], expected))
+    return References(near.axes, near.points, squares), least
 
 
 def _by_species(species_a: Int32Array) -> Iterator[tuple[int, BoolArray]]:
@@ -462,17 +513,13 @@ def _by_species(species_a: Int32Array) -> Iterator[tuple[int, BoolArray]]:
 def _axes(terms: FloatArray, coef: FloatArray) -> FloatArray:
     """Directions of the largest variance of the contributions of the terms, scaled to variance 1."""
     contributions = (terms - terms.mean(axis=0)) * coef
-    _, spread, directions = np.linalg.svd(contributions, full_matrices=False)
-    spread = spread[:_DIRECTIONS]
-    differing = spread > max(1e-8 * spread[0], np.finfo(np.float64).tiny)
+    squares, directions = eigh(contributions.T @ contributions)
+    spread = np.sqrt(np.maximum(squares[::-1][:_DIRECTIONS], 0.0))
+    # Squares that are much smaller are rounding.
+    differing = spread > max(1e-6 * spread[0], np.finfo(np.float64).tiny)
     inverse = np.where(differing, np.sqrt(len(terms)) / np.where(differing, spread, 1.0), 0.0)
-    axes: FloatArray = directions[:_DIRECTIONS].T * inverse * coef[:, None]
+    axes: FloatArray = directions[:, ::-1][:, :_DIRECTIONS] * inverse * coef[:, None]
     return axes
-
-
-def _as_in_a_file(values: FloatArray) -> FloatArray:
-    """Rounded as a file keeps them, so that a potential from a file gives the same bits."""
-    return values.astype(np.float32).astype(np.float64)
 
 
 def _calibration(errors: FloatArray, expected: FloatArray) -> float:

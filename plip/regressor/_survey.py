@@ -1,0 +1,110 @@
+"""Terms of the atoms that a fit remembers, found once for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import joblib
+import numpy as np
+from ase import Atoms
+
+from plip._core import TermValues
+from plip._structures._evaluation import find_pairs, take_atoms
+from plip._types import FloatArray, Int32Array, IntArray
+from plip.interactions import Term
+from plip.normal_equations import NormalEquations
+
+__all__ = ["MOST_IN_MEMORY", "Survey", "terms_of_atoms"]
+
+# Atoms whose terms are in memory at a time.
+MOST_IN_MEMORY = 50_000
+# Atoms whose terms are found at a time where they do not stay.
+_BATCH = 5_000
+
+
+def terms_of_atoms(
+    species: Sequence[str], terms: Sequence[Term], structures: Sequence[Atoms], n_jobs: int | None
+) -> Iterator[tuple[Int32Array, FloatArray]]:
+    """Species, as places among `species`, and terms, (n_atoms, n_terms), of the atoms of each structure."""
+    term_values = TermValues(species, terms)
+    cutoff = max((term.cutoff for term in terms), default=0.0)
+
+    def of_structure(atoms: Atoms) -> tuple[Int32Array, FloatArray]:
+        species_a, positions, cell = take_atoms(species, atoms)
+        neighbors = find_pairs(positions, cell, atoms.pbc, cutoff)
+        return species_a, term_values.values(neighbors, positions, cell, species_a)
+
+    last = np.cumsum([len(atoms) for atoms in structures])
+    # The core is of this process; sending it elsewhere would take longer than the work.
+    with joblib.Parallel(n_jobs=n_jobs, require="sharedmem") as parallel:
+        first = 0
+        while first < len(structures):
+            end = int(np.searchsorted(last, last[first] + _BATCH, side="right"))
+            yield from parallel(joblib.delayed(of_structure)(atoms) for atoms in structures[first:end])
+            first = end
+
+
+class Survey:
+    """Terms of each atom of the structures that normal equations remember.
+
+    Parameters
+    ----------
+    equations : NormalEquations
+    columns : ndarray of int
+        Terms that will be asked for, as places among those of the equations.
+    n_jobs : int or None
+        joblib workers; they change no bit.
+
+    Attributes
+    ----------
+    structures : list of ase.Atoms
+    """
+
+    def __init__(self, equations: NormalEquations, columns: IntArray, n_jobs: int | None) -> None:
+        self._equations = equations
+        self._n_jobs = n_jobs
+        self.structures = [] if equations.sample is None else list(equations.sample.structures())
+        self._stays = sum(map(len, self.structures)) <= MOST_IN_MEMORY
+        self._columns = np.unique(columns)
+        self._found: list[tuple[Int32Array, FloatArray]] | None = None
+
+    def values(self, columns: IntArray) -> Iterator[tuple[Int32Array, FloatArray]]:
+        """Species and terms of the atoms of each structure.
+
+        Parameters
+        ----------
+        columns : ndarray of int
+            The terms, as places among those of the equations.
+
+        Yields
+        ------
+        species_a : ndarray of int32, shape (n_atoms,)
+            As places among the species of the equations.
+        values : ndarray of float64, shape (n_atoms, n_columns)
+        """
+        if not self._stays:
+            yield from self._find(columns)
+            return
+        if self._found is None or not np.isin(columns, self._columns).all():
+            self._columns = np.union1d(self._columns, columns)
+            self._found = list(self._find(self._columns))
+        places = np.searchsorted(self._columns, columns)
+        for species_a, values in self._found:
+            yield species_a, values[:, places]
+
+    def places(self, structures: Sequence[Atoms]) -> list[int] | None:
+        """Where these structures are among its own; None if some are not, or their terms do not stay."""
+        if not self._stays:
+            return None
+        known = {_geometry(atoms): place for place, atoms in enumerate(self.structures)}
+        found = [known.get(_geometry(atoms)) for atoms in structures]
+        return None if None in found else [place for place in found if place is not None]
+
+    def _find(self, columns: IntArray) -> Iterator[tuple[Int32Array, FloatArray]]:
+        terms = [self._equations.terms[n] for n in columns]
+        return terms_of_atoms(self._equations.species, terms, self.structures, self._n_jobs)
+
+
+def _geometry(atoms: Atoms) -> tuple[bytes, ...]:
+    arrays = atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc
+    return tuple(array.tobytes() for array in arrays)
