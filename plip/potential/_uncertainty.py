@@ -97,31 +97,34 @@ class References:
         wanted = min(NEIGHBORS + 1, len(self.points))
         return self._mean(*self._tree.query(terms @ self.axes, k=np.arange(1, wanted + 1)))
 
-    def squares_without(self, places: IntArray, of_structure: IntArray) -> FloatArray:
-        """The same at some of the references themselves, without those of their own structure.
+    def spaced(self, places: IntArray, of_structure: IntArray) -> tuple[References, FloatArray]:
+        """The same, with distances in the unit of the usual one to the eighth nearest of other structures.
 
         Parameters
         ----------
         places : ndarray of int, shape (n,)
-            Which references.
+            References that tell what is usual.
         of_structure : ndarray of int, shape (m,)
             The structure of each reference.
 
         Returns
         -------
-        ndarray of float64, shape (n,)
+        spaced : References
+        squares : ndarray of float64, shape (n,)
+            What `squares_at` gives at these places without the references of their own structure.
         """
-        return self._mean(*_others(self.points, places, of_structure))
-
-    def spaced(self, places: IntArray, of_structure: IntArray) -> References:
-        """The same, with distances in the unit of the usual one to the eighth nearest of other structures.
-
-        The parameters are those of `squares_without`.
-        """
-        distance = _eighth(_others(self.points, places, of_structure)[0])
-        usual = float(np.median(distance[np.isfinite(distance)])) if np.isfinite(distance).any() else 0.0
+        distance = cdist(self.points[places], self.points)
+        distance[of_structure[places][:, None] == of_structure] = np.inf
+        wanted = min(NEIGHBORS + 1, len(self.points))
+        nearest = np.argpartition(distance, wanted - 1, axis=1)[:, :wanted]
+        near = np.take_along_axis(distance, nearest, axis=1)
+        order = np.argsort(near, axis=1)
+        near, nearest = np.take_along_axis(near, order, axis=1), np.take_along_axis(nearest, order, axis=1)
+        eighth = _eighth(near)
+        usual = float(np.median(eighth[np.isfinite(eighth)])) if np.isfinite(eighth).any() else 0.0
         unit = usual if usual > 0.0 else 1.0
-        return References(self.axes / unit, as_in_a_file(self.points / unit), self.squares)
+        spaced = References(self.axes / unit, as_in_a_file(self.points / unit), self.squares)
+        return spaced, self._mean(near / unit, nearest)
 
     def _mean(self, distance: FloatArray, nearest: IntArray) -> FloatArray:
         far = _eighth(distance)
@@ -141,17 +144,6 @@ class References:
 def as_in_a_file(values: FloatArray) -> FloatArray:
     """Rounded as a file keeps them, so that a potential from a file gives the same bits."""
     return values.astype(np.float32).astype(np.float64)
-
-
-def _others(points: FloatArray, places: IntArray, of_structure: IntArray) -> tuple[FloatArray, IntArray]:
-    """Distances and places of the nearest points of other structures, by rows of ascending distance."""
-    distance = cdist(points[places], points)
-    distance[of_structure[places][:, None] == of_structure] = np.inf
-    wanted = min(NEIGHBORS + 1, len(points))
-    nearest = np.argpartition(distance, wanted - 1, axis=1)[:, :wanted]
-    near = np.take_along_axis(distance, nearest, axis=1)
-    order = np.argsort(near, axis=1)
-    return np.take_along_axis(near, order, axis=1), np.take_along_axis(nearest, order, axis=1)
 
 
 def _eighth(distance: FloatArray) -> FloatArray:

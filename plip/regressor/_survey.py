@@ -27,7 +27,8 @@ def terms_of_atoms(
 ) -> Iterator[tuple[Int32Array, FloatArray]]:
     """Species, as places among `species`, and terms, (n_atoms, n_terms), of the atoms of each structure."""
     term_values = TermValues(species, terms)
-    cutoff = max((term.cutoff for term in terms), default=0.0)
+    # Without a term any cutoff serves.
+    cutoff = max((term.cutoff for term in terms), default=1.0)
 
     def of_structure(atoms: Atoms) -> tuple[Int32Array, FloatArray]:
         species_a, positions, cell = take_atoms(species, atoms)

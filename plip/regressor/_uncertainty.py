@@ -26,10 +26,11 @@ from plip.regressor._survey import MOST_IN_MEMORY, Survey, terms_of_atoms
 
 __all__ = ["Fold", "columns_of", "find_uncertainty"]
 
-# Errors of forces are looked at in structures of about so many atoms, or of this part of all, taken at
-# random, and in as many others, which differ most from those and from each other.
-_FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 400, 1_000
-_LOOKED_AT = 0.04
+# Errors of forces are looked at in structures of about so many atoms, or of this part of all, spread evenly
+# over the energies, and in others of half as many atoms, which differ most from those and from each other.
+_FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 500, 1_500
+_LOOKED_AT = 0.05
+_UNUSUAL = 0.5
 # Atoms, and structures, that a potential remembers.
 _MOST_REFERENCES = 2_000
 # Atoms of each species whose errors are compared with those of others.
@@ -178,7 +179,7 @@ def find_uncertainty(
     leverage_factor = _factor(every.T @ every, _NOTHING / np.abs(coef[kept]))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
     rows = data.take(surveyed)
-    looked_at, n_random = _looked_at(shares, coef[kept])
+    looked_at, n_typical = _looked_at(shares, coef[kept])
     errors = _errors_of_forces(
         Design(terms, potential.species),
         rows.take(looked_at),
@@ -188,7 +189,7 @@ def find_uncertainty(
     )
     of_atoms, least_force = _references_of_atoms(
         errors,
-        n_random,
+        n_typical,
         [shares[row] for row in looked_at],
         [found[row][0] for row in looked_at],
         model,
@@ -218,31 +219,40 @@ def columns_of(coef: FloatArray, folds: Sequence[Fold] | None) -> IntArray:
 
 
 def _looked_at(shares: Sequence[FloatArray], coef: FloatArray) -> tuple[IntArray, int]:
-    """Structures whose errors of forces are looked at, and how many of them, the first ones, are random.
+    """Structures whose errors of forces are looked at, and how many of them, the first ones, are typical.
 
     Parameters
     ----------
     shares : list of ndarray of float64, shape (n_atoms, n_terms)
-        Terms of the atoms of each structure, in random order.
+        Terms of the atoms of each structure.
     coef : ndarray of float64, shape (n_terms,)
     """
     n_atoms = np.array([len(terms) for terms in shares])
-    most = min(max(_LOOKED_AT * n_atoms.sum(), _FEWEST_LOOKED_AT), _MOST_LOOKED_AT)
-    n_random = min(int(np.searchsorted(np.cumsum(n_atoms), most)) + 1, len(shares))
-    every = np.vstack(shares)
-    points = every @ _axes(every, coef)
     firsts = np.cumsum(n_atoms) - n_atoms
+    every = np.vstack(shares)
+    most = min(max(_LOOKED_AT * len(every), _FEWEST_LOOKED_AT), _MOST_LOOKED_AT)
+    chosen = _evenly(np.add.reduceat(every @ coef, firsts) / n_atoms, n_atoms, most)
+    n_typical, left = len(chosen), _UNUSUAL * most
+    points = every @ _axes(every, coef)
     means, squares = (np.add.reduceat(values, firsts) / n_atoms[:, None] for values in (points, points**2))
     places = np.hstack([means, np.sqrt(np.maximum(squares - means**2, 0.0))])
-    chosen = list(range(n_random))
-    distance = cdist(places, places[:n_random]).min(axis=1)
-    left = most
+    distance = cdist(places, places[chosen]).min(axis=1)
     while left > 0 and distance.max() > 0:
         farthest = int(distance.argmax())
         chosen.append(farthest)
         left -= int(n_atoms[farthest])
         distance = np.minimum(distance, np.linalg.norm(places - places[farthest], axis=1))
-    return np.array(chosen), n_random
+    return np.array(chosen), n_typical
+
+
+def _evenly(energies: FloatArray, n_atoms: IntArray, most: float) -> list[int]:
+    """Structures of about so many atoms in all, spread evenly over the atoms in the order of the energies."""
+    order = np.argsort(energies, kind="stable")
+    last = np.cumsum(n_atoms[order])
+    # Large structures are chosen more often.
+    count = max(round(most * n_atoms.sum() / np.square(n_atoms).sum()), 1)
+    places = (np.arange(count) + np.random.default_rng(_SEED).random()) / count * last[-1]
+    return np.unique(order[np.searchsorted(last, places)]).tolist()
 
 
 def _limits(
@@ -422,7 +432,7 @@ def _change(
 
 def _references_of_atoms(
     found: Sequence[_Errors],
-    n_random: int,
+    n_typical: int,
     shares: Sequence[FloatArray],
     kinds: Sequence[Int32Array],
     model: _Model,
@@ -430,7 +440,7 @@ def _references_of_atoms(
 ) -> tuple[dict[str, References], float]:
     """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage.
 
-    The scale is that of the first `n_random` structures.
+    The scale is that of the first `n_typical` structures.
     """
     triples = list(zip(found, shares, kinds, strict=False))
     species_a = np.concatenate([of_structure[one.sample] for one, _, of_structure in triples])
@@ -450,10 +460,10 @@ def _references_of_atoms(
     for number, own in _by_species(species_a):
         axes = _axes(terms[own], model.coef[model.kept])
         # Some of them tell how errors scatter about their mean.
-        random = np.flatnonzero(of_structure[own] < n_random)
-        tried = random[:: max(len(random) // _TRIED, 1)]
-        near[number] = References(axes, terms[own] @ axes, squares[own]).spaced(tried, of_structure[own])
-        expected[np.flatnonzero(own)[tried]] = near[number].squares_without(tried, of_structure[own])
+        typical = np.flatnonzero(of_structure[own] < n_typical)
+        tried = typical[:: max(len(typical) // _TRIED, 1)]
+        every = References(axes, terms[own] @ axes, squares[own])
+        near[number], expected[np.flatnonzero(own)[tried]] = every.spaced(tried, of_structure[own])
     squares = as_in_a_file(squares * _calibration(errors, expected))
     return {
         species[number]: References(near[number].axes, near[number].points, squares[own])
@@ -499,8 +509,7 @@ def _references_of_structures(
     with np.errstate(divide="ignore", invalid="ignore"):
         squares = np.square(np.column_stack([by_others, by_fit])) * (sizes / (leverages + least))[:, None]
     every = np.arange(n)
-    near = References(axes, means @ axes, squares).spaced(every, every)
-    expected = near.squares_without(every, every)
+    near, expected = References(axes, means @ axes, squares).spaced(every, every)
     squares = as_in_a_file(squares * _calibration(squares[..., None], expected))
     return References(near.axes, near.points, squares), least
 
