@@ -4,6 +4,8 @@ import csv
 import importlib
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,3 +89,19 @@ def test_sections_length_and_figures():
     figures = re.findall(r"\]\((\S+\.png)\)", body)
     assert len(figures) == 2
     assert all((FOLDER / figure).is_file() for figure in figures)
+
+
+@pytest.mark.skipif(shutil.which("pandoc") is None, reason="needs pandoc")
+def test_pandoc_makes_a_page_with_all_references(tmp_path):
+    command = [
+        "pandoc",
+        "--fail-if-warnings",
+        "--citeproc",
+        "--standalone",
+        "paper.md",
+        "-o",
+        tmp_path / "paper.html",
+    ]
+    subprocess.run(command, cwd=FOLDER, check=True)
+    page = (tmp_path / "paper.html").read_text(encoding="utf-8")
+    assert page.count('class="csl-entry"') == len(re.findall(r"^@", _text("paper.bib"), re.MULTILINE))
