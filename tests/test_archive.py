@@ -284,7 +284,7 @@ def test_any_change_of_a_number_is_noticed(new, tmp_path):
         arrays["force"] = arrays["force"][::-1, ::-1]
 
     def last_bit(header, arrays):
-        arrays["reference"].view(np.uint64)[0] ^= 1
+        arrays["reference"].view(np.uint64)[0] ^= np.uint64(1)
 
     def term(header, arrays):
         header["descriptors"]["terms"][0]["radial"][0]["eta"] += 1e-9

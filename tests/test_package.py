@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,15 @@ def test_benchmarks_import_what_is_there(path):
     ]
     for module, name in names:
         assert hasattr(importlib.import_module(module), name), f"{module} has no {name}"
+
+
+def test_oldest_dependencies_are_those_of_the_project():
+    """`.ci/oldest` tests with the versions that pyproject.toml allows at least."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    least = dict(re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", line).groups() for line in needed)
+    pinned = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in pinned if not line.startswith("#"))
+    for name, version in least.items():
+        # 8, 8.0 and 8.0.0 are the same version.
+        assert re.sub(r"(\.0|\.\*)+$", "", pins[name]) == re.sub(r"(\.0)+$", "", version), name

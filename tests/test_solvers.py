@@ -436,7 +436,7 @@ def test_refit_is_least_squares_on_the_support(support):
     X, y, _ = random_problem()
     coef = refit(make_problem(X, y), support)
     expected = np.zeros(12)
-    expected[[2, 3, 7]] = np.linalg.lstsq(X[:, [2, 3, 7]], y)[0]
+    expected[[2, 3, 7]] = np.linalg.lstsq(X[:, [2, 3, 7]], y, rcond=None)[0]
     assert_allclose(coef, expected, rtol=100 * RIDGE)
 
 
@@ -532,7 +532,7 @@ def test_constant_columns_are_columns(solver):
     problem = make_problem(np.column_stack([X, np.ones(60), 2 * np.ones(60)]), y + 5)
     # The mean is found, be it in one of the columns or in both.
     coef = solve(problem, solver, 1e-7)[0]
-    expected = np.linalg.lstsq(np.column_stack([X, np.ones(60)]), y + 5)[0][-1]
+    expected = np.linalg.lstsq(np.column_stack([X, np.ones(60)]), y + 5, rcond=None)[0][-1]
     assert coef[12] + 2 * coef[13] == pytest.approx(expected, rel=1e-4)
 
 

@@ -94,7 +94,8 @@ def add_legend(ax: Axes, n_series: int, **options: Any) -> None:
 
 def figure_of(ax: Axes) -> Figure:
     """The figure of axes."""
-    figure = ax.get_figure(root=True)
+    # Of a subfigure this is the whole figure; get_figure(root=True) came with matplotlib 3.10.
+    figure = ax.figure.figure
     assert figure is not None
     return figure
 
