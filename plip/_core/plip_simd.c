@@ -11,49 +11,41 @@ int plip_simd_is_built(int simd)
     return PLIP_X86 ? simd >= 0 && simd < PLIP_N_SIMD : simd == PLIP_BASELINE;
 }
 
-#if PLIP_X86 && defined(_MSC_VER)
-/* clang-cl, which is linked without the library that its __builtin_cpu_supports needs. */
-#include <intrin.h>
+#if PLIP_X86
+/* Asked for by hand, since not every library of a compiler has what __builtin_cpu_supports needs: clang-cl's and Zig's
+ * have not. */
+#include <cpuid.h>
 
-/* Whether the processor has the bits `wanted` of register `number` for a leaf of CPUID. */
-static int has_bits(int leaf, int number, unsigned wanted)
+/* Whether the processor has the bits `ebx` and `ecx` of a leaf of CPUID. */
+static int has_bits(unsigned leaf, unsigned ebx, unsigned ecx)
 {
-    int registers[4];
+    unsigned a, b, c, d;
 
-    __cpuid(registers, 0);
-    if (registers[0] < leaf)
+    return __get_cpuid_count(leaf, 0, &a, &b, &c, &d) && (b & ebx) == ebx && (c & ecx) == ecx;
+}
+
+/* Whether the system keeps these parts of the registers: 0x06 those of AVX, 0xe6 those of AVX-512, too. */
+static int keeps(unsigned parts)
+{
+    unsigned low, high;
+
+    /* OSXSAVE: the system has said so. */
+    if (!has_bits(1, 0, 1u << 27))
         return 0;
-    __cpuidex(registers, leaf, 0);
-    return ((unsigned)registers[number] & wanted) == wanted;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & parts) == parts;
 }
 
-/* Whether the system keeps these parts of the registers. Bits of leaf 1: OSXSAVE 27, AVX 28, FMA 12. */
-static __attribute__((target("xsave"))) int keeps(unsigned parts)
-{
-    return has_bits(1, 2, 1u << 27 | 1u << 28 | 1u << 12) && (_xgetbv(0) & parts) == parts;
-}
-
-/* Bits of leaf 7: AVX2 5, AVX512F 16, AVX512DQ 17, AVX512VL 31. */
+/* AVX, FMA; AVX2. */
 static int has_avx2(void)
 {
-    return keeps(0x06) && has_bits(7, 1, 1u << 5);
+    return keeps(0x06) && has_bits(1, 0, 1u << 28 | 1u << 12) && has_bits(7, 1u << 5, 0);
 }
 
+/* AVX512F, AVX512DQ, AVX512VL. */
 static int has_avx512(void)
 {
-    return has_avx2() && keeps(0xe6) && has_bits(7, 1, 1u << 16 | 1u << 17 | 1u << 31);
-}
-#elif PLIP_X86
-static int has_avx2(void)
-{
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-
-static int has_avx512(void)
-{
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl");
+    return has_avx2() && keeps(0xe6) && has_bits(7, 1u << 16 | 1u << 17 | 1u << 31, 0);
 }
 #else
 static int has_avx2(void) { return 0; }
