@@ -51,7 +51,7 @@ def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = No
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("parity_plot needs matplotlib: pip install 'plip-potential[plot]'") from error
+        raise ImportError("parity_plot needs matplotlib: pip install matplotlib") from error
     shown = [
         target
         for target in UNITS

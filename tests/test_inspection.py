@@ -100,7 +100,7 @@ def test_matplotlib_is_imported_only_when_it_is_used():
 
 def test_without_matplotlib_displays_say_how_to_get_it(potential, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"PairDisplay needs matplotlib.*plip-potential\[plot\]"):
+    with pytest.raises(ImportError, match=r"PairDisplay needs matplotlib: pip install matplotlib"):
         PairDisplay.from_potential(potential)
 
 

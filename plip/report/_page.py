@@ -100,7 +100,7 @@ def _environment() -> Any:
         import jinja2
         import matplotlib  # noqa: F401, all figures need it
     except ImportError as error:
-        raise ImportError(f"a report needs {error.name}: pip install 'plip-potential[report]'") from error
+        raise ImportError(f"a report needs {error.name}: pip install jinja2 matplotlib") from error
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("plip.report"),
         autoescape=True,
