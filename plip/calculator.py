@@ -60,7 +60,7 @@ class PLIPCalculator(Calculator):
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from ase.build import bulk
     >>> atoms = bulk("SiC", "zincblende", a=4.38) * (2, 2, 2)
     >>> atoms.calc = model.potential_.calculator()
@@ -238,7 +238,7 @@ class ExtrapolationObserver:
     >>> from plip.datasets import load_silicon_carbide
     >>> train, _ = load_silicon_carbide()
     >>> atoms = bulk("SiC", "zincblende", a=4.38, cubic=True)
-    >>> atoms.calc = PLIPRegressor("fast", max_terms=20).fit(train[::4]).potential_.calculator()
+    >>> atoms.calc = PLIPRegressor("fast", max_terms=20).fit(train[::8]).potential_.calculator()
     >>> dynamics = VelocityVerlet(atoms, 1 * units.fs)
     >>> observer = ExtrapolationObserver(atoms, limit=2.0, path="far.xyz")
     >>> dynamics.attach(observer, interval=10)

@@ -43,7 +43,7 @@ def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = No
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import Evaluation
     >>> from plip.plotting import parity_plot
     >>> figure = parity_plot({"test": Evaluation(model.potential_, test)}, "parity.png")

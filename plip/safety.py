@@ -122,7 +122,7 @@ class SafetyReport:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> report = model.potential_.check_safety(train[::8])
     >>> report.is_safe, report.findings
     (True, ())
@@ -160,7 +160,7 @@ def check_safety(potential: Potential, structures: Iterable[Atoms] | None = None
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.safety import check_safety
     >>> print(check_safety(model.potential_, train[::8]))
     Safety: nothing found (...)

@@ -104,7 +104,7 @@ def select_structures(
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.selection import select_structures
     >>> places = select_structures(train[1::4], 3, model)
     >>> places.shape

@@ -69,7 +69,7 @@ class AngleDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import AngleDisplay
     >>> display = AngleDisplay.from_estimator(model, species=("Si", "C", "C"))
     >>> display.figure_.savefig("figure.png")

@@ -57,7 +57,7 @@ class DensityDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import DensityDisplay
     >>> display = DensityDisplay.from_estimator(model)
     >>> display.figure_.savefig("figure.png")

@@ -54,7 +54,7 @@ class ParityDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import ParityDisplay
     >>> display = ParityDisplay.from_estimator(model, test, target="force")
     >>> display.figure_.savefig("figure.png")

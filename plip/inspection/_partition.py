@@ -62,7 +62,7 @@ class PartitionDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import PartitionDisplay
     >>> display = PartitionDisplay.from_estimator(model, {"first": train[0], "hot": train[100]})
     >>> display.figure_.savefig("figure.png")
@@ -178,7 +178,7 @@ class EquationOfStateDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import EquationOfStateDisplay
     >>> display = EquationOfStateDisplay.from_estimator(model, train[0])
     >>> display.figure_.savefig("figure.png")

@@ -55,7 +55,7 @@ class PathDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import PathDisplay
     >>> display = PathDisplay.from_estimator(model, test, quantity="force")
     >>> display.figure_.savefig("figure.png")

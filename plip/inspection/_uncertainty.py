@@ -64,7 +64,7 @@ class UncertaintyDisplay:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.inspection import UncertaintyDisplay
     >>> display = UncertaintyDisplay.from_estimator(model, test)
     >>> display.figure_.savefig("figure.png")

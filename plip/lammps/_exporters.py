@@ -47,7 +47,7 @@ def export(potential: Potential, folder: StrPath, species: Sequence[str]) -> Pat
     >>> from plip.datasets import load_silicon_carbide
     >>> from plip.lammps import export
     >>> train, _ = load_silicon_carbide()
-    >>> model = PLIPRegressor("stock", max_terms=10).fit(train[::4])
+    >>> model = PLIPRegressor("stock", max_terms=10).fit(train[::8])
     >>> export(model.potential_, "stock", ["Si", "C"]).name
     'pair.in'
     """
@@ -94,10 +94,13 @@ def export_kim(
 
     Examples
     --------
-    >>> from plip import load_potential
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
     >>> from plip.lammps import export_kim
-    >>> export_kim(load_potential("SiC.json"), "kim", "Sim_LAMMPS_PLIP_Doe_SiC")  # doctest: +SKIP
-    PosixPath('kim/Sim_LAMMPS_PLIP_Doe_SiC')
+    >>> train, _ = load_silicon_carbide()
+    >>> potential = PLIPRegressor("stock", max_terms=10).fit(train[::8]).potential_
+    >>> export_kim(potential, "kim", "Sim_LAMMPS_PLIP_Doe_SiC").name
+    'Sim_LAMMPS_PLIP_Doe_SiC'
     """
     from plip.lammps._kim import write_simulator_model
 

@@ -142,7 +142,7 @@ def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArra
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import cancellation
     >>> bool((cancellation(model.potential_, test) >= 1.0).all())
     True
@@ -279,7 +279,7 @@ def errors(predicted: Labels, reference: Labels, n_atoms: ArrayLike) -> dict[str
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.labels import read_labels
     >>> from plip.metrics import errors
     >>> found = errors(model.potential_.predict(test), read_labels(test), [len(atoms) for atoms in test])

@@ -53,7 +53,7 @@ class Deviations:
     >>> from plip.datasets import load_silicon_carbide
     >>> from plip.metrics import Evaluation
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> deviations = Evaluation(model.potential_, test).deviations
     >>> deviations.energy.shape, deviations.forces[0].shape
     ((27,), (8, 3))
@@ -106,7 +106,7 @@ class Evaluation:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import Evaluation
     >>> evaluation = Evaluation(model.potential_, test)
     >>> sorted(map(str, set(evaluation.groups)))[:3]
@@ -355,7 +355,7 @@ def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) 
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import error_summary
     >>> sorted(error_summary(model, test))[:4]
     ['energy_mae', 'energy_rmse', 'force_mae', 'force_rmse']

@@ -47,7 +47,7 @@ class RMSEScorer:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import RMSEScorer
     >>> scorer = RMSEScorer("force", group="vacancy")
     >>> -1.0 < scorer(model, test) < 0.0

@@ -152,7 +152,7 @@ class Potential:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> potential = model.potential_
     >>> potential.species, len(potential.terms)
     (('C', 'Si'), 20)
@@ -907,7 +907,7 @@ def load_potential(path: StrPath) -> Potential:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip import load_potential
     >>> model.potential_.save("SiC.json")
     >>> load_potential("SiC.json").species

@@ -211,7 +211,7 @@ class Uncertainty:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> uncertainty = model.potential_.uncertainty
     >>> uncertainty.n_terms == len(model.potential_.terms)
     True

@@ -474,7 +474,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         >>> from plip import PLIPRegressor
         >>> from plip.datasets import load_silicon_carbide
         >>> train, test = load_silicon_carbide()
-        >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+        >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
         >>> len(model.potential_at(10).terms)
         10
         """

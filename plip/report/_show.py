@@ -47,7 +47,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.report import potential_summary
     >>> print(potential_summary(model.potential_).splitlines()[0])
     potential of C, Si: 20 terms (...), cutoff 4.3 A

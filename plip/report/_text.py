@@ -58,7 +58,7 @@ def fit_report(
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import Evaluation
     >>> from plip.report import fit_report
     >>> report = fit_report(model, {"test": Evaluation(model.potential_, test)})
@@ -135,7 +135,7 @@ def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
     >>> from plip import PLIPRegressor
     >>> from plip.datasets import load_silicon_carbide
     >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::4])
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
     >>> from plip.metrics import Evaluation
     >>> from plip.report import evaluation_report
     >>> print(evaluation_report({"test": Evaluation(model.potential_, test)}).splitlines()[0])
