@@ -58,7 +58,7 @@ clean, _ = load_silicon_carbide()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
     for ax, data, title in zip(axes, (clean, train), ("as computed", "with the faults"), strict=True):
-        ParityDisplay.from_estimator(
-            PLIPRegressor("fast", max_terms=30).fit(data), test, target="force", ax=ax
-        )
+        model = PLIPRegressor("fast", max_terms=30).fit(data)
+        ParityDisplay.from_estimator(model, test, target="force", ax=ax)
+        ax.get_legend().remove()
         ax.set_title(title)

@@ -56,8 +56,8 @@ ParityDisplay.from_estimator(model, test, target="force")
 #
 # Does it make sense?
 # -------------------
-# You know what a bond looks like. The energy of the crystal against its volume, by kind of term, beside the
-# calculations:
+# You know what a bond looks like. The energy of the crystal against its volume, by kind of term, and the
+# energy of two atoms:
 import matplotlib.pyplot as plt
 import numpy as np
 from ase.build import bulk
