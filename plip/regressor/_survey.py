@@ -75,7 +75,7 @@ class Survey:
         Parameters
         ----------
         columns : ndarray of int
-            The terms, as places among those of the equations.
+            The terms, as ascending places among those of the equations.
 
         Yields
         ------
@@ -91,7 +91,7 @@ class Survey:
             self._found = list(self._find(self._columns))
         places = np.searchsorted(self._columns, columns)
         for species_a, values in self._found:
-            yield species_a, values[:, places]
+            yield species_a, values if len(places) == values.shape[1] else values[:, places]
 
     def places(self, structures: Sequence[Atoms]) -> list[int] | None:
         """Where these structures are among its own; None if some are not, or their terms do not stay."""
