@@ -185,7 +185,8 @@ class Uncertainty:
 
     where G is the sum of x x^T over the atoms of the training data. x^T C x, the leverage, is what the data
     leave open of the terms. The factors s are means of squared errors over leverage, of the most similar
-    atoms or structures in the data, so that they hold what the terms cannot describe, too. An atom with a
+    atoms or structures in the data, so that they hold what the terms cannot describe, too, and grow where
+    these are far. An atom with a
     neighbor closer than in the data has at least the grade shortest distance / distance.
 
     Attributes
