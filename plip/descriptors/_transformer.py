@@ -261,9 +261,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             name: value for name, value in interactions.items() if isinstance(value, str) and value in OFFERS
         }
         shortest = shortest_distance(structures, cutoff, first) if offers else math.inf
-        metals = are_metals(species)
+        metal = len(species) == 1 and are_metals(species)
         made = {
-            offer: automatic_interactions(len(species), shortest, cutoff, offer, metals)
+            offer: automatic_interactions(len(species), shortest, cutoff, offer, metal)
             for offer in set(offers.values())
         }
         interactions |= {name: made[offer][name] for name, offer in offers.items()}
@@ -274,7 +274,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             if self._shares(name, species, is_complete):
                 if name in offers:
                     blocks[name] = blocks_of_offer(
-                        name, len(species), shortest, cutoff, offers[name], is_complete, metals
+                        name, len(species), shortest, cutoff, offers[name], is_complete, metal
                     )
                 elif interaction is not None:
                     blocks[name] = [

@@ -132,7 +132,7 @@ class Offer:
     decays : bool
         Whether pairs and densities have exponentials too.
     roots : bool
-        Whether metals have roots of densities beside their powers.
+        Whether a metal has roots of densities beside their powers.
     share : float
         With several species terms are offered in three blocks: for particular species, for particular centers
         among any atoms, and for any atoms. Each block has this part of the columns above.
@@ -250,7 +250,7 @@ def _ladders(chosen: Offer, shortest: float, cutoff: float, least_width: float) 
 
 
 def automatic_interactions(
-    n_species: int, shortest: float, cutoff: float, offer: str = "auto", metals: bool = True
+    n_species: int, shortest: float, cutoff: float, offer: str = "auto", metal: bool = True
 ) -> dict[str, Interaction | None]:
     """Interactions between particular species, for any material.
 
@@ -268,9 +268,9 @@ def automatic_interactions(
         Cutoff in Angstrom.
     offer : {"auto", "fast", "balanced", "accurate", "extensive", "stock"}, default="auto"
         How much to offer.
-    metals : bool, default=True
-        Whether all species are metals. Others have no roots of densities: the second-moment approximation is
-        of d bands, and directed bonds have angles.
+    metal : bool, default=True
+        Whether this is one metal. Others have no roots of densities: the second-moment approximation is of d
+        bands, directed bonds have angles, and in alloys roots make mixtures worse that the data do not hold.
 
     Returns
     -------
@@ -278,11 +278,11 @@ def automatic_interactions(
         ``two_body``, ``three_body``, ``n_body``, ``four_body``. An interaction is None if the offer does
         not have it or even its poorest grid has too many columns. The pair interaction is never None.
     """
-    return _choose(_offer(offer, metals), n_species, shortest, cutoff)
+    return _choose(_offer(offer, metal), n_species, shortest, cutoff)
 
 
-def _offer(name: str, metals: bool) -> Offer:
-    return replace(OFFERS[name], roots=OFFERS[name].roots and metals)
+def _offer(name: str, metal: bool) -> Offer:
+    return replace(OFFERS[name], roots=OFFERS[name].roots and metal)
 
 
 def _choose(chosen: Offer, n_species: int, shortest: float, cutoff: float) -> dict[str, Interaction | None]:
@@ -315,7 +315,7 @@ def blocks_of_offer(
     cutoff: float,
     offer: str,
     is_complete: bool,
-    metals: bool = True,
+    metal: bool = True,
 ) -> list[Block]:
     """What an offer has of one interaction for several species.
 
@@ -325,7 +325,7 @@ def blocks_of_offer(
     ----------
     name : {"two_body", "three_body", "n_body", "four_body"}
         Interaction.
-    n_species, shortest, cutoff, offer, metals
+    n_species, shortest, cutoff, offer, metal
         As for `automatic_interactions`.
     is_complete : bool
         Whether the data hold every combination of species; see `sharings_of`.
@@ -334,7 +334,7 @@ def blocks_of_offer(
     -------
     list of Block
     """
-    chosen = _offer(offer, metals)
+    chosen = _offer(offer, metal)
     two, n, three = (int(chosen.share * most) for most in chosen.columns)
     chosen = replace(chosen, columns=(two, n, three), all_columns=int(chosen.share * chosen.all_columns))
     # Centers have no four-body terms of their own where the particular species have; else a third of all.
