@@ -16,7 +16,7 @@ PACKAGE = Path(plip.__file__).parent
 FLOORS = (
     {"_types", "_html", "_parameters", "_warnings"},
     {"_files", "_core", "datasets"},
-    {"_structures", "radial", "solvers", "_config"},
+    {"_reading", "_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},
     {"_design"},

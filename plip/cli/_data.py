@@ -13,31 +13,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ase.db
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import iread
-from ase.io.formats import filetype
-from ase.utils import string2index
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm import tqdm
 
+from plip._reading._parts import split_file
 from plip._structures._checks import has_full_cell
 from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
-__all__ = ["Data", "Keys", "iterate", "name_places", "read_files", "read_group_weights", "split"]
+__all__ = ["Data", "Keys", "read_files", "read_group_weights", "split"]
 
 # Arrays that every Atoms has.
 _GEOMETRY = ("numbers", "positions")
 _LABELS = ("energy", "free_energy", "forces", "stress")
 # Attached stresses have this unit and sign by ASE's convention.
 _NO_CONVERSION = (None, "eV/A^3", "tension")
-# Formats of ASE's databases.
-_DATABASES = ("db", "json")
 # Names of the targets in a file of weights.
 _WEIGHTS = {"energy": "energy", "force": "force", "forces": "force", "stress": "virial", "virial": "virial"}
 
@@ -141,10 +136,12 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
     structures: list[Atoms] = []
     places: list[str] = []
     for path in paths:
-        before = len(structures)
-        found = tqdm(iterate(path), desc=f"Reading {path}", unit=" structures", disable=not progress)
-        structures.extend(found)
-        places += name_places(path, len(structures) - before)
+        with tqdm(desc=f"Reading {path}", unit=" structures", disable=not progress) as bar:
+            for part in split_file(path):
+                found = part.read()
+                structures += found
+                places += [part.place(number) for number in range(len(found))]
+                bar.update(len(found))
     if required:
         _check_keys(structures, keys, paths[0])
     for atoms, place in zip(structures, places, strict=True):
@@ -164,72 +161,6 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
 
 def _names(source: Iterable[object]) -> str:
     return ", ".join(str(name) for name in source if name not in _GEOMETRY) or "nothing"
-
-
-def _part(path: str) -> tuple[str, int | slice | str | None]:
-    """Name of a file, and the index, slice or selection (str) of the structures to read, or None."""
-    if Path(path).exists():
-        return path, None
-    name, _, part = path.rpartition("@")
-    try:
-        return name, string2index(part)
-    except ValueError:
-        return name, part
-
-
-def iterate(path: str) -> Iterator[Atoms]:
-    """Structures of a file, or of a part of it, one by one; a ValueError names the file."""
-    if not Path(path).exists() and not Path(path.rpartition("@")[0]).is_file():
-        raise ValueError(f"{path}: no such file")
-    n = 0
-    try:
-        for n, atoms in enumerate(_iterate(path), 1):  # noqa: B007
-            yield atoms
-    except Exception as error:  # ASE's readers raise errors of many kinds
-        raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
-    if n == 0:
-        raise ValueError(f"{path}: it has no structure")
-
-
-def _iterate(path: str) -> Iterator[Atoms]:
-    name, part = _part(path)
-    if filetype(name) in _DATABASES:
-        return _rows(name, part)
-    if isinstance(part, str):
-        raise ValueError(f"{part!r} is neither an index nor a slice")
-    return iread(name, part, do_not_split_by_at_sign=True)
-
-
-def _rows(name: str, part: int | slice | str | None) -> Iterator[Atoms]:
-    """Structures of an ASE database with their key-value pairs and data, which ASE's reader ignores."""
-    with ase.db.connect(name, serial=True) as database:
-        rows = database.select(part if isinstance(part, str) else None)
-        if isinstance(part, int):
-            rows = [list(rows)[part]]
-        elif isinstance(part, slice):
-            rows = list(rows)[part]
-        for row in rows:
-            atoms = row.toatoms()
-            # In `info` too: the virial of three atoms has the shape of their forces.
-            atoms.info.update({**row.data, **row.key_value_pairs})
-            for key, value in row.data.items():
-                if np.shape(value) == (len(atoms), 3) and key not in atoms.arrays:
-                    atoms.arrays[key] = np.asarray(value)
-            yield atoms
-
-
-def name_places(path: str, n: int) -> list[str]:
-    """Names of the n structures that were read from a path."""
-    name, part = _part(path)
-    if part is None:
-        part = slice(None)
-    if isinstance(part, int) and part >= 0:
-        return [f"{name}, structure {part}"]
-    if isinstance(part, slice) and (part.start or 0) >= 0 and (part.step or 1) > 0:
-        start, step = part.start or 0, part.step or 1
-        return [f"{name}, structure {start + step * k}" for k in range(n)]
-    # Only the reader knows the positions in the file.
-    return [f"{path}, structure {k}" for k in range(n)]
 
 
 def _check_keys(structures: list[Atoms], keys: Keys, path: str) -> None:

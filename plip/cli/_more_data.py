@@ -27,26 +27,24 @@ class Pool:
     """
 
     def __init__(self, paths: list[str]) -> None:
-        self._paths = paths
-        self._counts = dict.fromkeys(range(len(paths)), 0)
+        from plip._reading._parts import split_file
+
+        self._parts = [part for path in paths for part in split_file(path)]
+        self._counts = [0] * len(self._parts)
 
     def __iter__(self) -> Iterator[Atoms]:
-        from plip.cli._data import iterate
-
-        for number, path in enumerate(self._paths):
+        for number, part in enumerate(self._parts):
             self._counts[number] = 0
-            for atoms in iterate(path):
+            for atoms in part:
                 self._counts[number] += 1
                 yield atoms
 
     def place(self, index: int) -> str:
         """Where the structure at this place in the pool comes from; it has been read."""
-        from plip.cli._data import name_places
-
-        for number, path in enumerate(self._paths):
-            if index < self._counts[number]:
-                return name_places(path, self._counts[number])[index]
-            index -= self._counts[number]
+        for part, count in zip(self._parts, self._counts, strict=True):
+            if index < count:
+                return part.place(index)
+            index -= count
         raise IndexError(index)
 
     def located(self, message: object) -> str:
