@@ -16,7 +16,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.labels import LabelWarning
 from plip.normal_equations import _sample
-from plip.normal_equations._sample import Sample
+from plip.normal_equations._sample import Sample, Sampler
 from plip.radial import Gaussian
 
 
@@ -134,7 +134,7 @@ def test_reference_energies_have_least_norm_for_one_composition(structures, desc
 
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_bits_do_not_depend_on_workers(structures, descriptors, n_jobs, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 20)
     one = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=1).problem(2.0, 1.0, 0.5)
     many = NormalEquations.from_structures(structures * 3, descriptors, n_jobs=n_jobs).problem(2.0, 1.0, 0.5)
     assert np.array_equal(one.gram, many.gram)
@@ -158,7 +158,7 @@ def test_bits_do_not_depend_on_blas_threads(structures, descriptors):
 @pytest.mark.parametrize("backend", ["threading", "loky", "multiprocessing"])
 def test_every_backend_gives_the_same_bits(structures, descriptors, monkeypatch, tmp_path, backend):
     """Also one that gives lists alone; several batches of several chunks, with and without memory."""
-    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 8)
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 8)
     here = NormalEquations.from_structures(structures * 3, descriptors)
     for memory in (None, str(tmp_path), str(tmp_path)):
         with joblib.parallel_config(backend=backend, n_jobs=2):
@@ -178,7 +178,7 @@ def assert_same_bits(a, b):
 
 def test_fits_at_the_same_time_give_the_same_bits(structures, descriptors, monkeypatch):
     """Threads that begin and end at different times, each with as many structures as its number."""
-    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 20)
     alone = [NormalEquations.from_structures(structures[:n], descriptors) for n in range(3, 9)]
     with threadpool_limits(2, user_api="blas"), ThreadPoolExecutor(3) as pool:
         before = threadpool_info()
@@ -411,7 +411,7 @@ def shortest_by_ase(structures, cutoff):
 
 @pytest.mark.parametrize("memory", [False, True])
 def test_shortest_distances_of_each_pair_of_species(structures, descriptors, tmp_path, monkeypatch, memory):
-    monkeypatch.setattr("plip.normal_equations._structures._CHUNK_ATOMS", 20)
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 20)
     memory = str(tmp_path / "memory") if memory else None
     close = labeled(bulk("SiC", "zincblende", a=3.0), np.random.default_rng(0))
     structures = [close, *structures]
@@ -491,12 +491,23 @@ def test_geometry_is_kept(structures, descriptors, tmp_path, monkeypatch):
     old.sample = None
     assert (old + both).sample is None and (both + old).sample is None
     monkeypatch.setattr(_sample, "_MOST_ATOMS", sum(map(len, structures)) // 2)
-    thinned = Sample.of_structures(structures)
+    thinned = sample_of_parts(structures, len(structures))
+    for size in (1, 2, 5):
+        parts = sample_of_parts(structures, size)
+        assert all(np.array_equal(parts.arrays()[name], array) for name, array in thinned.arrays().items())
     assert 0 < thinned.sizes.sum() <= sum(map(len, structures)) // 2
     assert all(any(kept == atoms for atoms in structures) for kept in thinned.structures())
     assert len(thinned.merged(thinned).sizes) <= len(structures)
-    assert len(Sample.of_structures([structures[0] * 20]).sizes) == 1
-    assert list(Sample.of_structures([]).structures()) == []
+    assert len(sample_of_parts([structures[0] * 20], 1).sizes) == 1
+    assert list(sample_of_parts([], 1).structures()) == []
+
+
+def sample_of_parts(structures, size):
+    """The sample of structures that come so many at a time."""
+    sampler = Sampler()
+    for first in range(0, len(structures), size):
+        sampler.add(Sample.of_structures(structures[first : first + size]))
+    return sampler.sample()
 
 
 def isolated(symbol, energy, **cell):
@@ -613,7 +624,7 @@ def test_errors_of_rows_that_were_not_kept(structures, descriptors):
 
 def test_many_forces_in_many_columns_are_products_alone(structures, descriptors, monkeypatch, tmp_path):
     kept = NormalEquations.from_structures(structures, descriptors)
-    monkeypatch.setattr("plip.normal_equations._structures._NARROW", 0)
+    monkeypatch.setattr("plip.normal_equations._accumulation._NARROW", 0)
     coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
     expected = kept.problem(0.0, 1.0, 0.0)
     scale = np.sqrt(np.outer(expected.gram.diagonal(), expected.gram.diagonal())) + 1e-300

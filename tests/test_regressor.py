@@ -472,7 +472,7 @@ def test_bad_structures_are_named_before_any_work(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("descriptors were computed before the structures were checked")
 
-    monkeypatch.setattr("plip.normal_equations._structures.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._accumulation.chunk_sums", no_work)
     train = [atoms.copy() for atoms in silicon_carbide[0][:6]]
     for atoms, source in zip(train, silicon_carbide[0], strict=False):
         atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
@@ -852,7 +852,7 @@ def test_isolated_atoms_that_are_missing(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("the structures were added up before")
 
-    monkeypatch.setattr("plip.normal_equations._structures.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._accumulation.chunk_sums", no_work)
     crystal = bulk("C", a=3.0, crystalstructure="sc")
     crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
     train = [*silicon_carbide[0][:6], lone_atom("Si", -0.8), crystal]

@@ -57,7 +57,7 @@ def computed(monkeypatch):
     monkeypatch.setattr(row_cache, "StructureDesign", counted)
     # Fits without a cache do not count.
     monkeypatch.setattr(
-        "plip.normal_equations._structures.direct", lambda design, atoms, *_: original(design, atoms)
+        "plip.normal_equations._accumulation.direct", lambda design, atoms, *_: original(design, atoms)
     )
     return calls
 

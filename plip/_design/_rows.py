@@ -1,6 +1,10 @@
 """Design rows of one structure: neighbors, moments, values and derivatives of its columns."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+import functools
+import pickle
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,8 +42,9 @@ class Design:
         self.cutoff = max(term.cutoff for term in terms)
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
 
-    def __reduce__(self) -> tuple[type, tuple[tuple[Term, ...], tuple[str, ...]]]:
-        return type(self), (self.terms, self.species)
+    def __reduce__(self) -> tuple[Callable[[bytes], Design], tuple[bytes]]:
+        # Bytes are quickly compared, and not taken apart where the design is already.
+        return _from_bytes, (pickle.dumps((self.terms, self.species)),)
 
     def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
@@ -48,6 +53,12 @@ class Design:
     def counts(self, atoms: Atoms) -> FloatArray:
         """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
         return np.bincount(self.species_of(atoms), minlength=len(self.species)).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=2)
+def _from_bytes(pickled: bytes) -> Design:
+    """The design that was pickled. A process that gets it with every piece of work makes it ready once."""
+    return Design(*pickle.loads(pickled))
 
 
 def _empty_on_lines(n_rows: int, length: int) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,3 +112,22 @@ class LabelledStructures:
         chosen = np.arange(len(self))[rows]
         structures = tuple(self.structures[row] for row in chosen)
         return LabelledStructures(structures, self.labels.take(chosen), self.places[chosen])
+
+    @classmethod
+    def joined(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
+        """The structures of several parts, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of LabelledStructures
+            At least one; their weights have the same number of columns.
+
+        Returns
+        -------
+        LabelledStructures
+        """
+        if len(parts) == 1:
+            return parts[0]
+        structures = tuple(atoms for part in parts for atoms in part.structures)
+        places = np.concatenate([part.places for part in parts])
+        return cls(structures, Labels.joined([part.labels for part in parts]), places)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +69,38 @@ class Labels:
             stress=None if self.stress is None else self.stress[chosen],
             sample_weight=self.sample_weight[chosen],
         )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Labels]) -> Labels:
+        """The labels of several parts, one after the other.
+
+        Parameters
+        ----------
+        parts : sequence of Labels
+            At least one; their weights have the same number of columns.
+
+        Returns
+        -------
+        Labels
+        """
+        targets = {target for part in parts for target in part.targets()}
+        sizes = [len(part.sample_weight) for part in parts]
+        shapes = {"energy": (), "virial": (6,)}
+
+        def numbers(target: str) -> FloatArray | None:
+            if target not in targets:
+                return None
+            values = [part.values(target) for part in parts]
+            nothing = (np.full((size, *shapes[target]), np.nan) for size in sizes)
+            return np.concatenate([b if a is None else a for a, b in zip(values, nothing, strict=True)])
+
+        forces: list[FloatArray | None] | None = None
+        if "force" in targets:
+            forces = []
+            for part, size in zip(parts, sizes, strict=True):
+                forces += [None] * size if part.forces is None else part.forces
+        weights = np.concatenate([part.sample_weight for part in parts])
+        return cls(numbers("energy"), forces, numbers("virial"), weights)
 
     def values(self, target: str) -> Any:
         """The labels of a target as the attribute has them, None if no structure has any."""

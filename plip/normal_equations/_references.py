@@ -10,7 +10,6 @@ from plip._structures._composition import composition_of
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray
 from plip._warnings import warn
-from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
 from plip.normal_equations._sums import single_blas_thread
 
@@ -25,28 +24,32 @@ __all__ = [
 _SAME_ENERGY = 1e-3
 
 
-def find_isolated_energies(data: LabelledStructures, descriptors: PLIPDescriptors) -> dict[str, list[float]]:
+def find_isolated_energies(
+    data: LabelledStructures, species: Sequence[str], cutoff: float
+) -> dict[str, list[float]]:
     """Energies of the structures that are one atom without neighbors within the cutoff.
 
     Parameters
     ----------
     data : LabelledStructures
         Structures of weight zero do not count.
-    descriptors : PLIPDescriptors
-        Fitted.
+    species : sequence of str
+        Chemical symbols.
+    cutoff : float
+        Angstrom.
 
     Returns
     -------
     dict
-        A list of energies in eV for each chemical symbol of the descriptors.
+        A list of energies in eV for each chemical symbol.
     """
-    found: dict[str, list[float]] = {symbol: [] for symbol in descriptors.species_}
+    found: dict[str, list[float]] = {symbol: [] for symbol in species}
     energy = data.labels.energy
     if energy is None:
         return found
     for k in np.flatnonzero(data.labels.used("energy")).tolist():
         atoms = data.structures[k]
-        if len(atoms) == 1 and _has_no_neighbors(atoms, descriptors.cutoff_):
+        if len(atoms) == 1 and _has_no_neighbors(atoms, cutoff):
             found[atoms.symbols[0]].append(float(energy[k]))
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any
 
@@ -31,30 +31,21 @@ from plip.descriptors._transformer import as_descriptors
 from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
+from plip.normal_equations._accumulation import Accumulator
 from plip.normal_equations._archive import read_archive, write_archive
-from plip.normal_equations._hash import HASHES, data_hash
+from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
-from plip.normal_equations._references import find_isolated_energies, least_squares_reference
-from plip.normal_equations._row_cache import Storage, direct
+from plip.normal_equations._references import least_squares_reference
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
-from plip.normal_equations._sums import Sums, are_few, chunk_sums, empty_sums, single_blas_thread
+from plip.normal_equations._sums import Sums, single_blas_thread
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations", "take_examples"]
 
-# About the largest number of atoms in a chunk, the unit of parallel work. Adding up the products of a chunk
-# (n_terms^2) costs little beside making them (rows x n_terms^2), and chunks are small enough to share evenly.
-_CHUNK_ATOMS = 700
-
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
-
-# Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
-# times as long as products, which matters little there. For more columns products suffice: even where labels
-# are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
-_NARROW = 100
 
 # A fit checks itself by structures of at most this many atoms, if there are any.
 _EXAMPLE_ATOMS = 100
@@ -257,17 +248,18 @@ class NormalEquations:
                 "X is a generator, so labels must be attached to its Atoms: "
                 "leave y, forces, stress and sample_weight out, or pass a list"
             )
-        total: NormalEquations | None = None
-        # A generator has no length, so its batches are counted. A list shows its own progress.
-        with tqdm(desc="structures", unit="", disable=not (is_stream and verbose)) as bar:
+        accumulator: Accumulator | None = None
+        # A generator has no length, so its structures are counted.
+        total = None if is_stream or not isinstance(X, Sized) else len(X)
+        with tqdm(total=total, desc="structures", disable=not verbose) as bar:
             for data, fitted in _read_batches(X, descriptors, labels, reading):
                 if inspect is not None:
                     inspect(data, fitted)
-                part = cls.from_labels(data, fitted, verbose=0 if is_stream else verbose, **options)
-                total = part if total is None else total + part
-                bar.update(len(data))
-        assert total is not None  # _read_batches refuses data without structures
-        return total
+                if accumulator is None:
+                    accumulator = _accumulator(data, fitted, bar, **options)
+                accumulator.add(data, is_last=not is_stream)
+            assert accumulator is not None  # _read_batches refuses data without structures
+            return cls(*accumulator.finish())
 
     @classmethod
     def from_labels(
@@ -290,7 +282,7 @@ class NormalEquations:
             Fitted.
         reference : ndarray of float64, shape (n_species,), or None
             Energies per atom to take off before summing, which keeps digits; None takes the least-squares
-            ones.
+            ones of the first 512 structures.
         design : Design or None
             The terms of the descriptors, prepared for the kernels; None prepares them here.
         memory : joblib.Memory, str, path-like or None
@@ -302,35 +294,10 @@ class NormalEquations:
         -------
         NormalEquations
         """
-        _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
-        if reference is None:
-            reference = least_squares_reference(data, descriptors.species_)
-        design = Design(descriptors.terms_, descriptors.species_) if design is None else design
-        width = _width(descriptors)
-        n_forces = 3 * data.n_atoms[data.labels.used("force")].sum()
-        keep_forces = width <= _NARROW or are_few(n_forces, width)
-        stored = Storage(memory, design) if memory is not None else direct
-        chunks = _chunks(data.n_atoms)
-        jobs = (
-            joblib.delayed(chunk_sums)(design, data.take(chunk), reference, stored, keep_forces)
-            for chunk in chunks
-        )
-        sums = empty_sums(width)
-        extent = Extent.empty(len(descriptors.species_))
-        counts = Counts.empty(len(descriptors.species_), len(descriptors.terms_))
-        with single_blas_thread(), tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
-            for chunk, (part, own_extent, own_counts) in zip(chunks, _in_order(jobs, n_jobs), strict=True):
-                extent = extent.merged(own_extent)
-                counts = counts.combined(own_counts, 1)
-                for target in TARGETS:
-                    sums[target].add(part[target])
-                bar.update(chunk.stop - chunk.start)
-            for target in TARGETS:
-                sums[target].complete()
-        isolated = find_isolated_energies(data, descriptors)
-        labeled = np.any([data.labels.used(target) for target in TARGETS], axis=0)
-        sample = Sample.of_structures(data.take(np.flatnonzero(labeled)).structures)
-        return cls(descriptors, sums, reference, len(data), extent, counts, isolated, sample, data_hash(data))
+        with tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
+            accumulator = _accumulator(data, descriptors, bar, reference, design, memory, n_jobs)
+            accumulator.add(data, is_last=True)
+            return cls(*accumulator.finish())
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return self._combine(other, 1)
@@ -661,6 +628,23 @@ def _warn_of_memory(n_terms: int, n_species: int) -> None:
         )
 
 
+def _accumulator(
+    data: LabelledStructures,
+    descriptors: PLIPDescriptors,
+    bar: Any,
+    reference: FloatArray | None = None,
+    design: Design | None = None,
+    memory: joblib.Memory | StrPath | None = None,
+    n_jobs: int | None = None,
+) -> Accumulator:
+    """An accumulator for data that begin with these; parameters as for `NormalEquations.from_labels`."""
+    _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
+    if reference is None:
+        # The same for all ways in which structures come.
+        reference = least_squares_reference(data.take(slice(_BATCH)), descriptors.species_)
+    return Accumulator(descriptors, reference, design, memory, n_jobs, bar)
+
+
 def _read_batches(
     X: Iterable[Atoms], descriptors: PLIPDescriptors, labels: tuple[Any, ...], reading: dict[str, Any]
 ) -> Iterator[tuple[LabelledStructures, PLIPDescriptors]]:
@@ -734,33 +718,3 @@ def take_examples(data: LabelledStructures) -> LabelledStructures:
     elif len(used):
         chosen = used[[sizes.argmin()]]
     return data.take(chosen)
-
-
-def _in_order(jobs: Iterator[Any], n_jobs: int | None) -> Iterator[Any]:
-    """Yield the results of joblib jobs in order, holding only a few at a time."""
-    try:
-        parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
-    except ValueError:
-        # Some backends give lists alone, such as "multiprocessing".
-        with joblib.Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
-            n_workers = joblib.effective_n_jobs(n_jobs)
-            while batch := list(itertools.islice(jobs, 4 * n_workers)):
-                yield from parallel(batch)
-    else:
-        yield from parallel(jobs)
-
-
-def _chunks(sizes: IntArray) -> list[slice]:
-    """Slices of about equally many atoms; they depend on the structures alone."""
-    last = np.cumsum(sizes)
-    n_chunks = -(-int(last[-1]) // _CHUNK_ATOMS)
-    # An even number gives two workers the same to do.
-    n_chunks += n_chunks % 2 if n_chunks > 1 else 0
-    borders = np.searchsorted(last, last[-1] * np.arange(1, n_chunks) / n_chunks)
-    ends = np.unique(np.append(borders + 1, len(sizes)))
-    return [slice(int(start), int(end)) for start, end in zip(np.append(0, ends[:-1]), ends, strict=True)]
-
-
-def _width(descriptors: PLIPDescriptors) -> int:
-    """Number of columns of [X, composition, y]."""
-    return len(descriptors.terms_) + len(descriptors.species_) + 1

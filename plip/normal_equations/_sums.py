@@ -176,7 +176,8 @@ class Sums:
     def add(self, other: Sums) -> None:
         """Add sums that are not needed afterwards: their memory may be taken over."""
         if self._products is None:
-            self._products = other._products
+            # What comes out of shared memory, such as Ray's, cannot be written to.
+            self._products = None if other._products is None else np.require(other._products, None, "W")
         elif other._products is not None:
             self._products += other._products
         self.weight += other.weight
@@ -261,9 +262,7 @@ def chunk_sums(
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
     block = _Block(sums["force"], n_terms, width, keep_forces)
-    energy_rows: list[FloatArray] = []
-    virial_rows: list[FloatArray] = []
-    energy_weight, virial_weight = 0.0, 0.0
+    few = {target: _FewRows(sums[target]) for target in ("energy", "virial")}
     extent = Extent.empty(len(design.species))
     counts = Counts.empty(len(design.species), n_terms)
     used = {target: labels.used(target) for target in TARGETS}
@@ -296,8 +295,7 @@ def chunk_sums(
         if energy is not None:
             deviation = energy - structure.counts @ reference
             row = np.concatenate([structure.values, structure.counts, [deviation]])
-            energy_rows.append(np.sqrt(weight["energy"]) / size * row)
-            energy_weight += weight["energy"]
+            few["energy"].add(np.sqrt(weight["energy"]) / size * row[None, :], weight["energy"])
         virial = None if stress is None else np.zeros((6, width))
         if forces is not None and structure.force_factor is not None:
             rows = np.zeros((len(structure.force_factor), width))
@@ -309,14 +307,33 @@ def chunk_sums(
             block.add(structure, forces, np.sqrt(weight["force"]), virial)
         if stress is not None and virial is not None:
             virial[:, -1] = atoms.get_volume() * stress
-            virial_rows.append(np.sqrt(weight["virial"]) / size * virial)
-            virial_weight += 6 * weight["virial"]
+            few["virial"].add(np.sqrt(weight["virial"]) / size * virial, 6 * weight["virial"])
     block.flush()
-    if energy_rows:
-        sums["energy"].add_rows(np.array(energy_rows), energy_weight, keep=True)
-    if virial_rows:
-        sums["virial"].add_rows(np.concatenate(virial_rows), virial_weight, keep=True)
+    for kept in few.values():
+        kept.flush()
     return sums, extent, counts
+
+
+class _FewRows:
+    """Rows of energies or virials, which are kept, on their way to the sums."""
+
+    def __init__(self, sums: Sums) -> None:
+        self._sums = sums
+        self._rows: list[FloatArray] = []
+        self._n_rows = 0
+        self._weight = 0.0
+
+    def add(self, rows: FloatArray, weight: float) -> None:
+        self._rows.append(rows)
+        self._n_rows += len(rows)
+        self._weight += weight
+        if self._n_rows >= _BLOCK_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._sums.add_rows(np.concatenate(self._rows), self._weight, keep=True)
+        self._rows, self._n_rows, self._weight = [], 0, 0.0
 
 
 class _Block:

@@ -260,7 +260,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """Raise for whatever can be found wrong with the data before the long work."""
         self._check_targets(data.labels.targets())
         if isinstance(self.reference_energies, str):
-            check_isolated_energies(find_isolated_energies(data, descriptors))
+            found = find_isolated_energies(data, descriptors.species_, descriptors.cutoff_)
+            check_isolated_energies(found)
         else:
             self._fixed_references(descriptors.species_, None)
 

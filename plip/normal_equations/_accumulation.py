@@ -1,0 +1,207 @@
+"""Sums over a sequence of structures, chunk by chunk, by any workers and in one order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import joblib
+import numpy as np
+
+from plip._design._extent import Extent
+from plip._design._rows import Design
+from plip._types import FloatArray, StrPath
+from plip.descriptors import PLIPDescriptors
+from plip.labels import TARGETS, LabelledStructures
+from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._hash import HASHES, data_hash
+from plip.normal_equations._references import find_isolated_energies
+from plip.normal_equations._row_cache import Storage, direct
+from plip.normal_equations._sample import Sample, Sampler
+from plip.normal_equations._sizes import Counts
+from plip.normal_equations._sums import (
+    Stored,
+    Sums,
+    are_few,
+    chunk_sums,
+    empty_sums,
+    single_blas_thread,
+)
+
+__all__ = ["Accumulator", "in_order"]
+
+# Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
+# times as long as products, which matters little there. For more columns products suffice: even where labels
+# are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
+_NARROW = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one chunk adds to normal equations; attributes as there, and all structures with a label."""
+
+    n_structures: int
+    sums: dict[str, Sums]
+    extent: Extent
+    counts: Counts
+    isolated_energies: dict[str, list[float]]
+    labelled: Sample
+    data_hash: int
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkWork:
+    """What every chunk needs, wherever it is worked on. It is called with the chunk."""
+
+    design: Design
+    cutoff: float
+    reference: FloatArray
+    stored: Stored
+
+    def __call__(self, data: LabelledStructures, keep_forces: bool) -> Part:
+        sums, extent, counts = chunk_sums(self.design, data, self.reference, self.stored, keep_forces)
+        used = np.any([data.labels.used(target) for target in TARGETS], axis=0)
+        return Part(
+            len(data),
+            sums,
+            extent,
+            counts,
+            find_isolated_energies(data, self.design.species, self.cutoff),
+            Sample.of_structures(data.take(np.flatnonzero(used)).structures),
+            data_hash(data),
+        )
+
+
+class Accumulator:
+    """Normal equations in the making.
+
+    Batches of structures are added one after the other. joblib's workers work on them while the next ones
+    are read.
+
+    Parameters
+    ----------
+    descriptors : PLIPDescriptors
+        Fitted.
+    reference : ndarray of float64, shape (n_species,)
+        Energies per atom to take off before summing.
+    design, memory, n_jobs
+        As for `NormalEquations.from_labels`.
+    bar : tqdm
+        Progress, in structures.
+    """
+
+    def __init__(
+        self,
+        descriptors: PLIPDescriptors,
+        reference: FloatArray,
+        design: Design | None,
+        memory: joblib.Memory | StrPath | None,
+        n_jobs: int | None,
+        bar: Any,
+    ) -> None:
+        n_species, n_terms = len(descriptors.species_), len(descriptors.terms_)
+        design = Design(descriptors.terms_, descriptors.species_) if design is None else design
+        stored = Storage(memory, design) if memory is not None else direct
+        self._descriptors = descriptors
+        self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)
+        self._n_jobs = n_jobs
+        self._bar = bar
+        self._width = n_terms + n_species + 1
+        self._n_atoms = 0
+        self._cutter = Cutter()
+        # Batches that are not begun, and the numbers of structures of their chunks.
+        self._waiting: list[LabelledStructures] = []
+        self._cut: list[int] = []
+        self._parts: Iterator[Part] = iter(())
+        self._n_structures = 0
+        self._sums = empty_sums(self._width)
+        self._extent = Extent.empty(n_species)
+        self._counts = Counts.empty(n_species, n_terms)
+        self._isolated: dict[str, list[float]] = {symbol: [] for symbol in descriptors.species_}
+        self._sampler = Sampler()
+        self._hash = 0
+
+    def add(self, data: LabelledStructures, is_last: bool = False) -> None:
+        """Add a batch. Its work begins as soon as there is enough for all workers, or nothing follows."""
+        self._cut += self._cutter.add(data.n_atoms.tolist())
+        if is_last:
+            self._cut += self._cutter.finish()
+        self._waiting.append(data)
+        if is_last or len(self._cut) >= 2 * joblib.effective_n_jobs(self._n_jobs):
+            self._begin()
+
+    def _begin(self) -> None:
+        """Begin the work on the chunks that are cut."""
+        self._add_up()
+        data = LabelledStructures.joined(self._waiting)
+        ends = [0, *itertools.accumulate(self._cut)]
+        self._waiting, self._cut = [data.take(slice(ends[-1], None))], []
+        atoms = self._n_atoms + np.cumsum(data.n_atoms)
+        chunks = [slice(start, end) for start, end in itertools.pairwise(ends)]
+        # Rows of forces are kept in narrow fits, and while there can be few in all.
+        keep = [self._width <= _NARROW or are_few(3 * int(atoms[end - 1]), self._width) for end in ends[1:]]
+        jobs = (
+            joblib.delayed(self._work)(data.take(chunk), kept)
+            for chunk, kept in zip(chunks, keep, strict=True)
+        )
+        if chunks:
+            self._n_atoms = int(atoms[ends[-1] - 1])
+            self._parts = in_order(jobs, self._n_jobs)
+
+    @single_blas_thread()
+    def _add_up(self) -> None:
+        """Add the results of what was begun, in order."""
+        for part in self._parts:
+            for target in TARGETS:
+                self._sums[target].add(part.sums[target])
+            self._extent = self._extent.merged(part.extent)
+            self._counts = self._counts.combined(part.counts, 1)
+            for symbol, energies in part.isolated_energies.items():
+                self._isolated[symbol] += energies
+            self._sampler.add(part.labelled)
+            self._hash = (self._hash + part.data_hash) % HASHES
+            self._n_structures += part.n_structures
+            self._bar.update(part.n_structures)
+        self._parts = iter(())
+
+    @single_blas_thread()
+    def finish(self) -> tuple[Any, ...]:
+        """Arguments of `NormalEquations`, when all is done."""
+        self._cut += self._cutter.finish()
+        self._begin()
+        self._add_up()
+        for target in TARGETS:
+            self._sums[target].complete()
+        return (
+            self._descriptors,
+            self._sums,
+            self._work.reference,
+            self._n_structures,
+            self._extent,
+            self._counts,
+            self._isolated,
+            self._sampler.sample(),
+            self._hash,
+        )
+
+
+def in_order(jobs: Iterable[Any], n_jobs: int | None) -> Iterator[Any]:
+    """Begin joblib jobs, and yield their results in order."""
+    try:
+        parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+    except ValueError:
+        # Some backends give lists alone, such as "multiprocessing" and Ray's.
+        return _by_lists(jobs, n_jobs)
+    results: Iterator[Any] = parallel(jobs)
+    return results
+
+
+def _by_lists(jobs: Iterable[Any], n_jobs: int | None) -> Iterator[Any]:
+    """Results in order, holding only a few at a time."""
+    jobs = iter(jobs)
+    with joblib.Parallel(n_jobs=n_jobs, prefer="threads") as parallel:
+        n_workers = joblib.effective_n_jobs(n_jobs)
+        while batch := list(itertools.islice(jobs, 4 * n_workers)):
+            yield from parallel(batch)
