@@ -13,8 +13,9 @@ from ase.neighborlist import neighbor_list
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential
+from plip._design._rows import Design
 from plip.interactions import NBody, ThreeBody, TwoBody
-from plip.labels import LabelWarning
+from plip.labels import TARGETS, LabelWarning
 from plip.normal_equations import _sample
 from plip.normal_equations._sample import Sample, Sampler
 from plip.radial import Gaussian
@@ -367,6 +368,41 @@ def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, 
     assert len(calls) == len(structures)
     assert_same(plain, first)
     assert_same(NormalEquations.from_structures(structures[1:], descriptors), second)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_structures_of_some_of_the_species_update_their_columns_alone(tmp_path, monkeypatch, stored):
+    """Four species, of which most structures have one or two: the sums are those of whole rows."""
+    rng = np.random.default_rng(5)
+    structures = []
+    for symbols in (["Mo"], ["Nb", "W"], ["Mo", "Ta"], ["Mo"], ["Mo", "Nb", "Ta", "W"], ["W", "Nb"]):
+        atoms = bulk("Mo", "bcc", a=3.2, cubic=True) * (2, 2, 2)
+        atoms.symbols[:] = [symbols[k % len(symbols)] for k in range(len(atoms))]
+        atoms.rattle(0.1, rng=rng)
+        structures.append(labeled(atoms, rng))
+    descriptors = PLIPDescriptors(
+        cutoff=4.0,
+        two_body=TwoBody(Gaussian(eta=1.0, centers=[2.2, 2.8, 3.4])),
+        three_body=ThreeBody(Gaussian(eta=1.0, centers=[2.4, 3.2]), max_power=2, mixed=True),
+        n_body=NBody(Gaussian(eta=0.5, centers=[2.6]), powers=(2, 3)),
+        shared=True,
+    ).fit(structures)
+    memory = str(tmp_path) if stored else None
+    equations = NormalEquations.from_structures(structures, descriptors, memory=memory)
+    design = Design(descriptors.terms_, descriptors.species_)
+    widths = [len(design.part(atoms).columns) for atoms in structures]
+    assert widths[0] == widths[3] < widths[1] == widths[5] < widths[4] == len(descriptors.terms_)
+    monkeypatch.setattr(Design, "part", lambda self, atoms: self)
+    whole = NormalEquations.from_structures(structures, descriptors)
+    for target, weights in zip(TARGETS, np.eye(3), strict=True):
+        rows, compositions, targets = dense_rows(structures, descriptors, *weights, np.ones(6))
+        if target == "energy":
+            targets = targets - compositions @ equations._reference
+        rows = np.column_stack([rows, compositions, targets])
+        expected = rows.T @ rows
+        for each in (equations, whole):
+            products = each._sums[target].products
+            np.testing.assert_allclose(products, expected, atol=1e-12 * np.abs(expected).max())
 
 
 def test_constraints_do_not_change_the_labels(structures, descriptors):

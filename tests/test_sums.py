@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip._core._blas import add_row_products, add_rows_to_factor
+from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor
 from plip.normal_equations._sums import Sums, single_blas_thread
 
 
@@ -27,6 +27,37 @@ def test_rank_k_update_fills_the_lower_triangle_alone():
 def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
     with pytest.raises(ValueError, match="products must be square"):
         add_row_products(np.ones((n_rows, 3)), np.zeros(shape))
+
+
+def test_products_of_some_columns_fill_the_lower_triangle_alone():
+    rng = np.random.default_rng(1)
+    rows, before, columns = rng.normal(size=(7, 3)), rng.normal(size=(6, 6)), np.array([0, 2, 5])
+    wide = np.zeros((7, 6))
+    wide[:, columns] = rows
+    products = before.copy()
+    add_products_of_columns(rows.T @ rows, columns, products)
+    np.testing.assert_allclose(np.tril(products), np.tril(before + wide.T @ wide), atol=1e-14)
+    np.testing.assert_array_equal(np.triu(products, 1), np.triu(before, 1))
+
+
+@pytest.mark.parametrize("columns", [[0, 3], [1, 0], [-1, 0], [1, 1], [0, 1, 2]])
+def test_products_of_some_columns_refuse_other_columns(columns):
+    with pytest.raises(ValueError, match="columns must ascend|products must be square"):
+        add_products_of_columns(np.ones((2, 2)), np.array(columns), np.zeros((3, 3)))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_sums_of_some_columns(keep):
+    rng = np.random.default_rng(3)
+    columns = np.array([1, 3, 4])
+    rows = np.zeros((5, 5))
+    rows[:, columns] = rng.normal(size=(5, 3))
+    part, total = Sums(3), Sums(5)
+    part.add_rows(rows[:, columns], 5.0, keep)
+    total.add(part, columns)
+    total.complete()
+    np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
+    assert (total.weight, total.n_rows, total.factor is not None) == (5.0, 5, keep)
 
 
 @pytest.mark.parametrize(("n_rows", "width"), [(1, 1), (2, 7), (90, 7), (200, 71)])

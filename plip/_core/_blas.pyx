@@ -5,7 +5,7 @@ import numpy as np
 from scipy.linalg.cython_blas cimport dsyrk
 from scipy.linalg.cython_lapack cimport dtpqrt
 
-__all__ = ["add_row_products", "add_rows_to_factor"]
+__all__ = ["add_products_of_columns", "add_row_products", "add_rows_to_factor"]
 
 # Columns that LAPACK takes at a time.
 BLOCK = 32
@@ -30,6 +30,33 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
     with nogil:
         dsyrk(&upper, &not_transposed, &width, &n_rows, &one, <double *>&rows[0, 0], &width, &one,
               &products[0, 0], &width)
+
+
+def add_products_of_columns(
+    const double[:, ::1] part, const Py_ssize_t[::1] columns, double[:, ::1] products
+):
+    """Add products of some columns to the lower triangle of `products`, those of all.
+
+    Parameters
+    ----------
+    part : ndarray of float64, shape (n, n)
+        Only the lower triangle takes part.
+    columns : ndarray of intp, shape (n,)
+        Numbers of the columns, ascending.
+    products : ndarray of float64, shape (width, width)
+        The upper triangle stays as it is.
+    """
+    cdef Py_ssize_t n = columns.shape[0], width = products.shape[0], last = -1, i, j
+    if part.shape[0] != n or part.shape[1] != n or products.shape[1] != width:
+        raise ValueError("products must be square, those of the part as wide as it has columns")
+    for i in range(n):
+        if not last < columns[i] < width:
+            raise ValueError(f"columns must ascend and be below {width}")
+        last = columns[i]
+    with nogil:
+        for i in range(n):
+            for j in range(i + 1):
+                products[columns[i], columns[j]] += part[i, j]
 
 
 def add_rows_to_factor(double[::1, :] rows, double[::1, :] factor):

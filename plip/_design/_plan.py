@@ -418,7 +418,12 @@ class _Builder:
         return known[neighbor, index]
 
     def add_group(self, center: int, neighbor: int, group: _Group, entries: list[Entry]) -> None:
-        """Add a group of fields; `entries` are (column, degree, field, function, coefficient)."""
+        """Add a group of fields; `entries` are (column, degree, field, function, coefficient).
+
+        Groups without entries, those of species without terms, are left out.
+        """
+        if not entries:
+            return
         begin = len(self.contributions)
         width = self.padded(group.count)
         for column, degree, field, function, coefficient in entries:

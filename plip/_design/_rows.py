@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -11,14 +12,19 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from plip._core import ANY
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
 from plip._design._plan import CACHE_LINE, build_plan
 from plip._structures._neighbors import find_neighbors
-from plip._types import FloatArray, Int32Array
+from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 
 __all__ = ["Design", "StructureDesign", "StructureRows"]
+
+
+# Where more of the columns are touched than this, none are left out.
+_MOST_COLUMNS = 0.9
 
 
 class Design:
@@ -32,15 +38,31 @@ class Design:
         Chemical symbols, sorted.
     instruction_set : {"auto", "avx512", "avx2", "baseline"}, default="auto"
         Which one the kernels use.
+    cutoff : float or None
+        Where neighbors end, in Angstrom; None is the largest cutoff of the terms.
+
+    Attributes
+    ----------
+    columns : ndarray of int, shape (n_terms,)
+        Numbers of the columns; those among the columns of a larger design if this is a part of it.
     """
 
-    def __init__(self, terms: Sequence[Term], species: Sequence[str], instruction_set: str = "auto") -> None:
+    def __init__(
+        self,
+        terms: Sequence[Term],
+        species: Sequence[str],
+        instruction_set: str = "auto",
+        cutoff: float | None = None,
+    ) -> None:
         self.terms = tuple(terms)
         self.species = tuple(species)
         self._index = np.full(len(atomic_numbers), -1, np.int32)
         self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
-        self.cutoff = max(term.cutoff for term in terms)
+        self.cutoff = max(term.cutoff for term in terms) if cutoff is None else cutoff
+        self.columns: IntArray = np.arange(len(self.terms))
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
+        self._parts: dict[tuple[int, ...], Design] = {}
+        self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Callable[[bytes], Design], tuple[bytes]]:
         # Bytes are quickly compared, and not taken apart where the design is already.
@@ -53,6 +75,26 @@ class Design:
     def counts(self, atoms: Atoms) -> FloatArray:
         """Number of atoms of each species, ndarray of float64, shape (n_species,)."""
         return np.bincount(self.species_of(atoms), minlength=len(self.species)).astype(np.float64)
+
+    def part(self, atoms: Atoms) -> Design:
+        """The design of those columns that the species of a structure can touch; all others are zero for it.
+
+        The design itself where it would be hardly smaller. It is made once for each set of species.
+        """
+        present = tuple(np.unique(self.species_of(atoms)).tolist())
+        with self._lock:
+            if present not in self._parts:
+                self._parts[present] = self._part_of_species({ANY, *(self.species[s] for s in present)})
+            return self._parts[present]
+
+    def _part_of_species(self, symbols: set[str]) -> Design:
+        columns = [k for k, term in enumerate(self.terms) if symbols.issuperset(term.species)]
+        if not 0 < len(columns) <= _MOST_COLUMNS * len(self.terms):
+            return self
+        terms = [self.terms[k] for k in columns]
+        part = Design(terms, self.species, self.kernel.instruction_set, self.cutoff)
+        part.columns = np.array(columns)
+        return part
 
 
 @functools.lru_cache(maxsize=2)

@@ -66,12 +66,12 @@ class Counts:
         return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
 
     @classmethod
-    def of_structure(cls, structure: StructureRows, rows: Sequence[float]) -> Counts:
-        """The counts of a structure with a weighted number of rows of each target."""
+    def of_structure(cls, structure: StructureRows, values: FloatArray, rows: Sequence[float]) -> Counts:
+        """The counts of a structure, with its values of all terms and the weighted rows of each target."""
         size = structure.counts.sum()
-        squares = np.clip(structure.values, -_LARGEST, _LARGEST) ** 2 / size
-        values = (structure.counts, structure.pairs, squares)
-        return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in values))
+        squares = np.clip(values, -_LARGEST, _LARGEST) ** 2 / size
+        arrays = structure.counts, structure.pairs, squares
+        return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in arrays))
 
     def combined(self, other: Counts, sign: float) -> Counts:
         """The counts of both (sign 1), or without the other (sign -1)."""

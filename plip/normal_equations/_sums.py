@@ -16,11 +16,11 @@ import numpy as np
 from ase import Atoms
 from threadpoolctl import ThreadpoolController
 
-from plip._core._blas import add_row_products, add_rows_to_factor
+from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor
 from plip._design._extent import Extent
 from plip._design._rows import Design, StructureRows
 from plip._structures._checks import describe, errors_of, has_full_cell
-from plip._types import BoolArray, FloatArray
+from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._sizes import Counts
 
@@ -173,8 +173,13 @@ class Sums:
         if not are_few(sum(map(len, self._kept)), self.width):
             self._kept = [_few_rows(self._kept)]
 
-    def add(self, other: Sums) -> None:
-        """Add sums that are not needed afterwards: their memory may be taken over."""
+    def add(self, other: Sums, columns: IntArray | None = None) -> None:
+        """Add sums that are not needed afterwards: their memory may be taken over.
+
+        `columns`, ascending, are theirs if they are not all.
+        """
+        if columns is not None:
+            other = self._widened(other, columns)
         if self._products is None:
             # What comes out of shared memory, such as Ray's, cannot be written to.
             self._products = None if other._products is None else np.require(other._products, None, "W")
@@ -183,6 +188,19 @@ class Sums:
         self.weight += other.weight
         self.n_rows += other.n_rows
         self._keep(other._kept)
+
+    def _widened(self, other: Sums, columns: IntArray) -> Sums:
+        """The rest of other sums of some columns, once their products are added."""
+        if other._products is not None:
+            if self._products is None:
+                self._products = np.zeros((self.width, self.width))
+            add_products_of_columns(other._products, columns, self._products)
+        rest = Sums(self.width, None, other.weight, other.n_rows)
+        for part in other._kept:
+            rows = np.zeros((len(part), self.width))
+            rows[:, columns] = part
+            rest._kept.append(rows)
+        return rest
 
     def complete(self) -> None:
         """Add the rows that are kept, and fill the upper triangle of the products; no rows can follow."""
@@ -261,13 +279,15 @@ def chunk_sums(
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
-    block = _Block(sums["force"], n_terms, width, keep_forces)
     few = {target: _FewRows(sums[target]) for target in ("energy", "virial")}
+    block: _Block | None = None
     extent = Extent.empty(len(design.species))
     counts = Counts.empty(len(design.species), n_terms)
     used = {target: labels.used(target) for target in TARGETS}
     weights = {target: labels.weight(target) for target in TARGETS}
-    for k, atoms in enumerate(data.structures):
+    # Columns that are empty for the species of a structure need no update.
+    for part, k in _by_part(design, data.structures):
+        atoms = data.structures[k]
         weight = {target: weights[target][k] for target in TARGETS}
         energy = labels.energy[k] if labels.energy is not None and used["energy"][k] else None
         forces = labels.forces[k] if labels.forces is not None and used["force"][k] else None
@@ -278,12 +298,14 @@ def chunk_sums(
             continue
         size = len(atoms)
         with errors_of(places[k], atoms):
-            structure = stored(design, atoms, forces, stress is not None)
+            structure = stored(part, atoms, forces, stress is not None)
         if not np.isfinite(structure.values).all():
             raise ValueError(
                 f"{describe(places[k], atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
+        values = np.zeros(n_terms)
+        values[part.columns] = structure.values
         extent = extent.merged(structure.extent)
         n_rows = {
             "energy": energy is not None,
@@ -291,27 +313,36 @@ def chunk_sums(
             "virial": 6 * (stress is not None),
         }
         weighted_rows = [weight[target] * n_rows[target] for target in TARGETS]
-        counts = counts.combined(Counts.of_structure(structure, weighted_rows), 1)
+        counts = counts.combined(Counts.of_structure(structure, values, weighted_rows), 1)
         if energy is not None:
             deviation = energy - structure.counts @ reference
-            row = np.concatenate([structure.values, structure.counts, [deviation]])
+            row = np.concatenate([values, structure.counts, [deviation]])
             few["energy"].add(np.sqrt(weight["energy"]) / size * row[None, :], weight["energy"])
-        virial = None if stress is None else np.zeros((6, width))
-        if forces is not None and structure.force_factor is not None:
-            rows = np.zeros((len(structure.force_factor), width))
-            rows[:, np.r_[:n_terms, width - 1]] = np.sqrt(weight["force"]) * structure.force_factor
-            sums["force"].add_rows(rows, weight["force"] * 3 * size, keep_forces, 3 * size)
-            if virial is not None:
-                structure.write_rows(0, np.empty((0, width)), virial)
-        elif forces is not None or virial is not None:
+        virial = None if stress is None else np.zeros((6, len(part.columns)))
+        if forces is not None or virial is not None:
+            if block is None or block.part is not part:
+                if block is not None:
+                    block.finish()
+                block = _Block(sums["force"], part, keep_forces)
             block.add(structure, forces, np.sqrt(weight["force"]), virial)
         if stress is not None and virial is not None:
-            virial[:, -1] = atoms.get_volume() * stress
-            few["virial"].add(np.sqrt(weight["virial"]) / size * virial, 6 * weight["virial"])
-    block.flush()
+            rows = np.zeros((6, width))
+            rows[:, part.columns] = virial
+            rows[:, -1] = atoms.get_volume() * stress
+            few["virial"].add(np.sqrt(weight["virial"]) / size * rows, 6 * weight["virial"])
+    if block is not None:
+        block.finish()
     for kept in few.values():
         kept.flush()
     return sums, extent, counts
+
+
+def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, int]]:
+    """The part of the design for each structure and its place, those of the same part one after the other."""
+    groups: dict[Design, list[int]] = {}
+    for k, atoms in enumerate(structures):
+        groups.setdefault(design.part(atoms), []).append(k)
+    return [(part, k) for part, places in groups.items() for k in places]
 
 
 class _FewRows:
@@ -337,13 +368,27 @@ class _FewRows:
 
 
 class _Block:
-    """Force rows of several structures, or of a part of one, on their way to one rank-k update."""
+    """Force rows of structures with the same columns, or of a part of one, on their way to rank-k updates.
 
-    def __init__(self, sums: Sums, n_terms: int, width: int, keep: bool) -> None:
-        self._sums = sums
+    Parameters
+    ----------
+    total : Sums
+        Where they are added to: at once if the part has all columns, else by `finish`.
+    part : Design
+        The design of their columns.
+    keep : bool
+        Whether rows are kept.
+    """
+
+    def __init__(self, total: Sums, part: Design, keep: bool) -> None:
+        self.part = part
+        self._total = total
+        self._columns = np.append(part.columns, total.width - 1)
+        self._is_whole = len(self._columns) == total.width - len(part.species)
+        self._sums = total if self._is_whole else Sums(len(self._columns))
         self._keep = keep
-        self._n_terms = n_terms
-        self._rows = np.empty((_BLOCK_ROWS // 3 * 3, width))
+        self._n_terms = len(part.columns)
+        self._rows = np.empty((_BLOCK_ROWS // 3 * 3, self._sums.width))
         self._used = 0
         self._weight = 0.0
 
@@ -351,6 +396,11 @@ class _Block:
         self, structure: StructureRows, forces: FloatArray | None, root: float, virial: FloatArray | None
     ) -> None:
         """Add the force rows of a structure, and its virial rows to `virial` (or None)."""
+        if forces is not None and structure.force_factor is not None:
+            self._add_factor(structure.force_factor, root, forces.size)
+            if virial is not None:
+                structure.write_rows(0, np.empty((0, self._n_terms)), virial)
+            return
         size, first = len(structure.atoms), 0
         while first < size:
             last = min(size, first + (len(self._rows) - self._used) // 3)
@@ -364,10 +414,23 @@ class _Block:
                 self._used += len(rows)
                 self._weight += root**2 * len(rows)
                 if self._used == len(self._rows):
-                    self.flush()
+                    self._flush()
             first = last
 
-    def flush(self) -> None:
+    def _add_factor(self, factor: FloatArray, root: float, n_rows: int) -> None:
+        """Add rows that have the same products as the force rows of a structure and its forces."""
+        rows = np.zeros((len(factor), self._sums.width))
+        rows[:, : self._n_terms] = root * factor[:, :-1]
+        rows[:, -1] = root * factor[:, -1]
+        self._sums.add_rows(rows, root**2 * n_rows, self._keep, n_rows)
+
+    def _flush(self) -> None:
         rows = self._rows[: self._used]
         self._sums.add_rows(rows.copy() if self._keep else rows, self._weight, self._keep)
         self._used, self._weight = 0, 0.0
+
+    def finish(self) -> None:
+        """Add what is left; no rows can follow."""
+        self._flush()
+        if not self._is_whole:
+            self._total.add(self._sums, self._columns)
