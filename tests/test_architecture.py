@@ -15,7 +15,7 @@ PACKAGE = Path(plip.__file__).parent
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
     {"_types", "_html", "_parameters", "_warnings"},
-    {"_files", "_core", "datasets"},
+    {"_files", "_core", "datasets", "parallel"},
     {"_reading", "_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},
@@ -70,6 +70,7 @@ PUBLIC = {
         *("LearningCurve", "StratifiedByGroup", "as_column", "composition_groups", "learning_curve"),
     },
     "plip.normal_equations": {"NormalEquations"},
+    "plip.parallel": {"use_executor"},
     "plip.plotting": {"parity_plot"},
     "plip.potential": {"Potential", "Uncertainty", "load_potential", "potential_schema"},
     "plip.radial": {

@@ -1,10 +1,21 @@
-"""Fits on the workers of a cluster: the same bits as here, whatever happens to a worker."""
+"""Sums and predictions on the workers of a cluster: the same bits as here, whatever happens to a worker."""
 
+import os
+import pickle
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from importlib import util
 
+import joblib
+import numpy as np
 import pytest
+from ase.io import read, write
 from sample_fits import small_descriptors
 
-from plip import NormalEquations
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
+from plip.parallel import use_executor
+
+needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="dask.distributed is missing")
 
 
 @pytest.fixture
@@ -13,10 +24,27 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 16)
 
 
+@pytest.fixture(scope="module")
+def train(tmp_path_factory):
+    """Structures as extended XYZ holds them, and the folder with the two files that they come from."""
+    from plip.datasets import load_silicon_carbide
+
+    folder = tmp_path_factory.mktemp("files")
+    structures = load_silicon_carbide()[0][::4]
+    write(folder / "a.xyz", structures[:25])
+    write(folder / "b.xyz", structures[25:])
+    return read(folder / "a.xyz", ":") + read(folder / "b.xyz", ":"), folder
+
+
+@pytest.fixture(scope="module")
+def descriptors(train):
+    return small_descriptors().fit(train[0])
+
+
 def arrays_of(equations):
-    """Everything in normal equations that is a number, as bytes."""
-    found = {f"{target} products": equations._sums[target].products for target in equations._sums}
-    found |= {f"{target} factor": equations._sums[target].factor for target in equations._sums}
+    """Everything in normal equations that is an array, as bytes."""
+    found = {f"{target} products": sums.products for target, sums in equations._sums.items()}
+    found |= {f"{target} factor": sums.factor for target, sums in equations._sums.items()}
     found |= equations._counts.arrays() | equations.sample.arrays()
     found |= {"reference": equations._reference, "extent": equations._extent.to_array()}
     return {name: None if array is None else array.tobytes() for name, array in found.items()}
@@ -29,10 +57,174 @@ def assert_same_bits(a, b):
     assert a.data_hash == b.data_hash and a.n_structures == b.n_structures
 
 
-def test_list_and_stream_have_the_same_bits(silicon_carbide, small_chunks, monkeypatch):
-    train = silicon_carbide[0]
-    descriptors = small_descriptors().fit(train)
+# Where the structures come from
+
+
+def test_list_and_stream_have_the_same_bits(train, descriptors, small_chunks, monkeypatch):
     monkeypatch.setattr("plip.normal_equations._structures._BATCH", 7)
-    whole = NormalEquations.from_structures(train, descriptors)
-    assert_same_bits(whole, NormalEquations.from_structures(iter(train), descriptors))
-    assert_same_bits(whole, NormalEquations.from_structures(iter(train), descriptors, n_jobs=2))
+    whole = NormalEquations.from_structures(train[0], descriptors)
+    for n_jobs in (1, 2):
+        assert_same_bits(whole, NormalEquations.from_structures(iter(train[0]), descriptors, n_jobs=n_jobs))
+
+
+@pytest.mark.parametrize(
+    "names", [("a.xyz", "b.xyz"), ("a.xyz@:9", "a.xyz@9:", "b.xyz"), ("a.xyz", "b.traj")]
+)
+def test_files_and_list_have_the_same_bits(train, descriptors, small_chunks, monkeypatch, names):
+    """Files whose parts are read by workers, and one that is read here."""
+    structures, folder = train
+    write(folder / "b.traj", structures[25:])
+    whole = NormalEquations.from_structures(structures, descriptors)
+    paths = [f"{folder}/{name}" for name in names]
+    for head in (5, 30, 512):
+        monkeypatch.setattr("plip.normal_equations._structures._BATCH", head)
+        found = NormalEquations.from_files(paths, descriptors, n_jobs=2)
+        if head == 512:
+            assert_same_bits(whole, found)
+        else:
+            assert_same_bits(NormalEquations.from_structures(structures, descriptors), found)
+
+
+def test_descriptors_are_fitted_to_the_first_structures_of_files(train):
+    structures, folder = train
+    paths = [folder / "a.xyz", folder / "b.xyz"]
+    found = NormalEquations.from_files(paths, PLIPDescriptors.preset("fast"))
+    assert_same_bits(found, NormalEquations.from_structures(iter(structures), "fast"))
+
+
+def rename(atoms):
+    atoms.calc.results["energy"] = atoms.info["dft"]
+
+
+def test_labels_with_other_names_in_files(train, descriptors, tmp_path):
+    structures, _ = train
+    for atoms in structures:
+        atoms.info["dft"] = atoms.calc.results["energy"] - 5.0 * len(atoms)
+    write(tmp_path / "named.xyz", structures)
+    found = NormalEquations.from_files([tmp_path / "named.xyz"], descriptors, prepare=rename)
+    y = [atoms.info["dft"] for atoms in structures]
+    assert_same_bits(found, NormalEquations.from_structures(structures, descriptors, y))
+
+
+@pytest.mark.parametrize("head", [5, 512])
+def test_errors_name_file_and_structure(train, descriptors, tmp_path, monkeypatch, head):
+    structures, folder = train
+    broken = read(folder / "b.xyz", ":")
+    broken[7].positions[1] = broken[7].positions[0]
+    write(tmp_path / "broken.xyz", broken)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", head)
+    with pytest.raises(ValueError, match=r"broken\.xyz, structure 7 \(.*: atoms 0 and 1 are closer"):
+        NormalEquations.from_files([folder / "a.xyz", tmp_path / "broken.xyz"], descriptors)
+    with pytest.raises(ValueError, match=r"broken\.xyz, structure 7 \("):
+        NormalEquations.from_files([tmp_path / "broken.xyz@5:"], descriptors)
+
+
+def test_bad_paths(train, descriptors, tmp_path):
+    _, folder = train
+    with pytest.raises(TypeError, match="must be a list of file names"):
+        NormalEquations.from_files(str(folder / "a.xyz"), descriptors)
+    with pytest.raises(ValueError, match=r"none\.xyz: no such file"):
+        NormalEquations.from_files([tmp_path / "none.xyz"], descriptors)
+    with pytest.raises(ValueError, match="at least one is needed"):
+        NormalEquations.from_files([], descriptors)
+
+
+def test_files_without_labels(train, descriptors, tmp_path):
+    bare = [atoms.copy() for atoms in train[0]]
+    write(tmp_path / "bare.xyz", bare)
+    with (
+        pytest.warns(UserWarning, match="no label to fit"),
+        pytest.raises(ValueError, match="no energies, forces or stresses to fit"),
+    ):
+        NormalEquations.from_files([tmp_path / "bare.xyz"], descriptors)
+
+
+# Workers
+
+
+def test_executors_have_the_same_bits(train, small_chunks):
+    structures, folder = train
+    here = PLIPRegressor(small_descriptors(), max_terms=10).fit(structures)
+    predicted = here.predict(structures)
+    for make in (ProcessPoolExecutor, ThreadPoolExecutor):
+        with make(2) as executor, use_executor(executor, 2):
+            there = PLIPRegressor(small_descriptors(), max_terms=10).fit(structures)
+            assert np.array_equal(there.predict(structures), predicted)
+            paths = [folder / "a.xyz", folder / "b.xyz"]
+            files = NormalEquations.from_files(paths, here.descriptors_)
+        assert_same_bits(here.normal_equations_, there.normal_equations_)
+        assert_same_bits(here.normal_equations_, files)
+        assert np.array_equal(here.coef_, there.coef_)
+
+
+def test_errors_come_back_from_executors(train, descriptors, small_chunks, monkeypatch, tmp_path):
+    broken = [atoms.copy() for atoms in train[0]]
+    broken[30].positions[1] = broken[30].positions[0]
+    write(tmp_path / "broken.xyz", broken)
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 5)
+    with (
+        ProcessPoolExecutor(2) as executor,
+        use_executor(executor, 2),
+        pytest.warns(UserWarning, match="no label to fit"),
+        pytest.raises(ValueError, match=r"broken\.xyz, structure 30 \("),
+    ):
+        NormalEquations.from_files([tmp_path / "broken.xyz"], descriptors)
+
+
+def test_what_is_no_executor():
+    with pytest.raises(TypeError, match="must be a concurrent.futures.Executor, got int"), use_executor(2, 2):
+        pass
+    with (
+        ThreadPoolExecutor(1) as executor,
+        pytest.raises(ValueError, match="number of workers"),
+        use_executor(executor, 0),
+    ):
+        pass
+
+
+def test_a_process_makes_kernels_and_potentials_ready_once(train):
+    structures, _ = train
+    model = PLIPRegressor(small_descriptors(), max_terms=10).fit(structures)
+    design = model.descriptors_._design()
+    assert pickle.loads(pickle.dumps(design)) is pickle.loads(pickle.dumps(design))
+    from plip.potential._prediction import _Evaluator
+
+    evaluator = pickle.dumps(_Evaluator(model.potential_, True, True, False))
+    assert pickle.loads(evaluator) is pickle.loads(evaluator)
+
+
+class EndsOneWorker:
+    """Called with each structure that a worker reads; ends the process, once."""
+
+    def __init__(self, folder):
+        self.mark = os.path.join(folder, "ended")
+
+    def __call__(self, atoms):
+        if "end" in atoms.info and not os.path.exists(self.mark):
+            open(self.mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@needs_dask
+def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatch, tmp_path):
+    """A process of a local Dask cluster is killed in the middle of the work."""
+    from distributed import Client, LocalCluster
+
+    # The structures after these are read by workers.
+    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 5)
+    structures = [atoms.copy() for atoms in train[0] * 4]
+    for atoms, original in zip(structures, train[0] * 4, strict=True):
+        atoms.calc = original.calc
+    structures[100].info["end"] = True
+    write(tmp_path / "train.xyz", structures)
+    here = NormalEquations.from_files([tmp_path / "train.xyz"], descriptors)
+    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
+        before = set(client.run(os.getpid).values())
+        with joblib.parallel_config(backend="dask"):
+            there = NormalEquations.from_files(
+                [tmp_path / "train.xyz"], descriptors, prepare=EndsOneWorker(tmp_path)
+            )
+        assert (tmp_path / "ended").exists()
+        assert set(client.run(os.getpid).values()) != before
+    assert_same_bits(here, there)

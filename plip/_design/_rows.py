@@ -65,8 +65,12 @@ class Design:
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Callable[[bytes], Design], tuple[bytes]]:
-        # Bytes are quickly compared, and not taken apart where the design is already.
-        return _from_bytes, (pickle.dumps((self.terms, self.species)),)
+        return _from_bytes, (self._pickled,)
+
+    @functools.cached_property
+    def _pickled(self) -> bytes:
+        """Terms and species: bytes are quickly compared where the design is ready already."""
+        return pickle.dumps((self.terms, self.species))
 
     def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""

@@ -53,6 +53,8 @@ class FilePart:
         Number of atoms of each structure, if the file tells it.
     offset, length : int or None
         Its bytes, for extended XYZ that is not compressed.
+    skipped : int
+        Chosen structures in these bytes that belong to other parts and come before.
     selection : int, slice, str or None
         What ASE reads of the whole file, where there are no bytes.
     """
@@ -66,6 +68,7 @@ class FilePart:
     n_atoms: tuple[int, ...] | None = None
     offset: int | None = None
     length: int | None = None
+    skipped: int = 0
     selection: Selection = None
 
     def read(self) -> list[Atoms]:
@@ -103,6 +106,28 @@ class FilePart:
                 "file has changed, or lines end in stray carriage returns; correct it or read it again"
             )
 
+    def take(self, rows: slice) -> FilePart:
+        """Some neighboring structures of a part whose numbers of atoms are known.
+
+        Parameters
+        ----------
+        rows : slice
+            Without a step.
+
+        Returns
+        -------
+        FilePart
+        """
+        assert self.n_atoms is not None
+        start, stop, _ = rows.indices(len(self.n_atoms))
+        return replace(
+            self,
+            first=self.first + self.step * start,
+            n_structures=stop - start,
+            n_atoms=self.n_atoms[start:stop],
+            skipped=self.skipped + start,
+        )
+
     def place(self, number: int) -> str:
         """Where a structure of this part comes from, such as "b.xyz, structure 3"."""
         return f"{self.name}, structure {self.first + self.step * number}"
@@ -113,7 +138,9 @@ class FilePart:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 text = io.TextIOWrapper(io.BytesIO(file.read(self.length)))
-            return iread(text, slice(None, None, self.step), format=self.format, parallel=False)
+            start = self.step * self.skipped
+            end = None if self.n_structures is None else start + self.step * self.n_structures
+            return iread(text, slice(start, end, self.step), format=self.format, parallel=False)
         if self.format in _DATABASES:
             return self._rows()
         return iread(

@@ -113,6 +113,10 @@ class LabelledStructures:
         structures = tuple(self.structures[row] for row in chosen)
         return LabelledStructures(structures, self.labels.take(chosen), self.places[chosen])
 
+    def read_here(self) -> LabelledStructures:
+        """The structures themselves, as other things may read them when asked."""
+        return self
+
     @classmethod
     def joined(cls, parts: Sequence[LabelledStructures]) -> LabelledStructures:
         """The structures of several parts, one after the other.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, Self
 
 import joblib
 import numpy as np
 
 from plip._design._extent import Extent
 from plip._design._rows import Design
-from plip._types import FloatArray, StrPath
+from plip._types import FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._chunks import Cutter
@@ -37,6 +38,22 @@ __all__ = ["Accumulator", "in_order"]
 # are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
 _NARROW = 100
 
+# Of a stream that are worked on before the next ones are begun.
+_CHUNKS_PER_WORKER = 4
+
+
+class Piece(Protocol):
+    """Structures that are next to each other: `LabelledStructures`, or what workers can make them of."""
+
+    @property
+    def n_atoms(self) -> IntArray: ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: slice) -> Self: ...
+
+    def read_here(self) -> LabelledStructures: ...
+
 
 @dataclass(frozen=True, eq=False)
 class Part:
@@ -53,14 +70,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class ChunkWork:
-    """What every chunk needs, wherever it is worked on. It is called with the chunk."""
+    """What every chunk needs, wherever it is worked on. It is called with the pieces of the chunk."""
 
     design: Design
     cutoff: float
     reference: FloatArray
     stored: Stored
 
-    def __call__(self, data: LabelledStructures, keep_forces: bool) -> Part:
+    def __call__(self, pieces: Sequence[Piece], keep_forces: bool) -> Part:
+        data = LabelledStructures.joined([piece.read_here() for piece in pieces])
         sums, extent, counts = chunk_sums(self.design, data, self.reference, self.stored, keep_forces)
         used = np.any([data.labels.used(target) for target in TARGETS], axis=0)
         return Part(
@@ -111,9 +129,9 @@ class Accumulator:
         self._width = n_terms + n_species + 1
         self._n_atoms = 0
         self._cutter = Cutter()
-        # Batches that are not begun, and the numbers of structures of their chunks.
-        self._waiting: list[LabelledStructures] = []
-        self._cut: list[int] = []
+        # Batches whose work is not begun, and pieces whose work is, up to some structure.
+        self._batches: list[LabelledStructures] = []
+        self._waiting: collections.deque[tuple[Piece, int]] = collections.deque()
         self._parts: Iterator[Part] = iter(())
         self._n_structures = 0
         self._sums = empty_sums(self._width)
@@ -123,32 +141,41 @@ class Accumulator:
         self._sampler = Sampler()
         self._hash = 0
 
-    def add(self, data: LabelledStructures, is_last: bool = False) -> None:
-        """Add a batch. Its work begins as soon as there is enough for all workers, or nothing follows."""
-        self._cut += self._cutter.add(data.n_atoms.tolist())
-        if is_last:
-            self._cut += self._cutter.finish()
-        self._waiting.append(data)
-        if is_last or len(self._cut) >= 2 * joblib.effective_n_jobs(self._n_jobs):
-            self._begin()
+    def add(self, data: LabelledStructures) -> None:
+        """Add a batch. Work begins as soon as there is enough for all workers."""
+        self._batches.append(data)
+        n_chunks = sum(batch.n_atoms.sum() for batch in self._batches) / self._cutter.chunk_atoms
+        if n_chunks >= _CHUNKS_PER_WORKER * joblib.effective_n_jobs(self._n_jobs):
+            self._begin(self._batches)
+            self._batches = []
 
-    def _begin(self) -> None:
-        """Begin the work on the chunks that are cut."""
+    def _begin(self, pieces: Iterable[Piece], are_last: bool = False) -> None:
         self._add_up()
-        data = LabelledStructures.joined(self._waiting)
-        ends = [0, *itertools.accumulate(self._cut)]
-        self._waiting, self._cut = [data.take(slice(ends[-1], None))], []
-        atoms = self._n_atoms + np.cumsum(data.n_atoms)
-        chunks = [slice(start, end) for start, end in itertools.pairwise(ends)]
+        self._parts = in_order(self._jobs(pieces, are_last), self._n_jobs)
+
+    def _jobs(self, pieces: Iterable[Piece], are_last: bool) -> Iterator[Any]:
+        for piece in pieces:
+            self._waiting.append((piece, 0))
+            for count in self._cutter.add(piece.n_atoms.tolist()):
+                yield self._job(count)
+        if are_last:
+            for count in self._cutter.finish():
+                yield self._job(count)
+
+    def _job(self, count: int) -> Any:
+        """The job of the next so many structures."""
+        chunk: list[Piece] = []
+        while count:
+            piece, start = self._waiting.popleft()
+            end = min(start + count, len(piece))
+            if end < len(piece):
+                self._waiting.appendleft((piece, end))
+            chunk.append(piece.take(slice(start, end)))
+            count -= end - start
+        self._n_atoms += sum(int(piece.n_atoms.sum()) for piece in chunk)
         # Rows of forces are kept in narrow fits, and while there can be few in all.
-        keep = [self._width <= _NARROW or are_few(3 * int(atoms[end - 1]), self._width) for end in ends[1:]]
-        jobs = (
-            joblib.delayed(self._work)(data.take(chunk), kept)
-            for chunk, kept in zip(chunks, keep, strict=True)
-        )
-        if chunks:
-            self._n_atoms = int(atoms[ends[-1] - 1])
-            self._parts = in_order(jobs, self._n_jobs)
+        keep_forces = self._width <= _NARROW or are_few(3 * self._n_atoms, self._width)
+        return joblib.delayed(self._work)(chunk, keep_forces)
 
     @single_blas_thread()
     def _add_up(self) -> None:
@@ -167,10 +194,9 @@ class Accumulator:
         self._parts = iter(())
 
     @single_blas_thread()
-    def finish(self) -> tuple[Any, ...]:
-        """Arguments of `NormalEquations`, when all is done."""
-        self._cut += self._cutter.finish()
-        self._begin()
+    def finish(self, pieces: Iterable[Piece] = ()) -> tuple[Any, ...]:
+        """Arguments of `NormalEquations`, when all is done; `pieces` are the last ones."""
+        self._begin(itertools.chain(self._batches, pieces), are_last=True)
         self._add_up()
         for target in TARGETS:
             self._sums[target].complete()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,7 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
 from plip.normal_equations._accumulation import Accumulator
 from plip.normal_equations._archive import read_archive, write_archive
+from plip.normal_equations._file_pieces import FileSequence
 from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import least_squares_reference
@@ -227,6 +229,71 @@ class NormalEquations:
         return cls._accumulate(X, descriptors, labels, reading, verbose=verbose, memory=memory, n_jobs=n_jobs)
 
     @classmethod
+    def from_files(
+        cls,
+        paths: Sequence[StrPath],
+        descriptors: PLIPDescriptors | str | None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        memory: joblib.Memory | StrPath | None = None,
+        targets: Sequence[str] = TARGETS,
+        prepare: Callable[[Atoms], Any] | None = None,
+    ) -> NormalEquations:
+        """Accumulate the normal equations of labeled structures in files, which the workers read.
+
+        The result is that of `from_structures` with all the structures, to the last bit. At no time does a
+        process hold more than a few chunks of them.
+
+        Parameters
+        ----------
+        paths : sequence of str or path-like
+            Files that ASE reads; ``file@slice`` is a part of one. Workers, who must see the files, read
+            extended XYZ; other formats, and what is compressed, are read here, one file or 500 frames of a
+            trajectory at a time.
+        descriptors : PLIPDescriptors, name of a preset or None
+            Fitted descriptors are used as they are. A clone of others is fitted to the first 512 structures,
+            as for a generator: fit them yourself if these lack species or surroundings.
+        n_jobs, verbose, memory, targets
+            As in `from_structures`.
+        prepare : callable or None
+            Is called with each structure that was read, for instance to attach labels that have other names.
+            For workers in other processes it must be a function of a module.
+
+        Returns
+        -------
+        NormalEquations
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a structure or label is not valid; the message names its file and its index there.
+
+        Examples
+        --------
+        >>> from ase.io import write
+        >>> write("train.xyz", train)
+        >>> NormalEquations.from_files(["train.xyz"], model.descriptors_).n_structures
+        167
+        """
+        check_n_jobs(n_jobs)
+        if isinstance(paths, (str, os.PathLike)):
+            raise TypeError(f"paths must be a list of file names, got {paths!r}: pass [{paths!r}]")
+        fitted = as_descriptors(descriptors)
+        is_fitted = hasattr(fitted, "terms_")
+        files = FileSequence(paths, prepare)
+        with files.located(), tqdm(desc="structures", unit="", disable=not verbose) as bar:
+            head = files.head(_BATCH, {**fitted._limits(is_fitted), "targets": targets})
+            if not is_fitted:
+                first = head.take(slice(_BATCH))
+                fitted = clone(fitted)._fit_checked(first.structures, 0, first.labels.forces)
+            accumulator = _accumulator(head, fitted, bar, memory=memory, n_jobs=n_jobs)
+            reading = {**fitted._limits(is_fitted=True), "targets": targets}
+            found = cls(*accumulator.finish(itertools.chain([head], files.pieces(reading))))
+        if not any(found.n_rows.values()):
+            raise no_labels(head.structures[0], targets)
+        return found
+
+    @classmethod
     def _accumulate(
         cls,
         X: Iterable[Atoms],
@@ -257,9 +324,10 @@ class NormalEquations:
                     inspect(data, fitted)
                 if accumulator is None:
                     accumulator = _accumulator(data, fitted, bar, **options)
-                accumulator.add(data, is_last=not is_stream)
+                if is_stream:
+                    accumulator.add(data)
             assert accumulator is not None  # _read_batches refuses data without structures
-            return cls(*accumulator.finish())
+            return cls(*accumulator.finish(() if is_stream else [data]))
 
     @classmethod
     def from_labels(
@@ -296,8 +364,7 @@ class NormalEquations:
         """
         with tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
             accumulator = _accumulator(data, descriptors, bar, reference, design, memory, n_jobs)
-            accumulator.add(data, is_last=True)
-            return cls(*accumulator.finish())
+            return cls(*accumulator.finish([data]))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return self._combine(other, 1)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+import pickle
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
 import numpy as np
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from plip.potential._potential import Potential
 
 __all__ = ["Results", "evaluate_arrays", "evaluate_checked", "evaluate_many", "predict_labels"]
+
+# As many chunks of structures has each worker, so that they end together.
+_CHUNKS_PER_WORKER = 16
 
 
 class Results(TypedDict):
@@ -88,12 +93,45 @@ def evaluate_many(
     # Not needed to evaluate one structure, as simulations do.
     import joblib
 
+    indices = list(range(len(structures)) if places is None else places)
+    evaluator = _Evaluator(potential, forces, stress, uncertainty)
+    ends = np.cumsum([len(atoms) for atoms in structures])
+    n_chunks = min(len(structures), _CHUNKS_PER_WORKER * joblib.effective_n_jobs(n_jobs))
+    borders = ends[-1] * np.arange(1, n_chunks) / n_chunks if n_chunks else []
+    chunks = np.unique([0, *np.searchsorted(ends, borders), len(structures)]).tolist()
     jobs = (
-        joblib.delayed(evaluate_checked)(potential, index, atoms, forces, stress, uncertainty)
-        for index, atoms in zip(itertools.count() if places is None else places, structures, strict=False)
+        joblib.delayed(evaluator)(indices[start:end], structures[start:end])
+        for start, end in itertools.pairwise(chunks)
     )
-    results: list[Results] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
-    return results
+    results: list[list[Results]] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    return list(itertools.chain.from_iterable(results))
+
+
+class _Evaluator:
+    """Evaluates chunks of structures by a potential, in any process."""
+
+    def __init__(self, potential: Potential, forces: bool, stress: bool, uncertainty: bool) -> None:
+        self._potential = potential
+        self._options = (forces, stress, uncertainty)
+
+    def __call__(self, indices: Sequence[int], structures: Sequence[Atoms]) -> list[Results]:
+        return [
+            evaluate_checked(self._potential, index, atoms, *self._options)
+            for index, atoms in zip(indices, structures, strict=True)
+        ]
+
+    @functools.cached_property
+    def _pickled(self) -> bytes:
+        return pickle.dumps((self._potential, *self._options))
+
+    def __reduce__(self) -> tuple[Callable[[bytes], _Evaluator], tuple[bytes]]:
+        return _from_bytes, (self._pickled,)
+
+
+@functools.lru_cache(maxsize=2)
+def _from_bytes(pickled: bytes) -> _Evaluator:
+    """The evaluator that was pickled; a process makes its potential ready once, not for every chunk."""
+    return _Evaluator(*pickle.loads(pickled))
 
 
 def predict_labels(
