@@ -40,6 +40,8 @@ N_HEAD = 11
 SMALLEST = 1e-10
 # The published Stillinger-Weber function is zero up to this distance beyond its onset, in Angstrom.
 ONSET_GAP = 0.1
+# The last digit that the published program prints of forces of 0.1 to 1 eV/Angstrom.
+LAST_DIGIT = 1e-6
 # The least power of a density.
 FIRST_POWER = 4
 
@@ -64,6 +66,7 @@ class Functions(NamedTuple):
 class Settings(NamedTuple):
     """`short` has the shortest distances of A-A, B-B and A-B, in the order of `PAIRS`."""
 
+    species: list[str]
     cutoff: float
     short: tuple[float, ...]
     functions: list[Functions]
@@ -89,8 +92,8 @@ def load_legacy(settings: StrPath, coefficients: StrPath, species: Sequence[str]
     coefficients : str or path-like
         Its coefficients, such as ``Coeff1e-06_1.txt``.
     species : sequence of str
-        Chemical symbols of its species A and B, in this order, or of A alone. No file of that program has
-        them.
+        Chemical symbols of its species A and B, in this order, or of A alone. Where the first line of the
+        settings names them, as the last versions of that program demand, both must agree.
 
     Returns
     -------
@@ -103,15 +106,16 @@ def load_legacy(settings: StrPath, coefficients: StrPath, species: Sequence[str]
     OSError
         If a file cannot be read.
     ValueError
-        If the files are damaged or do not belong together, or if a function with a coefficient cannot be
-        expressed: Lennard-Jones, which that program does not cut off; powers whose forces there are not the
-        derivatives of their energies; exponents of Lorentzians that are not even.
+        If the files are damaged or do not belong together, if the settings name other species, or if a
+        function with a coefficient cannot be expressed: Lennard-Jones, which that program does not cut off;
+        powers whose forces there are not the derivatives of their energies; exponents of Lorentzians that
+        are not even.
 
     Warns
     -----
     UserWarning
-        If there are Stillinger-Weber functions that differ, since those of that program jump to zero 0.1
-        Angstrom beyond their onset.
+        If there are Stillinger-Weber functions that differ by more than 1e-6 eV/Angstrom for a pair, since
+        those of that program jump to zero 0.1 Angstrom beyond their onset.
 
     Notes
     -----
@@ -127,6 +131,11 @@ def load_legacy(settings: StrPath, coefficients: StrPath, species: Sequence[str]
     """
     symbols = _check_species(species)
     read = _read_settings(settings)
+    if read.species and read.species[: len(symbols)] != symbols:
+        raise ValueError(
+            f"{os.fspath(settings)}, line 1: the species are {read.species}, got {symbols}; give them in "
+            "this order"
+        )
     columns = list(_columns(read))
     weights = _read_coefficients(coefficients)
     if len(weights) != len(columns):
@@ -149,7 +158,7 @@ def load_legacy(settings: StrPath, coefficients: StrPath, species: Sequence[str]
             raise ValueError(f"{os.fspath(settings)}, line {column.line}: {error}") from error
         # Powers have one parameter, so that columns of different second parameters are equal.
         terms[term] = terms.get(term, 0.0) + scale * weight
-    _warn_of_jumps(list(terms))
+    _warn_of_jumps(terms)
     return Potential(_Fitted(list(terms), sorted(symbols)), list(terms.values()), dict.fromkeys(symbols, 0.0))
 
 
@@ -169,10 +178,11 @@ def _check_species(species: Sequence[str]) -> list[str]:
 
 
 def _read_settings(path: StrPath) -> Settings:
-    """The second line has lengths after words such as ``Rcut=``, the 12th the first family."""
+    """Line 1 may have species, line 2 has lengths after words such as ``Rcut=``, line 12 the first family."""
     name = os.fspath(path)
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = file.read().splitlines()
+        lines = file.read().split("\n")
+    named = lines[0].split()[1:]
     words = lines[1].split() if len(lines) > 1 else []
     lengths = [_number(words[n]) for n in (1, 5, 7, 9) if n < len(words)]
     if len(lengths) < 4 or not min(lengths) >= 0 or lengths[0] == 0 or not words[0].startswith("Rcut"):
@@ -190,7 +200,8 @@ def _read_settings(path: StrPath) -> Settings:
             f"{name}: expected families from line {N_HEAD + 1} on, each once and by rising number, got "
             f"{natures}; in any other order the program mixes up its columns"
         )
-    return Settings(lengths[0], tuple(lengths[1:]), functions)
+    species = named if all(map(is_element, named)) else []
+    return Settings(species, lengths[0], tuple(lengths[1:]), functions)
 
 
 def _number(word: str) -> float:
@@ -309,12 +320,17 @@ def _radial(nature: int, a: float, b: float) -> tuple[RadialFamily, float]:
     raise ValueError(f"there is no family {nature}; the published program has 1 to 8")
 
 
-def _warn_of_jumps(terms: list[Term]) -> None:
-    functions = {term.radial[0] for term in terms if isinstance(term.radial[0], StillingerWeber)}
-    # The last digit that the published program prints of a force of 1 eV/Angstrom.
-    if any(math.exp(function.kernel_parameters()[0] / ONSET_GAP) > 1e-6 for function in functions):
-        warnings.warn(
-            f"Stillinger-Weber functions of the published program jump to zero {ONSET_GAP} Angstrom beyond "
-            "their onset; here they are smooth, and differ where atoms come as close as that",
-            stacklevel=3,
-        )
+def _warn_of_jumps(terms: dict[Term, float]) -> None:
+    for term, weight in terms.items():
+        if not isinstance(term.radial[0], StillingerWeber):
+            continue
+        gamma = float(term.radial[0].kernel_parameters()[0])
+        # The steepest point of exp(gamma / x) where that program has zero.
+        x = min(ONSET_GAP, -gamma / 2)
+        if abs(weight * gamma) / x**2 * math.exp(gamma / x) > LAST_DIGIT:
+            warnings.warn(
+                f"Stillinger-Weber functions of the published program jump to zero {ONSET_GAP} Angstrom "
+                "beyond their onset; here they are smooth, and differ where atoms come as close as that",
+                stacklevel=3,
+            )
+            return

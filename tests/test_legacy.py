@@ -1,7 +1,9 @@
-"""Files of the published PLIP program, against its columns and functions written out once more."""
+"""Files of the published PLIP program, against its equations written out once more and its own numbers."""
 
 import itertools
 import json
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,9 +30,9 @@ FAMILIES = (
 )
 
 
-def settings_text(families=FAMILIES, cutoff=CUTOFF, short=SHORT, skipped=""):
+def settings_text(families=FAMILIES, cutoff=CUTOFF, short=SHORT, skipped="", first_line=""):
     lines = [
-        "",
+        first_line,
         f"Rcut= {cutoff} |DUMP= Input |RAA= {short['AA']} |RBB= {short['BB']} |RAB= {short['AB']}",
         *(
             "",
@@ -164,6 +166,30 @@ def test_energies_and_forces_are_those_of_the_published_equations(legacy_files, 
         np.testing.assert_allclose(results["forces"][atom, axis], force, rtol=1e-8)
 
 
+# Forces of the published program itself: its design matrix times these coefficients, for structures made
+# here. Its sources are those of github.com/LAM-GROUP/PLIP, 2023, after version 0.3.3: commit 42e951b, with
+# mod_xmat.cpp and mod_fonction.cpp of 100a2ce and mod_tool.cpp of 98d9d51. It printed 17 digits, not six.
+# It has no energies: these are the work of its forces while the cluster grew out of atoms beyond the cutoff.
+PUBLISHED = json.loads((Path(__file__).parent / "data" / "legacy" / "published.json").read_text())
+
+
+@pytest.mark.parametrize("reference", PUBLISHED["families"], ids=lambda row: f"family {row['settings'][0]}")
+def test_energies_and_forces_are_those_of_the_published_program(reference, tmp_path):
+    files = write(
+        tmp_path,
+        [reference["settings"]],
+        reference["coefficients"],
+        cutoff=PUBLISHED["cutoff"],
+        short=PUBLISHED["short"],
+    )
+    potential = load_legacy(*files, PUBLISHED["species"])
+    forces = potential.forces(Atoms(**PUBLISHED["crystal"], pbc=True))
+    # The error of the radial tables; the forces are up to 7 eV/Angstrom.
+    np.testing.assert_allclose(forces.ravel(), reference["forces"], rtol=0, atol=1e-9)
+    energy = potential.energy(Atoms(**PUBLISHED["cluster"]))
+    np.testing.assert_allclose(energy, reference["energy"], rtol=1e-9)
+
+
 def test_every_block_has_terms(legacy_files):
     potential = load_legacy(*legacy_files[:2], ["Mg", "O"])
     found = {(term.interaction, term.species) for term, _ in potential.terms}
@@ -218,10 +244,34 @@ def test_no_switch_without_a_shortest_distance(tmp_path):
     assert {term.switch for term, _ in load_legacy(*files, ["Si", "O"]).terms} == {None}
 
 
-def test_jumps_of_stillinger_weber_functions_are_a_warning(tmp_path):
-    files = write(tmp_path, [(3, (-1, -1, 1), (2, 2, 1), 1, 0, 0)], [1, 0, 0])
-    with pytest.warns(UserWarning, match="jump to zero"):
-        load_legacy(*files, "Si")
+@pytest.mark.parametrize(
+    ("gamma", "weight", "warns"), [(-1, 1, True), (-1.6, 1, True), (-3, 1, False), (-3, 1e6, True)]
+)
+def test_jumps_of_stillinger_weber_functions_are_a_warning(tmp_path, gamma, weight, warns):
+    """A warning says that forces differ by more than the last digit that the program prints."""
+    files = write(tmp_path, [(3, (gamma, gamma, 1), (2, 2, 1), 1, 0, 0)], [weight, 0, 0])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        potential = load_legacy(*files, "Si")
+    assert [("jump to zero" in str(warning.message)) for warning in caught] == [True] * warns
+    pairs = [Atoms("Si2", positions=[[0, 0, 0], [0, 0, r]]) for r in np.linspace(2.001, 2.1, 100)]
+    steepest = max(np.abs(potential.forces(pair)).max() for pair in pairs)
+    assert (steepest > 1e-6) == warns
+
+
+def test_settings_that_name_the_species_must_agree(tmp_path):
+    files = write(tmp_path, [GAUSSIAN], [1, 0, 0], first_line="SPECIES= Si O")
+    assert load_legacy(*files, ["Si", "O"]).species == ("O", "Si")
+    assert load_legacy(*files, "Si").species == ("Si",)
+    for species in (["O", "Si"], ["O"], ["Si", "C"]):
+        with pytest.raises(ValueError, match=r"line 1: the species are \['Si', 'O'\], got"):
+            load_legacy(*files, species)
+
+
+def test_first_lines_that_say_something_else_do_not_matter(tmp_path):
+    """The program reads lines up to \\n alone, whatever else divides lines elsewhere."""
+    files = write(tmp_path, [GAUSSIAN], [1, 0, 0], first_line="# fitted\x85 to O Si \x0c and others")
+    assert load_legacy(*files, ["Si", "O"]).species == ("O", "Si")
 
 
 GAUSSIAN = (1, (1, 1, 1), (2, 2, 1), 1, 0, 0)

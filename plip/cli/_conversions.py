@@ -89,7 +89,7 @@ def _add_import(commands: Commands) -> None:
         required=True,
         nargs="+",
         metavar="SYMBOL",
-        help="its species A and B, in this order; no file of that program has them",
+        help="its species A and B, in this order",
     )
     legacy.add_argument(
         "-o", "--output", default="model.json", metavar="JSON", help="the potential (default: model.json)"
