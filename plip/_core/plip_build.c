@@ -91,7 +91,7 @@ static void make_centers(builder *b, const double *reference_energies)
         b->scratch = NULL;
     }
     for (n = 0; n < potential->n_contractions; n++)
-        potential->max_open = larger(potential->contractions[n].n_a, potential->max_open);
+        potential->max_open = larger(potential->contractions[n].n_open, potential->max_open);
     potential->max_batch += 2 * potential->max_open * potential->lanes;
 }
 

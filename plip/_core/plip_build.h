@@ -118,7 +118,7 @@ void plip_make_trilinears(center_builder *c);
 /* The number of the first moment of an arm among those that are used, which are added if they are not yet. */
 int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree);
 /* The contraction of a rank, which is made if there is none yet. */
-int plip_find_contraction(builder *b, const int *power);
+int plip_find_contraction(builder *b, const int *rank);
 
 /* Channels of single terms, and what their values are made of. */
 void plip_take_values(center_builder *c);

@@ -1,6 +1,5 @@
 /* Four-body terms: products of three moments, those of one rank with two arms in common contracted together. */
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "plip_build.h"
@@ -91,39 +90,38 @@ static void take_rank(center_builder *c, char *done, rank_terms *rank)
     }
 }
 
-static int compare_summands(const void *first, const void *second)
-{
-    const plip_summand *a = first, *b = second;
+/* Powers 0, 1, 2 belong to the cosines of arms 0 and 1, 1 and 2, 2 and 0. */
+static const int ARM_OPPOSITE[3] = {2, 0, 1};
 
-    return a->b != b->b ? (a->b > b->b) - (a->b < b->b)
-         : a->a != b->a ? (a->a > b->a) - (a->a < b->a) : (a->c > b->c) - (a->c < b->c);
+static void make_contraction(contraction *made, const int *rank)
+{
+    int order[3] = {0, 1, 2}, k, m;
+
+    for (k = 1; k < 3; k++)
+        for (m = k; m > 0 && rank[order[m]] > rank[order[m - 1]]; m--) {
+            const int last = order[m];
+            order[m] = order[m - 1];
+            order[m - 1] = last;
+        }
+    memcpy(made->rank, rank, sizeof made->rank);
+    made->n_open = COMPONENTS(rank[0] + rank[2]);
+    for (k = 0; k < 3; k++)
+        made->power[k] = rank[order[k]];
+    /* A has powers p and t, B has p and q, C has q and t. */
+    made->place[ARM_OPPOSITE[order[1]]] = 0;
+    made->place[ARM_OPPOSITE[order[2]]] = 1;
+    made->place[ARM_OPPOSITE[order[0]]] = 2;
 }
 
-static void make_contraction(builder *b, contraction *rank, const int *power)
-{
-    int n;
-
-    memcpy(rank->power, power, sizeof rank->power);
-    rank->n_a = COMPONENTS(power[0] + power[2]);
-    rank->n_b = COMPONENTS(power[0] + power[1]);
-    rank->n_summands = COMPONENTS(power[0]) * COMPONENTS(power[1]) * COMPONENTS(power[2]);
-    rank->summands = KEEP(rank->n_summands, plip_summand);
-    plip_make_contraction(power, rank->summands);
-    qsort(rank->summands, (size_t)rank->n_summands, sizeof(plip_summand), compare_summands);
-    rank->last = KEEP(rank->n_b, const plip_summand *);
-    for (n = 0; n < rank->n_summands; n++)
-        rank->last[rank->summands[n].b] = rank->summands + n + 1;
-}
-
-int plip_find_contraction(builder *b, const int *power)
+int plip_find_contraction(builder *b, const int *rank)
 {
     plip_potential *potential = b->potential;
     int n;
 
     for (n = 0; n < potential->n_contractions; n++)
-        if (memcmp(potential->contractions[n].power, power, 3 * sizeof(int)) == 0)
+        if (memcmp(potential->contractions[n].rank, rank, 3 * sizeof(int)) == 0)
             return n;
-    make_contraction(b, potential->contractions + n, power);
+    make_contraction(potential->contractions + n, rank);
     potential->n_contractions++;
     return n;
 }

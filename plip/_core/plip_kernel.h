@@ -53,6 +53,7 @@ static inline void NAME(four_totals)(const double *v, double *result)
 #include "plip_kernel_tables.h"
 #include "plip_kernel_moments.h"
 #include "plip_kernel_energy.h"
+#include "plip_kernel_four_body.h"
 #include "plip_kernel_forces.h"
 
 /* Whether a center is outside of the data, where plip_crowd takes over. */

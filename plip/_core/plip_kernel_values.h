@@ -15,22 +15,16 @@ static FORCE_INLINE VECTOR NAME(product_of_two)(const plip_potential *potential,
 }
 
 /* Product of the moments of three arms. */
-static FORCE_INLINE VECTOR NAME(product_of_three)(const term_value *value, const double *moments)
+static VECTOR NAME(product_of_three)(const plip_potential *potential, const term_value *value, const double *moments)
 {
     const contraction *rank = value->rank;
-    const double *a = moments + value->arms[0] * LANES, *b = moments + value->arms[1] * LANES;
-    const double *c = moments + value->arms[2] * LANES;
-    const plip_summand *e = rank->summands;
-    VECTOR sum = {0};
+    double *const none[3] = {NULL, NULL, NULL};
+    const double *arms[3];
     int k;
 
-    for (k = 0; k < rank->n_b; k++) {
-        VECTOR inner = {0};
-        for (; e < rank->last[k]; e++)
-            inner += LOAD(a + e->a * LANES) * LOAD(c + e->c * LANES) * e->coefficient;
-        sum += inner * LOAD(b + k * LANES);
-    }
-    return sum;
+    for (k = 0; k < 3; k++)
+        arms[rank->place[k]] = moments + value->arms[k] * LANES;
+    return NAME(contract)(0, rank->power, potential->multiplicity, arms, none);
 }
 
 /* A power of a density, or its root. */
@@ -64,7 +58,7 @@ static FORCE_INLINE VECTOR NAME(find_value)(const plip_potential *potential, con
     case PLIP_N_BODY:
         return NAME(power_of)(value->power, moments + value->arms[0] * LANES);
     case PLIP_FOUR_BODY:
-        return NAME(product_of_three)(value, moments);
+        return NAME(product_of_three)(potential, value, moments);
     default:
         return sum;
     }

@@ -112,13 +112,18 @@ typedef struct {
     const double *weights;  /* (n, lanes) */
 } coupling;
 
-/* How three moments of a rank (p, q, t) contract. Summands are sorted by b. */
+/* How three moments of a rank (p, q, t) contract: powers in falling order, so that arms change places. */
 typedef struct {
-    int power[3];
-    int n_a, n_b, n_summands;
-    plip_summand *summands;
-    const plip_summand **last; /* (n_b,) behind the last summand of each b */
+    int rank[3], power[3];
+    int place[3]; /* of each arm of the rank among the arms of plip_kernel_four_body.h */
+    int n_open;   /* components of the first arm of the rank */
 } contraction;
+
+/* x^(degree - y - z) y^y z^z and its weight in a contraction. */
+typedef struct {
+    int y, z;
+    double weight;
+} plip_monomial;
 
 /* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of
  * their first moments among those of center_plan.used. */

@@ -52,6 +52,16 @@
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
+/* Before loops of few rounds, at most so many, whose number is known where they are inlined. */
+#if defined(__clang__)
+#define UNROLL(n) _Pragma("unroll")
+#elif PLIP_GNU
+#define UNROLL(n) PLIP_PRAGMA(GCC unroll n)
+#define PLIP_PRAGMA(words) _Pragma(#words)
+#else
+#define UNROLL(n)
+#endif
+
 #if PLIP_GNU
 #define FORCE_INLINE inline __attribute__((always_inline))
 #define ALIGNED(bytes) __attribute__((aligned(bytes)))

@@ -1,0 +1,193 @@
+/* Four-body terms: products of three moments; part of plip_kernel.h. Each lane works on a center of its own, so that
+ * nothing but the moments themselves is gathered across lanes.
+ *
+ * With powers p, q, t of its cosines, and w the weights of monomials, a product of moments of three arms is
+ *
+ *     sum over alpha of degree p, beta of degree q, tau of degree t of
+ *         w_alpha w_beta w_tau A^(alpha + tau) B^(alpha + beta) C^(beta + tau).
+ */
+
+#define ROW(degree, z) ((z) * ((degree) + 1) - (z) * ((z) - 1) / 2)
+#define PLACE(degree, y, z) ((ROW(degree, z) + (y)) * LANES)
+/* Of beta + tau among the components of C that a call takes: all, or a single one. */
+#define PLACE_OF_C(k, m) (n_q * n_t > 1 ? PLACE(q + t, beta[k].y + tau[m].y, beta[k].z + tau[m].z) : 0)
+
+/* The part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of each. `c`: the
+ * first component of C that they need, `dc`: its derivative. Returns the sum. Adds to the derivatives by the three arms
+ * if `derivatives`. Inlined with n_q and n_t known: then all places but those of alpha are constants. */
+static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int p, const int q, const int t,
+                                               const int n_q, const int n_t, const plip_monomial *beta,
+                                               const plip_monomial *tau, const double *weight, const double *const arm[3],
+                                               double *const adjoint[3])
+{
+    const int n_c = n_q * n_t > 1 ? COMPONENTS(q + t) : 1;
+    const VECTOR zero = {0};
+    VECTOR sum = {0}, dc[15];
+    int y, z, k, m;
+
+    UNROLL(15)
+    for (k = 0; k < n_c; k++)
+        dc[k] = zero;
+    for (z = 0; z <= p; z++)
+        for (y = 0; y <= p - z; y++, weight++) {
+            VECTOR a[6], da[6];
+            UNROLL(6)
+            for (m = 0; m < n_t; m++) {
+                a[m] = LOAD(arm[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z)) * (*weight * tau[m].weight);
+                da[m] = zero;
+            }
+            UNROLL(6)
+            for (k = 0; k < n_q; k++) {
+                const int place = PLACE(p + q, y + beta[k].y, z + beta[k].z);
+                const VECTOR b = LOAD(arm[1] + place) * beta[k].weight;
+                VECTOR db = zero;
+                UNROLL(6)
+                for (m = 0; m < n_t; m++) {
+                    const VECTOR c = LOAD(arm[2] + PLACE_OF_C(k, m));
+                    db += a[m] * c;
+                    da[m] += b * c;
+                    dc[PLACE_OF_C(k, m) / LANES] += a[m] * b;
+                }
+                sum += b * db;
+                if (derivatives)
+                    STORE(adjoint[1] + place, LOAD(adjoint[1] + place) + db * beta[k].weight);
+            }
+            UNROLL(6)
+            for (m = 0; m < n_t && derivatives; m++) {
+                double *place = adjoint[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z);
+                STORE(place, LOAD(place) + da[m] * (*weight * tau[m].weight));
+            }
+        }
+    UNROLL(15)
+    for (k = 0; k < n_c && derivatives; k++)
+        STORE(adjoint[2] + k * LANES, LOAD(adjoint[2] + k * LANES) + dc[k]);
+    return sum;
+}
+
+/* The same, one beta and one tau at a time, for any degrees. */
+static VECTOR NAME(contract_any)(const int derivatives, const int *power, const double *weights,
+                                 const double *const arm[3], double *const adjoint[3])
+{
+    const int p = power[0], q = power[1], t = power[2];
+    const double *weight_q = weights + FIRST_MONOMIAL(q);
+    plip_monomial beta, tau;
+    VECTOR sum = {0};
+
+    for (beta.z = 0; beta.z <= q; beta.z++)
+        for (beta.y = 0; beta.y <= q - beta.z; beta.y++) {
+            const double *weight_t = weights + FIRST_MONOMIAL(t);
+            beta.weight = *weight_q++;
+            for (tau.z = 0; tau.z <= t; tau.z++)
+                for (tau.y = 0; tau.y <= t - tau.z; tau.y++) {
+                    const int place = PLACE(q + t, beta.y + tau.y, beta.z + tau.z);
+                    const double *const arms[3] = {arm[0], arm[1], arm[2] + place};
+                    double *const adjoints[3] = {adjoint[0], adjoint[1], derivatives ? adjoint[2] + place : NULL};
+                    tau.weight = *weight_t++;
+                    sum += NAME(contract_part)(derivatives, p, q, t, 1, 1, &beta, &tau, weights + FIRST_MONOMIAL(p),
+                                               arms, adjoints);
+                }
+        }
+    return sum;
+}
+
+/* The product of moments of three arms for powers in falling order. Adds to the derivatives by them if
+ * `derivatives`. */
+static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *power, const double *weights,
+                                          const double *const arm[3], double *const adjoint[3])
+{
+    static const plip_monomial ZERO[] = {{0, 0, 1.0}}, ONE[] = {{0, 0, 1.0}, {1, 0, 1.0}, {0, 1, 1.0}};
+    static const plip_monomial TWO[] = {{0, 0, 1.0}, {1, 0, 2.0}, {2, 0, 1.0}, {0, 1, 2.0}, {1, 1, 2.0}, {0, 2, 1.0}};
+
+#define PART(q, t, beta, tau)                                                                                   \
+    case 3 * q + t:                                                                                             \
+        return NAME(contract_part)(derivatives, power[0], q, t, COMPONENTS(q), COMPONENTS(t), beta, tau,        \
+                                   weights + FIRST_MONOMIAL(power[0]), arm, adjoint)
+    switch (power[1] > 2 ? -1 : 3 * power[1] + power[2]) {
+        PART(0, 0, ZERO, ZERO);
+        PART(1, 0, ONE, ZERO);
+        PART(1, 1, ONE, ONE);
+        PART(2, 0, TWO, ZERO);
+        PART(2, 1, TWO, ONE);
+        PART(2, 2, TWO, TWO);
+    default:
+        return NAME(contract_any)(derivatives, power, weights, arm, adjoint);
+    }
+#undef PART
+}
+
+#undef PLACE_OF_C
+#undef PLACE
+#undef ROW
+
+/* Moments of four-body terms of n centers, one per lane. */
+static void NAME(gather_moments)(const center_plan *plan, int n, const center_arrays *arrays, double *moments)
+{
+    const VECTOR zero = {0};
+    int m, lane;
+
+    for (m = 0; m < plan->n_used; m++)
+        STORE(moments + m * LANES, zero);
+    for (lane = 0; lane < n; lane++)
+        for (m = 0; m < plan->n_used; m++)
+            moments[m * LANES + lane] = arrays[lane].moments[plan->used[m]];
+}
+
+/* Energy of one form; adds to the adjoints. `open` and `result` are scratch. */
+static VECTOR NAME(add_form)(const plip_potential *potential, const trilinear *form, const double *moments,
+                             double *adjoints, double *open, double *result)
+{
+    const contraction *rank = potential->contractions + form->contraction;
+    const VECTOR zero = {0};
+    const double *arm[3];
+    double *adjoint[3];
+    VECTOR energy;
+    int k, t;
+
+    arm[rank->place[0]] = open;
+    adjoint[rank->place[0]] = result;
+    arm[rank->place[1]] = moments + form->b * LANES;
+    adjoint[rank->place[1]] = adjoints + form->b * LANES;
+    arm[rank->place[2]] = moments + form->c * LANES;
+    adjoint[rank->place[2]] = adjoints + form->c * LANES;
+    for (k = 0; k < rank->n_open; k++) {
+        STORE(open + k * LANES, zero);
+        STORE(result + k * LANES, zero);
+    }
+    for (t = 0; t < form->n; t++) {
+        const double *a = moments + form->a[t] * LANES, weight = form->weight[t];
+        for (k = 0; k < rank->n_open; k++)
+            STORE(open + k * LANES, LOAD(open + k * LANES) + LOAD(a + k * LANES) * weight);
+    }
+    energy = NAME(contract)(1, rank->power, potential->multiplicity, arm, adjoint);
+    for (t = 0; t < form->n; t++) {
+        const double weight = form->weight[t];
+        double *da = adjoints + form->a[t] * LANES;
+        for (k = 0; k < rank->n_open; k++)
+            STORE(da + k * LANES, LOAD(da + k * LANES) + LOAD(result + k * LANES) * weight);
+    }
+    return energy;
+}
+
+/* Four-body terms of n centers of one species, at most LANES: adds to their energies and adjoints. */
+static void NAME(four_body)(const plip_potential *potential, const center_plan *plan, int n,
+                            const center_arrays *arrays, plip_center *const *centers, double *scratch)
+{
+    double *const moments = scratch, *const adjoints = moments + plan->n_used * LANES;
+    double *const open = adjoints + plan->n_used * LANES;
+    double *const result = open + potential->max_open * LANES;
+    VECTOR energy = {0};
+    const VECTOR zero = {0};
+    int m, lane;
+
+    NAME(gather_moments)(plan, n, arrays, moments);
+    for (m = 0; m < plan->n_used; m++)
+        STORE(adjoints + m * LANES, zero);
+    for (m = 0; m < plan->n_trilinears; m++)
+        energy += NAME(add_form)(potential, plan->trilinears + m, moments, adjoints, open, result);
+    STORE(open, energy);
+    for (lane = 0; lane < n; lane++) {
+        centers[lane]->energy += open[lane];
+        for (m = 0; m < plan->n_used; m++)
+            arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
+    }
+}
