@@ -44,6 +44,7 @@ typedef struct {
     double sensitivity;
     int order; /* largest number of moments that a term multiplies */
     int is_root; /* as in a column */
+    double cutoff;
 } channel;
 
 /* weight M_p . M_q, of two channels */

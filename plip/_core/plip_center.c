@@ -254,7 +254,7 @@ void plip_make_center(builder *b, int center)
     plip_potential *potential = b->potential;
     center_plan *plan = potential->centers + center;
     center_builder c = {.all = b, .plan = plan, .center = center};
-    int s;
+    int s, k;
 
     c.channels = SCRATCH((3 + potential->n_species) * b->n_terms + 1, channel);
     c.couplings = SCRATCH(b->n_terms + 1, raw_coupling);
@@ -283,6 +283,10 @@ void plip_make_center(builder *b, int center)
         finish_section(&c, s);
         size_rows(potential, plan, plan->sections + s);
     }
+    plan->square_close = plan->square_cutoff;
+    for (k = 0; k < plan->n_groups; k++)
+        if (larger(plan->groups[k].even, plan->groups[k].odd) > 0)
+            plan->square_close = fmin(plan->groups[k].square_cutoff, plan->square_close);
     potential->max_moments = larger(plan->n_moments, potential->max_moments);
     potential->max_batch = larger(2 * plan->n_used * potential->lanes, potential->max_batch);
     if (b->is_apart)

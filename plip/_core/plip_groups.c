@@ -28,6 +28,7 @@ int plip_find_product(center_builder *c, int species, int first, int second, int
         c->channels[n].function = first;
         c->channels[n].second = second;
         c->channels[n].even = c->channels[n].odd = -1;
+        c->channels[n].cutoff = c->all->potential->functions[first].cutoff;
         c->n_channels++;
     }
     if (degree % 2 == 0 && degree > c->channels[n].even)
@@ -47,14 +48,19 @@ static int top(const channel *c)
     return larger(c->even, c->odd);
 }
 
-/* By species, then angular channels of falling degree, so that a group holds channels of like degree. */
+/* By species, then angular channels of growing cutoff and of falling degree, so that a group holds channels that reach as
+ * far, of like degree. Guests follow in the last group, which reaches farthest. */
 static int compare_channels(const void *first, const void *second)
 {
     const channel *a = first, *b = second;
 
     if (a->section != b->section)
         return a->section < b->section ? -1 : 1;
-    if (top(a) != top(b) && (top(a) > 0 || top(b) > 0))
+    if ((top(a) > 0) != (top(b) > 0))
+        return top(a) > 0 ? -1 : 1;
+    if (top(a) > 0 && a->cutoff != b->cutoff)
+        return a->cutoff < b->cutoff ? -1 : 1;
+    if (top(a) > 0 && top(a) != top(b))
         return top(a) > top(b) ? -1 : 1;
     if (a->even != b->even)
         return a->even > b->even ? -1 : 1;
@@ -91,12 +97,13 @@ static void place_channel(builder *b, center_plan *plan, section *part, channel 
     g = plan->groups + c->group;
     g->even = larger(c->even, g->even);
     g->odd = larger(c->odd, g->odd);
+    g->square_cutoff = fmax(c->cutoff * c->cutoff, g->square_cutoff);
     part->max_degree = larger(top(c), part->max_degree);
     plip_add_product(b, own, c->function, c->second, 1.0);
     own->sensitivity = c->sensitivity;
     own->order = c->order;
     own->is_root = c->is_root;
-    radial->cutoff = fmax(radial->cutoff, b->potential->functions[c->function].cutoff);
+    radial->cutoff = fmax(radial->cutoff, c->cutoff);
 }
 
 /* Sets the offsets of the moments of a group, which begin at `first`. Returns the number behind the last one. */
@@ -137,6 +144,7 @@ static void place_pair_function(builder *b, center_plan *plan, const column *pai
     radial->columns[place] = *pair;
     radial->cutoff = fmax(radial->cutoff, cutoff);
     g->even = larger(0, g->even);
+    g->square_cutoff = fmax(cutoff * cutoff, g->square_cutoff);
     plip_add_power(b, g, place % lanes, 1, 1.0, 0);
 }
 
@@ -154,7 +162,7 @@ static int count_guests(const builder *b, const center_plan *plan, const section
     if (n_guests > n_free || cutoff_of_pair_function(b, part) > near)
         return 0;
     for (k = n_angular; k < n_angular + n_guests - may_have_pair; k++)
-        if (b->potential->functions[channels[k].function].cutoff > near)
+        if (channels[k].cutoff > near)
             return 0;
     return n_guests;
 }
@@ -190,7 +198,7 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
     int n_angular, k;
 
     for (n_angular = 0; n_angular < n && top(channels + n_angular) > 0; n_angular++)
-        near = fmax(near, b->potential->functions[channels[n_angular].function].cutoff);
+        near = fmax(near, channels[n_angular].cutoff);
     place_section(b, plan, part, channels, n_angular, n, near);
     for (k = 0; k < part->n_angular + part->n_scalar; k++) {
         group *g = plan->groups + part->first_group + k;
@@ -214,7 +222,7 @@ void plip_make_groups(center_builder *c)
     plan->groups = KEEP(c->n_channels + 3 * (n_species + 1), group);
     for (k = 0; k < c->n_channels; k++)
         if (c->channels[k].section == n_species && top(c->channels + k) > 0)
-            near = fmax(near, b->potential->functions[c->channels[k].function].cutoff);
+            near = fmax(near, c->channels[k].cutoff);
     for (s = 0; s <= n_species; s++) {
         int end = first;
         while (end < c->n_channels && c->channels[end].section == s)

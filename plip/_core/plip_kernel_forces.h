@@ -2,6 +2,7 @@
 
 /* Neighbors that are taken at a time: 12 sums and 4 operands fill 16 registers. */
 #define STEP 4
+#define STEPS(n) (((n) + STEP - 1) / STEP * STEP)
 
 static void NAME(trace_back)(const group *g, int top, double *adjoints)
 {
@@ -135,7 +136,6 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
 {
     const int near = pairs->near, columns = part->angular.n_columns + shared->angular.n_columns;
     const int scalars = part->scalar.n_columns + shared->scalar.n_columns;
-    const int steps = (near + STEP - 1) / STEP * STEP;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
     const double *const inverse = uz + stride;
     const double *g = pairs->angular, *dg = g + (size_t)ROUNDED_UP(near) * columns;
@@ -143,20 +143,22 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
     double *const fx = force[0], *const fy = force[1], *const fz = force[2];
     int k, j;
 
-    for (k = 0; k < steps * 4 * LANES; k++)
+    for (k = 0; k < STEPS(near) * 4 * LANES; k++)
         work->sums[k] = 0.0;
     /* The gradients of the shared groups come first, and stay for the next section. */
     for (k = 0; k < shared->n_angular; k++) {
         const group *own = plan->groups + shared->first_group + k;
         const int place = (part->n_angular + k) * LANES;
-        NAME(differentiate)(own, arrays->adjoints, gradients, steps, g + place, dg + place, columns, pairs->monomials,
+        const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
+        NAME(differentiate)(own, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns, pairs->monomials,
                             stride, work->sums);
         gradients += GRADIENTS(own) * LANES;
     }
     for (k = 0; k < part->n_angular; k++, g += LANES, dg += LANES) {
         const group *own = plan->groups + part->first_group + k;
+        const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
         NAME(find_all_gradients)(own, arrays->adjoints, gradients);
-        NAME(differentiate)(own, arrays->adjoints, gradients, steps, g, dg, columns, pairs->monomials, stride,
+        NAME(differentiate)(own, arrays->adjoints, gradients, STEPS(n), g, dg, columns, pairs->monomials, stride,
                             work->sums);
     }
     for (j = 0; j < near; j++) {
@@ -294,4 +296,5 @@ static int NAME(backward)(const plip_potential *potential, const center_plan *pl
     return isfinite(sum[0] + sum[1] + sum[2] + strain[0] + strain[1] + strain[2]);
 }
 
+#undef STEPS
 #undef STEP

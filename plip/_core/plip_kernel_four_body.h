@@ -119,17 +119,27 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
 #undef PLACE
 #undef ROW
 
-/* Moments of four-body terms of n centers, one per lane. */
+/* Moments of four-body terms of n centers, one per lane; other lanes repeat the first center. */
 static void NAME(gather_moments)(const center_plan *plan, int n, const center_arrays *arrays, double *moments)
 {
-    const VECTOR zero = {0};
+    const double *from[LANES];
+    int m, lane;
+
+    for (lane = 0; lane < LANES; lane++)
+        from[lane] = arrays[lane < n ? lane : 0].moments;
+    for (m = 0; m < plan->n_used; m++)
+        for (lane = 0; lane < LANES; lane++)
+            moments[m * LANES + lane] = from[lane][plan->used[m]];
+}
+
+/* Adds the adjoints of n centers to theirs. */
+static void NAME(scatter_adjoints)(const center_plan *plan, int n, const double *adjoints, const center_arrays *arrays)
+{
     int m, lane;
 
     for (m = 0; m < plan->n_used; m++)
-        STORE(moments + m * LANES, zero);
-    for (lane = 0; lane < n; lane++)
-        for (m = 0; m < plan->n_used; m++)
-            moments[m * LANES + lane] = arrays[lane].moments[plan->used[m]];
+        for (lane = 0; lane < n; lane++)
+            arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
 }
 
 /* Energy of one form; adds to the adjoints. `open` and `result` are scratch. */
@@ -185,9 +195,7 @@ static void NAME(four_body)(const plip_potential *potential, const center_plan *
     for (m = 0; m < plan->n_trilinears; m++)
         energy += NAME(add_form)(potential, plan->trilinears + m, moments, adjoints, open, result);
     STORE(open, energy);
-    for (lane = 0; lane < n; lane++) {
+    for (lane = 0; lane < n; lane++)
         centers[lane]->energy += open[lane];
-        for (m = 0; m < plan->n_used; m++)
-            arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
-    }
+    NAME(scatter_adjoints)(plan, n, adjoints, arrays);
 }

@@ -94,15 +94,18 @@ static void NAME(trace)(const group *g, int top, double *moments)
     }
 }
 
-/* Finds the listed neighbors within the cutoff. Returns their number. `closest`: distance of the closest of all. */
-static int NAME(find_reached)(const center_plan *plan, const plip_system *system, const plip_center *center, int mask,
-                              int *reached, double *closest)
+/* Finds the listed neighbors within the cutoff, the close ones first if there may be others. Returns their number.
+ * `n_close`: that of the close ones. `closest`: distance of the closest of all. */
+static FORCE_INLINE int NAME(find_reached)(const int has_others, const center_plan *plan,
+                                           const plip_system *system, const plip_workspace *work,
+                                           const plip_center *center, int mask, int *n_close, double *closest)
 {
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)center->atom;
-    const double square_cutoff = plan->square_cutoff;
+    const double square_close = plan->square_close, square_cutoff = plan->square_cutoff;
     const int *const listed = center->neighbors;
+    int *const close = work->reached, *const others = work->others;
     double least = INFINITY;
-    int n_reached = 0, k;
+    int n = 0, n_others = 0, k;
 
     /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
     for (k = 0; k < center->n_neighbors; k++) {
@@ -110,18 +113,28 @@ static int NAME(find_reached)(const center_plan *plan, const plip_system *system
         const double *r = positions + 3 * (size_t)neighbor;
         const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
         const double square = x * x + y * y + z * z;
+        const int is_close = square < square_close;
         least = square < least ? square : least;
-        reached[n_reached] = neighbor;
-        n_reached += square < square_cutoff;
+        close[n] = neighbor;
+        n += is_close;
+        if (has_others) {
+            others[n_others] = neighbor;
+            n_others += !is_close & (square < square_cutoff);
+        }
     }
+    for (k = 0; k < n_others; k++)
+        close[n + k] = others[k];
+    *n_close = n;
     *closest = sqrt(least);
-    return n_reached;
+    return n + n_others;
 }
 
-/* Sorts neighbors by species: those within reach of the angular functions from the front, the others from the end.
+/* Sorts neighbors by species: those within reach of the angular functions from the front, among them the close ones
+ * first, and the others from the end.
  * Squares stand in place of distances. Returns the density around the center. */
 static double NAME(sort_neighbors)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
-                                   int atom, int capacity, int n_reached, const int *reached, pair_arrays *all)
+                                   int atom, int capacity, int n_reached, int n_close, const int *reached,
+                                   pair_arrays *all)
 {
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)atom;
     const double inverse_square_range = plan->inverse_square_range;
@@ -129,7 +142,7 @@ static double NAME(sort_neighbors)(const plip_potential *potential, const center
     int s, k;
 
     for (s = 0; s < potential->n_species; s++)
-        all[s].near = all[s].far = 0;
+        all[s].close = all[s].near = all[s].far = 0;
     for (k = 0; k < n_reached; k++) {
         const int neighbor = reached[k];
         const double *r = positions + 3 * (size_t)neighbor;
@@ -151,6 +164,7 @@ static double NAME(sort_neighbors)(const plip_potential *potential, const center
         pairs->far += far;
         place = far ? capacity - pairs->far : pairs->near;
         pairs->near += near;
+        pairs->close += near & (k < n_close);
         pairs->index[place] = neighbor;
         pairs->dx[place] = x;
         pairs->dy[place] = y;
@@ -181,18 +195,19 @@ static void NAME(close_gap)(pair_arrays *pairs, int capacity, int stride)
 }
 
 /* Adds to the moments of the highest even and odd degree of the angular groups of a section. */
-static void NAME(add_angular_moments)(const center_plan *plan, const section *part, int near, const double *g,
-                                      int columns, const double *monomials, int stride, double *moments)
+static void NAME(add_angular_moments)(const center_plan *plan, const section *part, const pair_arrays *pairs,
+                                      const double *g, int columns, const double *monomials, int stride,
+                                      double *moments)
 {
     int k, parity;
 
     for (k = 0; k < part->n_angular; k++) {
         const group *own = plan->groups + part->first_group + k;
-        const int tops[2] = {own->even, own->odd};
+        const int tops[2] = {own->even, own->odd}, n = own->square_cutoff > plan->square_close ? pairs->near : pairs->close;
         for (parity = 0; parity < 2; parity++) {
             const int d = tops[parity];
             if (d >= 0)
-                NAME(accumulate)(COMPONENTS(d), near, g + k * LANES, columns,
+                NAME(accumulate)(COMPONENTS(d), n, g + k * LANES, columns,
                                  monomials + (size_t)FIRST_MONOMIAL(d) * stride, stride, moments + own->offset[d]);
         }
     }
@@ -218,8 +233,8 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
     for (k = near * columns; k < padded * columns; k++)
         g[k] = dg[k] = 0.0;
     NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
-    NAME(add_angular_moments)(plan, part, near, g, columns, powers, stride, moments);
-    NAME(add_angular_moments)(plan, shared, near, g + own, columns, powers, stride, moments);
+    NAME(add_angular_moments)(plan, part, pairs, g, columns, powers, stride, moments);
+    NAME(add_angular_moments)(plan, shared, pairs, g + own, columns, powers, stride, moments);
     return powers + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
 }
 
@@ -280,11 +295,13 @@ static void NAME(find_moments)(const plip_potential *potential, const center_pla
                                const plip_workspace *work, center_arrays *arrays, plip_center *center, int alone,
                                int mask)
 {
-    const int n_reached = NAME(find_reached)(plan, system, center, mask, work->reached, &center->closest);
     double *memory = arrays->rows, *const moments = arrays->moments;
-    int s, m;
+    int n_close, s, m;
+    const int n_reached = plan->square_close < plan->square_cutoff
+                        ? NAME(find_reached)(1, plan, system, work, center, mask, &n_close, &center->closest)
+                        : NAME(find_reached)(0, plan, system, work, center, mask, &n_close, &center->closest);
 
-    arrays->density = NAME(sort_neighbors)(potential, plan, system, center->atom, work->capacity, n_reached,
+    arrays->density = NAME(sort_neighbors)(potential, plan, system, center->atom, work->capacity, n_reached, n_close,
                                            work->reached, arrays->pairs);
     center->crowding = arrays->density / plan->limit;
     for (m = 0; m < plan->n_moments; m++)

@@ -79,6 +79,7 @@ typedef struct {
     double *polynomial; /* (order, lanes): coefficients of powers 1 ... order */
     double *embedding;  /* (order, lanes): the same without three-body terms */
     double *squares;    /* (lanes,): three-body terms, coefficients of power 2 */
+    double square_cutoff;
     double *roots;      /* (lanes,): coefficients of the root of the moment of degree 0; NULL: there are none */
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
 } group;
@@ -96,7 +97,7 @@ typedef struct {
     int n_intervals;
     int scalar_moments; /* first moment of the scalar groups, which come last */
     double spacing, inverse_spacing;
-    double square_cutoff, square_near;
+    double square_cutoff, square_near; /* how far all functions reach, and the angular ones */
     double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
     core_pair core;
     table angular, scalar;
@@ -148,6 +149,7 @@ typedef struct {
 
 typedef struct {
     double reference_energy, square_cutoff;
+    double square_close; /* how far the angular group reaches that reaches least */
     double square_range, inverse_square_range; /* up to which neighbors count for the density */
     double limit;                              /* of the density; infinite: none */
     double floor;                              /* of the energy less the reference; minus infinity: none */
@@ -170,7 +172,7 @@ typedef struct {
 /* Neighbors of one species around the present center. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
  * are laid one behind the other in center_arrays.rows, so that they stay close in the cache. */
 typedef struct {
-    int near, far;         /* within the angular cutoff, beyond it */
+    int close, near, far;  /* in this order: `near` are all within the angular cutoff, also the close ones */
     int *index, *interval; /* (capacity,) */
     double *dx, *dy, *dz, *r;
     double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, distance from the center of the interval */
@@ -196,7 +198,7 @@ struct plip_workspace {
     center_arrays *centers; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
     double *gradients, *batch, *sums;
-    int *reached; /* (capacity + 1,) */
+    int *reached, *others; /* (capacity + 1,) */
     void *apart_memory;
     double *apart; /* moments and adjoints of single neighbors; see plip_workspace_reserve_apart */
     size_t apart_size;
