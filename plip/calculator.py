@@ -16,8 +16,8 @@ from ase.io import write
 from plip._core import NeighborList
 from plip._parameters import is_integer, is_number
 from plip._structures._checks import has_full_cell
-from plip._structures._evaluation import check_atoms, find_pairs
-from plip._types import BoolArray, FloatArray, StrPath
+from plip._structures._evaluation import check_atoms, check_cell, check_positions, check_species, find_pairs
+from plip._types import BoolArray, FloatArray, Int32Array, StrPath
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -73,6 +73,7 @@ class PLIPCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress", "stresses"]
     default_parameters = {}
     nolabel = True
+    _frame: _Frame | None = None
 
     def __init__(
         self,
@@ -98,6 +99,31 @@ class PLIPCalculator(Calculator):
         self._neighbors = _SkinList(potential.cutoff, float(skin))
         self._has_warned = False
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """What has changed since the last calculation.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+        tol : float
+            Ignored: every change counts but those of charges and magnetic moments, which change no energy.
+
+        Returns
+        -------
+        list of str
+            Among "positions", "numbers", "cell" and "pbc", or all changes that ASE knows.
+        """
+        last = self.atoms
+        if last is None or len(last) != len(atoms):
+            return list(all_changes)
+        pairs = {
+            "positions": (atoms.positions, last.positions),
+            "numbers": (atoms.numbers, last.numbers),
+            "cell": (atoms.cell.array, last.cell.array),
+            "pbc": (atoms.pbc, last.pbc),
+        }
+        return [name for name, (new, old) in pairs.items() if (new != old).any()]
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -122,10 +148,12 @@ class PLIPCalculator(Calculator):
         atoms = self.atoms
         if atoms is None:
             raise ValueError("the calculator has no structure: give calculate one")
-        volume = atoms.get_volume() if has_full_cell(atoms) else None
+        if self._frame is None or not self._frame.is_of(atoms):
+            self._frame = _Frame(self.potential.species, atoms)
+        species, cell, volume = self._frame.species, self._frame.cell, self._frame.volume
         if volume is None and {"stress", "stresses"}.intersection(properties):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
-        species, positions, cell = check_atoms(self.potential.species, atoms)
+        positions = check_positions(atoms)
         crowding = np.zeros(len(atoms))
         neighbors = self._neighbors.find(positions, cell, atoms.pbc)
         energies, forces, strain, strains = self.potential.core.evaluate(
@@ -138,7 +166,7 @@ class PLIPCalculator(Calculator):
             crowding=crowding,
         )
         self._warn_of_crowding(atoms, crowding)
-        energy = math.fsum(energies)
+        energy = math.fsum(energies.tolist())
         self.results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
         if volume is not None:
             self.results["stress"] = strain / volume
@@ -184,6 +212,25 @@ class PLIPCalculator(Calculator):
             "structures to the training data if the simulation is meant to go there",
             UserWarning,
             stacklevel=4,
+        )
+
+
+class _Frame:
+    """What a calculation takes of a structure beside positions, checked once while it stays the same."""
+
+    def __init__(self, known: Sequence[str], atoms: Atoms) -> None:
+        self.species: Int32Array = check_species(known, atoms)
+        self.cell: FloatArray = check_cell(atoms.cell, atoms.pbc)
+        self.volume = atoms.get_volume() if has_full_cell(atoms) else None
+        self._of = atoms.numbers.copy(), atoms.cell.array.copy(), atoms.pbc.copy()
+
+    def is_of(self, atoms: Atoms) -> bool:
+        numbers, cell, pbc = self._of
+        return (
+            len(numbers) == len(atoms)
+            and not (numbers != atoms.numbers).any()
+            and not (cell != atoms.cell.array).any()
+            and not (pbc != atoms.pbc).any()
         )
 
 

@@ -227,6 +227,44 @@ def test_same_list_serves_exchanged_species():
     assert calc._neighbors.n_builds == 1
 
 
+def test_every_change_of_a_structure_counts():
+    """Species, cell and periodicity are kept from one step to the next, as long as they are the same."""
+    atoms, cutoff = sample("three species")
+    potential = sample_potential(atoms, cutoff)
+    atoms.calc = calculator = potential.calculator()
+
+    def check(changed):
+        assert calculator.check_state(atoms) == changed
+        fresh = potential.evaluate(atoms)
+        assert atoms.get_potential_energy() == pytest.approx(fresh["energy"], abs=1e-10)
+        np.testing.assert_allclose(atoms.get_forces(), fresh["forces"], rtol=0, atol=1e-11)
+        np.testing.assert_allclose(atoms.get_stress(), fresh["stress"], rtol=0, atol=1e-11)
+        assert calculator.check_state(atoms) == []
+
+    atoms.get_potential_energy()
+    atoms.positions[0, 1] += 1e-15 * (1.0 + abs(atoms.positions[0, 1]))
+    check(["positions"])
+    other = (atoms.numbers != atoms.numbers[0]).argmax()
+    atoms.numbers[[0, other]] = atoms.numbers[[other, 0]]
+    check(["numbers"])
+    atoms.set_cell(atoms.cell.array * 1.01)
+    check(["cell"])
+    atoms.pbc = [True, False, True]
+    check(["pbc"])
+    atoms.set_initial_charges(np.ones(len(atoms)))
+    assert calculator.check_state(atoms) == []
+    del atoms[-1]
+    atoms.get_potential_energy()
+    assert len(atoms.get_forces()) == len(atoms)
+    atoms.positions[0, 0] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        atoms.get_forces()
+    atoms.positions[0, 0] = 0.0
+    atoms.cell[0] = 0.0
+    with pytest.raises(ValueError, match="periodic along cell vector a"):
+        atoms.get_forces()
+
+
 def test_shrinking_cell_brings_new_neighbors():
     # Without the strain in the criterion, the pairs beyond the old list would be lost.
     atoms, cutoff = sample("small cell")

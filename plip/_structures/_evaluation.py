@@ -12,7 +12,7 @@ from plip._core import NeighborList
 from plip._structures._checks import LARGEST_LENGTH
 from plip._types import BoolArray, FloatArray, Int32Array
 
-__all__ = ["check_atoms", "check_cell", "find_pairs", "take_atoms"]
+__all__ = ["check_atoms", "check_cell", "check_positions", "check_species", "find_pairs", "take_atoms"]
 
 _LARGEST_NUMBER = max(atomic_numbers.values())
 
@@ -40,6 +40,13 @@ def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatAr
     TypeError, ValueError
         See `Potential.evaluate`.
     """
+    species = check_species(known, atoms)
+    positions = check_positions(atoms)
+    return species, positions, check_cell(atoms.cell, atoms.pbc)
+
+
+def check_species(known: Sequence[str], atoms: Atoms) -> Int32Array:
+    """The species of `check_atoms`."""
     if not hasattr(atoms, "get_atomic_numbers"):
         raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
     numbers_a = atoms.get_atomic_numbers()
@@ -52,8 +59,18 @@ def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatAr
             f"the structure has {symbol}, which this potential does not know; its species are "
             f"{', '.join(known)}"
         )
+    return species
+
+
+def check_positions(atoms: Atoms) -> FloatArray:
+    """The positions of `check_atoms`."""
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
-    return species, positions, check_cell(positions, atoms.cell, atoms.pbc)
+    # The comparison is False for NaN.
+    if not (np.abs(positions) <= LARGEST_LENGTH).all():
+        raise ValueError(
+            f"the structure has positions that are NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
+        )
+    return positions
 
 
 def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArray, FloatArray]:
@@ -78,13 +95,9 @@ def _complete(cell: Cell) -> tuple[FloatArray, bool]:
     return full, bool(abs(np.linalg.det(full)) > 1e-12 * lengths.prod())
 
 
-def check_cell(positions: FloatArray, cell: Cell, pbc: BoolArray) -> FloatArray:
+def check_cell(cell: Cell, pbc: BoolArray) -> FloatArray:
     """Check lengths and volume, and return the completed cell; see `check_atoms`."""
-    # The comparisons are False for NaN.
-    if not (np.abs(positions) <= LARGEST_LENGTH).all():
-        raise ValueError(
-            f"the structure has positions that are NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
-        )
+    # The comparison is False for NaN.
     if not (np.abs(cell.array) <= LARGEST_LENGTH).all():
         raise ValueError(
             f"the structure has a cell that is NaN, infinite or beyond {LARGEST_LENGTH:g} Angstrom"
