@@ -11,10 +11,12 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
+from ase.io.extxyz import key_val_str_to_dict
 from ase.utils import string2index
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plip._reading._extended_xyz import parse_comment
 from plip._reading._frames import find_frames
 from plip._reading._parts import split_file
 from plip.datasets import load_silicon_carbide
@@ -273,3 +275,98 @@ def test_files_that_are_no_files(tmp_path):
     with pytest.raises(ValueError, match="ASE cannot read it"):
         read_parts(tmp_path / "b.xyz.gz")
     assert Path(path).exists()
+
+
+words = st.one_of(
+    st.sampled_from(
+        ["T", "F", "true", "FALSE", "nan", "inf", "-Infinity", "1_0", "007", "1e5", "1e", ".5", "5."]
+    ),
+    st.sampled_from(
+        ["abc", "a:b:c", "NaNo", "12345678901", "123456789", "0x10", "1d5", "+3", "-0", "-0.0", "é", "٣"]
+    ),
+    st.integers(-(10**20), 10**20).map(str),
+    numbers.map(repr),
+)
+entries = st.builds(
+    lambda key, equals, quotes, gap, some: f"{key}{equals}{quotes[0]}{gap.join(some)}{quotes[1]}",
+    st.sampled_from(["a", "energy", "uid", "UID", "Lattice", "stress", "virial", "pbc", "a-b", "2d", "ünit"]),
+    st.sampled_from(["=", "=", "=", "=", " = ", "", "=="]),
+    st.sampled_from(['""', '""', '""', "''", "{}", "[]", ("", ""), ('"', "")]),
+    st.sampled_from([" ", " ", "  ", ",", ", ", "\\", "\t", "\xa0", "\x1c", "="]),
+    st.lists(words, min_size=1, max_size=3) | st.lists(words, min_size=9, max_size=9),
+)
+
+
+def result_of(function, *arguments):
+    try:
+        return function(*arguments)
+    except Exception as error:  # ASE raises errors of many kinds
+        return type(error), str(error)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(entries, max_size=4), st.sampled_from([" ", "  ", "\t", "\u2003", ""]))
+def test_comments_are_read_as_ase_reads_them(found, gap):
+    line = gap.join(found).strip()
+    expected = result_of(key_val_str_to_dict, line) if line else {}
+    assert_same(result_of(parse_comment, line), expected)
+
+
+def test_usual_files_are_not_left_to_ase(tmp_path, monkeypatch):
+    train, _ = load_silicon_carbide()
+    for atoms in train:
+        atoms.info.update(config_type="bulk", n=3, is_good=True, weights=np.array([1.5, 2]))
+        atoms.set_initial_magnetic_moments(np.arange(len(atoms)))
+        atoms.arrays["tag"] = np.arange(len(atoms))
+        atoms.arrays["is_free"] = np.arange(len(atoms)) > 2
+    write(tmp_path / "a.xyz", train)
+    expected = read(tmp_path / "a.xyz", ":")
+
+    def unwanted(*arguments, **options):
+        raise AssertionError(arguments)
+
+    for name in ("iread", "key_val_str_to_dict"):
+        monkeypatch.setattr(f"plip._reading._extended_xyz.{name}", unwanted)
+    _, found = read_parts(tmp_path / "a.xyz")
+    assert_same_structures(found, expected)
+    # Sums over the arrays have the same bits, too.
+    forces = [[atoms.calc.results["forces"].strides for atoms in some] for some in (found, expected)]
+    assert forces[0] == forces[1]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "species:S:1:pos:R:3:move_mask:L:1",
+        "species:S:1:pos:R:3:move_mask:L:3",
+        "Z:I:1:pos:R:3",
+        "species:S:1:Z:I:1:pos:R:3:charge:R:1",
+        "species:S:1:pos:R:3:initial_charges:R:1",
+        "species:S:1:pos:R:3:magmoms:R:3",
+        "species:S:1:pos:R:3:names:S:2",
+        "species:S:1:pos:R:3:pos:R:3",
+        "species:S:1:pos:R:3:positions:R:3",
+        "species:S:1:pos:R:2",
+        "species:S:1:pos:R:3:a:R:0",
+        "species:S:1:pos:R:3:a:X:1",
+        "species:S:1:pos:R:3:a",
+        "pos:R:3",
+    ],
+)
+@pytest.mark.parametrize("extra", ["", " 7", " x"])
+def test_odd_columns(columns, extra, tmp_path):
+    types = columns.split(":")[1::3]
+    widths = [int(width) for width in columns.split(":")[2::3]]
+    words = {"S": "{}C", "R": "{}.25e1", "I": "{}", "L": "T"}
+    names = [kind for kind, width in zip(types, widths, strict=False) for _ in range(width)]
+    row = " ".join(words.get(kind, "{}").format(k % 3 or "") or "6" for k, kind in enumerate(names)) + extra
+    row = row.replace("1C", "C").replace("2C", "C")
+    path = tmp_path / "a.xyz"
+    path.write_text(f'2\nProperties="{columns}" energy=1\n{row}\n{row}\n')
+    try:
+        expected = read(path, ":")
+    except Exception:  # ASE raises errors of many kinds
+        with pytest.raises(ValueError, match="structure 0: ASE cannot read it"):
+            read_parts(path)
+    else:
+        assert_same_structures(read_parts(path)[1], expected)

@@ -10,11 +10,11 @@ from typing import IO, NamedTuple
 from plip._types import StrPath
 from plip._warnings import warn
 
-__all__ = ["Frame", "find_frames"]
+__all__ = ["VECTOR", "Frame", "find_frames"]
 
 # Cell vectors below the atoms, as some programs write them; ASE reads at most three.
-_VECTOR = "VEC"
-_MOST_VECTORS = 3
+VECTOR = "VEC"
+_MOSTVECTORS = 3
 # Bytes.
 _BLOCK = 1 << 20
 
@@ -86,13 +86,13 @@ def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame
         while True:
             end = file.tell()
             line = file.readline()
-            if not _decode(line).lstrip().startswith(_VECTOR):
+            if not _decode(line).lstrip().startswith(VECTOR):
                 break
             n_vectors += 1
             number += 1
-        if n_vectors > _MOST_VECTORS:
+        if n_vectors > _MOSTVECTORS:
             raise ValueError(
-                f"{os.fspath(path)}: structure {index} has {n_vectors} lines {_VECTOR}, but ASE reads three: "
+                f"{os.fspath(path)}: structure {index} has {n_vectors} lines {VECTOR}, but ASE reads three: "
                 "delete the others"
             )
         yield Frame(offset, end, n_atoms)

@@ -15,6 +15,7 @@ from ase.io import Trajectory, iread
 from ase.io.formats import filetype, get_compression
 from ase.utils import string2index
 
+from plip._reading._extended_xyz import iterate_text
 from plip._reading._frames import Frame, find_frames
 from plip._types import StrPath
 
@@ -137,10 +138,11 @@ class FilePart:
         if self.offset is not None:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
-                text = io.TextIOWrapper(io.BytesIO(file.read(self.length)))
+                # Encoding and line ends as where a file of text is opened.
+                text = io.TextIOWrapper(io.BytesIO(file.read(self.length))).read()
             start = self.step * self.skipped
             end = None if self.n_structures is None else start + self.step * self.n_structures
-            return iread(text, slice(start, end, self.step), format=self.format, parallel=False)
+            return iterate_text(text, slice(start, end, self.step))
         if self.format in _DATABASES:
             return self._rows()
         return iread(
