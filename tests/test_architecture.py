@@ -39,7 +39,7 @@ PUBLIC = {
     "plip.calculator": {"ExtrapolationError", "ExtrapolationObserver", "PLIPCalculator"},
     "plip.cli": {"main"},
     "plip.datasets": {"load_silicon_carbide"},
-    "plip.descriptors": {"PLIPDescriptors"},
+    "plip.descriptors": {"PLIPDescriptors", "load_descriptors"},
     "plip.inspection": {
         *("AngleDisplay", "DensityDisplay", "EquationOfStateDisplay", "PairDisplay", "ParityDisplay"),
         *("LearningDisplay", "PartitionDisplay", "PathDisplay", "StabilityDisplay"),

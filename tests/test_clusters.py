@@ -12,7 +12,9 @@ import pytest
 from ase.io import read, write
 from sample_fits import small_descriptors
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip.cli import main
+from plip.descriptors import load_descriptors
 from plip.parallel import use_executor
 
 needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="dask.distributed is missing")
@@ -228,3 +230,106 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
         assert (tmp_path / "ended").exists()
         assert set(client.run(os.getpid).values()) != before
     assert_same_bits(here, there)
+
+
+# Job arrays
+
+
+@pytest.fixture
+def parts(train, tmp_path, monkeypatch):
+    """Two parts of the data in the working folder, and the terms on offer."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.xyz").write_bytes((train[1] / f"{name}.xyz").read_bytes())
+    assert main(["descriptors", "a.xyz", "b.xyz", "--preset", "fast", "-o", "d.json"]) == 0
+    return train[0]
+
+
+def accumulate(name, *options):
+    return main(["accumulate", f"{name}.xyz", "--descriptors", "d.json", "-o", f"{name}.npz", *options])
+
+
+def test_accumulated_parts_give_the_fit_to_all(parts):
+    """To rounding: the sums of each part have their own reference energies and are added in another order."""
+    assert accumulate("a") == 0 and accumulate("b", "-j", "2") == 0
+    assert main(["fit", "--normal-equations", "a.npz", "b.npz", "--terms", "10", "--test", "b.xyz"]) == 0
+    found = load_potential("model.json")
+    fitted = PLIPRegressor("fast", max_terms=10).fit(parts).potential_
+    assert [term for term, _ in found.terms] == [term for term, _ in fitted.terms]
+    expected = [weight for _, weight in fitted.terms]
+    np.testing.assert_allclose([weight for _, weight in found.terms], expected, rtol=1e-9)
+    assert found.repulsion.keys() == fitted.repulsion.keys()
+    whole = NormalEquations.from_files(["a.xyz"], load_descriptors("d.json"))
+    assert_same_bits(NormalEquations.load("a.npz"), whole)
+
+
+def test_one_part_gives_the_same_bits(parts):
+    write("all.xyz", parts)
+    assert accumulate("all") == 0
+    assert main(["fit", "--normal-equations", "all.npz", "--terms", "10"]) == 0
+    fitted = PLIPRegressor("fast", max_terms=10).fit(read("all.xyz", ":")).potential_
+    assert load_potential("model.json").terms == fitted.terms
+
+
+def test_keys_of_accumulate(parts, capsys):
+    for atoms in parts:
+        atoms.info["dft"] = atoms.calc.results["energy"] - 5.0 * len(atoms)
+    write("a.xyz", parts)
+    assert accumulate("a", "--energy-key", "dft") == 0
+    y = [atoms.info["dft"] for atoms in parts]
+    expected = NormalEquations.from_structures(parts, load_descriptors("d.json"), y)
+    assert_same_bits(NormalEquations.load("a.npz"), expected)
+    assert accumulate("a", "--forces-key", "dft_forces") == 2
+    assert "--forces-key: no structure has a label 'dft_forces'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["a.xyz"], "leave training files out"),
+        (["--cv", "5"], "leave --cv out"),
+        (["--preset", "fast"], "to `plip descriptors` beforehand"),
+        (["--target", "fast"], "to `plip descriptors` beforehand"),
+        (["--terms", "5", "--max-terms", "5"], "leave --max-terms out"),
+    ],
+)
+def test_options_that_need_structures(parts, capsys, options, message):
+    assert accumulate("a") == 0
+    assert main(["fit", *options, "--normal-equations", "a.npz"]) == 2
+    assert message in capsys.readouterr().err
+    assert not os.path.exists("model.json")
+
+
+def test_parts_with_other_terms(parts, capsys):
+    assert accumulate("a") == 0
+    assert main(["descriptors", "b.xyz", "--preset", "fast", "--cutoff", "3.5", "-o", "d.json"]) == 0
+    assert accumulate("b") == 0
+    assert main(["fit", "--normal-equations", "a.npz", "b.npz"]) == 2
+    assert "b.npz has other terms than a.npz" in capsys.readouterr().err
+
+
+def test_fit_without_data(capsys):
+    assert main(["fit"]) == 2
+    assert "give training structures, or --normal-equations" in capsys.readouterr().err
+
+
+def test_descriptors_of_a_file(parts):
+    fitted = PLIPDescriptors.preset("fast").fit(parts)
+    found = load_descriptors("d.json")
+    assert (found.terms_, found.species_, found.cutoff_) == (fitted.terms_, fitted.species_, fitted.cutoff_)
+    assert str(found.get_params()) == str(fitted.get_params())
+    with open("d.json", encoding="utf-8") as file:
+        text = file.read()
+    damages = {
+        "no descriptors": "{}",
+        "newer": text.replace('"version": 1', '"version": 2'),
+        "cut": text[:-100],
+        "species": text.replace('"species": [\n  "C"', '"species": [\n  "X"'),
+        "cutoff": text.replace(f'"cutoff": {found.cutoff_}', '"cutoff": 1.0', 1),
+    }
+    for name, damaged in damages.items():
+        assert damaged != text, name
+        with open("bad.json", "w", encoding="utf-8") as file:
+            file.write(damaged)
+        with pytest.raises(ValueError, match=r"bad\.json does not hold descriptors of plip"):
+            load_descriptors("bad.json")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plip._types import FloatArray, StrPath
     from plip.audit import AuditReport
-    from plip.cli._data import Data
+    from plip.cli._data import Data, Keys
     from plip.labels import Labels
     from plip.metrics import Evaluation
     from plip.potential import Potential
@@ -452,9 +452,16 @@ def _shows_progress(arguments: Namespace) -> bool:
 
 
 def _read(paths: list[str], arguments: Namespace, required: bool = True) -> Data:
-    from plip.cli._data import Keys, read_files
+    from plip.cli._data import read_files
+
+    return read_files(paths, keys_of(arguments), required=required, progress=_shows_progress(arguments))
+
+
+def keys_of(arguments: Namespace) -> Keys:
+    """Where the labels of structures are."""
+    from plip.cli._data import Keys
 
     keys = Keys(**{name: getattr(arguments, option) for name, option in KEYS.items()})
     if keys.virial is not None and (keys.stress_unit, keys.stress_sign) != ("eV/A^3", "tension"):
         raise CommandError("--virial-key is in eV: --stress-unit and --stress-sign are for stresses")
-    return read_files(paths, keys, required=required, progress=_shows_progress(arguments))
+    return keys

@@ -26,7 +26,7 @@ from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
-__all__ = ["Data", "Keys", "read_files", "read_group_weights", "split"]
+__all__ = ["Data", "Keys", "attach", "read_files", "read_group_weights", "split"]
 
 # Arrays that every Atoms has.
 _GEOMETRY = ("numbers", "positions")
@@ -146,7 +146,7 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
         _check_keys(structures, keys, paths[0])
     for atoms, place in zip(structures, places, strict=True):
         try:
-            _attach(atoms, keys)
+            attach(atoms, keys)
         except ValueError as error:
             raise ValueError(f"{place} ({atoms.get_chemical_formula()}): {error}") from error
     if not any(atoms.calc is not None and set(_LABELS) & set(atoms.calc.results) for atoms in structures):
@@ -186,7 +186,7 @@ def _find(atoms: Atoms, where: str, key: str) -> Any:
     return value
 
 
-def _attach(atoms: Atoms, keys: Keys) -> None:
+def attach(atoms: Atoms, keys: Keys) -> None:
     """Put labels where ASE and plip look for them, in plip's units."""
     attached = {} if atoms.calc is None else atoms.calc.results
     results = dict(attached)

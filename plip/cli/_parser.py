@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import plip
-from plip.cli import _about, _commands, _conversions, _more_data
+from plip.cli import _about, _clusters, _commands, _conversions, _more_data
 
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
@@ -45,6 +45,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_report(commands)
     _add_learn(commands)
     _add_select(commands)
+    _add_descriptors(commands)
+    _add_accumulate(commands)
     _conversions.add_commands(commands)
     _add_about(commands)
     return parser
@@ -93,8 +95,14 @@ def _add_fit(commands: Commands) -> None:
         description="Fit a potential to structures with energies (eV), forces (eV/A) or stresses (eV/A^3) "
         "and print a report; write the potential and a parity plot. Any structure may lack some of these.",
     )
-    fit.set_defaults(run=_commands.fit)
-    fit.add_argument("train", nargs="+", help="training structures, any file that ASE reads (file@slice too)")
+    fit.set_defaults(run=_clusters.fit)
+    fit.add_argument("train", nargs="*", help="training structures, any file that ASE reads (file@slice too)")
+    fit.add_argument(
+        "--normal-equations",
+        nargs="+",
+        metavar="NPZ",
+        help="fit to what `plip accumulate` wrote, instead of structures",
+    )
     _add_test(fit)
     _add_output(fit, "model.json")
     _add_labels(fit)
@@ -166,6 +174,12 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     """Parameters of the estimator."""
     # An option that the user does not give is absent, so that PLIPRegressorCV alone has the defaults.
     model = parser.add_argument_group("model", argument_default=argparse.SUPPRESS)
+    _add_offer(model)
+    _add_solver(model)
+
+
+def _add_offer(model: argparse._ArgumentGroup) -> None:
+    """Which terms are on offer."""
     model.add_argument(
         "--preset",
         metavar="NAME",
@@ -183,6 +197,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         default=argparse.SUPPRESS,
         help="whether terms for any species are on offer, too: what alloys share",
     )
+
+
+def _add_solver(model: argparse._ArgumentGroup) -> None:
+    """How terms are chosen, and by which weights."""
     model.add_argument(
         "--solver",
         metavar="NAME",
@@ -334,6 +352,46 @@ def _add_select(commands: Commands) -> None:
     )
     _add_labels(select)
     _add_run(select)
+
+
+def _add_descriptors(commands: Commands) -> None:
+    descriptors = commands.add_parser(
+        "descriptors",
+        help="choose the terms on offer, for `plip accumulate`",
+        description="Choose the terms on offer from structures that have all species, the shortest distances "
+        "and typical surroundings, and write them for `plip accumulate`. Labels are not needed.",
+    )
+    descriptors.set_defaults(run=_clusters.descriptors)
+    descriptors.add_argument(
+        "structures", nargs="+", help="structures, any file that ASE reads (file@slice too)"
+    )
+    descriptors.add_argument(
+        "-o", "--output", default="descriptors.json", metavar="JSON", help="default: descriptors.json"
+    )
+    _add_offer(descriptors.add_argument_group("offer", argument_default=argparse.SUPPRESS))
+
+
+def _add_accumulate(commands: Commands) -> None:
+    accumulate = commands.add_parser(
+        "accumulate",
+        help="sum up a part of the data, for `plip fit --normal-equations`",
+        description="Write the sums over a part of the training data that a fit needs, in a file whose size "
+        "does not depend on the data. Each job of a job array takes a part, and "
+        "`plip fit --normal-equations` merges them.",
+    )
+    accumulate.set_defaults(run=_clusters.accumulate)
+    accumulate.add_argument(
+        "data", nargs="+", help="labeled structures, any file that ASE reads (file@slice too)"
+    )
+    accumulate.add_argument(
+        "--descriptors",
+        required=True,
+        metavar="JSON",
+        help="the same terms for all parts, from `plip descriptors`",
+    )
+    accumulate.add_argument("-o", "--output", required=True, metavar="NPZ", help="the sums")
+    _add_labels(accumulate)
+    _add_run(accumulate)
 
 
 def _add_about(commands: Commands) -> None:

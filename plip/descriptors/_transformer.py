@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+import plip
 from plip._core import check_length
 from plip._design._rows import Design, StructureDesign
+from plip._files import write_whole
 from plip._html import DOCUMENTATION
 from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
-from plip._types import FloatArray
+from plip._types import FloatArray, StrPath
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._reach import cutoff_of_pairs
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -28,6 +31,10 @@ from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]
+
+FORMAT = "plip-descriptors"
+# Version of the format that `save` writes.
+VERSION = 1
 
 
 class PLIPDescriptors(TransformerMixin, BaseEstimator):
@@ -367,6 +374,27 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         virial_rows = np.zeros((6, len(self.terms_))) if virial else None
         structure.write_rows(0, force_rows, virial_rows)
         return structure.values, force_rows if forces else None, virial_rows
+
+    def save(self, path: StrPath) -> None:
+        """Write fitted descriptors as JSON, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or path-like
+            `plip.descriptors.load_descriptors` reads it.
+
+        Raises
+        ------
+        NotFittedError
+            If the descriptors are not fitted.
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self)
+        header = {"format": FORMAT, "version": VERSION, "plip": plip.__version__}
+        with write_whole(path) as file:
+            json.dump({**header, **descriptors_to_dict(self)}, file, indent=1)
+            file.write("\n")
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
         """Names of the columns.

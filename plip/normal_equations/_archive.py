@@ -18,8 +18,8 @@ from plip._design._extent import Extent
 from plip._files import digest_arrays, write_whole
 from plip._parameters import is_number
 from plip._types import FloatArray, StrPath
-from plip.descriptors import PLIPDescriptors
-from plip.descriptors._transformer import descriptors_from_dict, descriptors_to_dict
+from plip.descriptors._loading import checked_descriptors
+from plip.descriptors._transformer import descriptors_to_dict
 from plip.labels import TARGETS
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
@@ -121,7 +121,7 @@ def _read(archive: Any) -> tuple[Any, ...]:
     # Older archives have none.
     if "digest" in header and header["digest"] != _digest(header, arrays):
         raise ValueError("it is damaged: its digest does not match")
-    descriptors = _descriptors(header["descriptors"])
+    descriptors = checked_descriptors(header["descriptors"])
     species = descriptors.species_
     n_structures = _integer(header, "n_structures")
     sums = {
@@ -173,25 +173,6 @@ def _sample(arrays: Arrays, species: tuple[str, ...]) -> Sample:
     if not np.isin(sample.numbers, [atomic_numbers[symbol] for symbol in species]).all():
         raise ValueError("its structures have other species")
     return sample
-
-
-def _descriptors(data: Mapping[str, Any]) -> PLIPDescriptors:
-    species = data["species"]
-    known = isinstance(species, list) and all(isinstance(s, str) and s in atomic_numbers for s in species)
-    if not known or not species or species != sorted(set(species)):
-        raise ValueError(f"its species are {species!r}")
-    cutoff = _number("cutoff", data["cutoff"])
-    descriptors = descriptors_from_dict(data)
-    if not descriptors.terms_:
-        raise ValueError("it has no terms")
-    if len(set(descriptors.terms_)) < len(descriptors.terms_):
-        raise ValueError("it has a term twice")
-    for term in descriptors.terms_:
-        if not 0 < term.cutoff <= cutoff:
-            raise ValueError(f"its cutoff of {cutoff} is less than the {term.cutoff} of {term.name}")
-        if not set(term.species) - {"*"} <= set(species):
-            raise ValueError(f"its term {term.name} has a species that is not among {', '.join(species)}")
-    return descriptors
 
 
 def _sums(target: str, header: Mapping[str, Any], arrays: Arrays, width: int, n_structures: int) -> Sums:

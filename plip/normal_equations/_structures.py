@@ -424,10 +424,7 @@ class NormalEquations:
         change = self._reference - reference
         if not change.any():
             return self._sums
-        n_terms = len(self.terms)
-        transform = np.eye(n_terms + len(change) + 1)
-        transform[n_terms:-1, -1] = change
-        return {**self._sums, "energy": self._sums["energy"].transformed(transform)}
+        return {**self._sums, "energy": self._sums["energy"].shifted(len(self.terms), change)}
 
     @single_blas_thread()
     def problem(

@@ -227,10 +227,16 @@ class Sums:
             factor = _few_rows([self.factor, other.factor])
         return Sums(self.width, products, self.weight + sign * other.weight, n_rows, factor)
 
-    def transformed(self, transform: FloatArray) -> Sums:
-        """The sums of rows that are multiplied by a matrix of shape (width, width) from the right."""
-        products = transform.T @ self.products @ transform
-        factor = None if self.factor is None else self.factor @ transform
+    def shifted(self, first: int, change: FloatArray) -> Sums:
+        """The sums of rows whose last column is increased by the columns from `first` on times `change`."""
+        columns = slice(first, first + len(change))
+        products = self.products.copy()
+        products[:, -1] += products[:, columns] @ change
+        products[-1, -1] += change @ products[columns, -1]
+        products[-1, :-1] = products[:-1, -1]
+        factor = None if self.factor is None else self.factor.copy()
+        if factor is not None:
+            factor[:, -1] += factor[:, columns] @ change
         return Sums(self.width, products, self.weight, self.n_rows, factor)
 
     def squares(self, vectors: FloatArray) -> FloatArray:

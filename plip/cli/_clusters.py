@@ -1,0 +1,190 @@
+"""Commands for data in parts, as job arrays have them: terms, sums of each part, a fit to all sums."""
+
+from __future__ import annotations
+
+import functools
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from plip.cli import _commands
+
+# As in `_commands`, for a quick `plip --help`.
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from plip.cli._data import Data
+    from plip.normal_equations import NormalEquations
+    from plip.regressor import PLIPRegressor
+
+# Options of `plip fit` that need structures, and those that the sums have answered.
+_NEEDS_STRUCTURES = {
+    "train": "training files",
+    "test_fraction": "--test-fraction",
+    "weights": "--weights",
+    "cv": "--cv",
+    "report": "--report",
+}
+_ANSWERED = ("preset", "cutoff", "shared")
+
+
+def descriptors(arguments: Namespace) -> None:
+    from plip._reading._parts import split_file
+    from plip.descriptors import PLIPDescriptors
+
+    output = _commands.writable(arguments.output)
+    offer = {name: value for name, value in vars(arguments).items() if name in _ANSWERED}
+    structures = [atoms for path in arguments.structures for part in split_file(path) for atoms in part]
+    made = PLIPDescriptors.preset(offer.pop("preset", "accurate"), **offer).fit(structures)
+    made.save(output)
+    print(
+        f"{len(made.terms_)} terms of {', '.join(made.species_)}, cutoff {made.cutoff_:g} A, from "
+        f"{len(structures)} structures: {output}"
+    )
+
+
+def accumulate(arguments: Namespace) -> None:
+    from plip.cli._data import attach
+    from plip.descriptors import load_descriptors
+    from plip.normal_equations import NormalEquations
+
+    output = _commands.writable(arguments.output)
+    prepare = functools.partial(attach, keys=_commands.keys_of(arguments))
+    equations = NormalEquations.from_files(
+        arguments.data,
+        load_descriptors(arguments.descriptors),
+        n_jobs=arguments.n_jobs,
+        verbose=int(_commands._shows_progress(arguments)),
+        prepare=prepare,
+    )
+    targets = {"energy": "energy", "forces": "force", "stress": "virial", "virial": "virial"}
+    for name, target in targets.items():
+        key = getattr(arguments, f"{name}_key")
+        if key is not None and not equations.n_rows[target]:
+            raise _commands.CommandError(f"--{name}-key: no structure has a label {key!r}")
+    equations.save(output)
+    print(f"{_described(equations)}: {output}")
+
+
+def _described(equations: NormalEquations) -> str:
+    rows = equations.n_rows
+    return (
+        f"{equations.n_structures} structures with {rows['energy']} energies, {rows['force'] // 3} forces "
+        f"and {rows['virial'] // 6} stresses"
+    )
+
+
+def fit(arguments: Namespace) -> None:
+    """Fit to structures or to sums."""
+    if arguments.normal_equations is not None:
+        _fit_normal_equations(arguments)
+    elif arguments.train:
+        _commands.fit(arguments)
+    else:
+        raise _commands.CommandError("give training structures, or --normal-equations")
+
+
+def _fit_normal_equations(arguments: Namespace) -> None:
+    from plip.regressor import FitError, PLIPRegressor
+    from plip.solvers import PathError
+
+    output = _commands.writable(arguments.output)
+    settings = _settings(arguments)
+    test = None if arguments.test is None else _commands._read(arguments.test, arguments, required=False)
+    equations = _merged(arguments.normal_equations)
+    print(f"{_described(equations)} in {len(arguments.normal_equations)} files")
+    model = PLIPRegressor(equations.descriptors, **settings, n_jobs=arguments.n_jobs)
+    try:
+        model.fit_normal_equations(equations)
+    except (PathError, FitError) as error:
+        raise _commands.CommandError(error) from error
+    _finish(model, equations, test, arguments, output)
+
+
+def _settings(arguments: Namespace) -> dict[str, Any]:
+    """Parameters of the estimator."""
+    for name, option in _NEEDS_STRUCTURES.items():
+        if getattr(arguments, name):
+            raise _commands.CommandError(f"--normal-equations hold no structures: leave {option} out")
+    purpose = dict(_commands.PURPOSES[arguments.target])
+    purpose.pop("selection", None)
+    given = {name: value for name, value in vars(arguments).items() if name in _commands.SETTINGS}
+    if "preset" in purpose or not given.keys().isdisjoint(_ANSWERED):
+        raise _commands.CommandError(
+            "--normal-equations hold what is on offer: give --preset, --cutoff and --shared to "
+            "`plip descriptors` beforehand, and leave --target fast and stock out"
+        )
+    settings = {**purpose, **given}
+    if arguments.terms is not None:
+        if "max_terms" in given:
+            raise _commands.CommandError("--terms is the number of terms: leave --max-terms out")
+        settings["max_terms"] = arguments.terms
+    return settings
+
+
+def _merged(paths: list[str]) -> NormalEquations:
+    from plip.normal_equations import NormalEquations
+
+    total: NormalEquations | None = None
+    for path in paths:
+        part = NormalEquations.load(path)
+        if total is None:
+            total = part
+        elif part.species != total.species or part.terms != total.terms:
+            raise _commands.CommandError(
+                f"{path} has other terms than {paths[0]}: accumulate all parts with the same --descriptors"
+            )
+        else:
+            total = total + part
+    assert total is not None  # argparse asks for at least one
+    return total
+
+
+def _finish(
+    model: PLIPRegressor,
+    equations: NormalEquations,
+    test: Data | None,
+    arguments: Namespace,
+    output: Path,
+) -> None:
+    """Check, write and describe the potential."""
+    from plip.cli._about import signed
+    from plip.report import Evaluation, evaluation_report
+    from plip.report._tables import with_errors
+
+    potential = signed(model.potential_, arguments)
+    seen = [] if equations.sample is None else list(equations.sample.structures())
+    safety = potential.check_safety(seen or None)
+    evaluations = {}
+    if test is not None:
+        with test.located():
+            evaluations["test"] = Evaluation(potential, test.structures, test.groups)
+        potential = with_errors(potential, evaluations)
+    written = safety.is_safe or arguments.allow_unsafe
+    if written:
+        potential.save(output)
+    print(f"{len(potential.terms)} terms, root mean square errors of the fit: {_errors(model, equations)}")
+    if evaluations:
+        print(evaluation_report(evaluations))
+    print(safety)
+    print(
+        "Without structures the number of terms is not cross-validated (--terms), there are no "
+        "uncertainties, and the check takes a sample of the geometry"
+    )
+    if not written:
+        raise _commands.CommandError(_commands._refusal(safety, output))
+    print(f"Potential: {output}")
+    if evaluations and not arguments.no_plot and arguments.plot is not None:
+        _commands._write_plot(evaluations, _commands._plot_path(arguments.plot))
+    if evaluations and arguments.csv is not None:
+        _commands._write_table(_commands.writable(arguments.csv), {"test": test}, evaluations)
+
+
+def _errors(model: PLIPRegressor, equations: NormalEquations) -> str:
+    import numpy as np
+
+    energies = model.potential_.intercept
+    references = np.array([[energies[symbol] for symbol in equations.species]])
+    squares = equations.mean_squares(model.coef_[None], references)
+    units = {"energy": (1e3, "meV/atom"), "force": (1.0, "eV/A"), "virial": (1e3, "meV/atom")}
+    errors = {target: units[target][0] * np.sqrt(found[0]) for target, found in squares.items()}
+    return ", ".join(f"{target} {error:.4g} {units[target][1]}" for target, error in errors.items())
