@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -190,26 +190,50 @@ def residual_squares(coefs: ArrayLike, problem: LinearProblem) -> FloatArray:
 
 
 class Scaled:
-    """A problem without its columns of zeros, the others scaled to unit mean square."""
+    """A problem without its columns of zeros, the others scaled to unit mean square.
 
-    def __init__(self, problem: LinearProblem) -> None:
+    With thousands of columns the scaled Gram matrix is made only if it is asked for as a whole.
+    """
+
+    def __init__(self, problem: LinearProblem, columns: IntArray | None = None) -> None:
         scales = problem.scales
-        self.columns = np.flatnonzero(scales)
-        self.scales = scales[self.columns]
+        self._problem = problem
         self.n_columns = len(scales)
-        n = problem.weight_sum
-        self.gram = problem.gram[np.ix_(self.columns, self.columns)] / self.scales / self.scales[:, None] / n
-        if problem.ridge is not None:
-            self.gram[np.diag_indices_from(self.gram)] += problem.ridge[self.columns] / self.scales**2
-        self.moment = problem.moment[self.columns] / self.scales / n
-        self.target = max(problem.target_square, 0.0) / n
+        self.columns = np.flatnonzero(scales) if columns is None else columns
+        self.scales = scales[self.columns]
+        self.moment = problem.moment[self.columns] / self.scales / problem.weight_sum
+        self.target = max(problem.target_square, 0.0) / problem.weight_sum
+
+    @property
+    def diagonal(self) -> FloatArray:
+        """Diagonal of the scaled Gram matrix, with its ridge."""
+        diagonal = np.diagonal(self._problem.gram)[self.columns]
+        values: FloatArray = diagonal / self.scales / self.scales / self._problem.weight_sum
+        if self._problem.ridge is not None:
+            values += self._problem.ridge[self.columns] / self.scales**2
+        return values
+
+    def row(self, k: int, others: IntArray) -> FloatArray:
+        """Part of row k of the scaled Gram matrix, without the ridge of the diagonal."""
+        row = self._problem.gram[self.columns[k], self.columns[others]]
+        row /= self.scales[others]
+        row /= self.scales[k]
+        row /= self._problem.weight_sum
+        return row
+
+    @functools.cached_property
+    def gram(self) -> FloatArray:
+        """The scaled Gram matrix, with its ridge."""
+        gram = self._problem.gram[np.ix_(self.columns, self.columns)]
+        gram /= self.scales
+        gram /= self.scales[:, None]
+        gram /= self._problem.weight_sum
+        gram[np.diag_indices_from(gram)] = self.diagonal
+        return gram
 
     def restricted(self, places: IntArray) -> Scaled:
         """The problem with only some of its columns."""
-        other = copy.copy(self)
-        other.columns, other.scales = self.columns[places], self.scales[places]
-        other.gram, other.moment = self.gram[np.ix_(places, places)], self.moment[places]
-        return other
+        return Scaled(self._problem, self.columns[places])
 
     def objectives(self, coefs: FloatArray) -> FloatArray:
         """What selection minimizes, mean squares with all ridges, for models in physical units."""

@@ -57,7 +57,7 @@ def forward_selection(
     # Chosen columns come first, in the order of choice: each changes places with the first other column.
     order = np.arange(n_columns)
     factor, projection = np.zeros((most, n_columns)), np.empty(most)
-    left = np.diagonal(scaled.gram) + RIDGE
+    left = scaled.diagonal + RIDGE
     correlation = scaled.moment.copy()
     gains = []
     for size in range(most + 1):
@@ -70,7 +70,7 @@ def forward_selection(
         for array in (order, left, correlation):
             array[both] = array[both[::-1]]
         factor[:size, both] = factor[:size, both[::-1]]
-        row = scaled.gram[order[size], order[size:]] - factor[:size, size] @ factor[:size, size:]
+        row = scaled.row(order[size], order[size:]) - factor[:size, size] @ factor[:size, size:]
         pivot = np.sqrt(left[size])
         row[0] = left[size]
         row /= pivot
