@@ -42,7 +42,7 @@ class ArrayEquations:
     @single_blas_thread()
     def problem(self) -> LinearProblem:
         """The least-squares problem, with the intercept projected out."""
-        return linear_problem(self._sums.products, self._sums.width - 2, self._sums.weight)
+        return linear_problem(self._sums.products.copy(), self._sums.width - 2, self._sums.weight)
 
     @single_blas_thread()
     def intercept(self, coef: FloatArray) -> float:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from plip._types import FloatArray
+from plip.normal_equations._packed import mirror
 from plip.solvers import LinearProblem
 
 __all__ = ["linear_problem", "pseudo_inverse"]
@@ -22,6 +23,9 @@ _SIZE_RIDGE = 3e-6
 # Rounding of products, as a share of the squares before the projection.
 _PROJECTED = 1e-14
 
+# Rows from which the composition is projected out at a time.
+_BLOCK = 128
+
 
 def linear_problem(
     products: FloatArray,
@@ -33,7 +37,8 @@ def linear_problem(
 ) -> LinearProblem:
     """Least-squares problem of products of [X, composition, y], with the composition projected out.
 
-    With natural sizes, columns that the data hardly touch are left out, and the others get a ridge.
+    With natural sizes, columns that the data hardly touch are left out, and the others get a ridge. The lower
+    triangle of the products is read, and their memory becomes that of the problem.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         is_finite = np.isfinite(products).all() and np.isfinite(products.trace() / weight_sum)
@@ -43,32 +48,46 @@ def linear_problem(
             "sample weights next to zero, or for radial functions that are too steep for the shortest "
             "distance"
         )
-    variables = np.r_[:n_terms, products.shape[0] - 1]
+    gram, y = products[:n_terms, :n_terms], products[-1]
     composition = products[n_terms:-1, n_terms:-1]
-    cross = products[n_terms:-1][:, variables]
-    before = products[np.ix_(variables, variables)]
-    reduced = before - cross.T @ (pseudo_inverse(composition) @ cross)
+    composition = np.tril(composition) + np.tril(composition, -1).T
+    cross = np.column_stack([products[n_terms:-1, :n_terms], y[n_terms:-1]])
+    before = np.append(np.diag(gram), y[-1])
+    inverse = pseudo_inverse(composition)
+    reduced = before - np.einsum("sk,st,tk->k", cross, inverse, cross)
     # The rest of a column that follows the composition is rounding.
-    nothing = np.diag(reduced) <= 1e-12 * np.diag(before)
+    nothing = reduced <= 1e-12 * before
     # The projection subtracts nearly equal numbers; the ridge keeps rounding from looking like a variance.
-    ridge = _PROJECTED * np.diag(before)[:-1] / weight_sum
+    ridge = _PROJECTED * before[:-1] / weight_sum
     if sizes is not None and seen is not None:
-        scales = np.sqrt(np.maximum(np.diag(reduced)[:-1], 0.0) / weight_sum)
+        scales = np.sqrt(np.maximum(reduced[:-1], 0.0) / weight_sum)
         real = (sizes > 0) & (scales > _ROUNDING * sizes)
         # In nearly perfect crystals all columns vary little, however large they are.
         varied = real & (seen > _ROUNDING * sizes)
         sizes = sizes * min(np.median(scales[varied] / seen[varied]), 1.0) if varied.any() else sizes
         nothing[:-1] |= ~real | (scales < _LEAST_TOUCHED * sizes)
         ridge += _SIZE_RIDGE / n_rows * sizes**2
-    reduced[nothing, :] = 0.0
-    reduced[:, nothing] = 0.0
+    moment = y[:n_terms] - cross[:, -1] @ inverse @ cross[:, :-1]
+    _project(gram, cross[:, :-1], inverse)
+    gram[np.diag_indices(n_terms)] = reduced[:-1]
+    gram[nothing[:-1], :] = 0.0
+    gram[:, nothing[:-1]] = 0.0
     return LinearProblem(
-        gram=0.5 * (reduced[:-1, :-1] + reduced[:-1, :-1].T),
-        moment=reduced[:-1, -1],
-        target_square=float(reduced[-1, -1]),
+        gram=gram,
+        moment=np.where(nothing[:-1] | nothing[-1], 0.0, moment),
+        target_square=0.0 if nothing[-1] else float(reduced[-1]),
         weight_sum=weight_sum,
         ridge=ridge,
     )
+
+
+def _project(gram: FloatArray, cross: FloatArray, inverse: FloatArray) -> None:
+    """Subtract cross^T inverse cross from a symmetric matrix, whose lower triangle is given, in place."""
+    weights = inverse @ cross
+    for first in range(0, len(gram), _BLOCK):
+        last = min(first + _BLOCK, len(gram))
+        gram[first:last, :last] -= cross[:, first:last].T @ weights[:, :last]
+    mirror(gram)
 
 
 def pseudo_inverse(composition: FloatArray) -> FloatArray:
