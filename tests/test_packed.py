@@ -32,16 +32,6 @@ def test_multiples_are_added_to_the_lower_triangle(matrix):
     np.testing.assert_array_equal(found, np.ones_like(matrix) + 2.5 * np.tril(matrix))
 
 
-def test_parts_are_added_where_their_columns_are(matrix):
-    columns = np.flatnonzero(np.random.default_rng(0).random(len(matrix)) < 0.4)
-    packed = Packed.of(matrix)
-    packed.add_part(lower(matrix[np.ix_(columns, columns)]), columns)
-    expected = packed.full()
-    whole = matrix.copy()
-    whole[np.ix_(columns, columns)] *= 2.0
-    np.testing.assert_allclose(expected, whole, rtol=1e-14, atol=1e-12)
-
-
 def test_squares_of_vectors(matrix):
     vectors = np.random.default_rng(1).normal(size=(4, len(matrix)))
     expected = np.einsum("mi,ij,mj->m", vectors, matrix, vectors)

@@ -25,7 +25,6 @@ from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import (
     Stored,
     Sums,
-    are_few,
     chunk_sums,
     empty_sums,
     single_blas_thread,
@@ -173,8 +172,8 @@ class Accumulator:
             chunk.append(piece.take(slice(start, end)))
             count -= end - start
         self._n_atoms += sum(int(piece.n_atoms.sum()) for piece in chunk)
-        # Rows of forces are kept in narrow fits, and while there can be few in all.
-        keep_forces = self._width <= _NARROW or are_few(3 * self._n_atoms, self._width)
+        # Rows of forces are kept in narrow fits, and while there can be fewer than columns in all.
+        keep_forces = self._width <= _NARROW or 3 * self._n_atoms <= self._width
         return joblib.delayed(self._work)(chunk, keep_forces)
 
     @single_blas_thread()

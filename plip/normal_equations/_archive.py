@@ -21,6 +21,8 @@ from plip._types import FloatArray, StrPath
 from plip.descriptors._loading import checked_descriptors
 from plip.descriptors._transformer import descriptors_to_dict
 from plip.labels import TARGETS
+from plip.normal_equations._packed import Packed
+from plip.normal_equations._products import Products
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import Sums
@@ -205,7 +207,8 @@ def _sums(target: str, header: Mapping[str, Any], arrays: Arrays, width: int, n_
             deviation = np.abs(factor.T @ factor - products)
         if not (deviation <= 1e-8 * bound + 1e-3 * rounding).all():
             raise ValueError(f"its {target} rows do not have its {target} products")
-    return Sums(width, products, weight, n_rows, factor)
+    packed = Packed.of(products) if factor is None or len(factor) < n_rows else None
+    return Sums(width, weight, n_rows, [(1, Products(width, factor, packed))])
 
 
 def _array(

@@ -37,18 +37,18 @@ class ArrayEquations:
         with single_blas_thread():
             batch.add_rows(rows, float(sample_weight.sum()))
             batch.complete()
-        self._sums.add(batch)
+        self._sums = self._sums.combined(batch, 1).merged()
 
     @single_blas_thread()
     def problem(self) -> LinearProblem:
         """The least-squares problem, with the intercept projected out."""
-        return linear_problem(self._sums.products.copy(), self._sums.width - 2, self._sums.weight)
+        return linear_problem(self._sums.products, self._sums.width - 2, self._sums.weight)
 
     @single_blas_thread()
     def intercept(self, coef: FloatArray) -> float:
         """The intercept that goes with the coefficients."""
         n_terms = len(coef)
-        row = self._sums.products[n_terms]
+        row = self._sums.rows(n_terms)[0]
         change = (row[-1] - row[:n_terms] @ coef) / row[n_terms]
         return float(self._shift[-1] - self._shift[:-1] @ coef + change)
 
@@ -70,7 +70,7 @@ class ArrayEquations:
         problem = self.problem()
         kept = np.flatnonzero(coef)
         n_terms = len(coef)
-        row = self._sums.products[n_terms]
+        row = self._sums.rows(n_terms)[0]
         mean = self._shift[:-1] + row[:n_terms] / row[n_terms]
         weight = problem.weight_sum
         residual = float(residual_squares(coef, problem)) / max(weight - len(kept) - 1.0, 1.0)

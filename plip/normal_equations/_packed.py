@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plip._types import FloatArray, IntArray
+from plip._types import FloatArray
 
 __all__ = ["Packed", "mirror"]
 
@@ -40,16 +40,17 @@ class Packed:
         starts = np.cumsum(np.arange(self.width + 1)).tolist()
         return [self.values[start : start + k + 1] for k, start in enumerate(starts[:-1])]
 
+    def add(self, other: Packed, sign: int = 1) -> None:
+        """Add another matrix, or take it off."""
+        if sign > 0:
+            self.values += other.values
+        else:
+            self.values -= other.values
+
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
         """Add a multiple to the lower triangle of a matrix of shape (width, width)."""
         for row, part in zip(matrix, self._rows(), strict=True):
             row[: len(part)] += part if factor == 1.0 else factor * part
-
-    def add_part(self, matrix: FloatArray, columns: IntArray) -> None:
-        """Add a matrix of some of the columns, ascending, of which the lower triangle is taken."""
-        rows = self._rows()
-        for k, column in enumerate(columns.tolist()):
-            rows[column][columns[: k + 1]] += matrix[k, : k + 1]
 
     def full(self) -> FloatArray:
         """ndarray of float64, shape (width, width): the matrix."""

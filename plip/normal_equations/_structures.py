@@ -6,13 +6,12 @@ per atom), and merged by addition.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import joblib
 import numpy as np
@@ -367,18 +366,17 @@ class NormalEquations:
             return cls(*accumulator.finish([data]))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
-        return self._combine(other, 1)
+        return self.combined(other, 1).merged() if isinstance(other, NormalEquations) else NotImplemented
 
     def __radd__(self, other: int) -> NormalEquations:
         # The built-in sum starts from 0.
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other: NormalEquations) -> NormalEquations:
-        return self._combine(other, -1)
+        return self.combined(other, -1).merged() if isinstance(other, NormalEquations) else NotImplemented
 
-    def _combine(self, other: NormalEquations, sign: int) -> NormalEquations:
-        if not isinstance(other, NormalEquations):
-            return NotImplemented
+    def combined(self, other: NormalEquations, sign: int) -> NormalEquations:
+        """As ``+`` (sign 1) and ``-`` (sign -1), with the memory of both until they are `merged`."""
         if self.terms != other.terms or self.species != other.species:
             raise ValueError("these normal equations have different terms: use the same fitted descriptors")
         # Data without energies have no reference.
@@ -417,6 +415,16 @@ class NormalEquations:
             sample,
             named,
         )
+
+    def merged(self) -> NormalEquations:
+        """The same with memory of its own."""
+        self._sums = {target: sums.merged() for target, sums in self._sums.items()}
+        return self
+
+    def stow(self, file: IO[bytes]) -> None:
+        """Move the sums to a file, from which they are read whenever they are needed."""
+        for sums in self._sums.values():
+            sums.stow(file)
 
     @single_blas_thread()
     def _rebased(self, reference: FloatArray) -> dict[str, Sums]:
@@ -472,15 +480,12 @@ class NormalEquations:
             all_sums = self._rebased(self._by_species(reference_energies))
         n_terms = len(self.terms)
 
-        def weighted(weights: Mapping[str, float], first: int = 0) -> FloatArray:
-            parts = (weights[target] ** 2 * all_sums[target].products[first:, first:] for target in used)
-            products: FloatArray = functools.reduce(operator.add, parts)
-            if reference_energies is not None:  # Nothing is left to project out.
-                products[n_terms - first : -1] = 0.0
-                products[:, n_terms - first : -1] = 0.0
-            return products
-
-        products = weighted(weights)
+        products = np.zeros((n_terms + len(self.species) + 1,) * 2)
+        for target in used:
+            all_sums[target].add_to(products, weights[target] ** 2)
+        if reference_energies is not None:  # Nothing is left to project out.
+            products[n_terms:-1] = 0.0
+            products[-1, n_terms:-1] = 0.0
         weight_sum = sum(self._sums[target].weight for target in used)
         if self._counts is None or self._extent is None:
             return linear_problem(products, n_terms, weight_sum)
@@ -495,7 +500,9 @@ class NormalEquations:
         # In nearly perfect crystals the columns hardly vary, however large they are.
         varied = np.median(problem.scales[kept] / np.maximum(weighted_seen[kept], np.finfo(np.float64).tiny))
         seen = seen * min(varied / _LEAST_VARIED, 1.0)
-        labels = weighted(dict.fromkeys(used, 1.0), first=n_terms)
+        labels = np.add.reduce([all_sums[target].rows(n_terms)[:, n_terms:] for target in used])
+        if reference_energies is not None:
+            labels[:-1] = labels[:, :-1] = 0.0
         factor = problem.target_square / linear_problem(labels, 0, weight_sum).target_square
         return replace(problem, ridge=problem.ridge + contribution_penalty * factor * seen**2)
 
@@ -554,7 +561,7 @@ class NormalEquations:
         if not self._sums["energy"].n_rows:
             return np.zeros((len(coefs), len(self.species)))
         n_terms = len(self.terms)
-        rows = self._sums["energy"].products[n_terms:-1]
+        rows = self._sums["energy"].rows(n_terms)[:-1]
         composition = rows[:, n_terms:-1]
         inverse = pseudo_inverse(composition)
         change = (rows[:, -1] - coefs @ rows[:, :n_terms].T) @ inverse
@@ -614,7 +621,7 @@ class NormalEquations:
             without terms. `plip.metrics.cancellation` gives it for each structure.
         """
         n_terms = len(self.terms)
-        means = self._sums["energy"].products[:n_terms, n_terms:-1].sum(axis=1)
+        means = self._sums["energy"].rows(n_terms)[:-1, :n_terms].sum(axis=0)
         parts = coefs * means
         sums = np.abs(parts.sum(axis=1))
         return np.divide(np.abs(parts).sum(axis=1), sums, out=np.full(len(sums), np.nan), where=sums > 0)
@@ -750,6 +757,7 @@ def sums_of_parts(
     n_jobs: int | None = None,
     verbose: int = 0,
     design: Design | None = None,
+    file: IO[bytes] | None = None,
 ) -> list[NormalEquations]:
     """The normal equations of several parts of the data, which can be added.
 
@@ -759,6 +767,8 @@ def sums_of_parts(
         As for `NormalEquations.from_labels`.
     parts : iterable of ndarray of int
         Places of the structures of each part.
+    file : binary file or None
+        Where the sums of a part are kept until they are needed; None keeps them in memory.
 
     Returns
     -------
@@ -766,10 +776,15 @@ def sums_of_parts(
     """
     reference = least_squares_reference(data, descriptors.species_)
     design = Design(descriptors.terms_, descriptors.species_) if design is None else design
-    return [
-        NormalEquations.from_labels(data.take(part), descriptors, reference, design, memory, n_jobs, verbose)
-        for part in parts
-    ]
+    found = []
+    for part in parts:
+        equations = NormalEquations.from_labels(
+            data.take(part), descriptors, reference, design, memory, n_jobs, verbose
+        )
+        if file is not None:
+            equations.stow(file)
+        found.append(equations)
+    return found
 
 
 def take_examples(data: LabelledStructures) -> LabelledStructures:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -22,6 +22,8 @@ from plip._design._rows import Design, StructureRows
 from plip._structures._checks import describe, errors_of, has_full_cell
 from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures
+from plip.normal_equations._packed import Packed, mirror
+from plip.normal_equations._products import Products
 from plip.normal_equations._sizes import Counts
 
 # Computes or loads the rows of a structure with these forces, and whether it has a stress.
@@ -112,8 +114,8 @@ class Sums:
     each other. Therefore rows can be kept besides: as they are while they are few, then as the triangular
     factor R of their QR decomposition, which has the same products R^T R.
 
-    While rows are added, only the lower triangle of the products is filled, and rows that are kept are not
-    among them yet; `complete` ends that.
+    Rows are added, then `complete` is called, and no rows can follow. Sums that are `combined` share the
+    memory of their parts until they are `merged`.
 
     Attributes
     ----------
@@ -123,30 +125,45 @@ class Sums:
         Sum of the sample weights of the rows.
     n_rows : int
         Number of rows that were added.
-    factor : ndarray of float64, shape (k, width), or None
-        Rows, at most twice as many as columns, whose products are those of all rows; None if not all rows
-        were kept.
     """
 
     def __init__(
         self,
         width: int,
-        products: FloatArray | None = None,
         weight: float = 0.0,
         n_rows: int = 0,
-        factor: FloatArray | None = None,
+        parts: Sequence[tuple[int, Products]] = (),
     ) -> None:
         self.width = width
-        self._products = products
-        self._kept: list[FloatArray] = []
         self.weight = weight
         self.n_rows = n_rows
-        self.factor = factor
+        # Each with a sign.
+        self._parts = list(parts)
+        # Until `complete`: products, those of the latest rows (not packed yet), and rows that are kept.
+        self._packed: Packed | None = None
+        self._latest: FloatArray | None = None
+        self._kept: list[FloatArray] = []
+
+    @property
+    def factor(self) -> FloatArray | None:
+        """ndarray of float64, shape (k, width), or None.
+
+        Rows, at most twice as many as columns, whose products are those of all rows; None if not all rows
+        were kept.
+        """
+        factors = [part.factor for sign, part in self._parts if sign > 0]
+        known = [factor for factor in factors if factor is not None]
+        if not known or len(known) < len(self._parts):
+            return None
+        return known[0] if len(known) == 1 else _few_rows(known)
 
     @property
     def products(self) -> FloatArray:
-        """ndarray of float64, shape (width, width); not held while there are no rows."""
-        return np.zeros((self.width, self.width)) if self._products is None else self._products
+        """ndarray of float64, shape (width, width): the products, made when they are asked for."""
+        matrix = np.zeros((self.width, self.width))
+        self.add_to(matrix)
+        mirror(matrix)
+        return matrix
 
     def add_rows(
         self, rows: FloatArray, weight: float, keep: bool = False, n_rows: int | None = None
@@ -164,53 +181,69 @@ class Sums:
                 self._update(rows)
 
     def _update(self, rows: FloatArray) -> None:
-        if self._products is None:
-            self._products = np.zeros((self.width, self.width))
-        add_row_products(np.ascontiguousarray(rows), self._products)
+        if self._latest is None:
+            self._latest = np.zeros((self.width, self.width))
+        add_row_products(np.ascontiguousarray(rows), self._latest)
 
     def _keep(self, parts: list[FloatArray]) -> None:
         self._kept += parts
         if not are_few(sum(map(len, self._kept)), self.width):
             self._kept = [_few_rows(self._kept)]
 
-    def add(self, other: Sums, columns: IntArray | None = None) -> None:
-        """Add sums that are not needed afterwards: their memory may be taken over.
+    def pack(self) -> None:
+        """Halve the memory of the products that were added."""
+        if self._latest is not None:
+            latest, self._latest = Packed.of(self._latest), None
+            self._take(latest)
 
-        `columns`, ascending, are theirs if they are not all.
-        """
-        if columns is not None:
-            other = self._widened(other, columns)
-        if self._products is None:
+    def _take(self, packed: Packed) -> None:
+        if self._packed is None:
             # What comes out of shared memory, such as Ray's, cannot be written to.
-            self._products = None if other._products is None else np.require(other._products, None, "W")
-        elif other._products is not None:
-            self._products += other._products
+            self._packed = Packed(self.width, np.require(packed.values, None, "W"))
+        else:
+            self._packed.add(packed)
+
+    def add(self, other: Sums) -> None:
+        """Add sums that are not complete and not needed afterwards: their memory may be taken over."""
+        self.pack()
+        other.pack()
+        if other._packed is not None:
+            self._take(other._packed)
+        self._count(other)
+
+    def add_part(self, other: Sums, columns: IntArray) -> None:
+        """Add sums of some columns, ascending, which are not complete and were not added up."""
+        if other._latest is not None:
+            if self._latest is None:
+                self._latest = np.zeros((self.width, self.width))
+            add_products_of_columns(other._latest, columns, self._latest)
+        for k, part in enumerate(other._kept):
+            other._kept[k] = np.zeros((len(part), self.width))
+            other._kept[k][:, columns] = part
+        self._count(other)
+
+    def _count(self, other: Sums) -> None:
+        """Add what others have besides products."""
         self.weight += other.weight
         self.n_rows += other.n_rows
         self._keep(other._kept)
-
-    def _widened(self, other: Sums, columns: IntArray) -> Sums:
-        """The rest of other sums of some columns, once their products are added."""
-        if other._products is not None:
-            if self._products is None:
-                self._products = np.zeros((self.width, self.width))
-            add_products_of_columns(other._products, columns, self._products)
-        rest = Sums(self.width, None, other.weight, other.n_rows)
-        for part in other._kept:
-            rows = np.zeros((len(part), self.width))
-            rows[:, columns] = part
-            rest._kept.append(rows)
-        return rest
+        if self._packed is not None and self._kept:
+            # Not all rows are known, so that those which are serve no more.
+            while self._kept:
+                self._update(self._kept.pop(0))
+            self.pack()
 
     def complete(self) -> None:
-        """Add the rows that are kept, and fill the upper triangle of the products; no rows can follow."""
-        if self._kept:
-            rows = _few_rows(self._kept)
-            self.factor = rows if self._products is None else None
-            self._update(rows)
-            self._kept = []
-        if self._products is not None:
-            self._products += np.tril(self._products, -1).T
+        """End the adding of rows."""
+        self.pack()
+        factor = _few_rows(self._kept) if self._kept else None
+        are_all = self._packed is None
+        if factor is not None and (not are_all or len(factor) < self.n_rows):
+            self._update(factor)
+            self.pack()
+        if self.n_rows:
+            self._parts = [(1, Products(self.width, factor if are_all else None, self._packed))]
+        self._packed, self._kept = None, []
 
     def combined(self, other: Sums, sign: int) -> Sums:
         """The sums plus (sign 1) or minus (sign -1) others."""
@@ -219,39 +252,81 @@ class Sums:
         n_rows = self.n_rows + sign * other.n_rows
         if not n_rows:  # a difference would leave rounding of weight and products
             return Sums(self.width)
-        if not self.n_rows and sign > 0:
-            return other
-        products = self.products + sign * other.products
-        factor = None
-        if sign > 0 and self.factor is not None and other.factor is not None:
-            factor = _few_rows([self.factor, other.factor])
-        return Sums(self.width, products, self.weight + sign * other.weight, n_rows, factor)
+        parts = list(self._parts)
+        for own_sign, part in other._parts:
+            # What was added and is taken out again leaves no rounding.
+            opposite = [k for k, (old, same) in enumerate(parts) if same is part and old == -sign * own_sign]
+            if opposite:
+                del parts[opposite[0]]
+            else:
+                parts.append((sign * own_sign, part))
+        return Sums(self.width, self.weight + sign * other.weight, n_rows, parts)
+
+    def merged(self) -> Sums:
+        """The same sums with memory of their own."""
+        if len(self._parts) <= 1 and not any(part.is_stowed for _, part in self._parts):
+            return self
+        factor = self.factor
+        packed = None
+        if factor is None or len(factor) < self.n_rows:
+            packed = Packed(self.width)
+            for sign, part in self._parts:
+                packed.add(part.packed, sign)
+        return Sums(self.width, self.weight, self.n_rows, [(1, Products(self.width, factor, packed))])
+
+    def stow(self, file: IO[bytes]) -> None:
+        """Move the arrays to a file, from which they are read whenever they are needed."""
+        for _, part in self._parts:
+            part.stow(file)
 
     def shifted(self, first: int, change: FloatArray) -> Sums:
         """The sums of rows whose last column is increased by the columns from `first` on times `change`."""
         columns = slice(first, first + len(change))
-        products = self.products.copy()
-        products[:, -1] += products[:, columns] @ change
-        products[-1, -1] += change @ products[columns, -1]
-        products[-1, :-1] = products[:-1, -1]
-        factor = None if self.factor is None else self.factor.copy()
+        factor = self.factor
         if factor is not None:
+            factor = factor.copy()
             factor[:, -1] += factor[:, columns] @ change
-        return Sums(self.width, products, self.weight, self.n_rows, factor)
+        packed = None
+        if factor is None or len(factor) < self.n_rows:
+            packed = Packed(self.width)
+            for sign, part in self._parts:
+                packed.add(part.packed, sign)
+            rows = packed.rows(first)
+            others = rows[: len(change)]
+            last = rows[-1] + change @ others
+            last[-1] += change @ (others[:, -1] + others[:, columns] @ change)
+            packed.values[-self.width :] = last
+        return Sums(self.width, self.weight, self.n_rows, [(1, Products(self.width, factor, packed))])
+
+    def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
+        """Add a positive multiple of the products to the lower triangle of a matrix, (width, width)."""
+        for sign, part in self._parts:
+            if sign > 0:
+                part.add_to(matrix, factor)
+            else:
+                part.packed.add_to(matrix, -factor)
+
+    def rows(self, first: int) -> FloatArray:
+        """ndarray of float64, shape (width - first, width): the last rows of the products."""
+        found = np.zeros((self.width - first, self.width))
+        for sign, part in self._parts:
+            found += sign * part.rows(first)
+        return found
 
     def squares(self, vectors: FloatArray) -> FloatArray:
         """Sum over rows of the squares of row times vector, for vectors of shape (m, width)."""
-        if self.factor is not None:
-            residuals = self.factor @ vectors.T
-            return np.einsum("rm,rm->m", residuals, residuals)
-        return np.maximum(np.einsum("mk,mk->m", vectors @ self.products, vectors), 0.0)
+        found = np.zeros(len(vectors))
+        for sign, part in self._parts:
+            found += sign * part.squares(vectors)
+        return np.maximum(found, 0.0)
 
     def are_rounding(self, vectors: FloatArray, squares: FloatArray) -> BoolArray:
         """Which of the `squares` are so small beside the terms that their roots are not known to 1e-6."""
-        if self.factor is not None:
+        if all(sign > 0 and part.factor is not None for sign, part in self._parts):
             return np.zeros(len(squares), bool)
+        diagonal = sum(sign * part.diagonal() for sign, part in self._parts)
         # Root mean squares of the terms, added up, are no less than those of their sums.
-        terms = np.abs(vectors) @ np.sqrt(np.maximum(np.diagonal(self.products), 0.0))
+        terms = np.abs(vectors) @ np.sqrt(np.maximum(diagonal, 0.0))
         return _PRODUCT_ROUNDING * terms**2 > 2e-6 * squares
 
 
@@ -338,8 +413,11 @@ def chunk_sums(
             few["virial"].add(np.sqrt(weight["virial"]) / size * rows, 6 * weight["virial"])
     if block is not None:
         block.finish()
+        del block  # whose rows take more memory than all else
     for kept in few.values():
         kept.flush()
+    for part in sums.values():
+        part.pack()
     return sums, extent, counts
 
 
@@ -439,4 +517,4 @@ class _Block:
         """Add what is left; no rows can follow."""
         self._flush()
         if not self._is_whole:
-            self._total.add(self._sums, self._columns)
+            self._total.add_part(self._sums, self._columns)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
+import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import joblib
 import numpy as np
@@ -34,6 +34,9 @@ __all__ = ["PLIPRegressorCV", "fold_means"]
 
 # Relative errors below this are rounding, and alike.
 _EXACT = 1e-12
+
+# Bytes of the sums of folds that stay in memory.
+_IN_MEMORY = 4 * 2**20
 
 # Sizes beyond the chosen one that are tried where crystals would fall in energy when compressed.
 _FURTHER = 10
@@ -217,53 +220,54 @@ class PLIPRegressorCV(PLIPModel):
         descriptors._fit_checked(data.structures, forces=data.labels.forces)
         self._check_data(data, descriptors)
         design = Design(descriptors.terms_, descriptors.species_)
-        total, parts = self._accumulate(data, descriptors, design, tests)
-        self.n_splits_ = len(tests)
-        references = self._fixed_references(total.species, total.isolated_energies)
-        with single_blas_thread():
-            penalty = self._penalty(total, references)
-        problems = {weight: self._problem(total, references, penalty, weight) for weight in weights}
-        null = self._null_mean_squares(total)
-        with (
-            single_blas_thread(),
-            tqdm(total=len(weights) * (len(parts) + 1), desc="paths", disable=not self.verbose) as bar,
-        ):
+        # Sums of the folds that are large wait in a file until the total is merged.
+        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+            total, parts = self._accumulate(data, descriptors, design, tests, file)
+            self.n_splits_ = len(tests)
+            references = self._fixed_references(total.species, total.isolated_energies)
+            null = self._null_mean_squares(total)
             errors: dict[float, FloatArray] = {}
             folds: dict[float, list[tuple[FloatArray, FloatArray]]] = {}
             mean_squares: dict[float, dict[str, FloatArray]] = {}
-            paths: dict[float, Path] = {}
-            for weight in weights:
-                errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
-                    total, parts, null, weight, references, penalty, bar
-                )
-                paths[weight] = self._path(problems[weight], len(total.species))
-                bar.update()
+            with (
+                single_blas_thread(),
+                tqdm(total=len(weights) * len(parts), desc="paths", disable=not self.verbose) as bar,
+            ):
+                penalty = self._penalty(total, references)
+                for weight in weights:
+                    errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
+                        total, parts, null, weight, references, penalty, bar
+                    )
+                total = total.merged()
+        del parts
         over_folds = {weight: fold_means(errors[weight]) for weight in weights}
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
         mean, spread, _ = over_folds[best]
+        with single_blas_thread():
+            problem = self._problem(total, references, penalty, best)
+            path = self._path(problem, len(total.species))
         index = self._choose_size(len(errors[best]), *over_folds[best])
 
         def held_out(size: int) -> list[Fold]:
             pairs = zip(tests, folds[best], strict=True)
             return [Fold(test, coefs[size], energies[size]) for test, (coefs, energies) in pairs]
 
-        survey = Survey(total, columns_of(paths[best].coefs[index], held_out(index)), self.n_jobs)
-        index, potential = self._resisting(index, paths[best], total, references, survey)
+        survey = Survey(total, columns_of(path.coefs[index], held_out(index)), self.n_jobs)
+        index, potential = self._resisting(index, path, total, references, survey)
         self.energy_weight_ = best
         self.selected_size_ = index
         self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in folds[best]], axis=0)
-        self.alpha_ = float(paths[best].alphas[index])
+        self.alpha_ = float(path.alphas[index])
         self.cv_results_ = {
             "n_terms": np.arange(len(mean)),
             "mean_error": mean,
             "std_error": spread,
             **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
-            "cancellation": total.mean_cancellation(paths[best].coefs),
+            "cancellation": total.mean_cancellation(path.coefs),
         }
-        path = paths[best]
         coef = path.coefs[index].copy()
         examples = take_examples(data)
-        self._adopt(coef, path, total, problems[best], references, examples, design, potential)
+        self._adopt(coef, path, total, problem, references, examples, design, potential)
         self.folds_ = [
             (
                 test,
@@ -272,7 +276,7 @@ class PLIPRegressorCV(PLIPModel):
             for test, (coefs, e0) in zip(tests, folds[best], strict=True)
         ]
         self._keep_record()
-        self._calibrate(data, problems[best], survey, held_out(index))
+        self._calibrate(data, problem, survey, held_out(index))
         return self
 
     def _check_choices(self) -> list[float]:
@@ -342,16 +346,23 @@ class PLIPRegressorCV(PLIPModel):
         return [np.sort(np.asarray(test)) for _, test in splits]
 
     def _accumulate(
-        self, data: LabelledStructures, descriptors: PLIPDescriptors, design: Design, tests: list[IntArray]
+        self,
+        data: LabelledStructures,
+        descriptors: PLIPDescriptors,
+        design: Design,
+        tests: list[IntArray],
+        file: IO[bytes],
     ) -> tuple[NormalEquations, list[NormalEquations]]:
-        """Normal equations of all structures and of each test set."""
+        """Normal equations of all structures and of each test set, whose sums are in the file."""
         distinct = {test.tobytes(): test for test in tests}
         counts = np.bincount(np.concatenate(list(distinct.values())), minlength=len(data))
         # The sums of overlapping test sets are not the whole.
         rest = np.arange(len(data)) if counts.max() > 1 else np.flatnonzero(counts == 0)
         parts = [*distinct.values(), *([rest] if len(rest) else [])]
-        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, design)
-        total = found[-1] if counts.max() > 1 else functools.reduce(operator.add, found)
+        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, design, file)
+        total = found[-1]
+        if counts.max() <= 1:
+            total = functools.reduce(lambda some, part: some.combined(part, 1), found)
         sums = dict(zip(distinct, found, strict=False))
         return total, [sums[test.tobytes()] for test in tests]
 
@@ -397,15 +408,13 @@ class PLIPRegressorCV(PLIPModel):
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
         for part in parts:
-            train = total - part
-            problem = self._problem(train, references, penalty, weight)
-            coefs = self._path(problem, len(total.species)).coefs
-            models.append((coefs, train.references(coefs, references)))
+            train = total.combined(part, -1)
+            models.append(self._models(train, references, penalty, weight))
             found = part.mean_squares(*models[-1])
             # Where all labels of a target are in this fold, the others say nothing of it.
             found = {target: values for target, values in found.items() if train.n_rows[target]}
             if found.keys() & null.keys():
-                nothing = np.full(len(coefs), np.nan)
+                nothing = np.full(len(models[-1][0]), np.nan)
                 relative = [found.get(target, nothing) / value for target, value in null.items()]
                 errors.append(np.array(relative))
             for target, values in found.items():
@@ -417,6 +426,13 @@ class PLIPRegressorCV(PLIPModel):
             raise ValueError("cv: no target has labels both in a test set and in its training set")
         mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
         return np.array(errors), mean_squares, models
+
+    def _models(
+        self, train: NormalEquations, references: Mapping[str, float] | None, penalty: float, weight: float
+    ) -> tuple[FloatArray, FloatArray]:
+        """Coefficients and reference energies of the models of all sizes."""
+        path = self._path(self._problem(train, references, penalty, weight), len(train.species))
+        return path.coefs, train.references(path.coefs, references)
 
 
 def fold_means(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
