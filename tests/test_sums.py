@@ -54,7 +54,7 @@ def test_sums_of_some_columns(keep):
     rows[:, columns] = rng.normal(size=(5, 3))
     part, total = Sums(3), Sums(5)
     part.add_rows(rows[:, columns], 5.0, keep)
-    total.add(part, columns)
+    total.add_part(part, columns)
     total.complete()
     np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
     assert (total.weight, total.n_rows, total.factor is not None) == (5.0, 5, keep)

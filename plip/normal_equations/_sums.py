@@ -416,8 +416,8 @@ def chunk_sums(
         del block  # whose rows take more memory than all else
     for kept in few.values():
         kept.flush()
-    for part in sums.values():
-        part.pack()
+    for one in sums.values():
+        one.pack()
     return sums, extent, counts
 
 
