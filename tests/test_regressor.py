@@ -29,10 +29,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential, load_potential
+from plip.inspection import PathDisplay
 from plip.interactions import ThreeBody
 from plip.metrics import cancellation, neg_energy_rmse, neg_force_rmse
 from plip.radial import Gaussian
 from plip.report import Evaluation
+from plip.selection import select_structures
 from plip.solvers import Path
 
 
@@ -257,6 +259,30 @@ def test_pickle_and_joblib(fitted, silicon_carbide, tmp_path, copy):
     else:
         other = copy(fitted)
     assert np.array_equal(other.predict(silicon_carbide[1]), fitted.predict(silicon_carbide[1]))
+
+
+def test_sums_are_left_out_of_a_pickle(fitted, silicon_carbide):
+    train, test = silicon_carbide
+    small = pickle.loads(pickle.dumps(fitted)).discard_sums()
+    sums = len(pickle.dumps(fitted.normal_equations_))
+    assert len(pickle.dumps(fitted)) - len(pickle.dumps(small)) > 0.9 * sums
+    other = pickle.loads(pickle.dumps(small))
+    assert np.array_equal(other.predict(test), fitted.predict(test))
+    assert np.array_equal(other.predict(test, return_std=True)[1], fitted.predict(test, return_std=True)[1])
+    assert other.potential_at(other.n_terms_) is other.potential_
+    for needy in (
+        lambda: other.partial_fit(train),
+        lambda: other.calibrate(train),
+        lambda: other.potential_at(other.n_terms_ - 1),
+        lambda: select_structures(test, 1, other),
+        lambda: PathDisplay.from_estimator(other),
+    ):
+        with pytest.raises(AttributeError, match="discard_sums"):
+            needy()
+    assert other.discard_sums() is other
+    with pytest.raises(NotFittedError):
+        clone(other).discard_sums()
+    assert hasattr(other.fit(train), "normal_equations_")
 
 
 def test_saved_potential_predicts_the_same_bits(fitted, silicon_carbide, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from ase import Atoms
@@ -326,6 +326,40 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
                 _check_examples(self.potential_, design, coef, examples)
         return self
+
+    def discard_sums(self) -> Self:
+        """Forget the normal equations, so that the pickled estimator is small.
+
+        Predictions, the potential, its uncertainty and its file stay as they are. What needs the sums raises
+        an error: `partial_fit`, `calibrate`, `potential_at` for other sizes, `plip.selection`, curves of the
+        path.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> import pickle
+        >>> from plip import PLIPRegressor
+        >>> from plip.datasets import load_silicon_carbide
+        >>> train, test = load_silicon_carbide()
+        >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
+        >>> energies = model.predict(test)
+        >>> small = pickle.loads(pickle.dumps(model.discard_sums()))
+        >>> bool((small.predict(test) == energies).all())
+        True
+        """
+        check_is_fitted(self)
+        self.__dict__.pop("normal_equations_", None)
+        return self
+
+    if not TYPE_CHECKING:  # for type checkers there would be no unknown attributes
+
+        def __getattr__(self, name):
+            if name == "normal_equations_" and "coef_" in self.__dict__:
+                raise AttributeError("the sums of this fit were discarded (discard_sums): fit it again")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def calibrate(
         self,

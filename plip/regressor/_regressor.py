@@ -245,7 +245,7 @@ class PLIPRegressor(PLIPModel):
         >>> stream.normal_equations_.n_structures
         84
         """
-        if not hasattr(self, "normal_equations_"):
+        if not hasattr(self, "coef_"):
             return self.fit(X, y, forces, stress, sample_weight)
         self._check_parameters()
         if self._is_precomputed():
