@@ -15,6 +15,7 @@ from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "LARGEST_LENGTH",
+    "are_full",
     "check_neighbors",
     "check_structures",
     "describe",
@@ -75,10 +76,14 @@ def has_full_cell(atoms: Atoms) -> bool:
     -------
     bool
     """
-    vectors = atoms.cell.array
-    lengths = np.linalg.norm(vectors, axis=1)
+    return bool(are_full(atoms.cell.array))
+
+
+def are_full(cells: FloatArray) -> BoolArray:
+    """The same for cells, shape (..., 3, 3), in Angstrom."""
+    lengths = np.linalg.norm(cells, axis=-1)
     # 1e-12 of the volume of a cuboid is rounding: the vectors are coplanar.
-    return bool(abs(np.linalg.det(vectors)) > 1e-12 * lengths.prod())
+    return np.asarray(np.abs(np.linalg.det(cells)) > 1e-12 * lengths.prod(axis=-1))
 
 
 def check_structures(

@@ -18,6 +18,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from plip._structures._composition import formula_key
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray, IntArray
 from plip.audit._report import Finding, name_places
@@ -106,12 +107,12 @@ def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Findi
 
 def _pairs(structures: Sequence[Atoms], n_first: int | None) -> list[_Pair]:
     """Pairs that are the same or nearly so; of the first `n_first` structures with others, if given."""
-    buckets: dict[tuple[str, tuple[bool, ...]], list[int]] = {}
+    buckets: dict[tuple[bytes, bytes], list[int]] = {}
     for k, atoms in enumerate(structures):
-        key = (atoms.get_chemical_formula(), tuple(atoms.pbc.tolist()))
-        buckets.setdefault(key, []).append(k)
+        buckets.setdefault((formula_key(atoms), atoms.pbc.tobytes()), []).append(k)
     pairs = []
-    for members in buckets.values():
+    for alike in buckets.values():
+        members = _with_twin_cells(structures, alike)
         if len(members) < 2 or (n_first is not None and not min(members) < n_first <= max(members)):
             continue
         profiles = [_profile(structures[k]) for k in members]
@@ -129,6 +130,22 @@ def _pairs(structures: Sequence[Atoms], n_first: int | None) -> list[_Pair]:
             if displacement is not None and displacement <= _NEAR:
                 pairs.append(_Pair(first, second, displacement))
     return pairs
+
+
+def _with_twin_cells(structures: Sequence[Atoms], members: list[int]) -> list[int]:
+    """Those of some structures whose cell another one may have, as far as `_have_same_cell` tells."""
+    if len(members) < 2:
+        return []
+    cells = np.array([structures[k].cell.array.ravel() for k in members])
+    most = _SAME_CELL * max(float(np.abs(cells).max()), 1.0)
+    # A tree is slow where many points are the same.
+    distinct, kind, counts = np.unique(cells, axis=0, return_inverse=True, return_counts=True)
+    is_shared = counts > 1
+    if len(distinct) > 1:
+        # Twice, since the bound itself is excluded.
+        distance, _ = cKDTree(distinct).query(distinct, k=2, p=np.inf, distance_upper_bound=2 * most)
+        is_shared |= np.isfinite(distance[:, 1])
+    return [k for k, one in zip(members, kind.ravel().tolist(), strict=True) if is_shared[one]]
 
 
 def _profile(atoms: Atoms) -> FloatArray:
@@ -202,7 +219,9 @@ def _displacement(first: Atoms, second: Atoms) -> float | None:
 
 def _unusual(structures: Sequence[Atoms], near: list[_Pair]) -> list[_Pair]:
     """Near pairs, unless most structures of their formula have one: then small steps are meant."""
-    formulas = [atoms.get_chemical_formula() for atoms in structures]
+    if not near:
+        return []
+    formulas = [formula_key(atoms) for atoms in structures]
     found = []
     for formula in {formulas[pair.first] for pair in near}:
         chosen = [pair for pair in near if formulas[pair.first] == formula]

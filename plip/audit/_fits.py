@@ -85,10 +85,10 @@ def make_blocks(
         both -= fraction @ np.linalg.lstsq(fraction, both, rcond=1e-10)[0]
         found["energy"] = (both[:, :-1], both[:, -1], k)
     if labels.forces is not None and len(rows.owner_f):
-        flat = [None if force is None else force.ravel() for force in labels.forces]
-        values = np.array([flat[k][f] for k, f in zip(rows.owner_f, rows.component_f, strict=True)])
-        keep = used.get("force", every)[rows.owner_f]
-        found["force"] = (rows.force_fp[keep], values[keep], rows.owner_f[keep])
+        sizes = [0 if force is None else force.size for force in labels.forces]
+        flat = np.concatenate([force.ravel() for force in labels.forces if force is not None])
+        values = flat[(np.cumsum(sizes) - sizes)[rows.owner_f] + rows.component_f]
+        found["force"] = _those(used.get("force", every)[rows.owner_f], rows.force_fp, values, rows.owner_f)
     if labels.stress is not None:
         k = np.flatnonzero(np.isfinite(labels.stress[:, 0] * volume_n) & used.get("virial", every))
         virial = labels.stress[k] * (volume_n / n_atoms_n)[k, None]
@@ -97,12 +97,18 @@ def make_blocks(
             found[name] = (x.reshape(-1, x.shape[-1]), virial[:, part].ravel(), np.repeat(k, 3))
     blocks = {}
     for name, (x, y, owner) in found.items():
-        near = _near(y, owner)
-        x, y, owner = x[near], y[near], owner[near]
+        x, y, owner = _those(_near(y, owner), x, y, owner)
         size = float(np.sqrt(np.mean(y**2))) if len(y) else 0.0
         if size > _ROUNDING[name] and len(y) >= 2 * N_FOLDS:
             blocks[name] = Block(x, y, owner, size)
     return blocks
+
+
+def _those(
+    chosen: BoolArray, rows: FloatArray, labels: FloatArray, owner: IntArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Some of the rows, not copied if they are all."""
+    return (rows, labels, owner) if chosen.all() else (rows[chosen], labels[chosen], owner[chosen])
 
 
 def _near(labels: FloatArray, owner: IntArray) -> BoolArray:

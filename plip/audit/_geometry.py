@@ -11,6 +11,7 @@ from ase.data import covalent_radii
 
 from plip._structures._balance import BALANCED, imbalances
 from plip._structures._checks import has_full_cell
+from plip._structures._composition import formula_key
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.audit._report import Finding
@@ -87,9 +88,11 @@ def _close_pair(
 
 def find_missing_cells(data: LabelledStructures) -> list[Finding]:
     """Structures that have lost their cell or their periodicity."""
+    if all(atoms.pbc.any() for atoms in data.structures):
+        return []
     partners = _periodic_cells(data.structures)
     with_stress, fits_other = [], []
-    formulas = [atoms.get_chemical_formula() for atoms in data.structures]
+    formulas = [formula_key(atoms) for atoms in data.structures]
     free = Counter(
         formula for formula, atoms in zip(formulas, data.structures, strict=True) if not atoms.pbc.any()
     )
@@ -121,13 +124,13 @@ def find_missing_cells(data: LabelledStructures) -> list[Finding]:
     return findings
 
 
-def _periodic_cells(structures: Sequence[Atoms]) -> dict[str, list[FloatArray]]:
+def _periodic_cells(structures: Sequence[Atoms]) -> dict[bytes, list[FloatArray]]:
     """Up to a few cells of periodic structures by formula."""
-    found: dict[str, list[FloatArray]] = defaultdict(list)
-    counts: Counter[str] = Counter()
+    found: dict[bytes, list[FloatArray]] = defaultdict(list)
+    counts: Counter[bytes] = Counter()
     for atoms in structures:
         if atoms.pbc.all():
-            formula = atoms.get_chemical_formula()
+            formula = formula_key(atoms)
             counts[formula] += 1
             # Powers of two: cells from all over the data.
             if counts[formula].bit_count() == 1:

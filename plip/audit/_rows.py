@@ -13,7 +13,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from plip._design._rows import Design, StructureDesign
-from plip._structures._checks import has_full_cell
+from plip._structures._checks import are_full
+from plip._structures._composition import species_of
 from plip._types import FloatArray, IntArray
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
@@ -47,13 +48,13 @@ def draw(data: LabelledStructures, groups: NDArray[np.str_], n: int, n_atoms: in
 
 def fit_descriptors(data: LabelledStructures, sample: LabelledStructures, preset: str) -> PLIPDescriptors:
     """Descriptors of a preset for all species of the data, with the grids of a sample."""
-    species = sorted({symbol for atoms in data.structures for symbol in atoms.symbols})
-    return PLIPDescriptors.preset(preset, species=species).fit(list(sample.structures))
+    return PLIPDescriptors.preset(preset, species=species_of(data.structures)).fit(list(sample.structures))
 
 
 def volumes(structures: Sequence[Atoms]) -> FloatArray:
     """Volume of each cell in A^3, NaN without one."""
-    return np.array([atoms.get_volume() if has_full_cell(atoms) else np.nan for atoms in structures])
+    cells = np.array([atoms.cell.array for atoms in structures]).reshape(-1, 3, 3)
+    return np.where(are_full(cells), np.abs(np.linalg.det(cells)), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -161,6 +161,7 @@ def _fit_and_report(
     output: Path,
     plot: Path | None,
 ) -> None:
+    from plip._structures._composition import species_of
     from plip.cli._about import signed
     from plip.labels import LabelWarning
     from plip.regressor import FitError
@@ -174,9 +175,7 @@ def _fit_and_report(
     labels = {"train": _check(train)}
     _check_weights(vars(arguments), labels["train"])
     if test is not None:
-        labels["test"] = _check(
-            test, species={symbol for atoms in train.structures for symbol in atoms.symbols}
-        )
+        labels["test"] = _check(test, species=species_of(train.structures))
     _log.info("read %d structures", len(train.structures))
     audited = _print_audit(train, test, labels)
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
@@ -225,12 +224,16 @@ def _evaluate(
 
     evaluations = {}
     with train.located():
-        evaluations["train"] = Evaluation(model.potential_, train.structures, train.groups, labels["train"])
+        evaluations["train"] = Evaluation(
+            model.potential_, train.structures, train.groups, labels["train"], model.n_jobs
+        )
         if hasattr(model, "folds_"):
             evaluations[FOLDS] = Evaluation.of_folds(model, train.structures, train.groups, labels["train"])
     if test is not None:
         with test.located():
-            evaluations["test"] = Evaluation(model.potential_, test.structures, test.groups, labels["test"])
+            evaluations["test"] = Evaluation(
+                model.potential_, test.structures, test.groups, labels["test"], model.n_jobs
+            )
     return evaluations
 
 

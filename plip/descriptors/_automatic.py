@@ -1,5 +1,6 @@
 """What descriptors take from the data: the cutoff and the shortest distance."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ _CUTOFF_OF_SPARSE = 5.0
 _LEAST_PER_NEAREST = 1.6
 # Atoms looked at in each structure.
 _SAMPLE = 32
+# Structures looked at, and those of each species that are at least.
+_STRUCTURES, _OF_SPECIES = 2000, 200
 
 
 def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
@@ -46,7 +49,7 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     quartile over the structures. Sparse structures (isolated molecules, gases, chains) have no such radius
     and are left out; if all are sparse, the cutoff is 5 Angstrom. The cutoff is at least 1.6 times the
     distance of the nearest neighbor of each species (the lower decile), so that the first two shells of
-    large atoms are inside.
+    large atoms are inside. Of very many structures some thousand are looked at, from all over the data.
 
     Parameters
     ----------
@@ -62,8 +65,8 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     """
     radii: list[float] = []
     nearest: dict[str, list[float]] = {}
-    for index, atoms in enumerate(structures):
-        radius, symbols, distances = _surroundings(first + index, atoms)
+    for index in _places(structures):
+        radius, symbols, distances = _surroundings(first + index, structures[index])
         radii.append(radius)
         for symbol, distance in zip(symbols, distances.tolist(), strict=True):
             if distance < _ISOLATED:
@@ -75,15 +78,35 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     return max(round(max([cutoff, *least]), 1), 0.1)
 
 
+def _places(structures: Sequence[Atoms]) -> list[int]:
+    """Places of the structures to look at: all over the data, and enough of every species."""
+    chosen = set(_spread(len(structures), _STRUCTURES))
+    members: dict[int, list[int]] = {}
+    for index, atoms in enumerate(structures) if len(chosen) < len(structures) else ():
+        for number in set(atoms.numbers.tolist()):
+            members.setdefault(number, []).append(index)
+    for places in members.values():
+        chosen.update(places[k] for k in _spread(len(places), _OF_SPECIES))
+    return sorted(chosen)
+
+
+@functools.lru_cache(maxsize=256)
+def _spread(n: int, most: int) -> tuple[int, ...]:
+    """At most so many of n places, evenly."""
+    return tuple(np.unique(np.linspace(0, n - 1, most).astype(int)).tolist())
+
+
 def _quantile(values: ArrayLike, share: float) -> float:
-    return float(np.quantile(np.asarray(values, np.float64), share, method="lower"))
+    """As numpy.quantile with the method "lower", which takes long for few values."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    return float(ordered[int((len(ordered) - 1) * share)])
 
 
 def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArray]:
     """Radius of the neighborhoods in a structure, infinite if it is sparse; symbols and distances of the
     nearest neighbors of a sample of its atoms.
     """
-    sample = np.unique(np.linspace(0, len(atoms) - 1, _SAMPLE).astype(int))
+    sample = np.array(_spread(len(atoms), _SAMPLE))
     for reach in _SEARCHES:
         with errors_of(index, atoms):
             near = find_all_neighbors(atoms, reach)

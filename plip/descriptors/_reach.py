@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._structures._checks import errors_of
+from plip._structures._composition import species_of
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 
@@ -55,7 +56,7 @@ def cutoff_of_pairs(
         Angstrom, rounded up to 0.01.
     """
     curves = _pair_curves(structures, forces, first)
-    species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+    species = species_of(structures)
     strong, ends = [automatic], []
     for pair in itertools.combinations_with_replacement(species, 2):
         r, attraction = curves.get(pair, (np.empty(0), np.empty(0)))

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +21,7 @@ from plip._files import write_whole
 from plip._html import DOCUMENTATION
 from plip._parameters import Parameters, is_number
 from plip._structures._checks import check_neighbors, check_structures, errors_of
+from plip._structures._composition import species_of
 from plip._types import FloatArray, StrPath
 from plip.descriptors._automatic import automatic_cutoff, check_within_reach, shortest_distance
 from plip.descriptors._reach import cutoff_of_pairs
@@ -260,7 +261,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         """
         species = self._given_species()
         if species is None:
-            species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+            species = species_of(structures)
         cutoff = self._chosen_cutoff(structures, first, forces)
         check_neighbors(structures, cutoff, first)
         interactions = {name: getattr(self, name) for name in INTERACTIONS}
@@ -274,7 +275,10 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             for offer in set(offers.values())
         }
         interactions |= {name: made[offer][name] for name, offer in offers.items()}
-        present = {frozenset(atoms.symbols) for atoms in structures}
+        present = {
+            frozenset(chemical_symbols[number] for number in numbers)
+            for numbers in {frozenset(atoms.numbers.tolist()) for atoms in structures}
+        }
         blocks = {}
         for name, interaction in interactions.items():
             is_complete = are_complete(present, species, INTERACTIONS[name].n_arms + 1)

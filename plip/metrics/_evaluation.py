@@ -77,6 +77,8 @@ class Evaluation:
         Group of each structure; None takes those of `plip.metrics.read_groups`.
     labels : Labels or None, default=None
         The labels; None reads the attached ones.
+    n_jobs : int or None, default=None
+        Number of joblib workers.
 
     Attributes
     ----------
@@ -121,9 +123,11 @@ class Evaluation:
         X: Sequence[Atoms],
         groups: NDArray[np.str_] | None = None,
         labels: Labels | None = None,
+        n_jobs: int | None = None,
     ) -> None:
         data = labeled(potential, X, labels)
-        self._assign(potential, data, predicted_labels(potential, data), groups)
+        self._n_jobs = n_jobs
+        self._assign(potential, data, predicted_labels(potential, data, n_jobs), groups)
         if self._agrees():
             warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
@@ -162,11 +166,13 @@ class Evaluation:
         if not owners or max(owners) >= len(data):
             raise ValueError(f"the folds are not those of {len(data)} structures: give the data of the fit")
         kept = np.array(sorted(owners))
-        parts = [predicted_labels(owners[row], data.take(np.array([row]))) for row in kept.tolist()]
         made = cls.__new__(cls)
         groups = read_groups(data.structures) if groups is None else groups
         groups = None if groups is None else groups[kept]
-        made._assign(model.potential_, data.take(kept), _joined(parts), groups)
+        made._n_jobs = model.n_jobs
+        data = data.take(kept)
+        predicted = _predicted_by([owners[row] for row in kept.tolist()], data, model.n_jobs)
+        made._assign(model.potential_, data, predicted, groups)
         return made
 
     def _assign(
@@ -237,7 +243,7 @@ class Evaluation:
         """
         if self.potential.uncertainty is None:
             return None
-        found = evaluate_many(self.potential, self.structures, forces=False, stress=False, uncertainty=True)
+        found = evaluate_many(self.potential, self.structures, self._n_jobs, forces=False, uncertainty=True)
         return Deviations(
             np.array([result["energy_std"] for result in found]),
             [result["forces_std"] for result in found],
@@ -315,7 +321,7 @@ class Evaluation:
     def take(self, rows: IntArray) -> Evaluation:
         """Some of the structures; `rows` is an ndarray of int."""
         part = type(self).__new__(type(self))
-        part.potential = self.potential
+        part.potential, part._n_jobs = self.potential, self._n_jobs
         part.structures = [self.structures[row] for row in rows.tolist()]
         part.n_atoms = self.n_atoms[rows]
         part.groups = None if self.groups is None else self.groups[rows]
@@ -413,12 +419,12 @@ def labeled(model: object, X: Sequence[Atoms], labels: Labels | None) -> Labelle
     return LabelledStructures(tuple(structures), labels, np.arange(len(structures)))
 
 
-def predicted_labels(model: Any, data: LabelledStructures) -> Labels:
-    """What a model predicts for structures, of the targets that they have."""
+def predicted_labels(model: Any, data: LabelledStructures, n_jobs: int | None = None) -> Labels:
+    """What a model predicts for structures, of the targets that they have; by default with its own n_jobs."""
     forces, stress = data.labels.forces is not None, data.labels.stress is not None
     potential = _potential(model)
     if potential is not None:
-        n_jobs = getattr(model, "n_jobs", None)
+        n_jobs = getattr(model, "n_jobs", None) if n_jobs is None else n_jobs
         return predict_labels(potential, data.structures, n_jobs, forces, stress, data.places)
     X = list(data.structures)
     return Labels(
@@ -429,13 +435,20 @@ def predicted_labels(model: Any, data: LabelledStructures) -> Labels:
     )
 
 
-def _joined(parts: Sequence[Labels]) -> Labels:
-    """Labels of one structure after the other, which have the same targets or lack some."""
-    energy = [np.full(1, np.nan) if part.energy is None else part.energy for part in parts]
-    stress = [np.full((1, 6), np.nan) if part.stress is None else part.stress for part in parts]
-    return Labels(
-        energy=np.concatenate(energy),
-        forces=[None if part.forces is None else part.forces[0] for part in parts],
-        stress=np.concatenate(stress),
-        sample_weight=np.ones(len(parts)),
-    )
+def _predicted_by(potentials: Sequence[Potential], data: LabelledStructures, n_jobs: int | None) -> Labels:
+    """Predictions for structures, each by a potential of its own, of the targets that they have."""
+    n = len(data)
+    energy, stress = np.full(n, np.nan), np.full((n, 6), np.nan)
+    forces: list[FloatArray | None] = [None] * n
+    members: dict[int, list[int]] = {}
+    for row, potential in enumerate(potentials):
+        members.setdefault(id(potential), []).append(row)
+    for rows in members.values():
+        part = predicted_labels(potentials[rows[0]], data.take(np.array(rows)), n_jobs)
+        energy[rows] = part.energy
+        if part.stress is not None:
+            stress[rows] = part.stress
+        if part.forces is not None:
+            for row, values in zip(rows, part.forces, strict=True):
+                forces[row] = values
+    return Labels(energy=energy, forces=forces, stress=stress, sample_weight=np.ones(n))
