@@ -32,8 +32,9 @@ Stored: TypeAlias = Callable[[Design, Atoms, FloatArray | None, bool], Structure
 __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", "triangular_factor"]
 
 # Rows per rank-k update: enough for matrix products to run at full speed and for a chunk of small
-# structures to need one update; with 800 columns 15 MB, which is what each worker holds.
+# structures to need one update. Each worker holds them, so that there are fewer of more than 1,300 columns.
 _BLOCK_ROWS = 2304
+_BLOCK_BYTES = 24e6
 
 # Rounding of the square of an error that follows from products, as a part of the square of the terms. In
 # random fits it is 1e-18 (many rows) to 5e-16 (two rows).
@@ -472,7 +473,8 @@ class _Block:
         self._sums = total if self._is_whole else Sums(len(self._columns))
         self._keep = keep
         self._n_terms = len(part.columns)
-        self._rows = np.empty((_BLOCK_ROWS // 3 * 3, self._sums.width))
+        n_rows = min(_BLOCK_ROWS, _BLOCK_BYTES / (8 * self._sums.width))
+        self._rows = np.empty((3 * max(int(n_rows / 3), 1), self._sums.width))
         self._used = 0
         self._weight = 0.0
 

@@ -276,6 +276,7 @@ class PLIPRegressorCV(PLIPModel):
             for test, (coefs, e0) in zip(tests, folds[best], strict=True)
         ]
         self._keep_record()
+        problem = problem.restricted(np.flatnonzero(self.coef_))  # the whole may take a gigabyte
         self._calibrate(data, problem, survey, held_out(index))
         return self
 

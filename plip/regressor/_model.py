@@ -401,11 +401,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return self
 
     def _solved_problem(self) -> LinearProblem:
-        """The least-squares problem of the fit."""
+        """The least-squares problem of the fit, with the columns that were kept."""
         equations, references = self.normal_equations_, self._references
         with single_blas_thread():
             penalty = self._penalty(equations, references)
-            return self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
+            problem = self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
+            return problem.restricted(np.flatnonzero(self.coef_))
 
     def _weights_of_targets(self) -> dict[str, float]:
         """The weight of each target in the fit, by the name of the target."""
@@ -419,7 +420,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         survey: Survey,
         folds: Sequence[Fold] | None = None,
     ) -> None:
-        """Let the potential know its errors on the data, of which `problem` was solved."""
+        """Let the potential know its errors on the data; `problem` was solved and has the kept columns."""
         uncertainty = None
         if self.n_terms_:
             precision = coefficient_precision(

@@ -35,7 +35,7 @@ def coefficient_precision(
     equations : NormalEquations
     coef : ndarray of float64, shape (n_terms,)
     problem : LinearProblem
-        Of these equations, as it was solved.
+        Of these equations, as it was solved, with the columns alone whose coefficients are not zero.
     weights : mapping of str to float
         Of each target.
     fits_references : bool
@@ -53,7 +53,8 @@ def coefficient_precision(
     """
     kept = np.flatnonzero(coef)
     used = {target: weights[target] for target, n in equations.n_rows.items() if n}
-    noise = max(float(residual_squares(coef, problem)), _EXACT * problem.target_square) / problem.weight_sum
+    squares = float(residual_squares(coef[kept], problem))
+    noise = max(squares, _EXACT * problem.target_square) / problem.weight_sum
     prior = noise / coef[kept] ** 2
     matrix = fit_information(equations, kept, used)
     n_species = len(equations.species)
@@ -63,5 +64,5 @@ def coefficient_precision(
         matrix = matrix[n_species:, n_species:]
     if problem.ridge is not None:
         places = np.arange(len(matrix) - len(kept), len(matrix))
-        matrix[places, places] += problem.weight_sum * problem.ridge[kept]
+        matrix[places, places] += problem.weight_sum * problem.ridge
     return matrix, prior, kept

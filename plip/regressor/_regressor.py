@@ -361,5 +361,5 @@ class PLIPRegressor(PLIPModel):
             warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
         self._keep_record()
         if calibrate and data is not None and survey is not None:
-            self._calibrate(data, problem, survey)
+            self._calibrate(data, problem.restricted(np.flatnonzero(self.coef_)), survey)
         return self

@@ -93,6 +93,26 @@ class LinearProblem:
         """ndarray of float64, shape (p,): root mean square s_k of each weighted column."""
         return np.sqrt(np.maximum(np.diagonal(self.gram), 0.0) / self.weight_sum)
 
+    def restricted(self, columns: IntArray) -> LinearProblem:
+        """The problem with only some of its columns, in memory of its own.
+
+        Parameters
+        ----------
+        columns : ndarray of int, shape (k,)
+
+        Returns
+        -------
+        LinearProblem
+
+        Examples
+        --------
+        >>> problem.restricted(np.array([0, 2])).moment
+        array([6. , 4.1])
+        """
+        ridge = None if self.ridge is None else self.ridge[columns]
+        gram = self.gram[np.ix_(columns, columns)]
+        return LinearProblem(gram, self.moment[columns], self.target_square, self.weight_sum, ridge)
+
 
 @dataclass(frozen=True, eq=False)
 class Path:
