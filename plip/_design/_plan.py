@@ -76,12 +76,14 @@ Table: TypeAlias = NDArray[np.void]
 Rank: TypeAlias = tuple[int, ...]
 # Numbers of the species and of the function of an arm.
 Arm: TypeAlias = tuple[int, int]
+# The arm of a field that is open.
+_OPEN: Arm = (-1, -1)
 # Column, degree, field, function, coefficient.
 Entry: TypeAlias = tuple[int, int, int, int, float]
 # Summands of each rank, as `contraction` gives them.
 Contractions: TypeAlias = dict[Rank, Table]
-# Rank, arms with None for the open one, number of the open arm.
-Field: TypeAlias = tuple[Rank, tuple[Arm | None, ...], int]
+# Rank, arms with `_OPEN` for the open one, number of the open arm.
+Field: TypeAlias = tuple[Rank, tuple[Arm, ...], int]
 
 
 @dataclass(frozen=True)
@@ -204,19 +206,19 @@ class _FourBodyFields:
     Attributes
     ----------
     by_degree : dict
-        Degree to the fields of that degree, (rank, arms, number of the open arm) each; the open arm is None.
+        Degree to the fields of that degree, (rank, arms, number of the open arm) each; that arm is `_OPEN`.
     """
 
     def __init__(self) -> None:
         self.by_degree: dict[int, list[Field]] = {}
-        self._numbers: dict[tuple[Rank, tuple[Arm | None, ...]], int] = {}
+        self._numbers: dict[tuple[Rank, tuple[Arm, ...]], int] = {}
         self._coefficients: dict[tuple[int, int], dict[tuple[int, int, int], float]] = {}
 
     def add_column(self, column: int, rank: Rank, arms: tuple[Arm, ...]) -> None:
         """Add the derivatives of a column, one for each arm."""
         for k, (species, function) in enumerate(arms):
             field = _with_open_arm(rank, arms, k)
-            open_arm = field.index(None)
+            open_arm = field.index(_OPEN)
             degree = arm_degrees(rank)[open_arm]
             members = self.by_degree.setdefault(degree, [])
             if (rank, field) not in self._numbers:
@@ -239,11 +241,11 @@ class _FourBodyFields:
         return sum(len(contractions[rank]) for members in self.by_degree.values() for rank, *_ in members)
 
 
-def _with_open_arm(rank: Rank, arms: tuple[Arm, ...], number: int) -> tuple[Arm | None, ...]:
+def _with_open_arm(rank: Rank, arms: tuple[Arm, ...], number: int) -> tuple[Arm, ...]:
     """The arms with one of them open, the same for all whose order the rank does not tell apart."""
-    rest = tuple(None if k == number else arm for k, arm in enumerate(arms))
-    orders = (tuple(rest[k] for k in order) for order in arm_permutations(rank))
-    return min(orders, key=lambda order: tuple((-1, -1) if arm is None else arm for arm in order))
+    rest = [*arms]
+    rest[number] = _OPEN
+    return min([(rest[a], rest[b], rest[c]) for a, b, c in arm_permutations(rank)])
 
 
 class _Columns:
@@ -560,7 +562,7 @@ class _Builder:
         summands = contractions[rank]
         products = np.zeros(len(summands), _rows.PRODUCT)
         products["target"] = state + summands["abc"[open_arm]] * width
-        closed = [(k, arm) for k, arm in enumerate(arms) if arm is not None]
+        closed = [(k, arm) for k, arm in enumerate(arms) if arm != _OPEN]
         for operand, (k, (neighbor, function)) in zip(("first", "second"), closed, strict=True):
             place = self.moments[center][neighbor, index] + function
             first = n_components_below(MONOMIALS, arm_degrees(rank)[k])

@@ -126,7 +126,6 @@ class Accumulator:
         self._n_jobs = n_jobs
         self._bar = bar
         self._width = n_terms + n_species + 1
-        self._n_atoms = 0
         self._cutter = Cutter()
         # Batches whose work is not begun, and pieces whose work is, up to some structure.
         self._batches: list[LabelledStructures] = []
@@ -171,9 +170,8 @@ class Accumulator:
                 self._waiting.appendleft((piece, end))
             chunk.append(piece.take(slice(start, end)))
             count -= end - start
-        self._n_atoms += sum(int(piece.n_atoms.sum()) for piece in chunk)
-        # Rows of forces are kept in narrow fits, and while there can be fewer than columns in all.
-        keep_forces = self._width <= _NARROW or 3 * self._n_atoms <= self._width
+        # Rows of forces are kept in narrow fits, and as long as there may be fewer than columns in all.
+        keep_forces = self._width <= _NARROW or 3 * self._cutter.seen_atoms <= self._width
         return joblib.delayed(self._work)(chunk, keep_forces)
 
     @single_blas_thread()

@@ -12,7 +12,7 @@ __all__ = ["Cutter", "cut"]
 
 # About the number of atoms in a chunk. Adding up the products of a chunk (n_terms^2) costs little beside
 # making them (rows x n_terms^2), and chunks are small enough to share evenly.
-CHUNK_ATOMS = 700
+CHUNK_ATOMS = 500
 
 # Chunks grow with the square root of the atoms before them, up to so many times: large data send few matrices
 # to whoever adds them up, and still have work for many workers.
@@ -38,6 +38,11 @@ class Cutter:
         """int: number of atoms that the next chunk has at least, but for the last chunks of all."""
         growth = _GROWTH * math.sqrt(self._done / CHUNK_ATOMS)
         return int(CHUNK_ATOMS * min(max(1.0, growth), _LARGEST))
+
+    @property
+    def seen_atoms(self) -> int:
+        """int: number of atoms that are in chunks or wait for it."""
+        return self._done + self._waiting
 
     def add(self, sizes: Iterable[int]) -> Iterator[int]:
         """Yield the number of structures of each chunk that is complete; `sizes` are numbers of atoms."""

@@ -65,13 +65,15 @@ class Counts:
         """The counts of no data."""
         return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
 
-    @classmethod
-    def of_structure(cls, structure: StructureRows, values: FloatArray, rows: Sequence[float]) -> Counts:
-        """The counts of a structure, with its values of all terms and the weighted rows of each target."""
+    def add_structure(self, structure: StructureRows, values: FloatArray, rows: Sequence[float]) -> None:
+        """Add a structure with values of all columns, and a weighted number of rows of each target."""
         size = structure.counts.sum()
+        shares = np.array(rows) / size
         squares = np.clip(values, -_LARGEST, _LARGEST) ** 2 / size
-        arrays = structure.counts, structure.pairs, squares
-        return cls(*(np.multiply.outer(np.array(rows) / size, array) for array in arrays))
+        for total, array in zip(
+            self.arrays().values(), (structure.counts, structure.pairs, squares), strict=True
+        ):
+            total += np.multiply.outer(shares, array)
 
     def combined(self, other: Counts, sign: float) -> Counts:
         """The counts of both (sign 1), or without the other (sign -1)."""

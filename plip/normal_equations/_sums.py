@@ -395,7 +395,7 @@ def chunk_sums(
             "virial": 6 * (stress is not None),
         }
         weighted_rows = [weight[target] * n_rows[target] for target in TARGETS]
-        counts = counts.combined(Counts.of_structure(structure, values, weighted_rows), 1)
+        counts.add_structure(structure, values, weighted_rows)
         if energy is not None:
             deviation = energy - structure.counts @ reference
             row = np.concatenate([values, structure.counts, [deviation]])
