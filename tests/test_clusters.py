@@ -141,6 +141,22 @@ def test_files_without_labels(train, descriptors, tmp_path):
         NormalEquations.from_files([tmp_path / "bare.xyz"], descriptors)
 
 
+def test_rows_of_large_data_are_products_alone(train, descriptors, small_chunks, monkeypatch):
+    """Workers then send products, which nobody has to decompose."""
+    structures, _ = train
+    kept = NormalEquations.from_structures(structures, descriptors)
+    monkeypatch.setattr("plip.normal_equations._accumulation._NARROW", 10)
+    monkeypatch.setattr("plip.normal_equations._accumulation._MOST_KEPT", 2)
+    found = NormalEquations.from_structures(structures, descriptors)
+    for target, sums in found._sums.items():
+        # There are no more energies than that, but 252 components of virials in 45 columns.
+        assert (sums.factor is None) == (target != "energy")
+        scale = np.sqrt(np.diagonal(sums.products))
+        error = np.abs(sums.products - kept._sums[target].products)
+        assert (error <= 1e-13 * np.outer(scale, scale)).all()
+    assert_same_bits(found, NormalEquations.from_structures(iter(structures), descriptors, n_jobs=2))
+
+
 # Workers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -36,6 +36,11 @@ __all__ = ["Accumulator", "in_order"]
 # times as long as products, which matters little there. For more columns products suffice: even where labels
 # are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
 _NARROW = 100
+
+# Rows of energies or virials per column that are kept in wide fits. More of them are data whose errors are
+# not so tiny beside the terms that they need more digits than products have. A QR decomposition, four times
+# the work of products, would be left to one process.
+_MOST_KEPT = 8
 
 # Of a stream that are worked on before the next ones are begun.
 _CHUNKS_PER_WORKER = 4
@@ -76,9 +81,9 @@ class ChunkWork:
     reference: FloatArray
     stored: Stored
 
-    def __call__(self, pieces: Sequence[Piece], keep_forces: bool) -> Part:
+    def __call__(self, pieces: Sequence[Piece], keep: Collection[str]) -> Part:
         data = LabelledStructures.joined([piece.read_here() for piece in pieces])
-        sums, extent, counts = chunk_sums(self.design, data, self.reference, self.stored, keep_forces)
+        sums, extent, counts = chunk_sums(self.design, data, self.reference, self.stored, keep)
         used = np.any([data.labels.used(target) for target in TARGETS], axis=0)
         return Part(
             len(data),
@@ -170,9 +175,13 @@ class Accumulator:
                 self._waiting.appendleft((piece, end))
             chunk.append(piece.take(slice(start, end)))
             count -= end - start
-        # Rows of forces are kept in narrow fits, and as long as there may be fewer than columns in all.
-        keep_forces = self._width <= _NARROW or 3 * self._cutter.seen_atoms <= self._width
-        return joblib.delayed(self._work)(chunk, keep_forces)
+        return joblib.delayed(self._work)(chunk, self._kept_targets())
+
+    def _kept_targets(self) -> list[str]:
+        """Targets whose rows are kept: in narrow fits all, else as long as there may be few in all."""
+        seen, most = self._cutter.seen_structures, _MOST_KEPT * self._width
+        n_rows = {"energy": seen, "force": _MOST_KEPT * 3 * self._cutter.seen_atoms, "virial": 6 * seen}
+        return [target for target in TARGETS if self._width <= _NARROW or n_rows[target] <= most]
 
     @single_blas_thread()
     def _add_up(self) -> None:

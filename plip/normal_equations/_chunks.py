@@ -26,12 +26,18 @@ class Cutter:
     The borders depend on nothing but the numbers of atoms in their order, so that sums have the same bits
     however the structures come: as a list, in batches of a stream or in parts of files, for any number of
     workers.
+
+    Attributes
+    ----------
+    seen_structures : int
+        Number of structures that were added so far, of which each chunk is told.
     """
 
     def __init__(self) -> None:
         self._sizes: list[int] = []
         self._waiting = 0
         self._done = 0
+        self.seen_structures = 0
 
     @property
     def chunk_atoms(self) -> int:
@@ -47,6 +53,7 @@ class Cutter:
     def add(self, sizes: Iterable[int]) -> Iterator[int]:
         """Yield the number of structures of each chunk that is complete; `sizes` are numbers of atoms."""
         for size in sizes:
+            self.seen_structures += 1
             self._sizes.append(int(size))
             self._waiting += int(size)
             # What is left is the end, perhaps, which is cut finer.

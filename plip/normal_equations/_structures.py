@@ -573,8 +573,8 @@ class NormalEquations:
         """Weighted mean square errors of several models on these data.
 
         They follow from rows that were kept, or their triangular factor, without loss of digits. There are
-        products alone of many forces in many columns, of data from which others were taken out, and in
-        archives of older versions.
+        products alone of data from which others were taken out, in archives of older versions, and, for more
+        than 100 columns, of more forces than columns and of eight times as many energies or stresses.
 
         Parameters
         ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -351,17 +351,17 @@ def empty_sums(width: int) -> dict[str, Sums]:
 
 @single_blas_thread()
 def chunk_sums(
-    design: Design, data: LabelledStructures, reference: FloatArray, stored: Stored, keep_forces: bool
+    design: Design, data: LabelledStructures, reference: FloatArray, stored: Stored, keep: Collection[str]
 ) -> tuple[dict[str, Sums], Extent, Counts]:
     """Sums, extent and counts of one chunk, in whatever process or thread.
 
-    Rows of energies and virials are kept, those of forces where `keep_forces` is true.
+    Rows of the targets in `keep` are kept.
     """
     labels, places = data.labels, data.places
     n_terms = design.kernel.n_terms
     width = n_terms + len(design.species) + 1
     sums = empty_sums(width)
-    few = {target: _FewRows(sums[target]) for target in ("energy", "virial")}
+    few = {target: _FewRows(sums[target], target in keep) for target in ("energy", "virial")}
     block: _Block | None = None
     extent = Extent.empty(len(design.species))
     counts = Counts.empty(len(design.species), n_terms)
@@ -405,7 +405,7 @@ def chunk_sums(
             if block is None or block.part is not part:
                 if block is not None:
                     block.finish()
-                block = _Block(sums["force"], part, keep_forces)
+                block = _Block(sums["force"], part, "force" in keep)
             block.add(structure, forces, np.sqrt(weight["force"]), virial)
         if stress is not None and virial is not None:
             rows = np.zeros((6, width))
@@ -431,10 +431,11 @@ def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, 
 
 
 class _FewRows:
-    """Rows of energies or virials, which are kept, on their way to the sums."""
+    """Rows of energies or virials on their way to the sums."""
 
-    def __init__(self, sums: Sums) -> None:
+    def __init__(self, sums: Sums, keep: bool) -> None:
         self._sums = sums
+        self._keep = keep
         self._rows: list[FloatArray] = []
         self._n_rows = 0
         self._weight = 0.0
@@ -448,7 +449,7 @@ class _FewRows:
 
     def flush(self) -> None:
         if self._rows:
-            self._sums.add_rows(np.concatenate(self._rows), self._weight, keep=True)
+            self._sums.add_rows(np.concatenate(self._rows), self._weight, self._keep)
         self._rows, self._n_rows, self._weight = [], 0, 0.0
 
 
