@@ -135,7 +135,7 @@ def rows(data):
     def force_rows():
         structure = StructureDesign(design, atoms)
         of_forces = np.zeros((3 * len(atoms), len(descriptors.terms_)))
-        structure.write_rows(0, of_forces, None)
+        structure.write_rows(0, of_forces)
         return of_forces
 
     seconds, of_forces = least_cpu(force_rows, 10)

@@ -88,9 +88,9 @@ def computed(monkeypatch):
     entries = []
     original = storage.StructureDesign
 
-    def counted(design, atoms):
+    def counted(design, atoms, has_virials):
         entries.append(atoms)
-        return original(design, atoms)
+        return original(design, atoms, has_virials)
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
     return entries

@@ -1,5 +1,7 @@
 """The angular bases against their defining equations."""
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.polynomial.legendre import legval
@@ -12,6 +14,7 @@ from plip._core._rows import (
     legendre_of_powers,
     n_components,
     n_components_below,
+    strains,
 )
 
 DEGREE = 9
@@ -98,3 +101,51 @@ def test_contractions_of_three_arms_are_products_of_three_cosines(rank):
     expected = (arms[0] @ arms[1]) ** p * (arms[1] @ arms[2]) ** q * (arms[2] @ arms[0]) ** t
     assert np.sum(summands["coefficient"] * product) == pytest.approx(expected, abs=1e-13)
     assert len(np.unique(summands[["a", "b", "c"]])) == len(summands)
+
+
+def strained_sums(basis, degree, u, r, g, slope):
+    """The derivatives g(r) B(u) of all components by the strain, from their table: (component, strain)."""
+    tables = angular_components([degree + 2, -1] if basis == MONOMIALS else [-1, degree + 2])
+    of_u = components(tables, u)[0]
+    begins = [n_components_below(basis, k) for k in range(degree + 4)]
+    known = [of_u[slice(*ends)] for ends in itertools.pairwise(begins)]
+    m, n = (factor * np.array(known[degree]) for factor in (g, r * slope))
+    last = (r * slope - degree * g) * known[degree + 2]
+    if basis == MONOMIALS:
+        sources, lengths = [m, last], [2] * 6
+    else:
+        lower = [(r * slope + (degree + 1) * g) * known[degree - 2]] if degree > 1 else []
+        sources, lengths = [n, *lower, n + 1.5 * m, last], [1, 6, 3, 6, 6, 6]
+    sources = np.concatenate(sources)
+    table = strains([degree, -1] if basis == MONOMIALS else [-1, degree])
+    table = table.reshape(-1, sum(lengths))[n_components_below(basis, degree) :]
+    parts = table["weight"] * sources[table["source"]]
+    return np.add.reduceat(parts, np.cumsum([0, *lengths[:-1]]), axis=1)
+
+
+@pytest.mark.parametrize("basis", [MONOMIALS, HARMONICS])
+@pytest.mark.parametrize("degree", range(8))
+def test_strains_are_derivatives_of_functions_times_components(basis, degree):
+    """Of exp(-r / 2) B(r / |r|), along r_y d/dx; for harmonics the part that is symmetric in x and y."""
+    rng = np.random.default_rng(degree)
+    tables = angular_components([degree, -1] if basis == MONOMIALS else [-1, degree])
+    vector = 1.7 * unit(rng)
+
+    def value(vector):
+        r = np.linalg.norm(vector)
+        return np.exp(-r / 2) * components(tables, vector / r)[0][n_components_below(basis, degree) :]
+
+    step = 1e-5 * np.eye(3)
+    gradient = np.array([(value(vector + h) - value(vector - h)) / 2e-5 for h in step])
+    full = np.einsum("xc,y->cxy", gradient, vector)
+    if basis == HARMONICS:
+        full = (full + full.transpose(0, 2, 1)) / 2
+    expected = full[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    g = np.exp(-1.7 / 2)
+    found = strained_sums(basis, degree, vector / 1.7, 1.7, g, -g / 2)
+    if basis == HARMONICS:
+        mean, difference, axial = found[:, :3].T
+        found[:, :3] = np.column_stack(
+            [mean + difference - axial / 2, mean - difference - axial / 2, mean + axial]
+        )
+    np.testing.assert_allclose(found, expected, atol=1e-9)

@@ -398,7 +398,7 @@ def test_table_error_of_a_whole_potential_against_exact_kernels():
         terms = [term for term, _ in potential.terms]
         design = StructureDesign(Design(terms, potential.species), atoms)
         force_rows = np.zeros((3 * len(atoms), len(terms)))
-        design.write_rows(0, force_rows, None)
+        design.write_rows(0, force_rows)
         exact = (force_rows @ potential.coef).reshape(-1, 3)
         assert np.abs(potential.forces(atoms) - exact).max() < 1e-9
 
@@ -420,7 +420,7 @@ def test_tables_of_moments_that_grow_beyond_their_bounds(interaction, distance, 
         atoms = Atoms("Cu3", [[0, 0, 0], [0, 0, distance * stretch], [0, 1.5, 1.5]])
         design = StructureDesign(Design(terms, ("Cu",)), atoms)
         rows = np.zeros((9, len(terms)))
-        design.write_rows(0, rows, None)
+        design.write_rows(0, rows)
         exact = (rows @ potential.coef).reshape(-1, 3)
         worst = max(worst, np.abs(potential.forces(atoms) - exact).max() / (1.0 + np.abs(exact).max()))
     assert worst < 1e-8
@@ -580,9 +580,9 @@ def test_steep_functions_against_extended_precision(function, distance):
 
 def assert_exact_rows(atoms, terms, values, forces, strain):
     """The columns of a fit are right to rounding, however much larger a neighbor's part with itself is."""
-    design = StructureDesign(Design(terms, sorted(set(atoms.symbols))), atoms)
-    force_rows, virial_rows = np.zeros((3 * len(atoms), len(terms))), np.zeros((6, len(terms)))
-    design.write_rows(0, force_rows, virial_rows)
+    design = StructureDesign(Design(terms, sorted(set(atoms.symbols))), atoms, has_virials=True)
+    force_rows, virial_rows = np.zeros((3 * len(atoms), len(terms))), design.virials
+    design.write_rows(0, force_rows)
     # Odd powers of the cosine may cancel by symmetry: the largest force of all powers is what rounds. Bounded
     # functions may vanish at the closest neighbor and not at others, where they are below 1.
     sizes = {}

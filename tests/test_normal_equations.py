@@ -353,9 +353,9 @@ def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, 
     calls = []
     original = storage.StructureDesign
 
-    def counted(design, atoms):
+    def counted(design, atoms, has_virials):
         calls.append(len(atoms))
-        return original(design, atoms)
+        return original(design, atoms, has_virials)
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
     if products:  # structures with more force rows than terms

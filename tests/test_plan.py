@@ -54,10 +54,10 @@ def neighbors():
 def rows(kernel, neighbors):
     n_atoms = len(neighbors.species_a)
     states, dominant = np.zeros((2, n_atoms, kernel.state_size)), np.zeros((n_atoms, kernel.n_labels))
-    values = np.zeros(kernel.n_terms)
-    kernel.values(neighbors, states, dominant, values)
-    forces, virials = np.zeros((3 * n_atoms, kernel.n_terms)), np.zeros((6, kernel.n_terms))
-    kernel.derivatives(neighbors, states, dominant, 0, forces, virials)
+    values, virials = np.zeros(kernel.n_terms), np.zeros((6, kernel.n_terms))
+    kernel.values(neighbors, states, dominant, values, virials)
+    forces = np.zeros((3 * n_atoms, kernel.n_terms))
+    kernel.derivatives(neighbors, states, dominant, 0, forces)
     return values, forces, virials
 
 
@@ -212,21 +212,22 @@ def test_arrays_of_another_shape_are_errors(plan, neighbors):
         (states, dominant[1:], values),
         (states, dominant[:, 1:].copy(), values),
         (states, dominant, values[1:]),
+        (states, dominant, values, np.zeros((5, kernel.n_terms))),
+        (states, dominant, values, np.zeros((6, kernel.n_terms + 1))),
     ):
         with pytest.raises(ValueError, match="shape"):
             kernel.values(neighbors, *arrays)
     kernel.values(neighbors, states, dominant, values)
-    forces, virials = np.zeros((9, kernel.n_terms)), np.zeros((6, kernel.n_terms))
-    for atom, of_forces, of_virials in (
-        (0, np.zeros((10, kernel.n_terms)), None),
-        (0, forces[:, 1:], None),
-        (0, np.zeros((9, 2 * kernel.n_terms))[:, ::2], None),
-        (1, forces, None),
-        (-1, forces, None),
-        (2**63 - 1, forces, None),
-        (0, forces, virials[1:]),
+    forces = np.zeros((9, kernel.n_terms))
+    for atom, of_forces in (
+        (0, np.zeros((10, kernel.n_terms))),
+        (0, forces[:, 1:]),
+        (0, np.zeros((9, 2 * kernel.n_terms))[:, ::2]),
+        (1, forces),
+        (-1, forces),
+        (2**63 - 1, forces),
     ):
         with pytest.raises(ValueError):
-            kernel.derivatives(neighbors, states, dominant, atom, of_forces, of_virials)
+            kernel.derivatives(neighbors, states, dominant, atom, of_forces)
     with pytest.raises(ValueError, match="shapes"):
         kernel.values(replace(neighbors, distance_p=neighbors.distance_p[1:]), states, dominant, values)

@@ -50,14 +50,15 @@ def computed(monkeypatch):
     calls = []
     original = row_cache.StructureDesign
 
-    def counted(design, atoms):
+    def counted(design, atoms, has_virials):
         calls.append(atoms.positions.copy())
-        return original(design, atoms)
+        return original(design, atoms, has_virials)
 
     monkeypatch.setattr(row_cache, "StructureDesign", counted)
     # Fits without a cache do not count.
     monkeypatch.setattr(
-        "plip.normal_equations._accumulation.direct", lambda design, atoms, *_: original(design, atoms)
+        "plip.normal_equations._accumulation.direct",
+        lambda design, atoms, forces, has_stress: original(design, atoms, has_stress),
     )
     return calls
 

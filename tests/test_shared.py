@@ -71,10 +71,10 @@ def species_of(atoms):
 
 
 def rows_of(atoms, terms):
-    design = StructureDesign(Design(terms, species_of(atoms)), atoms)
-    forces, virial = np.zeros((3 * len(atoms), len(terms))), np.zeros((6, len(terms)))
-    design.write_rows(0, forces, virial)
-    return design.values, forces, virial
+    design = StructureDesign(Design(terms, species_of(atoms)), atoms, has_virials=True)
+    forces = np.zeros((3 * len(atoms), len(terms)))
+    design.write_rows(0, forces)
+    return design.values, forces, design.virials
 
 
 @pytest.mark.parametrize("mixed", [False, True])

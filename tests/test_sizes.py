@@ -258,8 +258,8 @@ def test_fit_refuses_rows_that_its_potential_does_not_have(monkeypatch, as_strea
     """What is fitted must be what the potential gives, whatever parts them."""
     original = StructureDesign.write_rows
 
-    def scaled(self, first_atom, force_rows, virial_rows):
-        original(self, first_atom, force_rows, virial_rows)
+    def scaled(self, first_atom, force_rows):
+        original(self, first_atom, force_rows)
         force_rows[:, : len(self.values)] *= 1.0 + 1e-5
 
     structures = waters(20)

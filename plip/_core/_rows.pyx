@@ -34,6 +34,10 @@ cdef extern from "plip_angular.h" nogil:
         double weight
         double[3][2] lower_weight
 
+    ctypedef struct plip_strain:
+        int source
+        double weight
+
     ctypedef struct plip_summand:
         int a
         int b
@@ -43,6 +47,8 @@ cdef extern from "plip_angular.h" nogil:
     int components_of(int, int)
     int components_below(int, int)
     void plip_make_components(const int *, plip_component *)
+    int strains_of(int)
+    void plip_make_strains(const int *, const plip_component *, plip_strain *)
     void plip_legendre_of_powers(int, double *)
     void plip_make_contraction(const int *, plip_summand *)
 
@@ -130,6 +136,7 @@ cdef extern from "plip_rows.h" nogil:
         const plip_group *groups
         const plip_contribution *contributions
         const plip_component *components
+        const plip_strain *strains
         const double *legendre_of_powers
 
     ctypedef struct plip_neighbors:
@@ -145,10 +152,12 @@ cdef extern from "plip_rows.h" nogil:
     int plip_rows_check_neighbors(
         const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
     )
-    int plip_rows_values(const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *)
+    int plip_rows_values(
+        const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *, double *
+    )
     int plip_rows_derivatives(
         const plip_rows_plan *, int, const plip_neighbors *, const double *, const double *, ptrdiff_t,
-        ptrdiff_t, double *, ptrdiff_t, double *, ptrdiff_t
+        ptrdiff_t, double *, ptrdiff_t
     )
 
 __all__ = [
@@ -168,6 +177,7 @@ __all__ = [
     "angular_components",
     "contraction",
     "instruction_sets",
+    "strains",
     "legendre_of_powers",
     "n_components",
     "n_components_below",
@@ -184,6 +194,7 @@ cdef plip_group _group
 cdef plip_contribution _contribution
 cdef plip_center_tables _center
 cdef plip_component _component
+cdef plip_strain _strain
 cdef plip_summand _summand
 RANGE = np.asarray(<plip_range[:1]>&_range).dtype
 FUNCTION_SET = np.asarray(<plip_function_set[:1]>&_function_set).dtype
@@ -194,6 +205,7 @@ GROUP = np.asarray(<plip_group[:1]>&_group).dtype
 CONTRIBUTION = np.asarray(<plip_contribution[:1]>&_contribution).dtype
 CENTER = np.asarray(<plip_center_tables[:1]>&_center).dtype
 COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
+STRAIN = np.asarray(<plip_strain[:1]>&_strain).dtype
 SUMMAND = np.asarray(<plip_summand[:1]>&_summand).dtype
 
 # The angular bases.
@@ -235,6 +247,35 @@ def angular_components(max_degree):
     if len(table):
         plip_make_components(degrees, &table[0])
     return table.base
+
+
+def strains(max_degree):
+    """Derivatives of the components by the strain, as a table (plip_angular.h has the equations).
+
+    Parameters
+    ----------
+    max_degree : sequence of two int
+        Highest degree of the monomials and of the harmonics; -1 for none.
+
+    Returns
+    -------
+    ndarray of plip_strain
+        "source": number among the strain sources of the degree of the component; "weight": its factor.
+        For each monomial twice six entries, for each harmonic 1, 6, 3, 6, 6 and 6.
+    """
+    cdef int[2] degrees = max_degree
+    cdef const plip_component[::1] components = angular_components(_two_more(max_degree))
+    cdef plip_strain[::1] entries = np.empty(
+        sum(strains_of(basis) * components_below(basis, max_degree[basis] + 1) for basis in range(2)), STRAIN
+    )
+    if len(entries):
+        plip_make_strains(degrees, &components[0], &entries[0])
+    return entries.base
+
+
+def _two_more(max_degree):
+    """Degrees of the components that strains need."""
+    return [degree + 2 if degree >= 0 else -1 for degree in max_degree]
 
 
 def legendre_of_powers(int max_degree):
@@ -336,6 +377,7 @@ cdef class Kernel:
     cdef int simd
     cdef object tables
     cdef const plip_component[::1] components
+    cdef const plip_strain[::1] strains
     cdef const double[:, ::1] cosines
 
     def __init__(self, plan, instruction_set="auto"):
@@ -349,8 +391,10 @@ cdef class Kernel:
         self._take_tables(plan)
         if plip_rows_check(&self.plan, PLIP_SIMD_LANES[self.simd], error):
             raise ValueError(f"tables of the kernels: {error.decode()}")
-        self.components = angular_components(plan.max_degree)
+        self.components = angular_components(_two_more(plan.max_degree))
         self.plan.components = &self.components[0]
+        self.strains = strains(plan.max_degree)
+        self.plan.strains = &self.strains[0]
         self.cosines = legendre_of_powers(max(plan.max_degree))
         self.plan.legendre_of_powers = &self.cosines[0, 0]
 
@@ -415,6 +459,7 @@ cdef class Kernel:
         double[:, :, ::1] states not None,
         double[:, ::1] dominant not None,
         double[::1] values not None,
+        double[:, ::1] virials=None,
     ):
         """Fill the states of all atoms and add the values of the columns.
 
@@ -429,6 +474,8 @@ cdef class Kernel:
             Overwritten: distance of this neighbor, 0 if there is none.
         values : ndarray of float64, shape (n_terms,)
             The value of every column is added.
+        virials : ndarray of float64, shape (6, n_terms), or None
+            dX_n/d(strain) is added, in the order xx yy zz yz xz xy.
 
         Raises
         ------
@@ -436,14 +483,19 @@ cdef class Kernel:
             If an array has another shape, or neighbors lead outside of the atoms.
         """
         cdef _Near near = _Near(neighbors, self.plan.n_species)
+        cdef double *of_strain = NULL
         cdef int status
         self._check_arrays(near, states, dominant)
         near.check(&self.plan, 0, near.record.n_atoms)
         if values.shape[0] != self.plan.n_terms:
             raise ValueError(f"values must have the shape ({self.plan.n_terms},)")
+        if virials is not None:
+            if virials.shape[0] != 6 or virials.shape[1] != self.plan.n_terms:
+                raise ValueError(f"virials must have the shape (6, {self.plan.n_terms})")
+            of_strain = &virials[0, 0]
         with nogil:
             status = plip_rows_values(
-                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0]
+                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0], of_strain
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")
@@ -455,9 +507,8 @@ cdef class Kernel:
         const double[:, ::1] dominant not None,
         ptrdiff_t first_atom,
         double[:, :] force_rows not None,
-        double[:, :] virial_rows,
     ):
-        """Derivatives of the columns with respect to some atoms and, on request, to the strain.
+        """Derivatives of the columns with respect to some atoms.
 
         Parameters
         ----------
@@ -469,8 +520,6 @@ cdef class Kernel:
             The first atom whose rows are made.
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
             Overwritten in the first n_terms columns: -dX_n/dr of the atoms from `first_atom` on, x y z each.
-        virial_rows : ndarray of float64, shape (6, at least n_terms), or None
-            dX_n/d(strain) in the order xx yy zz yz xz xy; the share of these atoms is added.
 
         Raises
         ------
@@ -478,24 +527,20 @@ cdef class Kernel:
             If an array has another shape, or neighbors lead outside of the atoms.
         """
         cdef _Near near = _Near(neighbors, self.plan.n_species)
-        cdef ptrdiff_t end, force_stride, virial_stride = 0
-        cdef double *virials = NULL
+        cdef ptrdiff_t end, force_stride
         cdef int status
         self._check_arrays(near, states, dominant)
         if not 0 <= first_atom <= near.record.n_atoms:
             raise ValueError(f"there is no atom {first_atom}")
         end = first_atom + force_rows.shape[0] // 3
         near.check(&self.plan, first_atom, end)
-        force_stride = self._stride(force_rows, 3 * (end - first_atom), "force_rows")
-        if virial_rows is not None:
-            virial_stride = self._stride(virial_rows, 6, "virial_rows")
-            virials = &virial_rows[0, 0]
+        force_stride = self._stride(force_rows, 3 * (end - first_atom))
         if first_atom == end:
             return
         with nogil:
             status = plip_rows_derivatives(
                 &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], first_atom, end,
-                &force_rows[0, 0], force_stride, virials, virial_stride,
+                &force_rows[0, 0], force_stride,
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")
@@ -513,7 +558,7 @@ cdef class Kernel:
             raise ValueError(f"dominant must have the shape ({n_atoms}, {self.plan.n_labels})")
         return 0
 
-    cdef ptrdiff_t _stride(self, const double[:, :] rows, ptrdiff_t n_rows, name) except -1:
+    cdef ptrdiff_t _stride(self, const double[:, :] rows, ptrdiff_t n_rows) except -1:
         """Numbers from one row to the next."""
         cdef ptrdiff_t size = sizeof(double)
         if (
@@ -521,7 +566,7 @@ cdef class Kernel:
             or rows.strides[1] != size or rows.strides[0] < 0 or rows.strides[0] % size
         ):
             raise ValueError(
-                f"{name} must have {n_rows} rows of at least {self.plan.n_terms} numbers side by side"
+                f"force_rows must have {n_rows} rows of at least {self.plan.n_terms} numbers side by side"
             )
         return rows.strides[0] // size
 

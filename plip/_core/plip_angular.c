@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "plip_angular.h"
+#include "plip_core.h"
 
 /* ------------------------------------------------------------------ monomials */
 
@@ -176,6 +177,98 @@ void plip_make_components(const int max_degree[PLIP_N_BASES], plip_component *co
         for (k = 0; k <= 2 * degree; k++)
             make_harmonic(degree, (k + 1) / 2, k > 0 && k % 2 == 0, n_monomials,
                           components + n_monomials + degree * degree + k);
+}
+
+/* ------------------------------------------------------------------ strains */
+
+enum { MOST_HARMONICS = (PLIP_MAX_DEGREE + 3) * (PLIP_MAX_DEGREE + 3) };
+
+/* The two directions of each strain. */
+static const int strain_of[6] = {0, 1, 2, 1, 0, 0}, strain_along[6] = {0, 1, 2, 2, 2, 1};
+
+/* Adds weight u_x R_c of harmonic c, one of `degree`, as harmonics: that of the lower degree is the gradient over
+ * 2 l + 1, and the matrix of u_x is symmetric but for the norms, (2 l + 1)^(-1/2). */
+static void add_multiplied(const plip_component *harmonics, int first, int x, int degree, int c, double weight,
+                           double *to)
+{
+    const double scale = weight / (2 * degree + 1);
+    int d, k;
+
+    for (k = 0; k < 2; k++)
+        to[harmonics[c].lower[x][k] - first] += scale * degree * harmonics[c].lower_weight[x][k];
+    for (d = (degree + 1) * (degree + 1); d < (degree + 2) * (degree + 2); d++)
+        for (k = 0; k < 2; k++)
+            if (harmonics[d].lower[x][k] - first == c)
+                to[d] += scale * (degree + 1) * harmonics[d].lower_weight[x][k];
+}
+
+/* Adds weight u_x u_y R_c of harmonic c, one of `degree`. */
+static void add_multiplied_twice(const plip_component *harmonics, int first, int x, int y, int degree, int c,
+                                 double weight, double *to)
+{
+    double once[MOST_HARMONICS] = {0};
+    int k, l;
+
+    add_multiplied(harmonics, first, x, degree, c, weight, once);
+    for (l = degree > 0 ? degree - 1 : 1; l <= degree + 1; l += 2)
+        for (k = l * l; k < (l + 1) * (l + 1); k++)
+            if (once[k] != 0.0)
+                add_multiplied(harmonics, first, y, l, k, once[k], to);
+}
+
+/* Writes the entries of harmonic c of a degree by strain x, and returns what stands behind them. */
+static plip_strain *strain_of_harmonic(const plip_component *harmonics, int first, int degree, int c, int x,
+                                       plip_strain *strains)
+{
+    plip_strain *end = strains + (x == 0 ? STRAIN_ISOTROPIC : x == 2 ? STRAIN_AXIAL : STRAIN_SHEAR);
+    double twice[MOST_HARMONICS] = {0};
+    int k, l, source = 2 * degree + 1;
+
+    if (x == 0)
+        *strains++ = (plip_strain){c - degree * degree, 1.0 / 3.0};
+    else if (x == 1) {
+        add_multiplied_twice(harmonics, first, 0, 0, degree, c, 0.5, twice);
+        add_multiplied_twice(harmonics, first, 1, 1, degree, c, -0.5, twice);
+    } else
+        add_multiplied_twice(harmonics, first, strain_of[x], strain_along[x], degree, c, 1.0, twice);
+    if (x == 2)
+        twice[c] -= 1.0 / 3.0;
+    for (l = degree > 1 ? degree - 2 : degree; l <= degree + 2; l += 2)
+        for (k = l * l; k < (l + 1) * (l + 1); k++, source++)
+            if (fabs(twice[k]) > 1e-14)
+                *strains++ = (plip_strain){source, twice[k]};
+    while (strains < end)
+        *strains++ = (plip_strain){0, 0.0};
+    return end;
+}
+
+/* The same of the monomial u_x^(degree - y - z) u_y^y u_z^z. */
+static plip_strain *strain_of_monomial(int degree, int y, int z, int x, plip_strain *strains)
+{
+    const int i = strain_of[x], j = strain_along[x], exponent[3] = {degree - y - z, y, z};
+    const int same = exponent[i] ? monomial(degree, y - (i == 1) + (j == 1), z - (i == 2) + (j == 2)) : 0;
+    const int more = monomial(degree + 2, y + (i == 1) + (j == 1), z + (i == 2) + (j == 2));
+
+    *strains++ = (plip_strain){same, exponent[i]};
+    *strains++ = (plip_strain){COMPONENTS(degree) + more, 1.0};
+    return strains;
+}
+
+void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component *components, plip_strain *strains)
+{
+    const int n_monomials =
+        max_degree[PLIP_MONOMIALS] < 0 ? 0 : components_below(PLIP_MONOMIALS, max_degree[PLIP_MONOMIALS] + 3);
+    int degree, place[2] = {0, 0}, c, x;
+
+    for (degree = 0; degree <= max_degree[PLIP_MONOMIALS]; degree++)
+        do
+            for (x = 0; x < 6; x++)
+                strains = strain_of_monomial(degree, place[0], place[1], x, strains);
+        while (next_monomial(degree, place));
+    for (degree = 0; degree <= max_degree[PLIP_HARMONICS]; degree++)
+        for (c = degree * degree; c < (degree + 1) * (degree + 1); c++)
+            for (x = 0; x < 6; x++)
+                strains = strain_of_harmonic(components + n_monomials, n_monomials, degree, c, x, strains);
 }
 
 void plip_legendre_of_powers(int size, double *table)

@@ -9,6 +9,30 @@
  * Real solid harmonics R_lm, in the order m = 0, cos 1, sin 1, cos 2, sin 2, ... of each degree l, have the norm
  *
  *     P_l(cos(theta)) = sum_m R_lm(u) R_lm(v).
+ *
+ * Strains. The sums over neighbors M = sum g(r) B(u) of the components B of degree l change with the strain by
+ *
+ *     dM/d(strain xy) = sum r_y d/dx [g(r) B(u)],
+ *
+ * which is a combination of sums with other components: of M, and of N = sum r g'(r) B(u). With one component of u after
+ * the other, monomials give
+ *
+ *     r_y d/dx [g u^a] = (r g' - l g) u_x u_y u^a + a_x g u_y u^a / u_x,
+ *
+ * and harmonics, by the gradient formula r d/dx [g R_l] = (r g' - l g) [u_x R_l]_(l+1) + (r g' + (l+1) g) [u_x R_l]_(l-1)
+ * (Varshalovich, Moskalev, Khersonskii, Quantum Theory of Angular Momentum, 1988, section 5.8.3), with [] the part of one
+ * degree, for the part that is symmetric in x and y
+ *
+ *     (r g' - l g) [u_x u_y R_l]_(l+2) + (r g' + (l+1) g) [u_x u_y R_l]_(l-2)
+ *         + (r g' + 3/2 g) ([u_x u_y R_l]_l - d_xy R_l / 3) + r g' d_xy R_l / 3.
+ *
+ * The factor 3/2 makes the strain an antihermitian operator, as it must be. The antisymmetric part is a rotation, which
+ * no column feels. Strains are xx yy zz yz xz xy for monomials. For harmonics (xx + yy + zz) / 3, (xx - yy) / 2 and
+ * zz - (xx + yy + zz) / 3, of which most weights vanish, take the place of xx yy zz. The *strain sources* of degree l are
+ * these sums, one block after the other:
+ *
+ *     monomials: M_l, N_(l+2) - l M_(l+2);
+ *     harmonics: N_l, N_(l-2) + (l+1) M_(l-2), N_l + 3/2 M_l, N_(l+2) - l M_(l+2).
  */
 #ifndef PLIP_ANGULAR_H
 #define PLIP_ANGULAR_H
@@ -38,6 +62,24 @@ typedef struct {
 
 /* All components up to max_degree[basis], -1 for none: monomials, then harmonics. */
 void plip_make_components(const int max_degree[PLIP_N_BASES], plip_component *components);
+/* weight times a strain source */
+typedef struct {
+    int source;
+    double weight;
+} plip_strain;
+
+/* Strain sources that a component of a basis needs for each strain, at most. */
+enum { STRAIN_OF_MONOMIAL = 2, STRAIN_ISOTROPIC = 1, STRAIN_AXIAL = 3, STRAIN_SHEAR = 6 };
+
+static inline int strains_of(int basis)
+{
+    return basis == PLIP_HARMONICS ? STRAIN_ISOTROPIC + STRAIN_AXIAL + 4 * STRAIN_SHEAR : 6 * STRAIN_OF_MONOMIAL;
+}
+
+/* The derivatives of all components up to max_degree[basis] with respect to the strains, strains_of(basis) entries for
+ * each component: those of each strain add up, and unused ones have the weight 0. The components must go two degrees
+ * further. */
+void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component *components, plip_strain *strains);
 /* The weights of all monomials up to a degree. */
 void plip_monomial_weights(int max_degree, double *weights);
 /* cos^l = sum_k table[l][k] P_k(cos) for l, k < size. */

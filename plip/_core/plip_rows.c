@@ -40,11 +40,7 @@ typedef struct {
     double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
     double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
     double *switched;  /* [neighbor][3] the same times the switch of one set */
-    ptrdiff_t n_virials;       /* number of pairs whose virials count here */
-    ptrdiff_t *virial_pair;    /* [pair with virial] its neighbor, ascending */
-    double *virial_radial;     /* [pair with virial] as `radial`, of one set */
-    double *by_pair;           /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
-    double *virial_by_pair;    /* [pair with virial] the same for virials */
+    double *by_pair;   /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
     double *scratch;
     double *sums; /* [x][degree][field][function] */
 } bucket;
@@ -61,8 +57,7 @@ typedef struct {
     ptrdiff_t to_others;    /* from S to that of the other neighbors than the dominant one */
     const char *dominance;  /* [neighbor] */
     double parity;
-    ptrdiff_t n_neighbors, n_virials;
-    const ptrdiff_t *virial_pair; /* [pair with virial] its neighbor */
+    ptrdiff_t n_neighbors;
     const int *neighbor;
     const double *distance, *direction, *component;
     ptrdiff_t stride;                 /* from one component of directions and of the angular basis to the next */
@@ -103,7 +98,6 @@ static void free_bucket(bucket *b)
     free(b->within);
     free(b->wanted);
     free(b->dominance);
-    free(b->virial_pair);
     free_numbers(b->distance);
     free_numbers(b->direction);
     free_numbers(b->component);
@@ -111,21 +105,23 @@ static void free_bucket(bucket *b)
     free_numbers(b->cut);
     free_numbers(b->switched);
     free_numbers(b->by_pair);
-    free_numbers(b->virial_radial);
-    free_numbers(b->virial_by_pair);
     free_numbers(b->scratch);
     free_numbers(b->sums);
 }
 
 /* Sizes of working memory that follow from all groups. */
 typedef struct {
-    ptrdiff_t widest_field, most_components, most_sums;
+    ptrdiff_t widest_field, widest_set, most_components, most_sums;
 } group_extremes;
 
 static group_extremes extremes_of_groups(const plip_rows_plan *plan, int lanes)
 {
-    group_extremes most = {0, 0, 0};
-    int g;
+    group_extremes most = {0, 0, 0, 0};
+    int g, f;
+
+    for (f = 0; f < plan->n_sets; f++)
+        if (padded(plan->sets[f].count, lanes) > most.widest_set)
+            most.widest_set = padded(plan->sets[f].count, lanes);
 
     for (g = 0; g < plan->n_groups; g++) {
         const group_shape shape = shape_of_group(plan, plan->groups + g, lanes);
@@ -191,9 +187,8 @@ static void find_wanted(bucket *b, const plip_rows_plan *plan, int for_derivativ
         b->all_wanted |= b->wanted[e];
 }
 
-/* Memory for the largest bucket, for so many components of forces and of virials (0 for none). */
-static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_forces,
-                      int n_virials)
+/* Memory for the largest bucket, for so many components of forces (0 for none). */
+static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const plip_neighbors *near, int n_forces)
 {
     const group_extremes most = extremes_of_groups(plan, lanes);
     ptrdiff_t k, scratch;
@@ -214,15 +209,11 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
     b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
     b->switched = new_numbers(3 * b->capacity);
-    b->virial_pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
-    b->virial_radial = new_numbers(n_virials ? 2 * b->capacity * plan->n_functions : 0);
     b->by_pair = new_numbers(2 * b->capacity * n_forces * most.widest_field);
-    b->virial_by_pair = new_numbers(2 * b->capacity * n_virials * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
-    b->sums = new_numbers((n_forces + n_virials) * most.most_sums);
+    b->sums = new_numbers(n_forces * most.most_sums);
     if (!b->pair || !b->neighbor || !b->within || !b->wanted || !b->dominance || !b->distance || !b->direction ||
-        !b->component || !b->radial || !b->cut || !b->switched || !b->virial_pair || !b->virial_radial || !b->by_pair ||
-        !b->virial_by_pair || !b->scratch || !b->sums) {
+        !b->component || !b->radial || !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
@@ -243,12 +234,15 @@ typedef struct {
     double *group_sums, *own_sums;
     double *doubled; /* (lanes, state_size): moments of some atoms, those of dominant neighbors twice */
     double *abreast; /* (state_size, lanes): states of some atoms side by side */
+    /* of virials; the first is NULL if there are none */
+    double *strained;       /* (lanes, 6 state_size): derivatives of the moments of some atoms, [strain][function] */
+    double *strained_apart; /* the same by dominant neighbors, where there are any */
+    double *group_strains, *own_strains; /* derivatives of group_sums and own_sums, [strain][function] */
+    double *strain_moments, *strain_sources, *strain_weighted, *slope, *one_strain;
     /* of derivatives */
     const double *states, *dominant;
-    double *force_rows, *virial_rows; /* the latter NULL if there are none */
-    ptrdiff_t force_stride, virial_stride;
-    double *virial_sums; /* [x][n_group_sums] sums of all groups over all atoms */
-    ptrdiff_t n_group_sums;
+    double *force_rows;
+    ptrdiff_t force_stride;
 } rows_call;
 
 static double derivative_of_power(double x, int power)
@@ -287,23 +281,6 @@ static void sort_pairs(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
     }
 }
 
-/* Every pair is met from both of its atoms, but its virial counts once: from the first of the two, and between an atom
- * and its own image along the vector that points forwards. */
-static void find_virial_pairs(rows_call *call, ptrdiff_t n)
-{
-    bucket *b = &call->bucket;
-    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1];
-    ptrdiff_t k;
-
-    b->n_virials = 0;
-    for (k = 0; k < count && call->virial_rows; k++) {
-        const double *v = call->near->vector + 3 * b->pair[k];
-        const double forwards = v[0] != 0.0 ? v[0] : v[1] != 0.0 ? v[1] : v[2];
-        if (b->neighbor[k] > n || (b->neighbor[k] == n && forwards > 0.0))
-            b->virial_pair[b->n_virials++] = k;
-    }
-}
-
 /* The cutoff functions at all distances within them. */
 static void find_cutoff_functions(const rows_call *call)
 {
@@ -335,7 +312,7 @@ static const double *factor_of_set(const rows_call *call, const plip_function_se
 #define PLIP_KERNEL "plip_rows_kernel.h"
 #include "plip_variants.h"
 
-typedef void values_function(rows_call *, double *states, double *dominant, double *values);
+typedef void values_function(rows_call *, double *states, double *dominant, double *values, double *virials);
 typedef void derivatives_function(rows_call *, ptrdiff_t begin, ptrdiff_t end);
 static values_function *const VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
 static derivatives_function *const DERIVATIVES[PLIP_N_SIMD] = PLIP_VARIANTS(derivatives);
@@ -357,8 +334,51 @@ static void count_sums(const plip_rows_plan *plan, int lanes, ptrdiff_t *n_group
     }
 }
 
+/* Memory for virials. */
+static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdiff_t n_own_sums)
+{
+    const plip_rows_plan *plan = call->plan;
+    const group_extremes most = extremes_of_groups(plan, lanes);
+    const ptrdiff_t components = all_components(plan), capacity = call->bucket.capacity;
+
+    call->strained = new_numbers(OF_VIRIALS * lanes * plan->state_size);
+    call->strained_apart = new_numbers(OF_VIRIALS * lanes * plan->state_size);
+    call->group_strains = new_numbers(OF_VIRIALS * n_group_sums);
+    call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
+    call->strain_moments = new_numbers(2 * components * most.widest_set);
+    /* Sources are components of degrees l - 2 to l + 2, those of degree l twice at most. */
+    call->strain_sources = new_numbers(2 * components * most.widest_set);
+    call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);
+    call->slope = new_numbers(capacity * most.widest_set);
+    call->one_strain = new_numbers(most.most_sums);
+    if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
+        !call->strain_moments || !call->strain_sources || !call->strain_weighted || !call->slope || !call->one_strain)
+        return -1;
+    memset(call->group_strains, 0, (size_t)(OF_VIRIALS * n_group_sums) * sizeof(double));
+    memset(call->own_strains, 0, (size_t)(OF_VIRIALS * n_own_sums) * sizeof(double));
+    return 0;
+}
+
+static void free_call(rows_call *call)
+{
+    free_numbers(call->group_sums);
+    free_numbers(call->own_sums);
+    free_numbers(call->doubled);
+    free_numbers(call->abreast);
+    free_numbers(call->strained);
+    free_numbers(call->strained_apart);
+    free_numbers(call->group_strains);
+    free_numbers(call->own_strains);
+    free_numbers(call->strain_moments);
+    free_numbers(call->strain_sources);
+    free_numbers(call->strain_weighted);
+    free_numbers(call->slope);
+    free_numbers(call->one_strain);
+    free_bucket(&call->bucket);
+}
+
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
-                     double *dominant, double *values)
+                     double *dominant, double *values, double *virials)
 {
     const int lanes = PLIP_SIMD_LANES[simd];
     rows_call call = {.plan = plan, .near = near};
@@ -366,51 +386,36 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
     int status = -1;
 
     count_sums(plan, lanes, &n_group_sums, &n_own_sums);
-    if (new_bucket(&call.bucket, plan, lanes, near, 0, 0))
+    if (new_bucket(&call.bucket, plan, lanes, near, 0))
         return -1;
     call.group_sums = new_numbers(n_group_sums);
     call.own_sums = new_numbers(n_own_sums);
     call.doubled = new_numbers(lanes * plan->state_size);
     call.abreast = new_numbers(lanes * plan->state_size);
-    if (call.group_sums && call.own_sums && call.doubled && call.abreast) {
+    if (call.group_sums && call.own_sums && call.doubled && call.abreast &&
+        (!virials || !new_strains(&call, lanes, n_group_sums, n_own_sums))) {
         memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
         memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
-        VALUES[simd](&call, states, dominant, values);
+        VALUES[simd](&call, states, dominant, values, virials);
         status = 0;
     }
-    free_numbers(call.group_sums);
-    free_numbers(call.own_sums);
-    free_numbers(call.doubled);
-    free_numbers(call.abreast);
-    free_bucket(&call.bucket);
+    free_call(&call);
     return status;
 }
 
 int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *states,
                           const double *dominant, ptrdiff_t begin, ptrdiff_t end, double *force_rows,
-                          ptrdiff_t force_stride, double *virial_rows, ptrdiff_t virial_stride)
+                          ptrdiff_t force_stride)
 {
-    const int lanes = PLIP_SIMD_LANES[simd], n_virials = virial_rows ? OF_VIRIALS : 0;
     rows_call call = {.plan = plan, .near = near};
-    ptrdiff_t n_own_sums;
-    int status = -1;
 
     call.states = states;
     call.dominant = dominant;
     call.force_rows = force_rows;
     call.force_stride = force_stride;
-    call.virial_rows = virial_rows;
-    call.virial_stride = virial_stride;
-    if (new_bucket(&call.bucket, plan, lanes, near, OF_FORCES, n_virials))
+    if (new_bucket(&call.bucket, plan, PLIP_SIMD_LANES[simd], near, OF_FORCES))
         return -1;
-    count_sums(plan, lanes, &call.n_group_sums, &n_own_sums);
-    call.virial_sums = new_numbers(n_virials * call.n_group_sums);
-    if (call.virial_sums) {
-        memset(call.virial_sums, 0, (size_t)(n_virials * call.n_group_sums) * sizeof(double));
-        DERIVATIVES[simd](&call, begin, end);
-        status = 0;
-    }
-    free_numbers(call.virial_sums);
+    DERIVATIVES[simd](&call, begin, end);
     free_bucket(&call.bucket);
-    return status;
+    return 0;
 }

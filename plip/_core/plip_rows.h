@@ -90,8 +90,9 @@ typedef struct {
     const plip_product *products;
     const plip_group *groups;
     const plip_contribution *contributions;
-    /* What plip_angular.h makes for max_degree, and for the larger of the two. */
+    /* What plip_angular.h makes: components up to max_degree + 2, the rest up to max_degree or the larger of the two. */
     const plip_component *components;
+    const plip_strain *strains;
     const double *legendre_of_powers;
 } plip_rows_plan;
 
@@ -113,8 +114,9 @@ int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error);
 int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
                               char *error);
 
-/* Overwrites the states of all atoms and adds the values of all columns, (n_terms,). `simd` must run here. 0, or -1 if
- * memory ran out.
+/* Overwrites the states of all atoms and adds the values of all columns, (n_terms,), and their derivatives dX/d(strain),
+ * (6, n_terms) in the order xx yy zz yz xz xy, unless `virials` is NULL. `simd` must run here. 0, or -1 if memory ran
+ * out.
  *
  * The square of the moments holds each neighbor with itself, which is taken out. Where one neighbor outweighs all
  * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a dominant neighbor are
@@ -123,13 +125,12 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
  * states (2, n_atoms, state_size): moments and coefficients of the fields; then moments without the dominant neighbors,
  * written only where there is one. dominant (n_atoms, n_labels): the distance of this neighbor, 0 if there is none. */
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
-                     double *dominant, double *values);
+                     double *dominant, double *values, double *virials);
 
 /* Rows of the atoms [begin, end) from what is known of all: force_rows (3 (end - begin), stride) is overwritten with
- * -dX/dr; to virial_rows (6, stride), which may be NULL, their share of dX/d(strain) is added in the order
- * xx yy zz yz xz xy. 0, or -1 if memory ran out. */
+ * -dX/dr. 0, or -1 if memory ran out. */
 int plip_rows_derivatives(const plip_rows_plan *plan, int simd, const plip_neighbors *near, const double *states,
                           const double *dominant, ptrdiff_t begin, ptrdiff_t end, double *force_rows,
-                          ptrdiff_t force_stride, double *virial_rows, ptrdiff_t virial_stride);
+                          ptrdiff_t force_stride);
 
 #endif

@@ -77,19 +77,17 @@ static FORCE_INLINE void NAME(field_gradient)(const int vectors, const int of_ne
  *
  *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P.
  *
- * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). The other two, if not NULL,
- * get the six components of the virial: each times a component of r u. The neighbor's own share is taken out of p
- * n_own times. */
+ * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). The neighbor's own share is taken
+ * out of p n_own times. */
 static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighbor, const int of_atom,
                                           const pair_fields *f, ptrdiff_t k, const double *near, const double *next,
                                           const double *here, const double *own, double n_own,
-                                          double *by_derivative, double *by_value, double *virial_by_derivative,
-                                          double *virial_by_value)
+                                          double *by_derivative, double *by_value)
 {
     const int degree = f->degree;
     const ptrdiff_t width = f->width;
     const double u[3] = {f->direction[k], f->direction[f->stride + k], f->direction[2 * f->stride + k]};
-    const double r = f->distance[k], scale = degree / r;
+    const double scale = degree / f->distance[k];
     VECTOR gradient[3][3], p[3];
     int v, x;
 
@@ -104,39 +102,27 @@ static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighb
             p[v] = u[0] * gradient[0][v] + u[1] * gradient[1][v] + u[2] * gradient[2][v];
     }
     for (v = 0; v < vectors; v++) {
-        VECTOR by_v[3], by_d[3];
-        for (x = 0; x < 3; x++)
-            by_v[x] = scale * (gradient[x][v] - p[v] * u[x]);
+        for (x = 0; x < 3 && degree; x++)
+            STORE(by_value + x * width + v * LANES, scale * (gradient[x][v] - p[v] * u[x]));
         if (own)
             p[v] -= n_own * LOAD(own + v * LANES);
-        for (x = 0; x < 3; x++) {
-            by_d[x] = p[v] * u[x];
-            STORE(by_derivative + x * width + v * LANES, by_d[x]);
-            if (degree)
-                STORE(by_value + x * width + v * LANES, by_v[x]);
-        }
-        for (x = 0; x < OF_VIRIALS && virial_by_derivative; x++) {
-            const double arm = r * u[virial_arm[x]];
-            STORE(virial_by_derivative + x * width + v * LANES, by_d[virial_force[x]] * arm);
-            if (degree)
-                STORE(virial_by_value + x * width + v * LANES, by_v[virial_force[x]] * arm);
-        }
+        for (x = 0; x < 3; x++)
+            STORE(by_derivative + x * width + v * LANES, p[v] * u[x]);
     }
 }
 
 static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *f,
-                                              double *by_pair, double *virial_by_pair)
+                                              double *by_pair)
 {
     const ptrdiff_t width = f->width, m = f->n_neighbors;
     const double *near = NULL, *next = NULL, *here = NULL;
     double *by_derivative = by_pair, *by_value = by_pair + m * OF_FORCES * width;
-    double *virial_by_value = virial_by_pair + f->n_virials * OF_VIRIALS * width;
-    ptrdiff_t k, q = 0;
+    ptrdiff_t k;
 
     if (f->degree)
         NAME(component_gradients)(f);
     for (k = 0; k < m; k++) {
-        const int dominance = f->own ? f->dominance[k] : 0, with_virial = q < f->n_virials && f->virial_pair[q] == k;
+        const int dominance = f->own ? f->dominance[k] : 0;
         double n_own = 0.0;
         ptrdiff_t b = 0;
         if (of_neighbor) {
@@ -153,46 +139,40 @@ static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int o
     for (; b + vectors * LANES <= width; b += vectors * LANES)                                                       \
         NAME(field_tile)(vectors, of_neighbor, of_atom, f, k, of_neighbor ? near + b : NULL,                         \
                          of_neighbor ? next + b : NULL, of_atom ? here + b : NULL,                                   \
-                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + b, by_value + b,     \
-                         with_virial ? virial_by_pair + b : NULL, virial_by_value + b);
+                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + b, by_value + b);
         FIELD_TILES(3)
         FIELD_TILES(2)
         FIELD_TILES(1)
 #undef FIELD_TILES
         by_derivative += OF_FORCES * width;
         by_value += OF_FORCES * width;
-        if (with_virial) {
-            virial_by_pair += OF_VIRIALS * width;
-            virial_by_value += OF_VIRIALS * width;
-            q++;
-        }
     }
 }
 
 /* The fields of all pairs, [neighbor][x][field]: what multiplies derivatives, then what multiplies values. */
-static void NAME(fields)(const pair_fields *f, double *by_pair, double *virial_by_pair)
+static void NAME(fields)(const pair_fields *f, double *by_pair)
 {
     if (f->of_atoms && f->of_atom)
-        NAME(fields_of_kind)(1, 1, f, by_pair, virial_by_pair);
+        NAME(fields_of_kind)(1, 1, f, by_pair);
     else if (f->of_atoms)
-        NAME(fields_of_kind)(1, 0, f, by_pair, virial_by_pair);
+        NAME(fields_of_kind)(1, 0, f, by_pair);
     else
-        NAME(fields_of_kind)(0, 1, f, by_pair, virial_by_pair);
+        NAME(fields_of_kind)(0, 1, f, by_pair);
 }
 
 /* Each field with its own radial function: sum[x step + b] = sum_k derivative[k][b] by_derivative[k][x][b] +
  * value[k][b] by_value[k][x][b]. */
-static void NAME(diagonal_product)(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff_t length, int angular,
-                                   const double *derivative, const double *value, ptrdiff_t stride,
-                                   const double *by_derivative, const double *by_value, double *sum, ptrdiff_t step)
+static void NAME(diagonal_product)(ptrdiff_t width, ptrdiff_t length, int angular, const double *derivative,
+                                   const double *value, ptrdiff_t stride, const double *by_derivative,
+                                   const double *by_value, double *sum, ptrdiff_t step)
 {
     ptrdiff_t x, b, k;
 
-    for (x = 0; x < n_outputs; x++)
+    for (x = 0; x < OF_FORCES; x++)
         for (b = 0; b < width; b += LANES) {
             VECTOR total = {0};
             for (k = 0; k < length; k++) {
-                const ptrdiff_t place = (k * n_outputs + x) * width + b;
+                const ptrdiff_t place = (k * OF_FORCES + x) * width + b;
                 total += LOAD(derivative + k * stride + b) * LOAD(by_derivative + place);
                 if (angular)
                     total += LOAD(value + k * stride + b) * LOAD(by_value + place);
@@ -202,36 +182,27 @@ static void NAME(diagonal_product)(ptrdiff_t n_outputs, ptrdiff_t width, ptrdiff
 }
 
 /* The same for fields of degree 0 without an own share, which need not be written down. */
-static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom,
-                                                       const int with_virials, const pair_fields *f,
+static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *f,
                                                        const double *derivative, ptrdiff_t stride, double *sum,
                                                        ptrdiff_t step)
 {
-    const int n_outputs = with_virials ? OF_FORCES + OF_VIRIALS : OF_FORCES;
     const double *near = NULL;
-    ptrdiff_t b, k, q;
+    ptrdiff_t b, k;
     int x;
 
     for (b = 0; b < f->width; b += LANES) {
-        VECTOR total[OF_FORCES + OF_VIRIALS];
-        q = 0;
-        for (x = 0; x < n_outputs; x++)
+        VECTOR total[OF_FORCES];
+        for (x = 0; x < OF_FORCES; x++)
             total[x] = (VECTOR){0};
         for (k = 0; k < f->n_neighbors; k++) {
             if (of_neighbor)
                 near = f->of_atoms + f->neighbor[k] * f->state_size;
             const VECTOR s = LOAD(derivative + k * stride + b) *
                              NAME(coefficients)(of_neighbor, of_atom, near, f->of_atom, 1.0, b);
-            const double u[3] = {f->direction[k], f->direction[f->stride + k], f->direction[2 * f->stride + k]};
-            for (x = 0; x < 3; x++)
-                total[x] += s * u[x];
-            if (!with_virials || q == f->n_virials || f->virial_pair[q] != k)
-                continue;
-            q++;
-            for (x = 0; x < OF_VIRIALS; x++)
-                total[OF_FORCES + x] += s * (u[virial_force[x]] * u[virial_arm[x]] * f->distance[k]);
+            for (x = 0; x < OF_FORCES; x++)
+                total[x] += s * f->direction[x * f->stride + k];
         }
-        for (x = 0; x < n_outputs; x++)
+        for (x = 0; x < OF_FORCES; x++)
             STORE(sum + x * step + b, total[x]);
     }
 }
@@ -239,18 +210,10 @@ static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, co
 static void NAME(constant_fields)(const pair_fields *f, const double *derivative, ptrdiff_t stride, double *sum,
                                   ptrdiff_t step)
 {
-#define CONSTANT_FIELDS(of_neighbor, of_atom)                                                                        \
-    do {                                                                                                             \
-        if (f->n_virials)                                                                                            \
-            NAME(constant_fields_of_kind)(of_neighbor, of_atom, 1, f, derivative, stride, sum, step);                \
-        else                                                                                                         \
-            NAME(constant_fields_of_kind)(of_neighbor, of_atom, 0, f, derivative, stride, sum, step);                \
-    } while (0)
     if (f->of_atoms && f->of_atom)
-        CONSTANT_FIELDS(1, 1);
+        NAME(constant_fields_of_kind)(1, 1, f, derivative, stride, sum, step);
     else if (f->of_atoms)
-        CONSTANT_FIELDS(1, 0);
+        NAME(constant_fields_of_kind)(1, 0, f, derivative, stride, sum, step);
     else
-        CONSTANT_FIELDS(0, 1);
-#undef CONSTANT_FIELDS
+        NAME(constant_fields_of_kind)(0, 1, f, derivative, stride, sum, step);
 }

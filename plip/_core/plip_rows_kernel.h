@@ -124,7 +124,7 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
 }
 
 /* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
- * atom. Gradients need no components of the highest degree. Returns their number, or -1 if no function set wants them. */
+ * atom. Gradients need no components of the highest degree, strains those of two more. Returns their number, or -1 if no function set wants them. */
 static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, int t, double sign, int for_gradients)
 {
     const plip_rows_plan *plan = call->plan;
@@ -139,7 +139,7 @@ static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, in
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
         const int degree = plan->max_degree[basis];
         if (degree >= 0)
-            NAME(find_components)(call, basis, for_gradients ? degree : degree + 1);
+            NAME(find_components)(call, basis, for_gradients ? degree : call->strained ? degree + 3 : degree + 1);
     }
     find_cutoff_functions(call);
     for (f = 0; f < plan->n_sets; f++) {
@@ -248,7 +248,8 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     double *doubled = call->doubled + moments->state, *kept = call->bucket.scratch;
     ptrdiff_t a;
 
-    NAME(find_moments_of_set)(call, set, value, k, 1, doubled);
+    /* The neighbor may be beyond the cutoff of the set, which then has none. */
+    NAME(find_moments_of_set)(call, set, value, k, k < m, doubled);
     for (a = 0; a < width; a++) {
         kept[a] = value[k * width + a];
         value[k * width + a] = 0.0;
@@ -260,6 +261,27 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     for (a = 0; a < size; a++)
         doubled[a] = others[moments->state + a] + 2.0 * doubled[a];
 }
+
+/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k] sums[k], the
+ * first `count` of `length` numbers each. */
+static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees, ptrdiff_t count, ptrdiff_t length,
+                                      double *sums)
+{
+    ptrdiff_t b;
+    int l, k;
+
+    for (l = n_degrees - 1; l > 1; l--) {
+        const double *table = plan->legendre_of_powers + l * n_cosines(plan);
+        for (b = 0; b < count; b += LANES) {
+            VECTOR sum = {0};
+            for (k = l; k >= 0; k -= 2)
+                sum += table[k] * LOAD(sums + k * length + b);
+            STORE(sums + l * length + b, sum);
+        }
+    }
+}
+
+#include "plip_rows_strains.h"
 
 /* Moments of all function sets over the neighbors of species t of a center of species s, of which `dominant` is one or
  * -1. `others`: moments without that one. */
@@ -278,6 +300,8 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
         if (moments->neighbor != t)
             continue;
         NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
+        if (call->strained)
+            NAME(find_strains)(call, moments, m, dominant, value - m * width, value, state);
         if (moments->own < 0)
             continue;
         if (dominant >= 0)
@@ -372,25 +396,6 @@ static void NAME(add_contractions)(const rows_call *call, const plip_group *grou
     }
 }
 
-/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k] sums[k], the
- * first `count` of `length` numbers each. */
-static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees, ptrdiff_t count, ptrdiff_t length,
-                                      double *sums)
-{
-    ptrdiff_t b;
-    int l, k;
-
-    for (l = n_degrees - 1; l > 1; l--) {
-        const double *table = plan->legendre_of_powers + l * n_cosines(plan);
-        for (b = 0; b < count; b += LANES) {
-            VECTOR sum = {0};
-            for (k = l; k >= 0; k -= 2)
-                sum += table[k] * LOAD(sums + k * length + b);
-            STORE(sums + l * length + b, sum);
-        }
-    }
-}
-
 /* Values of columns from the sums of one group over all atoms. A column is homogeneous in its arms, so that its value
  * follows from any one of its derivatives. */
 static void NAME(add_values)(const rows_call *call, const plip_group *group, double *values)
@@ -444,6 +449,11 @@ static void NAME(contract_groups)(const rows_call *call, int s, int t, const dou
         /* (M + m)^2 - m^2 = M (M + 2 m), with the moments M of the others and m of the dominant neighbor. */
         const int is_apart = plan->groups[g].own >= 0 && has_dominant;
         NAME(add_contractions)(call, plan->groups + g, is_apart ? others : state, is_apart ? call->doubled : state);
+        if (!call->strained)
+            continue;
+        NAME(contract_strains)(call, plan->groups + g, state, call->strained);
+        if (has_dominant)
+            NAME(contract_strains)(call, plan->groups + g, is_apart ? others : state, call->strained_apart);
     }
 }
 
@@ -482,24 +492,35 @@ static void NAME(contract)(const rows_call *call, ptrdiff_t i, const double *sta
     }
 }
 
+/* Work on the next atom of several, or back by so many. */
+static void NAME(move_on)(rows_call *call, ptrdiff_t count)
+{
+    const ptrdiff_t step = count * call->plan->state_size;
+
+    call->doubled += step;
+    if (call->strained) {
+        call->strained += OF_VIRIALS * step;
+        call->strained_apart += OF_VIRIALS * step;
+    }
+}
+
 /* Up to LANES atoms of species s. */
 static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int count, double *states,
                             double *dominant)
 {
-    double *doubled = call->doubled;
     int j;
 
-    for (j = 0; j < count; j++, call->doubled += call->plan->state_size)
+    for (j = 0; j < count; j++, NAME(move_on)(call, 1))
         NAME(begin_state)(call, atoms[j], states, dominant);
+    NAME(move_on)(call, -count);
     if (call->plan->n_products)
         NAME(find_products)(call, s, atoms, count, states);
-    call->doubled = doubled;
-    for (j = 0; j < count; j++, call->doubled += call->plan->state_size)
+    for (j = 0; j < count; j++, NAME(move_on)(call, 1))
         NAME(contract)(call, atoms[j], states, dominant);
-    call->doubled = doubled;
+    NAME(move_on)(call, -count);
 }
 
-static void NAME(values)(rows_call *call, double *states, double *dominant, double *values)
+static void NAME(values)(rows_call *call, double *states, double *dominant, double *values, double *virials)
 {
     const plip_rows_plan *plan = call->plan;
     ptrdiff_t i, atoms[LANES];
@@ -519,61 +540,48 @@ static void NAME(values)(rows_call *call, double *states, double *dominant, doub
         if (count)
             NAME(add_atoms)(call, s, atoms, count, states, dominant);
     }
-    for (g = 0; g < plan->n_groups; g++)
+    for (g = 0; g < plan->n_groups; g++) {
         NAME(add_values)(call, plan->groups + g, values);
+        if (virials)
+            NAME(add_virials)(call, plan->groups + g, virials);
+    }
 }
 
 /* ------------------------------------------------------------------ derivatives */
 
-/* Adds sums to three rows: rows[x][column] += factor coefficient sums[x step + place]. */
-static void NAME(add_to_columns)(const plip_rows_plan *plan, plip_range range, double factor, const double *sums,
-                                 ptrdiff_t step, double *rows, ptrdiff_t stride)
+/* Takes sums from three rows: rows[x][column] -= coefficient sums[x step + place]. */
+static void NAME(take_from_columns)(const plip_rows_plan *plan, plip_range range, const double *sums, ptrdiff_t step,
+                                    double *rows, ptrdiff_t stride)
 {
     int e;
 
     for (e = range.begin; e < range.end; e++) {
         const plip_contribution *to = plan->contributions + e;
-        const double weight = factor * to->coefficient;
         const double *from = sums + to->place;
         double *row = rows + to->column;
-        row[0] += weight * from[0];
-        row[stride] += weight * from[step];
-        row[2 * stride] += weight * from[2 * step];
+        row[0] -= to->coefficient * from[0];
+        row[stride] -= to->coefficient * from[step];
+        row[2 * stride] -= to->coefficient * from[2 * step];
     }
 }
 
 /* Sums over `length` pairs of fields times radial functions, of one component after the other: each field with its own
  * function, or with all of them. */
-static void NAME(product_of_fields)(const plip_group *group, const group_shape *shape, int degree, int n_outputs,
-                                    ptrdiff_t length, const double *by_pair, const double *radial, double *sums,
-                                    ptrdiff_t step)
+static void NAME(product_of_fields)(const plip_group *group, const group_shape *shape, int degree, ptrdiff_t length,
+                                    const double *by_pair, const double *radial, double *sums, ptrdiff_t step)
 {
     const ptrdiff_t width = shape->width, n_functions = shape->n_functions;
     int x;
 
     if (!group->outer)
-        NAME(diagonal_product)(n_outputs, width, length, degree, radial, radial + length * n_functions, n_functions,
-                               by_pair, by_pair + length * n_outputs * width, sums, step);
-    for (x = 0; x < n_outputs && group->outer; x++)
-        NAME(product)(group->count, n_functions, degree ? 2 * length : length, by_pair + x * width,
-                      n_outputs * width, 1, radial, n_functions, sums + x * step, n_functions);
+        NAME(diagonal_product)(width, length, degree, radial, radial + length * n_functions, n_functions, by_pair,
+                               by_pair + length * OF_FORCES * width, sums, step);
+    for (x = 0; x < OF_FORCES && group->outer; x++)
+        NAME(product)(group->count, n_functions, degree ? 2 * length : length, by_pair + x * width, OF_FORCES * width,
+                      1, radial, n_functions, sums + x * step, n_functions);
 }
 
-/* The rows of the pairs with virials in derivatives and values of `m` neighbors. */
-static void NAME(take_virial_rows)(const pair_fields *pairs, ptrdiff_t m, ptrdiff_t width, const double *radial,
-                                   double *rows)
-{
-    ptrdiff_t q, a;
-    int part;
-
-    for (part = 0; part < 2; part++, radial += m * width)
-        for (q = 0; q < pairs->n_virials; q++, rows += width)
-            for (a = 0; a < width; a += LANES)
-                STORE(rows + a, LOAD(radial + pairs->virial_pair[q] * width + a));
-}
-
-/* The sums of one group over the pairs of a bucket, for the components of forces and then of virials. Fills in what
- * `pairs` does not have yet. */
+/* The sums of one group over the pairs of a bucket. Fills in what `pairs` does not have yet. */
 static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group, const group_shape *shape,
                                  pair_fields *pairs)
 {
@@ -586,18 +594,14 @@ static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group,
 
     pairs->own = group->own >= 0 ? radial + m * n_functions : NULL;
     pairs->own_stride = n_functions;
-    NAME(take_virial_rows)(pairs, m, n_functions, radial, b->virial_radial);
     for (degree = group->lowest; degree <= group->highest; degree++, sums += shape->length) {
         pairs->degree = degree;
         pairs->n_components = components_of(shape->set->basis, degree);
         pairs->components = plan->components + first_component(plan, shape->set->basis, degree);
         pairs->parity = degree % 2 ? -1.0 : 1.0;
         if (group->outer || degree || pairs->own) {
-            NAME(fields)(pairs, b->by_pair, b->virial_by_pair);
-            NAME(product_of_fields)(group, shape, degree, OF_FORCES, m, b->by_pair, radial, sums, step);
-            if (pairs->n_virials)
-                NAME(product_of_fields)(group, shape, degree, OF_VIRIALS, pairs->n_virials, b->virial_by_pair,
-                                        b->virial_radial, sums + OF_FORCES * step, step);
+            NAME(fields)(pairs, b->by_pair);
+            NAME(product_of_fields)(group, shape, degree, m, b->by_pair, radial, sums, step);
         } else
             NAME(constant_fields)(pairs, radial, n_functions, sums, step);
         if (pairs->of_atoms)
@@ -607,22 +611,6 @@ static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group,
     }
 }
 
-/* Adds the sums for virials of one group over the pairs of a bucket to those over all atoms. */
-static void NAME(add_to_virial_sums)(const rows_call *call, const plip_group *group, const group_shape *shape,
-                                     ptrdiff_t count)
-{
-    const ptrdiff_t step = shape->n_degrees * shape->length;
-    const double *from = call->bucket.sums + OF_FORCES * step;
-    double *to = call->virial_sums + group->sums;
-    ptrdiff_t first, k;
-    int x;
-
-    for (x = 0; x < OF_VIRIALS; x++, from += step, to += call->n_group_sums)
-        for (first = 0; first < step; first += shape->length)
-            for (k = first; k < first + count; k += LANES)
-                STORE(to + k, LOAD(to + k) + LOAD(from + k));
-}
-
 /* Numbers of the sums of each degree without the padding of the fields. */
 static ptrdiff_t NAME(count_of_sums)(const plip_group *group, const group_shape *shape)
 {
@@ -630,7 +618,7 @@ static ptrdiff_t NAME(count_of_sums)(const plip_group *group, const group_shape 
 }
 
 /* The columns of centers of one species with an arm of another, for the pairs of one bucket, around atom n: rows of
- * the forces on it and sums for its share of the virials. It may be an arm of its neighbors, a center, or both. */
+ * the forces on it. It may be an arm of its neighbors, a center, or both. */
 static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdiff_t n, int neighbor_is_center,
                               int atom_is_center, double *force_rows)
 {
@@ -660,32 +648,11 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         pairs.gradient = b->scratch;
         if (pairs.n_neighbors == 0)
             continue;
-        pairs.virial_pair = b->virial_pair;
-        while (pairs.n_virials < b->n_virials && b->virial_pair[pairs.n_virials] < pairs.n_neighbors)
-            pairs.n_virials++;
         NAME(sum_over_pairs)(call, group, &shape, &pairs);
         for (x = 0; x < OF_FORCES; x++)
             NAME(to_powers_of_cosine)(plan, shape.n_degrees, count, shape.length, b->sums + x * step);
-        NAME(add_to_columns)(plan, group->contributions, -1.0, b->sums, step, force_rows, call->force_stride);
-        if (pairs.n_virials)
-            NAME(add_to_virial_sums)(call, group, &shape, count);
+        NAME(take_from_columns)(plan, group->contributions, b->sums, step, force_rows, call->force_stride);
     }
-}
-
-/* Rows of the virials from the sums of one group over all atoms. */
-static void NAME(add_virials)(const rows_call *call, const plip_group *group)
-{
-    const plip_rows_plan *plan = call->plan;
-    const group_shape shape = shape_of_group(plan, group, LANES);
-    double *sums = call->virial_sums + group->sums;
-    int x;
-
-    for (x = 0; x < OF_VIRIALS; x++)
-        NAME(to_powers_of_cosine)(plan, shape.n_degrees, NAME(count_of_sums)(group, &shape), shape.length,
-                                  sums + x * call->n_group_sums);
-    for (x = 0; x < OF_VIRIALS; x += 3)
-        NAME(add_to_columns)(plan, group->contributions, 1.0, sums + x * call->n_group_sums, call->n_group_sums,
-                             call->virial_rows + x * call->virial_stride, call->virial_stride);
 }
 
 /* The columns for the pairs of an atom n of species s with neighbors of species t, which are in the bucket. */
@@ -720,20 +687,16 @@ static void NAME(derivatives)(rows_call *call, ptrdiff_t begin, ptrdiff_t end)
     const plip_rows_plan *plan = call->plan;
     double *rows = call->force_rows;
     ptrdiff_t n;
-    int g, t, x;
+    int t, x;
 
     for (n = begin; n < end; n++, rows += 3 * call->force_stride) {
         const int s = call->near->species[n];
         for (x = 0; x < 3; x++)
             memset(rows + x * call->force_stride, 0, (size_t)plan->n_terms * sizeof(double));
         for (t = 0; t < plan->n_labels; t++)
-            if (NAME(fill_bucket)(call, n, s, t, -1.0, 1) > 0) {
-                find_virial_pairs(call, n);
+            if (NAME(fill_bucket)(call, n, s, t, -1.0, 1) > 0)
                 NAME(add_pairs)(call, n, s, t, rows);
-            }
     }
-    for (g = 0; g < plan->n_groups && call->virial_rows; g++)
-        NAME(add_virials)(call, plan->groups + g);
 }
 
 #undef VECTOR

@@ -9,16 +9,29 @@ static inline ptrdiff_t padded(ptrdiff_t count, int lanes)
     return (count + lanes - 1) / lanes * lanes;
 }
 
+/* Degrees of the components of a basis: strains need two more than moments. */
+static inline int n_degrees_of_components(const plip_rows_plan *plan, int basis)
+{
+    return plan->max_degree[basis] < 0 ? 0 : plan->max_degree[basis] + 3;
+}
+
 /* The first component of a degree among those of both bases. */
 static inline int first_component(const plip_rows_plan *plan, int basis, int degree)
 {
-    const int monomials = components_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1);
+    const int monomials = components_below(PLIP_MONOMIALS, n_degrees_of_components(plan, PLIP_MONOMIALS));
     return (basis == PLIP_HARMONICS ? monomials : 0) + components_below(basis, degree);
 }
 
 static inline int all_components(const plip_rows_plan *plan)
 {
-    return first_component(plan, PLIP_HARMONICS, plan->max_degree[PLIP_HARMONICS] + 1);
+    return first_component(plan, PLIP_HARMONICS, n_degrees_of_components(plan, PLIP_HARMONICS));
+}
+
+/* The entries of the first component of a basis. */
+static inline const plip_strain *first_strain(const plip_rows_plan *plan, int basis)
+{
+    const int monomials = components_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1);
+    return plan->strains + (basis == PLIP_HARMONICS ? monomials * strains_of(PLIP_MONOMIALS) : 0);
 }
 
 /* Powers of the cosine from 0 on. */

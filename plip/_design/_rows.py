@@ -122,13 +122,21 @@ class StructureRows(Protocol):
     counts: FloatArray
     extent: Extent
     pairs: FloatArray
+    virials: FloatArray | None
     force_factor: FloatArray | None
 
-    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None: ...
+    def write_rows(self, first_atom: int, force_rows: FloatArray) -> None: ...
 
 
 class StructureDesign:
     """The columns of one checked structure whose species are all known.
+
+    Parameters
+    ----------
+    design : Design
+    atoms : ase.Atoms
+    has_virials : bool, default=False
+        Whether to compute `virials`.
 
     Attributes
     ----------
@@ -136,6 +144,8 @@ class StructureDesign:
         The structure.
     values : ndarray of float64, shape (n_terms,)
         X_n of the whole structure.
+    virials : ndarray of float64, shape (6, n_terms), or None
+        dX_n/d(strain), order xx yy zz yz xz xy.
     counts : ndarray of float64, shape (n_species,)
         Number of atoms of each species.
     extent : Extent
@@ -148,7 +158,7 @@ class StructureDesign:
 
     force_factor: FloatArray | None = None
 
-    def __init__(self, design: Design, atoms: Atoms) -> None:
+    def __init__(self, design: Design, atoms: Atoms, has_virials: bool = False) -> None:
         self.atoms = atoms
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
@@ -158,12 +168,13 @@ class StructureDesign:
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self.counts = design.counts(atoms)
         self.values = np.zeros(self._kernel.n_terms)
+        self.virials = np.zeros((6, self._kernel.n_terms)) if has_virials else None
         near = self._neighbors
         self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
         self.pairs = near.counts(len(design.species))
-        self._kernel.values(near, self._states, self._dominant, self.values)
+        self._kernel.values(near, self._states, self._dominant, self.values, self.virials)
 
-    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None:
+    def write_rows(self, first_atom: int, force_rows: FloatArray) -> None:
         """Write the rows of the atoms from `first_atom` on.
 
         Parameters
@@ -172,9 +183,5 @@ class StructureDesign:
             The first atom.
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
             Overwritten in the first n_terms columns: -dX_n/dr of these atoms, x y z of each.
-        virial_rows : ndarray of float64, shape (6, at least n_terms), or None
-            The share of these atoms in dX_n/d(strain), order xx yy zz yz xz xy, is added.
         """
-        self._kernel.derivatives(
-            self._neighbors, self._states, self._dominant, first_atom, force_rows, virial_rows
-        )
+        self._kernel.derivatives(self._neighbors, self._states, self._dominant, first_atom, force_rows)

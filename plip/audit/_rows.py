@@ -107,11 +107,12 @@ class SampleRows:
         forces, owners, components = [], [], []
         with_forces = data.labels.present("force")[places]
         for k, atoms in enumerate(sample.structures):
-            structure = StructureDesign(design, atoms)
+            structure = StructureDesign(design, atoms, has_virials=True)
             rows = np.empty((3 * len(atoms), p))
-            structure.write_rows(0, rows, virial[k])
+            structure.write_rows(0, rows)
             energy[k], fraction[k] = structure.values / len(atoms), structure.counts / len(atoms)
-            virial[k] /= len(atoms)
+            if structure.virials is not None:
+                virial[k] = structure.virials / len(atoms)
             if with_forces[k]:
                 chosen = rng.permutation(len(atoms))[:most]
                 component = (3 * chosen[:, None] + np.arange(3)).ravel()

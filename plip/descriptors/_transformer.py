@@ -372,12 +372,11 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         (atoms,) = check_structures([atoms], **self._limits(is_fitted=True))
         with errors_of(0, atoms):
-            structure = StructureDesign(self._design(), atoms)
-        n_rows = 3 * len(atoms) if forces or virial else 0
-        force_rows = np.empty((n_rows, len(self.terms_)))
-        virial_rows = np.zeros((6, len(self.terms_))) if virial else None
-        structure.write_rows(0, force_rows, virial_rows)
-        return structure.values, force_rows if forces else None, virial_rows
+            structure = StructureDesign(self._design(), atoms, has_virials=virial)
+        force_rows = np.empty((3 * len(atoms), len(self.terms_))) if forces else None
+        if force_rows is not None:
+            structure.write_rows(0, force_rows)
+        return structure.values, force_rows, structure.virials
 
     def save(self, path: StrPath) -> None:
         """Write fitted descriptors as JSON, whole or not at all.

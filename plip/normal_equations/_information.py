@@ -70,16 +70,15 @@ def structure_information(
         Root mean square over atoms of the length of the force of each term, without its weight.
     """
     n_terms, size = len(design.terms), len(atoms)
-    structure = StructureDesign(design, atoms)
+    structure = StructureDesign(design, atoms, has_virials=has_full_cell(atoms))
     row = np.concatenate([structure.counts, structure.values]) / size
     terms = slice(len(structure.counts), None)
     force_rows = np.empty((3 * size, n_terms))
-    virial_rows = np.zeros((6, n_terms)) if has_full_cell(atoms) else None
-    structure.write_rows(0, force_rows, virial_rows)
+    structure.write_rows(0, force_rows)
     products = force_rows.T @ force_rows
     information = weights.get("energy", 0.0) ** 2 * np.outer(row, row)
     information[terms, terms] += weights.get("force", 0.0) ** 2 * products
-    if virial_rows is not None:
-        virial_rows /= size
+    if structure.virials is not None:
+        virial_rows = structure.virials / size
         information[terms, terms] += weights.get("virial", 0.0) ** 2 * virial_rows.T @ virial_rows
     return information, row, np.sqrt(np.diagonal(products) / size)

@@ -45,7 +45,7 @@ Entry: TypeAlias = dict[str, Any]
 
 def direct(design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool) -> StructureRows:
     """The rows of a structure, computed when asked for."""
-    return StructureDesign(design, atoms)
+    return StructureDesign(design, atoms, has_stress)
 
 
 class Storage:
@@ -137,7 +137,7 @@ class _StoredStructure:
         pairs: FloatArray,
         force_rows: FloatArray | None,
         force_factor: FloatArray | None,
-        virial_rows: FloatArray | None,
+        virials: FloatArray | None,
     ) -> None:
         self.atoms = atoms
         self.values = values
@@ -145,16 +145,13 @@ class _StoredStructure:
         self.pairs = pairs
         self.counts = design.counts(atoms)
         self.force_factor = force_factor
+        self.virials = virials
         self._force_rows = force_rows
-        self._virial_rows = virial_rows
 
-    def write_rows(self, first_atom: int, force_rows: FloatArray, virial_rows: FloatArray | None) -> None:
-        n_terms = len(self.values)
+    def write_rows(self, first_atom: int, force_rows: FloatArray) -> None:
         if self._force_rows is not None:
             begin = 3 * first_atom
-            force_rows[:, :n_terms] = self._force_rows[begin : begin + len(force_rows)]
-        if virial_rows is not None and self._virial_rows is not None and first_atom == 0:
-            virial_rows[:, :n_terms] += self._virial_rows
+            force_rows[:, : len(self.values)] = self._force_rows[begin : begin + len(force_rows)]
 
 
 def _compute(
@@ -170,20 +167,17 @@ def _compute(
     Its arrays are values, extent, numbers of pairs, force rows or, where they are not few, the triangular
     factor of rows and forces, virial rows.
     """
-    structure = StructureDesign(design, atoms)
+    structure = StructureDesign(design, atoms, has_stress)
     n_terms, n_rows = len(structure.values), 3 * len(atoms)
-    virial_rows = np.zeros((6, n_terms)) if has_stress else None
     force_rows = force_factor = None
-    if forces is not None or has_stress:
+    if forces is not None:
         force_rows = np.empty((n_rows, n_terms))
-        structure.write_rows(0, force_rows, virial_rows)
-        if forces is None:
-            force_rows = None
-        elif not are_few(n_rows, n_terms + len(design.species) + 1):
+        structure.write_rows(0, force_rows)
+        if not are_few(n_rows, n_terms + len(design.species) + 1):
             rows = np.column_stack([force_rows, forces.ravel()])
             force_rows, force_factor = None, triangular_factor(rows)
     neighbors = structure.extent.to_array(), structure.pairs
-    arrays = (structure.values, *neighbors, force_rows, force_factor, virial_rows)
+    arrays = (structure.values, *neighbors, force_rows, force_factor, structure.virials)
     made.append({"key": key, "arrays": arrays, "digest": _digest(key, arrays)})
     return made[-1]
 

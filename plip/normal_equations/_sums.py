@@ -400,16 +400,16 @@ def chunk_sums(
             deviation = energy - structure.counts @ reference
             row = np.concatenate([values, structure.counts, [deviation]])
             few["energy"].add(np.sqrt(weight["energy"]) / size * row[None, :], weight["energy"])
-        virial = None if stress is None else np.zeros((6, len(part.columns)))
-        if forces is not None or virial is not None:
+        if forces is not None:
             if block is None or block.part is not part:
                 if block is not None:
                     block.finish()
                 block = _Block(sums["force"], part, "force" in keep)
-            block.add(structure, forces, np.sqrt(weight["force"]), virial)
-        if stress is not None and virial is not None:
+            block.add(structure, forces, np.sqrt(weight["force"]))
+        if stress is not None:
+            assert structure.virials is not None  # as asked for
             rows = np.zeros((6, width))
-            rows[:, part.columns] = virial
+            rows[:, part.columns] = structure.virials
             rows[:, -1] = atoms.get_volume() * stress
             few["virial"].add(np.sqrt(weight["virial"]) / size * rows, 6 * weight["virial"])
     if block is not None:
@@ -479,29 +479,24 @@ class _Block:
         self._used = 0
         self._weight = 0.0
 
-    def add(
-        self, structure: StructureRows, forces: FloatArray | None, root: float, virial: FloatArray | None
-    ) -> None:
-        """Add the force rows of a structure, and its virial rows to `virial` (or None)."""
-        if forces is not None and structure.force_factor is not None:
+    def add(self, structure: StructureRows, forces: FloatArray, root: float) -> None:
+        """Add the force rows of a structure, times the root of its weight."""
+        if structure.force_factor is not None:
             self._add_factor(structure.force_factor, root, forces.size)
-            if virial is not None:
-                structure.write_rows(0, np.empty((0, self._n_terms)), virial)
             return
         size, first = len(structure.atoms), 0
         while first < size:
             last = min(size, first + (len(self._rows) - self._used) // 3)
             rows = self._rows[self._used : self._used + 3 * (last - first)]
-            structure.write_rows(first, rows, virial)
+            structure.write_rows(first, rows)
             rows[:, self._n_terms :] = 0.0
-            if forces is not None:
-                rows[:, -1] = forces[first:last].ravel()
-                if root != 1.0:
-                    rows *= root
-                self._used += len(rows)
-                self._weight += root**2 * len(rows)
-                if self._used == len(self._rows):
-                    self._flush()
+            rows[:, -1] = forces[first:last].ravel()
+            if root != 1.0:
+                rows *= root
+            self._used += len(rows)
+            self._weight += root**2 * len(rows)
+            if self._used == len(self._rows):
+                self._flush()
             first = last
 
     def _add_factor(self, factor: FloatArray, root: float, n_rows: int) -> None:

@@ -48,7 +48,7 @@ def leverages_of_forces(factor: FloatArray, rows: StructureRows, n_atoms: int) -
     for first in range(0, n_atoms, _BLOCK):
         count = min(_BLOCK, n_atoms - first)
         force_rows = np.empty((3 * count, len(factor)))
-        rows.write_rows(first, force_rows, None)
+        rows.write_rows(first, force_rows)
         leverages[first : first + count] = forward(factor, force_rows).reshape(-1, 3).mean(axis=1)
     return leverages
 

@@ -713,7 +713,7 @@ def _check_examples(
     for place, atoms in zip(examples.places, examples.structures, strict=True):
         structure = StructureDesign(design, atoms)
         rows = np.empty((3 * len(atoms), len(coef)))
-        structure.write_rows(0, rows, None)
+        structure.write_rows(0, rows)
         found = evaluate_checked(potential, place, atoms, stress=False)
         forces = (rows @ coef).reshape(-1, 3)
         interaction = structure.values @ coef

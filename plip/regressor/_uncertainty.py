@@ -356,9 +356,9 @@ def _errors(
     """Errors of one structure."""
     atoms, labels = data.structures[0], data.labels
     n_atoms = len(atoms)
-    rows = StructureDesign(design, atoms)
-    force_rows, virial_rows = np.empty((3 * n_atoms, len(design.terms))), np.zeros((6, len(design.terms)))
-    rows.write_rows(0, force_rows, virial_rows if fold is None else None)
+    rows = StructureDesign(design, atoms, has_virials=fold is None)
+    force_rows = np.empty((3 * n_atoms, len(design.terms)))
+    rows.write_rows(0, force_rows)
     forces = None if labels.forces is None else labels.forces[0]
     if forces is None:
         forces = np.full((n_atoms, 3), np.nan)
@@ -366,19 +366,20 @@ def _errors(
     kept_rows = np.ascontiguousarray(force_rows[:, model.kept])
     unseen_energy = np.nan
     if fold is None:
+        assert rows.virials is not None  # as asked for
         energy = np.nan if labels.energy is None else labels.energy[0]
         energy_row = model.energy_rows(rows.values[None], rows.counts[None])
         of_energy = (rows.values @ model.coef + rows.counts @ model.intercept - energy) / n_atoms
         of_virial = np.full(6, np.nan)
         if labels.stress is not None and has_full_cell(atoms):
-            of_virial = (virial_rows @ model.coef - labels.stress[0] * atoms.get_volume()) / n_atoms
+            of_virial = (rows.virials @ model.coef - labels.stress[0] * atoms.get_volume()) / n_atoms
         change = _change(
             model,
             np.broadcast_to(labels.sample_weight.reshape(1, -1), (1, 3))[0],
             {
                 "energy": (energy_row, np.array([of_energy])),
                 "force": (kept_rows, fit.ravel()),
-                "virial": (virial_rows[:, model.kept] / n_atoms, of_virial),
+                "virial": (rows.virials[:, model.kept] / n_atoms, of_virial),
             },
         )
         unseen = fit + (kept_rows @ change[model.n_references :]).reshape(-1, 3)

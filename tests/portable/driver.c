@@ -195,8 +195,9 @@ static void take_plan(plip_rows_plan *plan)
 {
     const int *sizes = TAKE(int, NULL);
     plip_component *components;
+    plip_strain *strains;
     double *cosines;
-    int most;
+    int degrees[2], n = 0, most, basis;
 
     memset(plan, 0, sizeof *plan);
     plan->n_terms = sizes[0];
@@ -221,10 +222,17 @@ static void take_plan(plip_rows_plan *plan)
     plan->contributions = TAKE(plip_contribution, &plan->n_contributions);
 
     most = plan->max_degree[plan->max_degree[1] > plan->max_degree[0]] + 1;
-    components = new_memory((size_t)(components_below(0, plan->max_degree[0] + 1) +
-                                     components_below(1, plan->max_degree[1] + 1)) * sizeof *components);
-    plip_make_components(plan->max_degree, components);
+    for (basis = 0; basis < 2; basis++) {
+        degrees[basis] = plan->max_degree[basis] < 0 ? -1 : plan->max_degree[basis] + 2;
+        n += strains_of(basis) * components_below(basis, plan->max_degree[basis] + 1);
+    }
+    components = new_memory((size_t)(components_below(0, degrees[0] + 1) + components_below(1, degrees[1] + 1)) *
+                            sizeof *components);
+    plip_make_components(degrees, components);
     plan->components = components;
+    strains = new_memory((size_t)n * sizeof *strains);
+    plip_make_strains(plan->max_degree, components, strains);
+    plan->strains = strains;
     cosines = new_memory((size_t)(most * most) * sizeof *cosines);
     plip_legendre_of_powers(most, cosines);
     plan->legendre_of_powers = cosines;
@@ -254,9 +262,8 @@ static void run_rows(const plip_rows_plan *plan, const plip_neighbors *near, int
     if (plip_rows_check(plan, PLIP_SIMD_LANES[simd], error) ||
         plip_rows_check_neighbors(plan, near, 0, near->n_atoms, error))
         stop(error);
-    if (plip_rows_values(plan, simd, near, states, dominant, values) ||
-        plip_rows_derivatives(plan, simd, near, states, dominant, 0, near->n_atoms, forces, plan->n_terms, virial,
-                              plan->n_terms))
+    if (plip_rows_values(plan, simd, near, states, dominant, values, virial) ||
+        plip_rows_derivatives(plan, simd, near, states, dominant, 0, near->n_atoms, forces, plan->n_terms))
         stop("out of memory");
     give(values, row);
     give(forces, 3 * n * row);
