@@ -1,5 +1,6 @@
 """What the evaluation core takes of a structure: checked atoms and cell, pairs of neighbors."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,7 +52,7 @@ def check_species(known: Sequence[str], atoms: Atoms) -> Int32Array:
         raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
     numbers_a = atoms.get_atomic_numbers()
     inside = (numbers_a >= 0) & (numbers_a <= _LARGEST_NUMBER)
-    species = _places(known)[np.where(inside, numbers_a, 0)]
+    species = _places(tuple(known))[np.where(inside, numbers_a, 0)]
     species[~inside] = -1
     if (species < 0).any():
         symbol = atoms.get_chemical_symbols()[int(np.argmax(species < 0))] if inside.all() else "unknown"
@@ -77,10 +78,11 @@ def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArr
     """As `check_atoms`, of a structure that `check_structures` has checked for these species."""
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
     cell, has_volume = _complete(atoms.cell)
-    return _places(known)[atoms.numbers], positions, cell if has_volume else np.eye(3)
+    return _places(tuple(known))[atoms.numbers], positions, cell if has_volume else np.eye(3)
 
 
-def _places(known: Sequence[str]) -> Int32Array:
+@functools.lru_cache(maxsize=8)
+def _places(known: tuple[str, ...]) -> Int32Array:
     """Place among the known species by atomic number, -1 where there is none."""
     places = np.full(_LARGEST_NUMBER + 1, -1, np.int32)
     places[[atomic_numbers[symbol] for symbol in known]] = np.arange(len(known))

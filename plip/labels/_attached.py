@@ -25,13 +25,15 @@ def results_of(atoms: Atoms) -> Mapping[str, Any]:
     return results if isinstance(results, Mapping) else {}
 
 
-def attached_label(atoms: Atoms, names: tuple[str, ...]) -> tuple[str, Any] | None:
+def attached_label(atoms: Atoms, names: tuple[str, ...], is_unmoved: bool = False) -> tuple[str, Any] | None:
     """The first of some results that the calculator of a structure holds.
 
     Parameters
     ----------
     atoms : ase.Atoms
     names : tuple of str
+    is_unmoved : bool, default=False
+        Whether another label has shown that the atoms are those of the results.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def attached_label(atoms: Atoms, names: tuple[str, ...]) -> tuple[str, Any] | No
         names = names if is_missing(results.get("energy")) else ("energy",)
     for name in names:
         if not is_missing(results.get(name)):
-            _check_unmoved(atoms, name)
+            if not is_unmoved:
+                _check_unmoved(atoms, name)
             return name, results[name]
     return None
 

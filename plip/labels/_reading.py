@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from plip._structures._checks import describe, errors_of, has_full_cell
-from plip._types import FloatArray
+from plip._types import BoolArray, FloatArray
 from plip.labels._attached import ENERGY_NAMES, attached_label
 from plip.labels._labels import TARGETS, Labels
 from plip.labels._plausibility import (
@@ -106,9 +106,11 @@ def read_labels(
     given = {target for target, value in values if value is not None}
     # Labels that are given are checked in any case, attached ones only if they are wanted.
     looked_at = given.union(targets)
-    energy = _read_energies(X, y, first) if "energy" in looked_at else None
-    force = _read_forces(X, forces, first) if "force" in looked_at else None
-    virial = _read_stresses(X, stress, first) if "virial" in looked_at else None
+    # Whether the atoms of a structure are those of its results is seen once.
+    unmoved = np.zeros(len(X), bool)
+    energy = _read_energies(X, y, first, unmoved) if "energy" in looked_at else None
+    force = _read_forces(X, forces, first, unmoved) if "force" in looked_at else None
+    virial = _read_stresses(X, stress, first, unmoved) if "virial" in looked_at else None
     labels = Labels(
         energy=energy if "energy" in targets else None,
         forces=force if "force" in targets else None,
@@ -175,28 +177,36 @@ def _warn_of_unlabeled(X: Sequence[Atoms], labels: Labels, first: int, purpose: 
         warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over", unlabeled, first)
 
 
-def _attached(X: Sequence[Atoms], names: tuple[str, ...], first: int) -> list[tuple[str, Any] | None]:
-    """Name and value of the first of some results in each calculator, or None."""
-    found = []
-    for k, atoms in enumerate(X):
+def _attached(
+    X: Sequence[Atoms], names: tuple[str, ...], first: int, unmoved: BoolArray
+) -> list[tuple[str, Any] | None]:
+    """Name and value of the first of some results in each calculator, or None.
+
+    `unmoved` (n,) says which atoms are known to be those of the results, and learns of others.
+    """
+    found: list[tuple[str, Any] | None] = []
+    for k, (atoms, is_unmoved) in enumerate(zip(X, unmoved.tolist(), strict=True)):
         with errors_of(first + k, atoms):
-            found.append(attached_label(atoms, names))
+            found.append(attached_label(atoms, names, is_unmoved))
+    unmoved |= [entry is not None for entry in found]
     return found
 
 
-def _given_or_attached(X: Sequence[Atoms], given: Any, name: str, first: int) -> list[Any]:
+def _given_or_attached(
+    X: Sequence[Atoms], given: Any, name: str, first: int, unmoved: BoolArray
+) -> list[Any]:
     """What the user has given for each structure, or else its attached result; None where there is none."""
     if given is not None:
         return check_length(given, X, name)
-    return [None if entry is None else entry[1] for entry in _attached(X, (name,), first)]
+    return [None if entry is None else entry[1] for entry in _attached(X, (name,), first, unmoved)]
 
 
-def _read_energies(X: Sequence[Atoms], y: Any, first: int) -> FloatArray | None:
+def _read_energies(X: Sequence[Atoms], y: Any, first: int, unmoved: BoolArray) -> FloatArray | None:
     """Total energies (n,), NaN where there is none, or None if no structure has one."""
     if y is not None:
         energies = check_numbers(y, X, "y", first, may_be_missing=True)
         return None if np.isnan(energies).all() else energies
-    attached = _attached(X, ENERGY_NAMES, first)
+    attached = _attached(X, ENERGY_NAMES, first, unmoved)
     names = [None if entry is None else entry[0] for entry in attached]
     if "free_energy" in names and "energy" in names:
         other = names.index("energy")
@@ -213,20 +223,22 @@ def _read_energies(X: Sequence[Atoms], y: Any, first: int) -> FloatArray | None:
     return None if np.isnan(energies).all() else energies
 
 
-def _read_forces(X: Sequence[Atoms], forces: Any, first: int) -> list[FloatArray | None] | None:
+def _read_forces(
+    X: Sequence[Atoms], forces: Any, first: int, unmoved: BoolArray
+) -> list[FloatArray | None] | None:
     """Forces as a list of (n_atoms, 3) or None, or None if no structure has them."""
     found: list[FloatArray | None] = [None] * len(X)
-    for k, value in enumerate(_given_or_attached(X, forces, "forces", first)):
+    for k, value in enumerate(_given_or_attached(X, forces, "forces", first, unmoved)):
         if not is_missing(value):
             with errors_of(first + k, X[k]):
                 found[k] = check_array(value, (len(X[k]), 3), "forces")
     return None if all(value is None for value in found) else found
 
 
-def _read_stresses(X: Sequence[Atoms], stress: Any, first: int) -> FloatArray | None:
+def _read_stresses(X: Sequence[Atoms], stress: Any, first: int, unmoved: BoolArray) -> FloatArray | None:
     """Stresses (n, 6) with rows of NaN where there is none, or None if no structure has one."""
     rows = np.full((len(X), 6), np.nan)
-    for k, value in enumerate(_given_or_attached(X, stress, "stress", first)):
+    for k, value in enumerate(_given_or_attached(X, stress, "stress", first, unmoved)):
         if not is_missing(value):
             with errors_of(first + k, X[k]):
                 rows[k] = _read_stress(X[k], value, is_given=stress is not None)

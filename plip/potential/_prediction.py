@@ -55,7 +55,9 @@ def evaluate_arrays(
     if force is not None:
         results["forces"] = force
     if strain is not None:
-        results["stress"] = strain / atoms.get_volume() if has_full_cell(atoms) else np.full(6, np.nan)
+        # As atoms.get_volume(), which counts the vectors of the cell first.
+        volume = np.abs(np.linalg.det(atoms.cell.array))
+        results["stress"] = strain / volume if has_full_cell(atoms) else np.full(6, np.nan)
     if uncertainty:
         found = potential.uncertain_results(atoms, neighbors, positions, cell, species)
         results["energy_std"], results["forces_std"], results["extrapolation"] = found
