@@ -146,7 +146,6 @@ def test_rows_of_large_data_are_products_alone(train, descriptors, small_chunks,
     structures, _ = train
     kept = NormalEquations.from_structures(structures, descriptors)
     monkeypatch.setattr("plip.normal_equations._accumulation._NARROW", 10)
-    monkeypatch.setattr("plip.normal_equations._accumulation._MOST_KEPT", 2)
     found = NormalEquations.from_structures(structures, descriptors)
     for target, sums in found._sums.items():
         # There are no more energies than that, but 252 components of virials in 45 columns.
@@ -236,7 +235,7 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
     structures[100].info["end"] = True
     write(tmp_path / "train.xyz", structures)
     here = NormalEquations.from_files([tmp_path / "train.xyz"], descriptors)
-    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    options = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
         before = set(client.run(os.getpid).values())
         with joblib.parallel_config(backend="dask"):

@@ -25,6 +25,7 @@ from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import (
     Stored,
     Sums,
+    are_few,
     chunk_sums,
     empty_sums,
     single_blas_thread,
@@ -36,11 +37,6 @@ __all__ = ["Accumulator", "in_order"]
 # times as long as products, which matters little there. For more columns products suffice: even where labels
 # are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
 _NARROW = 100
-
-# Rows of energies or virials per column that are kept in wide fits. More of them are data whose errors are
-# not so tiny beside the terms that they need more digits than products have. A QR decomposition, four times
-# the work of products, would be left to one process.
-_MOST_KEPT = 8
 
 # Of a stream that are worked on before the next ones are begun.
 _CHUNKS_PER_WORKER = 4
@@ -178,10 +174,19 @@ class Accumulator:
         return joblib.delayed(self._work)(chunk, self._kept_targets())
 
     def _kept_targets(self) -> list[str]:
-        """Targets whose rows are kept: in narrow fits all, else as long as there may be few in all."""
-        seen, most = self._cutter.seen_structures, _MOST_KEPT * self._width
-        n_rows = {"energy": seen, "force": _MOST_KEPT * 3 * self._cutter.seen_atoms, "virial": 6 * seen}
-        return [target for target in TARGETS if self._width <= _NARROW or n_rows[target] <= most]
+        """Targets whose rows are kept: all in narrow fits, else as long as there may be few in all.
+
+        A QR decomposition of more rows, four times the work of products, would be left to one process. Large
+        data are not those whose errors are so tiny beside the terms that they need more digits than products
+        have.
+        """
+        n_structures, n_atoms = self._cutter.seen_structures, self._cutter.seen_atoms
+        are_kept = {
+            "energy": are_few(n_structures, self._width),
+            "force": 3 * n_atoms <= self._width,
+            "virial": are_few(6 * n_structures, self._width),
+        }
+        return [target for target in TARGETS if self._width <= _NARROW or are_kept[target]]
 
     @single_blas_thread()
     def _add_up(self) -> None:

@@ -574,7 +574,7 @@ class NormalEquations:
 
         They follow from rows that were kept, or their triangular factor, without loss of digits. There are
         products alone of data from which others were taken out, in archives of older versions, and, for more
-        than 100 columns, of more forces than columns and of eight times as many energies or stresses.
+        than 100 columns, of more forces than columns and of more than twice as many energies or stresses.
 
         Parameters
         ----------
