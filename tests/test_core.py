@@ -14,7 +14,7 @@ from ase.build import bulk
 from ase.data import chemical_symbols
 from ase.neighborlist import neighbor_list
 from sample_potentials import beyond, interactions, make_potential, sample_potential
-from sample_structures import SAMPLE_NAMES, random_structure, sample
+from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, sample
 
 from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
 from plip._design._rows import Design, StructureDesign
@@ -307,6 +307,64 @@ def test_four_body_terms_that_share_arms(simd):
     energies, *_ = evaluate(core_of(potential, simd), potential, atoms)
     expected = potential.coef @ oracle.oracle_energies(atoms, terms) + potential.intercept["Si"] * len(atoms)
     assert energies.sum() == pytest.approx(expected, abs=1e-11)
+
+
+def check_energy_and_forces(potential, atoms, simd):
+    """The energy is that of the oracle, a force component of each of three atoms its derivative."""
+    core = core_of(potential, simd)
+    terms = [term for term, _ in potential.terms]
+    energies, forces, *_ = evaluate(core, potential, atoms)
+    expected = potential.coef @ oracle.oracle_energies(atoms, terms)
+    expected += sum(potential.intercept[symbol] for symbol in atoms.symbols)
+    assert energies.sum() == pytest.approx(expected, abs=1e-10)
+    for atom, axis in ((0, 0), (1, 1), (len(atoms) - 1, 2)):
+        around = []
+        for step in (1e-4, -1e-4):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += step
+            around.append(evaluate(core, potential, moved)[0].sum())
+        assert forces[atom, axis] == pytest.approx((around[1] - around[0]) / 2e-4, abs=2e-6)
+
+
+@pytest.mark.parametrize("simd", VARIANTS)
+@pytest.mark.parametrize(
+    "rank",
+    [
+        (0, 0, 0),
+        (0, 3, 0),
+        (1, 1, 0),
+        (2, 0, 2),
+        (1, 1, 1),
+        (1, 3, 1),
+        (2, 1, 2),
+        (2, 2, 2),
+        (3, 1, 3),
+        (3, 3, 0),
+    ],
+)
+def test_every_way_to_contract_three_moments(simd, rank):
+    """Alone, and with arms in common."""
+    atoms, cutoff = sample("bulk")
+    radial = Gaussian(eta=2.0, centers=[1.8, 2.4])
+    terms = build_terms(["Si"], cutoff, four_body=FourBody(radial, (rank,)))
+    check_energy_and_forces(make_potential(atoms, terms), atoms, simd)
+    check_energy_and_forces(make_potential(atoms, terms, n_terms=1), atoms, simd)
+
+
+@pytest.mark.parametrize("simd", VARIANTS)
+@pytest.mark.parametrize("name", ["bulk", "two species"])
+def test_angular_functions_of_different_cutoffs(simd, name):
+    """As many functions as fill a vector reach less far than the others."""
+    atoms, cutoff = sample(name)
+    short = clear_radius(atoms, 0.75 * cutoff)
+    parts = {
+        "four_body": FourBody(Gaussian(eta=2.0, centers=8), ranks=((1, 1, 0), (2, 0, 0)), cutoff=short),
+        "three_body": ThreeBody(Gaussian(eta=2.0, centers=3), max_power=3),
+        "n_body": NBody(Gaussian(eta=2.0, centers=2), powers=(2, 3)),
+        "two_body": TwoBody(Gaussian(eta=2.0, centers=3)),
+    }
+    terms = build_terms(sorted(set(atoms.symbols)), cutoff, **parts)
+    check_energy_and_forces(make_potential(atoms, terms, n_terms=90), atoms, simd)
 
 
 @pytest.mark.parametrize("simd", VARIANTS)

@@ -57,8 +57,8 @@ static void NAME(find_all_gradients)(const group *g, double *adjoints, double *g
 }
 
 /* Adds to sums[neighbor] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
- * degrees, S = g grad P and T = g' P. `gradients`: from find_gradients. */
-static void NAME(differentiate)(const group *g, const double *adjoints, const double *gradients, int n,
+ * degrees, S = g grad P and T = g' P; the first group makes them. `gradients`: from find_gradients. */
+static void NAME(differentiate)(const group *g, int is_first, const double *adjoints, const double *gradients, int n,
                                 const double *value, const double *slope, int columns,
                                 const double *monomials, int stride, double *sums)
 {
@@ -101,10 +101,10 @@ static void NAME(differentiate)(const group *g, const double *adjoints, const do
         for (i = 0; i < STEP; i++) {
             double *s = sums + (size_t)(j + i) * 4 * LANES;
             VECTOR v = LOAD(value + (size_t)(j + i) * columns), dv = LOAD(slope + (size_t)(j + i) * columns);
-            STORE(s, LOAD(s) + v * px[i]);
-            STORE(s + LANES, LOAD(s + LANES) + v * py[i]);
-            STORE(s + 2 * LANES, LOAD(s + 2 * LANES) + v * pz[i]);
-            STORE(s + 3 * LANES, LOAD(s + 3 * LANES) + dv * p[i]);
+            STORE(s, (is_first ? zero : LOAD(s)) + v * px[i]);
+            STORE(s + LANES, (is_first ? zero : LOAD(s + LANES)) + v * py[i]);
+            STORE(s + 2 * LANES, (is_first ? zero : LOAD(s + 2 * LANES)) + v * pz[i]);
+            STORE(s + 3 * LANES, (is_first ? zero : LOAD(s + 3 * LANES)) + dv * p[i]);
         }
     }
 }
@@ -129,6 +129,16 @@ static inline VECTOR NAME(scalar_slope)(const section *part, const section *shar
     return NAME(add_scalar_slope)(shared, adjoints, slope + part->n_scalar * LANES, own);
 }
 
+/* Counts a group, of which the first has made the sums of n neighbors: those of the others up to `all` are zero. */
+static inline void NAME(complete)(int *n_done, int n, int all, double *sums)
+{
+    int k;
+
+    for (k = n * 4 * LANES; k < all * 4 * LANES && !*n_done; k++)
+        sums[k] = 0.0;
+    ++*n_done;
+}
+
 /* Forces on the near neighbors of a section, by all its functions. */
 static void NAME(near_forces)(const center_plan *plan, const section *part, const section *shared,
                               const center_arrays *arrays, const pair_arrays *pairs, int stride,
@@ -141,25 +151,25 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
     const double *g = pairs->angular, *dg = g + (size_t)ROUNDED_UP(near) * columns;
     double *gradients = work->gradients;
     double *const fx = force[0], *const fy = force[1], *const fz = force[2];
-    int k, j;
+    int n_done = 0, k, j;
 
-    for (k = 0; k < STEPS(near) * 4 * LANES; k++)
-        work->sums[k] = 0.0;
     /* The gradients of the shared groups come first, and stay for the next section. */
     for (k = 0; k < shared->n_angular; k++) {
         const group *own = plan->groups + shared->first_group + k;
         const int place = (part->n_angular + k) * LANES;
         const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
-        NAME(differentiate)(own, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns, pairs->monomials,
-                            stride, work->sums);
+        NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns,
+                            pairs->monomials, stride, work->sums);
+        NAME(complete)(&n_done, STEPS(n), STEPS(near), work->sums);
         gradients += GRADIENTS(own) * LANES;
     }
     for (k = 0; k < part->n_angular; k++, g += LANES, dg += LANES) {
         const group *own = plan->groups + part->first_group + k;
         const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
         NAME(find_all_gradients)(own, arrays->adjoints, gradients);
-        NAME(differentiate)(own, arrays->adjoints, gradients, STEPS(n), g, dg, columns, pairs->monomials, stride,
-                            work->sums);
+        NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g, dg, columns, pairs->monomials,
+                            stride, work->sums);
+        NAME(complete)(&n_done, STEPS(n), STEPS(near), work->sums);
     }
     for (j = 0; j < near; j++) {
         double sum[4] ALIGNED(32);

@@ -12,13 +12,13 @@
 /* Of beta + tau among the components of C that a call takes: all, or a single one. */
 #define PLACE_OF_C(k, m) (n_q * n_t > 1 ? PLACE(q + t, beta[k].y + tau[m].y, beta[k].z + tau[m].z) : 0)
 
-/* The part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of each. `c`: the
- * first component of C that they need, `dc`: its derivative. Returns the sum. Adds to the derivatives by the three arms
- * if `derivatives`. Inlined with n_q and n_t known: then all places but those of alpha are constants. */
+/* `scale` times the part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of each:
+ * then arm[2] begins at their component. Adds to the adjoints if `derivatives`. Inlined with n_q and n_t known, so that all
+ * places but those of alpha are constants. Arms may be the same. */
 static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int p, const int q, const int t,
                                                const int n_q, const int n_t, const plip_monomial *beta,
-                                               const plip_monomial *tau, const double *weight, const double *const arm[3],
-                                               double *const adjoint[3])
+                                               const plip_monomial *tau, const double *weight, double scale,
+                                               const double *const arm[3], double *const adjoint[3])
 {
     const int n_c = n_q * n_t > 1 ? COMPONENTS(q + t) : 1;
     const VECTOR zero = {0};
@@ -30,10 +30,11 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
         dc[k] = zero;
     for (z = 0; z <= p; z++)
         for (y = 0; y <= p - z; y++, weight++) {
+            const double scaled = *weight * scale;
             VECTOR a[6], da[6];
             UNROLL(6)
             for (m = 0; m < n_t; m++) {
-                a[m] = LOAD(arm[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z)) * (*weight * tau[m].weight);
+                a[m] = LOAD(arm[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z)) * (scaled * tau[m].weight);
                 da[m] = zero;
             }
             UNROLL(6)
@@ -55,7 +56,7 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
             UNROLL(6)
             for (m = 0; m < n_t && derivatives; m++) {
                 double *place = adjoint[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z);
-                STORE(place, LOAD(place) + da[m] * (*weight * tau[m].weight));
+                STORE(place, LOAD(place) + da[m] * (scaled * tau[m].weight));
             }
         }
     UNROLL(15)
@@ -65,7 +66,7 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
 }
 
 /* The same, one beta and one tau at a time, for any degrees. */
-static VECTOR NAME(contract_any)(const int derivatives, const int *power, const double *weights,
+static VECTOR NAME(contract_any)(const int derivatives, const int *power, const double *weights, double scale,
                                  const double *const arm[3], double *const adjoint[3])
 {
     const int p = power[0], q = power[1], t = power[2];
@@ -84,15 +85,15 @@ static VECTOR NAME(contract_any)(const int derivatives, const int *power, const 
                     double *const adjoints[3] = {adjoint[0], adjoint[1], derivatives ? adjoint[2] + place : NULL};
                     tau.weight = *weight_t++;
                     sum += NAME(contract_part)(derivatives, p, q, t, 1, 1, &beta, &tau, weights + FIRST_MONOMIAL(p),
-                                               arms, adjoints);
+                                               scale, arms, adjoints);
                 }
         }
     return sum;
 }
 
-/* The product of moments of three arms for powers in falling order. Adds to the derivatives by them if
+/* `scale` times the product of moments of three arms, for powers in falling order. Adds to the derivatives by them if
  * `derivatives`. */
-static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *power, const double *weights,
+static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *power, const double *weights, double scale,
                                           const double *const arm[3], double *const adjoint[3])
 {
     static const plip_monomial ZERO[] = {{0, 0, 1.0}}, ONE[] = {{0, 0, 1.0}, {1, 0, 1.0}, {0, 1, 1.0}};
@@ -101,7 +102,7 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
 #define PART(q, t, beta, tau)                                                                                   \
     case 3 * q + t:                                                                                             \
         return NAME(contract_part)(derivatives, power[0], q, t, COMPONENTS(q), COMPONENTS(t), beta, tau,        \
-                                   weights + FIRST_MONOMIAL(power[0]), arm, adjoint)
+                                   weights + FIRST_MONOMIAL(power[0]), scale, arm, adjoint)
     switch (power[1] > 2 ? -1 : 3 * power[1] + power[2]) {
         PART(0, 0, ZERO, ZERO);
         PART(1, 0, ONE, ZERO);
@@ -110,7 +111,7 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
         PART(2, 1, TWO, ONE);
         PART(2, 2, TWO, TWO);
     default:
-        return NAME(contract_any)(derivatives, power, weights, arm, adjoint);
+        return NAME(contract_any)(derivatives, power, weights, scale, arm, adjoint);
     }
 #undef PART
 }
@@ -142,39 +143,58 @@ static void NAME(scatter_adjoints)(const center_plan *plan, int n, const double 
             arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
 }
 
-/* Energy of one form; adds to the adjoints. `open` and `result` are scratch. */
+/* open = sum over the terms of a form of weight times moments of their first arms */
+static FORCE_INLINE void NAME(open_form)(const trilinear *form, int n_open, const double *moments, double *open)
+{
+    int k, t;
+
+    for (k = 0; k < n_open; k++) {
+        VECTOR sum = LOAD(moments + (form->a[0] + k) * LANES) * form->weight[0];
+        for (t = 1; t < form->n; t++)
+            sum += LOAD(moments + (form->a[t] + k) * LANES) * form->weight[t];
+        STORE(open + k * LANES, sum);
+    }
+}
+
+/* Adds to the adjoints of the first arms of a form what the derivatives by `open` are. */
+static FORCE_INLINE void NAME(close_form)(const trilinear *form, int n_open, const double *derivatives, double *adjoints)
+{
+    int k, t;
+
+    for (t = 0; t < form->n; t++) {
+        const double weight = form->weight[t];
+        double *a = adjoints + form->a[t] * LANES;
+        for (k = 0; k < n_open; k++, a += LANES)
+            STORE(a, LOAD(a) + LOAD(derivatives + k * LANES) * weight);
+    }
+}
+
+/* Energy of one form; adds to the adjoints. `open` and `derivatives` are scratch. */
 static VECTOR NAME(add_form)(const plip_potential *potential, const trilinear *form, const double *moments,
-                             double *adjoints, double *open, double *result)
+                             double *adjoints, double *open, double *derivatives)
 {
     const contraction *rank = potential->contractions + form->contraction;
+    const int is_single = form->n == 1;
     const VECTOR zero = {0};
     const double *arm[3];
     double *adjoint[3];
     VECTOR energy;
-    int k, t;
+    int k;
 
-    arm[rank->place[0]] = open;
-    adjoint[rank->place[0]] = result;
+    arm[rank->place[0]] = is_single ? moments + form->a[0] * LANES : open;
+    adjoint[rank->place[0]] = is_single ? adjoints + form->a[0] * LANES : derivatives;
     arm[rank->place[1]] = moments + form->b * LANES;
     adjoint[rank->place[1]] = adjoints + form->b * LANES;
     arm[rank->place[2]] = moments + form->c * LANES;
     adjoint[rank->place[2]] = adjoints + form->c * LANES;
-    for (k = 0; k < rank->n_open; k++) {
-        STORE(open + k * LANES, zero);
-        STORE(result + k * LANES, zero);
-    }
-    for (t = 0; t < form->n; t++) {
-        const double *a = moments + form->a[t] * LANES, weight = form->weight[t];
+    if (!is_single) {
+        NAME(open_form)(form, rank->n_open, moments, open);
         for (k = 0; k < rank->n_open; k++)
-            STORE(open + k * LANES, LOAD(open + k * LANES) + LOAD(a + k * LANES) * weight);
+            STORE(derivatives + k * LANES, zero);
     }
-    energy = NAME(contract)(1, rank->power, potential->multiplicity, arm, adjoint);
-    for (t = 0; t < form->n; t++) {
-        const double weight = form->weight[t];
-        double *da = adjoints + form->a[t] * LANES;
-        for (k = 0; k < rank->n_open; k++)
-            STORE(da + k * LANES, LOAD(da + k * LANES) + LOAD(result + k * LANES) * weight);
-    }
+    energy = NAME(contract)(1, rank->power, potential->multiplicity, is_single ? form->weight[0] : 1.0, arm, adjoint);
+    if (!is_single)
+        NAME(close_form)(form, rank->n_open, derivatives, adjoints);
     return energy;
 }
 

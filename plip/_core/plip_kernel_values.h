@@ -24,7 +24,7 @@ static VECTOR NAME(product_of_three)(const plip_potential *potential, const term
 
     for (k = 0; k < 3; k++)
         arms[rank->place[k]] = moments + value->arms[k] * LANES;
-    return NAME(contract)(0, rank->power, potential->multiplicity, arms, none);
+    return NAME(contract)(0, rank->power, potential->multiplicity, 1.0, arms, none);
 }
 
 /* A power of a density, or its root. */
