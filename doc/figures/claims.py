@@ -12,7 +12,8 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parent / "data"
 BLUE, ORANGE, GRAY, GREEN = "#0072B2", "#D55E00", "#999999", "#009E73"
-COLORS = {"plip": BLUE, "pypolymlp": ORANGE, "FitSNAP": GREEN, "UF3": GRAY}
+PURPLE, SKY = "#CC79A7", "#56B4E9"
+COLORS = {"plip": BLUE, "FastPOD": PURPLE, "pypolymlp": ORANGE, "FitSNAP": GREEN, "UF3": GRAY}
 
 
 def table(name):
@@ -84,16 +85,41 @@ def coverage(ax):
     ax.legend(frameon=False, fontsize="small", ncols=2, loc="upper right")
 
 
+TIME = "LAMMPS, skin 2.0 (µs per atom and step)"
+FORCE = "test, eV/Å"
+OFFERS = {"plip, two- and N-body": SKY, "plip, fast": GREEN, "plip, accurate": BLUE}
+
+
+def sizes_of(ax, rows, color, label):
+    """A line of potentials of one offer, with the numbers of terms at its ends."""
+    ax.plot([row[TIME] for row in rows], [row[FORCE] for row in rows], "o-", color=color, label=label)
+    for row, place in ((rows[0], (-12, -4)), (rows[-1], (0, -15))):
+        point = row[TIME], row[FORCE]
+        ax.annotate(f"{row['terms']:.0f}", point, place, textcoords="offset points", ha="center", color=color)
+
+
 def speed(ax):
-    rows = table("speed")
-    key = "LAMMPS, skin 2.0 (µs per atom and step)"
-    names = [row["potential"] for row in rows]
-    bars = ax.barh(
-        names, [row[key] for row in rows], color=[BLUE if "plip" in name else GRAY for name in names]
-    )
-    ax.bar_label(bars, fmt=" {:g}", fontsize="small")
-    ax.set(xscale="log", xlabel="µs per atom and step, one thread", xlim=(0.3, 150.0))
-    ax.invert_yaxis()
+    """Force error on test structures against the time of a step, for potentials of any size."""
+    rows = [row for row in table("speed") if row[TIME] != ""]
+    for offer, color in OFFERS.items():
+        if own := [row for row in rows if row["potential"] == offer]:
+            sizes_of(ax, own, color, offer)
+    for row in rows:
+        name = row["potential"]
+        if row[FORCE] == "":
+            ax.axvline(row[TIME], color=GRAY, linestyle="--", linewidth=1.0)
+            at_top = {"transform": ax.get_xaxis_transform(), "va": "top", "rotation": 90}
+            ax.text(row[TIME], 0.99, f" {name.partition(',')[0]}", color=GRAY, fontsize="small", **at_top)
+        elif name not in OFFERS:
+            point = row[TIME], row[FORCE]
+            ax.plot(*point, "s", color=ORANGE)
+            ax.annotate(
+                name, point, (0, 8), textcoords="offset points", ha="center", fontsize="small", color=ORANGE
+            )
+    ax.set(xscale="log", xlabel="CPU time of a step (µs per atom)", ylabel="force error, test (eV/Å)")
+    ax.margins(0.1, 0.15)
+    ax.set_xticks([1, 10, 100], ["1", "10", "100"])
+    ax.legend(frameon=False, fontsize="small", loc="upper right")
 
 
 def save(name, draw, size, n_axes=1):
@@ -109,7 +135,7 @@ def main():
     save("cancellation", cancellation, (7.0, 3.0))
     save("mixtures", mixtures, (5.0, 3.0))
     save("coverage", coverage, (5.0, 3.0))
-    save("speed", speed, (7.0, 2.7))
+    save("speed", speed, (7.0, 3.6))
 
 
 if __name__ == "__main__":
