@@ -145,7 +145,7 @@ def test_rows_of_large_data_are_products_alone(train, descriptors, small_chunks,
     """Workers then send products, which nobody has to decompose."""
     structures, _ = train
     kept = NormalEquations.from_structures(structures, descriptors)
-    monkeypatch.setattr("plip.normal_equations._accumulation._NARROW", 10)
+    monkeypatch.setattr("plip.normal_equations._accumulation.NARROW", 10)
     found = NormalEquations.from_structures(structures, descriptors)
     for target, sums in found._sums.items():
         # There are no more energies than that, but 252 components of virials in 45 columns.

@@ -660,7 +660,7 @@ def test_errors_of_rows_that_were_not_kept(structures, descriptors):
 
 def test_many_forces_in_many_columns_are_products_alone(structures, descriptors, monkeypatch, tmp_path):
     kept = NormalEquations.from_structures(structures, descriptors)
-    monkeypatch.setattr("plip.normal_equations._accumulation._NARROW", 0)
+    monkeypatch.setattr("plip.normal_equations._accumulation.NARROW", 0)
     coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
     expected = kept.problem(0.0, 1.0, 0.0)
     scale = np.sqrt(np.outer(expected.gram.diagonal(), expected.gram.diagonal())) + 1e-300

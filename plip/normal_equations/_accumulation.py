@@ -23,6 +23,7 @@ from plip.normal_equations._row_cache import Storage, direct
 from plip.normal_equations._sample import Sample, Sampler
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import (
+    NARROW,
     Stored,
     Sums,
     are_few,
@@ -32,11 +33,6 @@ from plip.normal_equations._sums import (
 )
 
 __all__ = ["Accumulator", "in_order"]
-
-# Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
-# times as long as products, which matters little there. For more columns products suffice: even where labels
-# are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
-_NARROW = 100
 
 # Of a stream that are worked on before the next ones are begun.
 _CHUNKS_PER_WORKER = 4
@@ -186,7 +182,7 @@ class Accumulator:
             "force": 3 * n_atoms <= self._width,
             "virial": are_few(6 * n_structures, self._width),
         }
-        return [target for target in TARGETS if self._width <= _NARROW or are_kept[target]]
+        return [target for target in TARGETS if self._width <= NARROW or are_kept[target]]
 
     @single_blas_thread()
     def _add_up(self) -> None:

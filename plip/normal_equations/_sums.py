@@ -36,6 +36,11 @@ __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", 
 _BLOCK_ROWS = 2304
 _BLOCK_BYTES = 24e6
 
+# Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
+# times as long as products, which matters little there. For more columns products suffice: even where labels
+# are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
+NARROW = 100
+
 # Rounding of the square of an error that follows from products, as a part of the square of the terms. In
 # random fits it is 1e-18 (many rows) to 5e-16 (two rows).
 _PRODUCT_ROUNDING = 1e-16
@@ -155,6 +160,8 @@ class Sums:
         factors = [part.factor for sign, part in self._parts if sign > 0]
         known = [factor for factor in factors if factor is not None]
         if not known or len(known) < len(self._parts):
+            return None
+        if len(known) > 1 and self.width > NARROW and not are_few(sum(map(len, known)), self.width):
             return None
         return known[0] if len(known) == 1 else _few_rows(known)
 

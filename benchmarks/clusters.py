@@ -1,0 +1,110 @@
+"""What a cluster would take: the pieces of a fit on many workers, measured one by one, and a model of the whole.
+
+    python benchmarks/clusters.py train.xyz --preset accurate --atoms 1e6 1e8
+
+Times are CPU seconds of this machine. A chunk is made of the file's structures, as many times as needed.
+Workers share the work; whoever adds up takes one result after the other. The network is not measured:
+--bandwidth says what it has.
+"""
+
+import argparse
+import itertools
+import pickle
+import time
+
+import numpy as np
+from ase.io import read
+
+from plip import PLIPDescriptors
+from plip._design._rows import Design
+from plip.labels import LabelledStructures
+from plip.normal_equations._accumulation import Accumulator, ChunkWork
+from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._row_cache import direct
+
+
+class _NoBar:
+    def update(self, n):
+        pass
+
+
+def seconds(function, repeats=3):
+    """Least CPU time of this thread, and the result."""
+    least = np.inf
+    for _ in range(repeats):
+        start = time.thread_time()
+        result = function()
+        least = min(least, time.thread_time() - start)
+    return least, result
+
+
+def chunk_sizes(n_atoms, size):
+    """Numbers of atoms of the chunks of so many atoms in structures of this size."""
+    cutter = Cutter()
+    sizes = itertools.repeat(size, int(n_atoms // size))
+    counts = [*cutter.add(sizes), *cutter.finish()]
+    return np.array(counts) * size
+
+
+def measure(structures, descriptors, n_atoms):
+    """Pieces of one chunk of about so many atoms."""
+    copies = -(-n_atoms // sum(map(len, structures)))
+    data = LabelledStructures.read((structures * copies), **descriptors._limits(True))
+    ends = np.cumsum(data.n_atoms)
+    data = data.take(slice(0, int(np.searchsorted(ends, n_atoms)) + 1))
+    design = Design(descriptors.terms_, descriptors.species_)
+    reference = np.zeros(len(descriptors.species_))
+    work = ChunkWork(design, descriptors.cutoff_, reference, direct)
+    made = {"atoms": int(data.n_atoms.sum())}
+    made["work"], part = seconds(lambda: work([data], []), 2)
+    made["send"], sent = seconds(lambda: pickle.dumps((work, [data])))
+    made["bytes out"] = len(sent)
+    made["receive"], _ = seconds(lambda: pickle.loads(sent))
+    made["return"], returned = seconds(lambda: pickle.dumps(part, protocol=5))
+    made["bytes back"] = len(returned)
+    made["load"], _ = seconds(lambda: pickle.loads(returned))
+    accumulator = Accumulator(descriptors, reference, design, None, 1, _NoBar())
+    n_parts = 6
+    parts = [pickle.loads(returned) for _ in range(n_parts)]
+
+    def add():
+        accumulator._parts = iter(parts)
+        accumulator._add_up()
+
+    made["add"] = seconds(add, 1)[0] / n_parts
+    return made
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data")
+    parser.add_argument("--preset", default="accurate")
+    parser.add_argument("--atoms", type=float, nargs="+", default=[1e6, 1e7, 1e8])
+    parser.add_argument("--cores", type=int, nargs="+", default=[1, 10, 100, 1000])
+    parser.add_argument("--bandwidth", type=float, default=1e9, help="bytes per second into one process")
+    arguments = parser.parse_args()
+    structures = read(arguments.data, ":")
+    descriptors = PLIPDescriptors.preset(arguments.preset).fit(structures)
+    size = int(np.mean([len(atoms) for atoms in structures]))
+    width = len(descriptors.terms_) + len(descriptors.species_) + 1
+    print(f"{arguments.data}: {width} columns, {size} atoms per structure")
+    start, _ = seconds(lambda: Design(descriptors.terms_, descriptors.species_))
+    print(f"kernels made ready once per process: {1e3 * start:.0f} ms")
+    for total in arguments.atoms:
+        sizes = chunk_sizes(total, size)
+        made = measure(structures, descriptors, int(np.median(sizes)))
+        print(f"{total:.0e} atoms: {len(sizes)} chunks, of which one of {made['atoms']} atoms takes")
+        for name in ("work", "send", "receive", "return", "load", "add"):
+            print(f"  {name:8} {1e3 * made[name]:8.1f} ms")
+        print(f"  {made['bytes out'] / 1e6:.2f} MB out, {made['bytes back'] / 1e6:.2f} MB back")
+        work = made["work"] / made["atoms"] * total
+        serial = len(sizes) * (made["load"] + made["add"] + made["bytes back"] / arguments.bandwidth)
+        for cores in arguments.cores:
+            wall = max(work / cores, serial) + made["work"]
+            print(f"  {cores:5} cores: {wall:9.1f} s, {100 * work / (wall * cores):3.0f} % of them at work")
+
+
+if __name__ == "__main__":
+    main()
