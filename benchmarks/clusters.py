@@ -1,4 +1,4 @@
-"""What a cluster would take: the pieces of a fit on many workers, measured one by one, and a model of the whole.
+"""The pieces of a fit on a cluster, measured one by one, and a model of what many cores would take.
 
     python benchmarks/clusters.py train.xyz --preset accurate --atoms 1e6 1e8
 
