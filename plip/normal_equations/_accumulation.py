@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -32,7 +33,7 @@ from plip.normal_equations._sums import (
     single_blas_thread,
 )
 
-__all__ = ["Accumulator", "in_order"]
+__all__ = ["Accumulator", "in_order", "same_workers"]
 
 # Of a stream that are worked on before the next ones are begun.
 _CHUNKS_PER_WORKER = 4
@@ -104,6 +105,8 @@ class Accumulator:
         As for `NormalEquations.from_labels`.
     bar : tqdm
         Progress, in structures.
+    workers : joblib.Parallel or None
+        From `same_workers`; None takes new ones.
     """
 
     def __init__(
@@ -114,6 +117,7 @@ class Accumulator:
         memory: joblib.Memory | StrPath | None,
         n_jobs: int | None,
         bar: Any,
+        workers: joblib.Parallel | None = None,
     ) -> None:
         n_species, n_terms = len(descriptors.species_), len(descriptors.terms_)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
@@ -121,6 +125,7 @@ class Accumulator:
         self._descriptors = descriptors
         self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)
         self._n_jobs = n_jobs
+        self._workers = workers
         self._bar = bar
         self._width = n_terms + n_species + 1
         self._cutter = Cutter()
@@ -146,7 +151,7 @@ class Accumulator:
 
     def _begin(self, pieces: Iterable[Piece], are_last: bool = False) -> None:
         self._add_up()
-        self._parts = in_order(self._jobs(pieces, are_last), self._n_jobs)
+        self._parts = in_order(self._jobs(pieces, are_last), self._n_jobs, self._workers)
 
     def _jobs(self, pieces: Iterable[Piece], are_last: bool) -> Iterator[Any]:
         for piece in pieces:
@@ -220,12 +225,34 @@ class Accumulator:
         )
 
 
-def in_order(jobs: Iterable[Any], n_jobs: int | None) -> Iterator[Any]:
-    """Begin joblib jobs, and yield their results in order."""
+@contextmanager
+def same_workers(n_jobs: int | None) -> Iterator[joblib.Parallel | None]:
+    """Workers for several accumulations; None where the backend of joblib gives lists alone.
+
+    New threads would keep memory of their own each time.
+    """
+    workers = _new_workers(n_jobs)
+    if workers is None:
+        yield None
+    else:
+        with workers:
+            yield workers
+
+
+def _new_workers(n_jobs: int | None) -> joblib.Parallel | None:
     try:
-        parallel = joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        return joblib.Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
     except ValueError:
         # Some backends give lists alone, such as "multiprocessing" and Ray's.
+        return None
+
+
+def in_order(
+    jobs: Iterable[Any], n_jobs: int | None, workers: joblib.Parallel | None = None
+) -> Iterator[Any]:
+    """Begin joblib jobs, and yield their results in order; `workers` are from `same_workers`."""
+    parallel = workers or _new_workers(n_jobs)
+    if parallel is None:
         return _by_lists(jobs, n_jobs)
     results: Iterator[Any] = parallel(jobs)
     return results

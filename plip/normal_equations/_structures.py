@@ -31,7 +31,7 @@ from plip.descriptors._transformer import as_descriptors
 from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
-from plip.normal_equations._accumulation import Accumulator
+from plip.normal_equations._accumulation import Accumulator, same_workers
 from plip.normal_equations._archive import read_archive, write_archive
 from plip.normal_equations._file_pieces import FileSequence
 from plip.normal_equations._hash import HASHES
@@ -707,13 +707,14 @@ def _accumulator(
     design: Design | None = None,
     memory: joblib.Memory | StrPath | None = None,
     n_jobs: int | None = None,
+    workers: joblib.Parallel | None = None,
 ) -> Accumulator:
     """An accumulator for data that begin with these; parameters as for `NormalEquations.from_labels`."""
     _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
     if reference is None:
         # The same for all ways in which structures come.
         reference = least_squares_reference(data.take(slice(_BATCH)), descriptors.species_)
-    return Accumulator(descriptors, reference, design, memory, n_jobs, bar)
+    return Accumulator(descriptors, reference, design, memory, n_jobs, bar, workers)
 
 
 def _read_batches(
@@ -752,7 +753,7 @@ def _read_batches(
 def sums_of_parts(
     data: LabelledStructures,
     descriptors: PLIPDescriptors,
-    parts: Iterable[IntArray],
+    parts: Sequence[IntArray],
     memory: joblib.Memory | StrPath | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -765,7 +766,7 @@ def sums_of_parts(
     ----------
     data, descriptors, memory, n_jobs, verbose, design
         As for `NormalEquations.from_labels`.
-    parts : iterable of ndarray of int
+    parts : sequence of ndarray of int
         Places of the structures of each part.
     file : binary file or None
         Where the sums of a part are kept until they are needed; None keeps them in memory.
@@ -777,13 +778,17 @@ def sums_of_parts(
     reference = least_squares_reference(data, descriptors.species_)
     design = Design(descriptors.terms_, descriptors.species_) if design is None else design
     found = []
-    for part in parts:
-        equations = NormalEquations.from_labels(
-            data.take(part), descriptors, reference, design, memory, n_jobs, verbose
-        )
-        if file is not None:
-            equations.stow(file)
-        found.append(equations)
+    with (
+        same_workers(n_jobs) as workers,
+        tqdm(total=sum(map(len, parts)), desc="structures", disable=not verbose) as bar,
+    ):
+        for part in parts:
+            some = data.take(part)
+            accumulator = _accumulator(some, descriptors, bar, reference, design, memory, n_jobs, workers)
+            equations = NormalEquations(*accumulator.finish([some]))
+            if file is not None:
+                equations.stow(file)
+            found.append(equations)
     return found
 
 

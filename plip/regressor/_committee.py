@@ -89,7 +89,7 @@ def fit_committee(
     if n_blocks < 2:
         raise ValueError("a bootstrap needs at least two structures")
     parts = KFold(n_blocks, shuffle=True, random_state=rng).split(np.arange(len(data)))
-    blocks = sums_of_parts(data, descriptors, (rows for _, rows in parts), model.memory, model.n_jobs)
+    blocks = sums_of_parts(data, descriptors, [rows for _, rows in parts], model.memory, model.n_jobs)
     members = []
     for _ in range(n_members):
         drawn = sum(blocks[k] for k in rng.randint(n_blocks, size=n_blocks))
