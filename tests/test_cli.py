@@ -822,7 +822,7 @@ def test_traceback_on_request(capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["fit"], ["nonsense"], ["fit", "a.xyz", "--max-terms", "0"]])
+@pytest.mark.parametrize("arguments", [[], ["evaluate"], ["nonsense"], ["fit", "a.xyz", "--max-terms", "0"]])
 def test_wrong_usage_exits_with_two(arguments, capsys):
     with pytest.raises(SystemExit) as error:
         main(arguments)

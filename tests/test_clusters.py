@@ -247,6 +247,24 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
     assert_same_bits(here, there)
 
 
+@pytest.mark.skipif(util.find_spec("ray") is None, reason="Ray is missing")
+@pytest.mark.filterwarnings("ignore")  # of Ray itself
+def test_ray_has_the_same_bits(train, small_chunks):
+    import ray
+    from ray.util.joblib import register_ray
+
+    here = PLIPRegressor(small_descriptors(), max_terms=10).fit(train[0])
+    register_ray()
+    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=10**8)
+    try:
+        with joblib.parallel_config(backend="ray", n_jobs=2):
+            there = PLIPRegressor(small_descriptors(), max_terms=10).fit(train[0])
+            assert np.array_equal(there.predict(train[0]), here.predict(train[0]))
+    finally:
+        ray.shutdown()
+    assert_same_bits(here.normal_equations_, there.normal_equations_)
+
+
 # Job arrays
 
 
