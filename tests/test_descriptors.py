@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from plip import PLIPDescriptors
+from plip.descriptors._automatic import automatic_cutoff
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.normal_equations import NormalEquations
 from plip.radial import Gaussian, Lorentzian, Slater, StillingerWeber
@@ -372,6 +373,18 @@ def curve_of_pairs(distances, force):
         forces = [[0, 0, force(r)], [0, 0, -force(r)]]
         atoms.calc = SinglePointCalculator(atoms, forces=forces)
     return pairs
+
+
+def test_automatic_cutoff_of_many_structures(monkeypatch):
+    crystals = [bulk("Cu", a=3.6 + 0.002 * k) for k in range(50)]
+    whole = automatic_cutoff(crystals)
+    monkeypatch.setattr("plip.descriptors._automatic._STRUCTURES", 20)
+    monkeypatch.setattr("plip.descriptors._automatic._OF_SPECIES", 3)
+    assert automatic_cutoff(crystals) == pytest.approx(whole, abs=0.11)
+    # Cesium is far from its neighbors, wherever in the data it is.
+    for place in (1, 24, 48):
+        data = [*crystals[:place], bulk("Cs"), *crystals[place:]]
+        assert automatic_cutoff(data) == automatic_cutoff([bulk("Cs"), *crystals]) > whole + 2.0
 
 
 def test_automatic_cutoff_follows_pairs_in_a_fit():

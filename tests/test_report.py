@@ -87,6 +87,32 @@ def evaluations(model, silicon_carbide):
     }
 
 
+def test_each_structure_is_predicted_by_the_model_without_it(model, evaluations, silicon_carbide):
+    train, _ = silicon_carbide
+    predicted = evaluations["cross-validation"].predicted
+    seen = 0
+    for rows, potential in model.folds_:
+        for row in rows[:3]:
+            found = potential.evaluate(train[row])
+            assert predicted.energy[row] == found["energy"]
+            np.testing.assert_array_equal(predicted.forces[row], found["forces"])
+            np.testing.assert_array_equal(predicted.stress[row], found["stress"])
+            seen += 1
+    assert seen == 9
+
+
+def test_workers_change_no_bit_of_an_evaluation(model, evaluations, silicon_carbide):
+    train, _ = silicon_carbide
+    parallel = Evaluation(model.potential_, train, n_jobs=2)
+    for name in ("energy", "stress"):
+        one, other = getattr(parallel.predicted, name), getattr(evaluations["train"].predicted, name)
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(parallel.predicted.forces, evaluations["train"].predicted.forces, strict=True):
+        np.testing.assert_array_equal(one, other)
+    deviations = parallel.deviations, evaluations["train"].deviations
+    np.testing.assert_array_equal(*(one.energy for one in deviations))
+
+
 @pytest.fixture(scope="module")
 def path(model, evaluations, tmp_path_factory):
     path = tmp_path_factory.mktemp("report") / "report.html"
