@@ -17,7 +17,7 @@ suggests none) with a weight of 30 for energies; plip fits the stresses of the f
 
 The plip models do not use the test file: their number of terms is chosen by cross-validation on the
 training file, whose time counts. "default" is `PLIPRegressorCV()`, as of ``plip fit``; "readable" and "fast"
-are targets of this command; "extensive" is the preset of this name with at most 300 terms of least error.
+are targets of this command; "extensive" is that of `accuracy.py`, at most 300 terms of the least error.
 
 FastPOD (`lammps_fits.py`) has the settings that its authors publish for silicon, for one element.
 FitSNAP 3.1 calls LAMMPS as it was in 2024 and needs an environment of its own: ``pip install fitsnap3
@@ -90,9 +90,9 @@ def plip_fast(start, train, test):
 
 
 def plip_extensive(start, train, test):
-    from plip import PLIPRegressorCV
+    import accuracy
 
-    return _plip(start, train, test, PLIPRegressorCV("extensive", max_terms=300, selection="min").fit)
+    return _plip(start, train, test, lambda data: accuracy.fit("extensive", data))
 
 
 def lammps_fastpod(start, train, test):
