@@ -34,7 +34,8 @@ def peers_of(ax, name):
     for package, color in COLORS.items():
         rows = [row for row in table(name) if row["model"].replace(",", " ").split()[0] == package]
         x, y = [row["CPU s"] for row in rows], [row["test, eV/Å"] for row in rows]
-        ax.plot(x, y, "o", color=color, markersize=7, label=package)
+        if rows:
+            ax.plot(x, y, "o", color=color, markersize=7, label=package)
     ax.set(xscale="log", xlabel="CPU time of the fit (s)", ylim=(0.0, 0.31), xlim=(0.3, 900))
     ax.set_xticks([1, 10, 100], ["1", "10", "100"])
 
