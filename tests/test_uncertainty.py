@@ -243,7 +243,7 @@ def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_ca
     problem = other.problem(*weights.values())
     coef = np.zeros_like(fit.coef_)
     # With the penalty of the fit, which the structure does not change.
-    penalty = np.diag(solved.weight_sum * solved.ridge[kept])
+    penalty = np.diag(solved.weight_sum * solved.ridge)
     coef[kept] = np.linalg.solve(problem.gram[np.ix_(kept, kept)] + penalty, problem.moment[kept])
     energy, forces, _ = fit.descriptors_.design_rows(train[3], forces=True, virial=False)
     labels = train[3].calc.results
