@@ -432,7 +432,10 @@ def test_shared_terms_stay_on_offer_with_many_species(n_species, preset):
         assert len(one) / 3 < len(blind) < len(one)
     else:
         assert [(t.interaction, t.radial, t.power) for t in blind] == [
-            (t.interaction, t.radial, t.power) for t in one
+            # Roots are offered to one metal alone.
+            (t.interaction, t.radial, t.power)
+            for t in one
+            if t.power != 0.5
         ]
 
 
