@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import signal
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import util
 
@@ -10,6 +9,7 @@ import joblib
 import numpy as np
 import pytest
 from ase.io import read, write
+from lost_worker import EndsOneWorker
 from sample_fits import small_descriptors
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
@@ -208,18 +208,6 @@ def test_a_process_makes_kernels_and_potentials_ready_once(train):
 
     evaluator = pickle.dumps(_Evaluator(model.potential_, True, True, False))
     assert pickle.loads(evaluator) is pickle.loads(evaluator)
-
-
-class EndsOneWorker:
-    """Called with each structure that a worker reads; ends the process, once."""
-
-    def __init__(self, folder):
-        self.mark = os.path.join(folder, "ended")
-
-    def __call__(self, atoms):
-        if "end" in atoms.info and not os.path.exists(self.mark):
-            open(self.mark, "w").close()
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @needs_dask
