@@ -691,8 +691,8 @@ def _removed(energies: list[float], others: list[float]) -> list[float]:
 
 def _warn_of_memory(n_terms: int, n_species: int) -> None:
     if n_terms > _MANY_COLUMNS:
-        # Products, and twice as many rows as columns.
-        gigabytes = 3 * len(TARGETS) * (n_terms + n_species + 1) ** 2 * 8 / 1e9
+        # Rows: twice as many as columns of energies and of stresses, as many of forces. Products are less.
+        gigabytes = 5 * (n_terms + n_species + 1) ** 2 * 8 / 1e9
         warn(
             f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much "
             "again. Choose fewer radial functions, powers or species pairs to save memory.",
