@@ -240,7 +240,7 @@ def scale(arrays):
 
 def one_bit(arrays):
     values = arrays[0].copy()
-    values.view(np.uint64)[0] ^= 1
+    values.view(np.uint64)[0] ^= np.uint64(1)
     arrays[0] = values
 
 

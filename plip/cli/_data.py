@@ -352,8 +352,11 @@ def split(data: Data, fraction: float, seed: int = 0, keep_single_atoms: bool = 
         )
     names = names[free]
     # The splitter needs two structures of every group, and room for every group on both sides.
-    while len(sizes := np.unique_counts(names).counts) > min(n_test, len(free) - n_test) or sizes.min() < 2:
-        values = np.unique_counts(names).values[np.argsort(sizes, kind="stable")]
+    while True:
+        values, sizes = np.unique(names, return_counts=True)
+        if len(sizes) <= min(n_test, len(free) - n_test) and sizes.min() >= 2:
+            break
+        values = values[np.argsort(sizes, kind="stable")]
         names[names == values[0]] = values[1]
     splitter = StratifiedShuffleSplit(n_splits=1, test_size=n_test, random_state=seed)
     ((_, chosen),) = splitter.split(names, names)
