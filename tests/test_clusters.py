@@ -8,6 +8,7 @@ from importlib import util
 import joblib
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.io import read, write
 from lost_worker import EndsOneWorker
 from sample_fits import small_descriptors
@@ -204,6 +205,10 @@ def test_a_process_makes_kernels_and_potentials_ready_once(train):
     model = PLIPRegressor(small_descriptors(), max_terms=10).fit(structures)
     design = model.descriptors_._design()
     assert pickle.loads(pickle.dumps(design)) is pickle.loads(pickle.dumps(design))
+    part = design.part(bulk("Si"))
+    copy = pickle.loads(pickle.dumps(part))
+    assert len(part.columns) < len(design.columns)
+    assert np.array_equal(copy.columns, part.columns) and copy.cutoff == part.cutoff
     from plip.potential._prediction import _Evaluator
 
     evaluator = pickle.dumps(_Evaluator(model.potential_, True, True, False))

@@ -69,8 +69,8 @@ class Design:
 
     @functools.cached_property
     def _pickled(self) -> bytes:
-        """Terms and species: bytes are quickly compared where the design is ready already."""
-        return pickle.dumps((self.terms, self.species))
+        """What the design is made of: bytes are quickly compared where it is ready already."""
+        return pickle.dumps((self.terms, self.species, self.cutoff, self.columns))
 
     def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
@@ -104,7 +104,10 @@ class Design:
 @functools.lru_cache(maxsize=2)
 def _from_bytes(pickled: bytes) -> Design:
     """The design that was pickled. A process that gets it with every piece of work makes it ready once."""
-    return Design(*pickle.loads(pickled))
+    terms, species, cutoff, columns = pickle.loads(pickled)
+    design = Design(terms, species, cutoff=cutoff)
+    design.columns = columns
+    return design
 
 
 def _empty_on_lines(n_rows: int, length: int) -> FloatArray:

@@ -14,7 +14,7 @@ __all__ = ["VECTOR", "Frame", "find_frames"]
 
 # Cell vectors below the atoms, as some programs write them; ASE reads at most three.
 VECTOR = "VEC"
-_MOSTVECTORS = 3
+_MOST_VECTORS = 3
 # Bytes.
 _BLOCK = 1 << 20
 
@@ -90,7 +90,7 @@ def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame
                 break
             n_vectors += 1
             number += 1
-        if n_vectors > _MOSTVECTORS:
+        if n_vectors > _MOST_VECTORS:
             raise ValueError(
                 f"{os.fspath(path)}: structure {index} has {n_vectors} lines {VECTOR}, but ASE reads three: "
                 "delete the others"

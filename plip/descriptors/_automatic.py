@@ -97,9 +97,7 @@ def _spread(n: int, most: int) -> tuple[int, ...]:
 
 
 def _quantile(values: ArrayLike, share: float) -> float:
-    """As numpy.quantile with the method "lower", which takes long for few values."""
-    ordered = np.sort(np.asarray(values, np.float64))
-    return float(ordered[int((len(ordered) - 1) * share)])
+    return float(np.quantile(np.asarray(values, np.float64), share, method="lower"))
 
 
 def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArray]:

@@ -52,13 +52,6 @@ class Packed:
         for row, part in zip(matrix, self._rows(), strict=True):
             row[: len(part)] += part if factor == 1.0 else factor * part
 
-    def full(self) -> FloatArray:
-        """ndarray of float64, shape (width, width): the matrix."""
-        matrix = np.zeros((self.width, self.width))
-        self.add_to(matrix)
-        mirror(matrix)
-        return matrix
-
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the matrix."""
         i = np.arange(first, self.width)[:, None]

@@ -332,7 +332,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
         Predictions, the potential, its uncertainty and its file stay as they are. What needs the sums raises
         an error: `partial_fit`, `calibrate`, `potential_at` for other sizes, `plip.selection`, curves of the
-        path.
+        path, and standard deviations with precomputed descriptors.
 
         Returns
         -------
