@@ -1,4 +1,4 @@
-"""Extended XYZ as ASE reads it, to the last bit, but in little more than half of the time.
+"""Extended XYZ as ASE reads it, to the last bit, but in about 60 % of the time.
 
 Whatever is unusual is left to ASE, as is every error.
 """
