@@ -8,6 +8,7 @@ from ase.neighborlist import neighbor_list
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
+from plip._core import extremes
 from plip._structures._neighbors import find_neighbors
 
 
@@ -17,14 +18,24 @@ def species_of(atoms):
 
 
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_shortest_distances(name):
+def test_extremes(name):
     atoms, cutoff = sample(name)
     species_a, n_species = species_of(atoms)
-    found = find_neighbors(atoms, species_a, n_species, cutoff).shortest_distances(n_species)
-    expected = np.full((n_species, n_species), np.inf)
+    near = find_neighbors(atoms, species_a, n_species, cutoff)
+    reach = 0.7 * cutoff
+    shortest, densest, counts = extremes(species_a, near.first_as, near.distance_p, n_species, reach)
     i, j, d = neighbor_list("ijd", atoms, cutoff, self_interaction=False)
-    np.minimum.at(expected, (species_a[i], species_a[j]), d)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    pair = species_a[i], species_a[j]
+    expected = np.full((n_species, n_species), np.inf)
+    np.minimum.at(expected, pair, d)
+    np.testing.assert_allclose(shortest, expected, rtol=1e-12)
+    np.testing.assert_array_equal(shortest, shortest.T)
+    expected = np.zeros((n_species, n_species))
+    np.add.at(expected, pair, 1)
+    np.testing.assert_array_equal(counts, expected)
+    of_atoms = np.bincount(i, np.maximum(1.0 - (d / reach) ** 2, 0.0) ** 3, minlength=len(atoms))
+    expected = [of_atoms[species_a == s].max() for s in range(n_species)]
+    np.testing.assert_allclose(densest, expected, rtol=1e-12)
 
 
 def test_positions_of_any_layout():

@@ -18,7 +18,7 @@ from plip._core._evaluate import (
     radial_function,
     switch_function,
 )
-from plip._core._neighbors import NeighborList, find_neighbors
+from plip._core._neighbors import NeighborList, extremes, find_neighbors
 
 __all__ = [
     "ANY",
@@ -34,6 +34,7 @@ __all__ = [
     "check_terms",
     "core_repulsion",
     "cutoff_function",
+    "extremes",
     "find_neighbors",
     "is_element",
     "phi",

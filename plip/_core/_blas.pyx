@@ -1,11 +1,11 @@
-"""Updates by rows, of BLAS and LAPACK, which SciPy's Python interface would run without releasing the GIL."""
+"""Symmetric matrices: updates by rows, of BLAS and LAPACK, and packed triangles, all without the GIL."""
 
 import numpy as np
 
 from scipy.linalg.cython_blas cimport dsyrk
 from scipy.linalg.cython_lapack cimport dtpqrt
 
-__all__ = ["add_products_of_columns", "add_row_products", "add_rows_to_factor"]
+__all__ = ["add_packed", "add_products_of_columns", "add_row_products", "add_rows_to_factor", "pack_lower"]
 
 # Columns that LAPACK takes at a time.
 BLOCK = 32
@@ -57,6 +57,50 @@ def add_products_of_columns(
         for i in range(n):
             for j in range(i + 1):
                 products[columns[i], columns[j]] += part[i, j]
+
+
+def pack_lower(const double[:, ::1] matrix):
+    """The lower triangle of a matrix, row by row.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (width, width)
+
+    Returns
+    -------
+    ndarray of float64, shape (width (width + 1) / 2,)
+    """
+    cdef Py_ssize_t width = matrix.shape[0], i, j, k = 0
+    if matrix.shape[1] != width:
+        raise ValueError("the matrix must be square")
+    cdef double[::1] values = np.empty(width * (width + 1) // 2)
+    with nogil:
+        for i in range(width):
+            for j in range(i + 1):
+                values[k + j] = matrix[i, j]
+            k += i + 1
+    return np.asarray(values)
+
+
+def add_packed(const double[::1] values, double factor, double[:, ::1] matrix):
+    """Add a multiple of a packed lower triangle to the lower triangle of a matrix.
+
+    Parameters
+    ----------
+    values : ndarray of float64, shape (width (width + 1) / 2,)
+        As from `pack_lower`.
+    factor : float
+    matrix : ndarray of float64, shape (width, width)
+        The upper triangle stays as it is.
+    """
+    cdef Py_ssize_t width = matrix.shape[0], i, j, k = 0
+    if matrix.shape[1] != width or values.shape[0] != width * (width + 1) // 2:
+        raise ValueError("the matrix must be square, and the values those of its lower triangle")
+    with nogil:
+        for i in range(width):
+            for j in range(i + 1):
+                matrix[i, j] += factor * values[k + j]
+            k += i + 1
 
 
 def add_rows_to_factor(double[::1, :] rows, double[::1, :] factor):

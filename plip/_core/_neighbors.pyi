@@ -11,6 +11,13 @@ def find_neighbors(
     species: Int32Array,
     n_species: int,
 ) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray]: ...
+def extremes(
+    species: Int32Array,
+    first: npt.NDArray[np.int64],
+    distances: FloatArray,
+    n_species: int,
+    reach: float,
+) -> tuple[FloatArray, FloatArray, FloatArray]: ...
 
 class NeighborList:
     def __init__(

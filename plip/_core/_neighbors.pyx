@@ -16,7 +16,7 @@ cdef extern from "plip_core.h" nogil:
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["NeighborList", "find_neighbors"]
+__all__ = ["NeighborList", "extremes", "find_neighbors"]
 
 
 cdef int build_list(
@@ -148,6 +148,67 @@ def find_neighbors(
     first[1:] = first[: n * <size_t>n_species]
     first[0] = 0
     return first, np.asarray(neighbor_p), np.asarray(vector_pc), np.asarray(distance_p)
+
+
+def extremes(
+    const int[::1] species not None,
+    const int64_t[::1] first not None,
+    const double[::1] distances not None,
+    int n_species,
+    double reach,
+):
+    """Shortest distances, largest densities and numbers of the neighbors that `find_neighbors` has found.
+
+    Parameters
+    ----------
+    species : ndarray of int32, shape (n_atoms,)
+        As given to `find_neighbors`.
+    first : ndarray of int64, shape (n_atoms * n_species + 1,)
+    distances : ndarray of float64, shape (n_pairs,)
+        Angstrom.
+    n_species : int
+    reach : float
+        Range in Angstrom of the density, the sum over neighbors of (1 - r^2 / reach^2)^3.
+
+    Returns
+    -------
+    shortest : ndarray of float64, shape (n_species, n_species)
+        Angstrom, by species of center and neighbor, symmetric; infinite without such a pair.
+    densest : ndarray of float64, shape (n_species,)
+        Largest density around an atom of each species.
+    counts : ndarray of float64, shape (n_species, n_species)
+        Number of neighbors of each species (column) around all atoms of each species (row).
+    """
+    shortest = np.full((n_species, n_species), np.inf)
+    densest = np.zeros(n_species)
+    counts = np.zeros((n_species, n_species))
+    cdef double[:, ::1] near = shortest, number = counts
+    cdef double[::1] dense = densest
+    cdef Py_ssize_t n_atoms = species.shape[0], i
+    cdef int64_t p, place
+    cdef int s, t
+    cdef double density, left
+    cdef Py_ssize_t n_buckets = n_atoms * n_species
+    if n_species < 1 or first.shape[0] != n_buckets + 1 or first[n_buckets] != distances.shape[0]:
+        raise ValueError("first, species and distances must be those of one neighbor list")
+    for i in range(n_atoms):
+        if not 0 <= species[i] < n_species:
+            raise ValueError("species must be numbers from 0 to n_species - 1")
+    with nogil:
+        for i in range(n_atoms):
+            s = species[i]
+            density = 0.0
+            for t in range(n_species):
+                place = i * n_species + t
+                number[s, t] += first[place + 1] - first[place]
+                for p in range(first[place], first[place + 1]):
+                    near[s, t] = min(near[s, t], distances[p])
+                    if distances[p] < reach:
+                        left = 1.0 - (distances[p] / reach) * (distances[p] / reach)
+                        density += left * left * left
+            dense[s] = max(dense[s], density)
+    # Rounding may make the two directions of a pair differ.
+    return np.minimum(shortest, shortest.T), densest, counts
 
 
 cdef class NeighborList:

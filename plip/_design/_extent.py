@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plip._structures._neighbors import Neighbors
 from plip._types import FloatArray
 
 __all__ = ["Extent", "density_range"]
@@ -42,24 +41,6 @@ class Extent:
     def empty(cls, n_species: int) -> Extent:
         """The extent of no data."""
         return cls(np.full((n_species, n_species), np.inf), np.zeros(n_species))
-
-    @classmethod
-    def of_neighbors(cls, near: Neighbors, n_species: int, reach: float) -> Extent:
-        """The extent of one structure.
-
-        Parameters
-        ----------
-        near : Neighbors
-        n_species : int
-        reach : float
-            Range of the density in Angstrom.
-        """
-        n_atoms = len(near.species_a)
-        densest = np.zeros(n_species)
-        left_p = 1.0 - np.minimum(near.distance_p / reach, 1.0) ** 2
-        density_a = np.bincount(near.centers(n_species), left_p * left_p * left_p, minlength=n_atoms)
-        np.maximum.at(densest, near.species_a, density_a)
-        return cls(near.shortest_distances(n_species), densest)
 
     @classmethod
     def from_array(cls, array: FloatArray) -> Extent:

@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from plip._core import ANY
+from plip._core import ANY, extremes
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
 from plip._design._plan import CACHE_LINE, build_plan
@@ -85,7 +85,7 @@ class Design:
 
         The design itself where it would be hardly smaller. It is made once for each set of species.
         """
-        present = tuple(np.unique(self.species_of(atoms)).tolist())
+        present = tuple(sorted(set(self.species_of(atoms).tolist())))
         with self._lock:
             if present not in self._parts:
                 self._parts[present] = self._part_of_species({ANY, *(self.species[s] for s in present)})
@@ -173,8 +173,10 @@ class StructureDesign:
         self.values = np.zeros(self._kernel.n_terms)
         self.virials = np.zeros((6, self._kernel.n_terms)) if has_virials else None
         near = self._neighbors
-        self.extent = Extent.of_neighbors(near, len(design.species), density_range(design.cutoff))
-        self.pairs = near.counts(len(design.species))
+        shortest, densest, self.pairs = extremes(
+            species_a, near.first_as, near.distance_p, len(design.species), density_range(design.cutoff)
+        )
+        self.extent = Extent(shortest, densest)
         self._kernel.values(near, self._states, self._dominant, self.values, self.virials)
 
     def write_rows(self, first_atom: int, force_rows: FloatArray) -> None:

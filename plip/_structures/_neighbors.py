@@ -43,34 +43,6 @@ class Neighbors:
         """Index of the center of every pair, shape (n_pairs,)."""
         return np.repeat(np.arange(len(self.species_a)), np.diff(self.first_as[::n_species]))
 
-    def counts(self, n_species: int) -> FloatArray:
-        """Number of neighbors of each species (column) around all atoms of each species (row)."""
-        counts = np.zeros((n_species, n_species))
-        np.add.at(counts, self.species_a, np.diff(self.first_as).reshape(-1, n_species))
-        return counts
-
-    def shortest_distances(self, n_species: int) -> FloatArray:
-        """Shortest distance by species of center and neighbor, symmetric, infinite without such a pair.
-
-        Parameters
-        ----------
-        n_species : int
-            Number of species.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_species, n_species)
-            Angstrom.
-        """
-        shortest = np.full((n_species, n_species), np.inf)
-        # Buckets of one atom and one species; reduceat has no minimum for empty ones.
-        bucket = np.flatnonzero(np.diff(self.first_as))
-        if len(bucket):
-            nearest = np.minimum.reduceat(self.distance_p, self.first_as[bucket])
-            np.minimum.at(shortest, (self.species_a[bucket // n_species], bucket % n_species), nearest)
-        # Rounding may make the two directions of a pair differ.
-        return np.minimum(shortest, shortest.T)
-
 
 def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: float) -> Neighbors:
     """All neighbors within the cutoff, periodic images included.

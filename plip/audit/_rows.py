@@ -5,15 +5,13 @@ Index suffixes: n sampled structure, f row of forces, p column.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
 
 from plip._design._rows import Design, StructureDesign
-from plip._structures._checks import are_full
+from plip._structures._checks import volumes
 from plip._structures._composition import species_of
 from plip._types import FloatArray, IntArray
 from plip.descriptors import PLIPDescriptors
@@ -49,12 +47,6 @@ def draw(data: LabelledStructures, groups: NDArray[np.str_], n: int, n_atoms: in
 def fit_descriptors(data: LabelledStructures, sample: LabelledStructures, preset: str) -> PLIPDescriptors:
     """Descriptors of a preset for all species of the data, with the grids of a sample."""
     return PLIPDescriptors.preset(preset, species=species_of(data.structures)).fit(list(sample.structures))
-
-
-def volumes(structures: Sequence[Atoms]) -> FloatArray:
-    """Volume of each cell in A^3, NaN without one."""
-    cells = np.array([atoms.cell.array for atoms in structures]).reshape(-1, 3, 3)
-    return np.where(are_full(cells), np.abs(np.linalg.det(cells)), np.nan)
 
 
 @dataclass(frozen=True, eq=False)

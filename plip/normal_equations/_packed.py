@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from plip._core._blas import add_packed, pack_lower
 from plip._types import FloatArray
 
 __all__ = ["Packed", "mirror"]
@@ -30,10 +31,7 @@ class Packed:
     @classmethod
     def of(cls, matrix: FloatArray) -> Packed:
         """The lower triangle of a matrix of shape (width, width)."""
-        packed = cls(len(matrix), np.empty(len(matrix) * (len(matrix) + 1) // 2))
-        for row, part in zip(matrix, packed._rows(), strict=True):
-            part[:] = row[: len(part)]
-        return packed
+        return cls(len(matrix), pack_lower(matrix))
 
     def _rows(self) -> list[FloatArray]:
         """Views of the rows, up to the diagonal."""
@@ -49,8 +47,7 @@ class Packed:
 
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
         """Add a multiple to the lower triangle of a matrix of shape (width, width)."""
-        for row, part in zip(matrix, self._rows(), strict=True):
-            row[: len(part)] += part if factor == 1.0 else factor * part
+        add_packed(self.values, factor, matrix)
 
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the matrix."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from plip._core import ANY, radial_function
-from plip._design._rows import StructureRows
 from plip._types import FloatArray
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
@@ -65,15 +64,29 @@ class Counts:
         """The counts of no data."""
         return cls(**{name: np.zeros(shape) for name, shape in cls.shapes(n_species, n_terms).items()})
 
-    def add_structure(self, structure: StructureRows, values: FloatArray, rows: Sequence[float]) -> None:
-        """Add a structure with values of all columns, and a weighted number of rows of each target."""
-        size = structure.counts.sum()
-        shares = np.array(rows) / size
-        squares = np.clip(values, -_LARGEST, _LARGEST) ** 2 / size
-        for total, array in zip(
-            self.arrays().values(), (structure.counts, structure.pairs, squares), strict=True
-        ):
-            total += np.multiply.outer(shares, array)
+    def add_structures(
+        self, atoms: FloatArray, pairs: FloatArray, values: FloatArray, rows: FloatArray
+    ) -> None:
+        """Add n structures.
+
+        Parameters
+        ----------
+        atoms : ndarray of float64, shape (n, n_species)
+            Number of atoms of each species.
+        pairs : ndarray of float64, shape (n, n_species, n_species)
+            Number of neighbors of each species around all atoms of each.
+        values : ndarray of float64, shape (n, n_terms)
+            Values of all columns.
+        rows : ndarray of float64, shape (n, 3)
+            Weighted number of rows of each target.
+        """
+        sizes = atoms.sum(axis=1)
+        shares = (rows / sizes[:, None]).T
+        squares = np.clip(values, -_LARGEST, _LARGEST)
+        squares *= squares
+        squares /= sizes[:, None]
+        for total, array in zip(self.arrays().values(), (atoms, pairs, squares), strict=True):
+            total += np.tensordot(shares, array, axes=1)
 
     def combined(self, other: Counts, sign: float) -> Counts:
         """The counts of both (sign 1), or without the other (sign -1)."""

@@ -19,7 +19,7 @@ from threadpoolctl import ThreadpoolController
 from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor
 from plip._design._extent import Extent
 from plip._design._rows import Design, StructureRows
-from plip._structures._checks import describe, errors_of, has_full_cell
+from plip._structures._checks import describe, errors_of, volumes
 from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._packed import Packed, mirror
@@ -35,6 +35,9 @@ __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", 
 # structures to need one update. Each worker holds them, so that there are fewer of more than 1,300 columns.
 _BLOCK_ROWS = 2304
 _BLOCK_BYTES = 24e6
+
+# Structures that are counted at a time.
+_COUNTED = 64
 
 # Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
 # times as long as products, which matters little there. For more columns products suffice: even where labels
@@ -364,69 +367,30 @@ def chunk_sums(
 
     Rows of the targets in `keep` are kept.
     """
-    labels, places = data.labels, data.places
-    n_terms = design.kernel.n_terms
-    width = n_terms + len(design.species) + 1
-    sums = empty_sums(width)
-    few = {target: _FewRows(sums[target], target in keep) for target in ("energy", "virial")}
-    block: _Block | None = None
-    extent = Extent.empty(len(design.species))
-    counts = Counts.empty(len(design.species), n_terms)
-    used = {target: labels.used(target) for target in TARGETS}
-    weights = {target: labels.weight(target) for target in TARGETS}
+    chunk = _Chunk(design, data, reference, keep)
     # Columns that are empty for the species of a structure need no update.
     for part, k in _by_part(design, data.structures):
-        atoms = data.structures[k]
-        weight = {target: weights[target][k] for target in TARGETS}
-        energy = labels.energy[k] if labels.energy is not None and used["energy"][k] else None
-        forces = labels.forces[k] if labels.forces is not None and used["force"][k] else None
-        stress = labels.stress[k] if labels.stress is not None and used["virial"][k] else None
-        if stress is not None and not has_full_cell(atoms):
-            stress = None
-        if energy is None and forces is None and stress is None:
+        energy, forces, virial = chunk.labels(k)
+        if energy is None and forces is None and virial is None:
             continue
-        size = len(atoms)
-        with errors_of(places[k], atoms):
-            structure = stored(part, atoms, forces, stress is not None)
+        atoms = data.structures[k]
+        with errors_of(data.places[k], atoms):
+            structure = stored(part, atoms, forces, virial is not None)
         if not np.isfinite(structure.values).all():
             raise ValueError(
-                f"{describe(places[k], atoms)}: its descriptors are not finite; a radial function is "
+                f"{describe(data.places[k], atoms)}: its descriptors are not finite; a radial function is "
                 "too steep for its shortest distance, or the distance is wrong"
             )
-        values = np.zeros(n_terms)
-        values[part.columns] = structure.values
-        extent = extent.merged(structure.extent)
-        n_rows = {
-            "energy": energy is not None,
-            "force": 3 * size * (forces is not None),
-            "virial": 6 * (stress is not None),
-        }
-        weighted_rows = [weight[target] * n_rows[target] for target in TARGETS]
-        counts.add_structure(structure, values, weighted_rows)
+        weights = chunk.weights[k]
+        n_rows = (energy is not None, 3 * len(atoms) * (forces is not None), 6 * (virial is not None))
+        chunk.count(structure, part, weights * n_rows)
         if energy is not None:
-            deviation = energy - structure.counts @ reference
-            row = np.concatenate([values, structure.counts, [deviation]])
-            few["energy"].add(np.sqrt(weight["energy"]) / size * row[None, :], weight["energy"])
+            chunk.add_energy(structure, part, energy, weights[0])
         if forces is not None:
-            if block is None or block.part is not part:
-                if block is not None:
-                    block.finish()
-                block = _Block(sums["force"], part, "force" in keep)
-            block.add(structure, forces, np.sqrt(weight["force"]))
-        if stress is not None:
-            assert structure.virials is not None  # as asked for
-            rows = np.zeros((6, width))
-            rows[:, part.columns] = structure.virials
-            rows[:, -1] = atoms.get_volume() * stress
-            few["virial"].add(np.sqrt(weight["virial"]) / size * rows, 6 * weight["virial"])
-    if block is not None:
-        block.finish()
-        del block  # whose rows take more memory than all else
-    for kept in few.values():
-        kept.flush()
-    for one in sums.values():
-        one.pack()
-    return sums, extent, counts
+            chunk.add_forces(structure, part, forces, weights[1])
+        if virial is not None:
+            chunk.add_virial(structure, part, virial, weights[2])
+    return chunk.finish()
 
 
 def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, int]]:
@@ -437,27 +401,119 @@ def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, 
     return [(part, k) for part, places in groups.items() for k in places]
 
 
-class _FewRows:
-    """Rows of energies or virials on their way to the sums."""
+class _Chunk:
+    """Sums of a chunk in the making; parameters as for `chunk_sums`.
 
-    def __init__(self, sums: Sums, keep: bool) -> None:
+    Attributes
+    ----------
+    weights : ndarray of float64, shape (n, 3)
+        Sample weight of each target of each structure.
+    """
+
+    def __init__(
+        self, design: Design, data: LabelledStructures, reference: FloatArray, keep: Collection[str]
+    ) -> None:
+        n_terms, n_species = design.kernel.n_terms, len(design.species)
+        width = n_terms + n_species + 1
+        self.weights = np.column_stack([data.labels.weight(target) for target in TARGETS])
+        self._labels = [_used_labels(data, target) for target in TARGETS]
+        self._volumes = volumes(data.structures)
+        self._reference = reference
+        self._n_terms = n_terms
+        self._keep = keep
+        self._sums = empty_sums(width)
+        n_energies, _, n_stresses = (sum(label is not None for label in labels) for labels in self._labels)
+        self._energy = _FewRows(self._sums["energy"], n_energies, "energy" in keep)
+        self._virial = _FewRows(self._sums["virial"], 6 * n_stresses, "virial" in keep)
+        self._block: _Block | None = None
+        self._extent = Extent.empty(n_species)
+        self._counts = Counts.empty(n_species, n_terms)
+        self._waiting: list[tuple[FloatArray, ...]] = []
+
+    def labels(self, k: int) -> tuple[float | None, FloatArray | None, FloatArray | None]:
+        """Energy, forces and virial of a structure that count, None where there is none."""
+        energy, forces, stress = (labels[k] for labels in self._labels)
+        virial = None if stress is None or np.isnan(self._volumes[k]) else self._volumes[k] * stress
+        return energy, forces, virial
+
+    def count(self, structure: StructureRows, part: Design, rows: FloatArray) -> None:
+        """Count the surroundings of a structure, with a weighted number of rows of each target."""
+        values = np.zeros(self._n_terms)
+        values[part.columns] = structure.values
+        self._extent = self._extent.merged(structure.extent)
+        self._waiting.append((structure.counts, structure.pairs, values, rows))
+        if len(self._waiting) == _COUNTED:
+            self._count_waiting()
+
+    def _count_waiting(self) -> None:
+        if self._waiting:
+            self._counts.add_structures(*map(np.array, zip(*self._waiting, strict=True)))
+        self._waiting = []
+
+    def add_energy(self, structure: StructureRows, part: Design, energy: float, weight: float) -> None:
+        (row,) = self._energy.next(1, weight)
+        row[part.columns] = structure.values
+        row[self._n_terms : -1] = structure.counts
+        row[-1] = energy - structure.counts @ self._reference
+        row *= np.sqrt(weight) / len(structure.atoms)
+
+    def add_forces(self, structure: StructureRows, part: Design, forces: FloatArray, weight: float) -> None:
+        if self._block is None or self._block.part is not part:
+            if self._block is not None:
+                self._block.finish()
+            self._block = _Block(self._sums["force"], part, "force" in self._keep)
+        self._block.add(structure, forces, np.sqrt(weight))
+
+    def add_virial(self, structure: StructureRows, part: Design, virial: FloatArray, weight: float) -> None:
+        assert structure.virials is not None  # as asked for
+        rows = self._virial.next(6, 6 * weight)
+        rows[:, part.columns] = structure.virials
+        rows[:, -1] = virial
+        rows *= np.sqrt(weight) / len(structure.atoms)
+
+    def finish(self) -> tuple[dict[str, Sums], Extent, Counts]:
+        if self._block is not None:
+            self._block.finish()
+            self._block = None  # whose rows take more memory than all else
+        self._energy.flush()
+        self._virial.flush()
+        self._count_waiting()
+        for sums in self._sums.values():
+            sums.pack()
+        return self._sums, self._extent, self._counts
+
+
+def _used_labels(data: LabelledStructures, target: str) -> list[Any]:
+    """The labels of a target with weight, None where there is none."""
+    values = data.labels.values(target)
+    if values is None:
+        return [None] * len(data)
+    used = data.labels.used(target).tolist()
+    return [value if is_used else None for value, is_used in zip(values, used, strict=True)]
+
+
+class _FewRows:
+    """Rows of energies or virials on their way to the sums, so many at most."""
+
+    def __init__(self, sums: Sums, most: int, keep: bool) -> None:
         self._sums = sums
         self._keep = keep
-        self._rows: list[FloatArray] = []
-        self._n_rows = 0
+        self._rows = np.zeros((min(most, _BLOCK_ROWS), sums.width))
+        self._used = 0
         self._weight = 0.0
 
-    def add(self, rows: FloatArray, weight: float) -> None:
-        self._rows.append(rows)
-        self._n_rows += len(rows)
-        self._weight += weight
-        if self._n_rows >= _BLOCK_ROWS:
+    def next(self, n: int, weight: float) -> FloatArray:
+        """The next rows, zero, to write to; `weight` is the sum of their weights."""
+        if self._used + n > len(self._rows):
             self.flush()
+            self._rows = np.zeros_like(self._rows)
+        self._used += n
+        self._weight += weight
+        return self._rows[self._used - n : self._used]
 
     def flush(self) -> None:
-        if self._rows:
-            self._sums.add_rows(np.concatenate(self._rows), self._weight, self._keep)
-        self._rows, self._n_rows, self._weight = [], 0, 0.0
+        self._sums.add_rows(self._rows[: self._used], self._weight, self._keep)
+        self._used, self._weight = 0, 0.0
 
 
 class _Block:
