@@ -10,7 +10,7 @@ from ase.data import atomic_numbers
 from numpy.typing import ArrayLike
 
 from plip._core import NeighborList
-from plip._structures._checks import LARGEST_LENGTH
+from plip._structures._checks import LARGEST_LENGTH, has_full_cell
 from plip._types import BoolArray, FloatArray, Int32Array
 
 __all__ = ["check_atoms", "check_cell", "check_positions", "check_species", "find_pairs", "take_atoms"]
@@ -77,8 +77,12 @@ def check_positions(atoms: Atoms) -> FloatArray:
 def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArray, FloatArray]:
     """As `check_atoms`, of a structure that `check_structures` has checked for these species."""
     positions = np.ascontiguousarray(atoms.positions, dtype=np.float64)
-    cell, has_volume = _complete(atoms.cell)
-    return _places(tuple(known))[atoms.numbers], positions, cell if has_volume else np.eye(3)
+    if has_full_cell(atoms):
+        cell = np.array(atoms.cell.array, np.float64, order="C")
+    else:
+        complete, has_volume = _complete(atoms.cell)
+        cell = complete if has_volume else np.eye(3)
+    return _places(tuple(known))[atoms.numbers], positions, cell
 
 
 @functools.lru_cache(maxsize=8)

@@ -24,6 +24,8 @@ __all__ = ["NEIGHBORS", "References", "Uncertainty", "as_in_a_file", "forward", 
 NEIGHBORS = 16
 # Atoms whose force rows are in memory at a time.
 _BLOCK = 512
+# Rows that are solved for, and places whose distances to all others are in memory, at a time.
+_ROWS, _PLACES = 4096, 200
 
 
 def forward(factor: FloatArray, rows: FloatArray) -> FloatArray:
@@ -39,7 +41,12 @@ def forward(factor: FloatArray, rows: FloatArray) -> FloatArray:
     -------
     ndarray of float64, shape (n,)
     """
-    return np.square(solve_triangular(factor, rows.T, lower=True, check_finite=False)).sum(axis=0)
+    squares = np.empty(len(rows))
+    for first in range(0, len(rows), _ROWS):
+        part = rows[first : first + _ROWS]
+        solved = solve_triangular(factor, part.T, lower=True, check_finite=False)
+        squares[first : first + _ROWS] = np.square(solved, out=solved).sum(axis=0)
+    return squares
 
 
 def leverages_of_forces(factor: FloatArray, rows: StructureRows, n_atoms: int) -> FloatArray:
@@ -113,18 +120,24 @@ class References:
         squares : ndarray of float64, shape (n,)
             What `squares_at` gives at these places without the references of their own structure.
         """
+        parts = np.split(places, np.arange(_PLACES, len(places), _PLACES))
+        found = [self._nearest_of_others(part, of_structure) for part in parts]
+        near, nearest = (np.vstack(arrays) for arrays in zip(*found, strict=True))
+        eighth = _eighth(near)
+        usual = float(np.median(eighth[np.isfinite(eighth)])) if np.isfinite(eighth).any() else 0.0
+        unit = usual if usual > 0.0 else 1.0
+        spaced = References(self.axes / unit, as_in_a_file(self.points / unit), self.squares)
+        return spaced, self._mean(near / unit, nearest)
+
+    def _nearest_of_others(self, places: IntArray, of_structure: IntArray) -> tuple[FloatArray, IntArray]:
+        """Distances, ascending, and numbers of the nearest references of other structures."""
         distance = cdist(self.points[places], self.points)
         distance[of_structure[places][:, None] == of_structure] = np.inf
         wanted = min(NEIGHBORS + 1, len(self.points))
         nearest = np.argpartition(distance, wanted - 1, axis=1)[:, :wanted]
         near = np.take_along_axis(distance, nearest, axis=1)
         order = np.argsort(near, axis=1)
-        near, nearest = np.take_along_axis(near, order, axis=1), np.take_along_axis(nearest, order, axis=1)
-        eighth = _eighth(near)
-        usual = float(np.median(eighth[np.isfinite(eighth)])) if np.isfinite(eighth).any() else 0.0
-        unit = usual if usual > 0.0 else 1.0
-        spaced = References(self.axes / unit, as_in_a_file(self.points / unit), self.squares)
-        return spaced, self._mean(near / unit, nearest)
+        return np.take_along_axis(near, order, axis=1), np.take_along_axis(nearest, order, axis=1)
 
     def _mean(self, distance: FloatArray, nearest: IntArray) -> FloatArray:
         far = _eighth(distance)

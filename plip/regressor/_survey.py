@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import joblib
@@ -18,8 +19,9 @@ __all__ = ["MOST_IN_MEMORY", "Survey", "terms_of_atoms"]
 
 # Atoms whose terms are in memory at a time.
 MOST_IN_MEMORY = 50_000
-# Atoms whose terms are found at a time where they do not stay.
+# Atoms whose terms are found at a time where they do not stay, and by one job.
 _BATCH = 5_000
+_OF_JOB = 250
 
 
 def terms_of_atoms(
@@ -35,14 +37,25 @@ def terms_of_atoms(
         neighbors = find_pairs(positions, cell, atoms.pbc, cutoff)
         return species_a, term_values.values(neighbors, positions, cell, species_a)
 
-    last = np.cumsum([len(atoms) for atoms in structures])
+    def of_structures(part: Sequence[Atoms]) -> list[tuple[Int32Array, FloatArray]]:
+        return [of_structure(atoms) for atoms in part]
+
     # The core is of this process; sending it elsewhere would take longer than the work.
     with joblib.Parallel(n_jobs=n_jobs, require="sharedmem") as parallel:
-        first = 0
-        while first < len(structures):
-            end = int(np.searchsorted(last, last[first] + _BATCH, side="right"))
-            yield from parallel(joblib.delayed(of_structure)(atoms) for atoms in structures[first:end])
-            first = end
+        for batch in _cut(structures, _BATCH):
+            jobs = (joblib.delayed(of_structures)(part) for part in _cut(batch, _OF_JOB))
+            yield from itertools.chain.from_iterable(parallel(jobs))
+
+
+def _cut(structures: Sequence[Atoms], n_atoms: int) -> Iterator[Sequence[Atoms]]:
+    """Parts of at most so many atoms, or of one structure."""
+    last = np.cumsum([len(atoms) for atoms in structures])
+    first = 0
+    while first < len(structures):
+        before = last[first] - len(structures[first])
+        end = max(int(np.searchsorted(last, before + n_atoms, side="right")), first + 1)
+        yield structures[first:end]
+        first = end
 
 
 class Survey:

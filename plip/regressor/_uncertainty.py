@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import joblib
@@ -35,6 +36,9 @@ _UNUSUAL = 0.5
 _MOST_REFERENCES = 2_000
 # Atoms of each species whose errors are compared with those of others.
 _TRIED = 500
+# Structures whose largest leverage is looked for at a time, and rows that are multiplied at a time.
+_AT_A_TIME = 100
+_ROWS = 4096
 # Directions in which surroundings differ most.
 _DIRECTIONS = 8
 # Part of the diagonal that keeps factors of columns that depend on each other from breaking down.
@@ -169,17 +173,18 @@ def find_uncertainty(
     structures = [data.structures[row] for row in surveyed]
     places = survey.places(structures)
     if places is None:
-        found = list(terms_of_atoms(potential.species, terms, structures, n_jobs))
+        found = terms_of_atoms(potential.species, terms, structures, n_jobs)
     else:
         of_sample = list(survey.values(union))
-        found = [of_sample[place] for place in places]
-    shares = [np.ascontiguousarray(values[:, model.kept]) for _, values in found]
-    species_a, every = np.concatenate([species for species, _ in found]), np.vstack(shares)
+        found = (of_sample[place] for place in places)
+    rows = data.take(surveyed)
+    kinds, every, totals = _gathered(found, rows.n_atoms, model.kept, len(union))
+    borders = np.cumsum(rows.n_atoms)[:-1]
+    shares, species_a = np.split(every, borders), np.concatenate(kinds)
     # A term that no atom of the data has is far away once it matters.
     leverage_factor = _factor(every.T @ every, _NOTHING / np.abs(coef[kept]))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
-    rows = data.take(surveyed)
-    looked_at, n_typical = _looked_at(shares, coef[kept])
+    looked_at, n_typical = _looked_at(every, rows.n_atoms, coef[kept])
     errors = _errors_of_forces(
         Design(terms, potential.species),
         rows.take(looked_at),
@@ -191,11 +196,10 @@ def find_uncertainty(
         errors,
         n_typical,
         [shares[row] for row in looked_at],
-        [found[row][0] for row in looked_at],
+        [kinds[row] for row in looked_at],
         model,
         potential.species,
     )
-    totals = np.array([values.sum(axis=0) for _, values in found])
     unseen = np.full(len(rows), np.nan)
     unseen[looked_at] = [one.unseen_energy for one in errors]
     of_structures, least_energy = _references_of_structures(
@@ -218,18 +222,42 @@ def columns_of(coef: FloatArray, folds: Sequence[Fold] | None) -> IntArray:
     return np.flatnonzero((coefs != 0).any(axis=0))
 
 
-def _looked_at(shares: Sequence[FloatArray], coef: FloatArray) -> tuple[IntArray, int]:
+def _gathered(
+    found: Iterable[tuple[Int32Array, FloatArray]], n_atoms: IntArray, kept: IntArray, n_columns: int
+) -> tuple[list[Int32Array], FloatArray, FloatArray]:
+    """What is needed of the columns of the atoms of structures, which are held one at a time.
+
+    Returns
+    -------
+    kinds : list of ndarray of int32, shape (n_atoms,)
+        Species of the atoms of each structure.
+    every : ndarray of float64, shape (sum of n_atoms, n_kept)
+        The kept columns of all atoms.
+    totals : ndarray of float64, shape (n_structures, n_columns)
+        Sums over the atoms of each structure.
+    """
+    kinds = []
+    every, totals = np.empty((n_atoms.sum(), len(kept))), np.empty((len(n_atoms), n_columns))
+    first = 0
+    for row, (species_a, values) in enumerate(found):
+        kinds.append(species_a)
+        every[first : first + len(values)] = values[:, kept]
+        totals[row] = values.sum(axis=0)
+        first += len(values)
+    return kinds, every, totals
+
+
+def _looked_at(every: FloatArray, n_atoms: IntArray, coef: FloatArray) -> tuple[IntArray, int]:
     """Structures whose errors of forces are looked at, and how many of them, the first ones, are typical.
 
     Parameters
     ----------
-    shares : list of ndarray of float64, shape (n_atoms, n_terms)
-        Terms of the atoms of each structure.
+    every : ndarray of float64, shape (sum of n_atoms, n_terms)
+        Terms of the atoms of all structures.
+    n_atoms : ndarray of int, shape (n_structures,)
     coef : ndarray of float64, shape (n_terms,)
     """
-    n_atoms = np.array([len(terms) for terms in shares])
     firsts = np.cumsum(n_atoms) - n_atoms
-    every = np.vstack(shares)
     most = min(max(_LOOKED_AT * len(every), _FEWEST_LOOKED_AT), _MOST_LOOKED_AT)
     chosen = _evenly(np.add.reduceat(every @ coef, firsts) / n_atoms, n_atoms, most)
     n_typical, left = len(chosen), _UNUSUAL * most
@@ -274,8 +302,9 @@ def _limits(
     look_at(species_a, shares)
     rest = [data.structures[row] for row in np.setdiff1d(np.arange(len(data)), surveyed)]
     terms = [term for term, _ in potential.terms]
-    for species, values in terms_of_atoms(potential.species, terms, rest, n_jobs):
-        look_at(species, values)
+    of_rest = terms_of_atoms(potential.species, terms, rest, n_jobs)
+    while some := list(itertools.islice(of_rest, _AT_A_TIME)):
+        look_at(*map(np.concatenate, zip(*some, strict=True)))
     # The core adds up in another order.
     limits *= 1.0 + _ROUNDING
     found = zip(potential.species, limits.tolist(), strict=True)
@@ -522,8 +551,11 @@ def _by_species(species_a: Int32Array) -> Iterator[tuple[int, BoolArray]]:
 
 def _axes(terms: FloatArray, coef: FloatArray) -> FloatArray:
     """Directions of the largest variance of the contributions of the terms, scaled to variance 1."""
-    contributions = (terms - terms.mean(axis=0)) * coef
-    squares, directions = eigh(contributions.T @ contributions)
+    mean, covariance = terms.mean(axis=0), np.zeros((len(coef),) * 2)
+    for first in range(0, len(terms), _ROWS):
+        contributions = (terms[first : first + _ROWS] - mean) * coef
+        covariance += contributions.T @ contributions
+    squares, directions = eigh(covariance)
     spread = np.sqrt(np.maximum(squares[::-1][:_DIRECTIONS], 0.0))
     # Squares that are much smaller are rounding.
     differing = spread > max(1e-6 * spread[0], np.finfo(np.float64).tiny)
