@@ -37,7 +37,7 @@ _LEAST_PER_NEAREST = 1.6
 # Atoms looked at in each structure.
 _SAMPLE = 32
 # Structures looked at, and those of each species that are at least.
-_STRUCTURES, _OF_SPECIES = 2000, 200
+_STRUCTURES, _OF_SPECIES = 500, 100
 
 
 def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
@@ -49,7 +49,7 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
     quartile over the structures. Sparse structures (isolated molecules, gases, chains) have no such radius
     and are left out; if all are sparse, the cutoff is 5 Angstrom. The cutoff is at least 1.6 times the
     distance of the nearest neighbor of each species (the lower decile), so that the first two shells of
-    large atoms are inside. Of very many structures some thousand are looked at, from all over the data.
+    large atoms are inside. Of very many structures some hundred are looked at, from all over the data.
 
     Parameters
     ----------

@@ -66,7 +66,9 @@ def _check_number(value: object, name: str) -> float:
 
 def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     """Finite real numbers in an array of this shape, float64."""
-    array = real_array(values, name)
+    # What readers attach needs no conversion.
+    is_plain = type(values) is np.ndarray and values.dtype == np.float64
+    array = values if is_plain else real_array(values, name)
     if array.shape != shape:
         expected = f"shape {shape}" if shape else "a single number"
         raise ValueError(f"{name} must be {expected}, got shape {array.shape}")
