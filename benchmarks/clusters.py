@@ -42,8 +42,8 @@ def chunk_sizes(n_atoms, size):
     """Numbers of atoms of the chunks of so many atoms in structures of this size."""
     cutter = Cutter()
     sizes = itertools.repeat(size, int(n_atoms // size))
-    counts = [*cutter.add(sizes), *cutter.finish()]
-    return np.array(counts) * size
+    chunks = [*cutter.add(sizes), *cutter.finish()]
+    return np.array([chunk.n_structures for chunk in chunks]) * size
 
 
 def measure(structures, descriptors, n_atoms):

@@ -9,14 +9,17 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.io import read, write
 from ase.neighborlist import neighbor_list
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, Potential
 from plip._design._rows import Design
+from plip._design._sharing import SharedWork
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.labels import TARGETS, LabelWarning
 from plip.normal_equations import _sample
+from plip.normal_equations._chunks import Cutter
 from plip.normal_equations._sample import Sample, Sampler
 from plip.radial import Gaussian
 
@@ -131,6 +134,68 @@ def test_reference_energies_have_least_norm_for_one_composition(structures, desc
     assert found["C"] == pytest.approx(found["Si"], rel=1e-10)
     mean = np.mean([atoms.calc.results["energy"] / len(atoms) for atoms in same])
     assert found["C"] == pytest.approx(mean, rel=1e-10)
+
+
+def large(rng):
+    """A structure of more than two chunks, whose atoms are of two species."""
+    atoms = bulk("SiC", "zincblende", a=4.4, cubic=True) * (5, 5, 7)
+    atoms.rattle(0.1, rng=rng)
+    return labeled(atoms, rng)
+
+
+def products(equations):
+    return {target: sums.products for target, sums in equations._sums.items()}
+
+
+def test_threads_share_a_large_structure(structures, descriptors, tmp_path):
+    rng = np.random.default_rng(8)
+    atoms = large(rng)
+    data = [structures[0], atoms, *structures[1:]]
+    weight = rng.uniform(0.5, 2.0, len(data))
+    assert next(Cutter().add([len(atoms)])).n_shares == 2
+    one = NormalEquations.from_structures(data, descriptors, sample_weight=weight)
+    for n_jobs, backend in ((2, "threading"), (3, "threading"), (2, "loky")):
+        with joblib.parallel_config(backend=backend):
+            same = NormalEquations.from_structures(data, descriptors, sample_weight=weight, n_jobs=n_jobs)
+        for target, expected in products(one).items():
+            np.testing.assert_array_equal(products(same)[target], expected)
+    # What is kept for later fits is not divided.
+    whole = NormalEquations.from_structures(data, descriptors, sample_weight=weight, memory=tmp_path)
+    assert one.n_structures == whole.n_structures == len(data)
+    assert one.n_rows == whole.n_rows and one.data_hash == whole.data_hash
+    for name, values in one._counts.arrays().items():
+        np.testing.assert_allclose(values, whole._counts.arrays()[name], rtol=1e-12)
+    np.testing.assert_array_equal(one._extent.to_array(), whole._extent.to_array())
+    for target, expected in products(whole).items():
+        np.testing.assert_allclose(products(one)[target], expected, rtol=1e-9, atol=1e-9 * expected.max())
+
+
+def test_files_of_large_structures(descriptors, tmp_path):
+    atoms = large(np.random.default_rng(9))
+    write(tmp_path / "large.xyz", [atoms, atoms], format="extxyz")
+    found = NormalEquations.from_files([tmp_path / "large.xyz"], descriptors, n_jobs=2)
+    expected = NormalEquations.from_structures(read(tmp_path / "large.xyz", ":"), descriptors)
+    for target, of_structures in products(expected).items():
+        np.testing.assert_array_equal(products(found)[target], of_structures)
+
+
+def test_every_thread_learns_of_a_failure():
+    def fail(number):
+        raise MemoryError(f"piece {number}")
+
+    work = SharedWork(3)
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="piece 0"):
+            work.finish(fail)
+
+
+def test_each_piece_of_shared_work_is_done_once():
+    done = []
+    work = SharedWork(50)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: work.finish(lambda k: done.append(k) or k**2), range(4)))
+    assert sorted(done) == list(range(50))
+    assert all(result == [k**2 for k in range(50)] for result in results)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])

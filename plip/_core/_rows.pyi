@@ -48,6 +48,8 @@ class Kernel:
         dominant: FloatArray,
         values: FloatArray,
         virials: FloatArray | None = None,
+        first_atom: int = 0,
+        last_atom: int | None = None,
     ) -> None: ...
     def derivatives(
         self,

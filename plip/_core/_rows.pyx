@@ -153,7 +153,8 @@ cdef extern from "plip_rows.h" nogil:
         const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
     )
     int plip_rows_values(
-        const plip_rows_plan *, int, const plip_neighbors *, double *, double *, double *, double *
+        const plip_rows_plan *, int, const plip_neighbors *, ptrdiff_t, ptrdiff_t, double *, double *,
+        double *, double *
     )
     int plip_rows_derivatives(
         const plip_rows_plan *, int, const plip_neighbors *, const double *, const double *, ptrdiff_t,
@@ -460,22 +461,26 @@ cdef class Kernel:
         double[:, ::1] dominant not None,
         double[::1] values not None,
         double[:, ::1] virials=None,
+        ptrdiff_t first_atom=0,
+        last_atom=None,
     ):
-        """Fill the states of all atoms and add the values of the columns.
+        """Fill the states of atoms and add what they have of the values of the columns.
 
         Parameters
         ----------
         neighbors : plip._structures._neighbors.Neighbors
             Neighbors of all atoms, within the cutoff at least.
         states : ndarray of float64, shape (2, n_atoms, state_size)
-            Overwritten: moments and coefficients of the fields; then, where there is one, moments without the
-            neighbor that outweighs all others of its species, or of any species.
+            Those of the atoms are overwritten: moments and coefficients of the fields; then, where there is
+            one, moments without the neighbor that outweighs all others of its species, or of any species.
         dominant : ndarray of float64, shape (n_atoms, n_labels)
             Overwritten: distance of this neighbor, 0 if there is none.
         values : ndarray of float64, shape (n_terms,)
             The value of every column is added.
         virials : ndarray of float64, shape (6, n_terms), or None
             dX_n/d(strain) is added, in the order xx yy zz yz xz xy.
+        first_atom, last_atom : int
+            The first atom, and where atoms end; all by default.
 
         Raises
         ------
@@ -486,7 +491,10 @@ cdef class Kernel:
         cdef double *of_strain = NULL
         cdef int status
         self._check_arrays(near, states, dominant)
-        near.check(&self.plan, 0, near.record.n_atoms)
+        cdef ptrdiff_t end = near.record.n_atoms if last_atom is None else last_atom
+        if not 0 <= first_atom <= end <= near.record.n_atoms:
+            raise ValueError(f"there are no atoms from {first_atom} to {end}")
+        near.check(&self.plan, first_atom, end)
         if values.shape[0] != self.plan.n_terms:
             raise ValueError(f"values must have the shape ({self.plan.n_terms},)")
         if virials is not None:
@@ -495,7 +503,8 @@ cdef class Kernel:
             of_strain = &virials[0, 0]
         with nogil:
             status = plip_rows_values(
-                &self.plan, self.simd, &near.record, &states[0, 0, 0], &dominant[0, 0], &values[0], of_strain
+                &self.plan, self.simd, &near.record, first_atom, end, &states[0, 0, 0], &dominant[0, 0],
+                &values[0], of_strain,
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")

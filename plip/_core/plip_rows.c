@@ -312,7 +312,8 @@ static const double *factor_of_set(const rows_call *call, const plip_function_se
 #define PLIP_KERNEL "plip_rows_kernel.h"
 #include "plip_variants.h"
 
-typedef void values_function(rows_call *, double *states, double *dominant, double *values, double *virials);
+typedef void values_function(rows_call *, ptrdiff_t begin, ptrdiff_t end, double *states, double *dominant,
+                             double *values, double *virials);
 typedef void derivatives_function(rows_call *, ptrdiff_t begin, ptrdiff_t end);
 static values_function *const VALUES[PLIP_N_SIMD] = PLIP_VARIANTS(values);
 static derivatives_function *const DERIVATIVES[PLIP_N_SIMD] = PLIP_VARIANTS(derivatives);
@@ -377,8 +378,8 @@ static void free_call(rows_call *call)
     free_bucket(&call->bucket);
 }
 
-int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, double *states,
-                     double *dominant, double *values, double *virials)
+int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
+                     double *states, double *dominant, double *values, double *virials)
 {
     const int lanes = PLIP_SIMD_LANES[simd];
     rows_call call = {.plan = plan, .near = near};
@@ -396,7 +397,7 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
         (!virials || !new_strains(&call, lanes, n_group_sums, n_own_sums))) {
         memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
         memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
-        VALUES[simd](&call, states, dominant, values, virials);
+        VALUES[simd](&call, begin, end, states, dominant, values, virials);
         status = 0;
     }
     free_call(&call);

@@ -520,7 +520,8 @@ static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int 
     NAME(move_on)(call, -count);
 }
 
-static void NAME(values)(rows_call *call, double *states, double *dominant, double *values, double *virials)
+static void NAME(values)(rows_call *call, ptrdiff_t begin, ptrdiff_t end, double *states, double *dominant,
+                         double *values, double *virials)
 {
     const plip_rows_plan *plan = call->plan;
     ptrdiff_t i, atoms[LANES];
@@ -528,7 +529,7 @@ static void NAME(values)(rows_call *call, double *states, double *dominant, doub
 
     for (s = 0; s < plan->n_species; s++) {
         count = 0;
-        for (i = 0; i < call->near->n_atoms; i++) {
+        for (i = begin; i < end; i++) {
             if (call->near->species[i] != s)
                 continue;
             atoms[count++] = i;

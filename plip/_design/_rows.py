@@ -16,12 +16,16 @@ from plip._core import ANY, extremes
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
 from plip._design._plan import CACHE_LINE, build_plan
+from plip._design._sharing import SharedWork
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 
 __all__ = ["Design", "StructureDesign", "StructureRows"]
 
+
+# Atoms whose values are summed at a time; threads that share a structure take one range after the other.
+_RANGE_ATOMS = 512
 
 # Where more of the columns are touched than this, none are left out.
 _MOST_COLUMNS = 0.9
@@ -121,18 +125,24 @@ class StructureRows(Protocol):
     """What normal equations need of a structure; see `StructureDesign`."""
 
     atoms: Atoms
-    values: FloatArray
     counts: FloatArray
     extent: Extent
     pairs: FloatArray
-    virials: FloatArray | None
     force_factor: FloatArray | None
+
+    @property
+    def values(self) -> FloatArray: ...
+
+    @property
+    def virials(self) -> FloatArray | None: ...
 
     def write_rows(self, first_atom: int, force_rows: FloatArray) -> None: ...
 
 
 class StructureDesign:
     """The columns of one checked structure whose species are all known.
+
+    Threads that ask for its values or rows at the same time share the work.
 
     Parameters
     ----------
@@ -145,10 +155,6 @@ class StructureDesign:
     ----------
     atoms : ase.Atoms
         The structure.
-    values : ndarray of float64, shape (n_terms,)
-        X_n of the whole structure.
-    virials : ndarray of float64, shape (6, n_terms), or None
-        dX_n/d(strain), order xx yy zz yz xz xy.
     counts : ndarray of float64, shape (n_species,)
         Number of atoms of each species.
     extent : Extent
@@ -169,15 +175,38 @@ class StructureDesign:
         # Most rows of the second half are never written, and take no memory.
         self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
+        self._has_virials = has_virials
         self.counts = design.counts(atoms)
-        self.values = np.zeros(self._kernel.n_terms)
-        self.virials = np.zeros((6, self._kernel.n_terms)) if has_virials else None
         near = self._neighbors
         shortest, densest, self.pairs = extremes(
             species_a, near.first_as, near.distance_p, len(design.species), density_range(design.cutoff)
         )
         self.extent = Extent(shortest, densest)
-        self._kernel.values(near, self._states, self._dominant, self.values, self.virials)
+        self._sums: SharedWork[FloatArray] = SharedWork(-(-len(atoms) // _RANGE_ATOMS))
+
+    @property
+    def values(self) -> FloatArray:
+        """ndarray of float64, shape (n_terms,): X_n of the whole structure."""
+        return self._complete[0]
+
+    @property
+    def virials(self) -> FloatArray | None:
+        """ndarray of float64, shape (6, n_terms), or None: dX_n/d(strain), order xx yy zz yz xz xy."""
+        return self._complete[1:] if self._has_virials else None
+
+    @functools.cached_property
+    def _complete(self) -> FloatArray:
+        """Values and virials of all atoms, whose states are there, too."""
+        return functools.reduce(np.add, self._sums.finish(self._sums_of_range))
+
+    def _sums_of_range(self, number: int) -> FloatArray:
+        """Values and virials of some atoms, whose states are written."""
+        sums = np.zeros((1 + 6 * self._has_virials, self._kernel.n_terms))
+        first = number * _RANGE_ATOMS
+        last = min(first + _RANGE_ATOMS, len(self.atoms))
+        virials = sums[1:] if self._has_virials else None
+        self._kernel.values(self._neighbors, self._states, self._dominant, sums[0], virials, first, last)
+        return sums
 
     def write_rows(self, first_atom: int, force_rows: FloatArray) -> None:
         """Write the rows of the atoms from `first_atom` on.
@@ -189,4 +218,5 @@ class StructureDesign:
         force_rows : ndarray of float64, shape (3 * n_rows_atoms, at least n_terms)
             Overwritten in the first n_terms columns: -dX_n/dr of these atoms, x y z of each.
         """
+        self._complete  # noqa: B018 (without it there are no states)
         self._kernel.derivatives(self._neighbors, self._states, self._dominant, first_atom, force_rows)

@@ -11,13 +11,15 @@ from typing import Any, Protocol, Self
 
 import joblib
 import numpy as np
+from ase import Atoms
 
 from plip._design._extent import Extent
-from plip._design._rows import Design
+from plip._design._rows import Design, StructureRows
+from plip._design._sharing import SharedWork
 from plip._types import FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
-from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._chunks import Chunk, Cutter, Share
 from plip.normal_equations._hash import HASHES, data_hash
 from plip.normal_equations._references import find_isolated_energies
 from plip.normal_equations._row_cache import Storage, direct
@@ -74,9 +76,20 @@ class ChunkWork:
     reference: FloatArray
     stored: Stored
 
-    def __call__(self, pieces: Sequence[Piece], keep: Collection[str]) -> Part:
-        data = LabelledStructures.joined([piece.read_here() for piece in pieces])
-        sums, extent, counts = chunk_sums(self.design, data, self.reference, self.stored, keep)
+    def __call__(self, pieces: Sequence[Piece], keep: Collection[str], n_shares: int = 1) -> list[Part]:
+        """The parts of all shares."""
+        if n_shares == 1:
+            data = LabelledStructures.joined([piece.read_here() for piece in pieces])
+            return [self.part(data, self.stored, keep, Share())]
+        shared = SharedChunk(self, pieces, keep, n_shares)
+        return [part for number in range(n_shares) for part in shared(number)]
+
+    def part(self, data: LabelledStructures, stored: Stored, keep: Collection[str], share: Share) -> Part:
+        """What one share of these structures adds."""
+        sums, extent, counts = chunk_sums(self.design, data, self.reference, stored, keep, share)
+        if share.number > 0:
+            nothing: dict[str, list[float]] = {symbol: [] for symbol in self.design.species}
+            return Part(0, sums, extent, counts, nothing, Sample.of_structures([]), 0)
         used = np.any([data.labels.used(target) for target in TARGETS], axis=0)
         return Part(
             len(data),
@@ -87,6 +100,33 @@ class ChunkWork:
             Sample.of_structures(data.take(np.flatnonzero(used)).structures),
             data_hash(data),
         )
+
+
+class SharedChunk:
+    """One large structure, which is read and whose moments are computed once for all shares of its rows.
+
+    Threads can call it at the same time, each with the number of a share.
+    """
+
+    def __init__(
+        self, work: ChunkWork, pieces: Sequence[Piece], keep: Collection[str], n_shares: int
+    ) -> None:
+        self._work = work
+        self._pieces = pieces
+        self._keep = keep
+        self._n_shares = n_shares
+        self._data: SharedWork[LabelledStructures] = SharedWork(1)
+        self._structure: SharedWork[StructureRows] = SharedWork(1)
+
+    def __call__(self, number: int) -> list[Part]:
+        (piece,) = self._pieces
+        (data,) = self._data.finish(lambda _: piece.read_here())
+        return [self._work.part(data, self._stored, self._keep, Share(number, self._n_shares))]
+
+    def _stored(
+        self, design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool
+    ) -> StructureRows:
+        return self._structure.finish(lambda _: self._work.stored(design, atoms, forces, has_stress))[0]
 
 
 class Accumulator:
@@ -125,6 +165,8 @@ class Accumulator:
         self._descriptors = descriptors
         self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)
         self._n_jobs = n_jobs
+        backend, _ = joblib.parallel.get_active_backend(prefer="threads")
+        self._are_threads = getattr(backend, "supports_sharedmem", False)
         self._workers = workers
         self._bar = bar
         self._width = n_terms + n_species + 1
@@ -132,7 +174,7 @@ class Accumulator:
         # Batches whose work is not begun, and pieces whose work is, up to some structure.
         self._batches: list[LabelledStructures] = []
         self._waiting: collections.deque[tuple[Piece, int]] = collections.deque()
-        self._parts: Iterator[Part] = iter(())
+        self._parts: Iterator[list[Part]] = iter(())
         self._n_structures = 0
         self._sums = empty_sums(self._width)
         self._extent = Extent.empty(n_species)
@@ -156,14 +198,25 @@ class Accumulator:
     def _jobs(self, pieces: Iterable[Piece], are_last: bool) -> Iterator[Any]:
         for piece in pieces:
             self._waiting.append((piece, 0))
-            for count in self._cutter.add(piece.n_atoms.tolist()):
-                yield self._job(count)
+            for chunk in self._cutter.add(piece.n_atoms.tolist()):
+                yield from self._jobs_of(chunk)
         if are_last:
-            for count in self._cutter.finish():
-                yield self._job(count)
+            for chunk in self._cutter.finish():
+                yield from self._jobs_of(chunk)
 
-    def _job(self, count: int) -> Any:
-        """The job of the next so many structures."""
+    def _jobs_of(self, chunk: Chunk) -> Iterator[Any]:
+        pieces, keep = self._next(chunk.n_structures), self._kept_targets()
+        # What is stored of a structure cannot be divided.
+        n_shares = chunk.n_shares if self._work.stored is direct else 1
+        if n_shares > 1 and self._are_threads:
+            shared = SharedChunk(self._work, pieces, keep, n_shares)
+            for number in range(n_shares):
+                yield joblib.delayed(shared)(number)
+        else:
+            yield joblib.delayed(self._work)(pieces, keep, n_shares)
+
+    def _next(self, count: int) -> list[Piece]:
+        """So many structures that wait."""
         chunk: list[Piece] = []
         while count:
             piece, start = self._waiting.popleft()
@@ -172,7 +225,7 @@ class Accumulator:
                 self._waiting.appendleft((piece, end))
             chunk.append(piece.take(slice(start, end)))
             count -= end - start
-        return joblib.delayed(self._work)(chunk, self._kept_targets())
+        return chunk
 
     def _kept_targets(self) -> list[str]:
         """Targets whose rows are kept: all in narrow fits, else as long as there may be few in all.
@@ -192,7 +245,7 @@ class Accumulator:
     @single_blas_thread()
     def _add_up(self) -> None:
         """Add the results of what was begun, in order."""
-        for part in self._parts:
+        for part in itertools.chain.from_iterable(self._parts):
             for target in TARGETS:
                 self._sums[target].add(part.sums[target])
             self._extent = self._extent.merged(part.extent)

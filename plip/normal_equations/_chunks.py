@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Cutter", "cut"]
+__all__ = ["Chunk", "Cutter", "Share"]
 
 # About the number of atoms in a chunk. Adding up the products of a chunk (n_terms^2) costs little beside
 # making them (rows x n_terms^2), and chunks are small enough to share evenly.
@@ -18,6 +18,34 @@ CHUNK_ATOMS = 500
 # to whoever adds them up, and still have work for many workers.
 _GROWTH = 0.3
 _LARGEST = 32
+
+
+class Chunk(NamedTuple):
+    """Structures that are next to each other.
+
+    Attributes
+    ----------
+    n_structures : int
+    n_shares : int
+        Into how many shares of its atoms a single large structure is divided; 1 for all others.
+    """
+
+    n_structures: int
+    n_shares: int
+
+
+class Share(NamedTuple):
+    """A share of the rows of a chunk.
+
+    The first one has all but the forces of other atoms.
+    """
+
+    number: int = 0
+    n_shares: int = 1
+
+    def atoms(self, size: int) -> slice:
+        """The atoms of a structure of so many whose forces belong to it."""
+        return slice(size * self.number // self.n_shares, size * (self.number + 1) // self.n_shares)
 
 
 class Cutter:
@@ -50,19 +78,25 @@ class Cutter:
         """int: number of atoms that are in chunks or wait for it."""
         return self._done + self._waiting
 
-    def add(self, sizes: Iterable[int]) -> Iterator[int]:
-        """Yield the number of structures of each chunk that is complete; `sizes` are numbers of atoms."""
+    def add(self, sizes: Iterable[int]) -> Iterator[Chunk]:
+        """Yield each chunk that is complete; `sizes` are numbers of atoms."""
         for size in sizes:
             self.seen_structures += 1
-            self._sizes.append(int(size))
-            self._waiting += int(size)
+            if (n_shares := int(size) // self.chunk_atoms) >= 2:
+                # What waits is less than two chunks.
+                if self._sizes:
+                    yield self._take(len(self._sizes))
+                self._wait_for(size)
+                yield self._take(1, n_shares)
+                continue
+            self._wait_for(size)
             # What is left is the end, perhaps, which is cut finer.
-            while self._waiting >= 2 * self.chunk_atoms and len(self._sizes) > 1:
+            while self._waiting >= 2 * self.chunk_atoms:
                 last = np.cumsum(self._sizes)
                 yield self._take(int(np.searchsorted(last, self.chunk_atoms)) + 1)
 
-    def finish(self) -> Iterator[int]:
-        """Yield the numbers of structures of the last chunks, small ones, so that workers end together."""
+    def finish(self) -> Iterator[Chunk]:
+        """Yield the last chunks, small ones, so that workers end together."""
         if self._sizes:
             # Two workers get the same to do.
             n = 4 if self._waiting >= CHUNK_ATOMS else 2 if self._waiting >= CHUNK_ATOMS // 2 else 1
@@ -72,16 +106,13 @@ class Cutter:
             for count in np.diff(ends, prepend=0).tolist():
                 yield self._take(count)
 
-    def _take(self, count: int) -> int:
+    def _wait_for(self, size: int) -> None:
+        self._sizes.append(int(size))
+        self._waiting += int(size)
+
+    def _take(self, count: int, n_shares: int = 1) -> Chunk:
         taken = sum(self._sizes[:count])
         del self._sizes[:count]
         self._waiting -= taken
         self._done += taken
-        return count
-
-
-def cut(sizes: Iterable[int]) -> list[slice]:
-    """The chunks of a whole sequence as slices."""
-    cutter = Cutter()
-    ends = itertools.accumulate([*cutter.add(sizes), *cutter.finish()])
-    return [slice(start, end) for start, end in itertools.pairwise([0, *ends])]
+        return Chunk(count, n_shares)

@@ -22,6 +22,7 @@ from plip._design._rows import Design, StructureRows
 from plip._structures._checks import describe, errors_of, volumes
 from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures
+from plip.normal_equations._chunks import Share
 from plip.normal_equations._packed import Packed, mirror
 from plip.normal_equations._products import Products
 from plip.normal_equations._sizes import Counts
@@ -361,13 +362,18 @@ def empty_sums(width: int) -> dict[str, Sums]:
 
 @single_blas_thread()
 def chunk_sums(
-    design: Design, data: LabelledStructures, reference: FloatArray, stored: Stored, keep: Collection[str]
+    design: Design,
+    data: LabelledStructures,
+    reference: FloatArray,
+    stored: Stored,
+    keep: Collection[str],
+    share: Share,
 ) -> tuple[dict[str, Sums], Extent, Counts]:
-    """Sums, extent and counts of one chunk, in whatever process or thread.
+    """Sums, extent and counts of a share of one chunk, in whatever process or thread.
 
     Rows of the targets in `keep` are kept.
     """
-    chunk = _Chunk(design, data, reference, keep)
+    chunk = _ChunkSums(design, data, reference, keep)
     # Columns that are empty for the species of a structure need no update.
     for part, k in _by_part(design, data.structures):
         energy, forces, virial = chunk.labels(k)
@@ -382,12 +388,14 @@ def chunk_sums(
                 "too steep for its shortest distance, or the distance is wrong"
             )
         weights = chunk.weights[k]
+        if forces is not None:
+            chunk.add_forces(structure, part, forces, weights[1], share.atoms(len(atoms)))
+        if share.number > 0:
+            continue
         n_rows = (energy is not None, 3 * len(atoms) * (forces is not None), 6 * (virial is not None))
         chunk.count(structure, part, weights * n_rows)
         if energy is not None:
             chunk.add_energy(structure, part, energy, weights[0])
-        if forces is not None:
-            chunk.add_forces(structure, part, forces, weights[1])
         if virial is not None:
             chunk.add_virial(structure, part, virial, weights[2])
     return chunk.finish()
@@ -401,7 +409,7 @@ def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, 
     return [(part, k) for part, places in groups.items() for k in places]
 
 
-class _Chunk:
+class _ChunkSums:
     """Sums of a chunk in the making; parameters as for `chunk_sums`.
 
     Attributes
@@ -457,12 +465,14 @@ class _Chunk:
         row[-1] = energy - structure.counts @ self._reference
         row *= np.sqrt(weight) / len(structure.atoms)
 
-    def add_forces(self, structure: StructureRows, part: Design, forces: FloatArray, weight: float) -> None:
+    def add_forces(
+        self, structure: StructureRows, part: Design, forces: FloatArray, weight: float, of: slice
+    ) -> None:
         if self._block is None or self._block.part is not part:
             if self._block is not None:
                 self._block.finish()
             self._block = _Block(self._sums["force"], part, "force" in self._keep)
-        self._block.add(structure, forces, np.sqrt(weight))
+        self._block.add(structure, forces, np.sqrt(weight), of)
 
     def add_virial(self, structure: StructureRows, part: Design, virial: FloatArray, weight: float) -> None:
         assert structure.virials is not None  # as asked for
@@ -542,14 +552,14 @@ class _Block:
         self._used = 0
         self._weight = 0.0
 
-    def add(self, structure: StructureRows, forces: FloatArray, root: float) -> None:
-        """Add the force rows of a structure, times the root of its weight."""
+    def add(self, structure: StructureRows, forces: FloatArray, root: float, of: slice) -> None:
+        """Add the force rows of some atoms of a structure, times the root of its weight."""
         if structure.force_factor is not None:
             self._add_factor(structure.force_factor, root, forces.size)
             return
-        size, first = len(structure.atoms), 0
-        while first < size:
-            last = min(size, first + (len(self._rows) - self._used) // 3)
+        first, end = of.start, of.stop
+        while first < end:
+            last = min(end, first + (len(self._rows) - self._used) // 3)
             rows = self._rows[self._used : self._used + 3 * (last - first)]
             structure.write_rows(first, rows)
             rows[:, self._n_terms :] = 0.0
