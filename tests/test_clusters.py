@@ -2,8 +2,11 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import util
+from shutil import which
 
 import joblib
 import numpy as np
@@ -256,6 +259,37 @@ def test_ray_has_the_same_bits(train, small_chunks):
     finally:
         ray.shutdown()
     assert_same_bits(here.normal_equations_, there.normal_equations_)
+
+
+SCRIPT = """
+from ase.io import read
+from mpi4py.futures import MPIPoolExecutor
+from plip import NormalEquations
+from plip.descriptors import load_descriptors
+from plip.parallel import use_executor
+
+if __name__ == "__main__":
+    with MPIPoolExecutor() as executor, use_executor(executor, executor.num_workers):
+        structures = read("a.xyz", ":") + read("b.xyz", ":")
+        NormalEquations.from_structures(structures * 20, load_descriptors("d.json")).save("there.npz")
+"""
+
+
+@pytest.mark.skipif(util.find_spec("mpi4py") is None or which("mpiexec") is None, reason="MPI is missing")
+def test_mpi_has_the_same_bits(parts, tmp_path):
+    (tmp_path / "fit.py").write_text(SCRIPT)
+    # Open MPI refuses to start as root and on few cores unless it is told.
+    told = {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = ["mpiexec", "-n", "3", sys.executable, "-m", "mpi4py.futures", "fit.py"]
+    subprocess.run(command, check=True, timeout=300, env={**os.environ, **told})
+    here = NormalEquations.from_structures(parts * 20, load_descriptors("d.json"))
+    assert_same_bits(here, NormalEquations.load("there.npz"))
 
 
 # Job arrays
