@@ -18,7 +18,7 @@ from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, samp
 
 from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
 from plip._design._rows import Design, StructureDesign
-from plip._structures._evaluation import check_atoms
+from plip._structures._evaluation import check_atoms, gather
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._terms import build_terms
 from plip.potential import Potential
@@ -53,6 +53,34 @@ def core_of(potential, simd="auto"):
 def evaluate(core, potential, atoms, skin=0.0, **options):
     species, positions, cell = check_atoms(potential.species, atoms)
     return core.evaluate(neighbors(atoms, core.cutoff + skin), positions, cell, species, **options)
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_terms_of_several_structures_are_those_of_each(name):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff)
+    moved = atoms.copy()
+    moved.positions[0] += 0.05
+    arrays = gather(potential.species, [atoms, moved])
+    found, are_done = potential.term_values.values_of_each(*arrays, cutoff)
+    assert are_done.all()
+    for one, values in zip((atoms, moved), arrays.split(found), strict=True):
+        species, positions, cell = check_atoms(potential.species, one)
+        expected = potential.term_values.values(neighbors(one, cutoff), positions, cell, species)
+        np.testing.assert_array_equal(values, expected)
+
+
+def test_arrays_of_several_structures_are_checked():
+    potential = sample_potential(*sample("bulk"))
+    arrays = gather(potential.species, [sample("bulk")[0]])
+    for change, message in (
+        ({"borders": arrays.borders[::-1].copy()}, "begin with 0"),
+        ({"borders": np.array([0, 9, 8])}, "one cell per structure"),
+        ({"species": arrays.species[1:]}, "one species per position"),
+        ({"positions": np.zeros((8, 2))}, "shape"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            potential.core.evaluate_each(*arrays._replace(**change), 4.0)
 
 
 # Neighbor lists

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from sample_fits import small_descriptors
+from scipy.spatial import cKDTree
 from sklearn.model_selection import KFold
 
 from plip import NormalEquations, PLIPRegressor, PLIPRegressorCV
@@ -131,6 +132,23 @@ def test_parity_plot_is_made_of_the_same_panels(fitted, silicon_carbide):
         alone = ParityDisplay.from_evaluations(evaluations, target=target).ax_
         assert panel.get_xlabel() == alone.get_xlabel()
         assert np.array_equal(panel.lines[0].get_xydata(), alone.lines[0].get_xydata())
+
+
+def test_parity_of_many_values_draws_those_that_can_be_told_apart():
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=200_000)
+    predicted = reference + 0.02 * rng.normal(size=200_000)
+    predicted[777] = 9.0
+    display = ParityDisplay({"train": (reference, predicted)}, "force").plot()
+    drawn = display.ax_.lines[0].get_xydata()
+    assert 1_000 < len(drawn) < 100_000
+    assert display.rmse["train"] == pytest.approx(np.sqrt(np.mean((reference - predicted) ** 2)), rel=1e-12)
+    # Each value is drawn, or another so near that markers hide it.
+    low, high = min(reference.min(), predicted.min()), 9.0
+    nearest, _ = cKDTree(drawn).query(np.column_stack([reference, predicted]))
+    assert nearest.max() <= 1.5e-3 * (high - low)
+    assert [reference[777], 9.0] in drawn.tolist()
+    assert np.all(display.ax_.get_xlim() == display.ax_.get_ylim())
 
 
 def test_uncertainty_is_on_the_diagonal_where_intervals_hold():

@@ -67,6 +67,42 @@ def test_predict_is_evaluate_of_each_structure():
     assert potential.predict(structures, stress=False).stress is None
 
 
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_predict_is_evaluate_in_any_cell(name):
+    atoms, cutoff = sample(name)
+    potential = sample_potential(atoms, cutoff)
+    expected = potential.evaluate(atoms)
+    labels = potential.predict([atoms, atoms])
+    assert labels.energy.tolist() == [expected["energy"]] * 2
+    for k in range(2):
+        np.testing.assert_array_equal(labels.forces[k], expected["forces"])
+        if labels.stress is not None:
+            np.testing.assert_array_equal(labels.stress[k], expected["stress"])
+
+
+def test_predict_is_evaluate_of_many_atoms_among_few():
+    atoms, cutoff = sample("bulk")
+    potential = sample_potential(atoms, cutoff, n_terms=5)
+    large = atoms.repeat((8, 8, 8))
+    assert len(large) == 4096
+    labels = potential.predict([atoms, large, atoms])
+    for k, expected in enumerate(map(potential.evaluate, (atoms, large))):
+        assert labels.energy[k] == expected["energy"]
+        np.testing.assert_array_equal(labels.forces[k], expected["forces"])
+        np.testing.assert_array_equal(labels.stress[k], expected["stress"])
+    assert labels.energy[2] == labels.energy[0]
+
+
+def test_predict_names_the_structure_whose_energy_is_not_finite():
+    atoms = Atoms("Si2", [[0.0, 0.0, 0.0], [2.0, 0.0, 0.0]])
+    terms = build_terms(["Si"], 3.0, two_body=TwoBody(Power(powers=-400.0)))
+    potential = Potential(SimpleNamespace(terms_=terms, species_=("Si",)), [1.0], {"Si": 0.0})
+    close = moved(atoms, 1, 0, -1.99)
+    assert np.isfinite(potential.predict([atoms]).energy).all()
+    with pytest.raises(ValueError, match=r"^structure 1 \(Si2\): the energy of atom"):
+        potential.predict([atoms, close])
+
+
 def test_predict_names_what_it_refuses():
     atoms, cutoff = sample("three species")
     potential = sample_potential(atoms, cutoff)

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from libc.math cimport INFINITY
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
-from plip._core._neighbors cimport NeighborList, plip_list
+from plip._core._neighbors cimport NeighborList, free_list, make_list, plip_list
 
 cdef extern from "plip_core.h" nogil:
     enum:
@@ -152,8 +153,9 @@ LARGEST_GRADE = PLIP_LARGEST_GRADE
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
 LARGE = 4096
 BLOCKS = 8
+cdef int FIRST_LARGE = LARGE
 # Angstrom; see plip._structures._checks.
-OVERLAP = 1e-3
+cdef double OVERLAP = 1e-3
 # eV.
 cdef double LARGEST_ENERGY = 1e200
 # All bits of a neighbor index are the index.
@@ -466,13 +468,16 @@ cdef class Core:
         cdef plip_term *records
         cdef char[PLIP_ERROR_LENGTH] error
         cdef bytes variant = simd.encode()
-        if reference.shape[0] != len(species):
+        cdef const char *name = variant
+        cdef int n_species = len(species), n_terms = len(terms)
+        if reference.shape[0] != n_species:
             raise ValueError("there must be one reference energy per species")
         beyond = _Repulsion(species, repulsion, density_limits, energy_floors, is_additive)
         records = _term_records(species, terms)
-        self.potential = plip_create(
-            len(species), &reference[0], len(terms), records, &beyond.record, variant, error
-        )
+        with nogil:  # tables take a while
+            self.potential = plip_create(
+                n_species, &reference[0], n_terms, records, &beyond.record, name, error
+            )
         free(records)
         if self.potential == NULL:
             raise ValueError(error.decode())
@@ -591,11 +596,10 @@ cdef class Core:
         double[:, ::1] strains,
     ):
         """Add the centers from `first` to `last` - 1."""
-        cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
-        cdef plip_center[PLIP_CENTERS] centers
-        cdef int n, k, start = first, status = 0
+        cdef int k, status
         cdef double closest = INFINITY
+        cdef double *crowd = NULL if crowding is None else &crowding[0]
         cdef int[::1] identity = np.arange(np.max(types, initial=0) + 1, dtype=np.int32)
         cdef _Workspace work
         if positions.shape[0] == 0:
@@ -608,16 +612,17 @@ cdef class Core:
         system.strain_derivative = NULL if strain is None else &strain[0]
         system.strain_derivatives = NULL if strains is None else &strains[0, 0]
         with nogil:
-            while first < last:
-                n = min(PLIP_CENTERS, last - first)
-                _set_centers(p, first, n, centers)
-                status |= plip_evaluate(self.potential, work.memory, &system, n, centers, NO_MASK)
-                for k in range(n):
-                    energies[first + k] = centers[k].energy
-                    closest = min(closest, centers[k].closest)
-                    if crowding is not None:
-                        crowding[first + k] = centers[k].crowding
-                first += n
+            status = _add_centers(
+                self.potential,
+                work.memory,
+                &system,
+                &neighbors.pairs,
+                first,
+                last,
+                &energies[0],
+                crowd,
+                &closest,
+            )
         self.spare.append(work)
         if status:
             raise MemoryError("the neighbors of an atom do not fit into memory")
@@ -627,12 +632,74 @@ cdef class Core:
                 "them"
             )
         # False for NaN, too. Sums of such numbers would overflow.
-        for k in range(start, last):
+        for k in range(first, last):
             if not -LARGEST_ENERGY < energies[k] < LARGEST_ENERGY:
                 raise ValueError(
                     f"the energy of atom {k}, or a force, is not finite: a radial function is too steep for "
                     "its shortest distance, or a coefficient too large"
                 )
+
+    def evaluate_each(
+        self,
+        const double[:, ::1] positions not None,
+        const double[:, :, ::1] cells not None,
+        const int[:, ::1] periodic not None,
+        const int[::1] species not None,
+        const int64_t[::1] borders not None,
+        double cutoff,
+        bint forces=True,
+        bint strain=True,
+    ):
+        """Energies and their derivatives of several small structures, as `evaluate` gives them for each.
+
+        Parameters
+        ----------
+        positions, species
+            As for `evaluate`, those of one structure after the other.
+        cells : ndarray of float64, shape (n_structures, 3, 3)
+        periodic : ndarray of int32, shape (n_structures, 3)
+        borders : ndarray of int64, shape (n_structures + 1,)
+            Where the atoms of each structure begin, and the number of all atoms.
+        cutoff : float
+            For the neighbor lists, Angstrom.
+        forces, strain : bool
+            What to return besides the energies.
+
+        Returns
+        -------
+        energies, forces, strains
+            As from `evaluate`; strains are of shape (n_structures, 6).
+        are_done : ndarray of bool, shape (n_structures,)
+            The others have to be evaluated alone: they have many atoms, or an error is to be raised.
+        """
+        cdef int n_structures = cells.shape[0], k
+        cdef _Workspace work
+        cdef scratch room
+        cdef double *f
+        cdef double *d
+        _check_borders(positions, cells, periodic, species, borders)
+        energies, are_done = np.zeros(len(positions)), np.zeros(n_structures, bool)
+        all_forces = np.zeros((len(positions) if forces else 0, 3))
+        strains = np.zeros((n_structures if strain else 0, 6))
+        cdef double[::1] e = energies
+        cdef double[:, ::1] all_f = all_forces, all_d = strains
+        cdef char[::1] done = are_done.view(np.int8)
+        cdef const int[::1] identity = np.arange(np.max(species, initial=0) + 1, dtype=np.int32)
+        work = self.spare.pop() if self.spare else _workspace(self.potential)
+        memset(&room, 0, sizeof(scratch))
+        room.system.species_of_type = &identity[0]
+        with nogil:
+            for k in range(n_structures):
+                if borders[k + 1] - borders[k] >= FIRST_LARGE:
+                    continue
+                f = &all_f[borders[k], 0] if forces else NULL
+                d = &all_d[k, 0] if strain else NULL
+                if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
+                    done[k] = _evaluate_prepared(self.potential, work.memory, &room, &e[borders[k]], f, d)
+                free_list(&room.pairs)
+            _free(&room)
+        self.spare.append(work)
+        return energies, all_forces if forces else None, strains if strain else None, are_done
 
 
 cdef class TermValues:
@@ -698,6 +765,49 @@ cdef class TermValues:
         self._fill(neighbors, positions, cell, species, NULL, result)
         return result
 
+    def values_of_each(
+        self,
+        const double[:, ::1] positions not None,
+        const double[:, :, ::1] cells not None,
+        const int[:, ::1] periodic not None,
+        const int[::1] species not None,
+        const int64_t[::1] borders not None,
+        double cutoff,
+    ):
+        """`values` of the atoms of several structures; parameters as for `Core.evaluate_each`.
+
+        Returns
+        -------
+        values : ndarray of float64, shape (n, n_terms)
+        are_done : ndarray of bool, shape (n_structures,)
+            As there.
+        """
+        cdef int n_structures = cells.shape[0], k
+        cdef _Workspace work
+        cdef scratch room
+        _check_borders(positions, cells, periodic, species, borders)
+        result, are_done = np.zeros((len(positions), self.n_terms)), np.zeros(n_structures, bool)
+        if self.n_terms == 0:
+            are_done[:] = True
+            return result, are_done
+        cdef double[:, ::1] values = result
+        cdef char[::1] done = are_done.view(np.int8)
+        cdef const int[::1] identity = np.arange(np.max(species, initial=0) + 1, dtype=np.int32)
+        work = self.spare.pop() if self.spare else _workspace(self.potential)
+        memset(&room, 0, sizeof(scratch))
+        room.system.species_of_type = &identity[0]
+        with nogil:
+            for k in range(n_structures):
+                if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
+                    done[k] = not _add_values(
+                        self.potential, work.memory, &room.system, &room.pairs, NULL, &values[borders[k], 0],
+                        self.n_terms
+                    )
+                free_list(&room.pairs)
+            _free(&room)
+        self.spare.append(work)
+        return result, are_done
+
     def extrapolation(
         self,
         NeighborList neighbors not None,
@@ -751,8 +861,7 @@ cdef class TermValues:
         """Values of the terms, or with an extent the grades."""
         cdef plip_list *p = &neighbors.pairs
         cdef plip_system system
-        cdef plip_center[PLIP_CENTERS] centers
-        cdef int n, first = 0, status = 0
+        cdef int status
         cdef _Workspace work
         cdef double[:, ::1] r
         cdef int[::1] types
@@ -766,18 +875,9 @@ cdef class TermValues:
         system.types = &types[0]
         system.species_of_type = &identity[0]
         with nogil:
-            while first < p.n_local:
-                n = min(PLIP_CENTERS, p.n_local - first)
-                _set_centers(p, first, n, centers)
-                if extent == NULL:
-                    status |= plip_term_values(
-                        self.potential, work.memory, &system, n, centers, NO_MASK, &result[first, 0]
-                    )
-                else:
-                    status |= plip_extrapolation(
-                        self.potential, work.memory, &system, extent, n, centers, NO_MASK, &result[first, 0]
-                    )
-                first += n
+            status = _add_values(
+                self.potential, work.memory, &system, p, extent, &result[0, 0], result.shape[1]
+            )
         self.spare.append(work)
         if status:
             raise MemoryError("the neighbors of an atom do not fit into memory")
@@ -809,6 +909,76 @@ cdef void _set_centers(const plip_list *p, int first, int n, plip_center *center
         centers[k].neighbors = p.neighbors + p.offset[first + k]
 
 
+cdef int _add_centers(
+    const plip_potential *potential,
+    plip_workspace *work,
+    const plip_system *system,
+    const plip_list *p,
+    int first,
+    int last,
+    double *energies,
+    double *crowding,
+    double *closest,
+) noexcept nogil:
+    """Evaluate the centers from `first` to `last` - 1; not zero without memory."""
+    cdef plip_center[PLIP_CENTERS] centers
+    cdef int n, k, status = 0
+    while first < last:
+        n = min(PLIP_CENTERS, last - first)
+        _set_centers(p, first, n, centers)
+        status |= plip_evaluate(potential, work, system, n, centers, NO_MASK)
+        for k in range(n):
+            energies[first + k] = centers[k].energy
+            closest[0] = min(closest[0], centers[k].closest)
+            if crowding != NULL:
+                crowding[first + k] = centers[k].crowding
+        first += n
+    return status
+
+
+cdef int _add_values(
+    const plip_potential *potential,
+    plip_workspace *work,
+    const plip_system *system,
+    const plip_list *p,
+    const plip_extent *extent,
+    double *result,
+    Py_ssize_t n_columns,
+) noexcept nogil:
+    """Values of the terms, or with an extent the grades, of all atoms; not zero without memory."""
+    cdef plip_center[PLIP_CENTERS] centers
+    cdef int n, first = 0, status = 0
+    while first < p.n_local:
+        n = min(PLIP_CENTERS, p.n_local - first)
+        _set_centers(p, first, n, centers)
+        if extent == NULL:
+            status |= plip_term_values(
+                potential, work, system, n, centers, NO_MASK, result + first * n_columns
+            )
+        else:
+            status |= plip_extrapolation(
+                potential, work, system, extent, n, centers, NO_MASK, result + first * n_columns
+            )
+        first += n
+    return status
+
+
+cdef void _place_images(
+    const plip_list *p, const double *positions, const double *cell, const int *species, double *r, int *types
+) noexcept nogil:
+    """Positions and species of all atoms, those of images too."""
+    cdef int a, b, c
+    cdef const int *shift
+    for b in range(p.n_all):
+        a = p.owner[b]
+        shift = p.shift + 3 * <size_t>b
+        types[b] = species[a]
+        for c in range(3):
+            r[3 * <size_t>b + c] = positions[3 * <size_t>a + c] + (
+                shift[0] * cell[c] + shift[1] * cell[3 + c] + shift[2] * cell[6 + c]
+            )
+
+
 cdef _with_images(
     NeighborList neighbors,
     const double[:, ::1] positions,
@@ -817,23 +987,16 @@ cdef _with_images(
 ):
     """Positions and species of all atoms, those of images too."""
     cdef plip_list *p = &neighbors.pairs
-    cdef int n = p.n_local, b, c, a
-    cdef const int *shift
+    cdef int n = p.n_local
     if positions.shape[0] != n or species.shape[0] != n or positions.shape[1] != 3:
         raise ValueError("positions and species must have one row per atom of the neighbor list")
     positions_all = np.empty((p.n_all, 3))
     species_all = np.empty(p.n_all, np.int32)
     cdef double[:, ::1] r = positions_all
     cdef int[::1] types = species_all
-    with nogil:
-        for b in range(p.n_all):
-            a = p.owner[b]
-            shift = p.shift + 3 * <size_t>b
-            types[b] = species[a]
-            for c in range(3):
-                r[b, c] = positions[a, c] + (
-                    shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
-                )
+    if p.n_all:
+        with nogil:
+            _place_images(p, &positions[0, 0], &cell[0, 0], &species[0], &r[0, 0], &types[0])
     return positions_all, species_all
 
 
@@ -849,10 +1012,116 @@ def _add(totals, results):
 def _fold(NeighborList neighbors, double[:, ::1] values):
     """Add the rows of the images to those of their owners."""
     cdef plip_list *p = &neighbors.pairs
-    cdef int b, c, n_columns = values.shape[1]
-    with nogil:
-        for b in range(p.n_local, p.n_all):
-            for c in range(n_columns):
-                values[p.owner[b], c] += values[b, c]
+    if p.n_all:
+        with nogil:
+            _fold_images(p, &values[0, 0], values.shape[1])
     # A copy, so that the memory of the images is given back.
     return np.array(values[:p.n_local])
+
+
+cdef void _fold_images(const plip_list *p, double *values, Py_ssize_t n_columns) noexcept nogil:
+    cdef Py_ssize_t b, c
+    for b in range(p.n_local, p.n_all):
+        for c in range(n_columns):
+            values[p.owner[b] * n_columns + c] += values[b * n_columns + c]
+
+
+# Several structures in one call
+
+
+cdef struct scratch:
+    # One structure, and memory for the atoms and images of the largest one so far.
+    plip_list pairs
+    plip_system system
+    int n_atoms
+    double *positions
+    double *forces
+    int *types
+
+
+cdef int _prepare(
+    scratch *room,
+    const double[:, ::1] positions,
+    const double[:, :, ::1] cells,
+    const int[:, ::1] periodic,
+    const int[::1] species,
+    const int64_t[::1] borders,
+    int k,
+    double cutoff,
+) noexcept nogil:
+    """Find the neighbors of structure k; whether it could be done."""
+    cdef int64_t first = borders[k]
+    cdef int n = <int>(borders[k + 1] - first)
+    cdef const double *r = &positions[first, 0]
+    memset(&room.pairs, 0, sizeof(plip_list))
+    if n == 0 or make_list(&room.pairs, n, r, &cells[k, 0, 0], &periodic[k, 0], cutoff):
+        return 0
+    if room.pairs.n_all > room.n_atoms:
+        _free(room)
+        room.n_atoms = room.pairs.n_all
+        room.positions = <double *>calloc(3 * <size_t>room.n_atoms, sizeof(double))
+        room.forces = <double *>calloc(3 * <size_t>room.n_atoms, sizeof(double))
+        room.types = <int *>calloc(room.n_atoms, sizeof(int))
+        if room.positions == NULL or room.forces == NULL or room.types == NULL:
+            room.n_atoms = 0
+            return 0
+    _place_images(&room.pairs, r, &cells[k, 0, 0], &species[first], room.positions, room.types)
+    room.system.positions = room.positions
+    room.system.types = room.types
+    return 1
+
+
+cdef void _free(scratch *room) noexcept nogil:
+    free(room.positions)
+    free(room.forces)
+    free(room.types)
+    room.positions = room.forces = NULL
+    room.types = NULL
+    room.n_atoms = 0
+
+
+cdef int _evaluate_prepared(
+    const plip_potential *potential,
+    plip_workspace *work,
+    scratch *room,
+    double *energies,
+    double *forces,
+    double *strain,
+) noexcept nogil:
+    """Evaluate the structure of `_prepare`; whether all is as it should be."""
+    cdef const plip_list *p = &room.pairs
+    cdef double closest = INFINITY
+    cdef int k, failed
+    room.system.forces = NULL if forces == NULL else room.forces
+    room.system.strain_derivative = strain
+    room.system.strain_derivatives = NULL
+    memset(room.forces, 0, 3 * <size_t>p.n_all * sizeof(double))
+    failed = _add_centers(potential, work, &room.system, p, 0, p.n_local, energies, NULL, &closest)
+    if failed or closest < OVERLAP:
+        return 0
+    for k in range(p.n_local):
+        if not -LARGEST_ENERGY < energies[k] < LARGEST_ENERGY:
+            return 0
+    if forces != NULL:
+        _fold_images(p, room.forces, 3)
+        memcpy(forces, room.forces, 3 * <size_t>p.n_local * sizeof(double))
+    return 1
+
+
+def _check_borders(
+    const double[:, ::1] positions,
+    const double[:, :, ::1] cells,
+    const int[:, ::1] periodic,
+    const int[::1] species,
+    const int64_t[::1] borders,
+):
+    cdef Py_ssize_t n = len(cells), k
+    if positions.shape[1] != 3 or cells.shape[1] != 3 or cells.shape[2] != 3 or periodic.shape[1] != 3:
+        raise ValueError("positions must be of shape (n, 3), cells (n, 3, 3), periodic (n, 3)")
+    if len(species) != len(positions) or len(periodic) != n or len(borders) != n + 1:
+        raise ValueError("there must be one species per position, and one cell per structure")
+    if borders[0] != 0 or borders[n] != len(positions):
+        raise ValueError("borders must begin with 0 and end with the number of atoms")
+    for k in range(n):
+        if borders[k] > borders[k + 1]:
+            raise ValueError("borders must ascend")

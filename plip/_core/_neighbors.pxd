@@ -11,3 +11,9 @@ cdef extern from "plip_core.h" nogil:
 
 cdef class NeighborList:
     cdef plip_list pairs
+
+cdef int make_list(
+    plip_list *pairs, int n, const double *positions, const double *cell, const int *periodic, double cutoff
+) noexcept nogil
+
+cdef void free_list(plip_list *pairs) noexcept nogil

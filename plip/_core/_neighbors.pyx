@@ -19,6 +19,17 @@ cdef extern from "plip_core.h" nogil:
 __all__ = ["NeighborList", "extremes", "find_neighbors"]
 
 
+cdef int make_list(
+    plip_list *pairs, int n, const double *positions, const double *cell, const int *periodic, double cutoff
+) noexcept nogil:
+    """For other modules: make a list of checked arguments; not zero if it cannot be made."""
+    return plip_list_build(pairs, n, positions, cell, periodic, cutoff)
+
+
+cdef void free_list(plip_list *pairs) noexcept nogil:
+    plip_list_free(pairs)
+
+
 cdef int build_list(
     plip_list *pairs,
     const double[:, ::1] positions,

@@ -2,18 +2,30 @@
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from ase import Atoms
 from ase.cell import Cell
 from ase.data import atomic_numbers
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from plip._core import NeighborList
 from plip._structures._checks import LARGEST_LENGTH, has_full_cell
-from plip._types import BoolArray, FloatArray, Int32Array
+from plip._types import BoolArray, FloatArray, Int32Array, IntArray
 
-__all__ = ["check_atoms", "check_cell", "check_positions", "check_species", "find_pairs", "take_atoms"]
+__all__ = [
+    "Gathered",
+    "check_atoms",
+    "check_cell",
+    "check_positions",
+    "check_species",
+    "find_pairs",
+    "gather",
+    "take_atoms",
+]
+
+Number = TypeVar("Number", bound=np.generic)
 
 _LARGEST_NUMBER = max(atomic_numbers.values())
 
@@ -83,6 +95,32 @@ def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArr
         complete, has_volume = _complete(atoms.cell)
         cell = complete if has_volume else np.eye(3)
     return _places(tuple(known))[atoms.numbers], positions, cell
+
+
+class Gathered(NamedTuple):
+    """Several structures as `Core.evaluate_each` takes them, from `gather`."""
+
+    positions: FloatArray
+    cells: FloatArray
+    periodic: Int32Array
+    species: Int32Array
+    borders: IntArray
+
+    def split(self, values: NDArray[Number]) -> list[NDArray[Number]]:
+        """Values of all atoms, (n, ...), as those of each structure."""
+        return np.split(values, self.borders[1:-1])
+
+
+def gather(known: Sequence[str], structures: Sequence[Atoms]) -> Gathered:
+    """Arrays of at least one structure, checked as for `take_atoms`."""
+    species, positions, cells = zip(*(take_atoms(known, atoms) for atoms in structures), strict=True)
+    return Gathered(
+        np.concatenate(positions),
+        np.array(cells),
+        np.array([atoms.pbc for atoms in structures], np.int32),
+        np.concatenate(species),
+        np.cumsum([0, *map(len, positions)]),
+    )
 
 
 @functools.lru_cache(maxsize=8)

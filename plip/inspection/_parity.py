@@ -28,6 +28,11 @@ _TARGETS = {
 }
 
 
+# Of more points than this, one is drawn in each of so many places along both axes, smaller than markers.
+_MANY = 20_000
+_PLACES = 1_000
+
+
 class ParityDisplay:
     """Predicted against reference values of one target, with errors by group.
 
@@ -68,10 +73,7 @@ class ParityDisplay:
         self.series = dict(series)
         self.target = target
         factor = _TARGETS[target][2]
-        self.rmse = {
-            name: factor * float(np.sqrt(np.mean((reference - predicted) ** 2)))
-            for name, (reference, predicted) in self.series.items()
-        }
+        self.rmse = {name: factor * _root_mean_square(*pair) for name, pair in self.series.items()}
 
     @classmethod
     def from_estimator(
@@ -150,28 +152,51 @@ class ParityDisplay:
         self.ax_ = ax = new_axes(ax, "ParityDisplay", 4.4 + is_crowded(len(self.series)) * LEGEND_WIDTH, 4.4)
         self.figure_ = figure_of(ax)
         title, digits, _ = _TARGETS[self.target]
-        for (name, (reference, predicted)), style in zip(self.series.items(), styles(), strict=False):
+        ends = [values for pair in self.series.values() for values in pair if values.size]
+        low, high = min(map(np.min, ends), default=0.0), max(map(np.max, ends), default=0.0)
+        for (name, pair), style in zip(self.series.items(), styles(), strict=False):
             ax.plot(
-                reference,
-                predicted,
+                *_visible(*pair, low, high),
                 linestyle="none",
                 marker=style.marker,
-                markersize=3 if len(reference) > 300 else 4.5,
+                markersize=3 if len(pair[0]) > 300 else 4.5,
                 markeredgewidth=0,
                 alpha=0.6,
                 color=style.color,
                 rasterized=True,  # a file with a vector drawing of every force component would be huge
                 label=f"{name}: RMSE {self.rmse[name]:.{digits}f} {UNITS[self.target]}",
             )
-        values = np.concatenate([np.zeros(0), *(part for pair in self.series.values() for part in pair)])
-        if values.size:
-            margin = 0.04 * np.ptp(values) or 1.0
-            limits = (values.min() - margin, values.max() + margin)
+        if ends:
+            margin = 0.04 * (high - low) or 1.0
+            limits = (low - margin, high + margin)
             ax.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
             ax.set(xlim=limits, ylim=limits)
         ax.set(aspect="equal", xlabel=f"reference {title}", ylabel=f"predicted {title}")
         add_legend(ax, len(self.series), loc="upper left", handletextpad=0.2, markerscale=1.5)
         return self
+
+
+def _root_mean_square(reference: FloatArray, predicted: FloatArray) -> float:
+    errors = reference - predicted
+    return float(np.sqrt(np.mean(np.square(errors, out=errors))))
+
+
+def _visible(
+    reference: FloatArray, predicted: FloatArray, low: float, high: float
+) -> tuple[FloatArray, FloatArray]:
+    """The points; of many, one in each place from `low` to `high` that a reader can tell from others."""
+    if len(reference) <= _MANY or not low < high:
+        return reference, predicted
+    shown = np.full(_PLACES**2, -1)
+    for first in range(0, len(reference), _MANY):
+        part = slice(first, first + _MANY)
+        row, column = (
+            np.minimum((values[part] - low) / (high - low) * _PLACES, _PLACES - 1).astype(int)
+            for values in (reference, predicted)
+        )
+        shown[_PLACES * row + column] = np.arange(first, first + len(row))
+    points = np.sort(shown[shown >= 0])
+    return reference[points], predicted[points]
 
 
 def _by_group(evaluation: Evaluation, target: str) -> dict[str, tuple[FloatArray, FloatArray]]:

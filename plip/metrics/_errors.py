@@ -294,9 +294,9 @@ def errors(predicted: Labels, reference: Labels, n_atoms: ArrayLike) -> dict[str
         rows = np.flatnonzero(reference.present(of_labels))
         if not len(rows):
             continue
-        # Energies in meV.
-        factor = 1e3 if target == "energy" else 1.0
-        true, found = (values_of(labels, target, rows, n_atoms) * factor for labels in (reference, predicted))
+        true, found = (values_of(labels, target, rows, n_atoms) for labels in (reference, predicted))
+        if target == "energy":  # in meV
+            true, found = 1e3 * true, 1e3 * found
         result[f"{target}_rmse"] = float(root_mean_squared_error(true, found))
         result[f"{target}_mae"] = float(mean_absolute_error(true, found))
         if target == "stress":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
@@ -202,18 +204,27 @@ class Evaluation:
 
     def _agrees(self) -> bool:
         """Whether labels are predictions that a file kept: all agree, and some force is not zero."""
-        if self.reference.forces is None or not self.parity("force")[0].any():
+        pairs = zip(self.reference.forces or (), self.predicted.forces or (), strict=True)
+        forces = [(one, found) for one, found in pairs if one is not None and found is not None]
+        if not any(one.any() for one, _ in forces):
             return False
-        return all(np.abs(np.subtract(*self.parity(target))).max() <= _ROUNDING for target in self.n_labels)
+        # The first structure tells others apart.
+        others = (self.parity(target) for target in self.n_labels if target != "force")
+        return all(
+            np.abs(one - found).max(initial=0.0) <= _ROUNDING
+            for one, found in itertools.chain(forces, others)
+        )
 
     @property
     def n_labels(self) -> dict[str, int]:
         """dict: number of labels (energies, components of forces and stresses) by target that is present."""
-        present = self.reference.targets()
+        sizes = {"energy": np.ones_like(self.n_atoms), "force": 3 * self.n_atoms}
+        sizes["stress"] = 6 * sizes["energy"]
+        present = {target: self.reference.present(of_labels) for target, of_labels in OF_LABELS.items()}
         return {
-            target: self.parity(target)[0].size
+            target: int(sizes[target][present[target]].sum())
             for target, of_labels in OF_LABELS.items()
-            if of_labels in present
+            if of_labels in self.reference.targets()
         }
 
     def parity(self, target: str, group: str | None = None) -> tuple[FloatArray, FloatArray]:
@@ -443,6 +454,10 @@ def _predicted_by(potentials: Sequence[Potential], data: LabelledStructures, n_j
     members: dict[int, list[int]] = {}
     for row, potential in enumerate(potentials):
         members.setdefault(id(potential), []).append(row)
+    # Tables of potentials take a while to make: those of several are made at a time.
+    joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
+        joblib.delayed(getattr)(potentials[rows[0]], "core") for rows in members.values()
+    )
     for rows in members.values():
         part = predicted_labels(potentials[rows[0]], data.take(np.array(rows)), n_jobs)
         energy[rows] = part.energy

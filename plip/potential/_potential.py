@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
@@ -170,6 +171,7 @@ class Potential:
         "_design",
         "_energy_floors",
         "_fit_text",
+        "_lock",
         "_partitions",
         "_reference",
         "_repulsion",
@@ -247,6 +249,8 @@ class Potential:
         if uncertainty is not None and uncertainty.n_terms != len(self._terms):
             raise ValueError("uncertainty belongs to a potential with another number of terms")
         self._uncertainty = uncertainty
+        # What threads make of it, they make once.
+        self._lock = threading.Lock()
         self._core: Core | None = None
         self._design: Design | None = None
         self._term_values: TermValues | None = None
@@ -308,30 +312,33 @@ class Potential:
     @property
     def core(self) -> Core:
         """The potential as the C core has it; made on first use."""
-        if self._core is None:
-            self._core = Core(
-                self.species,
-                self.terms,
-                np.array(self._reference),
-                repulsion=self._repulsion,
-                density_limits=self._density_limits,
-                energy_floors=self._energy_floors,
-            )
-        return self._core
+        with self._lock:
+            if self._core is None:
+                self._core = Core(
+                    self.species,
+                    self.terms,
+                    np.array(self._reference),
+                    repulsion=self._repulsion,
+                    density_limits=self._density_limits,
+                    energy_floors=self._energy_floors,
+                )
+            return self._core
 
     @property
     def design(self) -> Design:
         """The terms as the kernels of design rows have them; made on first use."""
-        if self._design is None:
-            self._design = Design(self._terms, self._species)
-        return self._design
+        with self._lock:
+            if self._design is None:
+                self._design = Design(self._terms, self._species)
+            return self._design
 
     @property
     def term_values(self) -> TermValues:
         """The terms as the C core has them, each a value of its own; made on first use."""
-        if self._term_values is None:
-            self._term_values = TermValues(self._species, self._terms)
-        return self._term_values
+        with self._lock:
+            if self._term_values is None:
+                self._term_values = TermValues(self._species, self._terms)
+            return self._term_values
 
     def uncertain_results(
         self,

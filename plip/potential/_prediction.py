@@ -7,14 +7,14 @@ import itertools
 import math
 import pickle
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NotRequired, TypedDict
+from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 from ase import Atoms
 
 from plip._parameters import check_n_jobs
-from plip._structures._checks import errors_of, has_full_cell
-from plip._structures._evaluation import find_pairs, take_atoms
+from plip._structures._checks import errors_of, has_full_cell, volumes
+from plip._structures._evaluation import find_pairs, gather, take_atoms
 from plip._types import FloatArray, Int32Array
 from plip.labels import Labels
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from plip.potential._potential import Potential
 
 __all__ = ["Results", "evaluate_arrays", "evaluate_checked", "evaluate_many", "predict_labels"]
+
+# What is made of a chunk of structures.
+Chunk = TypeVar("Chunk")
 
 # As many chunks of structures has each worker, so that they end together.
 _CHUNKS_PER_WORKER = 16
@@ -91,12 +94,23 @@ def evaluate_many(
 
     Errors name the places of the structures in the data, which are counted from 0 by default.
     """
+    evaluator = _Evaluator(potential, forces, stress, uncertainty)
+    chunks = _by_chunks(evaluator, structures, n_jobs, places)
+    return list(itertools.chain.from_iterable(chunks))
+
+
+def _by_chunks(
+    evaluator: Callable[[Sequence[int], Sequence[Atoms]], Chunk],
+    structures: Sequence[Atoms],
+    n_jobs: int | None,
+    places: Iterable[int] | None,
+) -> list[Chunk]:
+    """What the evaluator returns for chunks of structures and their places."""
     check_n_jobs(n_jobs)
     # Not needed to evaluate one structure, as simulations do.
     import joblib
 
     indices = list(range(len(structures)) if places is None else places)
-    evaluator = _Evaluator(potential, forces, stress, uncertainty)
     ends = np.cumsum([len(atoms) for atoms in structures])
     n_chunks = min(len(structures), _CHUNKS_PER_WORKER * joblib.effective_n_jobs(n_jobs))
     borders = ends[-1] * np.arange(1, n_chunks) / n_chunks if n_chunks else []
@@ -105,26 +119,29 @@ def evaluate_many(
         joblib.delayed(evaluator)(indices[start:end], structures[start:end])
         for start, end in itertools.pairwise(chunks)
     )
-    results: list[list[Results]] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
-    return list(itertools.chain.from_iterable(results))
+    results: list[Chunk] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    return results
 
 
 class _Evaluator:
-    """Evaluates chunks of structures by a potential, in any process."""
+    """Results of chunks of structures by a potential, in any process."""
 
-    def __init__(self, potential: Potential, forces: bool, stress: bool, uncertainty: bool) -> None:
-        self._potential = potential
-        self._options = (forces, stress, uncertainty)
+    def __init__(self, potential: Potential, forces: bool, stress: bool, uncertainty: bool = False) -> None:
+        self.potential = potential
+        self.forces = forces
+        self.stress = stress
+        self._uncertainty = uncertainty
 
     def __call__(self, indices: Sequence[int], structures: Sequence[Atoms]) -> list[Results]:
+        options = self.forces, self.stress, self._uncertainty
         return [
-            evaluate_checked(self._potential, index, atoms, *self._options)
+            evaluate_checked(self.potential, index, atoms, *options)
             for index, atoms in zip(indices, structures, strict=True)
         ]
 
     @functools.cached_property
     def _pickled(self) -> bytes:
-        return pickle.dumps((self._potential, *self._options))
+        return pickle.dumps((self.potential, self.forces, self.stress, self._uncertainty))
 
     def __reduce__(self) -> tuple[Callable[[bytes], _Evaluator], tuple[bytes]]:
         return _from_bytes, (self._pickled,)
@@ -145,10 +162,24 @@ def predict_labels(
     places: Iterable[int] | None = None,
 ) -> Labels:
     """As `Potential.predict`, of structures as in `evaluate_many`."""
-    results = evaluate_many(potential, structures, n_jobs, forces, stress, places=places)
-    return Labels(
-        energy=np.array([result["energy"] for result in results]),
-        forces=[result["forces"] for result in results] if forces else None,
-        stress=np.array([result["stress"] for result in results]) if stress else None,
-        sample_weight=np.ones(len(structures)),
-    )
+    predict = functools.partial(_labels, _Evaluator(potential, forces, stress))
+    return Labels.joined(_by_chunks(predict, structures, n_jobs, places))
+
+
+def _labels(evaluator: _Evaluator, indices: Sequence[int], structures: Sequence[Atoms]) -> Labels:
+    """What the potential of an evaluator says of a chunk of structures, which are evaluated in one call."""
+    potential = evaluator.potential
+    arrays = gather(potential.species, structures)
+    found = potential.core.evaluate_each(*arrays, potential.cutoff, evaluator.forces, evaluator.stress)
+    energies, forces, strains, are_done = found
+    energy = np.array([math.fsum(of_structure) for of_structure in arrays.split(energies)])
+    all_forces: list[FloatArray | None] | None = None if forces is None else [*arrays.split(forces)]
+    stress = None if strains is None else strains / volumes(structures)[:, None]
+    for row in np.flatnonzero(~are_done).tolist():
+        result = evaluator([indices[row]], [structures[row]])[0]
+        energy[row] = result["energy"]
+        if all_forces is not None:
+            all_forces[row] = result["forces"]
+        if stress is not None:
+            stress[row] = result["stress"]
+    return Labels(energy, all_forces, stress, sample_weight=np.ones(len(structures)))

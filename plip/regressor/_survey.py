@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._core import TermValues
-from plip._structures._evaluation import find_pairs, take_atoms
+from plip._structures._evaluation import find_pairs, gather, take_atoms
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 from plip.normal_equations import NormalEquations
@@ -32,13 +32,15 @@ def terms_of_atoms(
     # Without a term any cutoff serves.
     cutoff = max((term.cutoff for term in terms), default=1.0)
 
-    def of_structure(atoms: Atoms) -> tuple[Int32Array, FloatArray]:
-        species_a, positions, cell = take_atoms(species, atoms)
-        neighbors = find_pairs(positions, cell, atoms.pbc, cutoff)
-        return species_a, term_values.values(neighbors, positions, cell, species_a)
-
     def of_structures(part: Sequence[Atoms]) -> list[tuple[Int32Array, FloatArray]]:
-        return [of_structure(atoms) for atoms in part]
+        arrays = gather(species, part)
+        values, are_done = term_values.values_of_each(*arrays, cutoff)
+        found = list(zip(arrays.split(arrays.species), arrays.split(values), strict=True))
+        for row in np.flatnonzero(~are_done).tolist():
+            species_a, positions, cell = take_atoms(species, part[row])
+            neighbors = find_pairs(positions, cell, part[row].pbc, cutoff)
+            found[row] = species_a, term_values.values(neighbors, positions, cell, species_a)
+        return found
 
     # The core is of this process; sending it elsewhere would take longer than the work.
     with joblib.Parallel(n_jobs=n_jobs, require="sharedmem") as parallel:

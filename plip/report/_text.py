@@ -12,6 +12,7 @@ from plip._types import FloatArray
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
+from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 
@@ -118,6 +119,7 @@ def _number(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.1f}"
 
 
+@single_blas_thread()  # many products of small matrices: threads of BLAS double the CPU time
 def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
     """Sizes and errors of data sets, and the errors of each data set by group.
 
