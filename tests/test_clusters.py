@@ -19,6 +19,7 @@ from sample_fits import small_descriptors
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip.cli import main
 from plip.descriptors import load_descriptors
+from plip.metrics import read_groups
 from plip.parallel import use_executor
 
 needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="dask.distributed is missing")
@@ -266,6 +267,7 @@ from ase.io import read
 from mpi4py.futures import MPIPoolExecutor
 from plip import NormalEquations
 from plip.descriptors import load_descriptors
+from plip.metrics import read_groups
 from plip.parallel import use_executor
 
 if __name__ == "__main__":
@@ -393,3 +395,16 @@ def test_descriptors_of_a_file(parts):
             file.write(damaged)
         with pytest.raises(ValueError, match=r"bad\.json does not hold descriptors of plip"):
             load_descriptors("bad.json")
+
+
+def test_parts_are_weighted_by_group(parts, tmp_path):
+    structures = parts[:25]
+    groups = read_groups(structures)
+    weight = [[2.0, 0.0, 1.0] if group == groups[0] else [1.0, 1.0, 1.0] for group in groups]
+    assert 0 < np.array(weight)[:, 1].sum() < len(structures)
+    (tmp_path / "weights.txt").write_text(f"{groups[0]}: energy 2, force 0\nabsent: 7\n")
+    assert accumulate("a", "--weights", "weights.txt") == 0
+    expected = NormalEquations.from_structures(
+        structures, load_descriptors("d.json"), sample_weight=np.array(weight)
+    )
+    assert_same_bits(expected, NormalEquations.load("a.npz"))

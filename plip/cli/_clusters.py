@@ -43,18 +43,22 @@ def descriptors(arguments: Namespace) -> None:
 
 
 def accumulate(arguments: Namespace) -> None:
-    from plip.cli._data import attach
+    from plip.cli._data import attach, read_group_weights, weight_of
     from plip.descriptors import load_descriptors
     from plip.normal_equations import NormalEquations
 
     output = _commands.writable(arguments.output)
-    prepare = functools.partial(attach, keys=_commands.keys_of(arguments))
+    keys = _commands.keys_of(arguments)
+    weigh = None
+    if arguments.weights is not None:
+        weigh = functools.partial(weight_of, table=read_group_weights(arguments.weights), key=keys.group)
     equations = NormalEquations.from_files(
         arguments.data,
         load_descriptors(arguments.descriptors),
         n_jobs=arguments.n_jobs,
         verbose=int(_commands._shows_progress(arguments)),
-        prepare=prepare,
+        prepare=functools.partial(attach, keys=keys),
+        sample_weight=weigh,
     )
     targets = {"energy": "energy", "forces": "force", "stress": "virial", "virial": "virial"}
     for name, target in targets.items():

@@ -119,7 +119,7 @@ def _audited(data: Data, test: Data | None, quick: bool = False) -> AuditReport:
 
 
 def fit(arguments: Namespace) -> None:
-    from plip.cli._data import read_group_weights, split
+    from plip.cli._data import split, weights_of_groups
     from plip.descriptors import PLIPDescriptors
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
 
@@ -140,7 +140,7 @@ def fit(arguments: Namespace) -> None:
     if arguments.test_fraction is not None:
         isolated = settings.get("reference_energies") == "isolated"
         train, test = split(train, arguments.test_fraction, arguments.seed, keep_single_atoms=isolated)
-    weights = None if arguments.weights is None else read_group_weights(arguments.weights, train.groups)
+    weights = None if arguments.weights is None else weights_of_groups(arguments.weights, train.groups)
     is_sized = arguments.terms is not None or "alpha" in given
     if arguments.cv is not None and is_sized:
         raise CommandError("--cv is of no use with --terms or --alpha, which say the number of terms")

@@ -26,14 +26,24 @@ from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, convert_stress, stress_from_virial
 from plip.metrics import read_groups
 
-__all__ = ["Data", "Keys", "attach", "read_files", "read_group_weights", "split"]
+__all__ = [
+    "Data",
+    "Keys",
+    "attach",
+    "read_files",
+    "read_group_weights",
+    "split",
+    "weight_of",
+    "weights_of_groups",
+]
 
 # Arrays that every Atoms has.
 _GEOMETRY = ("numbers", "positions")
 _LABELS = ("energy", "free_energy", "forces", "stress")
 # Attached stresses have this unit and sign by ASE's convention.
 _NO_CONVERSION = (None, "eV/A^3", "tension")
-# Names of the targets in a file of weights.
+# Weights of a group that a file of weights does not name, and names of the targets there.
+_EVEN = (1.0, 1.0, 1.0)
 _WEIGHTS = {"energy": "energy", "force": "force", "forces": "force", "stress": "virial", "virial": "virial"}
 
 
@@ -220,16 +230,41 @@ def attach(atoms: Atoms, keys: Keys) -> None:
 # Groups
 
 
-def read_group_weights(path: str, groups: NDArray[np.str_] | None) -> FloatArray:
-    """Weights of structures from a file of weights by group.
+def read_group_weights(path: str) -> dict[str, tuple[float, ...]]:
+    """Weights by group and target (energy, force, virial) from a file.
 
     The file is JSON, ``{"surface": 4, "bulk": {"energy": 1, "force": 2}}``, or text with one group per line,
-    ``surface: 4`` and ``bulk: energy 1, force 2``, where ``#`` begins a comment. A group or target without an
-    entry has the weight 1.
+    ``surface: 4`` and ``bulk: energy 1, force 2``, where ``#`` begins a comment. A target without an entry
+    has the weight 1.
 
     Parameters
     ----------
     path : str
+
+    Returns
+    -------
+    dict of str to (float, float, float)
+
+    Raises
+    ------
+    ValueError
+        The file cannot be understood, or names a target that does not exist. The message names the file.
+    """
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        table = _parse_json(text) if text.lstrip().startswith("{") else _parse_lines(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return {group: tuple(weights.get(target, 1.0) for target in TARGETS) for group, weights in table.items()}
+
+
+def weights_of_groups(path: str, groups: NDArray[np.str_] | None) -> FloatArray:
+    """Weights of structures from a file of weights by group; a group without an entry has the weight 1.
+
+    Parameters
+    ----------
+    path : str
+        As for `read_group_weights`.
     groups : (n,) str, or None
         Group of each structure.
 
@@ -241,14 +276,9 @@ def read_group_weights(path: str, groups: NDArray[np.str_] | None) -> FloatArray
     Raises
     ------
     ValueError
-        The file cannot be understood, or names a group or target that does not exist. The message names the
-        file.
+        As `read_group_weights`, or the file names a group that does not exist.
     """
-    text = Path(path).read_text(encoding="utf-8")
-    try:
-        table = _parse_json(text) if text.lstrip().startswith("{") else _parse_lines(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    table = read_group_weights(path)
     if groups is None:
         raise ValueError(f"{path}: there are no groups: name their key in info with --group-key")
     unknown = [repr(group) for group in table if group not in groups]
@@ -257,7 +287,13 @@ def read_group_weights(path: str, groups: NDArray[np.str_] | None) -> FloatArray
             f"{path}: no structure is of the group {' or '.join(unknown)}; there are "
             f"{', '.join(sorted(set(groups.tolist())))}"
         )
-    return np.array([[table.get(group, {}).get(target, 1.0) for target in TARGETS] for group in groups])
+    return np.array([table.get(group, _EVEN) for group in groups])
+
+
+def weight_of(atoms: Atoms, table: Mapping[str, tuple[float, ...]], key: str | None) -> tuple[float, ...]:
+    """Weights of one structure from `read_group_weights`; `key` as `Keys.group`."""
+    groups = read_groups([atoms], key)
+    return _EVEN if groups is None else table.get(str(groups[0]), _EVEN)
 
 
 def _parse_json(text: str) -> dict[str, dict[str, float]]:

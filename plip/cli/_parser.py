@@ -109,13 +109,7 @@ def _add_fit(commands: Commands) -> None:
     _add_size(fit)
     _add_model(fit)
     _about.add_options(fit)
-    fit.add_argument(
-        "--weights",
-        metavar="FILE",
-        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
-        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
-        "(default: 1)",
-    )
+    _add_weights(fit)
     fit.add_argument(
         "--allow-unsafe",
         action="store_true",
@@ -129,6 +123,16 @@ def _add_fit(commands: Commands) -> None:
         "0.4 MB (default: yes)",
     )
     _add_run(fit)
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights",
+        metavar="FILE",
+        help='weights of groups, which multiply squared errors: JSON, {"surface": 4, "bulk": {"energy": '
+        "1, \"force\": 2, \"stress\": 0}}, or lines such as 'surface: 4' and 'bulk: energy 1, force 2' "
+        "(default: 1)",
+    )
 
 
 def _add_test(parser: argparse.ArgumentParser) -> None:
@@ -391,6 +395,7 @@ def _add_accumulate(commands: Commands) -> None:
     )
     accumulate.add_argument("-o", "--output", required=True, metavar="NPZ", help="the sums")
     _add_labels(accumulate)
+    _add_weights(accumulate)
     _add_run(accumulate)
 
 

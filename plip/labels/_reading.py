@@ -72,7 +72,7 @@ def read_labels(
     purpose : str, default="to fit"
         What the labels are for; messages say it.
     required : bool, default=True
-        Whether it is an error that no structure has a label.
+        Whether it is an error that no structure has a label, or none a weight.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def read_labels(
         energy=energy if "energy" in targets else None,
         forces=force if "force" in targets else None,
         stress=virial if "virial" in targets else None,
-        sample_weight=_read_sample_weight(X, sample_weight, first),
+        sample_weight=_read_sample_weight(X, sample_weight, first, required),
     )
     if "energy" in given:
         warn_of_contradiction(X, labels, given)
@@ -259,7 +259,7 @@ def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
     return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)
 
 
-def _read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int) -> FloatArray:
+def _read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, required: bool) -> FloatArray:
     """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
     if sample_weight is None:
         return np.ones(len(X))
@@ -273,6 +273,6 @@ def _read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int) -> F
         raise ValueError(
             f"{describe(first + k, X[k])}: sample_weight is {weights[k].min():g}; it must not be negative"
         )
-    if not weights.any():
+    if required and not weights.any():
         raise ValueError("sample_weight is zero for every structure; at least one must count")
     return weights

@@ -9,19 +9,32 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
 from plip._reading._parts import FilePart, split_file
 from plip._types import IntArray, StrPath
-from plip.labels import LabelledStructures
+from plip.labels import TARGETS, LabelledStructures
 
-__all__ = ["FilePiece", "FileSequence", "Prepare"]
+__all__ = ["FilePiece", "FileSequence", "Treatment"]
 
-# Is called with each structure of a file, to attach labels.
-Prepare = Callable[[Atoms], Any]
+
+class Treatment(NamedTuple):
+    """What the user wants done with each structure that was read; both are called with it.
+
+    Attributes
+    ----------
+    prepare : callable or None
+        To attach labels.
+    sample_weight : callable or None
+        Its weight, or the three of its energy, forces and stress.
+    """
+
+    prepare: Callable[[Atoms], Any] | None = None
+    sample_weight: Callable[[Atoms], ArrayLike] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,15 +46,14 @@ class FilePiece:
     part : FilePart
     first : int
         Place of the first structure in the data.
-    prepare : callable or None
-        Is called with each structure.
+    treatment : Treatment
     reading : dict
         Options of `LabelledStructures.read`.
     """
 
     part: FilePart
     first: int
-    prepare: Prepare | None
+    treatment: Treatment
     reading: dict[str, Any]
 
     @cached_property
@@ -59,18 +71,22 @@ class FilePiece:
 
     def read_here(self) -> LabelledStructures:
         """The structures with their labels, both checked."""
-        return labeled(self.part.read(), self.first, self.prepare, self.reading)
+        return labeled(self.part.read(), self.first, self.treatment, self.reading)
 
 
 def labeled(
-    structures: Sequence[Atoms], first: int, prepare: Prepare | None, reading: dict[str, Any]
+    structures: Sequence[Atoms], first: int, treatment: Treatment, reading: dict[str, Any]
 ) -> LabelledStructures:
     """Read the labels of structures and check both; parameters as for `FilePiece`."""
-    if prepare is not None:
+    if treatment.prepare is not None:
         for atoms in structures:
-            prepare(atoms)
-    # Some may lack labels as long as others have them.
-    return LabelledStructures.read(structures, first=first, required=False, **reading)
+            treatment.prepare(atoms)
+    weights = None
+    if treatment.sample_weight is not None:
+        given = [np.asarray(treatment.sample_weight(atoms), np.float64) for atoms in structures]
+        weights = np.array([np.broadcast_to(weight, len(TARGETS)) for weight in given])
+    # Some may lack labels or weight as long as others have them.
+    return LabelledStructures.read(structures, sample_weight=weights, first=first, required=False, **reading)
 
 
 class FileSequence:
@@ -80,13 +96,12 @@ class FileSequence:
     ----------
     paths : sequence of str or path-like
         As `split_file` takes them.
-    prepare : callable or None
-        Is called with each structure.
+    treatment : Treatment
     """
 
-    def __init__(self, paths: Sequence[StrPath], prepare: Prepare | None) -> None:
+    def __init__(self, paths: Sequence[StrPath], treatment: Treatment) -> None:
         self._rest: Iterator[FilePart] = (part for path in paths for part in split_file(path))
-        self._prepare = prepare
+        self._treatment = treatment
         # Parts that were given out, and the places of their first structures in the data.
         self._parts: list[FilePart] = []
         self._firsts: list[int] = []
@@ -103,7 +118,7 @@ class FileSequence:
             structures = part.read()
             self._give(part, len(structures))
             found += structures
-        return labeled(found, 0, self._prepare, reading)
+        return labeled(found, 0, self._treatment, reading)
 
     def pieces(self, reading: dict[str, Any]) -> Iterator[FilePiece | LabelledStructures]:
         """All other structures. Workers read what tells its numbers of atoms, the rest is read here."""
@@ -111,11 +126,11 @@ class FileSequence:
             first = self._n_given
             if part.n_atoms is not None:
                 self._give(part, len(part.n_atoms))
-                yield FilePiece(part, first, self._prepare, reading)
+                yield FilePiece(part, first, self._treatment, reading)
             else:
                 structures = part.read()
                 self._give(part, len(structures))
-                yield labeled(structures, first, self._prepare, reading)
+                yield labeled(structures, first, self._treatment, reading)
 
     def _give(self, part: FilePart, n_structures: int) -> None:
         self._parts.append(part)

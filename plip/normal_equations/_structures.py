@@ -33,7 +33,7 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
 from plip.normal_equations._accumulation import Accumulator, same_workers
 from plip.normal_equations._archive import read_archive, write_archive
-from plip.normal_equations._file_pieces import FileSequence
+from plip.normal_equations._file_pieces import FileSequence, Treatment
 from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._references import least_squares_reference
@@ -237,6 +237,7 @@ class NormalEquations:
         memory: joblib.Memory | StrPath | None = None,
         targets: Sequence[str] = TARGETS,
         prepare: Callable[[Atoms], Any] | None = None,
+        sample_weight: Callable[[Atoms], ArrayLike] | None = None,
     ) -> NormalEquations:
         """Accumulate the normal equations of labeled structures in files, which the workers read.
 
@@ -257,6 +258,9 @@ class NormalEquations:
         prepare : callable or None
             Is called with each structure that was read, for instance to attach labels that have other names.
             For workers in other processes it must be a function of a module.
+        sample_weight : callable or None
+            Is called in the same way, and returns the weight of a structure, or the three weights of its
+            energy, forces and stress; None is 1.
 
         Returns
         -------
@@ -279,7 +283,7 @@ class NormalEquations:
             raise TypeError(f"paths must be a list of file names, got {paths!r}: pass [{paths!r}]")
         fitted = as_descriptors(descriptors)
         is_fitted = hasattr(fitted, "terms_")
-        files = FileSequence(paths, prepare)
+        files = FileSequence(paths, Treatment(prepare, sample_weight))
         with files.located(), tqdm(desc="structures", unit="", disable=not verbose) as bar:
             head = files.head(_BATCH, {**fitted._limits(is_fitted), "targets": targets})
             if not is_fitted:
