@@ -3,6 +3,7 @@
 Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -27,6 +28,8 @@ __all__ = [
 _OVERLAP = 1e-3
 # Angstrom (1 mm). A double barely resolves _OVERLAP beyond it, and the user surely means another unit.
 LARGEST_LENGTH = 1e7
+# Atoms that are checked at a time.
+_AT_A_TIME = 50_000
 # Of the volume of a cuboid: three vectors that span less are coplanar but for rounding.
 _COPLANAR = 1e-12
 # In one structure. A neighbor list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of
@@ -133,10 +136,21 @@ def check_structures(
     for index, atoms in enumerate(structures):
         if len(atoms) == 0:
             raise ValueError(f"structure {first + index}: it has no atoms; remove it")
+    known = None if species is None else sorted(species)
+    parts = np.cumsum([len(atoms) for atoms in structures]) // _AT_A_TIME
+    borders = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(structures)]
+    for start, end in itertools.pairwise(borders):
+        _check_part(structures[start:end], known, first + start)
+    if cutoff is not None:
+        check_neighbors(structures, cutoff, first)
+    return structures
+
+
+def _check_part(structures: list[Atoms], species: list[str] | None, first: int) -> None:
+    """The checks that look at all atoms of some structures at a time."""
     sizes = np.array([len(atoms) for atoms in structures])
     owner_a = np.repeat(np.arange(len(structures)), sizes)
     _check_elements(structures, owner_a, species, first)
-
     r_ac = np.concatenate([atoms.positions for atoms in structures])
     cells = np.array([atoms.cell.array for atoms in structures])
     pbc = np.array([atoms.pbc for atoms in structures])
@@ -145,9 +159,6 @@ def check_structures(
     inverse, thickness = _invert_periodic(periodic, pbc)
     _check_cells(structures, cells, pbc, thickness, first)
     _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first)
-    if cutoff is not None:
-        check_neighbors(structures, cutoff, first)
-    return structures
 
 
 def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
@@ -175,7 +186,7 @@ def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
 
 
 def _check_elements(
-    structures: list[Atoms], owner_a: IntArray, species: Iterable[str] | None, first: int
+    structures: list[Atoms], owner_a: IntArray, species: list[str] | None, first: int
 ) -> None:
     numbers_a = np.concatenate([atoms.numbers for atoms in structures])
     outside = (numbers_a < 0) | (numbers_a >= len(chemical_symbols))
@@ -187,7 +198,6 @@ def _check_elements(
         )
     if species is None:
         return
-    species = sorted(species)
     unknown = ~np.isin(np.array(chemical_symbols)[numbers_a], species)
     if unknown.any():
         a = unknown.argmax()

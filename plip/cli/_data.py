@@ -149,6 +149,7 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
         with tqdm(desc=f"Reading {path}", unit=" structures", disable=not progress) as bar:
             for part in split_file(path):
                 found = part.read()
+                _share(found)
                 structures += found
                 places += [part.place(number) for number in range(len(found))]
                 bar.update(len(found))
@@ -167,6 +168,13 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
             "--energy-key, --forces-key, --stress-key, --virial-key"
         )
     return Data(structures, places, read_groups(structures, keys.group))
+
+
+def _share(structures: Iterable[Atoms]) -> None:
+    """Let calculators hold their structures, which nothing will move, in place of copies."""
+    for atoms in structures:
+        if isinstance(atoms.calc, SinglePointCalculator):
+            atoms.calc.atoms = atoms
 
 
 def _names(source: Iterable[object]) -> str:

@@ -59,6 +59,8 @@ def attached_label(atoms: Atoms, names: tuple[str, ...], is_unmoved: bool = Fals
 
 def _check_unmoved(atoms: Atoms, name: str) -> None:
     labeled = getattr(atoms.calc, "atoms", None)
+    if labeled is atoms:
+        return
     if labeled is None:
         reason = "does not say for which atoms"
     else:
