@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from contextlib import redirect_stderr, redirect_stdout
 from importlib import util
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,33 @@ def computed(monkeypatch):
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
     return entries
+
+
+@pytest.fixture(scope="module")
+def cli_data():
+    """Small training and test data of the command line."""
+    from plip.datasets import load_silicon_carbide
+
+    train, test = load_silicon_carbide()
+    return train[::6], test[::4]
+
+
+@pytest.fixture(scope="module")
+def cli_fit(cli_data, tmp_path_factory):
+    """Training and test file, a model fitted to the first, and what the fit printed."""
+    from ase.io import write
+    from cli_runs import SMALL
+
+    from plip.cli import main
+
+    folder = tmp_path_factory.mktemp("cli")
+    paths = {name: str(folder / f"{name}.xyz") for name in ("train", "test")}
+    for name, atoms in zip(paths, cli_data, strict=True):
+        write(paths[name], atoms, format="extxyz")
+    paths["model"] = str(folder / "model.json")
+    fit = ["fit", paths["train"], "--test", paths["test"], "-o", paths["model"], *SMALL]
+    with redirect_stdout(StringIO()) as output, redirect_stderr(StringIO()) as errors:
+        assert main(fit) == 0
+    assert errors.getvalue() == ""
+    paths["report"] = output.getvalue()
+    return paths
