@@ -118,6 +118,8 @@ void plip_make_couplings(center_builder *c);
 void plip_make_trilinears(center_builder *c);
 /* The number of the first moment of an arm among those that are used, which are added if they are not yet. */
 int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree);
+/* The runs of the moments that are used, once these are known. */
+void plip_make_runs(center_builder *c);
 /* The contraction of a rank, which is made if there is none yet. */
 int plip_find_contraction(builder *b, const int *rank);
 

@@ -276,6 +276,7 @@ void plip_make_center(builder *b, int center)
         plip_make_couplings(&c);
         plip_make_trilinears(&c);
     }
+    plip_make_runs(&c);
     if (plan->n_trilinears || b->is_apart)
         potential->batch = potential->lanes;
     make_tables(&c);
@@ -288,7 +289,7 @@ void plip_make_center(builder *b, int center)
         if (larger(plan->groups[k].even, plan->groups[k].odd) > 0)
             plan->square_close = fmin(plan->groups[k].square_cutoff, plan->square_close);
     potential->max_moments = larger(plan->n_moments, potential->max_moments);
-    potential->max_batch = larger(2 * plan->n_used * potential->lanes, potential->max_batch);
+    potential->max_batch = larger(2 * plan->n_rows * potential->lanes, potential->max_batch);
     if (b->is_apart)
-        potential->max_batch = larger((plan->n_used + b->n_terms) * potential->lanes, potential->max_batch);
+        potential->max_batch = larger((plan->n_rows + b->n_terms) * potential->lanes, potential->max_batch);
 }

@@ -24,6 +24,62 @@ int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree)
     return n;
 }
 
+/* Rows of the lanes of each component, -1 for none: (n_moments / lanes, lanes). */
+static int *rows_of_lanes(builder *b, const center_plan *plan)
+{
+    int *rows = SCRATCH(plan->n_moments + 1, int), k;
+
+    for (k = 0; k < plan->n_moments; k++)
+        rows[k] = -1;
+    for (k = 0; k < plan->n_used; k++)
+        rows[plan->used[k]] = k;
+    return rows;
+}
+
+/* Whether the lanes of the next component have the rows behind those of a run. */
+static int continues(const moment_run *run, const int *rows, int lanes)
+{
+    int lane;
+
+    for (lane = 0; lane < lanes; lane++)
+        if (rows[lane] != (run->row[lane] < 0 ? -1 : run->row[lane] + run->n))
+            return 0;
+    return 1;
+}
+
+void plip_make_runs(center_builder *c)
+{
+    builder *b = c->all;
+    center_plan *plan = c->plan;
+    const int lanes = b->potential->lanes, *rows = rows_of_lanes(b, plan);
+    int moment, lane, k, longest = 0;
+
+    plan->runs = KEEP(plan->n_used + 1, moment_run);
+    for (moment = 0; moment < plan->n_moments; moment += lanes) {
+        moment_run *run = plan->runs + plan->n_runs;
+        int is_used = 0;
+        for (lane = 0; lane < lanes; lane++)
+            is_used |= rows[moment + lane] >= 0;
+        if (!is_used)
+            continue;
+        if (plan->n_runs && run[-1].moment + run[-1].n * lanes == moment && continues(run - 1, rows + moment, lanes)) {
+            run[-1].n++;
+            continue;
+        }
+        run->moment = moment;
+        run->n = 1;
+        memcpy(run->row, rows + moment, (size_t)lanes * sizeof(int));
+        plan->n_runs++;
+    }
+    for (k = 0; k < plan->n_runs; k++) {
+        longest = larger(plan->runs[k].n, longest);
+        for (lane = 0; lane < lanes; lane++)
+            if (plan->runs[k].row[lane] < 0)
+                plan->runs[k].row[lane] = plan->n_used;
+    }
+    plan->n_rows = plan->n_used + longest;
+}
+
 static int is_mine(const center_builder *c, const plip_term *term)
 {
     return term->kind == PLIP_FOUR_BODY && plip_holds(term->species[0], c->center);

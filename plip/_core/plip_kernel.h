@@ -26,28 +26,59 @@ static inline double NAME(total)(const double *v)
 #endif
 }
 
-/* result[k] = total of the k-th of four vectors, those of one neighbor */
-static inline void NAME(four_totals)(const double *v, double *result)
+/* Rows become columns, of a block of LANES vectors. */
+static FORCE_INLINE void NAME(transpose)(VECTOR *rows)
 {
-#if LANES >= 4 && PLIP_SHUFFLES
-    typedef double four __attribute__((vector_size(32), may_alias));
-    four h[4], low, high;
+#if LANES > 1 && PLIP_SHUFFLES
+/* Exchanges the off-diagonal parts of all pairs of rows that are `step` apart. */
+#define EXCHANGE(step, upper, lower)                                                  \
+    UNROLL(8)                                                                         \
+    for (k = 0; k < LANES; k++)                                                       \
+        if (!(k & (step))) {                                                          \
+            const VECTOR first = rows[k], second = rows[k + (step)];                  \
+            rows[k] = __builtin_shufflevector(first, second, UNPACK upper);           \
+            rows[k + (step)] = __builtin_shufflevector(first, second, UNPACK lower);  \
+        }
+#define UNPACK(...) __VA_ARGS__
     int k;
-    for (k = 0; k < 4; k++) {
-        h[k] = *(const four *)(v + k * LANES);
 #if LANES == 8
-        h[k] += *(const four *)(v + k * LANES + 4);
-#endif
-    }
-    low = __builtin_shufflevector(h[0], h[1], 0, 4, 2, 6) + __builtin_shufflevector(h[0], h[1], 1, 5, 3, 7);
-    high = __builtin_shufflevector(h[2], h[3], 0, 4, 2, 6) + __builtin_shufflevector(h[2], h[3], 1, 5, 3, 7);
-    *(four *)result =
-        __builtin_shufflevector(low, high, 0, 1, 4, 5) + __builtin_shufflevector(low, high, 2, 3, 6, 7);
+    EXCHANGE(1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15))
+    EXCHANGE(2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15))
+    EXCHANGE(4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15))
+#elif LANES == 4
+    EXCHANGE(1, (0, 4, 2, 6), (1, 5, 3, 7))
+    EXCHANGE(2, (0, 1, 4, 5), (2, 3, 6, 7))
 #else
-    int k;
-    for (k = 0; k < 4; k++)
-        result[k] = NAME(total)(v + k * LANES);
+    EXCHANGE(1, (0, 2), (1, 3))
 #endif
+#undef UNPACK
+#undef EXCHANGE
+#elif LANES > 1
+    double block[LANES * LANES] ALIGNED(64);
+    int k, lane;
+
+    for (k = 0; k < LANES; k++)
+        for (lane = 0; lane < LANES; lane++)
+            block[lane * LANES + k] = rows[k][lane];
+    for (k = 0; k < LANES; k++)
+        rows[k] = LOAD(block + k * LANES);
+#else
+    (void)rows;
+#endif
+}
+
+/* The k-th lane is the total of the k-th of LANES vectors, which are lost. */
+static FORCE_INLINE VECTOR NAME(totals)(VECTOR *rows)
+{
+    VECTOR sum;
+    int k;
+
+    NAME(transpose)(rows);
+    sum = rows[0];
+    UNROLL(8)
+    for (k = 1; k < LANES; k++)
+        sum += rows[k];
+    return sum;
 }
 
 #include "plip_kernel_tables.h"

@@ -57,50 +57,48 @@ static void NAME(find_all_gradients)(const group *g, double *adjoints, double *g
 }
 
 /* Adds to sums[neighbor] = {S_x, S_y, S_z, T} of one group, where P(u) = sum of adjoint u^alpha over the two top
- * degrees, S = g grad P and T = g' P; the first group makes them. `gradients`: from find_gradients. */
+ * degrees, S = g grad P and T = g' P; the first group makes them. `gradients`: from find_gradients. `size`: of the
+ * monomials of a block. */
 static void NAME(differentiate)(const group *g, int is_first, const double *adjoints, const double *gradients, int n,
                                 const double *value, const double *slope, int columns,
-                                const double *monomials, int stride, double *sums)
+                                const double *monomials, size_t size, double *sums)
 {
     const int tops[2] = {g->even, g->odd};
-    const double *x = monomials + stride, *y = x + stride, *z = y + stride;
-    const VECTOR zero = {0};
-    const double *gradient;
+    const VECTOR zero = {0}, constant = g->even == 0 ? LOAD(adjoints + g->offset[0]) : zero;
     int parity, k, j, i;
 
-    for (j = 0; j < n; j += STEP) {
+    for (j = 0; j < n; j += STEP, value += STEP * columns, slope += STEP * columns, sums += STEP * 4 * LANES) {
+        const double *const powers = monomials + j / NEIGHBOR_BLOCK * size + j % NEIGHBOR_BLOCK;
+        const double *const x = powers + NEIGHBOR_BLOCK, *const y = x + NEIGHBOR_BLOCK, *const z = y + NEIGHBOR_BLOCK;
+        const double *gradient = gradients;
         VECTOR px[STEP], py[STEP], pz[STEP], p[STEP], along[STEP];
         for (i = 0; i < STEP; i++) {
             px[i] = py[i] = pz[i] = along[i] = zero;
-            p[i] = g->even == 0 ? LOAD(adjoints + g->offset[0]) : zero;
+            p[i] = constant;
         }
-        gradient = gradients;
         for (parity = 0; parity < 2; parity++) {
             const int d = tops[parity], count = COMPONENTS(d - 1);
-            const double *u;
+            const double *u = powers + FIRST_MONOMIAL(d - 1) * NEIGHBOR_BLOCK;
             if (d < 1)
                 continue;
-            u = monomials + (size_t)FIRST_MONOMIAL(d - 1) * stride + j;
-            for (k = 0; k < count; k++) {
-                VECTOR gx = LOAD(gradient), gy = LOAD(gradient + LANES), gz = LOAD(gradient + 2 * LANES);
-                gradient += 3 * LANES;
+            for (k = 0; k < count; k++, gradient += 3 * LANES, u += NEIGHBOR_BLOCK) {
+                const VECTOR gx = LOAD(gradient), gy = LOAD(gradient + LANES), gz = LOAD(gradient + 2 * LANES);
                 for (i = 0; i < STEP; i++) {
                     px[i] += gx * u[i];
                     py[i] += gy * u[i];
                     pz[i] += gz * u[i];
                 }
-                u += stride;
             }
             /* Euler: a homogeneous polynomial of degree d is u . grad P / d. */
             for (i = 0; i < STEP; i++) {
-                const VECTOR sum = px[i] * x[j + i] + py[i] * y[j + i] + pz[i] * z[j + i];
+                const VECTOR sum = px[i] * x[i] + py[i] * y[i] + pz[i] * z[i];
                 p[i] += (sum - along[i]) * (1.0 / d);
                 along[i] = sum;
             }
         }
         for (i = 0; i < STEP; i++) {
-            double *s = sums + (size_t)(j + i) * 4 * LANES;
-            VECTOR v = LOAD(value + (size_t)(j + i) * columns), dv = LOAD(slope + (size_t)(j + i) * columns);
+            double *s = sums + i * 4 * LANES;
+            const VECTOR v = LOAD(value + i * columns), dv = LOAD(slope + i * columns);
             STORE(s, (is_first ? zero : LOAD(s)) + v * px[i]);
             STORE(s + LANES, (is_first ? zero : LOAD(s + LANES)) + v * py[i]);
             STORE(s + 2 * LANES, (is_first ? zero : LOAD(s + 2 * LANES)) + v * pz[i]);
@@ -109,24 +107,41 @@ static void NAME(differentiate)(const group *g, int is_first, const double *adjo
     }
 }
 
-/* sum over the scalar columns of a section of adjoint times slope of one neighbor, lane by lane */
-static inline VECTOR NAME(add_scalar_slope)(const section *part, const double *adjoints, const double *slope,
-                                            VECTOR sum)
+/* Adds for each of n neighbors the sum over the scalar columns of a section of adjoint times slope, lane by lane.
+ * `columns`: from one neighbor to the next. */
+static FORCE_INLINE void NAME(add_scalar_slopes)(const int n, const section *part, const double *adjoints,
+                                                 const double *slopes, int columns, VECTOR *sums)
 {
     const double *adjoint = adjoints + part->scalar_moments;
-    int k;
+    int k, j;
 
-    for (k = 0; k < part->n_scalar * LANES; k += LANES)
-        sum += LOAD(slope + k) * LOAD(adjoint + k);
-    return sum;
+    for (k = 0; k < part->n_scalar; k++, adjoint += LANES, slopes += LANES) {
+        const VECTOR own = LOAD(adjoint);
+        const double *slope = slopes;
+        UNROLL(8)
+        for (j = 0; j < n; j++, slope += columns)
+            sums[j] += LOAD(slope) * own;
+    }
 }
 
-/* The same, with the shared columns. */
-static inline VECTOR NAME(scalar_slope)(const section *part, const section *shared, const double *adjoints,
-                                        const double *slope)
+/* Sums of LANES neighbors, one in each lane: those of `sums`, and of the slopes of all scalar columns. The first
+ * `count` neighbors exist. */
+static FORCE_INLINE VECTOR NAME(all_slopes)(const section *part, const section *shared, const double *adjoints,
+                                            const double *slopes, int count, VECTOR *sums)
 {
-    const VECTOR zero = {0}, own = NAME(add_scalar_slope)(part, adjoints, slope, zero);
-    return NAME(add_scalar_slope)(shared, adjoints, slope + part->n_scalar * LANES, own);
+    const int own = part->scalar.n_columns, columns = own + shared->scalar.n_columns;
+    int k;
+
+    if (count >= LANES) {
+        NAME(add_scalar_slopes)(LANES, part, adjoints, slopes, columns, sums);
+        NAME(add_scalar_slopes)(LANES, shared, adjoints, slopes + own, columns, sums);
+    } else {
+        for (k = 0; k < count; k++, slopes += columns) {
+            NAME(add_scalar_slopes)(1, part, adjoints, slopes, columns, sums + k);
+            NAME(add_scalar_slopes)(1, shared, adjoints, slopes + own, columns, sums + k);
+        }
+    }
+    return NAME(totals)(sums);
 }
 
 /* Counts a group, of which the first has made the sums of n neighbors: those of the others up to `all` are zero. */
@@ -150,8 +165,8 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
     const double *const inverse = uz + stride;
     const double *g = pairs->angular, *dg = g + (size_t)ROUNDED_UP(near) * columns;
     double *gradients = work->gradients;
-    double *const fx = force[0], *const fy = force[1], *const fz = force[2];
-    int n_done = 0, k, j;
+    const size_t size = FIRST_MONOMIAL(part->max_degree + 1) * (size_t)NEIGHBOR_BLOCK;
+    int n_done = 0, k, j, i;
 
     /* The gradients of the shared groups come first, and stay for the next section. */
     for (k = 0; k < shared->n_angular; k++) {
@@ -159,8 +174,8 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
         const int place = (part->n_angular + k) * LANES;
         const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
         NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns,
-                            pairs->monomials, stride, work->sums);
-        NAME(complete)(&n_done, STEPS(n), STEPS(near), work->sums);
+                            pairs->monomials, size, work->sums);
+        NAME(complete)(&n_done, STEPS(n), ROUNDED_UP(near), work->sums);
         gradients += GRADIENTS(own) * LANES;
     }
     for (k = 0; k < part->n_angular; k++, g += LANES, dg += LANES) {
@@ -168,21 +183,25 @@ static void NAME(near_forces)(const center_plan *plan, const section *part, cons
         const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
         NAME(find_all_gradients)(own, arrays->adjoints, gradients);
         NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g, dg, columns, pairs->monomials,
-                            stride, work->sums);
-        NAME(complete)(&n_done, STEPS(n), STEPS(near), work->sums);
+                            size, work->sums);
+        NAME(complete)(&n_done, STEPS(n), ROUNDED_UP(near), work->sums);
     }
-    for (j = 0; j < near; j++) {
-        double sum[4] ALIGNED(32);
-        if (scalars) {
-            double *t = work->sums + ((size_t)j * 4 + 3) * LANES;
-            STORE(t, LOAD(t) + NAME(scalar_slope)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars));
+    for (j = 0; j < near; j += LANES) {
+        VECTOR s[4], along, t;
+        for (k = 0; k < 4; k++) {
+            VECTOR rows[LANES];
+            UNROLL(8)
+            for (i = 0; i < LANES; i++)
+                rows[i] = LOAD(work->sums + ((size_t)(j + i) * 4 + k) * LANES);
+            s[k] = k < 3 ? NAME(totals)(rows)
+                         : NAME(all_slopes)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars,
+                                            near - j, rows);
         }
-        NAME(four_totals)(work->sums + (size_t)j * 4 * LANES, sum);
-        const double along = sum[0] * ux[j] + sum[1] * uy[j] + sum[2] * uz[j];
-        const double t = sum[3] - along * inverse[j];
-        fx[j] = ux[j] * t + sum[0] * inverse[j];
-        fy[j] = uy[j] * t + sum[1] * inverse[j];
-        fz[j] = uz[j] * t + sum[2] * inverse[j];
+        along = s[0] * LOAD(ux + j) + s[1] * LOAD(uy + j) + s[2] * LOAD(uz + j);
+        t = s[3] - along * LOAD(inverse + j);
+        STORE(force[0] + j, LOAD(ux + j) * t + s[0] * LOAD(inverse + j));
+        STORE(force[1] + j, LOAD(uy + j) * t + s[1] * LOAD(inverse + j));
+        STORE(force[2] + j, LOAD(uz + j) * t + s[2] * LOAD(inverse + j));
     }
 }
 
@@ -191,19 +210,20 @@ static void NAME(far_forces)(const section *part, const section *shared, const c
                              const pair_arrays *pairs, int first, int stride, double *const force[3])
 {
     const int n = pairs->near + pairs->far, scalars = part->scalar.n_columns + shared->scalar.n_columns;
-    const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
-    double *const fx = force[0], *const fy = force[1], *const fz = force[2];
-    int j;
+    const double *const unit = pairs->unit;
+    const VECTOR zero = {0};
+    int j, k, x;
 
-    for (j = first; j < n; j++) {
-        double sum[LANES] ALIGNED(64), t = 0.0;
-        if (scalars) {
-            STORE(sum, NAME(scalar_slope)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars));
-            t = NAME(total)(sum);
-        }
-        fx[j] = t * ux[j];
-        fy[j] = t * uy[j];
-        fz[j] = t * uz[j];
+    for (j = first; j < n; j += LANES) {
+        double t[LANES] ALIGNED(64);
+        VECTOR rows[LANES];
+        UNROLL(8)
+        for (k = 0; k < LANES; k++)
+            rows[k] = zero;
+        STORE(t, NAME(all_slopes)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars, n - j, rows));
+        for (x = 0; x < 3; x++)
+            for (k = 0; k < LANES && k < n - j; k++)
+                force[x][j + k] = t[k] * unit[x * stride + j + k];
     }
 }
 

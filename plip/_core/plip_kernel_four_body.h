@@ -12,34 +12,43 @@
 /* Of beta + tau among the components of C that a call takes: all, or a single one. */
 #define PLACE_OF_C(k, m) (n_q * n_t > 1 ? PLACE(q + t, beta[k].y + tau[m].y, beta[k].z + tau[m].z) : 0)
 
-/* `scale` times the part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of each:
- * then arm[2] begins at their component. Adds to the adjoints if `derivatives`. Inlined with n_q and n_t known, so that all
- * places but those of alpha are constants. Arms may be the same. */
+/* `scale` times the part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of
+ * each: then arm[2] begins at their component. Adds to the adjoints if `derivatives`. Inlined with n_q and n_t known, so
+ * that all places are constants but for those of alpha in the rows of A and B, which have one power of z each. Arms may
+ * be the same. */
 static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int p, const int q, const int t,
                                                const int n_q, const int n_t, const plip_monomial *beta,
                                                const plip_monomial *tau, const double *weight, double scale,
                                                const double *const arm[3], double *const adjoint[3])
 {
-    const int n_c = n_q * n_t > 1 ? COMPONENTS(q + t) : 1;
+    const int n_c = n_q * n_t > 1 ? COMPONENTS(q + t) : 1, rows_a = n_t > 1 ? t : 0, rows_b = n_q > 1 ? q : 0;
+    const int first_a = n_t > 1 ? 0 : tau->z, first_b = n_q > 1 ? 0 : beta->z;
     const VECTOR zero = {0};
+    ptrdiff_t row_a[3], row_b[3];
     VECTOR sum = {0}, dc[15];
     int y, z, k, m;
 
     UNROLL(15)
     for (k = 0; k < n_c; k++)
         dc[k] = zero;
-    for (z = 0; z <= p; z++)
+    UNROLL(3)
+    for (k = 0; k <= rows_a; k++)
+        row_a[k] = ROW(p + t, first_a + k) * LANES;
+    UNROLL(3)
+    for (k = 0; k <= rows_b; k++)
+        row_b[k] = ROW(p + q, first_b + k) * LANES;
+    for (z = 0; z <= p; z++) {
         for (y = 0; y <= p - z; y++, weight++) {
             const double scaled = *weight * scale;
             VECTOR a[6], da[6];
             UNROLL(6)
             for (m = 0; m < n_t; m++) {
-                a[m] = LOAD(arm[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z)) * (scaled * tau[m].weight);
+                a[m] = LOAD(arm[0] + row_a[tau[m].z - first_a] + tau[m].y * LANES) * (scaled * tau[m].weight);
                 da[m] = zero;
             }
             UNROLL(6)
             for (k = 0; k < n_q; k++) {
-                const int place = PLACE(p + q, y + beta[k].y, z + beta[k].z);
+                const ptrdiff_t place = row_b[beta[k].z - first_b] + beta[k].y * LANES;
                 const VECTOR b = LOAD(arm[1] + place) * beta[k].weight;
                 VECTOR db = zero;
                 UNROLL(6)
@@ -49,19 +58,35 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
                     da[m] += b * c;
                     dc[PLACE_OF_C(k, m) / LANES] += a[m] * b;
                 }
-                sum += b * db;
                 if (derivatives)
                     STORE(adjoint[1] + place, LOAD(adjoint[1] + place) + db * beta[k].weight);
             }
             UNROLL(6)
             for (m = 0; m < n_t && derivatives; m++) {
-                double *place = adjoint[0] + PLACE(p + t, y + tau[m].y, z + tau[m].z);
+                double *place = adjoint[0] + row_a[tau[m].z - first_a] + tau[m].y * LANES;
                 STORE(place, LOAD(place) + da[m] * (scaled * tau[m].weight));
             }
+            UNROLL(3)
+            for (k = 0; k <= rows_a; k++)
+                row_a[k] += LANES;
+            UNROLL(3)
+            for (k = 0; k <= rows_b; k++)
+                row_b[k] += LANES;
         }
+        /* From the end of the rows of alpha to those of the next z. */
+        UNROLL(3)
+        for (k = 0; k <= rows_a; k++)
+            row_a[k] += (t - first_a - k) * LANES;
+        UNROLL(3)
+        for (k = 0; k <= rows_b; k++)
+            row_b[k] += (q - first_b - k) * LANES;
+    }
     UNROLL(15)
-    for (k = 0; k < n_c && derivatives; k++)
-        STORE(adjoint[2] + k * LANES, LOAD(adjoint[2] + k * LANES) + dc[k]);
+    for (k = 0; k < n_c; k++) {
+        sum += dc[k] * LOAD(arm[2] + k * LANES);
+        if (derivatives)
+            STORE(adjoint[2] + k * LANES, LOAD(adjoint[2] + k * LANES) + dc[k]);
+    }
     return sum;
 }
 
@@ -124,23 +149,45 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
 static void NAME(gather_moments)(const center_plan *plan, int n, const center_arrays *arrays, double *moments)
 {
     const double *from[LANES];
-    int m, lane;
+    int m, k, lane;
 
     for (lane = 0; lane < LANES; lane++)
         from[lane] = arrays[lane < n ? lane : 0].moments;
-    for (m = 0; m < plan->n_used; m++)
-        for (lane = 0; lane < LANES; lane++)
-            moments[m * LANES + lane] = from[lane][plan->used[m]];
+    for (m = 0; m < plan->n_runs; m++) {
+        const moment_run *run = plan->runs + m;
+        for (k = 0; k < run->n; k++) {
+            VECTOR block[LANES];
+            UNROLL(8)
+            for (lane = 0; lane < LANES; lane++)
+                block[lane] = LOAD(from[lane] + run->moment + k * LANES);
+            NAME(transpose)(block);
+            UNROLL(8)
+            for (lane = 0; lane < LANES; lane++)
+                STORE(moments + (run->row[lane] + k) * LANES, block[lane]);
+        }
+    }
 }
 
 /* Adds the adjoints of n centers to theirs. */
 static void NAME(scatter_adjoints)(const center_plan *plan, int n, const double *adjoints, const center_arrays *arrays)
 {
-    int m, lane;
+    int m, k, lane;
 
-    for (m = 0; m < plan->n_used; m++)
-        for (lane = 0; lane < n; lane++)
-            arrays[lane].adjoints[plan->used[m]] += adjoints[m * LANES + lane];
+    for (m = 0; m < plan->n_runs; m++) {
+        const moment_run *run = plan->runs + m;
+        for (k = 0; k < run->n; k++) {
+            VECTOR block[LANES];
+            UNROLL(8)
+            for (lane = 0; lane < LANES; lane++)
+                block[lane] = LOAD(adjoints + (run->row[lane] + k) * LANES);
+            NAME(transpose)(block);
+            UNROLL(8)
+            for (lane = 0; lane < LANES && lane < n; lane++) {
+                double *place = arrays[lane].adjoints + run->moment + k * LANES;
+                STORE(place, LOAD(place) + block[lane]);
+            }
+        }
+    }
 }
 
 /* open = sum over the terms of a form of weight times moments of their first arms */
@@ -202,15 +249,15 @@ static VECTOR NAME(add_form)(const plip_potential *potential, const trilinear *f
 static void NAME(four_body)(const plip_potential *potential, const center_plan *plan, int n,
                             const center_arrays *arrays, plip_center *const *centers, double *scratch)
 {
-    double *const moments = scratch, *const adjoints = moments + plan->n_used * LANES;
-    double *const open = adjoints + plan->n_used * LANES;
+    double *const moments = scratch, *const adjoints = moments + plan->n_rows * LANES;
+    double *const open = adjoints + plan->n_rows * LANES;
     double *const result = open + potential->max_open * LANES;
     VECTOR energy = {0};
     const VECTOR zero = {0};
     int m, lane;
 
     NAME(gather_moments)(plan, n, arrays, moments);
-    for (m = 0; m < plan->n_used; m++)
+    for (m = 0; m < plan->n_rows; m++)
         STORE(adjoints + m * LANES, zero);
     for (m = 0; m < plan->n_trilinears; m++)
         energy += NAME(add_form)(potential, plan->trilinears + m, moments, adjoints, open, result);

@@ -1,79 +1,129 @@
 /* From the neighbors of a center to its moments; part of plip_kernel.h. */
 
-/* moments[k] += sum over n neighbors of g u^alpha(k), for `count` monomials held in registers */
-#define ACCUMULATE(count)                                                                                   \
-    static void NAME(accumulate_##count)(int n, const double *g, int columns, const double *monomials, int stride, \
-                                         double *moments)                                                   \
-    {                                                                                                       \
-        VECTOR sum[count];                                                                                  \
-        int j, k;                                                                                           \
-        for (k = 0; k < count; k++)                                                                         \
-            sum[k] = LOAD(moments + k * LANES);                                                             \
-        for (j = 0; j < n; j++) {                                                                           \
-            VECTOR value = LOAD(g + (size_t)j * columns);                                                   \
-            for (k = 0; k < count; k++)                                                                     \
-                sum[k] += value * monomials[(size_t)k * stride + j];                                        \
-        }                                                                                                   \
-        for (k = 0; k < count; k++)                                                                         \
-            STORE(moments + k * LANES, sum[k]);                                                             \
-    }
-ACCUMULATE(14)
-ACCUMULATE(10)
-ACCUMULATE(8)
-ACCUMULATE(7)
-ACCUMULATE(6)
-ACCUMULATE(3)
-ACCUMULATE(1)
-#undef ACCUMULATE
-
-static void NAME(accumulate)(int count, int n, const double *g, int columns, const double *monomials, int stride,
-                             double *moments)
+/* Adds to moments of one or two groups the sums over n neighbors of g u^alpha, for `count` monomials: the sums are held
+ * in registers. `size`: of the monomials of NEIGHBOR_BLOCK neighbors. */
+static FORCE_INLINE void NAME(accumulate)(const int n_groups, const int count, int n, const double *g, int columns,
+                                          const double *monomials, size_t size, double *const moments[2])
 {
-#define ACCUMULATE(step)                                                                \
-    case step:                                                                          \
-        NAME(accumulate_##step)(n, g, columns, monomials, stride, moments);             \
-        break
-    while (count > 0) {
-        /* 15 = 8 + 7: a remainder of one would wait for its own sum */
-        const int step = count >= 14 && count != 15 ? 14 : count == 10 ? 10 : count >= 8 ? 8 : count >= 6 ? count
-                       : count >= 3 ? 3 : 1;
-        switch (step) {
-            ACCUMULATE(14);
-            ACCUMULATE(10);
-            ACCUMULATE(8);
-            ACCUMULATE(7);
-            ACCUMULATE(6);
-            ACCUMULATE(3);
-            ACCUMULATE(1);
-        }
-        count -= step;
-        monomials += (size_t)step * stride;
-        moments += step * LANES;
+    VECTOR sum[2][14];
+    int j, i, k, m;
+
+    UNROLL(2)
+    for (m = 0; m < n_groups; m++) {
+        UNROLL(14)
+        for (k = 0; k < count; k++)
+            sum[m][k] = LOAD(moments[m] + k * LANES);
     }
-#undef ACCUMULATE
+    for (j = 0; j < n; j += NEIGHBOR_BLOCK, monomials += size) {
+        const int end = n - j < NEIGHBOR_BLOCK ? n - j : NEIGHBOR_BLOCK;
+        for (i = 0; i < end; i++, g += columns) {
+            UNROLL(14)
+            for (k = 0; k < count; k++) {
+                const double monomial = monomials[k * NEIGHBOR_BLOCK + i];
+                sum[0][k] += LOAD(g) * monomial;
+                if (n_groups > 1)
+                    sum[1][k] += LOAD(g + LANES) * monomial;
+            }
+        }
+    }
+    UNROLL(2)
+    for (m = 0; m < n_groups; m++) {
+        UNROLL(14)
+        for (k = 0; k < count; k++)
+            STORE(moments[m] + k * LANES, sum[m][k]);
+    }
 }
 
-/* All monomials of the unit vectors up to max_degree, [monomial][neighbor]; n is a multiple
- * of NEIGHBOR_BLOCK. */
-static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, int stride,
-                            double *result)
+/* The same for all monomials of a degree: 1, 3, 6, 10, 15, 21, 28 and so on. */
+static void NAME(accumulate_degree)(int n_groups, int degree, int n, const double *g, int columns,
+                                    const double *monomials, size_t size, double *const moments[2])
+{
+    double *place[2];
+    int count = COMPONENTS(degree), step;
+
+    place[0] = moments[0];
+    place[1] = moments[1];
+    for (; count > 0; count -= step) {
+#define STEP(groups, number)                                                                       \
+    case number:                                                                                   \
+        NAME(accumulate)(groups, number, n, g, columns, monomials, size, place);                   \
+        break
+        if (n_groups == 2) {
+            step = count % 5 == 0 ? 5 : count >= 6 ? 6 : count >= 3 ? 3 : 1;
+            switch (step) {
+                STEP(2, 6);
+                STEP(2, 5);
+                STEP(2, 3);
+                STEP(2, 1);
+            }
+        } else {
+            /* 15 = 8 + 7: a remainder of one would wait for its own sum */
+            step = count >= 14 && count != 15 ? 14 : count == 10 ? 10 : count >= 8 ? 8 : count >= 6 ? count
+                 : count >= 3 ? 3 : 1;
+            switch (step) {
+                STEP(1, 14);
+                STEP(1, 10);
+                STEP(1, 8);
+                STEP(1, 7);
+                STEP(1, 6);
+                STEP(1, 3);
+                STEP(1, 1);
+            }
+        }
+#undef STEP
+        monomials += step * NEIGHBOR_BLOCK;
+        place[0] += step * LANES;
+        place[1] += step * LANES;
+    }
+}
+
+/* Monomials of the unit vectors of LANES neighbors of all degrees from 1 to `last`. Inlined with degrees known, so that
+ * no loop remains. */
+static FORCE_INLINE void NAME(raise_monomials)(const int last, VECTOR x, VECTOR y, VECTOR z, double *result)
+{
+    int d, k;
+
+    UNROLL(6)
+    for (d = 1; d <= last; d++) {
+        const double *old = result;
+        double *new = result += COMPONENTS(d - 1) * NEIGHBOR_BLOCK;
+        STORE(new, x * LOAD(old));
+        new += NEIGHBOR_BLOCK;
+        UNROLL(6)
+        for (k = 0; k < d; k++)
+            STORE(new + k * NEIGHBOR_BLOCK, y * LOAD(old + k * NEIGHBOR_BLOCK));
+        new += d * NEIGHBOR_BLOCK;
+        UNROLL(21)
+        for (k = 0; k < COMPONENTS(d - 1); k++)
+            STORE(new + k * NEIGHBOR_BLOCK, z * LOAD(old + k * NEIGHBOR_BLOCK));
+    }
+}
+
+/* All monomials of the unit vectors up to max_degree, [block][monomial][neighbor], with n / NEIGHBOR_BLOCK blocks. */
+static void NAME(monomials)(int max_degree, int n, const double *x, const double *y, const double *z, double *result)
 {
     const VECTOR one = (VECTOR){0} + 1.0;
-    int d, k, j;
+    const size_t size = FIRST_MONOMIAL(max_degree + 1) * (size_t)NEIGHBOR_BLOCK;
+    int j;
 
     for (j = 0; j < n; j += LANES) {
         const VECTOR vx = LOAD(x + j), vy = LOAD(y + j), vz = LOAD(z + j);
-        double *old = result + j, *new = old + stride;
-        STORE(old, one);
-        for (d = 1; d <= max_degree; d++) {
-            STORE(new, vx * LOAD(old));
-            new += stride;
-            for (k = 0; k < d; k++, new += stride)
-                STORE(new, vy * LOAD(old + (size_t)k * stride));
-            for (k = 0; k < COMPONENTS(d - 1); k++, new += stride)
-                STORE(new, vz * LOAD(old + (size_t)k * stride));
-            old += (size_t)COMPONENTS(d - 1) * stride;
+        double *first = result + j / NEIGHBOR_BLOCK * size + j % NEIGHBOR_BLOCK;
+        STORE(first, one);
+#define DEGREE(d)                                        \
+    case d:                                              \
+        NAME(raise_monomials)(d, vx, vy, vz, first);     \
+        break
+        switch (max_degree) {
+            DEGREE(1);
+            DEGREE(2);
+            DEGREE(3);
+            DEGREE(4);
+            DEGREE(5);
+        default:
+            NAME(raise_monomials)(max_degree, vx, vy, vz, first);
         }
+#undef DEGREE
     }
 }
 
@@ -94,123 +144,161 @@ static void NAME(trace)(const group *g, int top, double *moments)
     }
 }
 
-/* Finds the listed neighbors within the cutoff, the close ones first if there may be others. Returns their number.
- * `n_close`: that of the close ones. `closest`: distance of the closest of all. */
-static FORCE_INLINE int NAME(find_reached)(const int has_others, const center_plan *plan,
-                                           const plip_system *system, const plip_workspace *work,
-                                           const plip_center *center, int mask, int *n_close, double *closest)
+#if LANES == 8
+#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x], r[4][x], r[5][x], r[6][x], r[7][x]}
+#elif LANES == 4
+#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x]}
+#elif LANES == 2
+#define OF_ALL(r, x) {r[0][x], r[1][x]}
+#else
+#define OF_ALL(r, x) r[0][x]
+#endif
+
+/* Vectors from the center to the listed neighbors, and their squares. */
+static void NAME(find_vectors)(const plip_system *system, const plip_workspace *work, const plip_center *center,
+                               int mask)
 {
     const double *const positions = system->positions, *const origin = positions + 3 * (size_t)center->atom;
-    const double square_close = plan->square_close, square_cutoff = plan->square_cutoff;
+    const double origin_x = origin[0], origin_y = origin[1], origin_z = origin[2];
+    double *const x = work->listed, *const y = x + work->capacity, *const z = y + work->capacity;
+    double *const square = z + work->capacity;
     const int *const listed = center->neighbors;
-    int *const close = work->reached, *const others = work->others;
-    double least = INFINITY;
-    int n = 0, n_others = 0, k;
+    int j, k;
 
-    /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
-    for (k = 0; k < center->n_neighbors; k++) {
-        const int neighbor = listed[k] & mask;
-        const double *r = positions + 3 * (size_t)neighbor;
-        const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
-        const double square = x * x + y * y + z * z;
-        const int is_close = square < square_close;
-        least = square < least ? square : least;
-        close[n] = neighbor;
-        n += is_close;
-        if (has_others) {
-            others[n_others] = neighbor;
-            n_others += !is_close & (square < square_cutoff);
+    for (j = 0; j + LANES <= center->n_neighbors; j += LANES) {
+        const double *r[LANES];
+        UNROLL(8)
+        for (k = 0; k < LANES; k++)
+            r[k] = positions + 3 * (size_t)(listed[j + k] & mask);
+        {
+            const VECTOR all_x = OF_ALL(r, 0), all_y = OF_ALL(r, 1), all_z = OF_ALL(r, 2);
+            const VECTOR dx = all_x - origin_x, dy = all_y - origin_y, dz = all_z - origin_z;
+            STORE(x + j, dx);
+            STORE(y + j, dy);
+            STORE(z + j, dz);
+            STORE(square + j, dx * dx + dy * dy + dz * dz);
         }
     }
-    for (k = 0; k < n_others; k++)
-        close[n + k] = others[k];
-    *n_close = n;
+    for (; j < center->n_neighbors; j++) {
+        const double *r = positions + 3 * (size_t)(listed[j] & mask);
+        x[j] = r[0] - origin_x;
+        y[j] = r[1] - origin_y;
+        z[j] = r[2] - origin_z;
+        square[j] = x[j] * x[j] + y[j] * y[j] + z[j] * z[j];
+    }
+}
+#undef OF_ALL
+
+/* Finds the places in the list of the neighbors within the cutoff. Returns their number. `closest`: distance of the
+ * closest of all. */
+static int NAME(find_reached)(const center_plan *plan, const plip_workspace *work, int n_listed, double *closest)
+{
+    const double *const square = work->listed + 3 * (size_t)work->capacity, square_cutoff = plan->square_cutoff;
+    int *const reached = work->reached;
+    double least = INFINITY;
+    int n = 0, j;
+
+    /* Written in any case, kept if within reach: a branch that nobody can predict would cost more. */
+    for (j = 0; j < n_listed; j++) {
+        least = square[j] < least ? square[j] : least;
+        reached[n] = j;
+        n += square[j] < square_cutoff;
+    }
     *closest = sqrt(least);
-    return n + n_others;
+    return n;
 }
 
-/* Sorts neighbors by species: those within reach of the angular functions from the front, among them the close ones
- * first, and the others from the end.
- * Squares stand in place of distances. Returns the density around the center. */
-static double NAME(sort_neighbors)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
-                                   int atom, int capacity, int n_reached, int n_close, const int *reached,
-                                   pair_arrays *all)
+/* Sorts neighbors by species, and within each into close ones, other near ones and far ones. Squares stand in place of
+ * distances. Returns the density around the center. `is_single`: there is one species. */
+static FORCE_INLINE double NAME(sort_neighbors)(const int is_single, const plip_potential *potential,
+                                                const center_plan *plan, const plip_system *system,
+                                                const plip_workspace *work, const plip_center *center, int n_reached,
+                                                int mask, pair_arrays *all)
 {
-    const double *const positions = system->positions, *const origin = positions + 3 * (size_t)atom;
-    const double inverse_square_range = plan->inverse_square_range;
+    const double *const x = work->listed, *const y = x + work->capacity, *const z = y + work->capacity;
+    const double *const squares = z + work->capacity;
+    const double inverse_square_range = plan->inverse_square_range, square_close = plan->square_close;
     double density = 0.0;
     int s, k;
 
     for (s = 0; s < potential->n_species; s++)
-        all[s].close = all[s].near = all[s].far = 0;
+        memset(all[s].next, 0, sizeof all[s].next);
     for (k = 0; k < n_reached; k++) {
-        const int neighbor = reached[k];
-        const double *r = positions + 3 * (size_t)neighbor;
-        const double x = r[0] - origin[0], y = r[1] - origin[1], z = r[2] - origin[2];
-        const double square = x * x + y * y + z * z;
-        const double part_of_range = square * inverse_square_range;
+        const double square = squares[work->reached[k]], part_of_range = square * inverse_square_range;
         const double ratio = part_of_range < 1.0 ? part_of_range : 1.0;
-        const section *part;
-        pair_arrays *pairs;
-        int near, far, place;
-        s = system->species_of_type[system->types[neighbor]];
+        const section *part = plan->sections;
+        int is_near, kind;
+        s = system->species_of_type[system->types[center->neighbors[work->reached[k]] & mask]];
+        work->kinds[k] = PAIR_BEYOND;
         if (s < 0)
             continue;
         density += DENSITY(ratio);
-        part = plan->sections + s;
-        pairs = all + s;
-        near = square < part->square_near;
-        far = !near & (square < part->square_cutoff);
-        pairs->far += far;
-        place = far ? capacity - pairs->far : pairs->near;
-        pairs->near += near;
-        pairs->close += near & (k < n_close);
-        pairs->index[place] = neighbor;
-        pairs->dx[place] = x;
-        pairs->dy[place] = y;
-        pairs->dz[place] = z;
-        pairs->r[place] = square;
+        part += is_single ? 0 : s;
+        is_near = square < part->square_near;
+        /* Sums in place of branches that nobody can predict. */
+        kind = 2 * !is_near + ((is_near & (square >= square_close)) | (!is_near & (square >= part->square_cutoff)));
+        work->kinds[k] = is_single ? kind : 4 * s + kind;
+        all[is_single ? 0 : s].next[kind]++;
+    }
+    for (s = 0; s < potential->n_species; s++) {
+        pair_arrays *pairs = all + s;
+        pairs->close = pairs->next[PAIR_CLOSE];
+        pairs->near = pairs->close + pairs->next[PAIR_NEAR];
+        pairs->far = pairs->next[PAIR_FAR];
+        pairs->next[PAIR_CLOSE] = 0;
+        pairs->next[PAIR_NEAR] = pairs->close;
+        pairs->next[PAIR_FAR] = pairs->near;
+        pairs->next[PAIR_BEYOND] = pairs->near + pairs->far;
+    }
+    for (k = 0; k < n_reached; k++) {
+        pair_arrays *pairs = all + (is_single ? 0 : work->kinds[k] / 4);
+        const int kind = is_single ? work->kinds[k] : work->kinds[k] % 4, from = work->reached[k];
+        const int place = pairs->next[kind]++;
+        pairs->index[place] = center->neighbors[from] & mask;
+        pairs->dx[place] = x[from];
+        pairs->dy[place] = y[from];
+        pairs->dz[place] = z[from];
+        pairs->r[place] = squares[from];
     }
     return density;
 }
 
-/* Moves the far neighbors behind the near ones, and pads them to the stride. */
-static void NAME(close_gap)(pair_arrays *pairs, int capacity, int stride)
+/* Pads neighbors to the stride. */
+static void NAME(pad)(pair_arrays *pairs, int stride)
 {
-    const int n = pairs->near + pairs->far;
     int k;
 
-    for (k = pairs->near; k < n; k++) {
-        const int from = capacity - n + k;
-        pairs->index[k] = pairs->index[from];
-        pairs->dx[k] = pairs->dx[from];
-        pairs->dy[k] = pairs->dy[from];
-        pairs->dz[k] = pairs->dz[from];
-        pairs->r[k] = pairs->r[from];
-    }
-    for (k = n; k < stride; k++) {
+    for (k = pairs->near + pairs->far; k < stride; k++) {
         pairs->dx[k] = pairs->r[k] = 1.0;
         pairs->dy[k] = pairs->dz[k] = 0.0;
     }
 }
 
-/* Adds to the moments of the highest even and odd degree of the angular groups of a section. */
+/* Adds to the moments of the highest even and odd degree of the angular groups of a section: of two groups at a time
+ * that reach as far and have the same degree. `size`: of the monomials of a block. */
 static void NAME(add_angular_moments)(const center_plan *plan, const section *part, const pair_arrays *pairs,
-                                      const double *g, int columns, const double *monomials, int stride,
+                                      const double *g, int columns, const double *monomials, size_t size,
                                       double *moments)
 {
-    int k, parity;
+    int k, parity, n_groups;
 
-    for (k = 0; k < part->n_angular; k++) {
-        const group *own = plan->groups + part->first_group + k;
-        const int tops[2] = {own->even, own->odd}, n = own->square_cutoff > plan->square_close ? pairs->near : pairs->close;
-        for (parity = 0; parity < 2; parity++) {
-            const int d = tops[parity];
-            if (d >= 0)
-                NAME(accumulate)(COMPONENTS(d), n, g + k * LANES, columns,
-                                 monomials + (size_t)FIRST_MONOMIAL(d) * stride, stride, moments + own->offset[d]);
+    for (parity = 0; parity < 2; parity++)
+        for (k = 0; k < part->n_angular; k += n_groups) {
+            const group *own = plan->groups + part->first_group + k, *next = own + 1;
+            const int degree = parity ? own->odd : own->even, is_far = own->square_cutoff > plan->square_close;
+            double *place[2];
+            n_groups = 1;
+            if (degree < 0)
+                continue;
+            place[0] = place[1] = moments + own->offset[degree];
+            if (k + 1 < part->n_angular && (parity ? next->odd : next->even) == degree &&
+                (next->square_cutoff > plan->square_close) == is_far) {
+                place[1] = moments + next->offset[degree];
+                n_groups = 2;
+            }
+            NAME(accumulate_degree)(n_groups, degree, is_far ? pairs->near : pairs->close, g + k * LANES, columns,
+                                    monomials + FIRST_MONOMIAL(degree) * NEIGHBOR_BLOCK, size, place);
         }
-    }
 }
 
 /* Adds to the moments of the angular groups of a section and to the shared ones. Returns the free memory behind what it
@@ -221,6 +309,7 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
     const section *shared = plan->sections + potential->n_species;
     const int near = pairs->near, own = part->angular.n_columns, columns = own + shared->angular.n_columns;
     const int padded = ROUNDED_UP(near);
+    const size_t n_monomials = FIRST_MONOMIAL(part->max_degree + 1);
     double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride, *const offsets = uz + 2 * stride;
     double *const g = pairs->angular = memory, *const dg = g + (size_t)padded * columns;
     double *const powers = pairs->monomials = dg + (size_t)padded * columns;
@@ -232,10 +321,10 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
                          pairs->interval, offsets, g + own, dg + own, columns);
     for (k = near * columns; k < padded * columns; k++)
         g[k] = dg[k] = 0.0;
-    NAME(monomials)(part->max_degree, padded, ux, uy, uz, stride, powers);
-    NAME(add_angular_moments)(plan, part, pairs, g, columns, powers, stride, moments);
-    NAME(add_angular_moments)(plan, shared, pairs, g + own, columns, powers, stride, moments);
-    return powers + (size_t)FIRST_MONOMIAL(part->max_degree + 1) * stride;
+    NAME(monomials)(part->max_degree, padded, ux, uy, uz, powers);
+    NAME(add_angular_moments)(plan, part, pairs, g, columns, powers, n_monomials * NEIGHBOR_BLOCK, moments);
+    NAME(add_angular_moments)(plan, shared, pairs, g + own, columns, powers, n_monomials * NEIGHBOR_BLOCK, moments);
+    return powers + n_monomials * padded;
 }
 
 /* Adds to the moments of the scalar groups of a section. */
@@ -271,7 +360,7 @@ static double *NAME(find_scalar_moments)(const plip_potential *potential, const 
 
 /* Adds to the moments what the neighbors of one species make. Returns the free memory behind what it used. */
 static double *NAME(find_moments_of_section)(const plip_potential *potential, const center_plan *plan,
-                                             const section *part, int alone, int capacity, pair_arrays *pairs,
+                                             const section *part, int alone, pair_arrays *pairs,
                                              double *memory, double *moments)
 {
     const section *shared = plan->sections + potential->n_species;
@@ -279,7 +368,7 @@ static double *NAME(find_moments_of_section)(const plip_potential *potential, co
 
     if (n == 0)
         return memory;
-    NAME(close_gap)(pairs, capacity, stride);
+    NAME(pad)(pairs, stride);
     pairs->unit = memory;
     memory += (size_t)PAIR_ROWS * stride;
     NAME(prepare_pairs)(part, pairs, stride);
@@ -296,18 +385,18 @@ static void NAME(find_moments)(const plip_potential *potential, const center_pla
                                int mask)
 {
     double *memory = arrays->rows, *const moments = arrays->moments;
-    int n_close, s, m;
-    const int n_reached = plan->square_close < plan->square_cutoff
-                        ? NAME(find_reached)(1, plan, system, work, center, mask, &n_close, &center->closest)
-                        : NAME(find_reached)(0, plan, system, work, center, mask, &n_close, &center->closest);
+    int n_reached, s, m;
 
-    arrays->density = NAME(sort_neighbors)(potential, plan, system, center->atom, work->capacity, n_reached, n_close,
-                                           work->reached, arrays->pairs);
+    NAME(find_vectors)(system, work, center, mask);
+    n_reached = NAME(find_reached)(plan, work, center->n_neighbors, &center->closest);
+    arrays->density = potential->n_species == 1
+                    ? NAME(sort_neighbors)(1, potential, plan, system, work, center, n_reached, mask, arrays->pairs)
+                    : NAME(sort_neighbors)(0, potential, plan, system, work, center, n_reached, mask, arrays->pairs);
     center->crowding = arrays->density / plan->limit;
     for (m = 0; m < plan->n_moments; m++)
         moments[m] = 0.0;
     for (s = 0; s < potential->n_species; s++)
-        memory = NAME(find_moments_of_section)(potential, plan, plan->sections + s, alone, work->capacity,
+        memory = NAME(find_moments_of_section)(potential, plan, plan->sections + s, alone,
                                                arrays->pairs + s, memory, moments);
     for (m = 0; m < plan->n_groups; m++) {
         NAME(trace)(plan->groups + m, plan->groups[m].even, moments);

@@ -108,7 +108,7 @@ static void NAME(finish_values)(const plip_potential *potential, const center_pl
                                 const double *factor, int n, const int *places, double *result)
 {
     const int n_terms = potential->n_terms;
-    double *const moments = work->batch, *const values = moments + plan->n_used * LANES;
+    double *const moments = work->batch, *const values = moments + plan->n_rows * LANES;
     double leverages[LANES] ALIGNED(64);
     int k, lane;
 

@@ -11,6 +11,9 @@
 #include "plip_angular.h"
 #include "plip_core.h"
 
+/* Of all variants. */
+#define PLIP_MAX_LANES 8
+
 /* Neighbors are padded to a multiple of this, so that loops over them have no remainder. */
 #define NEIGHBOR_BLOCK 8
 #define ROUNDED_UP(n) (((n) + NEIGHBOR_BLOCK - 1) / NEIGHBOR_BLOCK * NEIGHBOR_BLOCK)
@@ -126,6 +129,13 @@ typedef struct {
     double weight;
 } plip_monomial;
 
+/* `n` components of a group in a row, beginning at a moment, whose lanes are n rows of center_plan.used each, beginning
+ * at `row`. Lanes that are not used have rows behind the last one. */
+typedef struct {
+    int moment, n;
+    int row[PLIP_MAX_LANES];
+} moment_run;
+
 /* Four-body terms that have arms b and c in common: sum over t of weight[t] A_t B C. Arms are numbers of
  * their first moments among those of center_plan.used. */
 typedef struct {
@@ -163,22 +173,28 @@ typedef struct {
     coupling *couplings;
     int n_used; /* moments that four-body terms need, or single terms, and which ones they are */
     int *used;
+    int n_runs, n_rows; /* rows: n_used and those of lanes that are not used */
+    moment_run *runs;   /* the used moments */
     int n_trilinears;
     trilinear *trilinears;
     int n_values;
     term_value *values; /* in the order of the terms */
 } center_plan;
 
+/* The order of the neighbors of a section; those beyond its cutoff are left out. */
+enum { PAIR_CLOSE, PAIR_NEAR, PAIR_FAR, PAIR_BEYOND };
+
 /* Neighbors of one species around the present center. Arrays with rows of `stride` = n rounded up to NEIGHBOR_BLOCK
  * are laid one behind the other in center_arrays.rows, so that they stay close in the cache. */
 typedef struct {
     int close, near, far;  /* in this order: `near` are all within the angular cutoff, also the close ones */
+    int next[4];           /* place of the next one of each kind */
     int *index, *interval; /* (capacity,) */
     double *dx, *dy, *dz, *r;
     double *unit;          /* (PAIR_ROWS, stride): unit vector, 1/r, distance from the center of the interval */
     double *angular; /* values, then derivatives: [neighbor][column] */
     double *scalar;  /* derivatives */
-    double *monomials;     /* [monomial][stride] */
+    double *monomials;     /* [block of neighbors][monomial][neighbor of the block] */
 } pair_arrays;
 
 /* Later the last three hold forces. */
@@ -198,7 +214,8 @@ struct plip_workspace {
     center_arrays *centers; /* (batch,) */
     pair_arrays *pairs;     /* theirs */
     double *gradients, *batch, *sums;
-    int *reached, *others; /* (capacity + 1,) */
+    double *listed; /* (4, capacity): vectors to the listed neighbors, and their squares */
+    int *reached, *kinds; /* (capacity + 1,) */
     void *apart_memory;
     double *apart; /* moments and adjoints of single neighbors; see plip_workspace_reserve_apart */
     size_t apart_size;

@@ -52,7 +52,8 @@ static size_t lay_out(const plip_potential *potential, plip_workspace *work, voi
         arrays->rows = part_of(memory, &used, padded * (size_t)potential->max_rows, sizeof(double));
     }
     work->reached = part_of(memory, &used, n + 1, sizeof(int));
-    work->others = part_of(memory, &used, n + 1, sizeof(int));
+    work->kinds = part_of(memory, &used, n + 1, sizeof(int));
+    work->listed = part_of(memory, &used, 4 * n, sizeof(double));
     work->sums = part_of(memory, &used, n * 4 * (size_t)potential->lanes, sizeof(double));
     return used;
 }
