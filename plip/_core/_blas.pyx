@@ -11,8 +11,8 @@ __all__ = ["add_packed", "add_products_of_columns", "add_row_products", "add_row
 BLOCK = 32
 
 
-def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
-    """Add rows^T rows to the lower triangle of `products`.
+def add_row_products(const double[:, ::1] rows, double[:, ::1] products, double factor=1.0):
+    """Add a multiple of rows^T rows to the lower triangle of `products`.
 
     Parameters
     ----------
@@ -20,6 +20,7 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
         At least one row.
     products : ndarray of float64, shape (width, width)
         The upper triangle stays as it is.
+    factor : float
     """
     cdef int width = rows.shape[1], n_rows = rows.shape[0]
     cdef double one = 1.0
@@ -28,7 +29,7 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products):
     if products.shape[0] != width or products.shape[1] != width or n_rows == 0:
         raise ValueError("products must be square, as wide as the rows, of which there must be some")
     with nogil:
-        dsyrk(&upper, &not_transposed, &width, &n_rows, &one, <double *>&rows[0, 0], &width, &one,
+        dsyrk(&upper, &not_transposed, &width, &n_rows, &factor, <double *>&rows[0, 0], &width, &one,
               &products[0, 0], &width)
 
 

@@ -41,7 +41,7 @@ def fit_information(
     chosen = np.r_[n_terms : n_terms + n_species, columns]
     total = np.zeros((len(chosen),) * 2)
     for target, weight in weights.items():
-        total += weight**2 * equations._sums[target].products[np.ix_(chosen, chosen)]
+        total += weight**2 * equations._sums[target].between(chosen)
     return total
 
 

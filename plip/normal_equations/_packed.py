@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from plip._core._blas import add_packed, pack_lower
-from plip._types import FloatArray
+from plip._types import FloatArray, IntArray
 
 __all__ = ["Packed", "mirror"]
 
@@ -51,8 +51,14 @@ class Packed:
 
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the matrix."""
-        i = np.arange(first, self.width)[:, None]
-        j = np.arange(self.width)
+        return self._elements(np.arange(first, self.width), np.arange(self.width))
+
+    def between(self, columns: IntArray) -> FloatArray:
+        """ndarray of float64, shape (k, k): some rows and the same columns of the matrix."""
+        return self._elements(columns, columns)
+
+    def _elements(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        i, j = rows[:, None], columns
         large, small = np.maximum(i, j), np.minimum(i, j)
         return self.values[large * (large + 1) // 2 + small]
 

@@ -7,7 +7,7 @@ from typing import IO
 import numpy as np
 
 from plip._core._blas import add_row_products
-from plip._types import FloatArray
+from plip._types import FloatArray, IntArray
 from plip.normal_equations._packed import Packed
 
 __all__ = ["Products"]
@@ -78,7 +78,7 @@ class Products:
         if self._packed is not None:
             self.packed.add_to(matrix, factor)
         elif (rows := self.factor) is not None:
-            add_row_products(np.ascontiguousarray(np.sqrt(factor) * rows), matrix)
+            add_row_products(np.ascontiguousarray(rows), matrix, factor)
 
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the products."""
@@ -86,6 +86,14 @@ class Products:
             return self.packed.rows(first)
         rows = np.zeros((0, self.width)) if self.factor is None else self.factor
         return rows[:, first:].T @ rows
+
+    def between(self, columns: IntArray) -> FloatArray:
+        """ndarray of float64, shape (k, k): the products of some columns."""
+        if self._packed is not None:
+            return self.packed.between(columns)
+        rows = np.zeros((0, self.width)) if self.factor is None else self.factor
+        chosen = rows[:, columns]
+        return chosen.T @ chosen
 
     def diagonal(self) -> FloatArray:
         """ndarray of float64, shape (width,): the diagonal of the products."""

@@ -221,6 +221,8 @@ class Sums:
         other.pack()
         if other._packed is not None:
             self._take(other._packed)
+            # Whoever has made the others may hold them for a while.
+            other._packed = None
         self._count(other)
 
     def add_part(self, other: Sums, columns: IntArray) -> None:
@@ -323,6 +325,13 @@ class Sums:
         found = np.zeros((self.width - first, self.width))
         for sign, part in self._parts:
             found += sign * part.rows(first)
+        return found
+
+    def between(self, columns: IntArray) -> FloatArray:
+        """ndarray of float64, shape (k, k): the products of some columns."""
+        found = np.zeros((len(columns),) * 2)
+        for sign, part in self._parts:
+            found += sign * part.between(columns)
         return found
 
     def squares(self, vectors: FloatArray) -> FloatArray:

@@ -247,12 +247,16 @@ class PLIPRegressorCV(PLIPModel):
             problem = self._problem(total, references, penalty, best)
             path = self._path(problem, len(total.species))
         index = self._choose_size(len(errors[best]), *over_folds[best])
+        # The whole problem may take a gigabyte.
+        scales, columns = problem.scales, self._columns_of(path.coefs[index : index + 1 + _FURTHER], total)
+        problem = problem.restricted(columns)
 
         def held_out(size: int) -> list[Fold]:
             pairs = zip(tests, folds[best], strict=True)
             return [Fold(test, coefs[size], energies[size]) for test, (coefs, energies) in pairs]
 
-        survey = Survey(total, columns_of(path.coefs[index], held_out(index)), self.n_jobs)
+        shown = columns_of([path.coefs[index], *(fold.coef for fold in held_out(index))])
+        survey = Survey(total, shown, self.n_jobs)
         index, potential = self._resisting(index, path, total, references, survey)
         self.energy_weight_ = best
         self.selected_size_ = index
@@ -267,7 +271,7 @@ class PLIPRegressorCV(PLIPModel):
         }
         coef = path.coefs[index].copy()
         examples = take_examples(data)
-        self._adopt(coef, path, total, problem, references, examples, design, potential)
+        self._adopt(coef, path, total, scales, references, examples, design, potential)
         self.folds_ = [
             (
                 test,
@@ -276,7 +280,7 @@ class PLIPRegressorCV(PLIPModel):
             for test, (coefs, e0) in zip(tests, folds[best], strict=True)
         ]
         self._keep_record()
-        problem = problem.restricted(np.flatnonzero(self.coef_))  # the whole may take a gigabyte
+        problem = problem.restricted(np.searchsorted(columns, np.flatnonzero(self.coef_)))
         self._calibrate(data, problem, survey, held_out(index))
         return self
 

@@ -43,7 +43,7 @@ from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._support import warn_of_pairs, warn_of_triplets
 from plip.regressor._survey import Survey
-from plip.regressor._uncertainty import Fold, find_uncertainty
+from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
 from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
 
 __all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabeled"]
@@ -286,7 +286,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         coef: FloatArray,
         path: Path,
         equations: NormalEquations | ArrayEquations,
-        problem: LinearProblem,
+        scales: FloatArray,
         references: dict[str, float] | None,
         examples: LabelledStructures | None = None,
         design: Design | None = None,
@@ -295,17 +295,17 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     ) -> Self:
         """Take the coefficients of a model on the path, make its potential, and check it by examples.
 
-        `design` are the terms prepared for the kernels, `potential` is that of the coefficients, and `survey`
-        is that of the equations, if they are at hand.
+        `scales` are those of the problem that was solved. `design` are the terms prepared for the kernels,
+        `potential` is that of the coefficients, and `survey` is that of the equations, if they are at hand.
         """
         self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
-        self.column_scale_ = problem.scales
+        self.column_scale_ = scales
         if not isinstance(equations, ArrayEquations):
             self.analogs_ = find_analogs(equations.shortest_distances or {})
             coef = with_analogs(coef, equations.terms, self.analogs_)
             warn_of_pairs(self.analogs_, equations.terms)
-            warn_of_triplets(equations.terms, problem.scales)
+            warn_of_triplets(equations.terms, scales)
         self.coef_ = coef
         self.n_terms_ = int(np.count_nonzero(coef))
         if isinstance(equations, ArrayEquations):
@@ -326,6 +326,11 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
                 _check_examples(self.potential_, design, coef, examples)
         return self
+
+    def _columns_of(self, coefs: Iterable[FloatArray], equations: NormalEquations) -> IntArray:
+        """Columns that models have as terms once `_adopt` has taken one of them."""
+        analogs = find_analogs(equations.shortest_distances or {})
+        return columns_of([with_analogs(coef, equations.terms, analogs) for coef in coefs])
 
     def discard_sums(self) -> Self:
         """Forget the normal equations, so that the pickled estimator is small.
@@ -711,13 +716,9 @@ def _check_examples(
     """Raise unless the potential has the energies and forces of the fit for some structures."""
     reference = np.array([potential.intercept[symbol] for symbol in design.species])
     for place, atoms in zip(examples.places, examples.structures, strict=True):
-        structure = StructureDesign(design, atoms)
-        rows = np.empty((3 * len(atoms), len(coef)))
-        structure.write_rows(0, rows)
+        interaction, forces = _fitted(design, coef, atoms)
         found = evaluate_checked(potential, place, atoms, stress=False)
-        forces = (rows @ coef).reshape(-1, 3)
-        interaction = structure.values @ coef
-        energy_error = abs(found["energy"] - structure.counts @ reference - interaction) / len(atoms)
+        energy_error = abs(found["energy"] - design.counts(atoms) @ reference - interaction) / len(atoms)
         force_error = np.abs(found["forces"] - forces).max()
         if (
             not energy_error <= _AGREEMENT * abs(interaction) / len(atoms) + _TABLES
@@ -728,6 +729,14 @@ def _check_examples(
                 f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
                 f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
             )
+
+
+def _fitted(design: Design, coef: FloatArray, atoms: Atoms) -> tuple[float, FloatArray]:
+    """Energy without reference energies and forces, (n_atoms, 3), of the fit for a structure."""
+    structure = StructureDesign(design, atoms)
+    rows = np.empty((3 * len(atoms), len(coef)))
+    structure.write_rows(0, rows)
+    return float(structure.values @ coef), (rows @ coef).reshape(-1, 3)
 
 
 def _ranges(sizes: IntArray) -> str:

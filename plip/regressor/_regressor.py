@@ -351,15 +351,16 @@ class PLIPRegressor(PLIPModel):
             max_terms = self._setting("max_terms", n_species)
             coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)
         examples = None if data is None else take_examples(data)
-        survey = None
+        survey, scales = None, problem.scales
         if isinstance(equations, NormalEquations):
             survey = Survey(equations, np.flatnonzero(coef), self.n_jobs)
-        self._adopt(coef, path, equations, problem, references, examples, survey=survey)
+            problem = problem.restricted(self._columns_of([coef], equations))  # the whole may take a gigabyte
+        self._adopt(coef, path, equations, scales, references, examples, survey=survey)
         # Ridge keeps all terms, and its penalty says how far.
         if isinstance(equations, NormalEquations) and self.solver != "ridge":
             n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
             warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
         self._keep_record()
         if calibrate and data is not None and survey is not None:
-            self._calibrate(data, problem.restricted(np.flatnonzero(self.coef_)), survey)
+            self._calibrate(data, problem, survey)
         return self

@@ -158,7 +158,7 @@ def find_uncertainty(
     Uncertainty
     """
     matrix, prior, kept = precision
-    union = columns_of(coef, folds)
+    union = columns_of([coef, *(fold.coef for fold in folds or ())])
     terms = [equations.terms[n] for n in union]
     model = _Model(
         coef[union],
@@ -216,10 +216,9 @@ def find_uncertainty(
     )
 
 
-def columns_of(coef: FloatArray, folds: Sequence[Fold] | None) -> IntArray:
-    """Columns that a fit or its folds have as terms."""
-    coefs = np.array([coef, *(fold.coef for fold in folds or ())])
-    return np.flatnonzero((coefs != 0).any(axis=0))
+def columns_of(coefs: Sequence[FloatArray]) -> IntArray:
+    """Columns that any of some models has as terms."""
+    return np.flatnonzero((np.array(coefs) != 0).any(axis=0))
 
 
 def _gathered(
