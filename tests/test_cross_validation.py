@@ -1,6 +1,7 @@
 """PLIPRegressorCV: errors over folds, the size and the energy weight that they choose."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.model_selection import (
 )
 
 from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.datasets import load_silicon_carbide
 from plip.interactions import TwoBody
 from plip.metrics import neg_force_rmse
 from plip.model_selection import composition_groups
@@ -137,6 +139,22 @@ def test_cross_validation_computes_descriptors_once(silicon_carbide, computed):
     computed.clear()
     PLIPRegressorCV(small_descriptors(), cv=ShuffleSplit(3, test_size=0.2, random_state=0)).fit(train)
     assert len(computed) < 2 * len(train)
+
+
+def test_cross_validation_holds_few_matrices():
+    """Of products of all columns: what is summed up, the sums of one chunk, and one problem at a time."""
+    train, _ = load_silicon_carbide()
+    PLIPRegressorCV("fast", cv=2, max_terms=5).fit(train[::8])  # so that libraries are there
+    tracemalloc.start(1)
+    try:
+        model = PLIPRegressorCV("extensive", cv=2, max_terms=5).fit(train)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # More force rows than columns, so that they are not kept.
+    assert 2_000 < len(model.coef_) < model.normal_equations_.n_rows["force"]
+    # 3.7 were measured, and 5.2 when the problem was held and so were sums that had been added.
+    assert peak < 4.2 * 8 * len(model.coef_) ** 2
 
 
 def test_cross_validation_by_groups(silicon_carbide):

@@ -99,6 +99,17 @@ def test_import_is_light():
     )
 
 
+def test_fits_load_no_figures_and_no_commands():
+    code = (
+        "import sys; from plip import PLIPRegressor; from plip.datasets import load_silicon_carbide; "
+        "PLIPRegressor('fast', max_terms=5).fit(load_silicon_carbide()[0][::8]); print(*sys.modules)"
+    )
+    loaded = set(_run(code).split())
+    assert "plip.regressor" in loaded
+    rooms = {"audit", "calculator", "cli", "inspection", "lammps", "model_selection", "report", "selection"}
+    assert not loaded & {"matplotlib", "jinja2", "dask", "ray", *(f"plip.{room}" for room in rooms)}
+
+
 def test_version_is_the_one_of_the_distribution():
     try:
         installed = importlib.metadata.version("plip-potential")

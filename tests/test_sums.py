@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -58,6 +59,37 @@ def test_sums_of_some_columns(keep):
     total.complete()
     np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
     assert (total.weight, total.n_rows, total.factor is not None) == (5.0, 5, keep)
+    some = np.array([4, 0, 3])
+    np.testing.assert_allclose(total.between(some), total.products[np.ix_(some, some)], atol=1e-14)
+
+
+def test_products_between_some_columns_of_what_is_left():
+    rng = np.random.default_rng(5)
+    rows, some = rng.normal(size=(30, 6)), np.array([5, 1])
+    total, fold = Sums(6), Sums(6)
+    for sums, part in ((total, rows), (fold, rows[:10])):
+        sums.add_rows(part, float(len(part)))
+        sums.complete()
+    left = total.combined(fold, -1)
+    np.testing.assert_allclose(left.between(some), rows[10:, some].T @ rows[10:, some], atol=1e-13)
+
+
+def test_multiple_of_a_rank_k_update():
+    rows = np.random.default_rng(6).normal(size=(7, 5))
+    products = np.ones((5, 5))
+    add_row_products(rows, products, 2.5)
+    np.testing.assert_allclose(np.tril(products), np.tril(1.0 + 2.5 * rows.T @ rows), rtol=1e-13)
+
+
+def test_sums_that_were_added_hold_no_products():
+    """Who has made them may hold them while the next ones are made."""
+    first, second = Sums(4), Sums(4)
+    for sums in (first, second):
+        sums.add_rows(np.random.default_rng(7).normal(size=(9, 4)), 9.0)
+        sums.pack()
+    held = weakref.ref(second._packed)
+    first.add(second)
+    assert held() is None
 
 
 @pytest.mark.parametrize(("n_rows", "width"), [(1, 1), (2, 7), (90, 7), (200, 71)])

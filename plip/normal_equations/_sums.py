@@ -33,9 +33,9 @@ Stored: TypeAlias = Callable[[Design, Atoms, FloatArray | None, bool], Structure
 __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", "triangular_factor"]
 
 # Rows per rank-k update: enough for matrix products to run at full speed and for a chunk of small
-# structures to need one update. Each worker holds them, so that there are fewer of more than 1,300 columns.
+# structures to need one update. Each worker holds them, so that there are fewer of more than 650 columns.
 _BLOCK_ROWS = 2304
-_BLOCK_BYTES = 24e6
+_BLOCK_BYTES = 12e6
 
 # Structures that are counted at a time.
 _COUNTED = 64
