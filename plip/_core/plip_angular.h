@@ -43,6 +43,9 @@ enum { PLIP_MONOMIALS, PLIP_HARMONICS, PLIP_N_BASES };
 #define COMPONENTS(degree) (((degree) + 1) * ((degree) + 2) / 2)
 #define FIRST_MONOMIAL(degree) ((degree) * ((degree) + 1) * ((degree) + 2) / 6)
 
+/* Number of the monomial x^(degree - y - z) y^y z^z among those of its degree. */
+#define MONOMIAL(degree, y, z) ((z) * ((degree) + 1) - (z) * ((z) - 1) / 2 + (y))
+
 static inline int components_of(int basis, int degree)
 {
     return basis == PLIP_HARMONICS ? 2 * degree + 1 : COMPONENTS(degree);

@@ -4,47 +4,94 @@
 #define STEP 4
 #define STEPS(n) (((n) + STEP - 1) / STEP * STEP)
 
-static void NAME(trace_back)(const group *g, int top, double *adjoints)
+/* Adds the adjoints of degree d - 2 to those of degree d: x^2 + y^2 + z^2 = 1. */
+static FORCE_INLINE void NAME(raise_adjoints)(const int d, const double *lower, double *adjoints)
 {
-    int d, y, z;
+    int y, z;
 
-    for (d = 2 + (top & 1); d <= top; d += 2) {
-        const double *from = adjoints + g->offset[d - 2];
-        double *row = adjoints + g->offset[d];
-        for (z = 0; z <= d - 2; z++) {
-            double *second = row + (2 * (d - z) + 1) * LANES;
-            for (y = 0; y <= d - 2 - z; y++, from += LANES) {
-                const VECTOR v = LOAD(from);
-                STORE(row + y * LANES, LOAD(row + y * LANES) + v);
-                STORE(row + (y + 2) * LANES, LOAD(row + (y + 2) * LANES) + v);
-                STORE(second + y * LANES, LOAD(second + y * LANES) + v);
-            }
-            row += (d - z + 1) * LANES;
+    UNROLL(6)
+    for (z = 0; z <= d; z++) {
+        UNROLL(6)
+        for (y = 0; y <= d - z; y++) {
+            double *place = adjoints + MONOMIAL(d, y, z) * LANES;
+            VECTOR sum = LOAD(place);
+            if (d - y - z >= 2)
+                sum += LOAD(lower + MONOMIAL(d - 2, y, z) * LANES);
+            if (y >= 2)
+                sum += LOAD(lower + MONOMIAL(d - 2, y - 2, z) * LANES);
+            if (z >= 2)
+                sum += LOAD(lower + MONOMIAL(d - 2, y, z - 2) * LANES);
+            STORE(place, sum);
         }
     }
 }
 
-/* Coefficients of grad P, where P(u) = sum of adjoint u^alpha over the two top degrees: [monomial][x, y, z][lane]. */
+/* Adds the adjoints of lower degrees to those of the top degree. Inlined with usual degrees known. */
+static void NAME(trace_back)(const group *g, int top, double *adjoints)
+{
+    int d;
+
+    for (d = 2 + (top & 1); d <= top; d += 2) {
+        const double *lower = adjoints + g->offset[d - 2];
+        double *to = adjoints + g->offset[d];
+#define DEGREE(d)                             \
+    case d:                                   \
+        NAME(raise_adjoints)(d, lower, to);   \
+        break
+        switch (d) {
+            DEGREE(2);
+            DEGREE(3);
+            DEGREE(4);
+            DEGREE(5);
+        default:
+            NAME(raise_adjoints)(d, lower, to);
+        }
+#undef DEGREE
+    }
+}
+
+/* Coefficients of the gradient of a homogeneous polynomial: [monomial][x, y, z][lane]. */
+static FORCE_INLINE void NAME(gradient_of_degree)(const int d, const double *adjoints, double *gradient)
+{
+    int y, z;
+
+    UNROLL(6)
+    for (z = 0; z < d; z++) {
+        UNROLL(6)
+        for (y = 0; y < d - z; y++) {
+            double *place = gradient + 3 * MONOMIAL(d - 1, y, z) * LANES;
+            STORE(place, LOAD(adjoints + MONOMIAL(d, y, z) * LANES) * (double)(d - y - z));
+            STORE(place + LANES, LOAD(adjoints + MONOMIAL(d, y + 1, z) * LANES) * (double)(y + 1));
+            STORE(place + 2 * LANES, LOAD(adjoints + MONOMIAL(d, y, z + 1) * LANES) * (double)(z + 1));
+        }
+    }
+}
+
+/* The same of P, where P(u) = sum of adjoint u^alpha over the two top degrees. */
 static void NAME(find_gradients)(const group *g, const double *adjoints, double *gradient)
 {
     const int tops[2] = {g->even, g->odd};
-    int parity, ky, kz;
+    int parity;
 
     for (parity = 0; parity < 2; parity++) {
         const int d = tops[parity];
-        const double *row;
         if (d < 1)
             continue;
-        row = adjoints + g->offset[d];
-        for (kz = 0; kz < d; kz++) {
-            const double *next = row + (d - kz + 1) * LANES;
-            for (ky = 0; ky < d - kz; ky++, gradient += 3 * LANES) {
-                STORE(gradient, LOAD(row + ky * LANES) * (double)(d - ky - kz));
-                STORE(gradient + LANES, LOAD(row + (ky + 1) * LANES) * (double)(ky + 1));
-                STORE(gradient + 2 * LANES, LOAD(next + ky * LANES) * (double)(kz + 1));
-            }
-            row = next;
+#define DEGREE(d)                                                                \
+    case d:                                                                      \
+        NAME(gradient_of_degree)(d, adjoints + g->offset[d], gradient);          \
+        break
+        switch (d) {
+            DEGREE(1);
+            DEGREE(2);
+            DEGREE(3);
+            DEGREE(4);
+            DEGREE(5);
+        default:
+            NAME(gradient_of_degree)(d, adjoints + g->offset[d], gradient);
         }
+#undef DEGREE
+        gradient += 3 * COMPONENTS(d - 1) * LANES;
     }
 }
 
@@ -65,37 +112,50 @@ static void NAME(differentiate)(const group *g, int is_first, const double *adjo
 {
     const int tops[2] = {g->even, g->odd};
     const VECTOR zero = {0}, constant = g->even == 0 ? LOAD(adjoints + g->offset[0]) : zero;
+    /* Euler: a homogeneous polynomial of degree d is u . grad P / d. The gradient of the odd one adds to that of the even
+     * one, of which this then takes too much. */
+    const double share_of_odd = g->odd > 0 ? 1.0 / g->odd : 0.0;
+    const double shares[2] = {g->even > 0 ? 1.0 / g->even - share_of_odd : 0.0, share_of_odd};
     int parity, k, j, i;
 
     for (j = 0; j < n; j += STEP, value += STEP * columns, slope += STEP * columns, sums += STEP * 4 * LANES) {
         const double *const powers = monomials + j / NEIGHBOR_BLOCK * size + j % NEIGHBOR_BLOCK;
         const double *const x = powers + NEIGHBOR_BLOCK, *const y = x + NEIGHBOR_BLOCK, *const z = y + NEIGHBOR_BLOCK;
         const double *gradient = gradients;
-        VECTOR px[STEP], py[STEP], pz[STEP], p[STEP], along[STEP];
+        VECTOR px[STEP], py[STEP], pz[STEP], p[STEP];
         for (i = 0; i < STEP; i++) {
-            px[i] = py[i] = pz[i] = along[i] = zero;
+            px[i] = py[i] = pz[i] = zero;
             p[i] = constant;
         }
+#define ADD(k)                                                                                              \
+    {                                                                                                       \
+        const VECTOR gx = LOAD(gradient + 3 * (k) * LANES), gy = LOAD(gradient + (3 * (k) + 1) * LANES);    \
+        const VECTOR gz = LOAD(gradient + (3 * (k) + 2) * LANES);                                           \
+        for (i = 0; i < STEP; i++) {                                                                        \
+            px[i] += gx * u[(k) * NEIGHBOR_BLOCK + i];                                                      \
+            py[i] += gy * u[(k) * NEIGHBOR_BLOCK + i];                                                      \
+            pz[i] += gz * u[(k) * NEIGHBOR_BLOCK + i];                                                      \
+        }                                                                                                   \
+    }
         for (parity = 0; parity < 2; parity++) {
-            const int d = tops[parity], count = COMPONENTS(d - 1);
+            const int d = tops[parity];
             const double *u = powers + FIRST_MONOMIAL(d - 1) * NEIGHBOR_BLOCK;
             if (d < 1)
                 continue;
-            for (k = 0; k < count; k++, gradient += 3 * LANES, u += NEIGHBOR_BLOCK) {
-                const VECTOR gx = LOAD(gradient), gy = LOAD(gradient + LANES), gz = LOAD(gradient + 2 * LANES);
-                for (i = 0; i < STEP; i++) {
-                    px[i] += gx * u[i];
-                    py[i] += gy * u[i];
-                    pz[i] += gz * u[i];
-                }
+            /* 1, 3, 6, 10, 15, 21 and so on */
+            for (k = COMPONENTS(d - 1); k >= 5; k -= 5, gradient += 15 * LANES, u += 5 * NEIGHBOR_BLOCK) {
+                ADD(0)
+                ADD(1)
+                ADD(2)
+                ADD(3)
+                ADD(4)
             }
-            /* Euler: a homogeneous polynomial of degree d is u . grad P / d. */
-            for (i = 0; i < STEP; i++) {
-                const VECTOR sum = px[i] * x[i] + py[i] * y[i] + pz[i] * z[i];
-                p[i] += (sum - along[i]) * (1.0 / d);
-                along[i] = sum;
-            }
+            for (; k > 0; k--, gradient += 3 * LANES, u += NEIGHBOR_BLOCK)
+                ADD(0)
+            for (i = 0; i < STEP; i++)
+                p[i] += (px[i] * x[i] + py[i] * y[i] + pz[i] * z[i]) * shares[parity];
         }
+#undef ADD
         for (i = 0; i < STEP; i++) {
             double *s = sums + i * 4 * LANES;
             const VECTOR v = LOAD(value + i * columns), dv = LOAD(slope + i * columns);

@@ -7,8 +7,7 @@
  *         w_alpha w_beta w_tau A^(alpha + tau) B^(alpha + beta) C^(beta + tau).
  */
 
-#define ROW(degree, z) ((z) * ((degree) + 1) - (z) * ((z) - 1) / 2)
-#define PLACE(degree, y, z) ((ROW(degree, z) + (y)) * LANES)
+#define PLACE(degree, y, z) (MONOMIAL(degree, y, z) * LANES)
 /* Of beta + tau among the components of C that a call takes: all, or a single one. */
 #define PLACE_OF_C(k, m) (n_q * n_t > 1 ? PLACE(q + t, beta[k].y + tau[m].y, beta[k].z + tau[m].z) : 0)
 
@@ -33,10 +32,10 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
         dc[k] = zero;
     UNROLL(3)
     for (k = 0; k <= rows_a; k++)
-        row_a[k] = ROW(p + t, first_a + k) * LANES;
+        row_a[k] = PLACE(p + t, 0, first_a + k);
     UNROLL(3)
     for (k = 0; k <= rows_b; k++)
-        row_b[k] = ROW(p + q, first_b + k) * LANES;
+        row_b[k] = PLACE(p + q, 0, first_b + k);
     for (z = 0; z <= p; z++) {
         for (y = 0; y <= p - z; y++, weight++) {
             const double scaled = *weight * scale;
@@ -143,7 +142,6 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
 
 #undef PLACE_OF_C
 #undef PLACE
-#undef ROW
 
 /* Moments of four-body terms of n centers, one per lane; other lanes repeat the first center. */
 static void NAME(gather_moments)(const center_plan *plan, int n, const center_arrays *arrays, double *moments)

@@ -127,20 +127,42 @@ static void NAME(monomials)(int max_degree, int n, const double *x, const double
     }
 }
 
-/* Lower degrees from higher ones: x^2 + y^2 + z^2 = 1. Rows of components share the power of z. */
+/* Degree d - 2 from degree d: x^2 + y^2 + z^2 = 1. */
+static FORCE_INLINE void NAME(trace_degree)(const int d, const double *moments, double *result)
+{
+    int y, z;
+
+    UNROLL(6)
+    for (z = 0; z <= d - 2; z++) {
+        UNROLL(6)
+        for (y = 0; y <= d - 2 - z; y++)
+            STORE(result + MONOMIAL(d - 2, y, z) * LANES,
+                  LOAD(moments + MONOMIAL(d, y, z) * LANES) + LOAD(moments + MONOMIAL(d, y + 2, z) * LANES) +
+                      LOAD(moments + MONOMIAL(d, y, z + 2) * LANES));
+    }
+}
+
+/* Lower degrees from higher ones. Inlined with usual degrees known, so that no loop remains. */
 static void NAME(trace)(const group *g, int top, double *moments)
 {
-    int d, y, z;
+    int d;
 
     for (d = top; d >= 2; d -= 2) {
-        const double *row = moments + g->offset[d];
+        const double *from = moments + g->offset[d];
         double *to = moments + g->offset[d - 2];
-        for (z = 0; z <= d - 2; z++) {
-            const double *second = row + (2 * (d - z) + 1) * LANES;
-            for (y = 0; y <= d - 2 - z; y++, to += LANES)
-                STORE(to, LOAD(row + y * LANES) + LOAD(row + (y + 2) * LANES) + LOAD(second + y * LANES));
-            row += (d - z + 1) * LANES;
+#define DEGREE(d)                          \
+    case d:                                \
+        NAME(trace_degree)(d, from, to);   \
+        break
+        switch (d) {
+            DEGREE(2);
+            DEGREE(3);
+            DEGREE(4);
+            DEGREE(5);
+        default:
+            NAME(trace_degree)(d, from, to);
         }
+#undef DEGREE
     }
 }
 
