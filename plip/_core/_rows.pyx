@@ -98,7 +98,7 @@ cdef extern from "plip_rows.h" nogil:
 
     ctypedef struct plip_contribution:
         int column
-        int place
+        int[2] place
         double coefficient
 
     ctypedef struct plip_center_tables:

@@ -34,13 +34,17 @@ typedef struct {
     char *wanted;       /* [set] OF_SPECIES, OF_ANY, or both */
     int all_wanted;     /* of all sets */
     char *dominance;    /* [neighbor] DOMINATES, IS_DOMINATED, or both */
-    double *distance;
+    int has_dominance;  /* whether any has */
+    const double **states; /* [neighbor] its state */
+    double *distance, *inverse;
     double *direction; /* [x][neighbor] unit vectors, and a row of ones */
     double *component; /* [component of the angular bases][neighbor] */
+    double *gradient;  /* [component][x][neighbor] their gradients over r */
     double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
     double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
     double *switched;  /* [neighbor][3] the same times the switch of one set */
-    double *by_pair;   /* what multiplies derivatives, [neighbor][x][field], then what multiplies values */
+    double *directed;  /* [neighbor][x][function] derivatives of one set times directions */
+    double *by_pair;   /* fields: p [neighbor][field], then q [neighbor][x][field] */
     double *scratch;
     double *sums; /* [x][degree][field][function] */
 } bucket;
@@ -49,22 +53,20 @@ typedef struct {
  * coefficients S of a field are those of the neighbor as a center plus `parity` times those of the atom itself as a
  * center; either may be left out. */
 typedef struct {
-    int degree, n_components;
+    int degree, n_components, of_neighbor, of_atom;
     ptrdiff_t width;
-    const double *of_atoms; /* S of the first atom, to be taken of the neighbors, or NULL */
-    ptrdiff_t state_size;   /* from one atom to the next */
-    const double *of_atom;  /* S of the atom itself, or NULL */
-    ptrdiff_t to_others;    /* from S to that of the other neighbors than the dominant one */
-    const char *dominance;  /* [neighbor] */
-    double parity;
+    const double *const *states; /* [neighbor] of the neighbors */
+    const double *state;         /* of the atom itself */
+    ptrdiff_t place;             /* of S in a state */
+    ptrdiff_t to_others;         /* from S to that of the other neighbors than the dominant one */
+    const char *dominance;       /* [neighbor], or NULL */
+    double parity, inverse_degree;
     ptrdiff_t n_neighbors;
-    const int *neighbor;
-    const double *distance, *direction, *component;
-    ptrdiff_t stride;                 /* from one component of directions and of the angular basis to the next */
-    const plip_component *components; /* of the degree */
-    double *gradient;                 /* [component][x][neighbor] gradient of a component over its degree */
-    const double *own;                /* [neighbor][own_stride] the neighbor's own share in p, or NULL */
-    ptrdiff_t own_stride;
+    const double *distance, *direction;
+    const double *gradient;   /* [component][x][neighbor] gradients of the components of the degree over r */
+    ptrdiff_t stride;         /* from one component of directions and gradients to the next */
+    const double *own;        /* [neighbor][own_stride] the neighbor's own share in p, or NULL */
+    ptrdiff_t own_stride;     /* the number of functions */
 } pair_fields;
 
 /* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
@@ -98,12 +100,16 @@ static void free_bucket(bucket *b)
     free(b->within);
     free(b->wanted);
     free(b->dominance);
+    free(b->states);
     free_numbers(b->distance);
+    free_numbers(b->inverse);
     free_numbers(b->direction);
     free_numbers(b->component);
+    free_numbers(b->gradient);
     free_numbers(b->radial);
     free_numbers(b->cut);
     free_numbers(b->switched);
+    free_numbers(b->directed);
     free_numbers(b->by_pair);
     free_numbers(b->scratch);
     free_numbers(b->sums);
@@ -196,30 +202,37 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->capacity = most_pairs(plan, near);
     /* An odd number of cache lines, so that components do not compete for the same part of the cache. */
     b->stride = ((b->capacity + 7) / 8 | 1) * 8;
-    scratch = 3 * b->stride > most.widest_field ? 3 * b->stride : most.widest_field;
+    scratch = b->stride > most.widest_field ? b->stride : most.widest_field;
+    scratch = scratch > most.widest_set ? scratch : most.widest_set;
 
     b->pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
     b->neighbor = malloc((size_t)b->capacity * sizeof(int));
     b->within = malloc((size_t)plan->n_cutoffs * sizeof(ptrdiff_t));
     b->wanted = malloc((size_t)plan->n_sets);
     b->dominance = malloc((size_t)b->capacity);
+    b->states = malloc((size_t)b->capacity * sizeof(const double *));
     b->distance = new_numbers(b->capacity);
+    b->inverse = new_numbers(b->stride);
     b->direction = new_numbers(4 * b->stride);
     b->component = new_numbers(all_components(plan) * b->stride);
+    b->gradient = new_numbers(n_forces * all_components(plan) * b->stride);
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
     b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
     b->switched = new_numbers(3 * b->capacity);
-    b->by_pair = new_numbers(2 * b->capacity * n_forces * most.widest_field);
+    b->directed = new_numbers(n_forces * b->capacity * most.widest_set);
+    b->by_pair = new_numbers(b->capacity * (1 + n_forces) * most.widest_field);
     b->scratch = new_numbers(most.most_components * scratch);
     b->sums = new_numbers(n_forces * most.most_sums);
-    if (!b->pair || !b->neighbor || !b->within || !b->wanted || !b->dominance || !b->distance || !b->direction ||
-        !b->component || !b->radial || !b->cut || !b->switched || !b->by_pair || !b->scratch || !b->sums) {
+    if (!b->pair || !b->neighbor || !b->within || !b->wanted || !b->dominance || !b->states || !b->distance ||
+        !b->inverse || !b->direction || !b->component || !b->gradient || !b->radial || !b->cut || !b->switched ||
+        !b->directed || !b->by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
     find_wanted(b, plan, n_forces > 0);
     /* What stands beyond the last neighbor is read with it, and must be a number. */
     memset(b->direction, 0, (size_t)(3 * b->stride) * sizeof(double));
+    memset(b->inverse, 0, (size_t)b->stride * sizeof(double));
     for (k = 0; k < b->stride; k++)
         b->direction[3 * b->stride + k] = 1.0;
     return 0;

@@ -62,9 +62,9 @@ typedef struct {
     int64_t sums; /* place of its sums among those of all groups */
 } plip_group;
 
-/* What a sum of a group contributes to a column. */
+/* coefficient (sum at place[0] + sum at place[1]) of a group contributes to a column. The places may be the same. */
 typedef struct {
-    int column, place;
+    int column, place[2];
     double coefficient;
 } plip_contribution;
 

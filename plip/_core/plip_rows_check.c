@@ -146,7 +146,8 @@ static int check_contributions(const plip_rows_plan *plan, int number, int64_t n
         return plip_refuse(error, "group %d: its contributions are not there", number);
     for (e = range.begin; e < range.end; e++) {
         const plip_contribution *to = plan->contributions + e;
-        if (to->column < 0 || to->column >= plan->n_terms || to->place < 0 || to->place >= n_sums)
+        if (to->column < 0 || to->column >= plan->n_terms || !fits(to->place[0], 1, n_sums) ||
+            !fits(to->place[1], 1, n_sums))
             return plip_refuse(error, "contribution %d: there is no such column or sum", e);
     }
     return 0;

@@ -1,4 +1,10 @@
-/* Fields along the pairs of one atom, and their products with radial functions; part of plip_rows_kernel.h. */
+/* Fields along the pairs of one atom, and their products with radial functions; part of plip_rows_kernel.h.
+ *
+ * With the field p(u) of degree l at one pair, and P its gradient over l,
+ *
+ *     d/dr_x [g(r) p(u)] = g' p u_x + g q_x,   q_x = l/r (P_x - p u_x),   p = u . P.
+ *
+ * Gradients have the factor 1/r from the start. */
 
 /* Ask for the cache lines of `vectors` vectors. */
 static FORCE_INLINE void NAME(prefetch)(const double *source, const int vectors)
@@ -11,6 +17,31 @@ static FORCE_INLINE void NAME(prefetch)(const double *source, const int vectors)
     (void)source;
     (void)vectors;
 #endif
+}
+
+/* The gradients of the components of a basis up to a degree over r, for all neighbors. */
+static void NAME(find_gradients)(const rows_call *call, int basis, int max_degree)
+{
+    const bucket *b = &call->bucket;
+    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
+    int degree, a, x;
+    ptrdiff_t k;
+
+    for (degree = 1; degree <= max_degree; degree++) {
+        const int begin = first_component(call->plan, basis, degree), end = begin + components_of(basis, degree);
+        double *gradient = b->gradient + begin * 3 * stride;
+        for (k = 0; k < count; k += LANES)
+            STORE(b->scratch + k, degree * LOAD(b->inverse + k));
+        for (a = begin; a < end; a++)
+            for (x = 0; x < 3; x++, gradient += stride) {
+                const plip_component *of = call->plan->components + a;
+                const double first = of->lower_weight[x][0], second = of->lower_weight[x][1];
+                const double *c = b->component + of->lower[x][0] * stride;
+                const double *d = b->component + of->lower[x][1] * stride;
+                for (k = 0; k < count; k += LANES)
+                    STORE(gradient + k, LOAD(b->scratch + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
+            }
+    }
 }
 
 /* S of one pair: of the neighbor as a center and of the atom itself as a center, or of one of them. */
@@ -27,193 +58,245 @@ static FORCE_INLINE VECTOR NAME(coefficients)(const int of_neighbor, const int o
     return s;
 }
 
-/* The gradient of each component over its degree, for all neighbors. */
-static FORCE_INLINE void NAME(component_gradients)(const pair_fields *f)
+/* Where the coefficients of pair k stand, and how many times they contain the neighbor's own share. */
+static FORCE_INLINE double NAME(find_place)(const int of_neighbor, const int of_atom, const pair_fields *f,
+                                            ptrdiff_t k, const double **near, const double **here)
 {
-    double *gradient = f->gradient;
-    ptrdiff_t k;
-    int a, x;
+    const int dominance = f->dominance ? f->dominance[k] : 0;
+    double n_own = 0.0;
 
-    for (a = 0; a < f->n_components; a++)
-        for (x = 0; x < 3; x++, gradient += f->stride) {
-            const plip_component *of = f->components + a;
-            const double first = of->lower_weight[x][0], second = of->lower_weight[x][1];
-            const double *b = f->component + of->lower[x][0] * f->stride;
-            const double *c = f->component + of->lower[x][1] * f->stride;
-            for (k = 0; k < f->n_neighbors; k += LANES)
-                STORE(gradient + k, first * LOAD(b + k) + second * LOAD(c + k));
-        }
+    if (of_neighbor) {
+        *near = f->states[k] + f->place + (dominance & DOMINATES ? f->to_others : 0);
+        n_own += !(dominance & DOMINATES);
+    }
+    if (of_atom) {
+        *here = f->state + f->place + (dominance & IS_DOMINATED ? f->to_others : 0);
+        n_own += !(dominance & IS_DOMINATED);
+    }
+    return n_own;
 }
 
-/* P_x = sum_a weight[a][x] S_a, x = 0, 1, 2, with the gradients of the components a as weights. `next` is S of the
- * neighbor that follows. */
-static FORCE_INLINE void NAME(field_gradient)(const int vectors, const int of_neighbor, const int of_atom,
-                                              const pair_fields *f, const double *near, const double *next,
-                                              const double *here, const double *weight, VECTOR gradient[3][3])
+/* gradient[i][x] = sum_a weight[a][x] S_a of `pairs` pairs from k on, for each of them `vectors` vectors from b on, with
+ * the gradients of the components a as weights. `here` is the same for all of them. */
+static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vectors, const int of_neighbor,
+                                               const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
+                                               const double *const near[3], const double *here,
+                                               VECTOR gradient[3][3])
 {
-    /* Copies, since stores could change what the pointer refers to, for all the compiler knows. */
-    const ptrdiff_t width = f->width, size = f->n_components * width, stride = f->stride;
-    const double parity = f->parity;
-    const VECTOR zero = {0};
+    const ptrdiff_t width = f->width, end = f->n_components * width + b, stride = f->stride;
+    const double *weight = f->gradient + k, parity = f->parity, *next[3] = {NULL, NULL, NULL};
     ptrdiff_t a;
-    int v;
+    int j, v;
 
-    for (v = 0; v < vectors; v++)
-        gradient[0][v] = gradient[1][v] = gradient[2][v] = zero;
-    for (a = 0; a < size; a += width, weight += 3 * stride) {
-        const double wx = weight[0], wy = weight[stride], wz = weight[2 * stride];
-        if (of_neighbor)
-            NAME(prefetch)(next + a, vectors);
-        for (v = 0; v < vectors; v++) {
-            const VECTOR s = NAME(coefficients)(of_neighbor, of_atom, near, here, parity, a + v * LANES);
-            gradient[0][v] += wx * s;
-            gradient[1][v] += wy * s;
-            gradient[2][v] += wz * s;
-        }
-    }
-}
-
-/* A field p(u) of one pair k, as what multiplies the radial functions:
- *
- *     d/dr_x [g(r) p(u)] = g'(r) p u_x + g(r) degree/r (P_x - p u_x),   p = u . P.
- *
- * by_derivative[x] gets p u_x, by_value[x] the second factor (not written for degree 0). The neighbor's own share is taken
- * out of p n_own times. */
-static FORCE_INLINE void NAME(field_tile)(const int vectors, const int of_neighbor, const int of_atom,
-                                          const pair_fields *f, ptrdiff_t k, const double *near, const double *next,
-                                          const double *here, const double *own, double n_own,
-                                          double *by_derivative, double *by_value)
-{
-    const int degree = f->degree;
-    const ptrdiff_t width = f->width;
-    const double u[3] = {f->direction[k], f->direction[f->stride + k], f->direction[2 * f->stride + k]};
-    const double scale = degree / f->distance[k];
-    VECTOR gradient[3][3], p[3];
-    int v, x;
-
-    if (degree == 0)
-        for (v = 0; v < vectors; v++) {
-            p[v] = NAME(coefficients)(of_neighbor, of_atom, near, here, f->parity, v * LANES);
-            gradient[0][v] = gradient[1][v] = gradient[2][v] = (VECTOR){0};
-        }
-    else {
-        NAME(field_gradient)(vectors, of_neighbor, of_atom, f, near, next, here, f->gradient + k, gradient);
-        for (v = 0; v < vectors; v++)
-            p[v] = u[0] * gradient[0][v] + u[1] * gradient[1][v] + u[2] * gradient[2][v];
-    }
-    for (v = 0; v < vectors; v++) {
-        for (x = 0; x < 3 && degree; x++)
-            STORE(by_value + x * width + v * LANES, scale * (gradient[x][v] - p[v] * u[x]));
-        if (own)
-            p[v] -= n_own * LOAD(own + v * LANES);
-        for (x = 0; x < 3; x++)
-            STORE(by_derivative + x * width + v * LANES, p[v] * u[x]);
-    }
-}
-
-static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *f,
-                                              double *by_pair)
-{
-    const ptrdiff_t width = f->width, m = f->n_neighbors;
-    const double *near = NULL, *next = NULL, *here = NULL;
-    double *by_derivative = by_pair, *by_value = by_pair + m * OF_FORCES * width;
-    ptrdiff_t k;
-
-    if (f->degree)
-        NAME(component_gradients)(f);
-    for (k = 0; k < m; k++) {
-        const int dominance = f->own ? f->dominance[k] : 0;
-        double n_own = 0.0;
-        ptrdiff_t b = 0;
-        if (of_neighbor) {
-            near = f->of_atoms + f->neighbor[k] * f->state_size + (dominance & DOMINATES ? f->to_others : 0);
-            next = f->of_atoms + f->neighbor[k + 1 < m ? k + 1 : k] * f->state_size;
-            n_own += !(dominance & DOMINATES);
-        }
-        if (of_atom) {
-            here = f->of_atom + (dominance & IS_DOMINATED ? f->to_others : 0);
-            n_own += !(dominance & IS_DOMINATED);
-        }
-        /* The gradients of three vectors and what they are made of fit 16 registers. */
-#define FIELD_TILES(vectors)                                                                                         \
-    for (; b + vectors * LANES <= width; b += vectors * LANES)                                                       \
-        NAME(field_tile)(vectors, of_neighbor, of_atom, f, k, of_neighbor ? near + b : NULL,                         \
-                         of_neighbor ? next + b : NULL, of_atom ? here + b : NULL,                                   \
-                         f->own ? f->own + k * f->own_stride + b : NULL, n_own, by_derivative + b, by_value + b);
-        FIELD_TILES(3)
-        FIELD_TILES(2)
-        FIELD_TILES(1)
-#undef FIELD_TILES
-        by_derivative += OF_FORCES * width;
-        by_value += OF_FORCES * width;
-    }
-}
-
-/* The fields of all pairs, [neighbor][x][field]: what multiplies derivatives, then what multiplies values. */
-static void NAME(fields)(const pair_fields *f, double *by_pair)
-{
-    if (f->of_atoms && f->of_atom)
-        NAME(fields_of_kind)(1, 1, f, by_pair);
-    else if (f->of_atoms)
-        NAME(fields_of_kind)(1, 0, f, by_pair);
-    else
-        NAME(fields_of_kind)(0, 1, f, by_pair);
-}
-
-/* Each field with its own radial function: sum[x step + b] = sum_k derivative[k][b] by_derivative[k][x][b] +
- * value[k][b] by_value[k][x][b]. */
-static void NAME(diagonal_product)(ptrdiff_t width, ptrdiff_t length, int angular, const double *derivative,
-                                   const double *value, ptrdiff_t stride, const double *by_derivative,
-                                   const double *by_value, double *sum, ptrdiff_t step)
-{
-    ptrdiff_t x, b, k;
-
-    for (x = 0; x < OF_FORCES; x++)
-        for (b = 0; b < width; b += LANES) {
-            VECTOR total = {0};
-            for (k = 0; k < length; k++) {
-                const ptrdiff_t place = (k * OF_FORCES + x) * width + b;
-                total += LOAD(derivative + k * stride + b) * LOAD(by_derivative + place);
-                if (angular)
-                    total += LOAD(value + k * stride + b) * LOAD(by_value + place);
+    UNROLL(3)
+    for (j = 0; j < pairs && of_neighbor; j++)
+        next[j] = f->states[k + pairs + j < f->n_neighbors ? k + pairs + j : k] + f->place;
+    for (a = b; a < end; a += width, weight += 3 * stride) {
+        UNROLL(3)
+        for (j = 0; j < pairs; j++) {
+            const double wx = weight[j], wy = weight[stride + j], wz = weight[2 * stride + j];
+            if (of_neighbor)
+                NAME(prefetch)(next[j] + a, vectors);
+            UNROLL(3)
+            for (v = 0; v < vectors; v++) {
+                const VECTOR s = NAME(coefficients)(of_neighbor, of_atom, near[j], here, parity, a + v * LANES);
+                VECTOR *to = gradient[j * vectors + v];
+                to[0] += wx * s;
+                to[1] += wy * s;
+                to[2] += wz * s;
             }
-            STORE(sum + x * step + b, total);
         }
+    }
 }
 
-/* The same for fields of degree 0 without an own share, which need not be written down. */
-static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *f,
-                                                       const double *derivative, ptrdiff_t stride, double *sum,
+/* The field of one pair, one vector of them: p, and u . gradient, of which q is made. */
+typedef struct {
+    VECTOR p, along;
+} NAME(field);
+
+/* The fields of `pairs` pairs from k on, for each of them `vectors` vectors from b on. The neighbor's own share is taken
+ * out of p. */
+static FORCE_INLINE void NAME(find_fields)(const int pairs, const int vectors, const int of_neighbor,
+                                           const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
+                                           NAME(field) fields[3], VECTOR gradient[3][3])
+{
+    const ptrdiff_t stride = f->stride;
+    const double *near[3] = {NULL, NULL, NULL}, *here = NULL;
+    double n_own[3] = {0.0, 0.0, 0.0};
+    int j, v;
+
+    UNROLL(3)
+    for (j = 0; j < pairs; j++)
+        n_own[j] = NAME(find_place)(of_neighbor, of_atom, f, k + j, near + j, &here);
+    if (f->degree)
+        NAME(field_gradients)(pairs, vectors, of_neighbor, of_atom, f, k, b, near, here, gradient);
+    UNROLL(3)
+    for (j = 0; j < pairs; j++) {
+        const double *u = f->direction + k + j, r = f->distance[k + j] * f->inverse_degree;
+        UNROLL(3)
+        for (v = 0; v < vectors; v++) {
+            NAME(field) *to = fields + j * vectors + v;
+            const VECTOR *g = gradient[j * vectors + v];
+            to->along = u[0] * g[0] + u[stride] * g[1] + u[2 * stride] * g[2];
+            if (f->degree)
+                to->p = r * to->along;
+            else
+                to->p = NAME(coefficients)(of_neighbor, of_atom, near[j], here, f->parity, b + v * LANES);
+            if (f->own)
+                to->p -= n_own[j] * LOAD(f->own + (k + j) * f->own_stride + b + v * LANES);
+        }
+    }
+}
+
+/* Writes the fields of some pairs: p [neighbor][field] and, but for degree 0, q [neighbor][x][field]. */
+static FORCE_INLINE void NAME(write_fields)(const int pairs, const int vectors, const int of_neighbor,
+                                            const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
+                                            double *p, double *q)
+{
+    const ptrdiff_t width = f->width;
+    NAME(field) fields[3];
+    VECTOR gradient[3][3] = {{{0}}};
+    int j, v, x;
+
+    NAME(find_fields)(pairs, vectors, of_neighbor, of_atom, f, k, b, fields, gradient);
+    UNROLL(3)
+    for (j = 0; j < pairs; j++) {
+        UNROLL(3)
+        for (v = 0; v < vectors; v++) {
+            const NAME(field) *from = fields + j * vectors + v;
+            STORE(p + (k + j) * width + b + v * LANES, from->p);
+            for (x = 0; x < 3 && f->degree; x++)
+                STORE(q + ((k + j) * 3 + x) * width + b + v * LANES,
+                      gradient[j * vectors + v][x] - f->direction[x * f->stride + k + j] * from->along);
+        }
+    }
+}
+
+static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *pairs,
+                                              double *p, double *q)
+{
+    /* A copy, since stores could change what the pointer refers to, for all the compiler knows. */
+    const pair_fields f = *pairs;
+    ptrdiff_t b = 0, k;
+
+    /* The gradients of three vectors and what they are made of fit 16 registers. */
+#define WRITE_FIELDS(pairs, vectors) NAME(write_fields)(pairs, vectors, of_neighbor, of_atom, &f, k, b, p, q)
+    for (; b + 3 * LANES <= f.width; b += 3 * LANES)
+        for (k = 0; k < f.n_neighbors; k++)
+            WRITE_FIELDS(1, 3);
+    for (; b < f.width; b += LANES) {
+        k = 0;
+        for (; k + 3 <= f.n_neighbors && !f.dominance; k += 3)
+            WRITE_FIELDS(3, 1);
+        for (; k < f.n_neighbors; k++)
+            WRITE_FIELDS(1, 1);
+    }
+#undef WRITE_FIELDS
+}
+
+/* The fields of all pairs. */
+static void NAME(fields)(const pair_fields *f, double *p, double *q)
+{
+    if (f->of_neighbor && f->of_atom)
+        NAME(fields_of_kind)(1, 1, f, p, q);
+    else if (f->of_neighbor)
+        NAME(fields_of_kind)(1, 0, f, p, q);
+    else
+        NAME(fields_of_kind)(0, 1, f, p, q);
+}
+
+/* Adds some pairs to total[x], each field with its own radial function: derivative p u_x + value q_x. */
+static FORCE_INLINE void NAME(add_diagonal)(const int pairs, const int of_neighbor, const int of_atom,
+                                            const pair_fields *f, ptrdiff_t k, ptrdiff_t b, const double *derivative,
+                                            const double *value, VECTOR total[3])
+{
+    NAME(field) fields[3];
+    VECTOR gradient[3][3] = {{{0}}};
+    int j, x;
+
+    NAME(find_fields)(pairs, 1, of_neighbor, of_atom, f, k, b, fields, gradient);
+    UNROLL(3)
+    for (j = 0; j < pairs; j++) {
+        const ptrdiff_t place = (k + j) * f->own_stride + b;
+        VECTOR p = LOAD(derivative + place) * fields[j].p;
+        if (f->degree) {
+            const VECTOR g = LOAD(value + place);
+            p -= g * fields[j].along;
+            UNROLL(3)
+            for (x = 0; x < 3; x++)
+                total[x] += g * gradient[j][x];
+        }
+        UNROLL(3)
+        for (x = 0; x < 3; x++)
+            total[x] += f->direction[x * f->stride + k + j] * p;
+    }
+}
+
+static FORCE_INLINE void NAME(diagonal_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *pairs,
+                                                const double *derivative, const double *value, double *sum,
+                                                ptrdiff_t step)
+{
+    const pair_fields f = *pairs;
+    ptrdiff_t b, k;
+    int x;
+
+    for (b = 0; b < f.width; b += LANES) {
+        VECTOR total[3] = {{0}};
+        k = 0;
+        /* The sums over components of one pair would wait for each other. */
+        for (; k + 3 <= f.n_neighbors && !f.dominance; k += 3)
+            NAME(add_diagonal)(3, of_neighbor, of_atom, &f, k, b, derivative, value, total);
+        for (; k < f.n_neighbors; k++)
+            NAME(add_diagonal)(1, of_neighbor, of_atom, &f, k, b, derivative, value, total);
+        for (x = 0; x < OF_FORCES; x++)
+            STORE(sum + x * step + b, total[x]);
+    }
+}
+
+/* The sums over pairs of each field with its own radial function, sum[x step + field]. */
+static void NAME(diagonal_fields)(const pair_fields *f, const double *derivative, const double *value, double *sum,
+                                  ptrdiff_t step)
+{
+    if (f->of_neighbor && f->of_atom)
+        NAME(diagonal_of_kind)(1, 1, f, derivative, value, sum, step);
+    else if (f->of_neighbor)
+        NAME(diagonal_of_kind)(1, 0, f, derivative, value, sum, step);
+    else
+        NAME(diagonal_of_kind)(0, 1, f, derivative, value, sum, step);
+}
+
+/* The same for fields of degree 0 without an own share. */
+static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, const int of_atom,
+                                                       const pair_fields *pairs, const double *derivative, double *sum,
                                                        ptrdiff_t step)
 {
+    const pair_fields f = *pairs;
     const double *near = NULL;
     ptrdiff_t b, k;
     int x;
 
-    for (b = 0; b < f->width; b += LANES) {
-        VECTOR total[OF_FORCES];
-        for (x = 0; x < OF_FORCES; x++)
-            total[x] = (VECTOR){0};
-        for (k = 0; k < f->n_neighbors; k++) {
+    for (b = 0; b < f.width; b += LANES) {
+        VECTOR total[3] = {{0}};
+        for (k = 0; k < f.n_neighbors; k++) {
             if (of_neighbor)
-                near = f->of_atoms + f->neighbor[k] * f->state_size;
-            const VECTOR s = LOAD(derivative + k * stride + b) *
-                             NAME(coefficients)(of_neighbor, of_atom, near, f->of_atom, 1.0, b);
-            for (x = 0; x < OF_FORCES; x++)
-                total[x] += s * f->direction[x * f->stride + k];
+                near = f.states[k] + f.place;
+            const VECTOR p = LOAD(derivative + k * f.own_stride + b) *
+                             NAME(coefficients)(of_neighbor, of_atom, near, f.state + f.place, 1.0, b);
+            UNROLL(3)
+            for (x = 0; x < 3; x++)
+                total[x] += p * f.direction[x * f.stride + k];
         }
         for (x = 0; x < OF_FORCES; x++)
             STORE(sum + x * step + b, total[x]);
     }
 }
 
-static void NAME(constant_fields)(const pair_fields *f, const double *derivative, ptrdiff_t stride, double *sum,
-                                  ptrdiff_t step)
+static void NAME(constant_fields)(const pair_fields *f, const double *derivative, double *sum, ptrdiff_t step)
 {
-    if (f->of_atoms && f->of_atom)
-        NAME(constant_fields_of_kind)(1, 1, f, derivative, stride, sum, step);
-    else if (f->of_atoms)
-        NAME(constant_fields_of_kind)(1, 0, f, derivative, stride, sum, step);
+    if (f->of_neighbor && f->of_atom)
+        NAME(constant_fields_of_kind)(1, 1, f, derivative, sum, step);
+    else if (f->of_neighbor)
+        NAME(constant_fields_of_kind)(1, 0, f, derivative, sum, step);
     else
-        NAME(constant_fields_of_kind)(0, 1, f, derivative, stride, sum, step);
+        NAME(constant_fields_of_kind)(0, 1, f, derivative, sum, step);
 }

@@ -11,7 +11,6 @@ typedef double NAME(vector);
 #define STORE(p, v) (*(VECTOR *)(p) = (v))
 
 #include "plip_gaussian.h"
-#include "plip_rows_fields.h"
 #include "plip_rows_product.h"
 
 /* ------------------------------------------------------------------ neighbors of one species */
@@ -27,6 +26,7 @@ static void NAME(find_directions)(const rows_call *call, double sign)
     for (k = 0; k < count; k++) {
         const double r = call->near->distance[b->pair[k]], scale = sign / r;
         b->distance[k] = r;
+        b->inverse[k] = 1.0 / r;
         for (x = 0; x < 3; x++)
             b->direction[x * b->stride + k] = scale * call->near->vector[3 * b->pair[k] + x];
     }
@@ -123,6 +123,20 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     }
 }
 
+#include "plip_rows_fields.h"
+
+/* The highest degree that function sets of a basis want of the neighbors; -1 if there are none. */
+static int NAME(wanted_degree)(const rows_call *call, int basis, int wanted)
+{
+    const plip_rows_plan *plan = call->plan;
+    int f, degree = -1;
+
+    for (f = 0; f < plan->n_sets; f++)
+        if (plan->sets[f].basis == basis && call->bucket.wanted[f] & wanted && plan->sets[f].max_degree > degree)
+            degree = plan->sets[f].max_degree;
+    return degree;
+}
+
 /* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
  * atom. Gradients need no components of the highest degree, strains those of two more. Returns their number, or -1 if no function set wants them. */
 static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, int t, double sign, int for_gradients)
@@ -137,9 +151,12 @@ static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, in
     sort_pairs(call, begin, end);
     NAME(find_directions)(call, sign);
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
-        const int degree = plan->max_degree[basis];
-        if (degree >= 0)
-            NAME(find_components)(call, basis, for_gradients ? degree : call->strained ? degree + 3 : degree + 1);
+        const int degree = NAME(wanted_degree)(call, basis, wanted);
+        if (degree < 0)
+            continue;
+        NAME(find_components)(call, basis, for_gradients ? degree : call->strained ? degree + 3 : degree + 1);
+        if (for_gradients)
+            NAME(find_gradients)(call, basis, degree);
     }
     find_cutoff_functions(call);
     for (f = 0; f < plan->n_sets; f++) {
@@ -207,14 +224,15 @@ static ptrdiff_t NAME(find_dominant)(const rows_call *call, int s, int t)
 /* Of each pair of an atom of species s with neighbors of species t: who dominates whom, among all neighbors of its
  * species or, for s = t = any, of any species. Distances of a pair from either
  * side agree but for rounding, and no other neighbor is near one that dominates. */
-static void NAME(find_dominance)(const rows_call *call, ptrdiff_t n, int s, int t)
+static void NAME(find_dominance)(rows_call *call, ptrdiff_t n, int s, int t)
 {
     const plip_rows_plan *plan = call->plan;
-    const bucket *b = &call->bucket;
+    bucket *b = &call->bucket;
     const ptrdiff_t count = b->within[plan->n_cutoffs - 1];
     const double mine = call->dominant[n * plan->n_labels + t];
     ptrdiff_t k;
 
+    b->has_dominance = 0;
     for (k = 0; k < count; k++) {
         const double r = b->distance[k], other = call->dominant[b->neighbor[k] * plan->n_labels + s];
         b->dominance[k] = 0;
@@ -222,6 +240,7 @@ static void NAME(find_dominance)(const rows_call *call, ptrdiff_t n, int s, int 
             b->dominance[k] |= DOMINATES;
         if (mine > 0.0 && fabs(r - mine) < 0.1 * r)
             b->dominance[k] |= IS_DOMINATED;
+        b->has_dominance |= b->dominance[k];
     }
 }
 
@@ -279,6 +298,24 @@ static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees,
             STORE(sums + l * length + b, sum);
         }
     }
+}
+
+/* Takes the own share of the neighbors out of the sums of all degrees. That of field b and function a stands at
+ * own[b stride + a]. */
+static void NAME(take_own)(const plip_group *group, const group_shape *shape, const double *own, ptrdiff_t stride,
+                           double *sums)
+{
+    ptrdiff_t a, b;
+    int degree;
+
+    for (degree = 0; degree < shape->n_degrees; degree++, sums += shape->length)
+        for (b = 0; b < group->count; b++)
+            if (group->outer)
+                for (a = 0; a < shape->n_functions; a += LANES)
+                    STORE(sums + b * shape->n_functions + a,
+                          LOAD(sums + b * shape->n_functions + a) - LOAD(own + b * stride + a));
+            else
+                sums[b] -= own[b * stride + b];
 }
 
 #include "plip_rows_strains.h"
@@ -402,17 +439,16 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
-    /* Sums over neighbors of g_a g_b stand in a square, those of a = b on its diagonal. */
-    const ptrdiff_t own_step = group->outer ? 1 : shape.n_functions + 1;
     const double arms = group->arms == PLIP_ROOT ? 0.5 : group->arms;
     double *sums = call->group_sums + group->sums;
     int e;
 
     NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, shape.length, sums);
+    if (group->own >= 0)
+        NAME(take_own)(group, &shape, call->own_sums + group->own, shape.n_functions, sums);
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
-        const double own = group->own < 0 ? 0.0 : call->own_sums[group->own + to->place % shape.length * own_step];
-        values[to->column] += to->coefficient / arms * (sums[to->place] - own);
+        values[to->column] += to->coefficient / arms * (sums[to->place[0]] + sums[to->place[1]]);
     }
 }
 
@@ -550,7 +586,7 @@ static void NAME(values)(rows_call *call, ptrdiff_t begin, ptrdiff_t end, double
 
 /* ------------------------------------------------------------------ derivatives */
 
-/* Takes sums from three rows: rows[x][column] -= coefficient sums[x step + place]. */
+/* Takes sums from three rows: rows[x][column] -= coefficient sums[x step + place], for both places. */
 static void NAME(take_from_columns)(const plip_rows_plan *plan, plip_range range, const double *sums, ptrdiff_t step,
                                     double *rows, ptrdiff_t stride)
 {
@@ -558,28 +594,43 @@ static void NAME(take_from_columns)(const plip_rows_plan *plan, plip_range range
 
     for (e = range.begin; e < range.end; e++) {
         const plip_contribution *to = plan->contributions + e;
-        const double *from = sums + to->place;
+        const double *first = sums + to->place[0], *second = sums + to->place[1];
         double *row = rows + to->column;
-        row[0] -= to->coefficient * from[0];
-        row[stride] -= to->coefficient * from[step];
-        row[2 * stride] -= to->coefficient * from[2 * step];
+        row[0] -= to->coefficient * (first[0] + second[0]);
+        row[stride] -= to->coefficient * (first[step] + second[step]);
+        row[2 * stride] -= to->coefficient * (first[2 * step] + second[2 * step]);
     }
 }
 
-/* Sums over `length` pairs of fields times radial functions, of one component after the other: each field with its own
- * function, or with all of them. */
-static void NAME(product_of_fields)(const plip_group *group, const group_shape *shape, int degree, ptrdiff_t length,
-                                    const double *by_pair, const double *radial, double *sums, ptrdiff_t step)
+/* The derivatives of the radial functions of a set times the directions of the pairs, [neighbor][x][function]. */
+static void NAME(direct_functions)(const bucket *b, ptrdiff_t m, ptrdiff_t n_functions, const double *derivative)
 {
-    const ptrdiff_t width = shape->width, n_functions = shape->n_functions;
+    double *directed = b->directed;
+    ptrdiff_t k, a;
     int x;
 
-    if (!group->outer)
-        NAME(diagonal_product)(width, length, degree, radial, radial + length * n_functions, n_functions, by_pair,
-                               by_pair + length * OF_FORCES * width, sums, step);
-    for (x = 0; x < OF_FORCES && group->outer; x++)
-        NAME(product)(group->count, n_functions, degree ? 2 * length : length, by_pair + x * width, OF_FORCES * width,
-                      1, radial, n_functions, sums + x * step, n_functions);
+    for (k = 0; k < m; k++, derivative += n_functions)
+        for (x = 0; x < OF_FORCES; x++, directed += n_functions) {
+            const double u = b->direction[x * b->stride + k];
+            for (a = 0; a < n_functions; a += LANES)
+                STORE(directed + a, u * LOAD(derivative + a));
+        }
+}
+
+/* Sums over pairs of fields times radial functions, of one component after the other: all fields with all functions. */
+static void NAME(product_of_fields)(const bucket *b, const plip_group *group, const group_shape *shape,
+                                    const pair_fields *pairs, const double *value, double *sums, ptrdiff_t step)
+{
+    const ptrdiff_t width = shape->width, n = shape->n_functions, m = pairs->n_neighbors;
+    double *p = b->by_pair, *q = p + m * width;
+    int x;
+
+    NAME(fields)(pairs, p, q);
+    for (x = 0; x < OF_FORCES; x++) {
+        const NAME(factors) of_values = {pairs->degree ? m : 0, q + x * width, OF_FORCES * width, 1, value, n};
+        const NAME(factors) of_derivatives = {m, p, width, 1, b->directed + x * n, OF_FORCES * n};
+        NAME(two_products)(group->count, n, &of_derivatives, &of_values, sums + x * step, n);
+    }
 }
 
 /* The sums of one group over the pairs of a bucket. Fills in what `pairs` does not have yet. */
@@ -589,26 +640,27 @@ static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group,
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
     const ptrdiff_t m = pairs->n_neighbors, n_functions = shape->n_functions, step = shape->n_degrees * shape->length;
-    const double *radial = b->radial + 2 * b->capacity * shape->set->first;
+    const double *derivative = b->radial + 2 * b->capacity * shape->set->first, *value = derivative + m * n_functions;
     double *sums = b->sums;
     int degree;
 
-    pairs->own = group->own >= 0 ? radial + m * n_functions : NULL;
+    pairs->own = group->own >= 0 ? value : NULL;
     pairs->own_stride = n_functions;
+    if (group->outer)
+        NAME(direct_functions)(b, m, n_functions, derivative);
     for (degree = group->lowest; degree <= group->highest; degree++, sums += shape->length) {
         pairs->degree = degree;
+        pairs->inverse_degree = degree ? 1.0 / degree : 0.0;
         pairs->n_components = components_of(shape->set->basis, degree);
-        pairs->components = plan->components + first_component(plan, shape->set->basis, degree);
+        pairs->gradient = b->gradient + 3 * b->stride * first_component(plan, shape->set->basis, degree);
         pairs->parity = degree % 2 ? -1.0 : 1.0;
-        if (group->outer || degree || pairs->own) {
-            NAME(fields)(pairs, b->by_pair);
-            NAME(product_of_fields)(group, shape, degree, m, b->by_pair, radial, sums, step);
-        } else
-            NAME(constant_fields)(pairs, radial, n_functions, sums, step);
-        if (pairs->of_atoms)
-            pairs->of_atoms += pairs->n_components * shape->width;
-        if (pairs->of_atom)
-            pairs->of_atom += pairs->n_components * shape->width;
+        if (group->outer)
+            NAME(product_of_fields)(b, group, shape, pairs, value, sums, step);
+        else if (!degree && !pairs->own)
+            NAME(constant_fields)(pairs, derivative, sums, step);
+        else
+            NAME(diagonal_fields)(pairs, derivative, value, sums, step);
+        pairs->place += pairs->n_components * shape->width;
     }
 }
 
@@ -635,18 +687,17 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         const ptrdiff_t count = NAME(count_of_sums)(group, &shape);
         pair_fields pairs = {0};
         pairs.width = shape.width;
-        pairs.of_atoms = neighbor_is_center ? call->states + group->state : NULL;
-        pairs.state_size = plan->state_size;
-        pairs.of_atom = atom_is_center ? call->states + n * plan->state_size + group->state : NULL;
+        pairs.of_neighbor = neighbor_is_center;
+        pairs.of_atom = atom_is_center;
+        pairs.states = b->states;
+        pairs.state = call->states + n * plan->state_size;
+        pairs.place = group->state;
         pairs.to_others = call->near->n_atoms * plan->state_size;
-        pairs.dominance = b->dominance;
+        pairs.dominance = group->own >= 0 && b->has_dominance ? b->dominance : NULL;
         pairs.n_neighbors = b->within[shape.set->cutoff];
-        pairs.neighbor = b->neighbor;
         pairs.distance = b->distance;
         pairs.direction = b->direction;
-        pairs.component = b->component;
         pairs.stride = b->stride;
-        pairs.gradient = b->scratch;
         if (pairs.n_neighbors == 0)
             continue;
         NAME(sum_over_pairs)(call, group, &shape, &pairs);
@@ -657,10 +708,14 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
 }
 
 /* The columns for the pairs of an atom n of species s with neighbors of species t, which are in the bucket. */
-static void NAME(add_pairs)(const rows_call *call, ptrdiff_t n, int s, int t, double *rows)
+static void NAME(add_pairs)(rows_call *call, ptrdiff_t n, int s, int t, double *rows)
 {
     const int any = any_species(call->plan);
+    const bucket *b = &call->bucket;
+    ptrdiff_t k;
 
+    for (k = 0; k < b->within[call->plan->n_cutoffs - 1]; k++)
+        b->states[k] = call->states + b->neighbor[k] * call->plan->state_size;
     if (t == any) {
         NAME(find_dominance)(call, n, any, any);
         NAME(add_columns)(call, any, any, n, 1, 1, rows);

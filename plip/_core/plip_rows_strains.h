@@ -263,6 +263,7 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
     /* Numbers of each field side by side, and from its first strain to the next. */
     const ptrdiff_t step = group->outer ? shape.n_functions : shape.width, n = shape.n_degrees * shape.length;
     const double *from = call->group_strains + OF_VIRIALS * group->sums;
+    const double *own = group->own < 0 ? NULL : call->own_strains + OF_VIRIALS * group->own;
     double *sums = call->one_strain;
     ptrdiff_t k, a;
     int x, e;
@@ -272,15 +273,12 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
             for (a = 0; a < step; a++)
                 sums[k + a] = from[OF_VIRIALS * k + x * step + a];
         NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, shape.length, sums);
+        if (group->own >= 0)
+            NAME(take_own)(group, &shape, own + x * shape.n_functions, OF_VIRIALS * shape.n_functions, sums);
         for (e = group->contributions.begin; e < group->contributions.end; e++) {
             const plip_contribution *to = plan->contributions + e;
-            const ptrdiff_t place = to->place % shape.length;
-            const ptrdiff_t b = group->outer ? place / shape.n_functions : place;
-            const ptrdiff_t function = group->outer ? place % shape.n_functions : place;
-            const ptrdiff_t own = OF_VIRIALS * (group->own + b * shape.n_functions) + x * shape.n_functions + function;
-            const double less = group->own < 0 ? 0.0 : call->own_strains[own];
-            NAME(add_virial)(shape.set->basis, x, to->coefficient * (sums[to->place] - less), virials + to->column,
-                             plan->n_terms);
+            NAME(add_virial)(shape.set->basis, x, to->coefficient * (sums[to->place[0]] + sums[to->place[1]]),
+                             virials + to->column, plan->n_terms);
         }
     }
 }

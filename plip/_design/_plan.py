@@ -37,7 +37,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
 
@@ -80,6 +80,8 @@ Arm: TypeAlias = tuple[int, int]
 _OPEN: Arm = (-1, -1)
 # Column, degree, field, function, coefficient.
 Entry: TypeAlias = tuple[int, int, int, int, float]
+# Column, two places, coefficient: the fields of `plip_contribution`.
+Contribution: TypeAlias = tuple[int, tuple[int, int], float]
 # Summands of each rank, as `contraction` gives them.
 Contractions: TypeAlias = dict[Rank, Table]
 # Rank, arms with `_OPEN` for the open one, number of the open arm.
@@ -357,7 +359,7 @@ class _Builder:
         self.groups: dict[tuple[int, int], list[_Group]] = {
             pair: [] for pair in itertools.product(self.labels, repeat=2)
         }
-        self.contributions: list[tuple[int, int, float]] = []
+        self.contributions: list[Contribution] = []
         # By species of the center. Place in the state of the moments by neighbor species and function set.
         self.moments: list[dict[tuple[int, int], int]] = [{} for _ in self.labels]
         self.powers: list[list[tuple[int, ...]]] = [[] for _ in self.labels]
@@ -428,11 +430,14 @@ class _Builder:
             return
         begin = len(self.contributions)
         width = self.padded(group.count)
+        places: dict[tuple[int, float], list[int]] = {}
         for column, degree, field, function, coefficient in entries:
             place = (degree - group.lowest) * width + field
             if group.outer:
                 place = place * self.width(group.set) + function
-            self.contributions.append((column, place, coefficient))
+            places.setdefault((column, coefficient), []).append(place)
+        for (column, coefficient), found in places.items():
+            self.contributions += _in_pairs(column, coefficient, found)
         group.contributions = (begin, len(self.contributions))
         self.groups[center, neighbor].append(group)
 
@@ -671,6 +676,14 @@ class _Builder:
                 length = self.padded(group.count) * (self.width(group.set) if group.outer else 1)
                 n_sums += (group.highest - group.lowest + 1) * length
         return rows, _ranges(map(len, self.groups.values()))
+
+
+def _in_pairs(column: int, coefficient: float, places: list[int]) -> Iterator[Contribution]:
+    """Contributions with the same coefficient, two at a time. The last one may be alone: it is taken twice."""
+    for k in range(0, len(places) - 1, 2):
+        yield column, (places[k], places[k + 1]), coefficient
+    if len(places) % 2:
+        yield column, (places[-1], places[-1]), coefficient / 2.0
 
 
 def _interleaved(parts: list[Table]) -> Table:

@@ -44,6 +44,8 @@ class Design:
         Which one the kernels use.
     cutoff : float or None
         Where neighbors end, in Angstrom; None is the largest cutoff of the terms.
+    present : sequence of int or None
+        Numbers of the species that structures hold, ascending; None stands for all. Kernels know no others.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class Design:
         species: Sequence[str],
         instruction_set: str = "auto",
         cutoff: float | None = None,
+        present: Sequence[int] | None = None,
     ) -> None:
         self.terms = tuple(terms)
         self.species = tuple(species)
@@ -64,6 +67,8 @@ class Design:
         self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
         self.cutoff = max(term.cutoff for term in terms) if cutoff is None else cutoff
         self.columns: IntArray = np.arange(len(self.terms))
+        self.present = None if present is None else np.array(present)
+        species = species if present is None else [species[s] for s in present]
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
         self._parts: dict[tuple[int, ...], Design] = {}
         self._lock = threading.Lock()
@@ -74,7 +79,7 @@ class Design:
     @functools.cached_property
     def _pickled(self) -> bytes:
         """What the design is made of: bytes are quickly compared where it is ready already."""
-        return pickle.dumps((self.terms, self.species, self.cutoff, self.columns))
+        return pickle.dumps((self.terms, self.species, self.cutoff, self.present, self.columns))
 
     def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
@@ -92,15 +97,16 @@ class Design:
         present = tuple(sorted(set(self.species_of(atoms).tolist())))
         with self._lock:
             if present not in self._parts:
-                self._parts[present] = self._part_of_species({ANY, *(self.species[s] for s in present)})
+                self._parts[present] = self._part_of_species(present)
             return self._parts[present]
 
-    def _part_of_species(self, symbols: set[str]) -> Design:
+    def _part_of_species(self, present: tuple[int, ...]) -> Design:
+        symbols = {ANY, *(self.species[s] for s in present)}
         columns = [k for k, term in enumerate(self.terms) if symbols.issuperset(term.species)]
         if not 0 < len(columns) <= _MOST_COLUMNS * len(self.terms):
             return self
         terms = [self.terms[k] for k in columns]
-        part = Design(terms, self.species, self.kernel.instruction_set, self.cutoff)
+        part = Design(terms, self.species, self.kernel.instruction_set, self.cutoff, present)
         part.columns = np.array(columns)
         return part
 
@@ -108,8 +114,8 @@ class Design:
 @functools.lru_cache(maxsize=2)
 def _from_bytes(pickled: bytes) -> Design:
     """The design that was pickled. A process that gets it with every piece of work makes it ready once."""
-    terms, species, cutoff, columns = pickle.loads(pickled)
-    design = Design(terms, species, cutoff=cutoff)
+    terms, species, cutoff, present, columns = pickle.loads(pickled)
+    design = Design(terms, species, cutoff=cutoff, present=present)
     design.columns = columns
     return design
 
@@ -171,13 +177,13 @@ class StructureDesign:
         self.atoms = atoms
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
-        self._neighbors = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
+        near = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
+        self._neighbors = near if design.present is None else near.of_species(design.present)
         # Most rows of the second half are never written, and take no memory.
         self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self._has_virials = has_virials
         self.counts = design.counts(atoms)
-        near = self._neighbors
         shortest, densest, self.pairs = extremes(
             species_a, near.first_as, near.distance_p, len(design.species), density_range(design.cutoff)
         )

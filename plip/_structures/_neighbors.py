@@ -1,5 +1,7 @@
 """From Atoms to flat neighbor arrays."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +9,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from plip import _core
-from plip._types import FloatArray, Int32Array
+from plip._types import FloatArray, Int32Array, IntArray
 
 __all__ = ["Neighbors", "find_all_neighbors", "find_neighbors"]
 
@@ -42,6 +44,21 @@ class Neighbors:
     def centers(self, n_species: int) -> NDArray[np.intp]:
         """Index of the center of every pair, shape (n_pairs,)."""
         return np.repeat(np.arange(len(self.species_a)), np.diff(self.first_as[::n_species]))
+
+    def of_species(self, present: IntArray) -> Neighbors:
+        """The same neighbors with fewer species: `present` are the numbers of those left, ascending.
+
+        No atom may be of another species.
+        """
+        n_atoms = len(self.species_a)
+        first = self.first_as[:-1].reshape(n_atoms, -1)[:, present]
+        return Neighbors(
+            np.searchsorted(present, self.species_a).astype(np.int32),
+            np.append(first, self.first_as[-1]),
+            self.neighbor_p,
+            self.vector_pc,
+            self.distance_p,
+        )
 
 
 def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: float) -> Neighbors:
