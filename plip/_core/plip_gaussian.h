@@ -9,9 +9,9 @@ static FORCE_INLINE VECTOR NAME(where)(NAME(mask) mask, VECTOR x)
     return (VECTOR)(mask & (NAME(mask))x);
 }
 
-/* exp(x) for -708 <= x <= 0: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13, whose remainder
+/* exp(x) for -708 <= x <= 708: 2^k exp(r) with |r| <= ln(2)/2 and the Taylor polynomial of degree 13, whose remainder
  * r^14/14! is below 5e-18. */
-static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
+static FORCE_INLINE VECTOR NAME(bounded_exp)(VECTOR x)
 {
     /* Added to a number below 2^51, it leaves the nearest integer in the last bits. */
     const double shift = 0x1.8p52;
@@ -41,7 +41,7 @@ static FORCE_INLINE VECTOR NAME(where)(NAME(mask) mask, VECTOR x)
     return mask ? x : 0.0;
 }
 
-static FORCE_INLINE VECTOR NAME(exp_of_negative)(VECTOR x)
+static FORCE_INLINE VECTOR NAME(bounded_exp)(VECTOR x)
 {
     return exp(x);
 }
@@ -55,5 +55,23 @@ static FORCE_INLINE VECTOR NAME(gaussian)(VECTOR p, VECTOR q, double r, VECTOR *
     const NAME(mask) is_normal = exponent >= -708.0;
 
     *slope = NAME(where)(is_normal, -(px + px));
-    return NAME(where)(is_normal, NAME(exp_of_negative)(NAME(where)(is_normal, exponent)));
+    return NAME(where)(is_normal, NAME(bounded_exp)(NAME(where)(is_normal, exponent)));
+}
+
+/* Gaussian, Slater and Gaussian-type functions are exp(-rate (r - center)^2 + power log(r) - decay r). */
+typedef struct {
+    VECTOR rate, center, power, decay;
+} NAME(exponent);
+
+/* The function of an exponent, and its derivative over its value. Both are zero where exp leaves the normal numbers, and
+ * the function is infinite where it is too large for a number. */
+static FORCE_INLINE VECTOR NAME(exponential)(const NAME(exponent) *of, double r, double log_r, VECTOR *slope)
+{
+    const VECTOR x = r - of->center, px = of->rate * x, exponent = of->power * log_r - of->decay * r - px * x;
+    const NAME(mask) is_normal = exponent >= -708.0, is_bounded = is_normal & (exponent <= 708.0);
+    const VECTOR bounded = NAME(bounded_exp)(NAME(where)(is_bounded, exponent));
+    const VECTOR large = NAME(where)(exponent > 708.0, (VECTOR){0} + HUGE_VAL);
+
+    *slope = NAME(where)(is_normal, of->power / r - of->decay - (px + px));
+    return NAME(where)(is_bounded, bounded) + large;
 }

@@ -71,6 +71,44 @@ static void NAME(find_gaussians)(ptrdiff_t m, ptrdiff_t width, const double *p, 
     }
 }
 
+/* The exponents of a vector of functions; 0 if one of them has none. `has_powers` gets whether log(r) is needed. */
+static int NAME(find_exponents)(const int *family, const double *p, const double *q, ptrdiff_t count,
+                                NAME(exponent) *of, int *has_powers)
+{
+    double rate[LANES] = {0}, center[LANES] = {0}, power[LANES] = {0}, decay[LANES] = {0};
+    ptrdiff_t a;
+
+    *has_powers = 0;
+    for (a = 0; a < LANES && a < count; a++) {
+        if (family[a] == PLIP_GAUSSIAN) {
+            rate[a] = p[a];
+            center[a] = q[a];
+        } else if (family[a] == PLIP_SLATER || family[a] == PLIP_GAUSSIAN_TYPE) {
+            power[a] = p[a];
+            (family[a] == PLIP_SLATER ? decay : rate)[a] = q[a];
+        } else
+            return 0;
+        *has_powers |= power[a] != 0.0;
+    }
+    *of = (NAME(exponent)){LOAD(rate), LOAD(center), LOAD(power), LOAD(decay)};
+    return 1;
+}
+
+/* The same of a vector of functions that have exponents. */
+static void NAME(find_exponentials)(ptrdiff_t m, ptrdiff_t width, const NAME(exponent) *of, int has_powers,
+                                    const double *distance, const double *factor, double *value, double *derivative)
+{
+    const NAME(exponent) exponent = *of;
+    ptrdiff_t k;
+
+    for (k = 0; k < m; k++, factor += 3) {
+        VECTOR slope;
+        const VECTOR phi = NAME(exponential)(&exponent, distance[k], has_powers ? log(distance[k]) : 0.0, &slope);
+        STORE(value + k * width, phi * factor[0]);
+        STORE(derivative + k * width, phi * (factor[1] + slope * factor[0]));
+    }
+}
+
 /* The same of one function of any family. */
 static void NAME(find_function)(ptrdiff_t m, ptrdiff_t width, int family, double p, double q, const double *distance,
                                 const double *factor, double *value, double *derivative)
@@ -104,12 +142,18 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     const int *family = plan->families + set->first;
     const double *p = plan->p + set->first, *q = plan->q + set->first;
     double *derivative = b->radial + 2 * b->capacity * set->first, *value = derivative + m * width;
+    NAME(exponent) exponent;
     ptrdiff_t k, a, first;
+    int has_powers;
 
     for (first = 0; first < width; first += LANES) {
         if (NAME(are_gaussians)(family + first, set->count - first))
             NAME(find_gaussians)(m, width, p + first, q + first, b->distance, factor, value + first,
                                  derivative + first);
+        else if (NAME(find_exponents)(family + first, p + first, q + first, set->count - first, &exponent,
+                                      &has_powers))
+            NAME(find_exponentials)(m, width, &exponent, has_powers, b->distance, factor, value + first,
+                                    derivative + first);
         else
             for (a = first; a < first + LANES && a < set->count; a++)
                 NAME(find_function)(m, width, family[a], p[a], q[a], b->distance, factor, value + a, derivative + a);
