@@ -204,6 +204,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->stride = ((b->capacity + 7) / 8 | 1) * 8;
     scratch = b->stride > most.widest_field ? b->stride : most.widest_field;
     scratch = scratch > most.widest_set ? scratch : most.widest_set;
+    scratch = scratch > 4 * lanes ? scratch : 4 * lanes;
 
     b->pair = malloc((size_t)b->capacity * sizeof(ptrdiff_t));
     b->neighbor = malloc((size_t)b->capacity * sizeof(int));

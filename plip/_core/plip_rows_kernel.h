@@ -72,13 +72,16 @@ static void NAME(find_gaussians)(ptrdiff_t m, ptrdiff_t width, const double *p, 
 }
 
 /* The exponents of a vector of functions; 0 if one of them has none. `has_powers` gets whether log(r) is needed. */
-static int NAME(find_exponents)(const int *family, const double *p, const double *q, ptrdiff_t count,
+static int NAME(find_exponents)(const bucket *b, const int *family, const double *p, const double *q, ptrdiff_t count,
                                 NAME(exponent) *of, int *has_powers)
 {
-    double rate[LANES] = {0}, center[LANES] = {0}, power[LANES] = {0}, decay[LANES] = {0};
+    /* Not on the stack, from where GCC 12 would load two numbers by MMX, which leaves the x87 unusable. */
+    double *rate = b->scratch, *center = rate + LANES, *power = center + LANES, *decay = power + LANES;
     ptrdiff_t a;
 
     *has_powers = 0;
+    for (a = 0; a < 4 * LANES; a++)
+        rate[a] = 0.0;
     for (a = 0; a < LANES && a < count; a++) {
         if (family[a] == PLIP_GAUSSIAN) {
             rate[a] = p[a];
@@ -150,7 +153,7 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
         if (NAME(are_gaussians)(family + first, set->count - first))
             NAME(find_gaussians)(m, width, p + first, q + first, b->distance, factor, value + first,
                                  derivative + first);
-        else if (NAME(find_exponents)(family + first, p + first, q + first, set->count - first, &exponent,
+        else if (NAME(find_exponents)(b, family + first, p + first, q + first, set->count - first, &exponent,
                                       &has_powers))
             NAME(find_exponentials)(m, width, &exponent, has_powers, b->distance, factor, value + first,
                                     derivative + first);
