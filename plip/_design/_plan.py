@@ -679,7 +679,7 @@ class _Builder:
 
 
 def _in_pairs(column: int, coefficient: float, places: list[int]) -> Iterator[Contribution]:
-    """Contributions with the same coefficient, two at a time. The last one may be alone: it is taken twice."""
+    """Contributions with the same coefficient, two at a time. A single one at the end is taken twice."""
     for k in range(0, len(places) - 1, 2):
         yield column, (places[k], places[k + 1]), coefficient
     if len(places) % 2:
