@@ -63,8 +63,8 @@ typedef struct {
     VECTOR rate, center, power, decay;
 } NAME(exponent);
 
-/* The function of an exponent, and its derivative over its value. Both are zero where exp leaves the normal numbers, and
- * the function is infinite where it is too large for a number. */
+/* The function of an exponent, and its derivative over its value. Both are zero where exp leaves the normal numbers,
+ * and the function is infinite where it is too large for a number. */
 static FORCE_INLINE VECTOR NAME(exponential)(const NAME(exponent) *of, double r, double log_r, VECTOR *slope)
 {
     const VECTOR x = r - of->center, px = of->rate * x, exponent = of->power * log_r - of->decay * r - px * x;

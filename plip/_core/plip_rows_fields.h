@@ -76,8 +76,8 @@ static FORCE_INLINE double NAME(find_place)(const int of_neighbor, const int of_
     return n_own;
 }
 
-/* gradient[i][x] = sum_a weight[a][x] S_a of `pairs` pairs from k on, for each of them `vectors` vectors from b on, with
- * the gradients of the components a as weights. `here` is the same for all of them. */
+/* gradient[i][x] = sum_a weight[a][x] S_a of `pairs` pairs from k on, for each of them `vectors` vectors from b on,
+ * with the gradients of the components a as weights. `here` is the same for all of them. */
 static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vectors, const int of_neighbor,
                                                const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
                                                const double *const near[3], const double *here,
@@ -114,8 +114,8 @@ typedef struct {
     VECTOR p, along;
 } NAME(field);
 
-/* The fields of `pairs` pairs from k on, for each of them `vectors` vectors from b on. The neighbor's own share is taken
- * out of p. */
+/* The fields of `pairs` pairs from k on, for each of them `vectors` vectors from b on. The neighbor's own share is
+ * taken out of p. */
 static FORCE_INLINE void NAME(find_fields)(const int pairs, const int vectors, const int of_neighbor,
                                            const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
                                            NAME(field) fields[3], VECTOR gradient[3][3])
