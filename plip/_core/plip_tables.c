@@ -162,7 +162,8 @@ static double table_error(const builder *b, const table *t, int c, const double 
     return deviation <= rounding ? 0.0 : deviation;
 }
 
-/* The error of the force on a neighbor in a range: errors of all columns times the sensitivity of the energy to them. */
+/* The error of the force on a neighbor in a range: errors of all columns times the sensitivity of the energy to them.
+ * Infinity stands for whatever is too much. */
 static double error_of_row(const builder *b, const table *t, const double *row, range of, double degree_weight)
 {
     /* Where the derivative of the error is largest, and the error itself. */
@@ -179,7 +180,7 @@ static double error_of_row(const builder *b, const table *t, const double *row, 
             if (own->n_products || own->repulsion != 0.0)
                 sum += own->sensitivity * pow(grown, own->order - 1) * table_error(b, t, c, row, of, r, degree_weight);
         }
-        if (!isfinite(sum))
+        if (!(sum <= TABLE_TOLERANCE))
             return INFINITY;
         worst = fmax(worst, sum);
     }
@@ -297,13 +298,13 @@ static void size_table(builder *b, table *t, int n)
 }
 
 /* Fills the first n rows of a table. Returns the number of intervals beyond RARE that are not accurate enough although
- * no function ends there. */
-static int fill_rows(const builder *b, table *t, int n, int n_intervals, double cutoff, double degree_weight,
+ * no function ends there; the rest is left out after more than `limit` of them. */
+static int fill_rows(const builder *b, table *t, int n, int n_intervals, double cutoff, double degree_weight, int limit,
                      double *error)
 {
     int i, n_kinks = 0;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n && n_kinks <= limit; i++) {
         const range of = interval_range(i, n_intervals, cutoff);
         const int is_good = make_row(b, t, of, t->rows + (size_t)i * row_size(t), degree_weight, error);
         t->kinds[i] = is_good ? WHOLE : EXACT;
@@ -336,7 +337,7 @@ static void fill_core(builder *b, table *t, const section *part, double cutoff, 
 
     t->core = &part->core;
     t->n_pieces = t->capacity = 0;
-    fill_rows(b, t, last, part->n_intervals, cutoff, degree_weight, error);
+    fill_rows(b, t, last, part->n_intervals, cutoff, degree_weight, INT_MAX, error);
     cut_intervals(b, t, last, part->n_intervals, cutoff, degree_weight, error);
     for (i = last; i < part->n_intervals; i++) {
         range inside = interval_range(i, part->n_intervals, cutoff);
@@ -359,17 +360,18 @@ static int last_of_core(const section *part)
 }
 
 /* Fills the tables of a section in scratch memory; returns as fill_rows. `errors`: of both. */
-static int fill_section(builder *b, section *part, int n_intervals, double cutoff, double *errors)
+static int fill_section(builder *b, section *part, int n_intervals, double cutoff, int limit, double *errors)
 {
     table *tables[2] = {&part->angular, &part->scalar};
     int k, n_kinks = 0;
 
     part->n_intervals = n_intervals;
     part->spacing = cutoff / n_intervals;
-    for (k = 0; k < 2; k++) {
+    for (k = 0; k < 2 && n_kinks <= limit; k++) {
         errors[k] = 0.0;
         size_table(b, tables[k], n_intervals);
-        n_kinks += fill_rows(b, tables[k], n_intervals, n_intervals, cutoff, DEGREE_WEIGHT(part), errors + k);
+        n_kinks += fill_rows(b, tables[k], n_intervals, n_intervals, cutoff, DEGREE_WEIGHT(part), limit - n_kinks,
+                             errors + k);
     }
     return n_kinks;
 }
@@ -383,7 +385,7 @@ static void fill_sections(builder *b, section *parts, int n, double cutoff, doub
     for (n_intervals = MIN_INTERVALS;; n_intervals = n_intervals % 3 ? n_intervals / 2 * 3 : n_intervals / 3 * 4) {
         const int limit = n_intervals < MAX_INTERVALS ? MAX_KINKS : INT_MAX;
         for (most = 0, k = 0; k < n && most <= limit; k++)
-            most = fill_section(b, parts + k, n_intervals, cutoff, errors + 2 * k);
+            most = fill_section(b, parts + k, n_intervals, cutoff, limit, errors + 2 * k);
         if (most <= limit)
             return;
     }
