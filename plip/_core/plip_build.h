@@ -115,6 +115,8 @@ void plip_add_root(builder *b, group *g, int lane, double weight);
 /* Adds weight M_p . M_q. */
 void plip_add_coupling(center_builder *c, int p, int q, int degree, double weight);
 void plip_make_couplings(center_builder *c);
+/* Adds a range behind n others. */
+void plip_add_range(moment_range *ranges, int *n, int first, int size);
 void plip_make_trilinears(center_builder *c);
 /* The number of the first moment of an arm among those that are used, which are added if they are not yet. */
 int plip_find_arm(builder *b, center_plan *plan, const channel *c, int degree);

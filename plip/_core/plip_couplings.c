@@ -133,8 +133,14 @@ void plip_make_couplings(center_builder *c)
     center_plan *plan = c->plan;
     int g, degree;
 
-    plan->couplings = KEEP(c->n_couplings ? plan->n_groups * (b->potential->max_degree + 1) : 1, coupling);
-    for (g = 0; g < plan->n_groups && c->n_couplings; g++)
-        for (degree = 0; degree <= larger(plan->groups[g].even, plan->groups[g].odd); degree++)
-            plan->n_couplings += make_coupling(c, g, degree, plan->couplings + plan->n_couplings);
+    plan->couplings = KEEP(plan->n_groups * (b->potential->max_degree + 1) + 1, coupling);
+    plan->uncoupled = KEEP(plan->n_groups * (b->potential->max_degree + 1) + 1, moment_range);
+    for (g = 0; g < plan->n_groups; g++)
+        for (degree = 0; degree <= larger(plan->groups[g].even, plan->groups[g].odd); degree++) {
+            const int first = plan->groups[g].offset[degree], size = COMPONENTS(degree) * b->potential->lanes;
+            if (c->n_couplings && make_coupling(c, g, degree, plan->couplings + plan->n_couplings))
+                plan->n_couplings++;
+            else if (first >= 0)
+                plip_add_range(plan->uncoupled, &plan->n_uncoupled, first, size);
+        }
 }

@@ -210,6 +210,32 @@ static void make_section(builder *b, center_plan *plan, section *part, channel *
     }
 }
 
+void plip_add_range(moment_range *ranges, int *n, int first, int size)
+{
+    if (*n && ranges[*n - 1].first + ranges[*n - 1].n == first) {
+        ranges[*n - 1].n += size;
+        return;
+    }
+    ranges[*n].first = first;
+    ranges[*n].n = size;
+    ++*n;
+}
+
+static void find_summed_moments(builder *b, center_plan *plan)
+{
+    const int lanes = b->potential->lanes;
+    int k, parity;
+
+    plan->summed = KEEP(2 * plan->n_groups + 1, moment_range);
+    for (k = 0; k < plan->n_groups; k++)
+        for (parity = 0; parity < 2; parity++) {
+            const group *g = plan->groups + k;
+            const int degree = parity ? g->odd : g->even;
+            if (degree >= 0)
+                plip_add_range(plan->summed, &plan->n_summed, g->offset[degree], COMPONENTS(degree) * lanes);
+        }
+}
+
 void plip_make_groups(center_builder *c)
 {
     builder *b = c->all;
@@ -230,4 +256,5 @@ void plip_make_groups(center_builder *c)
         make_section(b, plan, plan->sections + s, c->channels + first, end - first, near);
         first = end;
     }
+    find_summed_moments(b, plan);
 }

@@ -9,17 +9,15 @@
 static void NAME(three_body_adjoints)(const plip_potential *potential, const center_plan *plan, const double *moments,
                                       double *adjoints)
 {
-    const VECTOR zero = {0};
-    int n, m;
+    int n;
 
-    for (m = 0; m < plan->n_moments; m++)
-        adjoints[m] = 0.0;
+    NAME(find_couplings)(potential, plan, moments, adjoints);
     for (n = 0; n < plan->n_groups; n++) {
         const group *g = plan->groups + n;
+        double *adjoint = adjoints + g->offset[0];
         if (g->squares)
-            STORE(adjoints + g->offset[0], LOAD(moments + g->offset[0]) * LOAD(g->squares) * 2.0);
+            STORE(adjoint, LOAD(adjoint) + LOAD(moments + g->offset[0]) * LOAD(g->squares) * 2.0);
     }
-    NAME(add_couplings)(potential, plan, zero, moments, adjoints);
 }
 
 /* Moments and adjoints of each neighbor of a center, [neighbor][moment], and of all. */

@@ -1,6 +1,6 @@
 /* Energies of a center and their derivatives with respect to its moments, the adjoints; part of plip_kernel.h. */
 
-/* `count` components of a coupling: adjoints += multiplicity W M; energies += M multiplicity W M, one sum for
+/* `count` components of a coupling: adjoints = multiplicity W M; energies += M multiplicity W M, one sum for
  * each component, so that none waits for another. */
 static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, const double *multiplicity,
                                                  const double *moments, double *adjoints, int first,
@@ -24,7 +24,7 @@ static FORCE_INLINE void NAME(couple_components)(int count, const coupling *w, c
     for (k = 0; k < count; k++) {
         product[k] = product[k] * multiplicity[first + k];
         energies[k] += product[k] * moment[k];
-        STORE(result + k * LANES, LOAD(result + k * LANES) + product[k]);
+        STORE(result + k * LANES, product[k]);
     }
 }
 
@@ -44,7 +44,7 @@ static FORCE_INLINE VECTOR NAME(add_roots)(const group *g, const double *moments
     return LOAD(energy);
 }
 
-/* Energy of the polynomials and roots, of all their terms or of the embedding alone; writes their adjoints. */
+/* Energy of the polynomials and roots, of all their terms or of the embedding alone; adds to their adjoints. */
 static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const int embedding, const double *moments,
                                                  double *adjoints)
 {
@@ -71,29 +71,41 @@ static FORCE_INLINE VECTOR NAME(add_polynomials)(const center_plan *plan, const 
     return energy;
 }
 
-/* Energy of the couplings; adds to the adjoints. */
-static FORCE_INLINE VECTOR NAME(add_couplings)(const plip_potential *potential, const center_plan *plan, VECTOR energy,
-                                               const double *moments, double *adjoints)
+/* Energy of the couplings; makes the adjoints. */
+static FORCE_INLINE VECTOR NAME(find_couplings)(const plip_potential *potential, const center_plan *plan,
+                                                const double *moments, double *adjoints)
 {
     VECTOR energies[7];
     int n, k;
 
+    NAME(clear)(plan->n_uncoupled, plan->uncoupled, adjoints);
     for (k = 0; k < 7; k++)
         energies[k] = (VECTOR){0};
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
         const double *multiplicity = potential->multiplicity + FIRST_MONOMIAL(w->degree);
+        int step;
         /* 1, 3, 6, 10, 15, 21, 28 components */
-        for (k = 0; k + 7 <= COMPONENTS(w->degree); k += 7)
-            NAME(couple_components)(7, w, multiplicity, moments, adjoints, k, energies);
-        for (; k + 3 <= COMPONENTS(w->degree); k += 3)
-            NAME(couple_components)(3, w, multiplicity, moments, adjoints, k, energies);
-        for (; k < COMPONENTS(w->degree); k++)
-            NAME(couple_components)(1, w, multiplicity, moments, adjoints, k, energies);
+        for (k = 0; k < COMPONENTS(w->degree); k += step) {
+            const int left = COMPONENTS(w->degree) - k;
+            step = left % 5 == 0 ? 5 : left >= 7 ? 7 : left >= 6 ? 6 : left >= 3 ? 3 : 1;
+#define COMPONENTS_AT_ONCE(n)                                                       \
+    case n:                                                                         \
+        NAME(couple_components)(n, w, multiplicity, moments, adjoints, k, energies); \
+        break
+            switch (step) {
+                COMPONENTS_AT_ONCE(7);
+                COMPONENTS_AT_ONCE(6);
+                COMPONENTS_AT_ONCE(5);
+                COMPONENTS_AT_ONCE(3);
+                COMPONENTS_AT_ONCE(1);
+            }
+#undef COMPONENTS_AT_ONCE
+        }
     }
-    for (k = 0; k < 7; k++)
-        energy += energies[k] * 0.5;
-    return energy;
+    for (k = 1; k < 7; k++)
+        energies[0] += energies[k];
+    return energies[0] * 0.5;
 }
 
 /* Energy of the couplings and of the polynomials; adjoints = derivatives with respect to the moments. */
@@ -102,12 +114,9 @@ static double NAME(couple)(const plip_potential *potential, const center_plan *p
 {
     VECTOR energy;
     double sum[LANES] ALIGNED(64);
-    int m;
 
-    for (m = 0; m < plan->n_moments; m++)
-        adjoints[m] = 0.0;
-    energy = NAME(add_polynomials)(plan, 0, moments, adjoints);
-    energy = NAME(add_couplings)(potential, plan, energy, moments, adjoints);
+    energy = NAME(find_couplings)(potential, plan, moments, adjoints);
+    energy += NAME(add_polynomials)(plan, 0, moments, adjoints);
     STORE(sum, energy);
     return NAME(total)(sum);
 }

@@ -112,8 +112,8 @@ static void NAME(differentiate)(const group *g, int is_first, const double *adjo
 {
     const int tops[2] = {g->even, g->odd};
     const VECTOR zero = {0}, constant = g->even == 0 ? LOAD(adjoints + g->offset[0]) : zero;
-    /* Euler: a homogeneous polynomial of degree d is u . grad P / d. The gradient of the odd one adds to that of the even
-     * one, of which this then takes too much. */
+    /* Euler: a homogeneous polynomial of degree d is u . grad P / d. The gradient of the odd one adds to that of the
+     * even one, of which its share would be too much. */
     const double share_of_odd = g->odd > 0 ? 1.0 / g->odd : 0.0;
     const double shares[2] = {g->even > 0 ? 1.0 / g->even - share_of_odd : 0.0, share_of_odd};
     int parity, k, j, i;

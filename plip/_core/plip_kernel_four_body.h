@@ -12,9 +12,9 @@
 #define PLACE_OF_C(k, m) (n_q * n_t > 1 ? PLACE(q + t, beta[k].y + tau[m].y, beta[k].z + tau[m].z) : 0)
 
 /* `scale` times the part of n_q monomials beta and of n_t monomials tau, which are all of degrees q and t, or one of
- * each: then arm[2] begins at their component. Adds to the adjoints if `derivatives`. Inlined with n_q and n_t known, so
- * that all places are constants but for those of alpha in the rows of A and B, which have one power of z each. Arms may
- * be the same. */
+ * each: then arm[2] begins at their component. Adds to the adjoints if `derivatives`. Inlined with n_q and n_t known:
+ * all places are constants but for those of alpha in the rows of A and B, which have one power of z each. Arms may be
+ * the same. */
 static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int p, const int q, const int t,
                                                const int n_q, const int n_t, const plip_monomial *beta,
                                                const plip_monomial *tau, const double *weight, double scale,

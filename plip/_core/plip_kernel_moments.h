@@ -1,5 +1,11 @@
 /* From the neighbors of a center to its moments; part of plip_kernel.h. */
 
+static inline void NAME(clear)(int n, const moment_range *ranges, double *moments)
+{
+    for (; n > 0; n--, ranges++)
+        memset(moments + ranges->first, 0, (size_t)ranges->n * sizeof(double));
+}
+
 /* Adds to moments of one or two groups the sums over n neighbors of g u^alpha, for `count` monomials: the sums are held
  * in registers. `size`: of the monomials of NEIGHBOR_BLOCK neighbors. */
 static FORCE_INLINE void NAME(accumulate)(const int n_groups, const int count, int n, const double *g, int columns,
@@ -349,16 +355,22 @@ static double *NAME(find_angular_moments)(const plip_potential *potential, const
     return powers + n_monomials * padded;
 }
 
-/* Adds to the moments of the scalar groups of a section. */
+/* Adds to the moments of the scalar groups of a section. Two sums, so that none waits for the other. */
 static void NAME(add_scalar_moments)(const section *part, int n, const double *g, int columns, double *moments)
 {
+    double *place = moments + part->scalar_moments;
     int k, j;
 
-    for (k = 0; k < part->n_scalar; k++) {
-        VECTOR sum = LOAD(moments + part->scalar_moments + k * LANES);
-        for (j = 0; j < n; j++)
-            sum += LOAD(g + (size_t)j * columns + k * LANES);
-        STORE(moments + part->scalar_moments + k * LANES, sum);
+    for (k = 0; k < part->n_scalar; k++, g += LANES, place += LANES) {
+        const double *value = g;
+        VECTOR first = LOAD(place), second = {0};
+        for (j = 0; j + 2 <= n; j += 2, value += 2 * columns) {
+            first += LOAD(value);
+            second += LOAD(value + columns);
+        }
+        if (j < n)
+            first += LOAD(value);
+        STORE(place, first + second);
     }
 }
 
@@ -415,8 +427,7 @@ static void NAME(find_moments)(const plip_potential *potential, const center_pla
                     ? NAME(sort_neighbors)(1, potential, plan, system, work, center, n_reached, mask, arrays->pairs)
                     : NAME(sort_neighbors)(0, potential, plan, system, work, center, n_reached, mask, arrays->pairs);
     center->crowding = arrays->density / plan->limit;
-    for (m = 0; m < plan->n_moments; m++)
-        moments[m] = 0.0;
+    NAME(clear)(plan->n_summed, plan->summed, moments);
     for (s = 0; s < potential->n_species; s++)
         memory = NAME(find_moments_of_section)(potential, plan, plan->sections + s, alone,
                                                arrays->pairs + s, memory, moments);

@@ -14,22 +14,46 @@ static void NAME(evaluate_columns)(const plip_potential *potential, const table 
     }
 }
 
+/* `count` groups of columns at distance x from the center of an interval, side by side. */
+static FORCE_INLINE void NAME(interpolate_groups)(const int count, const double *row, VECTOR x, double *g, double *dg)
+{
+    VECTOR value[3], slope[3];
+    int c, k;
+
+    UNROLL(3)
+    for (c = 0; c < count; c++) {
+        const double *own = row + c * COEFFICIENTS * LANES;
+        slope[c] = LOAD(own + (COEFFICIENTS - 1) * LANES);
+        value[c] = slope[c] * x + LOAD(own + (COEFFICIENTS - 2) * LANES);
+    }
+    UNROLL(8)
+    for (k = COEFFICIENTS - 3; k >= 0; k--) {
+        UNROLL(3)
+        for (c = 0; c < count; c++) {
+            slope[c] = slope[c] * x + value[c];
+            value[c] = value[c] * x + LOAD(row + (c * COEFFICIENTS + k) * LANES);
+        }
+    }
+    UNROLL(3)
+    for (c = 0; c < count; c++) {
+        STORE(g + c * LANES, value[c]);
+        STORE(dg + c * LANES, slope[c]);
+    }
+}
+
 /* All columns at distance x from the center of an interval, by its row of the table. */
 static FORCE_INLINE void NAME(interpolate)(const double *row, int columns, double x, double *g, double *dg)
 {
     const VECTOR zero = {0}, offset = x - zero;
-    int c, k;
 
-    for (c = 0; c < columns; c += LANES, row += COEFFICIENTS * LANES) {
-        VECTOR slope = LOAD(row + (COEFFICIENTS - 1) * LANES);
-        VECTOR value = slope * offset + LOAD(row + (COEFFICIENTS - 2) * LANES);
-        for (k = COEFFICIENTS - 3; k >= 0; k--) {
-            slope = slope * offset + value;
-            value = value * offset + LOAD(row + k * LANES);
-        }
-        STORE(g + c, value);
-        STORE(dg + c, slope);
+    for (; columns >= 3 * LANES; columns -= 3 * LANES, g += 3 * LANES, dg += 3 * LANES) {
+        NAME(interpolate_groups)(3, row, offset, g, dg);
+        row += 3 * COEFFICIENTS * LANES;
     }
+    if (columns >= 2 * LANES)
+        NAME(interpolate_groups)(2, row, offset, g, dg);
+    else if (columns)
+        NAME(interpolate_groups)(1, row, offset, g, dg);
 }
 
 /* The same at distance r by the piece that holds it, `first` or one behind it. `offset`: from the middle of the

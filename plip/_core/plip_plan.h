@@ -107,6 +107,11 @@ typedef struct {
     table shared_angular, shared_scalar; /* of the shared section below core.outer; without rows if that is 0 */
 } section;
 
+/* `n` moments from one on. */
+typedef struct {
+    int first, n;
+} moment_range;
+
 /* W M of one group and degree: the diagonal, and `n` channels of other lanes. */
 typedef struct {
     int degree, moments;
@@ -169,8 +174,11 @@ typedef struct {
     int n_groups;
     group *groups;
     int n_moments;
-    int n_couplings;
+    int n_summed, n_uncoupled;
+    moment_range *summed;    /* moments that are sums over neighbors; others are traces of them */
+    int n_couplings;         /* at most one for each group and degree */
     coupling *couplings;
+    moment_range *uncoupled; /* moments of no coupling */
     int n_used; /* moments that four-body terms need, or single terms, and which ones they are */
     int *used;
     int n_runs, n_rows; /* rows: n_used and those of lanes that are not used */

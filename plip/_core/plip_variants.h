@@ -52,8 +52,10 @@
 #define INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-/* Before loops of few rounds, at most so many, whose number is known where they are inlined. */
+/* Before loops of few rounds, at most so many, whose number is known where they are inlined. Where it is not, they stay
+ * loops, which Clang would warn of. */
 #if defined(__clang__)
+#pragma clang diagnostic ignored "-Wpass-failed"
 #define UNROLL(n) _Pragma("unroll")
 #elif PLIP_GNU
 #define UNROLL(n) PLIP_PRAGMA(GCC unroll n)
