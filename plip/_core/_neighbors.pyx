@@ -106,8 +106,8 @@ def find_neighbors(
     """
     cdef NeighborList pairs
     cdef plip_list *p
-    cdef int n = positions.shape[0], i, j, b, c, pass_
-    cdef int64_t m, m_out, place
+    cdef int n = positions.shape[0], i, j, b, c
+    cdef int64_t m, m_out
     cdef int[3] shift
     cdef double[3] d
     cdef double r
@@ -121,44 +121,69 @@ def find_neighbors(
     p = &pairs.pairs
     first = np.zeros(n * <size_t>n_species + 1, np.int64)
     cdef int64_t[::1] next_as = first
-    cdef int[::1] neighbor_p = np.empty(0, np.int32)
-    cdef double[:, ::1] vector_pc = np.empty((0, 3))
-    cdef double[::1] distance_p = np.empty(0)
-    # The first pass counts, the second one writes.
-    for pass_ in range(2):
-        with nogil:
-            for i in range(n):
-                for m in range(p.offset[i], p.offset[i + 1]):
-                    b = p.neighbors[m]
-                    j = p.owner[b]
-                    for c in range(3):
-                        shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
-                    for c in range(3):
-                        d[c] = positions[j, c] - positions[i, c] + (
-                            shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
-                        )
-                    r = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-                    if not r < cutoff:
-                        continue
-                    place = i * <int64_t>n_species + species[j]
-                    if pass_ == 0:
-                        next_as[place + 1] += 1
-                        continue
-                    m_out = next_as[place]
-                    neighbor_p[m_out] = j
-                    for c in range(3):
-                        vector_pc[m_out, c] = d[c]
-                    distance_p[m_out] = r
-                    next_as[place] += 1
-        if pass_ == 0:
-            np.cumsum(first, out=first)
-            neighbor_p = np.empty(first[n * <size_t>n_species], np.int32)
-            vector_pc = np.empty((neighbor_p.shape[0], 3))
-            distance_p = np.empty(neighbor_p.shape[0])
-    # Each place has moved on to where the next one began.
-    first[1:] = first[: n * <size_t>n_species]
-    first[0] = 0
-    return first, np.asarray(neighbor_p), np.asarray(vector_pc), np.asarray(distance_p)
+    neighbors = np.empty(pairs.n_pairs, np.int32)
+    vectors = np.empty((pairs.n_pairs, 3))
+    distances = np.empty(pairs.n_pairs)
+    cdef int[::1] neighbor_p = neighbors
+    cdef double[:, ::1] vector_pc = vectors
+    cdef double[::1] distance_p = distances
+    with nogil:
+        m_out = 0
+        for i in range(n):
+            for m in range(p.offset[i], p.offset[i + 1]):
+                b = p.neighbors[m]
+                j = p.owner[b]
+                for c in range(3):
+                    shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
+                for c in range(3):
+                    d[c] = positions[j, c] - positions[i, c] + (
+                        shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+                    )
+                r = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+                if not r < cutoff:
+                    continue
+                neighbor_p[m_out] = j
+                for c in range(3):
+                    vector_pc[m_out, c] = d[c]
+                distance_p[m_out] = r
+                m_out += 1
+                next_as[i * <int64_t>n_species + species[j] + 1] += 1
+    np.cumsum(first, out=first)
+    if n_species == 1:
+        return first, neighbors[:m_out], vectors[:m_out], distances[:m_out]
+    return first, *_by_species(species, first, neighbor_p, vector_pc, distance_p)
+
+
+cdef tuple _by_species(
+    const int[::1] species,
+    const int64_t[::1] first,
+    const int[::1] neighbor_p,
+    const double[:, ::1] vector_pc,
+    const double[::1] distance_p,
+):
+    """Neighbors, vectors and distances of each atom in the order of the species of the neighbors."""
+    cdef int64_t n_species = (first.shape[0] - 1) // max(species.shape[0], 1), m, place, m_out = 0
+    cdef int64_t[::1] next_as = first[:first.shape[0] - 1].copy()
+    cdef Py_ssize_t i
+    cdef int c
+    n_pairs = first[first.shape[0] - 1]
+    neighbors = np.empty(n_pairs, np.int32)
+    vectors = np.empty((n_pairs, 3))
+    distances = np.empty(n_pairs)
+    cdef int[::1] neighbor_q = neighbors
+    cdef double[:, ::1] vector_qc = vectors
+    cdef double[::1] distance_q = distances
+    with nogil:
+        for i in range(species.shape[0]):
+            for m in range(first[i * n_species], first[(i + 1) * n_species]):
+                place = i * n_species + species[neighbor_p[m]]
+                m_out = next_as[place]
+                neighbor_q[m_out] = neighbor_p[m]
+                for c in range(3):
+                    vector_qc[m_out, c] = vector_pc[m, c]
+                distance_q[m_out] = distance_p[m]
+                next_as[place] += 1
+    return neighbors, vectors, distances
 
 
 def extremes(
