@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 import numpy as np
 from ase import Atom, Atoms, units
 from ase.build import bulk
-from ase.data import atomic_numbers, covalent_radii
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
 from plip._structures._checks import check_structures
 from plip._structures._neighbors import Neighbors, find_all_neighbors
@@ -592,9 +592,9 @@ def _label(atoms: Atoms) -> float | None:
 
 def _composition(atoms: Atoms) -> tuple[tuple[str, int], ...]:
     """Reduced composition, a tuple of symbols and numbers."""
-    counts = Counter(atoms.get_chemical_symbols())
+    counts = Counter(atoms.numbers.tolist())
     divisor = math.gcd(*counts.values())
-    return tuple(sorted((symbol, count // divisor) for symbol, count in counts.items()))
+    return tuple(sorted((chemical_symbols[number], count // divisor) for number, count in counts.items()))
 
 
 def _spread(items: Sequence[Item], number: int) -> list[Item]:

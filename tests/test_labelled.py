@@ -90,6 +90,47 @@ def test_read_and_take(structures):
         np.testing.assert_array_equal(part.labels.energy, energies)
 
 
+@pytest.mark.parametrize("call", ["fit", "partial_fit", "cross-validation", "normal equations", "evaluation"])
+def test_labeled_structures_are_not_read_again(structures, model, call):
+    data = LabelledStructures.read(structures)
+    called = []
+
+    def profile(frame, event, argument):
+        if event == "call" and frame.f_code in (check_structures.__code__, read_labels.__code__):
+            called.append(frame.f_code.co_name)
+
+    function, _ = CALLS[call]
+    sys.setprofile(profile)
+    try:
+        found = function(model, data)
+    finally:
+        sys.setprofile(None)
+    assert not called
+    expected = function(model, structures)
+    if call == "evaluation":
+        assert found == expected
+    elif call == "normal equations":
+        assert found.data_hash == expected.data_hash
+    else:
+        assert found.coef_.tolist() == expected.coef_.tolist()
+
+
+def test_labeled_structures_have_their_labels_and_weights(structures):
+    data = LabelledStructures.read(structures)
+    with pytest.raises(TypeError, match="X has its labels"):
+        PLIPRegressor(PAIRS).fit(data, y=data.labels.energy)
+    with pytest.raises(ValueError, match="structure 0 .*element C is not among the known species"):
+        PLIPRegressor(PLIPDescriptors(species=("Si",))).fit(data)
+    weights = np.linspace(0.5, 2.0, len(structures))
+    found = PLIPRegressor(PAIRS).fit(data, sample_weight=weights)
+    expected = PLIPRegressor(PAIRS).fit(structures, sample_weight=weights)
+    assert found.coef_.tolist() == expected.coef_.tolist()
+    again = LabelledStructures.read(data, targets=("force",))
+    assert again.labels.targets() == ["force"]
+    with pytest.raises(ValueError, match="no energies"):
+        LabelledStructures.read(again, targets=("energy",))
+
+
 def test_labeled_structures_are_frozen(structures):
     data = LabelledStructures.read(structures)
     with pytest.raises(dataclasses.FrozenInstanceError):

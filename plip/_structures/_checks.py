@@ -16,6 +16,7 @@ from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = [
     "LARGEST_LENGTH",
+    "check_limits",
     "check_neighbors",
     "check_structures",
     "describe",
@@ -186,7 +187,7 @@ def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
 
 
 def _check_elements(
-    structures: list[Atoms], owner_a: IntArray, species: list[str] | None, first: int
+    structures: Sequence[Atoms], owner_a: IntArray, species: list[str] | None, first: int
 ) -> None:
     numbers_a = np.concatenate([atoms.numbers for atoms in structures])
     outside = (numbers_a < 0) | (numbers_a >= len(chemical_symbols))
@@ -337,6 +338,17 @@ def _may_be_close(points: FloatArray, owner: IntArray) -> IntArray:
     chosen[order[:-1]] |= is_near
     chosen[order[1:]] |= is_near
     return np.flatnonzero(chosen)
+
+
+def check_limits(
+    structures: Sequence[Atoms], species: Iterable[str] | None, cutoff: float | None, first: int = 0
+) -> None:
+    """Raise for what a model cannot take of structures that were checked; parameters as there."""
+    if species is not None:
+        owner_a = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
+        _check_elements(structures, owner_a, sorted(species), first)
+    if cutoff is not None:
+        check_neighbors(structures, cutoff, first)
 
 
 def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> None:

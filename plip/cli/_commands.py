@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from plip._types import FloatArray, StrPath
     from plip.audit import AuditReport
     from plip.cli._data import Data, Keys
-    from plip.labels import Labels
+    from plip.labels import LabelledStructures, Labels
     from plip.metrics import Evaluation
     from plip.potential import Potential
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
@@ -172,19 +172,19 @@ def _fit_and_report(
     # Errors in the data and options come before the long work.
     page = None if arguments.report is None else _page_path(arguments.report)
     table = None if arguments.csv is None else writable(arguments.csv)
-    labels = {"train": _check(train)}
-    _check_weights(vars(arguments), labels["train"])
+    checked = {"train": _check(train)}
+    _check_weights(vars(arguments), checked["train"].labels)
     if test is not None:
-        labels["test"] = _check(test, species=species_of(train.structures))
+        checked["test"] = _check(test, species=species_of(train.structures))
     _log.info("read %d structures", len(train.structures))
-    audited = _print_audit(train, test, labels)
+    audited = _print_audit(train, test, checked)
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
         with train.located():
             # They have been shown, for all targets.
             warnings.simplefilter("ignore", LabelWarning)
-            model.fit(train.structures, sample_weight=weights)
+            model.fit(checked["train"], sample_weight=weights)
     except (PathError, FitError) as error:
         raise CommandError(error) from error
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
@@ -196,7 +196,7 @@ def _fit_and_report(
     keep = arguments.uncertainty and model.potential_.uncertainty is not None
     if written:
         model.potential_.save(output, uncertainty=keep)
-    evaluations = _evaluate(model, train, test, labels)
+    evaluations = _evaluate(model, train, test, checked)
     if written and test is not None:
         model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
         model.potential_.save(output, uncertainty=keep)
@@ -217,7 +217,10 @@ def _fit_and_report(
 
 
 def _evaluate(
-    model: PLIPRegressor | PLIPRegressorCV, train: Data, test: Data | None, labels: Mapping[str, Labels]
+    model: PLIPRegressor | PLIPRegressorCV,
+    train: Data,
+    test: Data | None,
+    checked: Mapping[str, LabelledStructures],
 ) -> dict[str, Evaluation]:
     """Evaluations of the training data, of cross-validation if there was one, and of the test data."""
     from plip.metrics import Evaluation
@@ -225,14 +228,14 @@ def _evaluate(
     evaluations = {}
     with train.located():
         evaluations["train"] = Evaluation(
-            model.potential_, train.structures, train.groups, labels["train"], model.n_jobs
+            model.potential_, checked["train"], train.groups, n_jobs=model.n_jobs
         )
         if hasattr(model, "folds_"):
-            evaluations[FOLDS] = Evaluation.of_folds(model, train.structures, train.groups, labels["train"])
+            evaluations[FOLDS] = Evaluation.of_folds(model, checked["train"], train.groups)
     if test is not None:
         with test.located():
             evaluations["test"] = Evaluation(
-                model.potential_, test.structures, test.groups, labels["test"], model.n_jobs
+                model.potential_, checked["test"], test.groups, n_jobs=model.n_jobs
             )
     return evaluations
 
@@ -268,20 +271,12 @@ def _write_page(
     print(f"Report: {path}")
 
 
-def _print_audit(train: Data, test: Data | None, labels: Mapping[str, Labels]) -> AuditReport:
+def _print_audit(train: Data, test: Data | None, checked: Mapping[str, LabelledStructures]) -> AuditReport:
     """Print what a quick audit finds, one line each."""
-    import numpy as np
-
     from plip.audit._audit import audit_labelled
-    from plip.labels import LabelledStructures
 
-    read = {
-        name: LabelledStructures(tuple(data.structures), labels[name], np.arange(len(data.structures)))
-        for name, data in (("train", train), ("test", test))
-        if data is not None
-    }
     with train.located():
-        report = audit_labelled(read["train"], train.groups, read.get("test"), quick=True)
+        report = audit_labelled(checked["train"], train.groups, checked.get("test"), quick=True)
     report = report.placed(train.places, None if test is None else test.places)
     for finding in report.findings:
         print(f"Audit: {finding}")
@@ -306,13 +301,12 @@ def _refusal(safety: SafetyReport, output: Path) -> str:
     )
 
 
-def _check(data: Data, species: Collection[str] | None = None) -> Labels:
+def _check(data: Data, species: Collection[str] | None = None) -> LabelledStructures:
     """Check structures and read their labels."""
-    from plip._structures._checks import check_structures
-    from plip.labels import read_labels
+    from plip.labels import LabelledStructures
 
     with data.located():
-        return read_labels(check_structures(data.structures, species=species))
+        return LabelledStructures.read(data.structures, species=species)
 
 
 def _check_weights(settings: Mapping[str, Any], labels: Labels) -> None:

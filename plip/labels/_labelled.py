@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from plip._structures._checks import check_structures
+from plip._structures._checks import check_limits, check_structures
 from plip._types import IntArray
-from plip.labels._labels import Labels
-from plip.labels._reading import read_labels
+from plip.labels._labels import TARGETS, Labels
+from plip.labels._reading import no_labels, read_labels, read_sample_weight
 
 __all__ = ["LabelledStructures"]
 
@@ -22,7 +22,8 @@ __all__ = ["LabelledStructures"]
 class LabelledStructures:
     """Structures with their labels, both checked.
 
-    Made by `read`; what comes after it need not check them again.
+    Made by `read`; what comes after it need not check them again. Estimators, normal equations and
+    `plip.metrics.Evaluation` take them in place of structures.
 
     Attributes
     ----------
@@ -65,7 +66,8 @@ class LabelledStructures:
 
         Parameters
         ----------
-        X : sequence of n ase.Atoms
+        X : sequence of n ase.Atoms, or LabelledStructures
+            The latter have their labels; what was checked of them is not checked again.
         y, forces, stress, sample_weight : optional
             As in `read_labels`.
         species : iterable of str, optional
@@ -86,12 +88,39 @@ class LabelledStructures:
         TypeError, ValueError
             A structure or label is not valid; the message names the structure.
         """
+        if isinstance(X, LabelledStructures):
+            if any(labels is not None for labels in (y, forces, stress)):
+                raise TypeError("X has its labels: leave y, forces and stress out, or pass its structures")
+            return X._again(sample_weight, species, cutoff, **reading)
         structures = tuple(check_structures(X, species=species, cutoff=cutoff, first=first))
         labels = read_labels(structures, y, forces, stress, sample_weight, first=first, **reading)
         return cls(structures, labels, np.arange(first, first + len(structures)))
 
+    def _again(
+        self,
+        sample_weight: Any,
+        species: Iterable[str] | None,
+        cutoff: float | None,
+        targets: Collection[str] = TARGETS,
+        purpose: str = "to fit",
+        required: bool = True,
+        **_: Any,
+    ) -> LabelledStructures:
+        """What `read` returns of the structures of these; `sample_weight` None keeps the weights."""
+        check_limits(self.structures, species, cutoff)
+        labels = self.labels.only(targets)
+        if sample_weight is not None:
+            weights = read_sample_weight(self.structures, sample_weight, 0, required)
+            labels = replace(labels, sample_weight=weights)
+        if required and not labels.targets():
+            raise no_labels(self.structures[0], targets, purpose)
+        return replace(self, labels=labels)
+
     def __len__(self) -> int:
         return len(self.structures)
+
+    def __iter__(self) -> Iterator[Atoms]:
+        return iter(self.structures)
 
     @cached_property
     def n_atoms(self) -> IntArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,15 @@ class Labels:
                 forces += [None] * size if part.forces is None else part.forces
         weights = np.concatenate([part.sample_weight for part in parts])
         return cls(numbers("energy"), forces, numbers("virial"), weights)
+
+    def only(self, targets: Collection[str]) -> Labels:
+        """The labels of some targets, among "energy", "force", "virial"."""
+        return Labels(
+            energy=self.energy if "energy" in targets else None,
+            forces=self.forces if "force" in targets else None,
+            stress=self.stress if "virial" in targets else None,
+            sample_weight=self.sample_weight,
+        )
 
     def values(self, target: str) -> Any:
         """The labels of a target as the attribute has them, None if no structure has any."""

@@ -23,7 +23,7 @@ from plip.labels._plausibility import (
 )
 from plip.labels._values import check_array, check_length, check_numbers, is_missing, real_array
 
-__all__ = ["NoLabels", "no_labels", "read_labels"]
+__all__ = ["NoLabels", "no_labels", "read_labels", "read_sample_weight"]
 
 _PLURALS = {"energy": "energies", "force": "forces", "virial": "stresses"}
 
@@ -115,7 +115,7 @@ def read_labels(
         energy=energy if "energy" in targets else None,
         forces=force if "force" in targets else None,
         stress=virial if "virial" in targets else None,
-        sample_weight=_read_sample_weight(X, sample_weight, first, required),
+        sample_weight=read_sample_weight(X, sample_weight, first, required),
     )
     if "energy" in given:
         warn_of_contradiction(X, labels, given)
@@ -259,7 +259,7 @@ def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
     return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)
 
 
-def _read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, required: bool) -> FloatArray:
+def read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, required: bool) -> FloatArray:
     """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
     if sample_weight is None:
         return np.ones(len(X))

@@ -73,8 +73,8 @@ class Evaluation:
     ----------
     potential : Potential
         The potential.
-    X : sequence of n ase.Atoms
-        Structures with labels attached.
+    X : sequence of n ase.Atoms, or LabelledStructures
+        Structures with labels attached, or with their labels.
     groups : (n,) array of str, or None, default=None
         Group of each structure; None takes those of `plip.metrics.read_groups`.
     labels : Labels or None, default=None
@@ -122,7 +122,7 @@ class Evaluation:
     def __init__(
         self,
         potential: Potential,
-        X: Sequence[Atoms],
+        X: Sequence[Atoms] | LabelledStructures,
         groups: NDArray[np.str_] | None = None,
         labels: Labels | None = None,
         n_jobs: int | None = None,
@@ -140,7 +140,7 @@ class Evaluation:
     def of_folds(
         cls,
         model: Any,
-        X: Sequence[Atoms],
+        X: Sequence[Atoms] | LabelledStructures,
         groups: NDArray[np.str_] | None = None,
         labels: Labels | None = None,
     ) -> Evaluation:
@@ -422,7 +422,9 @@ def _potential(model: object) -> Potential | None:
     return potential if isinstance(potential, Potential) else None
 
 
-def labeled(model: object, X: Sequence[Atoms], labels: Labels | None) -> LabelledStructures:
+def labeled(
+    model: object, X: Sequence[Atoms] | LabelledStructures, labels: Labels | None
+) -> LabelledStructures:
     """Structures checked for a model, with the labels given or attached."""
     if labels is None:
         return LabelledStructures.read(X, **limits_of(model), purpose="to compare with")

@@ -171,7 +171,7 @@ class PLIPRegressorCV(PLIPModel):
 
     def fit(
         self,
-        X: Sequence[Atoms],
+        X: Sequence[Atoms] | LabelledStructures,
         y: ArrayLike | Sequence[float | None] | None = None,
         forces: Sequence[ArrayLike | None] | None = None,
         stress: ArrayLike | Sequence[ArrayLike | None] | None = None,
@@ -182,7 +182,7 @@ class PLIPRegressorCV(PLIPModel):
 
         Parameters
         ----------
-        X : sequence of ase.Atoms
+        X : sequence of ase.Atoms, or LabelledStructures
             Structures.
         y, forces, stress, sample_weight
             As in `PLIPRegressor.fit`.

@@ -168,7 +168,7 @@ class PLIPRegressor(PLIPModel):
 
         Parameters
         ----------
-        X : iterable of ase.Atoms
+        X : iterable of ase.Atoms, or LabelledStructures
             Structures. A generator is read in batches and never held as a whole (its labels
             must be attached). With "precomputed", an array (n_samples, n_terms).
         y : array_like of float64, shape (n_structures,), or None
