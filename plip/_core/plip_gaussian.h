@@ -1,5 +1,5 @@
-/* Gaussians of one distance: one of them, or as many as a vector has lanes. Included with LANES, VECTOR and NAME(f), as
- * plip_variants.h explains; VECTOR is double for one lane. */
+/* Radial functions, one of them or as many as a vector has lanes, and cutoff functions. Included with LANES, VECTOR and
+ * NAME(f), as plip_variants.h explains; VECTOR is double for one lane. */
 
 #if LANES > 1
 typedef long long NAME(mask) __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
@@ -74,4 +74,32 @@ static FORCE_INLINE VECTOR NAME(exponential)(const NAME(exponent) *of, double r,
 
     *slope = NAME(where)(is_normal, of->power / r - of->decay - (px + px));
     return NAME(where)(is_bounded, bounded) + large;
+}
+
+/* sin(x) for 0 <= x <= pi/2: the Taylor polynomial of degree 21, whose remainder x^23/23! is below 2e-18. */
+static FORCE_INLINE VECTOR NAME(quarter_sine)(VECTOR x)
+{
+    const VECTOR square = x * x;
+    VECTOR sum = (VECTOR){0} + 1.0 / 51090942171709440000.0;
+    sum = sum * square - 1.0 / 121645100408832000.0;
+    sum = sum * square + 1.0 / 355687428096000.0;
+    sum = sum * square - 1.0 / 1307674368000.0;
+    sum = sum * square + 1.0 / 6227020800.0;
+    sum = sum * square - 1.0 / 39916800.0;
+    sum = sum * square + 1.0 / 362880.0;
+    sum = sum * square - 1.0 / 5040.0;
+    sum = sum * square + 1.0 / 120.0;
+    sum = sum * square - 1.0 / 6.0;
+    return x + x * (sum * square);
+}
+
+/* plip_cutoff_function at distances below the cutoff. */
+static FORCE_INLINE void NAME(cutoff_function)(double cutoff, VECTOR r, VECTOR result[3])
+{
+    const double half = 0.5 * 3.14159265358979323846, k = 2.0 * half / cutoff;
+    const VECTOR s = NAME(quarter_sine)(half * (1.0 - r / cutoff)), c = NAME(quarter_sine)(half * (r / cutoff));
+
+    result[0] = s * s;
+    result[1] = -k * s * c;
+    result[2] = 0.5 * k * k * (1.0 - 2.0 * s * s);
 }

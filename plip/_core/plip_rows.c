@@ -69,6 +69,11 @@ typedef struct {
     ptrdiff_t own_stride;     /* the number of functions */
 } pair_fields;
 
+/* The state of an atom, and derivatives of its moments with respect to the strain. */
+typedef struct {
+    const double *state, *strained;
+} strained_atom;
+
 /* Memory that begins with a cache line, so that no vector lies across two lines; NULL if there is none. */
 #define LINE 64
 
@@ -212,7 +217,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->wanted = malloc((size_t)plan->n_sets);
     b->dominance = malloc((size_t)b->capacity);
     b->states = malloc((size_t)b->capacity * sizeof(const double *));
-    b->distance = new_numbers(b->capacity);
+    b->distance = new_numbers(b->stride);
     b->inverse = new_numbers(b->stride);
     b->direction = new_numbers(4 * b->stride);
     b->component = new_numbers(all_components(plan) * b->stride);
@@ -233,6 +238,7 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     find_wanted(b, plan, n_forces > 0);
     /* What stands beyond the last neighbor is read with it, and must be a number. */
     memset(b->direction, 0, (size_t)(3 * b->stride) * sizeof(double));
+    memset(b->distance, 0, (size_t)b->stride * sizeof(double));
     memset(b->inverse, 0, (size_t)b->stride * sizeof(double));
     for (k = 0; k < b->stride; k++)
         b->direction[3 * b->stride + k] = 1.0;
@@ -252,6 +258,7 @@ typedef struct {
     double *strained;       /* (lanes, 6 state_size): derivatives of the moments of some atoms, [strain][function] */
     double *strained_apart; /* the same by dominant neighbors, where there are any */
     double *group_strains, *own_strains; /* derivatives of group_sums and own_sums, [strain][function] */
+    double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
     double *strain_moments, *strain_sources, *strain_weighted, *slope, *one_strain;
     /* of derivatives */
     const double *states, *dominant;
@@ -293,18 +300,6 @@ static void sort_pairs(const rows_call *call, ptrdiff_t begin, ptrdiff_t end)
         b->within[c] = count;
         lower = upper;
     }
-}
-
-/* The cutoff functions at all distances within them. */
-static void find_cutoff_functions(const rows_call *call)
-{
-    const bucket *b = &call->bucket;
-    ptrdiff_t k;
-    int c;
-
-    for (c = 0; c < call->plan->n_cutoffs; c++)
-        for (k = 0; k < b->within[c]; k++)
-            plip_cutoff_function(call->plan->cutoffs[c], b->distance[k], b->cut + 3 * (c * b->capacity + k));
 }
 
 /* What multiplies the functions of a set: its cutoff function, times the switch if there is one. */
@@ -360,6 +355,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strained_apart = new_numbers(OF_VIRIALS * lanes * plan->state_size);
     call->group_strains = new_numbers(OF_VIRIALS * n_group_sums);
     call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
+    call->strain_fields = new_numbers(2 * lanes * most.most_components * most.widest_field);
     call->strain_moments = new_numbers(2 * components * most.widest_set);
     /* Sources are components of degrees l - 2 to l + 2, those of degree l twice at most. */
     call->strain_sources = new_numbers(2 * components * most.widest_set);
@@ -367,7 +363,8 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->slope = new_numbers(capacity * most.widest_set);
     call->one_strain = new_numbers(most.most_sums);
     if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
-        !call->strain_moments || !call->strain_sources || !call->strain_weighted || !call->slope || !call->one_strain)
+        !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_weighted ||
+        !call->slope || !call->one_strain)
         return -1;
     memset(call->group_strains, 0, (size_t)(OF_VIRIALS * n_group_sums) * sizeof(double));
     memset(call->own_strains, 0, (size_t)(OF_VIRIALS * n_own_sums) * sizeof(double));
@@ -384,6 +381,7 @@ static void free_call(rows_call *call)
     free_numbers(call->strained_apart);
     free_numbers(call->group_strains);
     free_numbers(call->own_strains);
+    free_numbers(call->strain_fields);
     free_numbers(call->strain_moments);
     free_numbers(call->strain_sources);
     free_numbers(call->strain_weighted);

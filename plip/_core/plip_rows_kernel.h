@@ -56,6 +56,27 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
     }
 }
 
+/* The cutoff functions at all distances within them. */
+static void NAME(find_cutoff_functions)(const rows_call *call)
+{
+    const bucket *b = &call->bucket;
+    ptrdiff_t k, j;
+    int c, d;
+
+    for (c = 0; c < call->plan->n_cutoffs; c++) {
+        double *cut = b->cut + 3 * c * b->capacity;
+        for (k = 0; k < b->within[c]; k += LANES) {
+            VECTOR result[3];
+            NAME(cutoff_function)(call->plan->cutoffs[c], LOAD(b->distance + k), result);
+            for (d = 0; d < 3; d++)
+                STORE(b->scratch + d * LANES, result[d]);
+            for (j = 0; j < LANES && k + j < b->within[c]; j++, cut += 3)
+                for (d = 0; d < 3; d++)
+                    cut[d] = b->scratch[d * LANES + j];
+        }
+    }
+}
+
 /* A vector of Gaussians at `m` distances, times factors that have derivatives, too. */
 static void NAME(find_gaussians)(ptrdiff_t m, ptrdiff_t width, const double *p, const double *q,
                                  const double *distance, const double *factor, double *value, double *derivative)
@@ -205,7 +226,7 @@ static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, in
         if (for_gradients)
             NAME(find_gradients)(call, basis, degree);
     }
-    find_cutoff_functions(call);
+    NAME(find_cutoff_functions)(call);
     for (f = 0; f < plan->n_sets; f++) {
         const double shortest = plan->switches[(f * plan->n_labels + s) * plan->n_labels + t];
         if (call->bucket.wanted[f] & wanted)
@@ -532,11 +553,45 @@ static void NAME(contract_groups)(const rows_call *call, int s, int t, const dou
         /* (M + m)^2 - m^2 = M (M + 2 m), with the moments M of the others and m of the dominant neighbor. */
         const int is_apart = plan->groups[g].own >= 0 && has_dominant;
         NAME(add_contractions)(call, plan->groups + g, is_apart ? others : state, is_apart ? call->doubled : state);
-        if (!call->strained)
-            continue;
-        NAME(contract_strains)(call, plan->groups + g, state, call->strained);
-        if (has_dominant)
-            NAME(contract_strains)(call, plan->groups + g, is_apart ? others : state, call->strained_apart);
+    }
+}
+
+/* Contractions of the fields of up to LANES atoms, as centers of species s, with the derivatives of their moments over
+ * neighbors of species t. */
+static void NAME(contract_strained_groups)(const rows_call *call, int s, int t, const ptrdiff_t *atoms, int count,
+                                           const double *states, const double *dominant)
+{
+    const plip_rows_plan *plan = call->plan;
+    const plip_range groups = plan->groups_of[s * plan->n_labels + t];
+    const ptrdiff_t size = plan->state_size, to_others = call->near->n_atoms * size;
+    int g, j;
+
+    for (g = groups.begin; g < groups.end; g++) {
+        strained_atom parts[2 * LANES];
+        int n_parts = 0;
+        for (j = 0; j < count; j++) {
+            const double *state = states + atoms[j] * size;
+            const int is_apart = plan->groups[g].own >= 0;
+            parts[n_parts++] = (strained_atom){state, call->strained + OF_VIRIALS * j * size};
+            if (dominant[atoms[j] * plan->n_labels + t] > 0.0)
+                parts[n_parts++] = (strained_atom){state + (is_apart ? to_others : 0),
+                                                   call->strained_apart + OF_VIRIALS * j * size};
+        }
+        NAME(contract_strains)(call, plan->groups + g, parts, n_parts);
+    }
+}
+
+/* What the strains of up to LANES atoms of species s add to the sums of all groups. */
+static void NAME(contract_strained)(const rows_call *call, int s, const ptrdiff_t *atoms, int count,
+                                    const double *states, const double *dominant)
+{
+    const int any = any_species(call->plan);
+    int t;
+
+    for (t = 0; t < call->plan->n_labels; t++) {
+        NAME(contract_strained_groups)(call, s, t, atoms, count, states, dominant);
+        if (any >= 0)
+            NAME(contract_strained_groups)(call, any, t, atoms, count, states, dominant);
     }
 }
 
@@ -601,6 +656,8 @@ static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int 
     for (j = 0; j < count; j++, NAME(move_on)(call, 1))
         NAME(contract)(call, atoms[j], states, dominant);
     NAME(move_on)(call, -count);
+    if (call->strained)
+        NAME(contract_strained)(call, s, atoms, count, states, dominant);
 }
 
 static void NAME(values)(rows_call *call, ptrdiff_t begin, ptrdiff_t end, double *states, double *dominant,
@@ -674,9 +731,9 @@ static void NAME(product_of_fields)(const bucket *b, const plip_group *group, co
 
     NAME(fields)(pairs, p, q);
     for (x = 0; x < OF_FORCES; x++) {
-        const NAME(factors) of_values = {pairs->degree ? m : 0, q + x * width, OF_FORCES * width, 1, value, n};
-        const NAME(factors) of_derivatives = {m, p, width, 1, b->directed + x * n, OF_FORCES * n};
-        NAME(two_products)(group->count, n, &of_derivatives, &of_values, sums + x * step, n);
+        const NAME(factors) factors[2] = {{m, p, width, 1, b->directed + x * n, OF_FORCES * n},
+                                          {pairs->degree ? m : 0, q + x * width, OF_FORCES * width, 1, value, n}};
+        NAME(two_products)(group->count, n, factors, sums + x * step, n);
     }
 }
 

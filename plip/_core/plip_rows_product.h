@@ -27,7 +27,7 @@ static FORCE_INLINE void NAME(add_factors)(const int rows, const int vectors, co
 
 /* One tile of a product: `rows` x `vectors` accumulators stay in registers. */
 static FORCE_INLINE void NAME(product_tile)(const int accumulate, const int rows, const int vectors,
-                                            const NAME(factors) *first, const NAME(factors) *second, ptrdiff_t m,
+                                            const NAME(factors) *factors, const int n_factors, ptrdiff_t m,
                                             ptrdiff_t n, double *c, ptrdiff_t stride_c)
 {
     const VECTOR zero = {0};
@@ -37,9 +37,8 @@ static FORCE_INLINE void NAME(product_tile)(const int accumulate, const int rows
     for (k = 0; k < rows; k++)
         for (v = 0; v < vectors; v++)
             sum[k][v] = accumulate ? LOAD(c + (m + k) * stride_c + n + v * LANES) : zero;
-    NAME(add_factors)(rows, vectors, first, m, n, sum);
-    if (second)
-        NAME(add_factors)(rows, vectors, second, m, n, sum);
+    for (k = 0; k < n_factors; k++)
+        NAME(add_factors)(rows, vectors, factors + k, m, n, sum);
     for (k = 0; k < rows; k++)
         for (v = 0; v < vectors; v++)
             STORE(c + (m + k) * stride_c + n + v * LANES, sum[k][v]);
@@ -47,13 +46,13 @@ static FORCE_INLINE void NAME(product_tile)(const int accumulate, const int rows
 
 /* `vectors` vectors of columns from n on, in tiles of `most` rows. */
 static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int most, const int vectors, ptrdiff_t rows,
-                                               const NAME(factors) *first, const NAME(factors) *second, ptrdiff_t n,
+                                               const NAME(factors) *factors, const int n_factors, ptrdiff_t n,
                                                double *c, ptrdiff_t stride_c)
 {
     ptrdiff_t m = 0;
 #define PRODUCT_TILES(count)                                                                                         \
     for (; m + count <= rows; m += count)                                                                            \
-        NAME(product_tile)(accumulate, count, vectors, first, second, m, n, c, stride_c);
+        NAME(product_tile)(accumulate, count, vectors, factors, n_factors, m, n, c, stride_c);
     PRODUCT_TILES(most)
     PRODUCT_TILES(3)
     PRODUCT_TILES(1)
@@ -62,12 +61,12 @@ static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int m
 
 /* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. */
 static FORCE_INLINE void NAME(product_of_kind)(const int accumulate, ptrdiff_t rows, ptrdiff_t columns,
-                                               const NAME(factors) *first, const NAME(factors) *second, double *c,
+                                               const NAME(factors) *factors, const int n_factors, double *c,
                                                ptrdiff_t stride_c)
 {
     ptrdiff_t n = 0;
 #define PRODUCT_COLUMNS(most, vectors)                                                                               \
-    NAME(product_columns)(accumulate, most, vectors, rows, first, second, n, c, stride_c)
+    NAME(product_columns)(accumulate, most, vectors, rows, factors, n_factors, n, c, stride_c)
     for (; n + 4 * LANES <= columns; n += 4 * LANES)
         PRODUCT_COLUMNS(3, 4);
     switch ((columns - n) / LANES) {
@@ -85,7 +84,7 @@ static void NAME(product)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, c
 {
     const NAME(factors) factors = {length, a, step_i, step_m, b, stride_b};
 
-    NAME(product_of_kind)(0, rows, columns, &factors, NULL, c, stride_c);
+    NAME(product_of_kind)(0, rows, columns, &factors, 1, c, stride_c);
 }
 
 /* The same, added to c. */
@@ -94,14 +93,21 @@ static void NAME(add_product)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t lengt
 {
     const NAME(factors) factors = {length, a, step_i, step_m, b, stride_b};
 
-    NAME(product_of_kind)(1, rows, columns, &factors, NULL, c, stride_c);
+    NAME(product_of_kind)(1, rows, columns, &factors, 1, c, stride_c);
 }
 
 /* The sum of two products. */
-static void NAME(two_products)(ptrdiff_t rows, ptrdiff_t columns, const NAME(factors) *first,
-                               const NAME(factors) *second, double *c, ptrdiff_t stride_c)
+static void NAME(two_products)(ptrdiff_t rows, ptrdiff_t columns, const NAME(factors) factors[2], double *c,
+                               ptrdiff_t stride_c)
 {
-    const NAME(factors) one = *first, two = *second;
+    const NAME(factors) both[2] = {factors[0], factors[1]};
 
-    NAME(product_of_kind)(0, rows, columns, &one, &two, c, stride_c);
+    NAME(product_of_kind)(0, rows, columns, both, 2, c, stride_c);
+}
+
+/* Several products, added to c. */
+static void NAME(add_several_products)(ptrdiff_t rows, ptrdiff_t columns, const NAME(factors) *factors, int n_factors,
+                                       double *c, ptrdiff_t stride_c)
+{
+    NAME(product_of_kind)(1, rows, columns, factors, n_factors, c, stride_c);
 }

@@ -212,32 +212,46 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
         value[dominant * width + a] = kept[a];
 }
 
-/* Adds the contractions of the fields of one group with derivatives of moments. */
-static void NAME(contract_strains)(const rows_call *call, const plip_group *group, const double *state,
-                                   const double *strained)
+/* Adds a field with derivatives of the moments of the function of the same number. */
+static void NAME(add_strained_diagonal)(const NAME(factors) *f, ptrdiff_t width, ptrdiff_t n_functions, double *sums)
+{
+    ptrdiff_t k, b;
+    int x;
+
+    for (k = 0; k < f->length; k++)
+        for (x = 0; x < OF_VIRIALS; x++)
+            for (b = 0; b < width; b += LANES)
+                STORE(sums + x * width + b,
+                      LOAD(sums + x * width + b) + LOAD(f->a + k * f->step_i + b) *
+                                                       LOAD(f->b + k * f->stride_b + x * n_functions + b));
+}
+
+/* Adds the contractions of the fields of one group with derivatives of moments, of several atoms. */
+static void NAME(contract_strains)(const rows_call *call, const plip_group *group, const strained_atom *atoms,
+                                   int count)
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
     const ptrdiff_t width = shape.width, row = OF_VIRIALS * shape.n_functions;
-    const double *fields = state + group->state, *moments = strained + OF_VIRIALS * (ptrdiff_t)group->moments;
-    double *sums = call->group_strains + OF_VIRIALS * group->sums, *weighted = call->bucket.scratch;
-    int degree, k, x;
-    ptrdiff_t b;
+    ptrdiff_t fields = group->state, moments = OF_VIRIALS * (ptrdiff_t)group->moments, b;
+    double *sums = call->group_strains + OF_VIRIALS * group->sums;
+    NAME(factors) factors[2 * LANES];
+    int degree, j, k;
 
     for (degree = group->lowest; degree <= group->highest; degree++, sums += OF_VIRIALS * shape.length) {
         const int n_components = components_of(shape.set->basis, degree);
         const plip_component *components = plan->components + first_component(plan, shape.set->basis, degree);
-        for (k = 0; k < n_components; k++)
-            for (b = 0; b < width; b += LANES)
-                STORE(weighted + k * width + b, components[k].weight * LOAD(fields + k * width + b));
-        if (group->outer)
-            NAME(add_product)(group->count, row, n_components, weighted, width, 1, moments, row, sums, row);
-        for (k = 0; k < n_components && !group->outer; k++)
-            for (x = 0; x < OF_VIRIALS; x++)
+        double *weighted = call->strain_fields;
+        for (j = 0; j < count; j++) {
+            factors[j] = (NAME(factors)){n_components, weighted, width, 1, atoms[j].strained + moments, row};
+            for (k = 0; k < n_components; k++, weighted += width)
                 for (b = 0; b < width; b += LANES)
-                    STORE(sums + x * width + b,
-                          LOAD(sums + x * width + b) + LOAD(weighted + k * width + b) *
-                                                           LOAD(moments + k * row + x * shape.n_functions + b));
+                    STORE(weighted + b, components[k].weight * LOAD(atoms[j].state + fields + k * width + b));
+        }
+        if (group->outer)
+            NAME(add_several_products)(group->count, row, factors, count, sums, row);
+        for (j = 0; j < count && !group->outer; j++)
+            NAME(add_strained_diagonal)(factors + j, width, shape.n_functions, sums);
         fields += n_components * width;
         moments += n_components * row;
     }
