@@ -97,6 +97,8 @@ static void place_channel(builder *b, center_plan *plan, section *part, channel 
     g = plan->groups + c->group;
     g->even = larger(c->even, g->even);
     g->odd = larger(c->odd, g->odd);
+    g->n_angular += top(c) > 0;
+    g->n_lanes++;
     g->square_cutoff = fmax(c->cutoff * c->cutoff, g->square_cutoff);
     part->max_degree = larger(top(c), part->max_degree);
     plip_add_product(b, own, c->function, c->second, 1.0);
@@ -144,6 +146,7 @@ static void place_pair_function(builder *b, center_plan *plan, const column *pai
     radial->columns[place] = *pair;
     radial->cutoff = fmax(radial->cutoff, cutoff);
     g->even = larger(0, g->even);
+    g->n_lanes++;
     g->square_cutoff = fmax(cutoff * cutoff, g->square_cutoff);
     plip_add_power(b, g, place % lanes, 1, 1.0, 0);
 }

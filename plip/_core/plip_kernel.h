@@ -26,6 +26,17 @@ static inline double NAME(total)(const double *v)
 #endif
 }
 
+/* A vector of the x-th numbers of LANES rows. */
+#if LANES == 8
+#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x], r[4][x], r[5][x], r[6][x], r[7][x]}
+#elif LANES == 4
+#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x]}
+#elif LANES == 2
+#define OF_ALL(r, x) {r[0][x], r[1][x]}
+#else
+#define OF_ALL(r, x) r[0][x]
+#endif
+
 /* Rows become columns, of a block of LANES vectors. */
 static FORCE_INLINE void NAME(transpose)(VECTOR *rows)
 {
@@ -167,6 +178,7 @@ static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work,
 
 #include "plip_kernel_values.h"
 
+#undef OF_ALL
 #undef VECTOR
 #undef LOAD
 #undef STORE

@@ -84,24 +84,29 @@ static FORCE_INLINE VECTOR NAME(find_couplings)(const plip_potential *potential,
     for (n = 0; n < plan->n_couplings; n++) {
         const coupling *w = plan->couplings + n;
         const double *multiplicity = potential->multiplicity + FIRST_MONOMIAL(w->degree);
-        int step;
-        /* 1, 3, 6, 10, 15, 21, 28 components */
-        for (k = 0; k < COMPONENTS(w->degree); k += step) {
-            const int left = COMPONENTS(w->degree) - k;
-            step = left % 5 == 0 ? 5 : left >= 7 ? 7 : left >= 6 ? 6 : left >= 3 ? 3 : 1;
-#define COMPONENTS_AT_ONCE(n)                                                       \
-    case n:                                                                         \
-        NAME(couple_components)(n, w, multiplicity, moments, adjoints, k, energies); \
-        break
-            switch (step) {
-                COMPONENTS_AT_ONCE(7);
-                COMPONENTS_AT_ONCE(6);
-                COMPONENTS_AT_ONCE(5);
-                COMPONENTS_AT_ONCE(3);
-                COMPONENTS_AT_ONCE(1);
-            }
-#undef COMPONENTS_AT_ONCE
+        const int count = COMPONENTS(w->degree);
+        k = 0;
+#define COMPONENTS_AT_ONCE(n)        \
+    for (; k + n <= count; k += n)   \
+    NAME(couple_components)(n, w, multiplicity, moments, adjoints, k, energies)
+        /* 1, 3, 6, 10, 15, 21, 28 components, and so on */
+        switch (w->degree) {
+        case 2:
+            COMPONENTS_AT_ONCE(6);
+            break;
+        case 3:
+        case 4:
+            COMPONENTS_AT_ONCE(5);
+            break;
+        case 5:
+        case 6:
+            COMPONENTS_AT_ONCE(7);
+            break;
+        default:
+            COMPONENTS_AT_ONCE(3);
+            COMPONENTS_AT_ONCE(1);
         }
+#undef COMPONENTS_AT_ONCE
     }
     for (k = 1; k < 7; k++)
         energies[0] += energies[k];

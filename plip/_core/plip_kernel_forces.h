@@ -167,6 +167,95 @@ static void NAME(differentiate)(const group *g, int is_first, const double *adjo
     }
 }
 
+/* One column of LANES neighbors. */
+static FORCE_INLINE VECTOR NAME(take_column)(const double *column, int columns)
+{
+    const double *r[LANES];
+    int k;
+
+    UNROLL(8)
+    for (k = 0; k < LANES; k++)
+        r[k] = column + (size_t)k * columns;
+    {
+        const VECTOR result = OF_ALL(r, 0);
+        return result;
+    }
+}
+
+/* Adds S_x, S_y, S_z and T of one lane of a group, as differentiate does, but with LANES neighbors in the lanes of the
+ * vectors: where few lanes of a group are used, this takes less time. `powers`: monomials of these neighbors. */
+static void NAME(differentiate_lane)(const group *g, int lane, const double *adjoints, const double *gradient,
+                                     const double *value, const double *slope, int columns, const double *powers,
+                                     VECTOR s[4])
+{
+    const double *const x = powers + NEIGHBOR_BLOCK, *const y = x + NEIGHBOR_BLOCK, *const z = y + NEIGHBOR_BLOCK;
+    const double share_of_odd = g->odd > 0 ? 1.0 / g->odd : 0.0;
+    const double shares[2] = {g->even > 0 ? 1.0 / g->even - share_of_odd : 0.0, share_of_odd};
+    const VECTOR v = NAME(take_column)(value + lane, columns), dv = NAME(take_column)(slope + lane, columns);
+    const VECTOR zero = {0};
+    VECTOR px = zero, py = zero, pz = zero, p = zero;
+    int parity, k;
+
+    if (g->even == 0)
+        p += adjoints[g->offset[0] + lane];
+    gradient += lane;
+    for (parity = 0; parity < 2; parity++) {
+        const int d = parity ? g->odd : g->even;
+        const double *u = powers + FIRST_MONOMIAL(d - 1) * NEIGHBOR_BLOCK;
+        VECTOR qx = zero, qy = zero, qz = zero;
+        if (d < 1)
+            continue;
+        /* Two sums each, so that none waits for the other. */
+        for (k = COMPONENTS(d - 1); k >= 2; k -= 2, gradient += 6 * LANES, u += 2 * NEIGHBOR_BLOCK) {
+            px += LOAD(u) * gradient[0];
+            py += LOAD(u) * gradient[LANES];
+            pz += LOAD(u) * gradient[2 * LANES];
+            qx += LOAD(u + NEIGHBOR_BLOCK) * gradient[3 * LANES];
+            qy += LOAD(u + NEIGHBOR_BLOCK) * gradient[4 * LANES];
+            qz += LOAD(u + NEIGHBOR_BLOCK) * gradient[5 * LANES];
+        }
+        for (; k > 0; k--, gradient += 3 * LANES) {
+            px += LOAD(u) * gradient[0];
+            py += LOAD(u) * gradient[LANES];
+            pz += LOAD(u) * gradient[2 * LANES];
+        }
+        px += qx;
+        py += qy;
+        pz += qz;
+        p += (px * LOAD(x) + py * LOAD(y) + pz * LOAD(z)) * shares[parity];
+    }
+    s[0] += v * px;
+    s[1] += v * py;
+    s[2] += v * pz;
+    s[3] += dv * p;
+}
+
+/* A group of few lanes, and what near_forces has of it. */
+typedef struct {
+    const group *own;
+    const double *gradients, *value, *slope;
+    int n; /* neighbors within its reach */
+} NAME(few_lanes);
+
+static inline int NAME(has_few_lanes)(const group *g)
+{
+    return 2 * g->n_angular <= LANES;
+}
+
+/* The same for all lanes of a group, its guests too. `j`: the first of LANES neighbors. */
+static FORCE_INLINE void NAME(add_few_lanes)(const NAME(few_lanes) *few, const double *adjoints, int columns,
+                                             const double *powers, int j, VECTOR s[4])
+{
+    const group *g = few->own;
+    const double *value = few->value + (size_t)j * columns, *slope = few->slope + (size_t)j * columns;
+    int lane;
+
+    for (lane = 0; lane < g->n_angular; lane++)
+        NAME(differentiate_lane)(g, lane, adjoints, few->gradients, value, slope, columns, powers, s);
+    for (; lane < g->n_lanes; lane++)
+        s[3] += NAME(take_column)(slope + lane, columns) * adjoints[g->offset[0] + lane];
+}
+
 /* Adds for each of n neighbors the sum over the scalar columns of a section of adjoint times slope, lane by lane.
  * `columns`: from one neighbor to the next. */
 static FORCE_INLINE void NAME(add_scalar_slopes)(const int n, const section *part, const double *adjoints,
@@ -214,55 +303,79 @@ static inline void NAME(complete)(int *n_done, int n, int all, double *sums)
     ++*n_done;
 }
 
-/* Forces on the near neighbors of a section, by all its functions. */
-static void NAME(near_forces)(const center_plan *plan, const section *part, const section *shared,
-                              const center_arrays *arrays, const pair_arrays *pairs, int stride,
-                              const plip_workspace *work, double *const force[3])
+/* Forces on the near neighbors of a section from the sums of most groups, from those of few lanes, and from the scalar
+ * columns. */
+static void NAME(assemble_forces)(const section *part, const section *shared, const center_arrays *arrays,
+                                  const pair_arrays *pairs, int stride, const double *sums, int n_few,
+                                  const NAME(few_lanes) *few, double *const force[3])
 {
-    const int near = pairs->near, columns = part->angular.n_columns + shared->angular.n_columns;
+    const int columns = part->angular.n_columns + shared->angular.n_columns;
     const int scalars = part->scalar.n_columns + shared->scalar.n_columns;
     const double *const ux = pairs->unit, *const uy = ux + stride, *const uz = uy + stride;
     const double *const inverse = uz + stride;
-    const double *g = pairs->angular, *dg = g + (size_t)ROUNDED_UP(near) * columns;
-    double *gradients = work->gradients;
     const size_t size = FIRST_MONOMIAL(part->max_degree + 1) * (size_t)NEIGHBOR_BLOCK;
-    int n_done = 0, k, j, i;
+    int j, k, i;
 
-    /* The gradients of the shared groups come first, and stay for the next section. */
-    for (k = 0; k < shared->n_angular; k++) {
-        const group *own = plan->groups + shared->first_group + k;
-        const int place = (part->n_angular + k) * LANES;
-        const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
-        NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns,
-                            pairs->monomials, size, work->sums);
-        NAME(complete)(&n_done, STEPS(n), ROUNDED_UP(near), work->sums);
-        gradients += GRADIENTS(own) * LANES;
-    }
-    for (k = 0; k < part->n_angular; k++, g += LANES, dg += LANES) {
-        const group *own = plan->groups + part->first_group + k;
-        const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
-        NAME(find_all_gradients)(own, arrays->adjoints, gradients);
-        NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g, dg, columns, pairs->monomials,
-                            size, work->sums);
-        NAME(complete)(&n_done, STEPS(n), ROUNDED_UP(near), work->sums);
-    }
-    for (j = 0; j < near; j += LANES) {
+    for (j = 0; j < pairs->near; j += LANES) {
+        const double *powers = pairs->monomials + j / NEIGHBOR_BLOCK * size + j % NEIGHBOR_BLOCK;
         VECTOR s[4], along, t;
         for (k = 0; k < 4; k++) {
             VECTOR rows[LANES];
             UNROLL(8)
             for (i = 0; i < LANES; i++)
-                rows[i] = LOAD(work->sums + ((size_t)(j + i) * 4 + k) * LANES);
+                rows[i] = LOAD(sums + ((size_t)(j + i) * 4 + k) * LANES);
             s[k] = k < 3 ? NAME(totals)(rows)
                          : NAME(all_slopes)(part, shared, arrays->adjoints, pairs->scalar + (size_t)j * scalars,
-                                            near - j, rows);
+                                            pairs->near - j, rows);
         }
+        for (k = 0; k < n_few; k++)
+            if (j < few[k].n)
+                NAME(add_few_lanes)(few + k, arrays->adjoints, columns, powers, j, s);
         along = s[0] * LOAD(ux + j) + s[1] * LOAD(uy + j) + s[2] * LOAD(uz + j);
         t = s[3] - along * LOAD(inverse + j);
         STORE(force[0] + j, LOAD(ux + j) * t + s[0] * LOAD(inverse + j));
         STORE(force[1] + j, LOAD(uy + j) * t + s[1] * LOAD(inverse + j));
         STORE(force[2] + j, LOAD(uz + j) * t + s[2] * LOAD(inverse + j));
     }
+}
+
+/* Forces on the near neighbors of a section, by all its functions. */
+static void NAME(near_forces)(const center_plan *plan, const section *part, const section *shared,
+                              const center_arrays *arrays, const pair_arrays *pairs, int stride,
+                              const plip_workspace *work, double *const force[3])
+{
+    const int near = pairs->near, columns = part->angular.n_columns + shared->angular.n_columns;
+    const double *const g = pairs->angular, *const dg = g + (size_t)ROUNDED_UP(near) * columns;
+    const size_t size = FIRST_MONOMIAL(part->max_degree + 1) * (size_t)NEIGHBOR_BLOCK;
+    double *gradients = work->gradients;
+    NAME(few_lanes) few[2]; /* the last group of its own, and the last shared one */
+    int n_few = 0, n_done = 0, k;
+
+    /* The gradients of the shared groups come first, and stay for the next section. */
+    for (k = 0; k < shared->n_angular + part->n_angular; k++) {
+        const int is_shared = k < shared->n_angular, number = is_shared ? k : k - shared->n_angular;
+        const group *own = plan->groups + (is_shared ? shared : part)->first_group + number;
+        const size_t place = (size_t)((is_shared ? part->n_angular + number : number) * LANES);
+        const int n = own->square_cutoff > plan->square_close ? near : pairs->close;
+        if (!is_shared)
+            NAME(find_all_gradients)(own, arrays->adjoints, gradients);
+        if (NAME(has_few_lanes)(own)) {
+            few[n_few].own = own;
+            few[n_few].gradients = gradients;
+            few[n_few].value = g + place;
+            few[n_few].slope = dg + place;
+            few[n_few++].n = n;
+        } else {
+            NAME(differentiate)(own, !n_done, arrays->adjoints, gradients, STEPS(n), g + place, dg + place, columns,
+                                pairs->monomials, size, work->sums);
+            NAME(complete)(&n_done, STEPS(n), ROUNDED_UP(near), work->sums);
+        }
+        if (is_shared)
+            gradients += GRADIENTS(own) * LANES;
+    }
+    if (!n_done)
+        memset(work->sums, 0, (size_t)ROUNDED_UP(near) * 4 * LANES * sizeof(double));
+    NAME(assemble_forces)(part, shared, arrays, pairs, stride, work->sums, n_few, few, force);
 }
 
 /* Forces on the neighbors from `first` on, by the scalar functions alone. */

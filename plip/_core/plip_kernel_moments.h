@@ -172,16 +172,6 @@ static void NAME(trace)(const group *g, int top, double *moments)
     }
 }
 
-#if LANES == 8
-#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x], r[4][x], r[5][x], r[6][x], r[7][x]}
-#elif LANES == 4
-#define OF_ALL(r, x) {r[0][x], r[1][x], r[2][x], r[3][x]}
-#elif LANES == 2
-#define OF_ALL(r, x) {r[0][x], r[1][x]}
-#else
-#define OF_ALL(r, x) r[0][x]
-#endif
-
 /* Vectors from the center to the listed neighbors, and their squares. */
 static void NAME(find_vectors)(const plip_system *system, const plip_workspace *work, const plip_center *center,
                                int mask)
@@ -215,7 +205,6 @@ static void NAME(find_vectors)(const plip_system *system, const plip_workspace *
         square[j] = x[j] * x[j] + y[j] * y[j] + z[j] * z[j];
     }
 }
-#undef OF_ALL
 
 /* Finds the places in the list of the neighbors within the cutoff. Returns their number. `closest`: distance of the
  * closest of all. */

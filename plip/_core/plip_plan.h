@@ -85,6 +85,7 @@ typedef struct {
     double square_cutoff;
     double *roots;      /* (lanes,): coefficients of the root of the moment of degree 0; NULL: there are none */
     int *offset;       /* (max degree + 1,) first moment of each degree; -1: absent */
+    int n_angular, n_lanes; /* lanes with moments beyond degree 0, which come first, and all that are used */
 } group;
 
 /* Vectors of the gradients of a group; see find_gradients. Of degree 0 or none there are none. */
