@@ -16,7 +16,7 @@ from ase.neighborlist import neighbor_list
 from sample_potentials import beyond, interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, sample
 
-from plip._core import Core, NeighborList, find_neighbors, is_element, radial_function
+from plip._core import Core, NeighborList, closest_of_each, find_neighbors, is_element, radial_function
 from plip._design._rows import Design, StructureDesign
 from plip._structures._evaluation import check_atoms, gather
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -68,6 +68,20 @@ def test_terms_of_several_structures_are_those_of_each(name):
         species, positions, cell = check_atoms(potential.species, one)
         expected = potential.term_values.values(neighbors(one, cutoff), positions, cell, species)
         np.testing.assert_array_equal(values, expected)
+
+
+def test_closest_atoms_of_several_structures():
+    structures = [sample(name)[0] for name in SAMPLE_NAMES]
+    species = sorted({symbol for atoms in structures for symbol in atoms.symbols})
+    radii = np.linspace(0.5, 1.5, len(species))
+    found = closest_of_each(*gather(species, structures), radii, 4.0)
+    for atoms, ratio in zip(structures, found, strict=True):
+        i, j, d = neighbor_list("ijd", atoms, 4.0)
+        of_atom = radii[[species.index(symbol) for symbol in atoms.symbols]]
+        expected = (d / (of_atom[i] + of_atom[j])).min(initial=np.inf)
+        assert ratio == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="places among the radii"):
+        closest_of_each(*gather(species, structures), radii[1:], 4.0)
 
 
 def test_arrays_of_several_structures_are_checked():

@@ -33,6 +33,15 @@ def core_repulsion(
 def check_repulsion(
     species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits, energy_floors: _Floors
 ) -> None: ...
+def closest_of_each(
+    positions: FloatArray,
+    cells: FloatArray,
+    periodic: Int32Array,
+    species: Int32Array,
+    borders: IntArray,
+    radii: FloatArray,
+    cutoff: float,
+) -> FloatArray: ...
 
 class Core:
     def __init__(

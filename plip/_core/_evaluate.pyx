@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -128,6 +128,7 @@ __all__ = [
     "check_radial",
     "check_repulsion",
     "check_terms",
+    "closest_of_each",
     "core_repulsion",
     "cutoff_function",
     "is_element",
@@ -1069,6 +1070,56 @@ cdef int _prepare(
     room.system.positions = room.positions
     room.system.types = room.types
     return 1
+
+
+def closest_of_each(
+    const double[:, ::1] positions not None,
+    const double[:, :, ::1] cells not None,
+    const int[:, ::1] periodic not None,
+    const int[::1] species not None,
+    const int64_t[::1] borders not None,
+    const double[::1] radii not None,
+    double cutoff,
+):
+    """Smallest distance between atoms of each structure, as a part of the sum of their radii.
+
+    Other parameters are as for `Core.evaluate_each`.
+
+    Parameters
+    ----------
+    radii : ndarray of float64, shape (n_species,)
+        Angstrom.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_structures,)
+        Infinite without a pair within the cutoff, zero where no neighbor list can be made.
+    """
+    cdef int n_structures = cells.shape[0], i, k, b, c
+    cdef int64_t p
+    cdef double square, ratio
+    cdef scratch room
+    _check_borders(positions, cells, periodic, species, borders)
+    if len(species) and not 0 <= np.min(species) <= np.max(species) < len(radii):
+        raise ValueError("species must be places among the radii")
+    closest = np.zeros(n_structures)
+    cdef double[::1] least = closest
+    memset(&room, 0, sizeof(scratch))
+    with nogil:
+        for k in range(n_structures):
+            if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
+                least[k] = INFINITY
+                for i in range(room.pairs.n_local):
+                    for p in range(room.pairs.offset[i], room.pairs.offset[i + 1]):
+                        b = room.pairs.neighbors[p]
+                        square = 0.0
+                        for c in range(3):
+                            square += (room.positions[3 * b + c] - room.positions[3 * i + c]) ** 2
+                        ratio = sqrt(square) / (radii[room.types[i]] + radii[room.types[b]])
+                        least[k] = min(least[k], ratio)
+            free_list(&room.pairs)
+        _free(&room)
+    return closest
 
 
 cdef void _free(scratch *room) noexcept nogil:

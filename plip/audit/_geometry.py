@@ -7,11 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 
+from plip._core import closest_of_each
 from plip._structures._balance import BALANCED, imbalances
 from plip._structures._checks import has_full_cell
-from plip._structures._composition import formula_key
+from plip._structures._composition import formula_key, species_of
+from plip._structures._evaluation import gather
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.audit._report import Finding
@@ -30,29 +32,43 @@ _FITS = 0.85
 # Structures without periodicity are as many as this share of periodic ones of the same formula, or they
 # are meant.
 _MINORITY = 0.25
+# Structures whose distances are looked at in one call.
+_AT_A_TIME = 500
 # Atoms in a cube of the shortest distance, without vacuum: hot diamond 0.55, fcc 1.4.
 _DENSE = 0.5
 
 
 def find_close_atoms(data: LabelledStructures) -> list[Finding]:
     """Atoms closer than any bond, whose forces do not know of it."""
-    close = [_close_pair(atoms, _forces(data, k)) for k, atoms in enumerate(data.structures)]
-    members = [k for k, pair in enumerate(close) if pair is not None]
-    if not members:
+    found = {k: _close_pair(data.structures[k], _forces(data, k)) for k in _with_short_distances(data)}
+    close = {k: pair for k, pair in found.items() if pair is not None}
+    if not close:
         return []
-    worst = min((pair for pair in close if pair is not None), key=lambda pair: pair[0])
-    ratio, i, j, distance, push = worst
+    ratio, i, j, distance, push = min(close.values(), key=lambda pair: pair[0])
     known = "" if push is None else f", and their forces push them apart by {push:.1f} eV/A only"
     return [
         Finding(
             "close atoms",
-            tuple(members),
+            tuple(close),
             f"atoms closer than bonds are; the closest are atoms {i} and {j}, {distance:.2f} A apart, "
             f"{ratio:.2f} "
             f"of the sum of their covalent radii{known}",
             "Correct positions or cell, or leave the structures out",
         )
     ]
+
+
+def _with_short_distances(data: LabelledStructures) -> list[int]:
+    """Places of the structures that have a distance below _SHORT."""
+    species = species_of(data.structures)
+    radii = covalent_radii[[atomic_numbers[symbol] for symbol in species]]
+    # Of the largest atoms.
+    reach = 2 * _SHORT * float(radii.max())
+    closest = [
+        closest_of_each(*gather(species, data.structures[first : first + _AT_A_TIME]), radii, reach)
+        for first in range(0, len(data), _AT_A_TIME)
+    ]
+    return np.flatnonzero(np.concatenate(closest) < _SHORT * (1.0 + 1e-9)).tolist()
 
 
 def _forces(data: LabelledStructures, k: int) -> FloatArray | None:

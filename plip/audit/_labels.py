@@ -77,18 +77,20 @@ def frozen_atoms(data: LabelledStructures) -> list[BoolArray]:
     -------
     list of n (n_atoms,) bool
     """
-    found = []
-    known = [force for force in data.labels.forces or [] if force is not None and force.any()]
+    found = [np.zeros(len(atoms), bool) for atoms in data.structures]
+    forces = data.labels.forces or []
+    with_zeros = {
+        k: force for k, force in enumerate(forces) if force is not None and not force.any(axis=1).all()
+    }
+    if not with_zeros:
+        return found
     # Of the digits in the files.
+    known = [force for force in forces if force is not None and force.any()]
     rounding = min((np.abs(force[force != 0]).min() for force in known), default=0.0)
-    for k, atoms in enumerate(data.structures):
-        force = None if data.labels.forces is None else data.labels.forces[k]
-        frozen = np.zeros(len(atoms), bool)
-        if force is not None:
-            zero = ~force.any(axis=1)
-            if zero.any() and not zero.all() and _is_no_rounding(force, rounding):
-                frozen = zero & (imbalances(atoms) > BALANCED)
-        found.append(frozen)
+    for k, force in with_zeros.items():
+        zero = ~force.any(axis=1)
+        if not zero.all() and _is_no_rounding(force, rounding):
+            found[k] = zero & (imbalances(data.structures[k]) > BALANCED)
     return found
 
 
