@@ -76,7 +76,17 @@ static FORCE_INLINE double NAME(find_place)(const int of_neighbor, const int of_
     return n_own;
 }
 
-/* gradient[i][x] = sum_a weight[a][x] S_a of `pairs` pairs from k on, for each of them `vectors` vectors from b on,
+static FORCE_INLINE void NAME(set_zero)(VECTOR gradient[3][3])
+{
+    const VECTOR zero = {0};
+    int i;
+
+    UNROLL(3)
+    for (i = 0; i < 3; i++)
+        gradient[i][0] = gradient[i][1] = gradient[i][2] = zero;
+}
+
+/* gradient[i][x] += sum_a weight[a][x] S_a of `pairs` pairs from k on, for each of them `vectors` vectors from b on,
  * with the gradients of the components a as weights. `here` is the same for all of them. */
 static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vectors, const int of_neighbor,
                                                const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
@@ -155,9 +165,10 @@ static FORCE_INLINE void NAME(write_fields)(const int pairs, const int vectors, 
 {
     const ptrdiff_t width = f->width;
     NAME(field) fields[3];
-    VECTOR gradient[3][3] = {{{0}}};
+    VECTOR gradient[3][3];
     int j, v, x;
 
+    NAME(set_zero)(gradient);
     NAME(find_fields)(pairs, vectors, of_neighbor, of_atom, f, k, b, fields, gradient);
     UNROLL(3)
     for (j = 0; j < pairs; j++) {
@@ -211,9 +222,10 @@ static FORCE_INLINE void NAME(add_diagonal)(const int pairs, const int of_neighb
                                             const double *value, VECTOR total[3])
 {
     NAME(field) fields[3];
-    VECTOR gradient[3][3] = {{{0}}};
+    VECTOR gradient[3][3];
     int j, x;
 
+    NAME(set_zero)(gradient);
     NAME(find_fields)(pairs, 1, of_neighbor, of_atom, f, k, b, fields, gradient);
     UNROLL(3)
     for (j = 0; j < pairs; j++) {
@@ -237,11 +249,12 @@ static FORCE_INLINE void NAME(diagonal_of_kind)(const int of_neighbor, const int
                                                 ptrdiff_t step)
 {
     const pair_fields f = *pairs;
+    const VECTOR zero = {0};
     ptrdiff_t b, k;
     int x;
 
     for (b = 0; b < f.width; b += LANES) {
-        VECTOR total[3] = {{0}};
+        VECTOR total[3] = {zero, zero, zero};
         k = 0;
         /* The sums over components of one pair would wait for each other. */
         for (; k + 3 <= f.n_neighbors && !f.dominance; k += 3)
@@ -271,12 +284,13 @@ static FORCE_INLINE void NAME(constant_fields_of_kind)(const int of_neighbor, co
                                                        ptrdiff_t step)
 {
     const pair_fields f = *pairs;
+    const VECTOR zero = {0};
     const double *near = NULL;
     ptrdiff_t b, k;
     int x;
 
     for (b = 0; b < f.width; b += LANES) {
-        VECTOR total[3] = {{0}};
+        VECTOR total[3] = {zero, zero, zero};
         for (k = 0; k < f.n_neighbors; k++) {
             if (of_neighbor)
                 near = f.states[k] + f.place;
