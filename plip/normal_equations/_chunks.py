@@ -20,6 +20,10 @@ _GROWTH = 0.3
 _LARGEST = 32
 
 
+# Into how many shares a large structure is divided, at most: each has a matrix of its own to add up.
+_MOST_SHARES = 32
+
+
 class Chunk(NamedTuple):
     """Structures that are next to each other.
 
@@ -82,7 +86,7 @@ class Cutter:
         """Yield each chunk that is complete; `sizes` are numbers of atoms."""
         for size in sizes:
             self.seen_structures += 1
-            if (n_shares := int(size) // self.chunk_atoms) >= 2:
+            if (n_shares := min(int(size) // self.chunk_atoms, _MOST_SHARES)) >= 2:
                 # What waits is less than two chunks.
                 if self._sizes:
                     yield self._take(len(self._sizes))
