@@ -534,8 +534,7 @@ class _Builder:
             for degree, members in sorted(of_center.by_degree.items()):
                 width = self.padded(len(members))
                 state = self.allocate(s, n_components(MONOMIALS, degree) * width)
-                for number, member in enumerate(members):
-                    self._add_products(s, index, contractions, member, state + number, width)
+                self._add_products(s, index, contractions, members, state, width)
                 for t in arms:
                     entries = of_center.entries(degree, t)
                     if entries:
@@ -557,26 +556,36 @@ class _Builder:
         return fields_of
 
     def _add_products(
-        self, center: int, index: int, contractions: Contractions, field: Field, state: int, width: int
+        self,
+        center: int,
+        index: int,
+        contractions: Contractions,
+        members: Sequence[Field],
+        state: int,
+        width: int,
     ) -> None:
-        """A field as products of moments of the two arms that are not open.
+        """Fields of one degree as products of moments of the two arms that are not open.
 
-        Its coefficients stand at every `width`-th place from `state` on.
+        The coefficients of field number n stand at every `width`-th place from `state` + n on.
         """
-        rank, arms, open_arm = field
-        summands = contractions[rank]
-        products = np.zeros(len(summands), _rows.PRODUCT)
-        products["target"] = state + summands["abc"[open_arm]] * width
-        closed = [(k, arm) for k, arm in enumerate(arms) if arm != _OPEN]
-        for operand, (k, (neighbor, function)) in zip(("first", "second"), closed, strict=True):
-            place = self.moments[center][neighbor, index] + function
-            first = n_components_below(MONOMIALS, arm_degrees(rank)[k])
-            products[operand] = place + (first + summands["abc"[k]]) * self.width(index)
-        # The weights of the open arm are multiplied in when fields are contracted with moments.
-        first = n_components_below(MONOMIALS, arm_degrees(rank)[open_arm])
-        open_weights = self.monomial_weights[first + summands["abc"[open_arm]]]
-        products["weight"] = summands["coefficient"] / open_weights
-        self.products[center].append(products)
+        alike: dict[tuple[Rank, int], list[tuple[int, ...]]] = {}
+        for number, (rank, arms, open_arm) in enumerate(members):
+            places = [self.moments[center][t, index] + a for t, a in arms[:open_arm] + arms[open_arm + 1 :]]
+            alike.setdefault((rank, open_arm), []).append((number, *places))
+        for (rank, open_arm), found in alike.items():
+            summands, degrees = contractions[rank], arm_degrees(rank)
+            numbers, *operands = np.array(found).T[:, :, None]
+            products = np.zeros((len(found), len(summands)), _rows.PRODUCT)
+            components = summands["abc"[open_arm]]
+            products["target"] = state + numbers + components * width
+            closed = [k for k in range(3) if k != open_arm]
+            for operand, k, place in zip(("first", "second"), closed, operands, strict=True):
+                first = n_components_below(MONOMIALS, degrees[k])
+                products[operand] = place + (first + summands["abc"[k]]) * self.width(index)
+            # The weights of the open arm are multiplied in when fields are contracted with moments.
+            first = n_components_below(MONOMIALS, degrees[open_arm])
+            products["weight"] = summands["coefficient"] / self.monomial_weights[first + components]
+            self.products[center].append(products.ravel())
 
     def plan(self, n_terms: int) -> Plan:
         """The tables as the kernels take them."""
