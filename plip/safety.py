@@ -15,7 +15,7 @@ from ase import Atom, Atoms, units
 from ase.build import bulk
 from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 
-from plip._structures._checks import check_structures
+from plip._structures._checks import check_structures, volumes
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
 
@@ -213,8 +213,8 @@ class _Check:
             start = 1.0
             if crystal.pbc.all():
                 volume = crystal.get_volume() / len(crystal)
-                least = min(atoms.get_volume() / len(atoms) for atoms in alike)
-                start = (least / volume) ** (1 / 3)
+                least = np.min(volumes(alike) / [len(atoms) for atoms in alike])
+                start = float(least / volume) ** (1 / 3)
             samples.append((crystal, start))
         return samples
 

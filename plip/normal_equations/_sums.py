@@ -456,7 +456,7 @@ class _ChunkSums:
     def count(self, structure: StructureRows, part: Design, rows: FloatArray) -> None:
         """Count the surroundings of a structure, with a weighted number of rows of each target."""
         values = np.zeros(self._n_terms)
-        values[part.columns] = structure.values
+        values[self._columns(part)] = structure.values
         self._extent = self._extent.merged(structure.extent)
         self._waiting.append((structure.counts, structure.pairs, values, rows))
         if len(self._waiting) == _COUNTED:
@@ -469,7 +469,7 @@ class _ChunkSums:
 
     def add_energy(self, structure: StructureRows, part: Design, energy: float, weight: float) -> None:
         (row,) = self._energy.next(1, weight)
-        row[part.columns] = structure.values
+        row[self._columns(part)] = structure.values
         row[self._n_terms : -1] = structure.counts
         row[-1] = energy - structure.counts @ self._reference
         row *= np.sqrt(weight) / len(structure.atoms)
@@ -486,9 +486,13 @@ class _ChunkSums:
     def add_virial(self, structure: StructureRows, part: Design, virial: FloatArray, weight: float) -> None:
         assert structure.virials is not None  # as asked for
         rows = self._virial.next(6, 6 * weight)
-        rows[:, part.columns] = structure.virials
+        rows[:, self._columns(part)] = structure.virials
         rows[:, -1] = virial
         rows *= np.sqrt(weight) / len(structure.atoms)
+
+    def _columns(self, part: Design) -> IntArray | slice:
+        """The columns of a part; a slice of all is written to in a fraction of the time."""
+        return slice(self._n_terms) if len(part.columns) == self._n_terms else part.columns
 
     def finish(self) -> tuple[dict[str, Sums], Extent, Counts]:
         if self._block is not None:

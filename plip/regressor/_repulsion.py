@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike
 
+from plip._structures._checks import volumes
 from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, IntArray
@@ -92,7 +93,7 @@ class Crystal:
 
     def __init__(self, atoms: Atoms, normal: float) -> None:
         self.atoms = atoms
-        self._scale = (normal / _room(atoms)) ** (1 / 3)
+        self._scale = (normal / float(_rooms([atoms])[0])) ** (1 / 3)
         lengths = _LENGTHS[self._scale * _LENGTHS < 1.0 + 1e-9]
         # Of data that are denser than all that is looked at, the end.
         self._lengths = lengths if len(lengths) > 2 else _LENGTHS[-2:]
@@ -196,35 +197,36 @@ def _look_at(survey: Survey, potential: Potential, kept: IntArray) -> tuple[dict
         Of each of the most frequent compositions, that of least energy per atom, that of least volume, and
         some of few atoms.
     """
-    # An atom alone is known, too: it has its reference energy.
-    least = dict.fromkeys(potential.species, 0.0)
+    least = np.full(len(potential.species), np.inf)
     kinds: dict[tuple[int, ...], list[tuple[float, Atoms]]] = {}
     references = np.array([potential.intercept[symbol] for symbol in potential.species])
     for atoms, (species_a, terms) in zip(survey.structures, survey.values(kept), strict=True):
         energies = terms @ potential.coef + references[species_a]
-        for symbol in set(atoms.symbols):
-            of_species = energies[atoms.symbols == symbol].min() - potential.intercept[symbol]
-            least[symbol] = min(least[symbol], float(of_species))
+        np.minimum.at(least, species_a, energies)
         if atoms.pbc.all() and len(atoms) <= _MOST_ATOMS:
-            numbers, counts = np.unique(atoms.numbers, return_counts=True)
-            composition = (*numbers.tolist(), *(counts // np.gcd.reduce(counts)).tolist())
+            counts = np.bincount(species_a, minlength=len(least))
+            composition = tuple((counts // np.gcd.reduce(counts)).tolist())
             kinds.setdefault(composition, []).append((float(energies.mean()), atoms))
-    floors = {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in least.items()}
+    # An atom alone is known, too: it has its reference energy.
+    of_species = zip(potential.species, np.minimum(least - references, 0.0).tolist(), strict=True)
+    floors = {symbol: math.floor(1e4 * (energy - _BELOW_DATA)) / 1e4 for symbol, energy in of_species}
     frequent = sorted(kinds.values(), key=len, reverse=True)[:_MOST_COMPOSITIONS]
     return floors, [crystal for alike in frequent for crystal in _crystals(alike)]
 
 
 def _crystals(alike: list[tuple[float, Atoms]]) -> list[Crystal]:
     """Of structures of one composition, with their energies per atom, those to compress."""
-    stable = min(alike, key=lambda item: item[0])[1]
-    chosen = [stable, min((atoms for _, atoms in alike), key=_room)]
+    rooms = _rooms([atoms for _, atoms in alike])
+    stable = min(range(len(alike)), key=lambda k: alike[k][0])
+    chosen = [alike[stable][1], alike[int(np.argmin(rooms))][1]]
     least: dict[int, tuple[float, Atoms]] = {}
     for energy, atoms in alike:
         size = len(atoms)
         if size <= _FEW_ATOMS and (size not in least or energy < least[size][0]):
             least[size] = energy, atoms
     chosen += [least[size][1] for size in sorted(least)[:_OTHERS]]
-    return [Crystal(atoms, _room(stable)) for atoms in {id(atoms): atoms for atoms in chosen}.values()]
+    room = float(rooms[stable])
+    return [Crystal(atoms, room) for atoms in {id(atoms): atoms for atoms in chosen}.values()]
 
 
 def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
@@ -250,7 +252,7 @@ def _pushes(
     several = [atoms for atoms in structures if len(atoms) > 1]
     size = sum(map(len, several)) / max(len(several), 1)
     number = int(min(_PUSHED_STRUCTURES, _PUSHED_ATOMS / max(size, 1.0), len(several)))
-    sparse = sorted(several, key=lambda atoms: -_room(atoms))[: number // 2]
+    sparse = [several[k] for k in np.argsort(-_rooms(several), kind="stable")[: number // 2]]
     evenly = np.unique(np.linspace(0, len(several) - 1, number - len(sparse)).astype(int))
     rng = np.random.default_rng(0)
     for atoms in (*sparse, *(several[k] for k in evenly)):
@@ -272,9 +274,11 @@ def _pushes(
     return pushes
 
 
-def _room(atoms: Atoms) -> float:
-    """Volume per atom in Angstrom^3, infinite for structures that are not periodic."""
-    return float(atoms.get_volume()) / len(atoms) if atoms.pbc.all() else math.inf
+def _rooms(structures: Sequence[Atoms]) -> FloatArray:
+    """Volume per atom of each structure in Angstrom^3, infinite for those that are not periodic."""
+    are_periodic = [atoms.pbc.all() for atoms in structures]
+    per_atom = volumes(structures) / [len(atoms) for atoms in structures]
+    return np.where(are_periodic, per_atom, np.inf)
 
 
 def _clear_ways(atoms: Atoms, near: Neighbors, i: int, other: str) -> list[FloatArray]:
