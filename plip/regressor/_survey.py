@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias, TypeVar
 
 import joblib
 import numpy as np
@@ -15,38 +16,69 @@ from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 from plip.normal_equations import NormalEquations
 
-__all__ = ["MOST_IN_MEMORY", "Survey", "terms_of_atoms"]
+__all__ = ["MOST_IN_MEMORY", "AtomTerms", "Survey", "summaries_of_atoms", "terms_of_atoms"]
 
 # Atoms whose terms are in memory at a time.
 MOST_IN_MEMORY = 50_000
 # Atoms whose terms are found at a time where they do not stay, and by one job.
 _BATCH = 5_000
 _OF_JOB = 250
+# By one job that keeps a summary of them alone.
+_OF_SUMMARY = 2_000
+
+# Species, as places among those of the terms, and terms, (n_atoms, n_terms), of the atoms of a structure.
+AtomTerms: TypeAlias = tuple[Int32Array, FloatArray]
+Summary = TypeVar("Summary")
 
 
 def terms_of_atoms(
     species: Sequence[str], terms: Sequence[Term], structures: Sequence[Atoms], n_jobs: int | None
-) -> Iterator[tuple[Int32Array, FloatArray]]:
-    """Species, as places among `species`, and terms, (n_atoms, n_terms), of the atoms of each structure."""
-    term_values = TermValues(species, terms)
-    # Without a term any cutoff serves.
-    cutoff = max((term.cutoff for term in terms), default=1.0)
-
-    def of_structures(part: Sequence[Atoms]) -> list[tuple[Int32Array, FloatArray]]:
-        arrays = gather(species, part)
-        values, are_done = term_values.values_of_each(*arrays, cutoff)
-        found = list(zip(arrays.split(arrays.species), arrays.split(values), strict=True))
-        for row in np.flatnonzero(~are_done).tolist():
-            species_a, positions, cell = take_atoms(species, part[row])
-            neighbors = find_pairs(positions, cell, part[row].pbc, cutoff)
-            found[row] = species_a, term_values.values(neighbors, positions, cell, species_a)
-        return found
-
+) -> Iterator[AtomTerms]:
+    """The terms of the atoms of each structure."""
+    of_structures = _Finder(species, terms)
     # The core is of this process; sending it elsewhere would take longer than the work.
     with joblib.Parallel(n_jobs=n_jobs, require="sharedmem") as parallel:
         for batch in _cut(structures, _BATCH):
             jobs = (joblib.delayed(of_structures)(part) for part in _cut(batch, _OF_JOB))
             yield from itertools.chain.from_iterable(parallel(jobs))
+
+
+def summaries_of_atoms(
+    species: Sequence[str],
+    terms: Sequence[Term],
+    structures: Sequence[Atoms],
+    n_jobs: int | None,
+    summarize: Callable[[list[AtomTerms]], Summary],
+) -> list[Summary]:
+    """What a function makes of the terms of parts of the structures, which it gets one part at a time."""
+    of_structures = _Finder(species, terms)
+
+    def summary(part: Sequence[Atoms]) -> Summary:
+        return summarize(of_structures(part))
+
+    jobs = (joblib.delayed(summary)(part) for part in _cut(structures, _OF_SUMMARY))
+    found: list[Summary] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
+    return found
+
+
+class _Finder:
+    """Finds the terms of the atoms of structures that were checked; threads can call it at the same time."""
+
+    def __init__(self, species: Sequence[str], terms: Sequence[Term]) -> None:
+        self._species = species
+        self._term_values = TermValues(species, terms)
+        # Without a term any cutoff serves.
+        self._cutoff = max((term.cutoff for term in terms), default=1.0)
+
+    def __call__(self, structures: Sequence[Atoms]) -> list[AtomTerms]:
+        arrays = gather(self._species, structures)
+        values, are_done = self._term_values.values_of_each(*arrays, self._cutoff)
+        found = list(zip(arrays.split(arrays.species), arrays.split(values), strict=True))
+        for row in np.flatnonzero(~are_done).tolist():
+            species_a, positions, cell = take_atoms(self._species, structures[row])
+            neighbors = find_pairs(positions, cell, structures[row].pbc, self._cutoff)
+            found[row] = species_a, self._term_values.values(neighbors, positions, cell, species_a)
+        return found
 
 
 def _cut(structures: Sequence[Atoms], n_atoms: int) -> Iterator[Sequence[Atoms]]:
@@ -82,9 +114,9 @@ class Survey:
         self.structures = [] if equations.sample is None else list(equations.sample.structures())
         self._stays = sum(map(len, self.structures)) <= MOST_IN_MEMORY
         self._columns = np.unique(columns)
-        self._found: list[tuple[Int32Array, FloatArray]] | None = None
+        self._found: list[AtomTerms] | None = None
 
-    def values(self, columns: IntArray) -> Iterator[tuple[Int32Array, FloatArray]]:
+    def values(self, columns: IntArray) -> Iterator[AtomTerms]:
         """Species and terms of the atoms of each structure.
 
         Parameters
@@ -116,7 +148,7 @@ class Survey:
         found = [known.get(_geometry(atoms)) for atoms in structures]
         return None if None in found else [place for place in found if place is not None]
 
-    def _find(self, columns: IntArray) -> Iterator[tuple[Int32Array, FloatArray]]:
+    def _find(self, columns: IntArray) -> Iterator[AtomTerms]:
         terms = [self._equations.terms[n] for n in columns]
         return terms_of_atoms(self._equations.species, terms, self.structures, self._n_jobs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +22,13 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, as_in_a_file, forward
-from plip.regressor._survey import MOST_IN_MEMORY, Survey, terms_of_atoms
+from plip.regressor._survey import (
+    MOST_IN_MEMORY,
+    AtomTerms,
+    Survey,
+    summaries_of_atoms,
+    terms_of_atoms,
+)
 
 __all__ = ["Fold", "columns_of", "find_uncertainty"]
 
@@ -36,8 +41,7 @@ _UNUSUAL = 0.5
 _MOST_REFERENCES = 2_000
 # Atoms of each species whose errors are compared with those of others.
 _TRIED = 500
-# Structures whose largest leverage is looked for at a time, and rows that are multiplied at a time.
-_AT_A_TIME = 100
+# Rows that are multiplied at a time.
 _ROWS = 4096
 # Directions in which surroundings differ most.
 _DIRECTIONS = 8
@@ -292,18 +296,21 @@ def _limits(
     n_jobs: int | None,
 ) -> dict[str, float]:
     """Largest leverage of the atoms of each species; those of the surveyed structures are at hand."""
-    limits = np.zeros(len(potential.species))
 
-    def look_at(species_a: Int32Array, terms: FloatArray) -> None:
+    def largest(species_a: Int32Array, terms: FloatArray) -> FloatArray:
+        limits = np.zeros(len(potential.species))
         # Atoms without neighbors have no leverage, and are no extrapolation either.
         np.maximum.at(limits, species_a, forward(factor, terms) + np.finfo(np.float64).tiny)
+        return limits
 
-    look_at(species_a, shares)
+    @single_blas_thread()
+    def summarize(found: list[AtomTerms]) -> FloatArray:
+        return largest(*map(np.concatenate, zip(*found, strict=True)))
+
     rest = [data.structures[row] for row in np.setdiff1d(np.arange(len(data)), surveyed)]
     terms = [term for term, _ in potential.terms]
-    of_rest = terms_of_atoms(potential.species, terms, rest, n_jobs)
-    while some := list(itertools.islice(of_rest, _AT_A_TIME)):
-        look_at(*map(np.concatenate, zip(*some, strict=True)))
+    of_rest = summaries_of_atoms(potential.species, terms, rest, n_jobs, summarize)
+    limits = np.max([largest(species_a, shares), *of_rest], axis=0)
     # The core adds up in another order.
     limits *= 1.0 + _ROUNDING
     found = zip(potential.species, limits.tolist(), strict=True)
