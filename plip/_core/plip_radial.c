@@ -30,9 +30,9 @@ static void set_logarithmic(double result[3], double v, double a, double da)
 
 static void gaussian(double p, double q, double r, double result[3])
 {
-    double a;
-    const double v = gaussian_of_one(p, q, r, &a);
+    double v, a;
 
+    gaussian_of_one(1, p, q, &r, &v, &a);
     set_logarithmic(result, v, a, -2.0 * p);
 }
 

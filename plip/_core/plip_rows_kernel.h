@@ -77,19 +77,55 @@ static void NAME(find_cutoff_functions)(const rows_call *call)
     }
 }
 
+/* Where functions of a set go: value and derivative of the first of them at the first neighbor. */
+typedef struct {
+    double *value, *derivative;
+    ptrdiff_t width;
+} NAME(place_of_functions);
+
+/* A vector of functions at `count` distances from k on, times factors that have derivatives, too. */
+static FORCE_INLINE void NAME(store_functions)(const int count, ptrdiff_t k, const VECTOR *phi, const VECTOR *slope,
+                                               const double *factor, const NAME(place_of_functions) *to)
+{
+    int j;
+
+    UNROLL(4)
+    for (j = 0; j < count; j++) {
+        const double *f = factor + 3 * (k + j);
+        STORE(to->value + (k + j) * to->width, phi[j] * f[0]);
+        STORE(to->derivative + (k + j) * to->width, phi[j] * (f[1] + slope[j] * f[0]));
+    }
+}
+
+/* Calls AT(count, k) for all of m distances, four at a time where there are so many; some of the last are done twice. */
+#define IN_FOURS(m, AT)                                                                                              \
+    do {                                                                                                             \
+        ptrdiff_t k;                                                                                                 \
+        for (k = 0; k < m && m < 4; k++)                                                                             \
+            AT(1, k);                                                                                                \
+        for (k = 0; k < m && m >= 4; k += 4)                                                                         \
+            AT(4, k + 4 <= m ? k : m - 4);                                                                           \
+    } while (0)
+
+static FORCE_INLINE void NAME(gaussians_at)(const int count, ptrdiff_t k, VECTOR rate, VECTOR center,
+                                            const double *distance, const double *factor,
+                                            const NAME(place_of_functions) *to)
+{
+    VECTOR phi[4], slope[4];
+
+    NAME(gaussian)(count, rate, center, distance + k, phi, slope);
+    NAME(store_functions)(count, k, phi, slope, factor, to);
+}
+
 /* A vector of Gaussians at `m` distances, times factors that have derivatives, too. */
-static void NAME(find_gaussians)(ptrdiff_t m, ptrdiff_t width, const double *p, const double *q,
-                                 const double *distance, const double *factor, double *value, double *derivative)
+static void NAME(find_gaussians)(ptrdiff_t m, const double *p, const double *q, const double *distance,
+                                 const double *factor, NAME(place_of_functions) to)
 {
     const VECTOR rate = LOAD(p), center = LOAD(q);
-    ptrdiff_t k;
 
-    for (k = 0; k < m; k++, factor += 3) {
-        VECTOR slope;
-        const VECTOR phi = NAME(gaussian)(rate, center, distance[k], &slope);
-        STORE(value + k * width, phi * factor[0]);
-        STORE(derivative + k * width, phi * (factor[1] + slope * factor[0]));
-    }
+#define GAUSSIANS_AT(count, k) NAME(gaussians_at)(count, k, rate, center, distance, factor, &to)
+    IN_FOURS(m, GAUSSIANS_AT);
+#undef GAUSSIANS_AT
 }
 
 /* The exponents of a vector of functions; 0 if one of them has none. `has_powers` gets whether log(r) is needed. */
@@ -118,19 +154,29 @@ static int NAME(find_exponents)(const bucket *b, const int *family, const double
     return 1;
 }
 
+static FORCE_INLINE void NAME(exponentials_at)(const int count, ptrdiff_t k, const NAME(exponent) *of, int has_powers,
+                                               const double *distance, const double *factor,
+                                               const NAME(place_of_functions) *to)
+{
+    VECTOR phi[4], slope[4];
+    double log_r[4] = {0.0, 0.0, 0.0, 0.0};
+    int j;
+
+    for (j = 0; j < count && has_powers; j++)
+        log_r[j] = log(distance[k + j]);
+    NAME(exponential)(count, of, distance + k, log_r, phi, slope);
+    NAME(store_functions)(count, k, phi, slope, factor, to);
+}
+
 /* The same of a vector of functions that have exponents. */
-static void NAME(find_exponentials)(ptrdiff_t m, ptrdiff_t width, const NAME(exponent) *of, int has_powers,
-                                    const double *distance, const double *factor, double *value, double *derivative)
+static void NAME(find_exponentials)(ptrdiff_t m, const NAME(exponent) *of, int has_powers, const double *distance,
+                                    const double *factor, NAME(place_of_functions) to)
 {
     const NAME(exponent) exponent = *of;
-    ptrdiff_t k;
 
-    for (k = 0; k < m; k++, factor += 3) {
-        VECTOR slope;
-        const VECTOR phi = NAME(exponential)(&exponent, distance[k], has_powers ? log(distance[k]) : 0.0, &slope);
-        STORE(value + k * width, phi * factor[0]);
-        STORE(derivative + k * width, phi * (factor[1] + slope * factor[0]));
-    }
+#define EXPONENTIALS_AT(count, k) NAME(exponentials_at)(count, k, &exponent, has_powers, distance, factor, &to)
+    IN_FOURS(m, EXPONENTIALS_AT);
+#undef EXPONENTIALS_AT
 }
 
 /* The same of one function of any family. */
@@ -171,13 +217,12 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     int has_powers;
 
     for (first = 0; first < width; first += LANES) {
+        const NAME(place_of_functions) to = {value + first, derivative + first, width};
         if (NAME(are_gaussians)(family + first, set->count - first))
-            NAME(find_gaussians)(m, width, p + first, q + first, b->distance, factor, value + first,
-                                 derivative + first);
+            NAME(find_gaussians)(m, p + first, q + first, b->distance, factor, to);
         else if (NAME(find_exponents)(b, family + first, p + first, q + first, set->count - first, &exponent,
                                       &has_powers))
-            NAME(find_exponentials)(m, width, &exponent, has_powers, b->distance, factor, value + first,
-                                    derivative + first);
+            NAME(find_exponentials)(m, &exponent, has_powers, b->distance, factor, to);
         else
             for (a = first; a < first + LANES && a < set->count; a++)
                 NAME(find_function)(m, width, family[a], p[a], q[a], b->distance, factor, value + a, derivative + a);
