@@ -16,6 +16,7 @@ GROUP: np.dtype[np.void]
 CONTRIBUTION: np.dtype[np.void]
 CENTER: np.dtype[np.void]
 COMPONENT: np.dtype[np.void]
+COMMON: int
 MONOMIALS: int
 ROOT: int
 HARMONICS: int

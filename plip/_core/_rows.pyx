@@ -53,6 +53,9 @@ cdef extern from "plip_angular.h" nogil:
     void plip_make_contraction(const int *, plip_summand *)
 
 cdef extern from "plip_rows.h" nogil:
+    enum:
+        PLIP_COMMON
+
     ctypedef struct plip_range:
         int begin
         int end
@@ -163,6 +166,7 @@ cdef extern from "plip_rows.h" nogil:
 
 __all__ = [
     "CENTER",
+    "COMMON",
     "COMPONENT",
     "CONTRIBUTION",
     "FUNCTION_SET",
@@ -209,6 +213,7 @@ COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
 STRAIN = np.asarray(<plip_strain[:1]>&_strain).dtype
 SUMMAND = np.asarray(<plip_summand[:1]>&_summand).dtype
 
+COMMON = PLIP_COMMON
 # The angular bases.
 ROOT = PLIP_ROOT
 MONOMIALS = PLIP_MONOMIALS

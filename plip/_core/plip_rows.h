@@ -30,9 +30,10 @@ typedef struct {
 } plip_function_set;
 
 /* Moments of a function set, over the neighbors of one or of any species. */
+enum { PLIP_COMMON = -1 };
 typedef struct {
     int neighbor, set;
-    int state; /* their place in the state of the center */
+    int state; /* their place in the state of the center; PLIP_COMMON: they are those of a center of any species */
     int own;   /* place of the sum over neighbors of g_a g_b; -1: not needed */
 } plip_moments;
 

@@ -89,7 +89,8 @@ static int check_moments(const plip_rows_plan *plan, int lanes, int number, int6
         return plip_refuse(error, "moments %d: there is no function set %d", number, moments->set);
     set = plan->sets + moments->set;
     width = padded(set->count, lanes);
-    if (!fits(moments->state, state_numbers(set->basis, 0, set->max_degree, width), plan->state_size))
+    if (moments->state != PLIP_COMMON &&
+        !fits(moments->state, state_numbers(set->basis, 0, set->max_degree, width), plan->state_size))
         return plip_refuse(error, "moments %d: they are not within the state", number);
     if (moments->own != -1 && moments->own != *n_own)
         return plip_refuse(error, "moments %d: their own sums must follow those before them", number);

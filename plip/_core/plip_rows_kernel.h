@@ -377,20 +377,23 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     const plip_function_set *set = call->plan->sets + moments->set;
     const ptrdiff_t width = padded(set->count, LANES);
     const ptrdiff_t size = components_below(set->basis, set->max_degree + 1) * width;
-    double *doubled = call->doubled + moments->state, *kept = call->bucket.scratch;
+    const int is_known = moments->state == PLIP_COMMON;
+    double *doubled = call->doubled + (is_known ? 0 : moments->state), *kept = call->bucket.scratch;
     ptrdiff_t a;
 
     /* The neighbor may be beyond the cutoff of the set, which then has none. */
-    NAME(find_moments_of_set)(call, set, value, k, k < m, doubled);
+    if (!is_known)
+        NAME(find_moments_of_set)(call, set, value, k, k < m, doubled);
     for (a = 0; a < width; a++) {
         kept[a] = value[k * width + a];
         value[k * width + a] = 0.0;
     }
-    NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
+    if (!is_known)
+        NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
     NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
     for (a = 0; a < width; a++)
         value[k * width + a] = kept[a];
-    for (a = 0; a < size; a++)
+    for (a = 0; a < size && !is_known; a++)
         doubled[a] = others[moments->state + a] + 2.0 * doubled[a];
 }
 
@@ -447,9 +450,10 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
         const plip_function_set *set = plan->sets + moments->set;
         const ptrdiff_t m = b->within[set->cutoff], width = padded(set->count, LANES);
         double *value = b->radial + 2 * b->capacity * set->first + m * width;
-        if (moments->neighbor != t)
+        if (moments->neighbor != t || (moments->state == PLIP_COMMON && moments->own < 0))
             continue;
-        NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
+        if (moments->state != PLIP_COMMON)
+            NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
         if (call->strained)
             NAME(find_strains)(call, moments, m, dominant, value - m * width, value, state);
         if (moments->own < 0)

@@ -175,18 +175,19 @@ static void NAME(strain_own_sums)(const rows_call *call, int basis, ptrdiff_t m,
                       OF_VIRIALS * width);
 }
 
-/* Derivatives of the moments of one function set over the m neighbors in the bucket, of which `dominant` is one or -1,
- * and of their own sums. Those by the dominant neighbor stand apart. */
+/* Derivatives of the moments of one function set, unless they are known, over the m neighbors in the bucket, of which
+ * `dominant` is one or -1, and of their own sums. Those by the dominant neighbor stand apart. */
 static void NAME(find_strains)(const rows_call *call, const plip_moments *moments, ptrdiff_t m, ptrdiff_t dominant,
                                const double *derivative, double *value, const double *state)
 {
     const plip_function_set *set = call->plan->sets + moments->set;
-    const ptrdiff_t width = padded(set->count, LANES), place = OF_VIRIALS * (ptrdiff_t)moments->state;
+    const int is_known = moments->state == PLIP_COMMON;
+    const ptrdiff_t width = padded(set->count, LANES), place = is_known ? 0 : OF_VIRIALS * (ptrdiff_t)moments->state;
     double *slope = call->slope, *kept = call->bucket.scratch;
     ptrdiff_t k, a;
 
     if (m == 0) {
-        const ptrdiff_t size = components_below(set->basis, set->max_degree + 1) * width;
+        const ptrdiff_t size = is_known ? 0 : components_below(set->basis, set->max_degree + 1) * width;
         memset(call->strained + place, 0, (size_t)(OF_VIRIALS * size) * sizeof(double));
         if (dominant >= 0)
             memset(call->strained_apart + place, 0, (size_t)(OF_VIRIALS * size) * sizeof(double));
@@ -195,16 +196,18 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
     for (k = 0; k < m; k++)
         for (a = 0; a < width; a += LANES)
             STORE(slope + k * width + a, call->bucket.distance[k] * LOAD(derivative + k * width + a));
-    if (dominant < 0)
+    if (dominant < 0 && !is_known)
         NAME(strain_neighbors)(call, set, value, slope, 0, m, state + moments->state, call->strained + place);
-    else {
+    if (dominant >= 0) {
         double *of_value = value + dominant * width, *of_slope = slope + dominant * width;
-        NAME(strain_neighbors)(call, set, value, slope, dominant, 1, NULL, call->strained_apart + place);
+        if (!is_known)
+            NAME(strain_neighbors)(call, set, value, slope, dominant, 1, NULL, call->strained_apart + place);
         for (a = 0; a < width; a++) {
             kept[a] = of_value[a];
             of_value[a] = of_slope[a] = 0.0;
         }
-        NAME(strain_neighbors)(call, set, value, slope, 0, m, NULL, call->strained + place);
+        if (!is_known)
+            NAME(strain_neighbors)(call, set, value, slope, 0, m, NULL, call->strained + place);
     }
     if (moments->own >= 0)
         NAME(strain_own_sums)(call, set->basis, m, width, value, slope, call->own_strains + OF_VIRIALS * moments->own);

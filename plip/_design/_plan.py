@@ -418,8 +418,15 @@ class _Builder:
         known = self.moments[center]
         if (neighbor, index) not in known:
             count = n_components_below(self.sets[index].basis, self.sets[index].max_degree + 1)
-            known[neighbor, index] = self.allocate(center, count * self.width(index))
+            common = self._common_moments().get((neighbor, index))
+            known[neighbor, index] = (
+                self.allocate(center, count * self.width(index)) if common is None else common
+            )
         return known[neighbor, index]
+
+    def _common_moments(self) -> dict[tuple[int, int], int]:
+        """Those that centers of all species have."""
+        return self.moments[ANY_SPECIES] if ANY_SPECIES in self.labels else {}
 
     def add_group(self, center: int, neighbor: int, group: _Group, entries: list[Entry]) -> None:
         """Add a group of fields; `entries` are (column, degree, field, function, coefficient).
@@ -647,11 +654,16 @@ class _Builder:
         has_own = {
             (*pair, group.set) for pair, groups in self.groups.items() for group in groups if group.has_own
         }
+        common = self._common_moments()
+        # Whoever computes moments computes those without a dominant neighbor, too.
+        has_own |= {(ANY_SPECIES, t, index) for _, t, index in has_own if (t, index) in common}
         rows: list[tuple[int, ...]] = []
         places: dict[tuple[int, int, int], int] = {}
         n_own = 0
         for center, moments in zip(self.labels, self.moments, strict=True):
             for (neighbor, index), state in moments.items():
+                if center != ANY_SPECIES and (neighbor, index) in common:
+                    state = _rows.COMMON
                 own = -1
                 if (center, neighbor, index) in has_own:
                     own = places[center, neighbor, index] = n_own
