@@ -54,7 +54,10 @@ static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int m
     for (; m + count <= rows; m += count)                                                                            \
         NAME(product_tile)(accumulate, count, vectors, factors, n_factors, m, n, c, stride_c);
     PRODUCT_TILES(most)
+    if (most > 4)
+        PRODUCT_TILES(4)
     PRODUCT_TILES(3)
+    PRODUCT_TILES(2)
     PRODUCT_TILES(1)
 #undef PRODUCT_TILES
 }
