@@ -259,7 +259,7 @@ typedef struct {
     double *strained_apart; /* the same by dominant neighbors, where there are any */
     double *group_strains, *own_strains; /* derivatives of group_sums and own_sums, [strain][function] */
     double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
-    double *strain_moments, *strain_sources, *strain_weighted, *slope, *one_strain;
+    double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted, *slope, *one_strain;
     /* of derivatives */
     const double *states, *dominant;
     double *force_rows;
@@ -359,12 +359,13 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strain_moments = new_numbers(2 * components * most.widest_set);
     /* Sources are components of degrees l - 2 to l + 2, those of degree l twice at most. */
     call->strain_sources = new_numbers(2 * components * most.widest_set);
+    call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
     call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);
     call->slope = new_numbers(capacity * most.widest_set);
     call->one_strain = new_numbers(most.most_sums);
     if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
-        !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_weighted ||
-        !call->slope || !call->one_strain)
+        !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_tensors ||
+        !call->strain_weighted || !call->slope || !call->one_strain)
         return -1;
     memset(call->group_strains, 0, (size_t)(OF_VIRIALS * n_group_sums) * sizeof(double));
     memset(call->own_strains, 0, (size_t)(OF_VIRIALS * n_own_sums) * sizeof(double));
@@ -384,6 +385,7 @@ static void free_call(rows_call *call)
     free_numbers(call->strain_fields);
     free_numbers(call->strain_moments);
     free_numbers(call->strain_sources);
+    free_numbers(call->strain_tensors);
     free_numbers(call->strain_weighted);
     free_numbers(call->slope);
     free_numbers(call->one_strain);

@@ -585,6 +585,8 @@ static void NAME(add_neighbors)(const rows_call *call, ptrdiff_t i, int s, int t
         k = NAME(find_dominant)(call, any, t);
     if (k >= 0)
         *dominant = call->bucket.distance[k];
+    if (call->strained)
+        NAME(find_strain_tensors)(call);
     NAME(find_moments)(call, s, t, k, state, others);
     if (any >= 0)
         NAME(find_moments)(call, any, t, k, state, others);

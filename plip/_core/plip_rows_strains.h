@@ -118,29 +118,6 @@ static void NAME(find_last_source)(const rows_call *call, const plip_function_se
                   to + components_below(set->basis, degree + 2) * width, width);
 }
 
-/* The same for the neighbors from `first` on, `m` of them. `slope` has r times the derivatives of the functions;
- * `moments` are computed if they are NULL. */
-static void NAME(strain_neighbors)(const rows_call *call, const plip_function_set *set, const double *value,
-                                   const double *slope, ptrdiff_t first, ptrdiff_t m, const double *moments,
-                                   double *strained)
-{
-    const ptrdiff_t width = padded(set->count, LANES), stride = call->bucket.stride;
-    const ptrdiff_t known = components_below(set->basis, set->max_degree + 1);
-    const double *component = call->bucket.component + first_component(call->plan, set->basis, 0) * stride + first;
-    double *of_values = call->strain_moments, *of_slopes = of_values + known * width;
-    int degree = 0;
-
-    if (!moments)
-        NAME(find_moments_of_set)(call, set, value, first, m, of_values);
-    if (set->basis == PLIP_HARMONICS) {
-        NAME(product)(known, width, m, component, 1, stride, slope + first * width, width, of_slopes, width);
-        degree = set->max_degree > 0 ? set->max_degree - 1 : 0;
-    }
-    for (; degree <= set->max_degree; degree++)
-        NAME(find_last_source)(call, set, degree, value, slope, first, m, of_slopes);
-    NAME(strain_moments)(call, set, moments ? moments : of_values, of_slopes, strained);
-}
-
 /* What a strain of degree 0 makes of neighbor k: the tensor u u in the strains of a basis. */
 static FORCE_INLINE void NAME(strain_tensor)(const bucket *b, int basis, ptrdiff_t k, double tensor[OF_VIRIALS])
 {
@@ -155,6 +132,49 @@ static FORCE_INLINE void NAME(strain_tensor)(const bucket *b, int basis, ptrdiff
         tensor[2] -= trace;
         tensor[0] = trace;
     }
+}
+
+/* The same of all neighbors for harmonics: strain_tensors[strain][neighbor]. */
+static void NAME(find_strain_tensors)(const rows_call *call)
+{
+    const bucket *b = &call->bucket;
+    double *tensors = call->strain_tensors, tensor[OF_VIRIALS];
+    ptrdiff_t k;
+    int x;
+
+    for (k = 0; k < b->within[call->plan->n_cutoffs - 1]; k++) {
+        NAME(strain_tensor)(b, PLIP_HARMONICS, k, tensor);
+        for (x = 0; x < OF_VIRIALS; x++)
+            tensors[x * b->stride + k] = tensor[x];
+    }
+}
+
+/* The same for the neighbors from `first` on, `m` of them. `slope` has r times the derivatives of the functions;
+ * `moments` are computed if they are NULL. */
+static void NAME(strain_neighbors)(const rows_call *call, const plip_function_set *set, const double *value,
+                                   const double *slope, ptrdiff_t first, ptrdiff_t m, const double *moments,
+                                   double *strained)
+{
+    const ptrdiff_t width = padded(set->count, LANES), stride = call->bucket.stride;
+    const ptrdiff_t known = components_below(set->basis, set->max_degree + 1);
+    const double *component = call->bucket.component + first_component(call->plan, set->basis, 0) * stride + first;
+    double *of_values = call->strain_moments, *of_slopes = of_values + known * width;
+    int degree = 0;
+
+    if (set->basis == PLIP_HARMONICS && set->max_degree == 0) {
+        NAME(product)(OF_VIRIALS, width, m, call->strain_tensors + first, 1, stride, slope + first * width, width, strained,
+                      width);
+        return;
+    }
+    if (!moments)
+        NAME(find_moments_of_set)(call, set, value, first, m, of_values);
+    if (set->basis == PLIP_HARMONICS) {
+        NAME(product)(known, width, m, component, 1, stride, slope + first * width, width, of_slopes, width);
+        degree = set->max_degree > 0 ? set->max_degree - 1 : 0;
+    }
+    for (; degree <= set->max_degree; degree++)
+        NAME(find_last_source)(call, set, degree, value, slope, first, m, of_slopes);
+    NAME(strain_moments)(call, set, moments ? moments : of_values, of_slopes, strained);
 }
 
 /* Adds the derivatives of the sums over neighbors of g_a g_b by g_a: [b][strain][a]. */
