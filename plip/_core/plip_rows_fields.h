@@ -24,6 +24,7 @@ static void NAME(find_gradients)(const rows_call *call, int basis, int max_degre
 {
     const bucket *b = &call->bucket;
     const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
+    double *scale = b->scratch;
     int degree, a, x;
     ptrdiff_t k;
 
@@ -31,7 +32,7 @@ static void NAME(find_gradients)(const rows_call *call, int basis, int max_degre
         const int begin = first_component(call->plan, basis, degree), end = begin + components_of(basis, degree);
         double *gradient = b->gradient + begin * 3 * stride;
         for (k = 0; k < count; k += LANES)
-            STORE(b->scratch + k, degree * LOAD(b->inverse + k));
+            STORE(scale + k, degree * LOAD(b->inverse + k));
         for (a = begin; a < end; a++)
             for (x = 0; x < 3; x++, gradient += stride) {
                 const plip_component *of = call->plan->components + a;
@@ -39,7 +40,7 @@ static void NAME(find_gradients)(const rows_call *call, int basis, int max_degre
                 const double *c = b->component + of->lower[x][0] * stride;
                 const double *d = b->component + of->lower[x][1] * stride;
                 for (k = 0; k < count; k += LANES)
-                    STORE(gradient + k, LOAD(b->scratch + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
+                    STORE(gradient + k, LOAD(scale + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
             }
     }
 }

@@ -39,20 +39,20 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
     const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
     const int begin = first_component(call->plan, basis, 0), end = first_component(call->plan, basis, degree);
     const VECTOR one = (VECTOR){0} + 1.0;
+    double *component = b->component + begin * stride;
     ptrdiff_t k;
     int a;
 
-    if (begin < end)
-        for (k = 0; k < count; k += LANES)
-            STORE(b->component + begin * stride + k, one);
+    for (k = 0; k < count && begin < end; k += LANES)
+        STORE(component + k, one);
     for (a = begin + 1; a < end; a++) {
         const plip_component *of = call->plan->components + a;
         const double first = of->factor[0], second = of->factor[1];
         const double *u = b->direction + of->axis[0] * stride, *v = b->direction + of->axis[1] * stride;
         const double *c = b->component + of->source[0] * stride, *d = b->component + of->source[1] * stride;
+        component += stride;
         for (k = 0; k < count; k += LANES)
-            STORE(b->component + a * stride + k,
-                  first * LOAD(u + k) * LOAD(c + k) + second * LOAD(v + k) * LOAD(d + k));
+            STORE(component + k, first * LOAD(u + k) * LOAD(c + k) + second * LOAD(v + k) * LOAD(d + k));
     }
 }
 

@@ -162,8 +162,8 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
     int degree = 0;
 
     if (set->basis == PLIP_HARMONICS && set->max_degree == 0) {
-        NAME(product)(OF_VIRIALS, width, m, call->strain_tensors + first, 1, stride, slope + first * width, width, strained,
-                      width);
+        NAME(product)(OF_VIRIALS, width, m, call->strain_tensors + first, 1, stride, slope + first * width, width,
+                      strained, width);
         return;
     }
     if (!moments)
