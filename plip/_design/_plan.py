@@ -313,7 +313,8 @@ class _Columns:
         return any(len(set(functions)) > 1 for _, functions, _ in self.numbers)
 
 
-# Interaction, cutoff, whether the center may be of any species, and the number of such neighbors.
+# Interaction, cutoff, whether centers of all species have the same tables, and how many neighbors may be of
+# any species.
 Kind: TypeAlias = tuple[str, float, bool, int]
 
 
@@ -327,20 +328,17 @@ def _columns_by_kind(terms: Sequence[Term], species: list[str]) -> dict[Kind, _C
             if id(function) not in identity_of:
                 identity_of[id(function)] = type(function), function.kernel_parameters()
         center, *neighbors = term.species
-        kind = term.interaction, term.cutoff, center == ANY, neighbors.count(ANY)
+        n_any = neighbors.count(ANY)
+        # A pair has no center, so that one place for any species makes no difference.
+        is_any = center == ANY and (term.interaction != TwoBody.kind or n_any == 1)
+        kind = term.interaction, term.cutoff, is_any, n_any
         columns.setdefault(kind, _Columns(term.cutoff)).add(
             column,
             term,
             tuple(number[symbol] for symbol in term.species),
             [identity_of[id(function)] for function in term.radial],
         )
-    return dict(sorted(columns.items(), key=lambda item: not _is_common(item[0])))
-
-
-def _is_common(kind: Kind) -> bool:
-    """Whether centers of all species have the same tables for these columns."""
-    interaction, _, is_any, n_any = kind
-    return is_any and (interaction != TwoBody.kind or n_any == 1)
+    return dict(sorted(columns.items(), key=lambda item: not item[0][2]))
 
 
 class _Builder:
@@ -456,11 +454,10 @@ class _Builder:
     def add_two_body(self, columns: _Columns, n_any: int) -> None:
         index = self.add_set(columns.functions, columns.cutoff, 0)
         count = len(columns.functions)
-        one_of_any = not n_any and ANY_SPECIES in columns.centers
         for s, t in [(ANY_SPECIES, ANY_SPECIES)] if n_any else self.pairs:
             moments = self.add_moments(s, t, index)
             # With one place for any species, either atom of a pair may be at the other place.
-            labels = [(ANY_SPECIES, s), (ANY_SPECIES, t)] if one_of_any else [(min(s, t), max(s, t))]
+            labels = [(s, t)] if n_any else [(min(s, t), max(s, t)), (ANY_SPECIES, s), (ANY_SPECIES, t)]
             entries = [
                 entry
                 for label in labels
