@@ -772,6 +772,47 @@ static void NAME(direct_functions)(const bucket *b, ptrdiff_t m, ptrdiff_t n_fun
         }
 }
 
+/* Sums over pairs of `rows` fields times one vector of functions, of all components at a time: few sums would wait for
+ * each other. `q` is NULL for fields of degree 0. */
+static FORCE_INLINE void NAME(narrow_tile)(const int rows, const bucket *b, ptrdiff_t m, ptrdiff_t width,
+                                           const double *p, const double *q, const double *value, double *sums,
+                                           ptrdiff_t step)
+{
+    const VECTOR zero = {0};
+    const double *directed = b->directed;
+    VECTOR sum[OF_FORCES][4];
+    ptrdiff_t k;
+    int x, r;
+
+    for (x = 0; x < OF_FORCES; x++)
+        for (r = 0; r < rows; r++)
+            sum[x][r] = zero;
+    for (k = 0; k < m; k++, p += width)
+        for (x = 0; x < OF_FORCES; x++, directed += LANES)
+            for (r = 0; r < rows; r++)
+                sum[x][r] += p[r] * LOAD(directed);
+    for (k = 0; k < m && q; k++, value += LANES)
+        for (x = 0; x < OF_FORCES; x++, q += width)
+            for (r = 0; r < rows; r++)
+                sum[x][r] += q[r] * LOAD(value);
+    for (x = 0; x < OF_FORCES; x++)
+        for (r = 0; r < rows; r++)
+            STORE(sums + x * step + r * LANES, sum[x][r]);
+}
+
+static void NAME(narrow_products)(const bucket *b, ptrdiff_t count, ptrdiff_t m, ptrdiff_t width, const double *p,
+                                  const double *q, const double *value, double *sums, ptrdiff_t step)
+{
+    ptrdiff_t f = 0;
+#define NARROW_TILES(rows)                                                                                           \
+    for (; f + rows <= count; f += rows)                                                                             \
+        NAME(narrow_tile)(rows, b, m, width, p + f, q ? q + f : NULL, value, sums + f * LANES, step);
+    NARROW_TILES(4)
+    NARROW_TILES(2)
+    NARROW_TILES(1)
+#undef NARROW_TILES
+}
+
 /* Sums over pairs of fields times radial functions, of one component after the other: all fields with all functions. */
 static void NAME(product_of_fields)(const bucket *b, const plip_group *group, const group_shape *shape,
                                     const pair_fields *pairs, const double *value, double *sums, ptrdiff_t step)
@@ -781,6 +822,10 @@ static void NAME(product_of_fields)(const bucket *b, const plip_group *group, co
     int x;
 
     NAME(fields)(pairs, p, q);
+    if (n == LANES) {
+        NAME(narrow_products)(b, group->count, m, width, p, pairs->degree ? q : NULL, value, sums, step);
+        return;
+    }
     for (x = 0; x < OF_FORCES; x++) {
         const NAME(factors) factors[2] = {{m, p, width, 1, b->directed + x * n, OF_FORCES * n},
                                           {pairs->degree ? m : 0, q + x * width, OF_FORCES * width, 1, value, n}};
