@@ -41,20 +41,18 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
             const double scaled = *weight * scale;
             VECTOR a[6], da[6];
             UNROLL(6)
-            for (m = 0; m < n_t; m++) {
+            for (m = 0; m < n_t; m++)
                 a[m] = LOAD(arm[0] + row_a[tau[m].z - first_a] + tau[m].y * LANES) * (scaled * tau[m].weight);
-                da[m] = zero;
-            }
             UNROLL(6)
             for (k = 0; k < n_q; k++) {
                 const ptrdiff_t place = row_b[beta[k].z - first_b] + beta[k].y * LANES;
                 const VECTOR b = LOAD(arm[1] + place) * beta[k].weight;
-                VECTOR db = zero;
+                VECTOR db;
                 UNROLL(6)
                 for (m = 0; m < n_t; m++) {
                     const VECTOR c = LOAD(arm[2] + PLACE_OF_C(k, m));
-                    db += a[m] * c;
-                    da[m] += b * c;
+                    db = m ? db + a[m] * c : a[m] * c;
+                    da[m] = k ? da[m] + b * c : b * c;
                     dc[PLACE_OF_C(k, m) / LANES] += a[m] * b;
                 }
                 if (derivatives)
@@ -85,6 +83,65 @@ static FORCE_INLINE VECTOR NAME(contract_part)(const int derivatives, const int 
         sum += dc[k] * LOAD(arm[2] + k * LANES);
         if (derivatives)
             STORE(adjoint[2] + k * LANES, LOAD(adjoint[2] + k * LANES) + dc[k]);
+    }
+    return sum;
+}
+
+/* The same with derivatives for q = t and two arms A and B that are one: what they have in common is computed once. */
+static FORCE_INLINE VECTOR NAME(contract_same)(const int p, const int q, const plip_monomial *beta,
+                                               const double *weight, double scale, const double *arm, const double *c,
+                                               double *adjoint, double *adjoint_of_c)
+{
+    const int n_q = COMPONENTS(q), n_c = COMPONENTS(2 * q);
+    const VECTOR zero = {0};
+    ptrdiff_t row[3];
+    VECTOR sum = {0}, dc[15];
+    int y, z, k, m;
+
+    UNROLL(15)
+    for (k = 0; k < n_c; k++)
+        dc[k] = zero;
+    UNROLL(3)
+    for (k = 0; k <= q; k++)
+        row[k] = PLACE(p + q, 0, k);
+    for (z = 0; z <= p; z++) {
+        for (y = 0; y <= p - z; y++, weight++) {
+            const double scaled = *weight * scale;
+            VECTOR a[6], b[6];
+            UNROLL(6)
+            for (k = 0; k < n_q; k++) {
+                b[k] = LOAD(arm + row[beta[k].z] + beta[k].y * LANES) * beta[k].weight;
+                a[k] = b[k] * scaled;
+            }
+            UNROLL(6)
+            for (k = 0; k < n_q; k++) {
+                double *place = adjoint + row[beta[k].z] + beta[k].y * LANES;
+                VECTOR da = a[0] * LOAD(c + PLACE(2 * q, beta[k].y + beta[0].y, beta[k].z + beta[0].z));
+                UNROLL(6)
+                for (m = 1; m < n_q; m++)
+                    da += a[m] * LOAD(c + PLACE(2 * q, beta[k].y + beta[m].y, beta[k].z + beta[m].z));
+                STORE(place, LOAD(place) + da * (2.0 * beta[k].weight));
+            }
+            UNROLL(6)
+            for (k = 0; k < n_q; k++) {
+                const VECTOR twice = a[k] + a[k];
+                dc[MONOMIAL(2 * q, 2 * beta[k].y, 2 * beta[k].z)] += a[k] * b[k];
+                UNROLL(6)
+                for (m = k + 1; m < n_q; m++)
+                    dc[MONOMIAL(2 * q, beta[k].y + beta[m].y, beta[k].z + beta[m].z)] += twice * b[m];
+            }
+            UNROLL(3)
+            for (k = 0; k <= q; k++)
+                row[k] += LANES;
+        }
+        UNROLL(3)
+        for (k = 0; k <= q; k++)
+            row[k] += (q - k) * LANES;
+    }
+    UNROLL(15)
+    for (k = 0; k < n_c; k++) {
+        sum += dc[k] * LOAD(c + k * LANES);
+        STORE(adjoint_of_c + k * LANES, LOAD(adjoint_of_c + k * LANES) + dc[k]);
     }
     return sum;
 }
@@ -123,6 +180,16 @@ static FORCE_INLINE VECTOR NAME(contract)(const int derivatives, const int *powe
     static const plip_monomial ZERO[] = {{0, 0, 1.0}}, ONE[] = {{0, 0, 1.0}, {1, 0, 1.0}, {0, 1, 1.0}};
     static const plip_monomial TWO[] = {{0, 0, 1.0}, {1, 0, 2.0}, {2, 0, 1.0}, {0, 1, 2.0}, {1, 1, 2.0}, {0, 2, 1.0}};
 
+#define SAME(q, beta)                                                                                           \
+    case q:                                                                                                     \
+        return NAME(contract_same)(power[0], q, beta, weights + FIRST_MONOMIAL(power[0]), scale, arm[0], arm[2],\
+                                   adjoint[0], adjoint[2])
+    if (derivatives && arm[0] == arm[1])
+        switch (power[1]) {
+            SAME(1, ONE);
+            SAME(2, TWO);
+        }
+#undef SAME
 #define PART(q, t, beta, tau)                                                                                   \
     case 3 * q + t:                                                                                             \
         return NAME(contract_part)(derivatives, power[0], q, t, COMPONENTS(q), COMPONENTS(t), beta, tau,        \
@@ -214,6 +281,32 @@ static FORCE_INLINE void NAME(close_form)(const trilinear *form, int n_open, con
     }
 }
 
+/* Energy of a form of rank (0, p, 0), a scalar product of moments of degree p times a sum of moments of degree 0; adds to
+ * the adjoints. `weights`: of the monomials of degree p. */
+static VECTOR NAME(add_scalar_product)(int p, const trilinear *form, const double *weights, const double *moments,
+                                       double *adjoints)
+{
+    const double *const b = moments + form->b * LANES, *const c = moments + form->c * LANES;
+    double *const adjoint_b = adjoints + form->b * LANES, *const adjoint_c = adjoints + form->c * LANES;
+    VECTOR open = LOAD(moments + form->a[0] * LANES) * form->weight[0], product = LOAD(b) * LOAD(c) * weights[0];
+    int k;
+
+    for (k = 1; k < form->n; k++)
+        open += LOAD(moments + form->a[k] * LANES) * form->weight[k];
+    for (k = 1; k < COMPONENTS(p); k++)
+        product += LOAD(b + k * LANES) * LOAD(c + k * LANES) * weights[k];
+    for (k = 0; k < COMPONENTS(p); k++) {
+        const VECTOR scale = open * weights[k];
+        STORE(adjoint_b + k * LANES, LOAD(adjoint_b + k * LANES) + LOAD(c + k * LANES) * scale);
+        STORE(adjoint_c + k * LANES, LOAD(adjoint_c + k * LANES) + LOAD(b + k * LANES) * scale);
+    }
+    for (k = 0; k < form->n; k++) {
+        double *a = adjoints + form->a[k] * LANES;
+        STORE(a, LOAD(a) + product * form->weight[k]);
+    }
+    return open * product;
+}
+
 /* Energy of one form; adds to the adjoints. `open` and `derivatives` are scratch. */
 static VECTOR NAME(add_form)(const plip_potential *potential, const trilinear *form, const double *moments,
                              double *adjoints, double *open, double *derivatives)
@@ -226,6 +319,9 @@ static VECTOR NAME(add_form)(const plip_potential *potential, const trilinear *f
     VECTOR energy;
     int k;
 
+    if (rank->rank[0] == 0 && rank->rank[2] == 0)
+        return NAME(add_scalar_product)(rank->rank[1], form, potential->multiplicity + FIRST_MONOMIAL(rank->rank[1]),
+                                        moments, adjoints);
     arm[rank->place[0]] = is_single ? moments + form->a[0] * LANES : open;
     adjoint[rank->place[0]] = is_single ? adjoints + form->a[0] * LANES : derivatives;
     arm[rank->place[1]] = moments + form->b * LANES;
