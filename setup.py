@@ -78,6 +78,7 @@ EXTENSIONS = [
     core("_neighbors", NEIGHBORS),
     Extension(MEMORYVIEWS, []),
     core("_blas"),
+    core("_each"),
     core("_swaps"),
 ]
 

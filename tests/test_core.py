@@ -16,7 +16,16 @@ from ase.neighborlist import neighbor_list
 from sample_potentials import beyond, interactions, make_potential, sample_potential
 from sample_structures import SAMPLE_NAMES, clear_radius, random_structure, sample
 
-from plip._core import Core, NeighborList, closest_of_each, find_neighbors, is_element, radial_function
+from plip._core import (
+    Core,
+    NeighborList,
+    closest_of_each,
+    evaluate_each,
+    find_neighbors,
+    is_element,
+    radial_function,
+    values_of_each,
+)
 from plip._design._rows import Design, StructureDesign
 from plip._structures._evaluation import check_atoms, gather
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -62,7 +71,7 @@ def test_terms_of_several_structures_are_those_of_each(name):
     moved = atoms.copy()
     moved.positions[0] += 0.05
     arrays = gather(potential.species, [atoms, moved])
-    found, are_done = potential.term_values.values_of_each(*arrays, cutoff)
+    found, are_done = values_of_each(potential.term_values, *arrays, cutoff)
     assert are_done.all()
     for one, values in zip((atoms, moved), arrays.split(found), strict=True):
         species, positions, cell = check_atoms(potential.species, one)
@@ -94,7 +103,7 @@ def test_arrays_of_several_structures_are_checked():
         ({"positions": np.zeros((8, 2))}, "shape"),
     ):
         with pytest.raises(ValueError, match=message):
-            potential.core.evaluate_each(*arrays._replace(**change), 4.0)
+            evaluate_each(potential.core, *arrays._replace(**change), 4.0)
 
 
 # Neighbor lists

@@ -1,5 +1,6 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
+from plip._core._each import closest_of_each, evaluate_each, values_of_each
 from plip._core._evaluate import (
     ANY,
     LARGEST_GRADE,
@@ -11,7 +12,6 @@ from plip._core._evaluate import (
     check_radial,
     check_repulsion,
     check_terms,
-    closest_of_each,
     core_repulsion,
     cutoff_function,
     is_element,
@@ -36,10 +36,12 @@ __all__ = [
     "closest_of_each",
     "core_repulsion",
     "cutoff_function",
+    "evaluate_each",
     "extremes",
     "find_neighbors",
     "is_element",
     "phi",
     "radial_function",
     "switch_function",
+    "values_of_each",
 ]

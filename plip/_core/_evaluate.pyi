@@ -4,7 +4,7 @@ from typing import TypeAlias
 import numpy.typing as npt
 
 from plip._core._neighbors import NeighborList
-from plip._types import BoolArray, FloatArray, Int32Array, IntArray
+from plip._types import FloatArray, Int32Array
 from plip.interactions._terms import Term
 from plip.radial import RadialFamily
 
@@ -33,15 +33,6 @@ def core_repulsion(
 def check_repulsion(
     species: Sequence[str], repulsion: _Repulsion, density_limits: _Limits, energy_floors: _Floors
 ) -> None: ...
-def closest_of_each(
-    positions: FloatArray,
-    cells: FloatArray,
-    periodic: Int32Array,
-    species: Int32Array,
-    borders: IntArray,
-    radii: FloatArray,
-    cutoff: float,
-) -> FloatArray: ...
 
 class Core:
     def __init__(
@@ -75,17 +66,6 @@ class Core:
         n_threads: int = 1,
         crowding: FloatArray | None = None,
     ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, FloatArray | None]: ...
-    def evaluate_each(
-        self,
-        positions: FloatArray,
-        cells: FloatArray,
-        periodic: Int32Array,
-        species: Int32Array,
-        borders: IntArray,
-        cutoff: float,
-        forces: bool = True,
-        strain: bool = True,
-    ) -> tuple[FloatArray, FloatArray | None, FloatArray | None, BoolArray]: ...
 
 class TermValues:
     def __init__(self, species: Sequence[str], terms: Sequence[Term], simd: str = "auto") -> None: ...
@@ -94,15 +74,6 @@ class TermValues:
     def values(
         self, neighbors: NeighborList, positions: FloatArray, cell: FloatArray, species: Int32Array
     ) -> FloatArray: ...
-    def values_of_each(
-        self,
-        positions: FloatArray,
-        cells: FloatArray,
-        periodic: Int32Array,
-        species: Int32Array,
-        borders: IntArray,
-        cutoff: float,
-    ) -> tuple[FloatArray, BoolArray]: ...
     def extrapolation(
         self,
         neighbors: NeighborList,

@@ -7,12 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport int64_t
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
-from plip._core._neighbors cimport NeighborList, free_list, make_list, plip_list
+from plip._core._neighbors cimport NeighborList, plip_list
 
 cdef extern from "plip_core.h" nogil:
     enum:
@@ -60,20 +59,6 @@ cdef extern from "plip_core.h" nogil:
     int plip_check_repulsion(int, const plip_repulsion *, char *)
     void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
 
-    ctypedef struct plip_potential:
-        pass
-
-    ctypedef struct plip_workspace:
-        pass
-
-    ctypedef struct plip_system:
-        const double *positions
-        const int *types
-        const int *species_of_type
-        double *forces
-        double *strain_derivative
-        double *strain_derivatives
-
     ctypedef struct plip_center:
         int atom
         int n_neighbors
@@ -95,11 +80,6 @@ cdef extern from "plip_core.h" nogil:
     int plip_evaluate(
         const plip_potential *, plip_workspace *, const plip_system *, int, plip_center *, int
     )
-
-    ctypedef struct plip_extent:
-        const double *factor
-        const double *limits
-        const double *shortest
 
     const double PLIP_LARGEST_GRADE
     plip_potential *plip_create_terms(int, int, const plip_term *, const char *, char *)
@@ -128,7 +108,6 @@ __all__ = [
     "check_radial",
     "check_repulsion",
     "check_terms",
-    "closest_of_each",
     "core_repulsion",
     "cutoff_function",
     "is_element",
@@ -154,11 +133,11 @@ LARGEST_GRADE = PLIP_LARGEST_GRADE
 # depend on the number of atoms only, so that the number of threads does not change a bit of the result.
 LARGE = 4096
 BLOCKS = 8
-cdef int FIRST_LARGE = LARGE
+FIRST_LARGE = LARGE
 # Angstrom; see plip._structures._checks.
-cdef double OVERLAP = 1e-3
+OVERLAP = 1e-3
 # eV.
-cdef double LARGEST_ENERGY = 1e200
+LARGEST_ENERGY = 1e200
 # All bits of a neighbor index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
 
@@ -451,9 +430,6 @@ cdef class Core:
         If a term cannot be evaluated.
     """
 
-    cdef plip_potential *potential
-    cdef list spare
-
     def __cinit__(
         self,
         species,
@@ -640,68 +616,6 @@ cdef class Core:
                     "its shortest distance, or a coefficient too large"
                 )
 
-    def evaluate_each(
-        self,
-        const double[:, ::1] positions not None,
-        const double[:, :, ::1] cells not None,
-        const int[:, ::1] periodic not None,
-        const int[::1] species not None,
-        const int64_t[::1] borders not None,
-        double cutoff,
-        bint forces=True,
-        bint strain=True,
-    ):
-        """Energies and their derivatives of several small structures, as `evaluate` gives them for each.
-
-        Parameters
-        ----------
-        positions, species
-            As for `evaluate`, those of one structure after the other.
-        cells : ndarray of float64, shape (n_structures, 3, 3)
-        periodic : ndarray of int32, shape (n_structures, 3)
-        borders : ndarray of int64, shape (n_structures + 1,)
-            Where the atoms of each structure begin, and the number of all atoms.
-        cutoff : float
-            For the neighbor lists, Angstrom.
-        forces, strain : bool
-            What to return besides the energies.
-
-        Returns
-        -------
-        energies, forces, strains
-            As from `evaluate`; strains are of shape (n_structures, 6).
-        are_done : ndarray of bool, shape (n_structures,)
-            The others have to be evaluated alone: they have many atoms, or an error is to be raised.
-        """
-        cdef int n_structures = cells.shape[0], k
-        cdef _Workspace work
-        cdef scratch room
-        cdef double *f
-        cdef double *d
-        _check_borders(positions, cells, periodic, species, borders)
-        energies, are_done = np.zeros(len(positions)), np.zeros(n_structures, bool)
-        all_forces = np.zeros((len(positions) if forces else 0, 3))
-        strains = np.zeros((n_structures if strain else 0, 6))
-        cdef double[::1] e = energies
-        cdef double[:, ::1] all_f = all_forces, all_d = strains
-        cdef char[::1] done = are_done.view(np.int8)
-        cdef const int[::1] identity = np.arange(np.max(species, initial=0) + 1, dtype=np.int32)
-        work = self.spare.pop() if self.spare else _workspace(self.potential)
-        memset(&room, 0, sizeof(scratch))
-        room.system.species_of_type = &identity[0]
-        with nogil:
-            for k in range(n_structures):
-                if borders[k + 1] - borders[k] >= FIRST_LARGE:
-                    continue
-                f = &all_f[borders[k], 0] if forces else NULL
-                d = &all_d[k, 0] if strain else NULL
-                if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
-                    done[k] = _evaluate_prepared(self.potential, work.memory, &room, &e[borders[k]], f, d)
-                free_list(&room.pairs)
-            _free(&room)
-        self.spare.append(work)
-        return energies, all_forces if forces else None, strains if strain else None, are_done
-
 
 cdef class TermValues:
     """The terms of a potential, each of them a value of its own.
@@ -724,10 +638,6 @@ cdef class TermValues:
     ValueError
         If a term cannot be evaluated.
     """
-
-    cdef plip_potential *potential
-    cdef list spare
-    cdef int n_species, n_terms
 
     def __cinit__(self, species, terms, simd="auto"):
         cdef char[PLIP_ERROR_LENGTH] error
@@ -765,49 +675,6 @@ cdef class TermValues:
         result = np.zeros((species.shape[0], self.n_terms))
         self._fill(neighbors, positions, cell, species, NULL, result)
         return result
-
-    def values_of_each(
-        self,
-        const double[:, ::1] positions not None,
-        const double[:, :, ::1] cells not None,
-        const int[:, ::1] periodic not None,
-        const int[::1] species not None,
-        const int64_t[::1] borders not None,
-        double cutoff,
-    ):
-        """`values` of the atoms of several structures; parameters as for `Core.evaluate_each`.
-
-        Returns
-        -------
-        values : ndarray of float64, shape (n, n_terms)
-        are_done : ndarray of bool, shape (n_structures,)
-            As there.
-        """
-        cdef int n_structures = cells.shape[0], k
-        cdef _Workspace work
-        cdef scratch room
-        _check_borders(positions, cells, periodic, species, borders)
-        result, are_done = np.zeros((len(positions), self.n_terms)), np.zeros(n_structures, bool)
-        if self.n_terms == 0:
-            are_done[:] = True
-            return result, are_done
-        cdef double[:, ::1] values = result
-        cdef char[::1] done = are_done.view(np.int8)
-        cdef const int[::1] identity = np.arange(np.max(species, initial=0) + 1, dtype=np.int32)
-        work = self.spare.pop() if self.spare else _workspace(self.potential)
-        memset(&room, 0, sizeof(scratch))
-        room.system.species_of_type = &identity[0]
-        with nogil:
-            for k in range(n_structures):
-                if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
-                    done[k] = not _add_values(
-                        self.potential, work.memory, &room.system, &room.pairs, NULL, &values[borders[k], 0],
-                        self.n_terms
-                    )
-                free_list(&room.pairs)
-            _free(&room)
-        self.spare.append(work)
-        return result, are_done
 
     def extrapolation(
         self,
@@ -886,8 +753,6 @@ cdef class TermValues:
 
 cdef class _Workspace:
     """Scratch memory of one thread."""
-
-    cdef plip_workspace *memory
 
     def __dealloc__(self):
         plip_workspace_free(self.memory)
@@ -1025,154 +890,3 @@ cdef void _fold_images(const plip_list *p, double *values, Py_ssize_t n_columns)
     for b in range(p.n_local, p.n_all):
         for c in range(n_columns):
             values[p.owner[b] * n_columns + c] += values[b * n_columns + c]
-
-
-# Several structures in one call
-
-
-cdef struct scratch:
-    # One structure, and memory for the atoms and images of the largest one so far.
-    plip_list pairs
-    plip_system system
-    int n_atoms
-    double *positions
-    double *forces
-    int *types
-
-
-cdef int _prepare(
-    scratch *room,
-    const double[:, ::1] positions,
-    const double[:, :, ::1] cells,
-    const int[:, ::1] periodic,
-    const int[::1] species,
-    const int64_t[::1] borders,
-    int k,
-    double cutoff,
-) noexcept nogil:
-    """Find the neighbors of structure k; whether it could be done."""
-    cdef int64_t first = borders[k]
-    cdef int n = <int>(borders[k + 1] - first)
-    cdef const double *r = &positions[first, 0]
-    memset(&room.pairs, 0, sizeof(plip_list))
-    if n == 0 or make_list(&room.pairs, n, r, &cells[k, 0, 0], &periodic[k, 0], cutoff):
-        return 0
-    if room.pairs.n_all > room.n_atoms:
-        _free(room)
-        room.n_atoms = room.pairs.n_all
-        room.positions = <double *>calloc(3 * <size_t>room.n_atoms, sizeof(double))
-        room.forces = <double *>calloc(3 * <size_t>room.n_atoms, sizeof(double))
-        room.types = <int *>calloc(room.n_atoms, sizeof(int))
-        if room.positions == NULL or room.forces == NULL or room.types == NULL:
-            room.n_atoms = 0
-            return 0
-    _place_images(&room.pairs, r, &cells[k, 0, 0], &species[first], room.positions, room.types)
-    room.system.positions = room.positions
-    room.system.types = room.types
-    return 1
-
-
-def closest_of_each(
-    const double[:, ::1] positions not None,
-    const double[:, :, ::1] cells not None,
-    const int[:, ::1] periodic not None,
-    const int[::1] species not None,
-    const int64_t[::1] borders not None,
-    const double[::1] radii not None,
-    double cutoff,
-):
-    """Smallest distance between atoms of each structure, as a part of the sum of their radii.
-
-    Other parameters are as for `Core.evaluate_each`.
-
-    Parameters
-    ----------
-    radii : ndarray of float64, shape (n_species,)
-        Angstrom.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_structures,)
-        Infinite without a pair within the cutoff, zero where no neighbor list can be made.
-    """
-    cdef int n_structures = cells.shape[0], i, k, b, c
-    cdef int64_t p
-    cdef double square, ratio
-    cdef scratch room
-    _check_borders(positions, cells, periodic, species, borders)
-    if len(species) and not 0 <= np.min(species) <= np.max(species) < len(radii):
-        raise ValueError("species must be places among the radii")
-    closest = np.zeros(n_structures)
-    cdef double[::1] least = closest
-    memset(&room, 0, sizeof(scratch))
-    with nogil:
-        for k in range(n_structures):
-            if _prepare(&room, positions, cells, periodic, species, borders, k, cutoff):
-                least[k] = INFINITY
-                for i in range(room.pairs.n_local):
-                    for p in range(room.pairs.offset[i], room.pairs.offset[i + 1]):
-                        b = room.pairs.neighbors[p]
-                        square = 0.0
-                        for c in range(3):
-                            square += (room.positions[3 * b + c] - room.positions[3 * i + c]) ** 2
-                        ratio = sqrt(square) / (radii[room.types[i]] + radii[room.types[b]])
-                        least[k] = min(least[k], ratio)
-            free_list(&room.pairs)
-        _free(&room)
-    return closest
-
-
-cdef void _free(scratch *room) noexcept nogil:
-    free(room.positions)
-    free(room.forces)
-    free(room.types)
-    room.positions = room.forces = NULL
-    room.types = NULL
-    room.n_atoms = 0
-
-
-cdef int _evaluate_prepared(
-    const plip_potential *potential,
-    plip_workspace *work,
-    scratch *room,
-    double *energies,
-    double *forces,
-    double *strain,
-) noexcept nogil:
-    """Evaluate the structure of `_prepare`; whether all is as it should be."""
-    cdef const plip_list *p = &room.pairs
-    cdef double closest = INFINITY
-    cdef int k, failed
-    room.system.forces = NULL if forces == NULL else room.forces
-    room.system.strain_derivative = strain
-    room.system.strain_derivatives = NULL
-    memset(room.forces, 0, 3 * <size_t>p.n_all * sizeof(double))
-    failed = _add_centers(potential, work, &room.system, p, 0, p.n_local, energies, NULL, &closest)
-    if failed or closest < OVERLAP:
-        return 0
-    for k in range(p.n_local):
-        if not -LARGEST_ENERGY < energies[k] < LARGEST_ENERGY:
-            return 0
-    if forces != NULL:
-        _fold_images(p, room.forces, 3)
-        memcpy(forces, room.forces, 3 * <size_t>p.n_local * sizeof(double))
-    return 1
-
-
-def _check_borders(
-    const double[:, ::1] positions,
-    const double[:, :, ::1] cells,
-    const int[:, ::1] periodic,
-    const int[::1] species,
-    const int64_t[::1] borders,
-):
-    cdef Py_ssize_t n = len(cells), k
-    if positions.shape[1] != 3 or cells.shape[1] != 3 or cells.shape[2] != 3 or periodic.shape[1] != 3:
-        raise ValueError("positions must be of shape (n, 3), cells (n, 3, 3), periodic (n, 3)")
-    if len(species) != len(positions) or len(periodic) != n or len(borders) != n + 1:
-        raise ValueError("there must be one species per position, and one cell per structure")
-    if borders[0] != 0 or borders[n] != len(positions):
-        raise ValueError("borders must begin with 0 and end with the number of atoms")
-    for k in range(n):
-        if borders[k] > borders[k + 1]:
-            raise ValueError("borders must ascend")

@@ -98,7 +98,7 @@ def take_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatArr
 
 
 class Gathered(NamedTuple):
-    """Several structures as `Core.evaluate_each` takes them, from `gather`."""
+    """Several structures as `evaluate_each` takes them, from `gather`."""
 
     positions: FloatArray
     cells: FloatArray

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, TypeVar
 import numpy as np
 from ase import Atoms
 
+from plip._core import evaluate_each
 from plip._parameters import check_n_jobs
 from plip._structures._checks import errors_of, has_full_cell, volumes
 from plip._structures._evaluation import find_pairs, gather, take_atoms
@@ -170,7 +171,7 @@ def _labels(evaluator: _Evaluator, indices: Sequence[int], structures: Sequence[
     """What the potential of an evaluator says of a chunk of structures, which are evaluated in one call."""
     potential = evaluator.potential
     arrays = gather(potential.species, structures)
-    found = potential.core.evaluate_each(*arrays, potential.cutoff, evaluator.forces, evaluator.stress)
+    found = evaluate_each(potential.core, *arrays, potential.cutoff, evaluator.forces, evaluator.stress)
     energies, forces, strains, are_done = found
     energy = np.array([math.fsum(of_structure) for of_structure in arrays.split(energies)])
     all_forces: list[FloatArray | None] | None = None if forces is None else [*arrays.split(forces)]

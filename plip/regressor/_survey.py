@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 from ase import Atoms
 
-from plip._core import TermValues
+from plip._core import TermValues, values_of_each
 from plip._structures._evaluation import find_pairs, gather, take_atoms
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
@@ -72,7 +72,7 @@ class _Finder:
 
     def __call__(self, structures: Sequence[Atoms]) -> list[AtomTerms]:
         arrays = gather(self._species, structures)
-        values, are_done = self._term_values.values_of_each(*arrays, self._cutoff)
+        values, are_done = values_of_each(self._term_values, *arrays, self._cutoff)
         found = list(zip(arrays.split(arrays.species), arrays.split(values), strict=True))
         for row in np.flatnonzero(~are_done).tolist():
             species_a, positions, cell = take_atoms(self._species, structures[row])
