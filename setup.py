@@ -78,7 +78,7 @@ EXTENSIONS = [
     core("_neighbors", NEIGHBORS),
     Extension(MEMORYVIEWS, []),
     core("_blas"),
-    core("_each"),
+    core("_evaluate_each"),
     core("_swaps"),
 ]
 

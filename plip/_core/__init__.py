@@ -1,6 +1,5 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
-from plip._core._each import closest_of_each, evaluate_each, values_of_each
 from plip._core._evaluate import (
     ANY,
     LARGEST_GRADE,
@@ -19,6 +18,7 @@ from plip._core._evaluate import (
     radial_function,
     switch_function,
 )
+from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_each
 from plip._core._neighbors import NeighborList, extremes, find_neighbors
 
 __all__ = [
