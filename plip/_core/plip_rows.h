@@ -91,7 +91,7 @@ typedef struct {
     const plip_product *products;
     const plip_group *groups;
     const plip_contribution *contributions;
-    /* What plip_angular.h makes: components up to max_degree + 2, the rest up to max_degree or the larger of the two. */
+    /* What plip_angular.h makes: components up to max_degree + 2, the rest up to max_degree or the larger of both. */
     const plip_component *components;
     const plip_strain *strains;
     const double *legendre_of_powers;
@@ -120,8 +120,8 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
  * must run here. 0, or -1 if memory ran out.
  *
  * The square of the moments holds each neighbor with itself, which is taken out. Where one neighbor outweighs all
- * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a dominant neighbor are
- * those of the other neighbors alone, so that there is nothing to take out.
+ * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a
+ * dominant neighbor are those of the other neighbors alone, so that there is nothing to take out.
  *
  * states (2, n_atoms, state_size): moments and coefficients of the fields; then moments without the dominant neighbors,
  * written only where there is one. dominant (n_atoms, n_labels): the distance of this neighbor, 0 if there is none. */
