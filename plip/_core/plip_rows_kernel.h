@@ -251,8 +251,8 @@ static int NAME(wanted_degree)(const rows_call *call, int basis, int wanted)
 }
 
 /* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
- * atom. Gradients need no components of the highest degree, strains those of two more. Returns their number, or -1 if no
- * function set wants them. */
+ * atom. Gradients need no components of the highest degree, strains those of two more. Returns their number, or -1 if
+ * no function set wants them. */
 static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, int t, double sign, int for_gradients)
 {
     const plip_rows_plan *plan = call->plan;
