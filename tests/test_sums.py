@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor
+from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor, pack_lower
 from plip.normal_equations._sums import Sums, single_blas_thread
 
 
@@ -30,21 +30,25 @@ def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
         add_row_products(np.ones((n_rows, 3)), np.zeros(shape))
 
 
-def test_products_of_some_columns_fill_the_lower_triangle_alone():
+def test_products_of_some_columns_are_added_to_the_packed_triangle():
     rng = np.random.default_rng(1)
     rows, before, columns = rng.normal(size=(7, 3)), rng.normal(size=(6, 6)), np.array([0, 2, 5])
     wide = np.zeros((7, 6))
     wide[:, columns] = rows
-    products = before.copy()
-    add_products_of_columns(rows.T @ rows, columns, products)
-    np.testing.assert_allclose(np.tril(products), np.tril(before + wide.T @ wide), atol=1e-14)
-    np.testing.assert_array_equal(np.triu(products, 1), np.triu(before, 1))
+    values = pack_lower(before)
+    add_products_of_columns(rows.T @ rows, columns, 6, values)
+    np.testing.assert_allclose(values, pack_lower(before + wide.T @ wide), atol=1e-14)
 
 
 @pytest.mark.parametrize("columns", [[0, 3], [1, 0], [-1, 0], [1, 1], [0, 1, 2]])
 def test_products_of_some_columns_refuse_other_columns(columns):
-    with pytest.raises(ValueError, match="columns must ascend|products must be square"):
-        add_products_of_columns(np.ones((2, 2)), np.array(columns), np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="columns must ascend|must be square"):
+        add_products_of_columns(np.ones((2, 2)), np.array(columns), 3, np.zeros(6))
+
+
+def test_products_of_some_columns_refuse_another_triangle():
+    with pytest.raises(ValueError, match="lower triangle"):
+        add_products_of_columns(np.ones((2, 2)), np.array([0, 1]), 3, np.zeros(9))
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -79,6 +83,20 @@ def test_multiple_of_a_rank_k_update():
     products = np.ones((5, 5))
     add_row_products(rows, products, 2.5)
     np.testing.assert_allclose(np.tril(products), np.tril(1.0 + 2.5 * rows.T @ rows), rtol=1e-13)
+
+
+@pytest.mark.parametrize("columns", [[], [0, 3, 4], range(6)])
+def test_rows_that_were_kept_become_products_with_further_ones(columns):
+    rng = np.random.default_rng(8)
+    kept, others = np.zeros((7, 6)), rng.normal(size=(20, 6))
+    kept[:, columns] = rng.normal(size=(7, len(columns)))
+    first, second = Sums(6), Sums(6)
+    first.add_rows(kept, 7.0, keep=True)
+    second.add_rows(others, 20.0)
+    first.add(second)
+    first.complete()
+    np.testing.assert_allclose(first.products, kept.T @ kept + others.T @ others, atol=1e-13)
+    assert (first.weight, first.n_rows, first.factor) == (27.0, 27, None)
 
 
 def test_sums_that_were_added_hold_no_products():

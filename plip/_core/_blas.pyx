@@ -34,9 +34,9 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products, double 
 
 
 def add_products_of_columns(
-    const double[:, ::1] part, const Py_ssize_t[::1] columns, double[:, ::1] products
+    const double[:, ::1] part, const Py_ssize_t[::1] columns, Py_ssize_t width, double[::1] values
 ):
-    """Add products of some columns to the lower triangle of `products`, those of all.
+    """Add products of some columns to the packed lower triangle of the products of all.
 
     Parameters
     ----------
@@ -44,20 +44,25 @@ def add_products_of_columns(
         Only the lower triangle takes part.
     columns : ndarray of intp, shape (n,)
         Numbers of the columns, ascending.
-    products : ndarray of float64, shape (width, width)
-        The upper triangle stays as it is.
+    width : int
+        Number of all columns.
+    values : ndarray of float64, shape (width (width + 1) / 2,)
+        As from `pack_lower`.
     """
-    cdef Py_ssize_t n = columns.shape[0], width = products.shape[0], last = -1, i, j
-    if part.shape[0] != n or part.shape[1] != n or products.shape[1] != width:
-        raise ValueError("products must be square, those of the part as wide as it has columns")
+    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, first
+    if part.shape[0] != n or part.shape[1] != n:
+        raise ValueError("products of the part must be square, as wide as it has columns")
+    if values.shape[0] != width * (width + 1) // 2:
+        raise ValueError("the values must be those of the lower triangle")
     for i in range(n):
         if not last < columns[i] < width:
             raise ValueError(f"columns must ascend and be below {width}")
         last = columns[i]
     with nogil:
         for i in range(n):
+            first = columns[i] * (columns[i] + 1) // 2
             for j in range(i + 1):
-                products[columns[i], columns[j]] += part[i, j]
+                values[first + columns[j]] += part[i, j]
 
 
 def pack_lower(const double[:, ::1] matrix):

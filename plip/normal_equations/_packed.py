@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from plip._core._blas import add_packed, pack_lower
+from plip._core._blas import add_packed, add_products_of_columns, pack_lower
 from plip._types import FloatArray, IntArray
 
 __all__ = ["Packed", "mirror"]
@@ -44,6 +44,10 @@ class Packed:
             self.values += other.values
         else:
             self.values -= other.values
+
+    def add_part(self, matrix: FloatArray, columns: IntArray) -> None:
+        """Add the lower triangle of the products of some columns, ascending."""
+        add_products_of_columns(matrix, columns, self.width, self.values)
 
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
         """Add a multiple to the lower triangle of a matrix of shape (width, width)."""

@@ -16,7 +16,7 @@ import numpy as np
 from ase import Atoms
 from threadpoolctl import ThreadpoolController
 
-from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor
+from plip._core._blas import add_row_products, add_rows_to_factor
 from plip._design._extent import Extent
 from plip._design._rows import Design, StructureRows
 from plip._structures._checks import describe, errors_of, volumes
@@ -36,6 +36,9 @@ __all__ = ["Sums", "are_few", "chunk_sums", "empty_sums", "single_blas_thread", 
 # structures to need one update. Each worker holds them, so that there are fewer of more than 650 columns.
 _BLOCK_ROWS = 2304
 _BLOCK_BYTES = 12e6
+
+# Where more of the columns of rows that were kept are not zero, all are updated.
+_MOST_COLUMNS = 0.9
 
 # Structures that are counted at a time.
 _COUNTED = 64
@@ -228,9 +231,9 @@ class Sums:
     def add_part(self, other: Sums, columns: IntArray) -> None:
         """Add sums of some columns, ascending, which are not complete and were not added up."""
         if other._latest is not None:
-            if self._latest is None:
-                self._latest = np.zeros((self.width, self.width))
-            add_products_of_columns(other._latest, columns, self._latest)
+            if self._packed is None:
+                self._packed = Packed(self.width)
+            self._packed.add_part(other._latest, columns)
         for k, part in enumerate(other._kept):
             other._kept[k] = np.zeros((len(part), self.width))
             other._kept[k][:, columns] = part
@@ -244,8 +247,19 @@ class Sums:
         if self._packed is not None and self._kept:
             # Not all rows are known, so that those which are serve no more.
             while self._kept:
-                self._update(self._kept.pop(0))
+                self._release(self._kept.pop(0))
             self.pack()
+
+    def _release(self, rows: FloatArray) -> None:
+        """Add the products of rows that were kept; columns of zeros, of other species, need no update."""
+        assert self._packed is not None  # as where it is called
+        columns = np.flatnonzero(rows.any(axis=0))
+        if len(columns) > _MOST_COLUMNS * self.width:
+            self._update(rows)
+        elif len(columns):
+            products = np.zeros((len(columns),) * 2)
+            add_row_products(np.ascontiguousarray(rows[:, columns]), products)
+            self._packed.add_part(products, columns)
 
     def complete(self) -> None:
         """End the adding of rows."""
@@ -441,8 +455,9 @@ class _ChunkSums:
         self._sums = empty_sums(width)
         n_energies, _, n_stresses = (sum(label is not None for label in labels) for labels in self._labels)
         self._energy = _FewRows(self._sums["energy"], n_energies, "energy" in keep)
-        self._virial = _FewRows(self._sums["virial"], 6 * n_stresses, "virial" in keep)
-        self._block: _Block | None = None
+        self._most_virials = 6 * n_stresses
+        self._forces: _ForceRows | None = None
+        self._virials: _VirialRows | None = None
         self._extent = Extent.empty(n_species)
         self._counts = Counts.empty(n_species, n_terms)
         self._waiting: list[tuple[FloatArray, ...]] = []
@@ -477,29 +492,33 @@ class _ChunkSums:
     def add_forces(
         self, structure: StructureRows, part: Design, forces: FloatArray, weight: float, of: slice
     ) -> None:
-        if self._block is None or self._block.part is not part:
-            if self._block is not None:
-                self._block.finish()
-            self._block = _Block(self._sums["force"], part, "force" in self._keep)
-        self._block.add(structure, forces, np.sqrt(weight), of)
+        if self._forces is None or self._forces.part is not part:
+            if self._forces is not None:
+                self._forces.finish()
+            self._forces = _ForceRows(self._sums["force"], part, "force" in self._keep)
+        self._forces.add(structure, forces, np.sqrt(weight), of)
 
     def add_virial(self, structure: StructureRows, part: Design, virial: FloatArray, weight: float) -> None:
         assert structure.virials is not None  # as asked for
-        rows = self._virial.next(6, 6 * weight)
-        rows[:, self._columns(part)] = structure.virials
-        rows[:, -1] = virial
-        rows *= np.sqrt(weight) / len(structure.atoms)
+        if self._virials is None or self._virials.part is not part:
+            if self._virials is not None:
+                self._virials.finish()
+            self._virials = _VirialRows(
+                self._sums["virial"], part, self._most_virials, "virial" in self._keep
+            )
+        self._virials.add(structure.virials, virial, weight, len(structure.atoms))
 
     def _columns(self, part: Design) -> IntArray | slice:
         """The columns of a part; a slice of all is written to in a fraction of the time."""
         return slice(self._n_terms) if len(part.columns) == self._n_terms else part.columns
 
     def finish(self) -> tuple[dict[str, Sums], Extent, Counts]:
-        if self._block is not None:
-            self._block.finish()
-            self._block = None  # whose rows take more memory than all else
+        if self._forces is not None:
+            self._forces.finish()
+            self._forces = None  # whose rows take more memory than all else
+        if self._virials is not None:
+            self._virials.finish()
         self._energy.flush()
-        self._virial.flush()
         self._count_waiting()
         for sums in self._sums.values():
             sums.pack()
@@ -539,27 +558,55 @@ class _FewRows:
         self._used, self._weight = 0, 0.0
 
 
-class _Block:
-    """Force rows of structures with the same columns, or of a part of one, on their way to rank-k updates.
+class _PartSums:
+    """Sums of one target of structures with the same columns.
 
     Parameters
     ----------
     total : Sums
-        Where they are added to: at once if the part has all columns, else by `finish`.
+        Where they are added to: at once if the part has all columns, else by `_add_to_total`.
     part : Design
         The design of their columns.
-    keep : bool
-        Whether rows are kept.
     """
 
-    def __init__(self, total: Sums, part: Design, keep: bool) -> None:
+    def __init__(self, total: Sums, part: Design) -> None:
         self.part = part
         self._total = total
         self._columns = np.append(part.columns, total.width - 1)
         self._is_whole = len(self._columns) == total.width - len(part.species)
         self._sums = total if self._is_whole else Sums(len(self._columns))
-        self._keep = keep
         self._n_terms = len(part.columns)
+
+    def _add_to_total(self) -> None:
+        """No rows can follow."""
+        if not self._is_whole:
+            self._total.add_part(self._sums, self._columns)
+
+
+class _VirialRows(_PartSums):
+    """Virial rows of structures with the same columns, at most `most`."""
+
+    def __init__(self, total: Sums, part: Design, most: int, keep: bool) -> None:
+        super().__init__(total, part)
+        self._few = _FewRows(self._sums, most, keep)
+
+    def add(self, virials: FloatArray, virial: FloatArray, weight: float, n_atoms: int) -> None:
+        rows = self._few.next(6, 6 * weight)
+        rows[:, : self._n_terms] = virials
+        rows[:, -1] = virial
+        rows *= np.sqrt(weight) / n_atoms
+
+    def finish(self) -> None:
+        self._few.flush()
+        self._add_to_total()
+
+
+class _ForceRows(_PartSums):
+    """Force rows of structures with the same columns, or of a part of one, on their way to rank-k updates."""
+
+    def __init__(self, total: Sums, part: Design, keep: bool) -> None:
+        super().__init__(total, part)
+        self._keep = keep
         n_rows = min(_BLOCK_ROWS, _BLOCK_BYTES / (8 * self._sums.width))
         self._rows = np.empty((3 * max(int(n_rows / 3), 1), self._sums.width))
         self._used = 0
@@ -600,5 +647,4 @@ class _Block:
     def finish(self) -> None:
         """Add what is left; no rows can follow."""
         self._flush()
-        if not self._is_whole:
-            self._total.add_part(self._sums, self._columns)
+        self._add_to_total()
