@@ -147,6 +147,11 @@ def products(equations):
     return {target: sums.products for target, sums in equations._sums.items()}
 
 
+def test_the_largest_structures_have_no_more_than_32_shares():
+    """Each share has a matrix of its own to add up."""
+    assert [chunk.n_shares for chunk in Cutter().add([10_000_000])] == [32]
+
+
 def test_threads_share_a_large_structure(structures, descriptors, tmp_path):
     rng = np.random.default_rng(8)
     atoms = large(rng)

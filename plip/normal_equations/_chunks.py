@@ -19,7 +19,6 @@ CHUNK_ATOMS = 500
 _GROWTH = 0.3
 _LARGEST = 32
 
-
 # Into how many shares a large structure is divided, at most: each has a matrix of its own to add up.
 _MOST_SHARES = 32
 

@@ -578,7 +578,7 @@ class _PartSums:
         self._n_terms = len(part.columns)
 
     def _add_to_total(self) -> None:
-        """No rows can follow."""
+        """Add what is not there yet; no rows can follow."""
         if not self._is_whole:
             self._total.add_part(self._sums, self._columns)
 
