@@ -4,7 +4,7 @@
     python fuzz.py 5000 --kind models --seed 7000
     python fuzz.py 1000 --kind plugin            # needs LAMMPS and a compiler
 
-Kind and seed determine an input. `tests/fuzzing.py` defines the kinds and checks the inputs, in
+Kind and seed determine an input. `tests/fuzzing.py` has the kinds and checks the inputs, in
 processes that may crash or be stopped. The script prints a failure with the seed that repeats it:
 
     python tests/fuzzing.py KIND SEED SEED+1

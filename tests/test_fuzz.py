@@ -6,6 +6,9 @@ from pathlib import Path
 import fuzzing
 import numpy as np
 import pytest
+from random_inputs.damage import dump_document, mutate_document
+from random_inputs.files import equations_file, potential_file
+from random_inputs.structures import random_structure
 
 # Some seconds each. Crashes and hangs are failures too: the checks run in processes of their own.
 COUNTS = {"models": 40, "calculators": 100, "potentials": 500, "equations": 200}
@@ -32,7 +35,7 @@ def test_lammps_reads_what_python_reads(plugin, tmp_path, monkeypatch):
 
 
 def test_inputs_depend_on_the_seed_alone():
-    for make in (fuzzing.random_structure, fuzzing.potential_file, fuzzing.equations_file):
+    for make in (random_structure, potential_file, equations_file):
         first, second = (make(np.random.default_rng(3)) for _ in range(2))
         assert first == second
 
@@ -64,6 +67,6 @@ def check(kind, seed):
 def test_documents_are_changed():
     document = {"terms": [{"a": 1, "b": [1, 2]}], "species": ["Si"]}
     before = json.dumps(document)
-    changed = {fuzzing._dump(fuzzing.mutate_document(np.random.default_rng(n), document)) for n in range(50)}
+    changed = {dump_document(mutate_document(np.random.default_rng(n), document)) for n in range(50)}
     assert len(changed) > 30
     assert json.dumps(document) == before
