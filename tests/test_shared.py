@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from sample_potentials import beyond, make_potential
 from sample_structures import random_structure, sample
-from test_core import STEEP, assert_exact_rows, close_neighbors
+from steep_functions import STEEP, assert_exact_rows, close_neighbors
 from test_kernels import assert_derivatives
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
