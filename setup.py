@@ -41,7 +41,7 @@ OPTIMIZE = {
     "clang-cl": ["/clang:-O3", "/clang:-ffp-contract=fast", "-Wno-psabi"],
 }
 # Wrappers without a loop over pairs are long, and as fast with little optimization.
-WRAPPERS = ("_evaluate.c", "_memoryviews.c", "_rows.c")
+WRAPPERS = ("_evaluate.c", "_memoryviews.c", "_radial.c", "_rows.c", "_terms.c")
 # Python asks for debugging symbols, which cost a quarter of the compiler's time. CFLAGS=-g keeps them.
 if "-g" not in os.environ.get("CFLAGS", "").split():
     OPTIMIZE["unix"].append("-g0")
@@ -79,7 +79,9 @@ EXTENSIONS = [
     Extension(MEMORYVIEWS, []),
     core("_blas"),
     core("_evaluate_each"),
+    core("_radial", "plip_check.c", "plip_radial.c", "plip_repulsion.c"),
     core("_swaps"),
+    core("_terms", "plip_check.c"),
 ]
 
 

@@ -26,7 +26,10 @@ from plip.interactions import Term
 Floats = NDArray[np.float64]
 
 MODULES = [module.name for module in pkgutil.iter_modules(plip.__path__, "plip.") if module.name[5] != "_"]
-COMPILED = [f"plip._core._{name}" for name in ("blas", "evaluate", "neighbors", "rows", "swaps")]
+COMPILED = [
+    f"plip._core._{name}"
+    for name in ("blas", "evaluate", "evaluate_each", "neighbors", "radial", "rows", "swaps", "terms")
+]
 
 
 def test_type_checkers_know_the_lazy_names() -> None:

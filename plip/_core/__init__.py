@@ -1,25 +1,25 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
-from plip._core._evaluate import (
-    ANY,
-    LARGEST_GRADE,
+from plip._core._evaluate import LARGEST_GRADE, Core, TermValues
+from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_each
+from plip._core._neighbors import NeighborList, extremes, find_neighbors
+from plip._core._radial import (
     SWITCH_RANGE,
-    Core,
-    TermValues,
+    core_repulsion,
+    cutoff_function,
+    phi,
+    radial_function,
+    switch_function,
+)
+from plip._core._terms import (
+    ANY,
     check_length,
     check_power,
     check_radial,
     check_repulsion,
     check_terms,
-    core_repulsion,
-    cutoff_function,
     is_element,
-    phi,
-    radial_function,
-    switch_function,
 )
-from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_each
-from plip._core._neighbors import NeighborList, extremes, find_neighbors
 
 __all__ = [
     "ANY",

@@ -1,4 +1,4 @@
-"""Python face of the C core (plip_core.h): potentials ready for evaluation, radial functions and checks.
+"""Potentials and their terms, evaluated for the atoms of one structure by the C core (plip_core.h).
 
 Index suffixes: a local atom, b any atom (local ones first, then images), c Cartesian, v Voigt.
 """
@@ -8,56 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from libc.math cimport INFINITY
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memset
 
 from plip._core._neighbors cimport NeighborList, plip_list
+from plip._core._terms cimport _Repulsion, _term_records, plip_repulsion, plip_term
 
 cdef extern from "plip_core.h" nogil:
     enum:
         PLIP_ERROR_LENGTH
-        PLIP_TWO_BODY
-        PLIP_THREE_BODY
-        PLIP_N_BODY
-        PLIP_FOUR_BODY
         PLIP_CENTERS
-        PLIP_ANY
-        PLIP_ROOT
-
-    ctypedef struct plip_term:
-        int kind
-        int[4] species
-        int[3] family
-        double[3] p
-        double[3] q
-        int[3] power
-        double cutoff
-        double switch_distance
-        double coefficient
-
-    const double PLIP_SWITCH_BEGIN
-    const double PLIP_SWITCH_END
-    void plip_phi(int, double, double, double, double *)
-    void plip_cutoff_function(double, double, double *)
-    void plip_switch(double, double, double *)
-    void plip_radial(int, double, double, double, double, double, double *)
-    int plip_check_length(const char *, double, char *)
-    int plip_check_radial(int, double, double, char *)
-    int plip_check_power(int, const int *, char *)
-    int plip_check_term(int, const plip_term *, char *)
-    int plip_atomic_number(const char *)
-
-    ctypedef struct plip_repulsion:
-        const char *const *symbols
-        const double *inner
-        const double *outer
-        const double *range
-        const double *limit
-        const double *floor
-        int is_additive
-
-    int plip_check_repulsion(int, const plip_repulsion *, char *)
-    void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
 
     ctypedef struct plip_center:
         int atom
@@ -97,34 +57,7 @@ cdef extern from "plip_core.h" nogil:
         double *,
     )
 
-__all__ = [
-    "ANY",
-    "LARGEST_GRADE",
-    "SWITCH_RANGE",
-    "Core",
-    "TermValues",
-    "check_length",
-    "check_power",
-    "check_radial",
-    "check_repulsion",
-    "check_terms",
-    "core_repulsion",
-    "cutoff_function",
-    "is_element",
-    "phi",
-    "radial_function",
-    "switch_function",
-]
-
-KINDS = {
-    "two-body": PLIP_TWO_BODY,
-    "three-body": PLIP_THREE_BODY,
-    "N-body": PLIP_N_BODY,
-    "four-body": PLIP_FOUR_BODY,
-}
-
-# In place of a species of a term: atoms of every species.
-ANY = "*"
+__all__ = ["LARGEST_GRADE", "Core", "TermValues"]
 
 # Of an atom outside of the data; see plip_core.h.
 LARGEST_GRADE = PLIP_LARGEST_GRADE
@@ -140,253 +73,6 @@ OVERLAP = 1e-3
 LARGEST_ENERGY = 1e200
 # All bits of a neighbor index are the index.
 cdef int NO_MASK = 0x7FFFFFFF
-
-
-def is_element(symbol):
-    """Whether a str is a chemical symbol (or "X", the dummy atom of ASE)."""
-    return "\0" not in symbol and plip_atomic_number(symbol.encode(errors="replace")) >= 0
-
-
-def check_length(name, double value):
-    """Raise ValueError for what is no cutoff or switch distance, in Angstrom."""
-    cdef char[PLIP_ERROR_LENGTH] error
-    if plip_check_length(name.encode(), value, error):
-        raise ValueError(error.decode(errors="replace"))
-
-
-def check_radial(int code, double p, double q):
-    """Raise ValueError for parameters outside the range of a radial family."""
-    cdef char[PLIP_ERROR_LENGTH] error
-    if plip_check_radial(code, p, q, error):
-        raise ValueError(error.decode())
-
-
-def check_power(interaction, power):
-    """Raise ValueError for powers that cannot be evaluated.
-
-    Parameters
-    ----------
-    interaction : str
-        As that of a Term.
-    power : None, int, 0.5 or tuple of int
-    """
-    cdef int[3] powers
-    cdef char[PLIP_ERROR_LENGTH] error
-    _set_power(powers, power, KINDS[interaction] == PLIP_N_BODY)
-    if plip_check_power(KINDS[interaction], powers, error):
-        raise ValueError(f"{error.decode()}, got {power!r}")
-
-
-def check_terms(species, terms):
-    """Raise ValueError for the first term that cannot be evaluated; parameters as for `Core`."""
-    cdef plip_term record
-    cdef char[PLIP_ERROR_LENGTH] error
-    index = {symbol: s for s, symbol in enumerate(species)}
-    for n, (term, coefficient) in enumerate(terms):
-        _set_term(&record, index, term, coefficient)
-        if plip_check_term(len(index), &record, error):
-            raise ValueError(f"term {n}: {error.decode()}")
-
-
-# Between which parts of the shortest distance the switch of a density rises.
-SWITCH_RANGE = (PLIP_SWITCH_BEGIN, PLIP_SWITCH_END)
-
-
-def phi(function, r):
-    """A radial function without cutoff function.
-
-    Parameters
-    ----------
-    function : RadialFamily
-        A scalar instance.
-    r : array_like
-        Distances in Angstrom.
-
-    Returns
-    -------
-    ndarray of float64, shape (3, *r.shape)
-        Value, first and second derivative; distances in Angstrom.
-    """
-    cdef int code = function.code
-    cdef double p, q
-    cdef ptrdiff_t k
-    p, q = function.kernel_parameters()
-    cdef double[:, ::1] x = _room(r)
-    for k in range(x.shape[0]):
-        plip_phi(code, p, q, x[k, 0], &x[k, 0])
-    return np.asarray(x).T.reshape(3, *np.shape(r))
-
-
-def cutoff_function(double cutoff, r):
-    """The cutoff function, as `phi`; at the cutoff itself the limits from below."""
-    cdef ptrdiff_t k
-    cdef double[:, ::1] x = _room(r)
-    for k in range(x.shape[0]):
-        plip_cutoff_function(cutoff, x[k, 0], &x[k, 0])
-    return np.asarray(x).T.reshape(3, *np.shape(r))
-
-
-def switch_function(double shortest, r):
-    """The switch of a density, as `phi`; `shortest` is the shortest distance in Angstrom."""
-    cdef ptrdiff_t k
-    cdef double[:, ::1] x = _room(r)
-    for k in range(x.shape[0]):
-        plip_switch(shortest, x[k, 0], &x[k, 0])
-    return np.asarray(x).T.reshape(3, *np.shape(r))
-
-
-def radial_function(function, double cutoff, double switch_distance, r):
-    """g(r), a radial function times its cutoff function and switch, as `phi`.
-
-    Parameters
-    ----------
-    function : RadialFamily
-        A scalar instance.
-    cutoff : float
-        Angstrom.
-    switch_distance : float
-        Angstrom; 0 for no switch.
-    r : array_like
-        Distances in Angstrom.
-
-    Returns
-    -------
-    ndarray of float64, shape (3, *r.shape)
-        Value, first and second derivative; distances in Angstrom.
-    """
-    cdef int code = function.code
-    cdef double p, q
-    cdef ptrdiff_t k
-    p, q = function.kernel_parameters()
-    cdef double[:, ::1] x = _room(r)
-    for k in range(x.shape[0]):
-        plip_radial(code, p, q, cutoff, switch_distance, x[k, 0], &x[k, 0])
-    return np.asarray(x).T.reshape(3, *np.shape(r))
-
-
-def _room(r):
-    """Room for three results of each distance, which stands where the first will be."""
-    r = np.asarray(r, dtype=np.float64).ravel()
-    return np.column_stack([r, r, r])
-
-
-def core_repulsion(pair, fade, const double[::1] r not None):
-    """Core repulsion of a pair, and what it does to radial functions: they become fade(r) g(reach(r)).
-
-    Parameters
-    ----------
-    pair : (str, str)
-        Chemical symbols.
-    fade : (float, float)
-        Inner and outer distance in Angstrom; see `plip.potential.Potential`.
-    r : ndarray of float64, shape (n,)
-        Distances in Angstrom.
-
-    Returns
-    -------
-    repulsion, fade, reach : ndarray of float64, shape (n, 3)
-        Value, first and second derivative of the repulsion in eV, the factor, and the distance in Angstrom.
-    """
-    cdef int k, first, second
-    cdef double inner, outer
-    results = np.empty((3, r.shape[0], 3))
-    cdef double[:, :, ::1] v = results
-    inner, outer = fade
-    first, second = [plip_atomic_number(symbol.encode()) for symbol in pair]
-    for k in range(r.shape[0]):
-        plip_core_repulsion(first, second, inner, outer, r[k], &v[0, k, 0], &v[1, k, 0], &v[2, k, 0])
-    return tuple(results)
-
-
-def check_repulsion(species, repulsion, density_limits, energy_floors):
-    """Raise ValueError for distances and limits that cannot be evaluated; parameters as for `Core`."""
-    cdef char[PLIP_ERROR_LENGTH] error
-    beyond = _Repulsion(species, repulsion, density_limits, energy_floors)
-    if plip_check_repulsion(len(species), &beyond.record, error):
-        raise ValueError(error.decode(errors="replace"))
-
-
-cdef class _Repulsion:
-    """The record of the core for what replaces the terms outside the data, and its memory."""
-
-    cdef plip_repulsion record
-    cdef const char **symbols
-    cdef list names
-    cdef double[:, :, ::1] distances
-    cdef double[:, ::1] limits
-    cdef double[::1] floors
-
-    def __cinit__(self, species, repulsion, density_limits, energy_floors, bint is_additive=False):
-        cdef int n = len(species), k, s, t
-        self.symbols = <const char **>calloc(n + 1, sizeof(char *))
-        if self.symbols == NULL:
-            raise MemoryError
-        self.names = [symbol.encode() for symbol in species]
-        for k in range(n):
-            self.symbols[k] = self.names[k]
-        index = {symbol: k for k, symbol in enumerate(species)}
-        self.distances = np.zeros((2, n, n))
-        self.limits = np.zeros((2, n))
-        for (first, second), fade in (repulsion or {}).items():
-            s, t = index[first], index[second]
-            for k in range(2):
-                self.distances[k, s, t] = self.distances[k, t, s] = fade[k]
-        for symbol, limit in (density_limits or {}).items():
-            s = index[symbol]
-            for k in range(2):
-                self.limits[k, s] = limit[k]
-        self.floors = np.full(n, -np.inf)
-        for symbol, energy in (energy_floors or {}).items():
-            self.floors[index[symbol]] = energy
-        self.record.symbols = self.symbols
-        self.record.inner, self.record.outer = &self.distances[0, 0, 0], &self.distances[1, 0, 0]
-        self.record.range, self.record.limit = &self.limits[0, 0], &self.limits[1, 0]
-        self.record.floor = &self.floors[0]
-        self.record.is_additive = is_additive
-
-    def __dealloc__(self):
-        free(self.symbols)
-
-
-cdef _set_power(int *powers, power, bint is_density):
-    """What an int cannot hold is out of every range as well."""
-    powers[0] = powers[1] = powers[2] = 0
-    if power is not None:
-        for m, value in enumerate(power if isinstance(power, tuple) else (power,)):
-            # The core has no power 0 of a density, but a number in its place for the root.
-            if is_density and value in (0, 0.5):
-                value = PLIP_ROOT if value else -1
-            powers[m] = min(max(value, -10**9), 10**9)
-
-
-cdef _set_term(plip_term *record, index, term, double coefficient):
-    memset(record, 0, sizeof(plip_term))
-    record.kind = KINDS[term.interaction]
-    for m, symbol in enumerate(term.species):
-        record.species[m] = PLIP_ANY if symbol == ANY else index.get(symbol, -1)
-    for m, function in enumerate(term.radial):
-        record.family[m] = function.code
-        record.p[m], record.q[m] = function.kernel_parameters()
-    _set_power(record.power, term.power, record.kind == PLIP_N_BODY)
-    record.cutoff = term.cutoff
-    record.switch_distance = term.switch or 0.0
-    record.coefficient = coefficient
-
-
-cdef plip_term *_term_records(species, terms) except NULL:
-    """Records of terms and their coefficients; the caller frees them."""
-    cdef int k
-    cdef plip_term *records = <plip_term *>calloc(len(terms) + 1, sizeof(plip_term))
-    if records == NULL:
-        raise MemoryError
-    index = {symbol: s for s, symbol in enumerate(species)}
-    try:
-        for k, (term, coefficient) in enumerate(terms):
-            _set_term(records + k, index, term, coefficient)
-    except BaseException:
-        free(records)
-        raise
-    return records
 
 
 cdef class Core:

@@ -28,7 +28,9 @@ __all__ = ["Storage", "direct"]
 _SOURCES = (
     "_core._evaluate",
     "_core._neighbors",
+    "_core._radial",
     "_core._rows",
+    "_core._terms",
     "_files",
     "_structures._neighbors",
     "_design._extent",

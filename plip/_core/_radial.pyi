@@ -1,0 +1,16 @@
+import numpy.typing as npt
+
+from plip._types import FloatArray
+from plip.radial import RadialFamily
+
+SWITCH_RANGE: tuple[float, float]
+
+def phi(function: RadialFamily, r: npt.ArrayLike) -> FloatArray: ...
+def cutoff_function(cutoff: float, r: npt.ArrayLike) -> FloatArray: ...
+def switch_function(shortest: float, r: npt.ArrayLike) -> FloatArray: ...
+def radial_function(
+    function: RadialFamily, cutoff: float, switch_distance: float, r: npt.ArrayLike
+) -> FloatArray: ...
+def core_repulsion(
+    pair: tuple[str, str], fade: tuple[float, float], r: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]: ...
