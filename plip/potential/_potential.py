@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ase import Atoms
@@ -22,15 +22,14 @@ from plip.interactions import Term
 from plip.labels import Labels
 from plip.potential import _functions, _tables
 from plip.potential._json import (
-    LIMIT,
     check_about,
     check_fit_record,
     contents,
     errors_of_file,
-    finite_number,
     read_document,
     to_text,
 )
+from plip.potential._limits import FrozenDict, read_floors, read_limits, read_repulsion
 from plip.potential._partition import Part, Partition, selected
 from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 from plip.potential._uncertainty import Uncertainty, read_uncertainty
@@ -49,22 +48,6 @@ class FittedDescriptors(Protocol):
 
     terms_: Sequence[Term]
     species_: Sequence[str]
-
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
-
-
-class FrozenDict(dict[Key, Value]):
-    """A dict that cannot be changed; it equals a dict of the same items, also in JSON."""
-
-    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
-        raise TypeError("a potential cannot be changed: make another one with these values")
-
-    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
-
-    def __reduce__(self) -> tuple[type, tuple[dict[Key, Value]]]:
-        return type(self), (dict(self),)
 
 
 class Potential:
@@ -238,9 +221,9 @@ class Potential:
         self._coef = np.frombuffer(np.asarray(coef, dtype=np.float64).tobytes())
         self._species = species
         self._reference = reference
-        self._repulsion = _read_repulsion(repulsion, species)
-        self._density_limits = _read_limits(density_limits, species)
-        self._energy_floors = _read_floors(energy_floors, species)
+        self._repulsion = read_repulsion(repulsion, species)
+        self._density_limits = read_limits(density_limits, species)
+        self._energy_floors = read_floors(energy_floors, species)
         check_repulsion(species, self._repulsion, self._density_limits, self._energy_floors)
         self._terms = tuple(terms)
         # Text cannot be changed, whatever is nested in it.
@@ -929,50 +912,3 @@ def load_potential(path: StrPath) -> Potential:
         )
         check_terms(potential.species, potential.terms)
     return potential
-
-
-def _read_repulsion(
-    repulsion: Mapping[tuple[str, str], tuple[float, float]] | None, species: tuple[str, ...]
-) -> FrozenDict[tuple[str, str], tuple[float, float]] | None:
-    """Distances by sorted pair; the core checks their ranges."""
-    if repulsion is None:
-        return None
-    checked: dict[tuple[str, str], tuple[float, float]] = {}
-    for pair, fade in repulsion.items():
-        if not isinstance(pair, tuple) or len(pair) != 2 or not set(pair) <= set(species):
-            raise ValueError(f"repulsion must name pairs of {', '.join(species)}, got {pair!r}")
-        first, second = sorted(pair)
-        if not isinstance(fade, (list, tuple)) or len(fade) != 2 or (first, second) in checked:
-            raise ValueError(f"the repulsion of {'-'.join(pair)} must be two distances, given once")
-        inner, outer = (finite_number(f"repulsion of {'-'.join(pair)}", distance) for distance in fade)
-        checked[first, second] = inner, outer
-    return FrozenDict(checked)
-
-
-def _read_limits(
-    limits: Mapping[str, tuple[float, float]] | None, species: tuple[str, ...]
-) -> FrozenDict[str, tuple[float, float]] | None:
-    if limits is None:
-        return None
-    unknown = sorted(set(limits) - set(species))
-    if unknown:
-        raise ValueError(f"density_limits has species without a reference energy: {', '.join(unknown)}")
-    checked = {}
-    for symbol, limit in limits.items():
-        named = zip(LIMIT, limit, strict=True)
-        reach, most = (finite_number(f"density {name} of {symbol}", value) for name, value in named)
-        checked[symbol] = reach, most
-    return FrozenDict(checked)
-
-
-def _read_floors(
-    floors: Mapping[str, float] | None, species: tuple[str, ...]
-) -> FrozenDict[str, float] | None:
-    if floors is None:
-        return None
-    unknown = sorted(set(floors) - set(species))
-    if unknown:
-        raise ValueError(f"energy_floors has species without a reference energy: {', '.join(unknown)}")
-    return FrozenDict(
-        {symbol: finite_number(f"energy floor of {symbol}", energy) for symbol, energy in floors.items()}
-    )
