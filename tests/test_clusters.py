@@ -68,7 +68,7 @@ def assert_same_bits(a, b):
 
 
 def test_list_and_stream_have_the_same_bits(train, descriptors, small_chunks, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 7)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 7)
     whole = NormalEquations.from_structures(train[0], descriptors)
     for n_jobs in (1, 2):
         assert_same_bits(whole, NormalEquations.from_structures(iter(train[0]), descriptors, n_jobs=n_jobs))
@@ -84,7 +84,7 @@ def test_files_and_list_have_the_same_bits(train, descriptors, small_chunks, mon
     whole = NormalEquations.from_structures(structures, descriptors)
     paths = [f"{folder}/{name}" for name in names]
     for head in (5, 30, 512):
-        monkeypatch.setattr("plip.normal_equations._structures._BATCH", head)
+        monkeypatch.setattr("plip.normal_equations._batches._BATCH", head)
         found = NormalEquations.from_files(paths, descriptors, n_jobs=2)
         if head == 512:
             assert_same_bits(whole, found)
@@ -119,7 +119,7 @@ def test_errors_name_file_and_structure(train, descriptors, tmp_path, monkeypatc
     broken = read(folder / "b.xyz", ":")
     broken[7].positions[1] = broken[7].positions[0]
     write(tmp_path / "broken.xyz", broken)
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", head)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", head)
     with pytest.raises(ValueError, match=r"broken\.xyz, structure 7 \(.*: atoms 0 and 1 are closer"):
         NormalEquations.from_files([folder / "a.xyz", tmp_path / "broken.xyz"], descriptors)
     with pytest.raises(ValueError, match=r"broken\.xyz, structure 7 \("):
@@ -183,7 +183,7 @@ def test_errors_come_back_from_executors(train, descriptors, small_chunks, monke
     broken = [atoms.copy() for atoms in train[0]]
     broken[30].positions[1] = broken[30].positions[0]
     write(tmp_path / "broken.xyz", broken)
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 5)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
     with (
         ProcessPoolExecutor(2) as executor,
         use_executor(executor, 2),
@@ -225,7 +225,7 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
     from distributed import Client, LocalCluster
 
     # The structures after these are read by workers.
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 5)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
     structures = [atoms.copy() for atoms in train[0] * 4]
     for atoms, original in zip(structures, train[0] * 4, strict=True):
         atoms.calc = original.calc

@@ -151,7 +151,7 @@ def test_errors_name_places(structures):
 
 
 def test_generators_are_never_held_as_a_whole(structures, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 4)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 4)
     monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 8)
     references, most = [], 0
 

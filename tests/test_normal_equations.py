@@ -284,7 +284,7 @@ def test_parts_add_up_and_can_be_taken_out(structures, descriptors):
 
 
 def test_generator_gives_the_same_sums(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 3)
     whole = NormalEquations.from_structures(structures, descriptors)
     assert_same(whole, NormalEquations.from_structures((atoms for atoms in structures), descriptors))
     with pytest.raises(TypeError, match="generator"):
@@ -298,14 +298,14 @@ def test_generator_of_structures_of_which_some_lack_labels(structures, descripto
     """The first two structures have no energy, so that the first batch may know no reference."""
     take_labels_away(structures)
     del structures[0].calc.results["energy"]
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", first_batch)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", first_batch)
     whole = NormalEquations.from_structures(structures, descriptors)
     assert whole.n_rows["energy"] == 4
     assert_same(whole, NormalEquations.from_structures(iter(structures), descriptors))
 
 
 def test_generator_with_a_batch_without_labels(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 3)
     for atoms in structures[3:6]:
         atoms.calc = None
     with pytest.warns(UserWarning, match=r"structure 3 .* and 2 others: no label"):
@@ -335,7 +335,7 @@ def meet(atoms):
 
 @pytest.mark.parametrize("spoil", [spoil_label, spoil_position, empty, meet])
 def test_errors_count_within_the_whole_generator(structures, descriptors, monkeypatch, spoil):
-    monkeypatch.setattr("plip.normal_equations._structures._BATCH", 3)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 3)
     spoil(structures[7])
     for X in (structures, iter(structures)):
         with pytest.raises(ValueError, match="^structure 7"):
@@ -491,7 +491,7 @@ def test_stress_may_be_given_for_a_part(structures, descriptors):
 
 
 def test_many_columns_warn_of_memory(structures, descriptors, monkeypatch):
-    monkeypatch.setattr("plip.normal_equations._structures._MANY_COLUMNS", 10)
+    monkeypatch.setattr("plip.normal_equations._batches._MANY_COLUMNS", 10)
     with pytest.warns(UserWarning, match="GB"):
         NormalEquations.from_structures(structures, descriptors)
 

@@ -14,7 +14,7 @@ from plip._types import FloatArray, IntArray
 from plip.normal_equations._sums import single_blas_thread
 
 if TYPE_CHECKING:
-    from plip.normal_equations._structures import NormalEquations
+    from plip.normal_equations._equations import NormalEquations
 
 __all__ = ["fit_information", "structure_information"]
 

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from plip._parameters import is_integer
 from plip.labels import LabelledStructures
-from plip.normal_equations._structures import sums_of_parts
+from plip.normal_equations._parts import sums_of_parts
 from plip.potential import Potential
 from plip.regressor._regressor import PLIPRegressor
 

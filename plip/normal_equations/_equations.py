@@ -17,45 +17,35 @@ import joblib
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
-from sklearn.base import clone
 from tqdm.auto import tqdm
 
 from plip._design._extent import Extent, density_range
 from plip._design._rows import Design
 from plip._html import table
 from plip._parameters import check_n_jobs
-from plip._types import FloatArray, IntArray, StrPath
+from plip._types import FloatArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions import Term
 from plip.labels import TARGETS, LabelledStructures
 from plip.labels._reading import no_labels
-from plip.normal_equations._accumulation import Accumulator, same_workers
+from plip.normal_equations._accumulation import Accumulator
 from plip.normal_equations._archive import read_archive, write_archive
+from plip.normal_equations._batches import new_accumulator, read_batches, read_head
 from plip.normal_equations._file_pieces import FileSequence, Treatment
 from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
-from plip.normal_equations._references import least_squares_reference
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
 from plip.normal_equations._sums import Sums, single_blas_thread
 from plip.solvers import LinearProblem
 
-__all__ = ["NormalEquations", "take_examples"]
+__all__ = ["NormalEquations"]
 
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
 _LEAST_VARIED = 0.03
-
-# A fit checks itself by structures of at most this many atoms, if there are any.
-_EXAMPLE_ATOMS = 100
-
-# Structures of a generator that are held at a time.
-_BATCH = 512
-
-# With more columns the matrices take gigabytes.
-_MANY_COLUMNS = 5000
 
 
 class NormalEquations:
@@ -282,14 +272,10 @@ class NormalEquations:
         if isinstance(paths, (str, os.PathLike)):
             raise TypeError(f"paths must be a list of file names, got {paths!r}: pass [{paths!r}]")
         fitted = as_descriptors(descriptors)
-        is_fitted = hasattr(fitted, "terms_")
         files = FileSequence(paths, Treatment(prepare, sample_weight))
         with files.located(), tqdm(desc="structures", unit="", disable=not verbose) as bar:
-            head = files.head(_BATCH, {**fitted._limits(is_fitted), "targets": targets})
-            if not is_fitted:
-                first = head.take(slice(_BATCH))
-                fitted = clone(fitted)._fit_checked(first.structures, 0, first.labels.forces)
-            accumulator = _accumulator(head, fitted, bar, memory=memory, n_jobs=n_jobs)
+            head, fitted = read_head(files, fitted, targets)
+            accumulator = new_accumulator(head, fitted, bar, memory=memory, n_jobs=n_jobs)
             reading = {**fitted._limits(is_fitted=True), "targets": targets}
             found = cls(*accumulator.finish(itertools.chain([head], files.pieces(reading))))
         if not any(found.n_rows.values()):
@@ -322,14 +308,14 @@ class NormalEquations:
         # A generator has no length, so its structures are counted.
         total = None if is_stream or not isinstance(X, Sized) else len(X)
         with tqdm(total=total, desc="structures", disable=not verbose) as bar:
-            for data, fitted in _read_batches(X, descriptors, labels, reading):
+            for data, fitted in read_batches(X, descriptors, labels, reading):
                 if inspect is not None:
                     inspect(data, fitted)
                 if accumulator is None:
-                    accumulator = _accumulator(data, fitted, bar, **options)
+                    accumulator = new_accumulator(data, fitted, bar, **options)
                 if is_stream:
                     accumulator.add(data)
-            assert accumulator is not None  # _read_batches refuses data without structures
+            assert accumulator is not None  # read_batches refuses data without structures
             return cls(*accumulator.finish(() if is_stream else [data]))
 
     @classmethod
@@ -366,7 +352,7 @@ class NormalEquations:
         NormalEquations
         """
         with tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
-            accumulator = _accumulator(data, descriptors, bar, reference, design, memory, n_jobs)
+            accumulator = new_accumulator(data, descriptors, bar, reference, design, memory, n_jobs)
             return cls(*accumulator.finish([data]))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
@@ -691,118 +677,3 @@ def _removed(energies: list[float], others: list[float]) -> list[float]:
         if energy in rest:
             rest.remove(energy)
     return rest
-
-
-def _warn_of_memory(n_terms: int, n_species: int) -> None:
-    if n_terms > _MANY_COLUMNS:
-        # Rows: twice as many as columns of energies and of stresses, as many of forces. Products are less.
-        gigabytes = 5 * (n_terms + n_species + 1) ** 2 * 8 / 1e9
-        warn(
-            f"{n_terms} columns: the normal equations take up to {gigabytes:.1f} GB, each worker as much "
-            "again. Choose fewer radial functions, powers or species pairs to save memory.",
-        )
-
-
-def _accumulator(
-    data: LabelledStructures,
-    descriptors: PLIPDescriptors,
-    bar: Any,
-    reference: FloatArray | None = None,
-    design: Design | None = None,
-    memory: joblib.Memory | StrPath | None = None,
-    n_jobs: int | None = None,
-    workers: joblib.Parallel | None = None,
-) -> Accumulator:
-    """An accumulator for data that begin with these; parameters as for `NormalEquations.from_labels`."""
-    _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
-    if reference is None:
-        # The same for all ways in which structures come.
-        reference = least_squares_reference(data.take(slice(_BATCH)), descriptors.species_)
-    return Accumulator(descriptors, reference, design, memory, n_jobs, bar, workers)
-
-
-def _read_batches(
-    X: Iterable[Atoms], descriptors: PLIPDescriptors, labels: tuple[Any, ...], reading: dict[str, Any]
-) -> Iterator[tuple[LabelledStructures, PLIPDescriptors]]:
-    """Structures with their labels, and the descriptors, which the first batch fits unless they are fitted.
-
-    A list is one batch. A generator is read in batches; at most two of them are held at a time.
-    """
-    is_stream = isinstance(X, Iterator)
-    batches = iter(lambda: list(itertools.islice(X, _BATCH)), []) if is_stream else [X]
-    n_structures, is_labeled = 0, False
-    first_structure: Atoms | None = None
-    for batch in batches:
-        is_fitted = hasattr(descriptors, "terms_")
-        data = LabelledStructures.read(
-            batch,
-            *labels,
-            first=n_structures,
-            # A batch of a generator may lack labels as long as others have some.
-            required=not is_stream,
-            **{**descriptors._limits(is_fitted), **reading},
-        )
-        if not is_fitted:
-            descriptors = clone(descriptors)._fit_checked(data.structures, n_structures, data.labels.forces)
-        n_structures += len(data)
-        first_structure = data.structures[0] if first_structure is None else first_structure
-        is_labeled = is_labeled or bool(data.labels.targets())
-        yield data, descriptors
-    if first_structure is None:
-        raise ValueError("X holds no structures; at least one is needed")
-    if not is_labeled:
-        raise no_labels(first_structure, reading["targets"])
-
-
-def sums_of_parts(
-    data: LabelledStructures,
-    descriptors: PLIPDescriptors,
-    parts: Sequence[IntArray],
-    memory: joblib.Memory | StrPath | None = None,
-    n_jobs: int | None = None,
-    verbose: int = 0,
-    design: Design | None = None,
-    file: IO[bytes] | None = None,
-) -> list[NormalEquations]:
-    """The normal equations of several parts of the data, which can be added.
-
-    Parameters
-    ----------
-    data, descriptors, memory, n_jobs, verbose, design
-        As for `NormalEquations.from_labels`.
-    parts : sequence of ndarray of int
-        Places of the structures of each part.
-    file : binary file or None
-        Where the sums of a part are kept until they are needed; None keeps them in memory.
-
-    Returns
-    -------
-    list of NormalEquations
-    """
-    reference = least_squares_reference(data, descriptors.species_)
-    design = Design(descriptors.terms_, descriptors.species_) if design is None else design
-    found = []
-    with (
-        same_workers(n_jobs) as workers,
-        tqdm(total=sum(map(len, parts)), desc="structures", disable=not verbose) as bar,
-    ):
-        for part in parts:
-            some = data.take(part)
-            accumulator = _accumulator(some, descriptors, bar, reference, design, memory, n_jobs, workers)
-            equations = NormalEquations(*accumulator.finish([some]))
-            if file is not None:
-                equations.stow(file)
-            found.append(equations)
-    return found
-
-
-def take_examples(data: LabelledStructures) -> LabelledStructures:
-    """Up to three small structures with a label, or the smallest one; none if no label has a weight."""
-    used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))
-    sizes = data.n_atoms[used]
-    chosen = used[sizes <= _EXAMPLE_ATOMS]
-    if len(chosen):
-        chosen = np.unique(chosen[[0, len(chosen) // 2, -1]])
-    elif len(used):
-        chosen = used[[sizes.argmin()]]
-    return data.take(chosen)

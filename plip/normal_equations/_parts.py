@@ -1,0 +1,78 @@
+"""Some of the structures of a data set: the sums of each part, and examples that a fit tries itself on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import IO
+
+import joblib
+import numpy as np
+from tqdm.auto import tqdm
+
+from plip._design._rows import Design
+from plip._types import IntArray, StrPath
+from plip.descriptors import PLIPDescriptors
+from plip.labels import TARGETS, LabelledStructures
+from plip.normal_equations._accumulation import same_workers
+from plip.normal_equations._batches import new_accumulator
+from plip.normal_equations._equations import NormalEquations
+from plip.normal_equations._references import least_squares_reference
+
+__all__ = ["sums_of_parts", "take_examples"]
+
+# A fit checks itself by structures of at most this many atoms, if there are any.
+_EXAMPLE_ATOMS = 100
+
+
+def sums_of_parts(
+    data: LabelledStructures,
+    descriptors: PLIPDescriptors,
+    parts: Sequence[IntArray],
+    memory: joblib.Memory | StrPath | None = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    design: Design | None = None,
+    file: IO[bytes] | None = None,
+) -> list[NormalEquations]:
+    """The normal equations of several parts of the data, which can be added.
+
+    Parameters
+    ----------
+    data, descriptors, memory, n_jobs, verbose, design
+        As for `NormalEquations.from_labels`.
+    parts : sequence of ndarray of int
+        Places of the structures of each part.
+    file : binary file or None
+        Where the sums of a part are kept until they are needed; None keeps them in memory.
+
+    Returns
+    -------
+    list of NormalEquations
+    """
+    reference = least_squares_reference(data, descriptors.species_)
+    design = Design(descriptors.terms_, descriptors.species_) if design is None else design
+    found = []
+    with (
+        same_workers(n_jobs) as workers,
+        tqdm(total=sum(map(len, parts)), desc="structures", disable=not verbose) as bar,
+    ):
+        for part in parts:
+            some = data.take(part)
+            accumulator = new_accumulator(some, descriptors, bar, reference, design, memory, n_jobs, workers)
+            equations = NormalEquations(*accumulator.finish([some]))
+            if file is not None:
+                equations.stow(file)
+            found.append(equations)
+    return found
+
+
+def take_examples(data: LabelledStructures) -> LabelledStructures:
+    """Up to three small structures with a label, or the smallest one; none if no label has a weight."""
+    used = np.flatnonzero(np.any([data.labels.used(target) for target in TARGETS], axis=0))
+    sizes = data.n_atoms[used]
+    chosen = used[sizes <= _EXAMPLE_ATOMS]
+    if len(chosen):
+        chosen = np.unique(chosen[[0, len(chosen) // 2, -1]])
+    elif len(used):
+        chosen = used[[sizes.argmin()]]
+    return data.take(chosen)
