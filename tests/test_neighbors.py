@@ -8,7 +8,7 @@ from ase.neighborlist import neighbor_list
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
-from plip._core import extremes
+from plip._core import enclosing_radii, extremes, shortest_distance
 from plip._structures._neighbors import find_neighbors
 
 
@@ -36,6 +36,46 @@ def test_extremes(name):
     of_atoms = np.bincount(i, np.maximum(1.0 - (d / reach) ** 2, 0.0) ** 3, minlength=len(atoms))
     expected = [of_atoms[species_a == s].max() for s in range(n_species)]
     np.testing.assert_allclose(densest, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+def test_shortest_distance(name):
+    atoms, cutoff = sample(name)
+    distances = neighbor_list("d", atoms, cutoff, self_interaction=False)
+    found = shortest_distance(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
+    assert found == pytest.approx(min(distances, default=np.inf), rel=1e-12)
+    if np.isfinite(found):
+        assert shortest_distance(atoms.positions, atoms.cell.array, atoms.pbc, found) == np.inf
+
+
+@pytest.mark.parametrize("name", SAMPLE_NAMES)
+@pytest.mark.parametrize("count", [1.5, 8.0, 33.0])
+def test_enclosing_radii(name, count):
+    atoms, reach = sample(name)
+    chosen = np.arange(0, len(atoms), 2, dtype=np.int32)
+    radii, n_inside, nearest = enclosing_radii(
+        atoms.positions, atoms.cell.array, atoms.pbc, chosen, reach, count
+    )
+    i, distances = neighbor_list("id", atoms, reach, self_interaction=False)
+    for k, atom in enumerate(chosen):
+        d = distances[i == atom]
+
+        def counted(radius, d=d):
+            return 1.0 + (0.5 + 0.5 * np.cos(np.pi * np.minimum(d / radius, 1.0))).sum()
+
+        assert nearest[k] == pytest.approx(min(d, default=np.inf), rel=1e-12)
+        assert n_inside[k] == 1 + np.count_nonzero(d < radii[k])
+        if counted(reach) < count:
+            assert radii[k] == np.inf
+        else:
+            assert np.cbrt(counted(radii[k])) == pytest.approx(np.cbrt(count), abs=1e-4)
+
+
+@pytest.mark.parametrize("place", [-1, 2])
+def test_enclosing_radii_refuse_atoms_that_are_not_there(place):
+    atoms = bulk("Si")
+    with pytest.raises(ValueError, match=f"there is no atom {place}"):
+        enclosing_radii(atoms.positions, atoms.cell.array, atoms.pbc, np.array([place], np.int32), 5.0, 8.0)
 
 
 def test_positions_of_any_layout():

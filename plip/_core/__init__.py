@@ -2,7 +2,13 @@
 
 from plip._core._evaluate import LARGEST_GRADE, Core, TermValues
 from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_each
-from plip._core._neighbors import NeighborList, extremes, find_neighbors
+from plip._core._neighbors import (
+    NeighborList,
+    enclosing_radii,
+    extremes,
+    find_neighbors,
+    shortest_distance,
+)
 from plip._core._radial import (
     SWITCH_RANGE,
     core_repulsion,
@@ -36,12 +42,14 @@ __all__ = [
     "closest_of_each",
     "core_repulsion",
     "cutoff_function",
+    "enclosing_radii",
     "evaluate_each",
     "extremes",
     "find_neighbors",
     "is_element",
     "phi",
     "radial_function",
+    "shortest_distance",
     "switch_function",
     "values_of_each",
 ]

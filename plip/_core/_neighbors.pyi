@@ -18,6 +18,17 @@ def extremes(
     n_species: int,
     reach: float,
 ) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+def shortest_distance(
+    positions: FloatArray, cell: FloatArray, pbc: npt.ArrayLike, cutoff: float
+) -> float: ...
+def enclosing_radii(
+    positions: FloatArray,
+    cell: FloatArray,
+    pbc: npt.ArrayLike,
+    atoms: Int32Array,
+    reach: float,
+    count: float,
+) -> tuple[FloatArray, Int32Array, FloatArray]: ...
 
 class NeighborList:
     def __init__(

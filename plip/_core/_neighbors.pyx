@@ -5,7 +5,7 @@ Index suffixes: a local atom, b any atom (local ones first, then images), c Cart
 
 import numpy as np
 
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, M_PI, cbrt, cos, fabs, sqrt
 from libc.stdint cimport int64_t
 
 cdef extern from "plip_core.h" nogil:
@@ -16,7 +16,11 @@ cdef extern from "plip_core.h" nogil:
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["NeighborList", "extremes", "find_neighbors"]
+__all__ = ["NeighborList", "enclosing_radii", "extremes", "find_neighbors", "shortest_distance"]
+
+cdef enum:
+    # Of a search for a radius, which takes about four.
+    MOST_STEPS = 100
 
 
 cdef int make_list(
@@ -108,7 +112,6 @@ def find_neighbors(
     cdef plip_list *p
     cdef int n = positions.shape[0], i, j, b, c
     cdef int64_t m, m_out
-    cdef int[3] shift
     cdef double[3] d
     cdef double r
     cdef bint outside = n_species < 1 or species.shape[0] != n
@@ -116,8 +119,7 @@ def find_neighbors(
         outside |= not 0 <= species[i] < n_species
     if outside:
         raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
-    # A little more, so that the distance as it is computed here decides, alike in both directions.
-    pairs = NeighborList(positions, cell, np.array(pbc, dtype=bool).astype(np.int32), cutoff * (1.0 + 1e-9))
+    pairs = _list_within(positions, cell, pbc, cutoff)
     p = &pairs.pairs
     first = np.zeros(n * <size_t>n_species + 1, np.int64)
     cdef int64_t[::1] next_as = first
@@ -133,13 +135,7 @@ def find_neighbors(
             for m in range(p.offset[i], p.offset[i + 1]):
                 b = p.neighbors[m]
                 j = p.owner[b]
-                for c in range(3):
-                    shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
-                for c in range(3):
-                    d[c] = positions[j, c] - positions[i, c] + (
-                        shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
-                    )
-                r = sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
+                r = _find_vector(p, positions, cell, i, b, d)
                 if not r < cutoff:
                     continue
                 neighbor_p[m_out] = j
@@ -152,6 +148,28 @@ def find_neighbors(
     if n_species == 1:
         return first, neighbors[:m_out], vectors[:m_out], distances[:m_out]
     return first, *_by_species(species, first, neighbor_p, vector_pc, distance_p)
+
+
+cdef NeighborList _list_within(
+    const double[:, ::1] positions, const double[:, ::1] cell, pbc, double cutoff
+):
+    """A list that reaches a little farther: `_find_vector` decides, alike in both directions."""
+    return NeighborList(positions, cell, np.array(pbc, dtype=bool).astype(np.int32), cutoff * (1.0 + 1e-9))
+
+
+cdef inline double _find_vector(
+    const plip_list *p, const double[:, ::1] positions, const double[:, ::1] cell, int i, int b, double *d
+) noexcept nogil:
+    """Vector from atom i to a neighbor in the list, and its length."""
+    cdef int j = p.owner[b], c
+    cdef int[3] shift
+    for c in range(3):
+        shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
+    for c in range(3):
+        d[c] = positions[j, c] - positions[i, c] + (
+            shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+        )
+    return sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
 
 
 cdef tuple _by_species(
@@ -245,6 +263,144 @@ def extremes(
             dense[s] = max(dense[s], density)
     # Rounding may make the two directions of a pair differ.
     return np.minimum(shortest, shortest.T), densest, counts
+
+
+def shortest_distance(
+    const double[:, ::1] positions not None, const double[:, ::1] cell not None, pbc, double cutoff
+):
+    """Shortest distance between two atoms, images included; infinite if none is below the cutoff.
+
+    Parameters
+    ----------
+    positions, cell, pbc, cutoff
+        As for `find_neighbors`.
+
+    Returns
+    -------
+    float
+        Angstrom.
+
+    Raises
+    ------
+    ValueError
+        As for `NeighborList`.
+    """
+    cdef NeighborList pairs = _list_within(positions, cell, pbc, cutoff)
+    cdef const plip_list *p = &pairs.pairs
+    cdef double[3] d
+    cdef double shortest = INFINITY
+    cdef int i
+    cdef int64_t m
+    with nogil:
+        for i in range(p.n_local):
+            for m in range(p.offset[i], p.offset[i + 1]):
+                shortest = min(shortest, _find_vector(p, positions, cell, i, p.neighbors[m], d))
+    return shortest if shortest < cutoff else INFINITY
+
+
+def enclosing_radii(
+    const double[:, ::1] positions not None,
+    const double[:, ::1] cell not None,
+    pbc,
+    const int[::1] atoms not None,
+    double reach,
+    double count,
+):
+    """Radii around atoms at which the cutoff function counts so many atoms.
+
+    The count within a radius R is the sum of (1 + cos(pi r / R)) / 2 over the atom itself and its neighbors.
+
+    Parameters
+    ----------
+    positions, cell, pbc
+        As for `find_neighbors`.
+    atoms : ndarray of int32, shape (n,)
+        Places of the atoms.
+    reach : float
+        Largest radius in Angstrom.
+    count : float
+        More than 1.
+
+    Returns
+    -------
+    radii : ndarray of float64, shape (n,)
+        Angstrom; the cube root of the count is right within 1e-4. Infinite beyond `reach`.
+    n_inside : ndarray of int32, shape (n,)
+        Atoms within the radius, or within `reach`; the atom itself is one.
+    nearest : ndarray of float64, shape (n,)
+        Distance of the nearest neighbor in Angstrom, infinite beyond `reach`.
+
+    Raises
+    ------
+    ValueError
+        As for `NeighborList`, or if a place is not that of an atom.
+    """
+    cdef Py_ssize_t n = atoms.shape[0], k
+    radii, inside, nearest = np.full(n, np.inf), np.empty(n, np.int32), np.full(n, np.inf)
+    cdef double[::1] radius = radii, shortest = nearest
+    cdef int[::1] n_inside = inside
+    cdef NeighborList pairs
+    cdef const plip_list *p
+    cdef int64_t m, most = 1, found
+    cdef double[3] d
+    for k in range(n):
+        if not 0 <= atoms[k] < positions.shape[0]:
+            raise ValueError(f"there is no atom {atoms[k]}")
+    pairs = _list_within(positions, cell, pbc, reach)
+    p = &pairs.pairs
+    for k in range(n):
+        most = max(most, p.offset[atoms[k] + 1] - p.offset[atoms[k]])
+    cdef double[::1] distance = np.empty(most)
+    with nogil:
+        for k in range(n):
+            found = 0
+            for m in range(p.offset[atoms[k]], p.offset[atoms[k] + 1]):
+                distance[found] = _find_vector(p, positions, cell, atoms[k], p.neighbors[m], d)
+                shortest[k] = min(shortest[k], distance[found])
+                found += distance[found] < reach
+            radius[k] = _enclosing_radius(&distance[0], found, reach, count)
+            n_inside[k] = 1
+            for m in range(found):
+                n_inside[k] += distance[m] < radius[k]
+    nearest[nearest >= reach] = np.inf
+    return radii, inside, nearest
+
+
+cdef double _enclosing_radius(const double *distance, int64_t n, double reach, double count) noexcept nogil:
+    """The radius of one atom from the distances of its neighbors.
+
+    The cube root of the count is nearly straight, so that false position soon ends; of an end that stays, the
+    half counts each time (Dowell and Jarratt, BIT 11, 168 (1971)).
+    """
+    cdef double wanted = cbrt(count), low = 0.0, high = reach, below = 1.0 - wanted, middle, difference
+    cdef double above = cbrt(_count_within(distance, n, high)) - wanted
+    cdef int _, side = 0
+    if above < 0.0:
+        return INFINITY
+    for _ in range(MOST_STEPS):
+        middle = high - (high - low) * above / (above - below)
+        difference = cbrt(_count_within(distance, n, middle)) - wanted
+        if fabs(difference) < 1e-4:
+            break
+        if difference > 0.0:
+            high, above = middle, difference
+            below *= 0.5 if side > 0 else 1.0
+            side = 1
+        else:
+            low, below = middle, difference
+            above *= 0.5 if side < 0 else 1.0
+            side = -1
+    return middle
+
+
+cdef double _count_within(const double *distance, int64_t n, double radius) noexcept nogil:
+    """The sum of the cutoff function over an atom and its neighbors."""
+    cdef double total = 1.0
+    cdef int64_t m
+    for m in range(n):
+        if distance[m] < radius:
+            total += 0.5 + 0.5 * cos(M_PI * distance[m] / radius)
+    return total
 
 
 cdef class NeighborList:

@@ -2,16 +2,15 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from plip import _core
 from plip._structures._checks import errors_of
 from plip._structures._neighbors import find_all_neighbors
-from plip._types import FloatArray
+from plip._types import FloatArray, Int32Array
 
 __all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
 
@@ -64,17 +63,24 @@ def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
         Angstrom, rounded to 0.1.
     """
     radii: list[float] = []
-    nearest: dict[str, list[float]] = {}
+    numbers, nearest = [], []
     for index in _places(structures):
-        radius, symbols, distances = _surroundings(first + index, structures[index])
+        atoms = structures[index]
+        sample = np.array(_spread(len(atoms), _SAMPLE), np.int32)
+        with errors_of(first + index, atoms):
+            radius, distances = _surroundings(atoms, sample)
         radii.append(radius)
-        for symbol, distance in zip(symbols, distances.tolist(), strict=True):
-            if distance < _ISOLATED:
-                nearest.setdefault(symbol, []).append(distance)
+        numbers.append(atoms.numbers[sample])
+        nearest.append(distances)
+    number, distance = np.concatenate(numbers), np.concatenate(nearest)
     dense = [radius for radius in radii if np.isfinite(radius)]
     cutoff = _quantile(dense, 1 / 4) if dense else _CUTOFF_OF_SPARSE
     # A decile, since the atoms of a gas seldom are as close as their shortest distance.
-    least = [_LEAST_PER_NEAREST * _quantile(distances, 1 / 10) for distances in nearest.values()]
+    is_near = distance < _ISOLATED
+    least = [
+        _LEAST_PER_NEAREST * _quantile(distance[is_near & (number == species)], 1 / 10)
+        for species in np.unique(number[is_near])
+    ]
     return max(round(max([cutoff, *least]), 1), 0.1)
 
 
@@ -97,26 +103,18 @@ def _spread(n: int, most: int) -> tuple[int, ...]:
 
 
 def _quantile(values: ArrayLike, share: float) -> float:
-    return float(np.quantile(np.asarray(values, np.float64), share, method="lower"))
+    """The largest value that at most such a share of the others lie below."""
+    ordered = np.sort(values)
+    return float(ordered[int(share * (len(ordered) - 1))])
 
 
-def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArray]:
-    """Radius of the neighborhoods in a structure, infinite if it is sparse; symbols and distances of the
-    nearest neighbors of a sample of its atoms.
+def _surroundings(atoms: Atoms, sample: Int32Array) -> tuple[float, FloatArray]:
+    """Radius of the neighborhoods in a structure, infinite if it is sparse, and distances of the nearest
+    neighbors, both judged by a sample of its atoms.
     """
-    sample = np.array(_spread(len(atoms), _SAMPLE))
+    positions, cell = np.ascontiguousarray(atoms.positions), atoms.cell.array
     for reach in _SEARCHES:
-        with errors_of(index, atoms):
-            near = find_all_neighbors(atoms, reach)
-        first, last = near.first_as[sample], near.first_as[sample + 1]
-        owner_p = np.repeat(np.arange(len(sample)), last - first)
-        distance_p = np.concatenate(
-            [near.distance_p[begin:end] for begin, end in zip(first.tolist(), last.tolist(), strict=True)]
-        )
-        nearest = np.full(len(sample), np.inf)
-        np.minimum.at(nearest, owner_p, distance_p)
-        radii = _radii(owner_p, distance_p, len(sample), reach)
-        n_inside = 1 + np.bincount(owner_p, distance_p < radii[owner_p], minlength=len(sample))
+        radii, n_inside, nearest = _core.enclosing_radii(positions, cell, atoms.pbc, sample, reach, _COUNT)
         sparse = n_inside < _FEWEST
         sparse |= radii > np.maximum(_WIDEST, _WIDEST_PER_NEAREST * nearest)
         sparse |= nearest > _ISOLATED
@@ -125,32 +123,7 @@ def _surroundings(index: int, atoms: Atoms) -> tuple[float, list[str], FloatArra
         radius = _quantile(radii, 1 / 3)
         if np.isfinite(radius):
             break
-    return radius, [chemical_symbols[number] for number in atoms.numbers[sample].tolist()], nearest
-
-
-def _radii(owner_p: NDArray[np.intp], distance_p: FloatArray, n_atoms: int, reach: float) -> FloatArray:
-    """Radius around each atom at which the cutoff function counts `_COUNT` atoms; infinite beyond `reach`.
-
-    `distance_p` are the distances of the neighbors of all atoms, `owner_p` says of which one.
-    """
-
-    def counts(radii: FloatArray) -> NDArray[np.floating[Any]]:
-        part = np.minimum(distance_p / radii[owner_p], 1.0)
-        return 1.0 + np.bincount(owner_p, 0.5 + 0.5 * np.cos(np.pi * part), minlength=n_atoms)
-
-    low, high = np.zeros(n_atoms), np.full(n_atoms, reach)
-    at_low, at_high = np.ones(n_atoms), np.cbrt(counts(high))
-    wanted = np.cbrt(_COUNT)
-    enclosed = at_high >= wanted
-    # The cube root of the number of atoms is nearly straight: false position ends within a thousandth.
-    for _ in range(4):
-        share = (wanted - at_low) / np.maximum(at_high - at_low, np.finfo(np.float64).tiny)
-        middle = low + (high - low) * np.clip(share, 0.0, 1.0)
-        found = np.cbrt(counts(middle))
-        enough = found >= wanted
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-        at_low, at_high = np.where(enough, at_low, found), np.where(enough, found, at_high)
-    return np.where(enclosed, middle, np.inf)
+    return radius, nearest
 
 
 def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0) -> float:
@@ -158,9 +131,10 @@ def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0
     shortest = cutoff
     for index, atoms in enumerate(structures):
         with errors_of(first + index, atoms):
-            near = find_all_neighbors(atoms, shortest)
-        if near.distance_p.size:
-            shortest = float(near.distance_p.min())
+            positions = np.ascontiguousarray(atoms.positions)
+            shortest = min(
+                shortest, _core.shortest_distance(positions, atoms.cell.array, atoms.pbc, shortest)
+            )
     return shortest
 
 
