@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import numpy as np
+
 from random_inputs.potentials import hand_potential
 from random_inputs.structures import random_cell
 from random_inputs.verdicts import assert_close, outcome_of

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from random_inputs.interactions import random_interactions
 from random_inputs.structures import random_structure
 from random_inputs.verdicts import assert_close, refusal

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+
 from random_inputs.files import potential_file, scratch_file
 from random_inputs.potentials import hand_potential, probe_structure
 from random_inputs.verdicts import Refused, assert_close, outcome_of

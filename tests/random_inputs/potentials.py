@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+
 from random_inputs.interactions import random_interactions
 
 _POTENTIALS = {}
