@@ -8,8 +8,8 @@ from ase.neighborlist import neighbor_list
 from sample_structures import SAMPLE_NAMES, sample
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
-from plip._core import enclosing_radii, extremes, shortest_distance
-from plip._structures._neighbors import find_neighbors
+from plip._core import enclosing_radii, shortest_distance
+from plip._structures._neighbors import find_neighbors, find_surroundings
 
 
 def species_of(atoms):
@@ -17,13 +17,18 @@ def species_of(atoms):
     return np.searchsorted(names, atoms.numbers).astype(np.int32), len(names)
 
 
+def assert_same(a, b):
+    for name, array in vars(a).items():
+        np.testing.assert_array_equal(array, getattr(b, name), err_msg=name)
+
+
 @pytest.mark.parametrize("name", SAMPLE_NAMES)
-def test_extremes(name):
+def test_surroundings(name):
     atoms, cutoff = sample(name)
     species_a, n_species = species_of(atoms)
-    near = find_neighbors(atoms, species_a, n_species, cutoff)
     reach = 0.7 * cutoff
-    shortest, densest, counts = extremes(species_a, near.first_as, near.distance_p, n_species, reach)
+    near, shortest, densest, counts = find_surroundings(atoms, species_a, n_species, cutoff, reach)
+    assert_same(near, find_neighbors(atoms, species_a, n_species, cutoff))
     i, j, d = neighbor_list("ijd", atoms, cutoff, self_interaction=False)
     pair = species_a[i], species_a[j]
     expected = np.full((n_species, n_species), np.inf)
@@ -76,6 +81,22 @@ def test_enclosing_radii_refuse_atoms_that_are_not_there(place):
     atoms = bulk("Si")
     with pytest.raises(ValueError, match=f"there is no atom {place}"):
         enclosing_radii(atoms.positions, atoms.cell.array, atoms.pbc, np.array([place], np.int32), 5.0, 8.0)
+
+
+def test_many_neighbors_of_several_species():
+    """As many as are found without the lock of the interpreter: those of each species are those of all."""
+    atoms = bulk("SiC", "zincblende", a=4.36, cubic=True) * (4, 4, 3)
+    species_a, n_species = species_of(atoms)
+    near = find_neighbors(atoms, species_a, n_species, 5.0)
+    i, j, d = neighbor_list("ijd", atoms, 5.0, self_interaction=False)
+    assert len(near.distance_p) == len(d) > 10_000
+    for s in range(n_species):
+        count = near.first_as[s + 1 :: n_species] - near.first_as[s:-1:n_species]
+        np.testing.assert_array_equal(count, np.bincount(i[species_a[j] == s], minlength=len(atoms)))
+    assert (
+        species_a[near.neighbor_p] == np.repeat(np.tile([0, 1], len(atoms)), np.diff(near.first_as))
+    ).all()
+    np.testing.assert_allclose(np.sort(near.distance_p), np.sort(d), rtol=1e-12)
 
 
 def test_positions_of_any_layout():

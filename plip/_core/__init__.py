@@ -5,8 +5,8 @@ from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_
 from plip._core._neighbors import (
     NeighborList,
     enclosing_radii,
-    extremes,
     find_neighbors,
+    find_surroundings,
     shortest_distance,
 )
 from plip._core._radial import (
@@ -44,8 +44,8 @@ __all__ = [
     "cutoff_function",
     "enclosing_radii",
     "evaluate_each",
-    "extremes",
     "find_neighbors",
+    "find_surroundings",
     "is_element",
     "phi",
     "radial_function",

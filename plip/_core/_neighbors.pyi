@@ -11,13 +11,15 @@ def find_neighbors(
     species: Int32Array,
     n_species: int,
 ) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray]: ...
-def extremes(
+def find_surroundings(
+    positions: FloatArray,
+    cell: FloatArray,
+    pbc: npt.ArrayLike,
+    cutoff: float,
     species: Int32Array,
-    first: npt.NDArray[np.int64],
-    distances: FloatArray,
     n_species: int,
     reach: float,
-) -> tuple[FloatArray, FloatArray, FloatArray]: ...
+) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]: ...
 def shortest_distance(
     positions: FloatArray, cell: FloatArray, pbc: npt.ArrayLike, cutoff: float
 ) -> float: ...

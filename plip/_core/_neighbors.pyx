@@ -16,9 +16,12 @@ cdef extern from "plip_core.h" nogil:
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["NeighborList", "enclosing_radii", "extremes", "find_neighbors", "shortest_distance"]
+__all__ = ["NeighborList", "enclosing_radii", "find_neighbors", "find_surroundings", "shortest_distance"]
 
 cdef enum:
+    # Fewer are looked at within some 50 microseconds. Giving up the lock of the interpreter for so long costs
+    # about as much, since another thread has often taken it in the meantime.
+    MANY_PAIRS = 10_000
     # Of a search for a radius, which takes about four.
     MOST_STEPS = 100
 
@@ -108,46 +111,166 @@ def find_neighbors(
     ValueError
         As for `NeighborList`, or if a species is out of range.
     """
+    cdef _Neighbors found = _Neighbors(positions, cell, pbc, cutoff, species, n_species)
+    found.fill(positions, cell, species, None)
+    return found.arrays()
+
+
+def find_surroundings(
+    const double[:, ::1] positions not None,
+    const double[:, ::1] cell not None,
+    pbc,
+    double cutoff,
+    const int[::1] species not None,
+    int n_species,
+    double reach,
+):
+    """`find_neighbors`, and what is closest and densest among them.
+
+    Parameters
+    ----------
+    positions, cell, pbc, cutoff, species, n_species
+        As there.
+    reach : float
+        Range in Angstrom of the density, the sum over neighbors of (1 - r^2 / reach^2)^3.
+
+    Returns
+    -------
+    first_as, neighbor_p, vector_pc, distance_p : ndarrays
+        As from `find_neighbors`.
+    shortest : ndarray of float64, shape (n_species, n_species)
+        Shortest distance in Angstrom by species of center and neighbor, symmetric; infinite without such a
+        pair.
+    densest : ndarray of float64, shape (n_species,)
+        Largest density around an atom of each species.
+    counts : ndarray of float64, shape (n_species, n_species)
+        Number of neighbors of each species (column) around all atoms of each species (row).
+
+    Raises
+    ------
+    ValueError
+        As for `find_neighbors`.
+    """
+    cdef _Neighbors found = _Neighbors(positions, cell, pbc, cutoff, species, n_species)
+    cdef _Extremes extremes = _Extremes(n_species, reach)
+    found.fill(positions, cell, species, extremes)
+    # Rounding may make the two directions of a pair differ.
+    shortest = np.minimum(extremes.shortest, extremes.shortest.T)
+    return *found.arrays(), shortest, extremes.densest, extremes.counts
+
+
+cdef class _Extremes:
+    """What `find_surroundings` returns besides neighbors."""
+
+    cdef object shortest, densest, counts
+    cdef double[:, ::1] near, number
+    cdef double[::1] dense
+    cdef double reach
+
+    def __cinit__(self, int n_species, double reach):
+        self.near = self.shortest = np.full((n_species, n_species), np.inf)
+        self.number = self.counts = np.zeros((n_species, n_species))
+        self.dense = self.densest = np.zeros(n_species)
+        self.reach = reach
+
+    cdef void add(self, int s, const int64_t *first, const double *distance) noexcept nogil:
+        """Add an atom of species s, whose neighbors of each species begin at `first`."""
+        cdef double density = 0.0, left
+        cdef int64_t m
+        cdef Py_ssize_t t
+        for t in range(self.dense.shape[0]):
+            self.number[s, t] += first[t + 1] - first[t]
+            for m in range(first[t], first[t + 1]):
+                self.near[s, t] = min(self.near[s, t], distance[m])
+                if distance[m] < self.reach:
+                    left = 1.0 - (distance[m] / self.reach) * (distance[m] / self.reach)
+                    density += left * left * left
+        self.dense[s] = max(self.dense[s], density)
+
+
+cdef class _Neighbors:
+    """The arrays of `find_neighbors`, and the list that they are made of."""
+
     cdef NeighborList pairs
-    cdef plip_list *p
-    cdef int n = positions.shape[0], i, j, b, c
-    cdef int64_t m, m_out
-    cdef double[3] d
-    cdef double r
-    cdef bint outside = n_species < 1 or species.shape[0] != n
-    for i in range(n if not outside else 0):
-        outside |= not 0 <= species[i] < n_species
-    if outside:
-        raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
-    pairs = _list_within(positions, cell, pbc, cutoff)
-    p = &pairs.pairs
-    first = np.zeros(n * <size_t>n_species + 1, np.int64)
-    cdef int64_t[::1] next_as = first
-    neighbors = np.empty(pairs.n_pairs, np.int32)
-    vectors = np.empty((pairs.n_pairs, 3))
-    distances = np.empty(pairs.n_pairs)
-    cdef int[::1] neighbor_p = neighbors
-    cdef double[:, ::1] vector_pc = vectors
-    cdef double[::1] distance_p = distances
-    with nogil:
-        m_out = 0
-        for i in range(n):
-            for m in range(p.offset[i], p.offset[i + 1]):
-                b = p.neighbors[m]
-                j = p.owner[b]
-                r = _find_vector(p, positions, cell, i, b, d)
-                if not r < cutoff:
-                    continue
-                neighbor_p[m_out] = j
-                for c in range(3):
-                    vector_pc[m_out, c] = d[c]
-                distance_p[m_out] = r
-                m_out += 1
-                next_as[i * <int64_t>n_species + species[j] + 1] += 1
-    np.cumsum(first, out=first)
-    if n_species == 1:
-        return first, neighbors[:m_out], vectors[:m_out], distances[:m_out]
-    return first, *_by_species(species, first, neighbor_p, vector_pc, distance_p)
+    cdef object neighbors, vectors, distances, first
+    cdef int64_t[::1] first_as
+    cdef int[::1] neighbor_p
+    cdef double[:, ::1] vector_pc
+    cdef double[::1] distance_p
+    cdef int n_species
+    cdef double cutoff
+
+    def __cinit__(
+        self,
+        const double[:, ::1] positions,
+        const double[:, ::1] cell,
+        pbc,
+        double cutoff,
+        const int[::1] species,
+        int n_species,
+    ):
+        cdef Py_ssize_t n = positions.shape[0], i
+        cdef bint outside = n_species < 1 or species.shape[0] != n
+        for i in range(n if not outside else 0):
+            outside |= not 0 <= species[i] < n_species
+        if outside:
+            raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
+        self.pairs = _list_within(positions, cell, pbc, cutoff)
+        self.n_species, self.cutoff = n_species, cutoff
+        self.first_as = self.first = np.zeros(n * <size_t>n_species + 1, np.int64)
+        self.neighbor_p = self.neighbors = np.empty(self.pairs.n_pairs, np.int32)
+        self.vector_pc = self.vectors = np.empty((self.pairs.n_pairs, 3))
+        self.distance_p = self.distances = np.empty(self.pairs.n_pairs)
+
+    def arrays(self):
+        n = self.first_as[self.first_as.shape[0] - 1]
+        return self.first, self.neighbors[:n], self.vectors[:n], self.distances[:n]
+
+    cdef int fill(
+        self,
+        const double[:, ::1] positions,
+        const double[:, ::1] cell,
+        const int[::1] species,
+        _Extremes extremes,
+    ) except -1:
+        """Fill the arrays, and the extremes unless they are None."""
+        if self.pairs.n_pairs < MANY_PAIRS:
+            self._fill(positions, cell, species, extremes)
+        else:
+            with nogil:
+                self._fill(positions, cell, species, extremes)
+        return 0
+
+    cdef void _fill(
+        self,
+        const double[:, ::1] positions,
+        const double[:, ::1] cell,
+        const int[::1] species,
+        _Extremes extremes,
+    ) noexcept nogil:
+        cdef const plip_list *p = &self.pairs.pairs
+        cdef int64_t *first
+        cdef int64_t m, end = 0
+        cdef double[3] d
+        cdef double r
+        cdef int i, t, b
+        for i in range(p.n_local):
+            first = &self.first_as[i * <int64_t>self.n_species]
+            for t in range(self.n_species):
+                for m in range(p.offset[i], p.offset[i + 1]):
+                    b = p.neighbors[m]
+                    if species[p.owner[b]] != t:
+                        continue
+                    r = _find_vector(p, positions, cell, i, b, d)
+                    if not r < self.cutoff:
+                        continue
+                    self.neighbor_p[end] = p.owner[b]
+                    self.vector_pc[end, 0], self.vector_pc[end, 1], self.vector_pc[end, 2] = d[0], d[1], d[2]
+                    self.distance_p[end] = r
+                    end += 1
+                first[t + 1] = end
+            if extremes is not None:
+                extremes.add(species[i], first, &self.distance_p[0])
 
 
 cdef NeighborList _list_within(
@@ -170,99 +293,6 @@ cdef inline double _find_vector(
             shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
         )
     return sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
-
-
-cdef tuple _by_species(
-    const int[::1] species,
-    const int64_t[::1] first,
-    const int[::1] neighbor_p,
-    const double[:, ::1] vector_pc,
-    const double[::1] distance_p,
-):
-    """Neighbors, vectors and distances of each atom in the order of the species of the neighbors."""
-    cdef int64_t n_species = (first.shape[0] - 1) // max(species.shape[0], 1), m, place, m_out = 0
-    cdef int64_t[::1] next_as = first[:first.shape[0] - 1].copy()
-    cdef Py_ssize_t i
-    cdef int c
-    n_pairs = first[first.shape[0] - 1]
-    neighbors = np.empty(n_pairs, np.int32)
-    vectors = np.empty((n_pairs, 3))
-    distances = np.empty(n_pairs)
-    cdef int[::1] neighbor_q = neighbors
-    cdef double[:, ::1] vector_qc = vectors
-    cdef double[::1] distance_q = distances
-    with nogil:
-        for i in range(species.shape[0]):
-            for m in range(first[i * n_species], first[(i + 1) * n_species]):
-                place = i * n_species + species[neighbor_p[m]]
-                m_out = next_as[place]
-                neighbor_q[m_out] = neighbor_p[m]
-                for c in range(3):
-                    vector_qc[m_out, c] = vector_pc[m, c]
-                distance_q[m_out] = distance_p[m]
-                next_as[place] += 1
-    return neighbors, vectors, distances
-
-
-def extremes(
-    const int[::1] species not None,
-    const int64_t[::1] first not None,
-    const double[::1] distances not None,
-    int n_species,
-    double reach,
-):
-    """Shortest distances, largest densities and numbers of the neighbors that `find_neighbors` has found.
-
-    Parameters
-    ----------
-    species : ndarray of int32, shape (n_atoms,)
-        As given to `find_neighbors`.
-    first : ndarray of int64, shape (n_atoms * n_species + 1,)
-    distances : ndarray of float64, shape (n_pairs,)
-        Angstrom.
-    n_species : int
-    reach : float
-        Range in Angstrom of the density, the sum over neighbors of (1 - r^2 / reach^2)^3.
-
-    Returns
-    -------
-    shortest : ndarray of float64, shape (n_species, n_species)
-        Angstrom, by species of center and neighbor, symmetric; infinite without such a pair.
-    densest : ndarray of float64, shape (n_species,)
-        Largest density around an atom of each species.
-    counts : ndarray of float64, shape (n_species, n_species)
-        Number of neighbors of each species (column) around all atoms of each species (row).
-    """
-    shortest = np.full((n_species, n_species), np.inf)
-    densest = np.zeros(n_species)
-    counts = np.zeros((n_species, n_species))
-    cdef double[:, ::1] near = shortest, number = counts
-    cdef double[::1] dense = densest
-    cdef Py_ssize_t n_atoms = species.shape[0], i
-    cdef int64_t p, place
-    cdef int s, t
-    cdef double density, left
-    cdef Py_ssize_t n_buckets = n_atoms * n_species
-    if n_species < 1 or first.shape[0] != n_buckets + 1 or first[n_buckets] != distances.shape[0]:
-        raise ValueError("first, species and distances must be those of one neighbor list")
-    for i in range(n_atoms):
-        if not 0 <= species[i] < n_species:
-            raise ValueError("species must be numbers from 0 to n_species - 1")
-    with nogil:
-        for i in range(n_atoms):
-            s = species[i]
-            density = 0.0
-            for t in range(n_species):
-                place = i * n_species + t
-                number[s, t] += first[place + 1] - first[place]
-                for p in range(first[place], first[place + 1]):
-                    near[s, t] = min(near[s, t], distances[p])
-                    if distances[p] < reach:
-                        left = 1.0 - (distances[p] / reach) * (distances[p] / reach)
-                        density += left * left * left
-            dense[s] = max(dense[s], density)
-    # Rounding may make the two directions of a pair differ.
-    return np.minimum(shortest, shortest.T), densest, counts
 
 
 def shortest_distance(

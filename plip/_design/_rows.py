@@ -12,12 +12,12 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
-from plip._core import ANY, extremes
+from plip._core import ANY
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
 from plip._design._plan import CACHE_LINE, build_plan
 from plip._design._sharing import SharedWork
-from plip._structures._neighbors import find_neighbors
+from plip._structures._neighbors import find_surroundings
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 
@@ -177,18 +177,18 @@ class StructureDesign:
         self.atoms = atoms
         species_a = design.species_of(atoms)
         self._kernel = design.kernel
-        near = find_neighbors(atoms, species_a, len(design.species), design.cutoff)
+        near, shortest, densest, self.pairs = find_surroundings(
+            atoms, species_a, len(design.species), design.cutoff, density_range(design.cutoff)
+        )
         self._neighbors = near if design.present is None else near.of_species(design.present)
         # Most rows of the second half are never written, and take no memory.
         self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self._has_virials = has_virials
         self.counts = design.counts(atoms)
-        shortest, densest, self.pairs = extremes(
-            species_a, near.first_as, near.distance_p, len(design.species), density_range(design.cutoff)
-        )
         self.extent = Extent(shortest, densest)
         self._sums: SharedWork[FloatArray] = SharedWork(-(-len(atoms) // _RANGE_ATOMS))
+        self._known: FloatArray | None = None
 
     @property
     def values(self) -> FloatArray:
@@ -200,10 +200,13 @@ class StructureDesign:
         """ndarray of float64, shape (6, n_terms), or None: dX_n/d(strain), order xx yy zz yz xz xy."""
         return self._complete[1:] if self._has_virials else None
 
-    @functools.cached_property
+    @property
     def _complete(self) -> FloatArray:
         """Values and virials of all atoms, whose states are there, too."""
-        return functools.reduce(np.add, self._sums.finish(self._sums_of_range))
+        # No cached_property: in Python 3.11 it has one lock for all structures, and their threads would take turns.
+        if self._known is None:
+            self._known = functools.reduce(np.add, self._sums.finish(self._sums_of_range))
+        return self._known
 
     def _sums_of_range(self, number: int) -> FloatArray:
         """Values and virials of some atoms, whose states are written."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plip import _core
 from plip._types import FloatArray, Int32Array, IntArray
 
-__all__ = ["Neighbors", "find_all_neighbors", "find_neighbors"]
+__all__ = ["Neighbors", "find_all_neighbors", "find_neighbors", "find_surroundings"]
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,42 @@ def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: 
     ValueError
         If there are more neighbors than memory should hold, or an atom is too far outside the cell.
     """
-    first_as, neighbor_p, vector_pc, distance_p = _core.find_neighbors(
-        np.ascontiguousarray(atoms.positions), atoms.cell.array, atoms.pbc, cutoff, species_a, n_species
+    positions = np.ascontiguousarray(atoms.positions)
+    return Neighbors(
+        species_a,
+        *_core.find_neighbors(positions, atoms.cell.array, atoms.pbc, cutoff, species_a, n_species),
     )
-    return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p)
+
+
+def find_surroundings(
+    atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: float, reach: float
+) -> tuple[Neighbors, FloatArray, FloatArray, FloatArray]:
+    """`find_neighbors`, and what is closest and densest among them.
+
+    Parameters
+    ----------
+    atoms, species_a, n_species, cutoff
+        As there.
+    reach : float
+        Range in Angstrom of the density.
+
+    Returns
+    -------
+    neighbors : Neighbors
+    shortest, densest, counts : ndarrays of float64
+        As from `plip._core.find_surroundings`.
+
+    Raises
+    ------
+    ValueError
+        See `find_neighbors`.
+    """
+    positions = np.ascontiguousarray(atoms.positions)
+    first_as, neighbor_p, vector_pc, distance_p, *extremes = _core.find_surroundings(
+        positions, atoms.cell.array, atoms.pbc, cutoff, species_a, n_species, reach
+    )
+    shortest, densest, counts = extremes
+    return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p), shortest, densest, counts
 
 
 def find_all_neighbors(atoms: Atoms, cutoff: float) -> Neighbors:

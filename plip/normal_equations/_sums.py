@@ -7,10 +7,11 @@ the square root of the sample weight of their structure.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from ase import Atoms
@@ -40,8 +41,9 @@ _BLOCK_BYTES = 12e6
 # Where more of the columns of rows that were kept are not zero, all are updated.
 _MOST_COLUMNS = 0.9
 
-# Structures that are counted at a time.
-_COUNTED = 64
+# Structures whose values and virials become rows at a time, unless they are wide.
+_AT_A_TIME = 32
+_BYTES_AT_A_TIME = 4e6
 
 # Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
 # times as long as products, which matters little there. For more columns products suffice: even where labels
@@ -399,28 +401,16 @@ def chunk_sums(
     chunk = _ChunkSums(design, data, reference, keep)
     # Columns that are empty for the species of a structure need no update.
     for part, k in _by_part(design, data.structures):
-        energy, forces, virial = chunk.labels(k)
-        if energy is None and forces is None and virial is None:
+        labels = chunk.labels(k)
+        if not any(labels.n_rows()):
             continue
-        atoms = data.structures[k]
+        atoms, forces = data.structures[k], labels.forces
         with errors_of(data.places[k], atoms):
-            structure = stored(part, atoms, forces, virial is not None)
-        if not np.isfinite(structure.values).all():
-            raise ValueError(
-                f"{describe(data.places[k], atoms)}: its descriptors are not finite; a radial function is "
-                "too steep for its shortest distance, or the distance is wrong"
-            )
-        weights = chunk.weights[k]
+            structure = stored(part, atoms, forces, labels.virial is not None)
         if forces is not None:
-            chunk.add_forces(structure, part, forces, weights[1], share.atoms(len(atoms)))
-        if share.number > 0:
-            continue
-        n_rows = (energy is not None, 3 * len(atoms) * (forces is not None), 6 * (virial is not None))
-        chunk.count(structure, part, weights * n_rows)
-        if energy is not None:
-            chunk.add_energy(structure, part, energy, weights[0])
-        if virial is not None:
-            chunk.add_virial(structure, part, virial, weights[2])
+            chunk.add_forces(structure, part, k, forces, share.atoms(len(atoms)))
+        if share.number == 0:
+            chunk.add_structure(structure, part, k, labels)
     return chunk.finish()
 
 
@@ -432,21 +422,43 @@ def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, 
     return [(part, k) for part, places in groups.items() for k in places]
 
 
-class _ChunkSums:
-    """Sums of a chunk in the making; parameters as for `chunk_sums`.
+class _StructureLabels(NamedTuple):
+    """Labels of a structure that count, None where there is none."""
 
-    Attributes
-    ----------
-    weights : ndarray of float64, shape (n, 3)
-        Sample weight of each target of each structure.
+    energy: float | None
+    forces: FloatArray | None
+    virial: FloatArray | None
+
+    def n_rows(self) -> tuple[int, int, int]:
+        """Numbers of rows of the targets."""
+        forces = 0 if self.forces is None else self.forces.size
+        return int(self.energy is not None), forces, 6 * (self.virial is not None)
+
+
+class _Waiting(NamedTuple):
+    """What all rows of structure k but those of forces are made of.
+
+    Not the structure in the kernels itself, which holds the states of all of its atoms.
     """
+
+    k: int
+    labels: _StructureLabels
+    counts: FloatArray
+    pairs: FloatArray
+    values: FloatArray
+    virials: FloatArray | None
+
+
+class _ChunkSums:
+    """Sums of a chunk in the making; parameters as for `chunk_sums`."""
 
     def __init__(
         self, design: Design, data: LabelledStructures, reference: FloatArray, keep: Collection[str]
     ) -> None:
         n_terms, n_species = design.kernel.n_terms, len(design.species)
         width = n_terms + n_species + 1
-        self.weights = np.column_stack([data.labels.weight(target) for target in TARGETS])
+        self._data = data
+        self._weights = np.column_stack([data.labels.weight(target) for target in TARGETS])
         self._labels = [_used_labels(data, target) for target in TARGETS]
         self._volumes = volumes(data.structures)
         self._reference = reference
@@ -460,66 +472,107 @@ class _ChunkSums:
         self._virials: _VirialRows | None = None
         self._extent = Extent.empty(n_species)
         self._counts = Counts.empty(n_species, n_terms)
-        self._waiting: list[tuple[FloatArray, ...]] = []
+        # All of one part of the design.
+        self._part = design
+        self._waiting: list[_Waiting] = []
+        self._most_waiting = max(min(_AT_A_TIME, int(_BYTES_AT_A_TIME / (56 * width))), 1)
 
-    def labels(self, k: int) -> tuple[float | None, FloatArray | None, FloatArray | None]:
-        """Energy, forces and virial of a structure that count, None where there is none."""
+    def labels(self, k: int) -> _StructureLabels:
+        """Those of structure k."""
         energy, forces, stress = (labels[k] for labels in self._labels)
         virial = None if stress is None or np.isnan(self._volumes[k]) else self._volumes[k] * stress
-        return energy, forces, virial
-
-    def count(self, structure: StructureRows, part: Design, rows: FloatArray) -> None:
-        """Count the surroundings of a structure, with a weighted number of rows of each target."""
-        values = np.zeros(self._n_terms)
-        values[self._columns(part)] = structure.values
-        self._extent = self._extent.merged(structure.extent)
-        self._waiting.append((structure.counts, structure.pairs, values, rows))
-        if len(self._waiting) == _COUNTED:
-            self._count_waiting()
-
-    def _count_waiting(self) -> None:
-        if self._waiting:
-            self._counts.add_structures(*map(np.array, zip(*self._waiting, strict=True)))
-        self._waiting = []
-
-    def add_energy(self, structure: StructureRows, part: Design, energy: float, weight: float) -> None:
-        (row,) = self._energy.next(1, weight)
-        row[self._columns(part)] = structure.values
-        row[self._n_terms : -1] = structure.counts
-        row[-1] = energy - structure.counts @ self._reference
-        row *= np.sqrt(weight) / len(structure.atoms)
+        return _StructureLabels(energy, forces, virial)
 
     def add_forces(
-        self, structure: StructureRows, part: Design, forces: FloatArray, weight: float, of: slice
+        self, structure: StructureRows, part: Design, k: int, forces: FloatArray, of: slice
     ) -> None:
+        """Add the forces of some atoms of structure k."""
         if self._forces is None or self._forces.part is not part:
             if self._forces is not None:
                 self._forces.finish()
             self._forces = _ForceRows(self._sums["force"], part, "force" in self._keep)
-        self._forces.add(structure, forces, np.sqrt(weight), of)
+        self._forces.add(structure, forces, np.sqrt(self._weights[k, 1]), of)
 
-    def add_virial(self, structure: StructureRows, part: Design, virial: FloatArray, weight: float) -> None:
-        assert structure.virials is not None  # as asked for
-        if self._virials is None or self._virials.part is not part:
+    def add_structure(self, structure: StructureRows, part: Design, k: int, labels: _StructureLabels) -> None:
+        """Add all but the forces of structure k."""
+        if part is not self._part or len(self._waiting) == self._most_waiting:
+            self._finish_waiting()
+            self._part = part
+        self._extent = self._extent.merged(structure.extent)
+        self._waiting.append(
+            _Waiting(k, labels, structure.counts, structure.pairs, structure.values, structure.virials)
+        )
+
+    def _finish_waiting(self) -> None:
+        """Count the structures that wait, and make rows of their energies and virials."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        values = np.zeros((len(waiting), self._n_terms))
+        values[:, self._columns(self._part)] = [one.values for one in waiting]
+        self._check(values, waiting)
+        counts = np.array([one.counts for one in waiting])
+        self._counts.add_structures(
+            counts,
+            np.array([one.pairs for one in waiting]),
+            values,
+            np.array([self._weights[one.k] * one.labels.n_rows() for one in waiting]),
+        )
+        has_energy = [one.labels.energy is not None for one in waiting]
+        if any(has_energy):
+            self._add_energies(
+                values[has_energy], counts[has_energy], list(itertools.compress(waiting, has_energy))
+            )
+        with_virials = [one for one in waiting if one.labels.virial is not None]
+        if with_virials:
+            self._add_virials(with_virials)
+
+    def _check(self, values: FloatArray, waiting: Sequence[_Waiting]) -> None:
+        are_finite = np.isfinite(values).all(axis=1)
+        if not are_finite.all():
+            k = waiting[int(are_finite.argmin())].k
+            name = describe(self._data.places[k], self._data.structures[k])
+            raise ValueError(
+                f"{name}: its descriptors are not finite; a radial function is too steep for its shortest "
+                "distance, or the distance is wrong"
+            )
+
+    def _add_energies(self, values: FloatArray, counts: FloatArray, waiting: Sequence[_Waiting]) -> None:
+        weights = self._weights[[one.k for one in waiting], 0]
+        rows = self._energy.next(len(waiting), float(weights.sum()))
+        rows[:, : self._n_terms] = values
+        rows[:, self._n_terms : -1] = counts
+        rows[:, -1] = [one.labels.energy for one in waiting]
+        rows[:, -1] -= counts @ self._reference
+        rows *= (np.sqrt(weights) / counts.sum(axis=1))[:, None]
+
+    def _add_virials(self, waiting: Sequence[_Waiting]) -> None:
+        if self._virials is None or self._virials.part is not self._part:
             if self._virials is not None:
                 self._virials.finish()
             self._virials = _VirialRows(
-                self._sums["virial"], part, self._most_virials, "virial" in self._keep
+                self._sums["virial"], self._part, self._most_virials, "virial" in self._keep
             )
-        self._virials.add(structure.virials, virial, weight, len(structure.atoms))
+        sizes = np.array([one.counts.sum() for one in waiting])
+        self._virials.add(
+            np.concatenate([one.virials for one in waiting]),
+            np.concatenate([one.labels.virial for one in waiting]),
+            self._weights[[one.k for one in waiting], 2],
+            sizes,
+        )
 
     def _columns(self, part: Design) -> IntArray | slice:
         """The columns of a part; a slice of all is written to in a fraction of the time."""
         return slice(self._n_terms) if len(part.columns) == self._n_terms else part.columns
 
     def finish(self) -> tuple[dict[str, Sums], Extent, Counts]:
+        self._finish_waiting()
         if self._forces is not None:
             self._forces.finish()
             self._forces = None  # whose rows take more memory than all else
         if self._virials is not None:
             self._virials.finish()
         self._energy.flush()
-        self._count_waiting()
         for sums in self._sums.values():
             sums.pack()
         return self._sums, self._extent, self._counts
@@ -590,11 +643,12 @@ class _VirialRows(_PartSums):
         super().__init__(total, part)
         self._few = _FewRows(self._sums, most, keep)
 
-    def add(self, virials: FloatArray, virial: FloatArray, weight: float, n_atoms: int) -> None:
-        rows = self._few.next(6, 6 * weight)
+    def add(self, virials: FloatArray, labels: FloatArray, weights: FloatArray, sizes: FloatArray) -> None:
+        """Add six rows of each of some structures, with their labels, weights and numbers of atoms."""
+        rows = self._few.next(len(virials), 6 * float(weights.sum()))
         rows[:, : self._n_terms] = virials
-        rows[:, -1] = virial
-        rows *= np.sqrt(weight) / n_atoms
+        rows[:, -1] = labels
+        rows *= np.repeat(np.sqrt(weights) / sizes, 6)[:, None]
 
     def finish(self) -> None:
         self._few.flush()
