@@ -79,6 +79,7 @@ EXTENSIONS = [
     Extension(MEMORYVIEWS, []),
     core("_blas"),
     core("_evaluate_each"),
+    core("_rows_each"),
     core("_radial", "plip_check.c", "plip_radial.c", "plip_repulsion.c"),
     core("_swaps"),
     core("_terms", "plip_check.c"),

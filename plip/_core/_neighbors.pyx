@@ -19,9 +19,6 @@ cdef extern from "plip_core.h" nogil:
 __all__ = ["NeighborList", "enclosing_radii", "find_neighbors", "find_surroundings", "shortest_distance"]
 
 cdef enum:
-    # Fewer are looked at within some 50 microseconds. Giving up the lock of the interpreter for so long costs
-    # about as much, since another thread has often taken it in the meantime.
-    MANY_PAIRS = 10_000
     # Of a search for a radius, which takes about four.
     MOST_STEPS = 100
 
@@ -111,9 +108,7 @@ def find_neighbors(
     ValueError
         As for `NeighborList`, or if a species is out of range.
     """
-    cdef _Neighbors found = _Neighbors(positions, cell, pbc, cutoff, species, n_species)
-    found.fill(positions, cell, species, None)
-    return found.arrays()
+    return _find_neighbors(positions, cell, pbc, cutoff, species, n_species, NULL)
 
 
 def find_surroundings(
@@ -151,137 +146,118 @@ def find_surroundings(
     ValueError
         As for `find_neighbors`.
     """
-    cdef _Neighbors found = _Neighbors(positions, cell, pbc, cutoff, species, n_species)
-    cdef _Extremes extremes = _Extremes(n_species, reach)
-    found.fill(positions, cell, species, extremes)
+    cdef extreme_neighbors found
+    n = max(n_species, 1)
+    shortest, densest, counts = np.full((n, n), np.inf), np.zeros(n), np.zeros((n, n))
+    cdef double[:, ::1] near = shortest, number = counts
+    cdef double[::1] dense = densest
+    found.reach, found.shortest, found.densest, found.counts = reach, &near[0, 0], &dense[0], &number[0, 0]
+    neighbors = _find_neighbors(positions, cell, pbc, cutoff, species, n_species, &found)
     # Rounding may make the two directions of a pair differ.
-    shortest = np.minimum(extremes.shortest, extremes.shortest.T)
-    return *found.arrays(), shortest, extremes.densest, extremes.counts
+    return *neighbors, np.minimum(shortest, shortest.T), densest, counts
 
 
-cdef class _Extremes:
-    """What `find_surroundings` returns besides neighbors."""
-
-    cdef object shortest, densest, counts
-    cdef double[:, ::1] near, number
-    cdef double[::1] dense
-    cdef double reach
-
-    def __cinit__(self, int n_species, double reach):
-        self.near = self.shortest = np.full((n_species, n_species), np.inf)
-        self.number = self.counts = np.zeros((n_species, n_species))
-        self.dense = self.densest = np.zeros(n_species)
-        self.reach = reach
-
-    cdef void add(self, int s, const int64_t *first, const double *distance) noexcept nogil:
-        """Add an atom of species s, whose neighbors of each species begin at `first`."""
-        cdef double density = 0.0, left
-        cdef int64_t m
-        cdef Py_ssize_t t
-        for t in range(self.dense.shape[0]):
-            self.number[s, t] += first[t + 1] - first[t]
-            for m in range(first[t], first[t + 1]):
-                self.near[s, t] = min(self.near[s, t], distance[m])
-                if distance[m] < self.reach:
-                    left = 1.0 - (distance[m] / self.reach) * (distance[m] / self.reach)
-                    density += left * left * left
-        self.dense[s] = max(self.dense[s], density)
-
-
-cdef class _Neighbors:
-    """The arrays of `find_neighbors`, and the list that they are made of."""
-
+cdef tuple _find_neighbors(
+    const double[:, ::1] positions,
+    const double[:, ::1] cell,
+    pbc,
+    double cutoff,
+    const int[::1] species,
+    int n_species,
+    extreme_neighbors *extremes,
+):
+    """The arrays of `find_neighbors`; what is extreme among them is added unless it is NULL."""
     cdef NeighborList pairs
-    cdef object neighbors, vectors, distances, first
-    cdef int64_t[::1] first_as
-    cdef int[::1] neighbor_p
-    cdef double[:, ::1] vector_pc
-    cdef double[::1] distance_p
-    cdef int n_species
-    cdef double cutoff
+    cdef neighbor_arrays to
+    cdef Py_ssize_t n = positions.shape[0], i
+    cdef bint outside = n_species < 1 or species.shape[0] != n
+    for i in range(n if not outside else 0):
+        outside |= not 0 <= species[i] < n_species
+    if outside:
+        raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
+    pairs = _list_within(positions, cell, pbc, cutoff)
+    first = np.zeros(n * <size_t>n_species + 1, np.int64)
+    if pairs.n_pairs == 0:
+        return first, np.empty(0, np.int32), np.empty((0, 3)), np.empty(0)
+    neighbors = np.empty(pairs.n_pairs, np.int32)
+    vectors, distances = np.empty((pairs.n_pairs, 3)), np.empty(pairs.n_pairs)
+    cdef int64_t[::1] first_as = first
+    cdef int[::1] neighbor_p = neighbors
+    cdef double[:, ::1] vector_pc = vectors
+    cdef double[::1] distance_p = distances
+    to.first, to.neighbor = &first_as[0], &neighbor_p[0]
+    to.vector, to.distance = &vector_pc[0, 0], &distance_p[0]
+    with nogil:
+        fill_neighbors(
+            &pairs.pairs, &positions[0, 0], &cell[0, 0], cutoff, &species[0], n_species, &to, extremes
+        )
+    n_found = first_as[n * n_species]
+    return first, neighbors[:n_found], vectors[:n_found], distances[:n_found]
 
-    def __cinit__(
-        self,
-        const double[:, ::1] positions,
-        const double[:, ::1] cell,
-        pbc,
-        double cutoff,
-        const int[::1] species,
-        int n_species,
-    ):
-        cdef Py_ssize_t n = positions.shape[0], i
-        cdef bint outside = n_species < 1 or species.shape[0] != n
-        for i in range(n if not outside else 0):
-            outside |= not 0 <= species[i] < n_species
-        if outside:
-            raise ValueError("species must have one number from 0 to n_species - 1 for each atom")
-        self.pairs = _list_within(positions, cell, pbc, cutoff)
-        self.n_species, self.cutoff = n_species, cutoff
-        self.first_as = self.first = np.zeros(n * <size_t>n_species + 1, np.int64)
-        self.neighbor_p = self.neighbors = np.empty(self.pairs.n_pairs, np.int32)
-        self.vector_pc = self.vectors = np.empty((self.pairs.n_pairs, 3))
-        self.distance_p = self.distances = np.empty(self.pairs.n_pairs)
 
-    def arrays(self):
-        n = self.first_as[self.first_as.shape[0] - 1]
-        return self.first, self.neighbors[:n], self.vectors[:n], self.distances[:n]
+cdef void fill_neighbors(
+    const plip_list *p,
+    const double *positions,
+    const double *cell,
+    double cutoff,
+    const int *species,
+    int n_species,
+    neighbor_arrays *to,
+    extreme_neighbors *extremes,
+) noexcept nogil:
+    """For other modules, too: fill the arrays of `find_neighbors`, which have room for all pairs of a list.
 
-    cdef int fill(
-        self,
-        const double[:, ::1] positions,
-        const double[:, ::1] cell,
-        const int[::1] species,
-        _Extremes extremes,
-    ) except -1:
-        """Fill the arrays, and the extremes unless they are None."""
-        if self.pairs.n_pairs < MANY_PAIRS:
-            self._fill(positions, cell, species, extremes)
-        else:
-            with nogil:
-                self._fill(positions, cell, species, extremes)
-        return 0
-
-    cdef void _fill(
-        self,
-        const double[:, ::1] positions,
-        const double[:, ::1] cell,
-        const int[::1] species,
-        _Extremes extremes,
-    ) noexcept nogil:
-        cdef const plip_list *p = &self.pairs.pairs
-        cdef int64_t *first
-        cdef int64_t m, end = 0
-        cdef double[3] d
-        cdef double r
-        cdef int i, t, b
-        for i in range(p.n_local):
-            first = &self.first_as[i * <int64_t>self.n_species]
-            for t in range(self.n_species):
-                for m in range(p.offset[i], p.offset[i + 1]):
-                    b = p.neighbors[m]
-                    if species[p.owner[b]] != t:
-                        continue
-                    r = _find_vector(p, positions, cell, i, b, d)
-                    if not r < self.cutoff:
-                        continue
-                    self.neighbor_p[end] = p.owner[b]
-                    self.vector_pc[end, 0], self.vector_pc[end, 1], self.vector_pc[end, 2] = d[0], d[1], d[2]
-                    self.distance_p[end] = r
+    The list reaches SLIGHTLY_FARTHER. What is extreme among the neighbors is added unless it is NULL.
+    """
+    cdef int64_t *first
+    cdef int64_t m, end = 0
+    cdef double r
+    cdef int i, t, b
+    to.first[0] = 0
+    for i in range(p.n_local):
+        first = to.first + i * <int64_t>n_species
+        for t in range(n_species):
+            for m in range(p.offset[i], p.offset[i + 1]):
+                b = p.neighbors[m]
+                if species[p.owner[b]] != t:
+                    continue
+                r = _find_vector(p, positions, cell, i, b, to.vector + 3 * end)
+                if r < cutoff:
+                    to.neighbor[end] = p.owner[b]
+                    to.distance[end] = r
                     end += 1
-                first[t + 1] = end
-            if extremes is not None:
-                extremes.add(species[i], first, &self.distance_p[0])
+            first[t + 1] = end
+        if extremes != NULL:
+            _add_extremes(extremes, species[i], n_species, first, to.distance)
+
+
+cdef void _add_extremes(
+    extreme_neighbors *extremes, int s, int n_species, const int64_t *first, const double *distance
+) noexcept nogil:
+    """Add an atom of species s, whose neighbors of each species begin at `first`."""
+    cdef double *shortest = extremes.shortest + s * n_species
+    cdef double density = 0.0, left
+    cdef int64_t m
+    cdef int t
+    for t in range(n_species):
+        extremes.counts[s * n_species + t] += first[t + 1] - first[t]
+        for m in range(first[t], first[t + 1]):
+            shortest[t] = min(shortest[t], distance[m])
+            if distance[m] < extremes.reach:
+                left = 1.0 - (distance[m] / extremes.reach) * (distance[m] / extremes.reach)
+                density += left * left * left
+    extremes.densest[s] = max(extremes.densest[s], density)
 
 
 cdef NeighborList _list_within(
     const double[:, ::1] positions, const double[:, ::1] cell, pbc, double cutoff
 ):
-    """A list that reaches a little farther: `_find_vector` decides, alike in both directions."""
-    return NeighborList(positions, cell, np.array(pbc, dtype=bool).astype(np.int32), cutoff * (1.0 + 1e-9))
+    periodic = np.array(pbc, dtype=bool).astype(np.int32)
+    return NeighborList(positions, cell, periodic, SLIGHTLY_FARTHER * cutoff)
 
 
 cdef inline double _find_vector(
-    const plip_list *p, const double[:, ::1] positions, const double[:, ::1] cell, int i, int b, double *d
+    const plip_list *p, const double *positions, const double *cell, int i, int b, double *d
 ) noexcept nogil:
     """Vector from atom i to a neighbor in the list, and its length."""
     cdef int j = p.owner[b], c
@@ -289,8 +265,8 @@ cdef inline double _find_vector(
     for c in range(3):
         shift[c] = p.shift[3 * <size_t>b + c] - p.shift[3 * <size_t>i + c]
     for c in range(3):
-        d[c] = positions[j, c] - positions[i, c] + (
-            shift[0] * cell[0, c] + shift[1] * cell[1, c] + shift[2] * cell[2, c]
+        d[c] = positions[3 * <size_t>j + c] - positions[3 * <size_t>i + c] + (
+            shift[0] * cell[c] + shift[1] * cell[3 + c] + shift[2] * cell[6 + c]
         )
     return sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2])
 
@@ -324,7 +300,9 @@ def shortest_distance(
     with nogil:
         for i in range(p.n_local):
             for m in range(p.offset[i], p.offset[i + 1]):
-                shortest = min(shortest, _find_vector(p, positions, cell, i, p.neighbors[m], d))
+                shortest = min(
+                    shortest, _find_vector(p, &positions[0, 0], &cell[0, 0], i, p.neighbors[m], d)
+                )
     return shortest if shortest < cutoff else INFINITY
 
 
@@ -385,7 +363,9 @@ def enclosing_radii(
         for k in range(n):
             found = 0
             for m in range(p.offset[atoms[k]], p.offset[atoms[k] + 1]):
-                distance[found] = _find_vector(p, positions, cell, atoms[k], p.neighbors[m], d)
+                distance[found] = _find_vector(
+                    p, &positions[0, 0], &cell[0, 0], atoms[k], p.neighbors[m], d
+                )
                 shortest[k] = min(shortest[k], distance[found])
                 found += distance[found] < reach
             radius[k] = _enclosing_radius(&distance[0], found, reach, count)

@@ -21,7 +21,7 @@ from plip._structures._neighbors import find_surroundings
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 
-__all__ = ["Design", "StructureDesign", "StructureRows"]
+__all__ = ["Design", "StructureDesign", "StructureRows", "empty_on_lines"]
 
 
 # Atoms whose values are summed at a time; threads that share a structure take one range after the other.
@@ -120,7 +120,7 @@ def _from_bytes(pickled: bytes) -> Design:
     return design
 
 
-def _empty_on_lines(n_rows: int, length: int) -> FloatArray:
+def empty_on_lines(n_rows: int, length: int) -> FloatArray:
     """An array without values that begins at a cache line, so that no vector crosses a line."""
     memory = np.empty(n_rows * length + CACHE_LINE)
     first = -(memory.ctypes.data // memory.itemsize) % CACHE_LINE
@@ -182,7 +182,7 @@ class StructureDesign:
         )
         self._neighbors = near if design.present is None else near.of_species(design.present)
         # Most rows of the second half are never written, and take no memory.
-        self._states = _empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
+        self._states = empty_on_lines(2 * len(atoms), self._kernel.state_size).reshape(2, len(atoms), -1)
         self._dominant = np.empty((len(atoms), self._kernel.n_labels))
         self._has_virials = has_virials
         self.counts = design.counts(atoms)
@@ -203,7 +203,7 @@ class StructureDesign:
     @property
     def _complete(self) -> FloatArray:
         """Values and virials of all atoms, whose states are there, too."""
-        # No cached_property: in Python 3.11 it has one lock for all structures, and their threads would take turns.
+        # No cached_property: that of Python 3.11 has one lock for all structures, so that threads take turns.
         if self._known is None:
             self._known = functools.reduce(np.add, self._sums.finish(self._sums_of_range))
         return self._known

@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._design._extent import Extent
-from plip._design._rows import Design, StructureRows
+from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._design._sharing import SharedWork
 from plip._types import FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
@@ -22,7 +22,7 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._chunks import Chunk, Cutter, Share
 from plip.normal_equations._hash import HASHES, data_hash
 from plip.normal_equations._references import find_isolated_energies
-from plip.normal_equations._row_cache import Storage, direct
+from plip.normal_equations._row_cache import Storage
 from plip.normal_equations._sample import Sample, Sampler
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import (
@@ -74,7 +74,7 @@ class ChunkWork:
     design: Design
     cutoff: float
     reference: FloatArray
-    stored: Stored
+    stored: Stored | None
 
     def __call__(self, pieces: Sequence[Piece], keep: Collection[str], n_shares: int = 1) -> list[Part]:
         """The parts of all shares."""
@@ -84,7 +84,9 @@ class ChunkWork:
         shared = SharedChunk(self, pieces, keep, n_shares)
         return [part for number in range(n_shares) for part in shared(number)]
 
-    def part(self, data: LabelledStructures, stored: Stored, keep: Collection[str], share: Share) -> Part:
+    def part(
+        self, data: LabelledStructures, stored: Stored | None, keep: Collection[str], share: Share
+    ) -> Part:
         """What one share of these structures adds."""
         sums, extent, counts = chunk_sums(self.design, data, self.reference, stored, keep, share)
         if share.number > 0:
@@ -126,7 +128,7 @@ class SharedChunk:
     def _stored(
         self, design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool
     ) -> StructureRows:
-        return self._structure.finish(lambda _: self._work.stored(design, atoms, forces, has_stress))[0]
+        return self._structure.finish(lambda _: StructureDesign(design, atoms, has_stress))[0]
 
 
 class Accumulator:
@@ -161,7 +163,7 @@ class Accumulator:
     ) -> None:
         n_species, n_terms = len(descriptors.species_), len(descriptors.terms_)
         design = Design(descriptors.terms_, descriptors.species_) if design is None else design
-        stored = Storage(memory, design) if memory is not None else direct
+        stored = Storage(memory, design) if memory is not None else None
         self._descriptors = descriptors
         self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)
         self._n_jobs = n_jobs
@@ -207,7 +209,7 @@ class Accumulator:
     def _jobs_of(self, chunk: Chunk) -> Iterator[Any]:
         pieces, keep = self._next(chunk.n_structures), self._kept_targets()
         # What is stored of a structure cannot be divided.
-        n_shares = chunk.n_shares if self._work.stored is direct else 1
+        n_shares = chunk.n_shares if self._work.stored is None else 1
         if n_shares > 1 and self._are_threads:
             shared = SharedChunk(self._work, pieces, keep, n_shares)
             for number in range(n_shares):

@@ -22,7 +22,7 @@ from plip._types import FloatArray, StrPath
 from plip._warnings import warn
 from plip.normal_equations._sums import are_few, triangular_factor
 
-__all__ = ["Storage", "direct"]
+__all__ = ["Storage"]
 
 # Modules that decide which numbers the rows of a structure are.
 _SOURCES = (
@@ -43,11 +43,6 @@ _SOURCES = (
 
 # What is stored of a structure: its key, arrays and digest.
 Entry: TypeAlias = dict[str, Any]
-
-
-def direct(design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool) -> StructureRows:
-    """The rows of a structure, computed when asked for."""
-    return StructureDesign(design, atoms, has_stress)
 
 
 class Storage:

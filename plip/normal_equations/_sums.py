@@ -7,10 +7,9 @@ the square root of the sample weight of their structure.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,7 +18,8 @@ from threadpoolctl import ThreadpoolController
 
 from plip._core._blas import add_row_products, add_rows_to_factor
 from plip._design._extent import Extent
-from plip._design._rows import Design, StructureRows
+from plip._design._rows import Design, StructureDesign, StructureRows
+from plip._design._rows_of_each import LARGEST, RowsOfEach
 from plip._structures._checks import describe, errors_of, volumes
 from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS, LabelledStructures
@@ -390,36 +390,39 @@ def chunk_sums(
     design: Design,
     data: LabelledStructures,
     reference: FloatArray,
-    stored: Stored,
+    stored: Stored | None,
     keep: Collection[str],
     share: Share,
 ) -> tuple[dict[str, Sums], Extent, Counts]:
     """Sums, extent and counts of a share of one chunk, in whatever process or thread.
 
-    Rows of the targets in `keep` are kept.
+    Rows of the targets in `keep` are kept. If `stored` is None, rows are computed, those of small structures
+    together.
     """
     chunk = _ChunkSums(design, data, reference, keep)
     # Columns that are empty for the species of a structure need no update.
-    for part, k in _by_part(design, data.structures):
-        labels = chunk.labels(k)
-        if not any(labels.n_rows()):
-            continue
-        atoms, forces = data.structures[k], labels.forces
-        with errors_of(data.places[k], atoms):
-            structure = stored(part, atoms, forces, labels.virial is not None)
-        if forces is not None:
-            chunk.add_forces(structure, part, k, forces, share.atoms(len(atoms)))
-        if share.number == 0:
-            chunk.add_structure(structure, part, k, labels)
+    for part, places in _by_part(design, data.structures).items():
+        chunk.begin(part)
+        labeled = [k for k in places if any(chunk.labels[k].n_rows())]
+        for k in labeled if stored is not None else chunk.add_small(labeled):
+            atoms, labels = data.structures[k], chunk.labels[k]
+            with errors_of(data.places[k], atoms):
+                has_virial = labels.virial is not None
+                structure = (
+                    StructureDesign(part, atoms, has_virial)
+                    if stored is None
+                    else stored(part, atoms, labels.forces, has_virial)
+                )
+            chunk.add_structure(structure, k, share)
     return chunk.finish()
 
 
-def _by_part(design: Design, structures: Sequence[Atoms]) -> list[tuple[Design, int]]:
-    """The part of the design for each structure and its place, those of the same part one after the other."""
-    groups: dict[Design, list[int]] = {}
+def _by_part(design: Design, structures: Sequence[Atoms]) -> dict[Design, list[int]]:
+    """The places of the structures for each part of the design."""
+    places: dict[Design, list[int]] = {}
     for k, atoms in enumerate(structures):
-        groups.setdefault(design.part(atoms), []).append(k)
-    return [(part, k) for part, places in groups.items() for k in places]
+        places.setdefault(design.part(atoms), []).append(k)
+    return places
 
 
 class _StructureLabels(NamedTuple):
@@ -435,143 +438,175 @@ class _StructureLabels(NamedTuple):
         return int(self.energy is not None), forces, 6 * (self.virial is not None)
 
 
-class _Waiting(NamedTuple):
-    """What all rows of structure k but those of forces are made of.
-
-    Not the structure in the kernels itself, which holds the states of all of its atoms.
-    """
-
-    k: int
-    labels: _StructureLabels
-    counts: FloatArray
-    pairs: FloatArray
-    values: FloatArray
-    virials: FloatArray | None
+def _labels_that_count(data: LabelledStructures) -> list[_StructureLabels]:
+    energies, forces, stresses = (_used_labels(data, target) for target in TARGETS)
+    virials = [
+        None if stress is None or np.isnan(volume) else volume * stress
+        for stress, volume in zip(stresses, volumes(data.structures), strict=True)
+    ]
+    return [_StructureLabels(*labels) for labels in zip(energies, forces, virials, strict=True)]
 
 
 class _ChunkSums:
-    """Sums of a chunk in the making; parameters as for `chunk_sums`."""
+    """Sums of a chunk in the making; parameters as for `chunk_sums`.
+
+    Attributes
+    ----------
+    labels : list of _StructureLabels
+        Those of each structure.
+    """
 
     def __init__(
         self, design: Design, data: LabelledStructures, reference: FloatArray, keep: Collection[str]
     ) -> None:
-        n_terms, n_species = design.kernel.n_terms, len(design.species)
-        width = n_terms + n_species + 1
+        self._n_terms, n_species = design.kernel.n_terms, len(design.species)
         self._data = data
         self._weights = np.column_stack([data.labels.weight(target) for target in TARGETS])
-        self._labels = [_used_labels(data, target) for target in TARGETS]
-        self._volumes = volumes(data.structures)
+        self.labels = _labels_that_count(data)
         self._reference = reference
-        self._n_terms = n_terms
         self._keep = keep
-        self._sums = empty_sums(width)
-        n_energies, _, n_stresses = (sum(label is not None for label in labels) for labels in self._labels)
+        self._sums = empty_sums(self._n_terms + n_species + 1)
+        n_energies, _, n_virials = np.sum([labels.n_rows() for labels in self.labels], axis=0).tolist()
         self._energy = _FewRows(self._sums["energy"], n_energies, "energy" in keep)
-        self._most_virials = 6 * n_stresses
+        self._most_virials = n_virials
+        self._extent = Extent.empty(n_species)
+        self._counts = Counts.empty(n_species, self._n_terms)
+        # Of the part of the design whose structures are being added.
+        self._part = design
         self._forces: _ForceRows | None = None
         self._virials: _VirialRows | None = None
-        self._extent = Extent.empty(n_species)
-        self._counts = Counts.empty(n_species, n_terms)
-        # All of one part of the design.
-        self._part = design
-        self._waiting: list[_Waiting] = []
-        self._most_waiting = max(min(_AT_A_TIME, int(_BYTES_AT_A_TIME / (56 * width))), 1)
 
-    def labels(self, k: int) -> _StructureLabels:
-        """Those of structure k."""
-        energy, forces, stress = (labels[k] for labels in self._labels)
-        virial = None if stress is None or np.isnan(self._volumes[k]) else self._volumes[k] * stress
-        return _StructureLabels(energy, forces, virial)
+    def begin(self, part: Design) -> None:
+        """Go on to the structures of another part of the design."""
+        self._finish_part()
+        self._part = part
+        self._forces = _ForceRows(self._sums["force"], part, "force" in self._keep)
+        self._virials = _VirialRows(self._sums["virial"], part, self._most_virials, "virial" in self._keep)
 
-    def add_forces(
-        self, structure: StructureRows, part: Design, k: int, forces: FloatArray, of: slice
-    ) -> None:
-        """Add the forces of some atoms of structure k."""
-        if self._forces is None or self._forces.part is not part:
-            if self._forces is not None:
-                self._forces.finish()
-            self._forces = _ForceRows(self._sums["force"], part, "force" in self._keep)
-        self._forces.add(structure, forces, np.sqrt(self._weights[k, 1]), of)
+    def add_small(self, places: Sequence[int]) -> list[int]:
+        """Add all small structures of some places, many at a time; return the places of the others."""
+        assert self._forces is not None  # since `begin`
+        sizes = {k: len(self._data.structures[k]) for k in places}
+        most_atoms = min(LARGEST, self._forces.room)
+        left = [k for k in places if sizes[k] > most_atoms]
+        for has_forces in (True, False):
+            small = [
+                k
+                for k in places
+                if sizes[k] <= most_atoms and (self.labels[k].forces is not None) == has_forces
+            ]
+            for some in self._batches(small, sizes):
+                if not self._add_each(some, has_forces):
+                    left += some
+        return sorted(left)
 
-    def add_structure(self, structure: StructureRows, part: Design, k: int, labels: _StructureLabels) -> None:
-        """Add all but the forces of structure k."""
-        if part is not self._part or len(self._waiting) == self._most_waiting:
-            self._finish_waiting()
-            self._part = part
-        self._extent = self._extent.merged(structure.extent)
-        self._waiting.append(
-            _Waiting(k, labels, structure.counts, structure.pairs, structure.values, structure.virials)
-        )
+    def _batches(self, places: Sequence[int], sizes: Mapping[int, int]) -> Iterator[list[int]]:
+        """Places of structures whose force rows fill a block, and whose values are not too many."""
+        assert self._forces is not None  # since `begin`
+        most = max(int(_BYTES_AT_A_TIME / (56 * self._n_terms)), 1)
+        batch: list[int] = []
+        n_atoms = 0
+        for k in places:
+            if batch and (n_atoms + sizes[k] > self._forces.room or len(batch) == most):
+                yield batch
+                batch, n_atoms = [], 0
+            batch.append(k)
+            n_atoms += sizes[k]
+        if batch:
+            yield batch
 
-    def _finish_waiting(self) -> None:
-        """Count the structures that wait, and make rows of their energies and virials."""
-        waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        values = np.zeros((len(waiting), self._n_terms))
-        values[:, self._columns(self._part)] = [one.values for one in waiting]
-        self._check(values, waiting)
-        counts = np.array([one.counts for one in waiting])
-        self._counts.add_structures(
-            counts,
-            np.array([one.pairs for one in waiting]),
-            values,
-            np.array([self._weights[one.k] * one.labels.n_rows() for one in waiting]),
-        )
-        has_energy = [one.labels.energy is not None for one in waiting]
-        if any(has_energy):
-            self._add_energies(
-                values[has_energy], counts[has_energy], list(itertools.compress(waiting, has_energy))
-            )
-        with_virials = [one for one in waiting if one.labels.virial is not None]
-        if with_virials:
-            self._add_virials(with_virials)
+    def _add_each(self, places: list[int], has_forces: bool) -> bool:
+        """Add several small structures, and return whether it could be done."""
+        assert self._forces is not None  # since `begin`
+        structures = [self._data.structures[k] for k in places]
+        labels = [self.labels[k] for k in places]
+        has_virials = any(one.virial is not None for one in labels)
+        rows = self._forces.next(sum(map(len, structures))) if has_forces else None
+        found = RowsOfEach.compute(self._part, structures, has_virials, rows)
+        if found is None:
+            return False
+        self._check(found.values, places)
+        if has_forces:
+            sizes = found.counts.sum(axis=1).astype(int)
+            roots = np.repeat(np.sqrt(self._weights[places, 1]), 3 * sizes)
+            self._forces.take(np.concatenate([one.forces for one in labels]).ravel(), roots)
+        self._take(places, found.counts, found.pairs, found.values, found.virials, found.extent)
+        return True
 
-    def _check(self, values: FloatArray, waiting: Sequence[_Waiting]) -> None:
+    def add_structure(self, structure: StructureRows, k: int, share: Share) -> None:
+        """Add a share of the structure at place k."""
+        assert self._forces is not None  # since `begin`
+        values, virials, forces = structure.values[None], structure.virials, self.labels[k].forces
+        self._check(values, [k])
+        if forces is not None:
+            root = np.sqrt(self._weights[k, 1])
+            self._forces.add(structure, forces, root, share.atoms(len(structure.atoms)))
+        if share.number == 0:
+            virials = None if virials is None else virials[None]
+            self._take([k], structure.counts[None], structure.pairs[None], values, virials, structure.extent)
+
+    def _check(self, values: FloatArray, places: Sequence[int]) -> None:
         are_finite = np.isfinite(values).all(axis=1)
         if not are_finite.all():
-            k = waiting[int(are_finite.argmin())].k
+            k = places[int(are_finite.argmin())]
             name = describe(self._data.places[k], self._data.structures[k])
             raise ValueError(
                 f"{name}: its descriptors are not finite; a radial function is too steep for its shortest "
                 "distance, or the distance is wrong"
             )
 
-    def _add_energies(self, values: FloatArray, counts: FloatArray, waiting: Sequence[_Waiting]) -> None:
-        weights = self._weights[[one.k for one in waiting], 0]
-        rows = self._energy.next(len(waiting), float(weights.sum()))
-        rows[:, : self._n_terms] = values
-        rows[:, self._n_terms : -1] = counts
-        rows[:, -1] = [one.labels.energy for one in waiting]
-        rows[:, -1] -= counts @ self._reference
-        rows *= (np.sqrt(weights) / counts.sum(axis=1))[:, None]
-
-    def _add_virials(self, waiting: Sequence[_Waiting]) -> None:
-        if self._virials is None or self._virials.part is not self._part:
-            if self._virials is not None:
-                self._virials.finish()
-            self._virials = _VirialRows(
-                self._sums["virial"], self._part, self._most_virials, "virial" in self._keep
-            )
-        sizes = np.array([one.counts.sum() for one in waiting])
-        self._virials.add(
-            np.concatenate([one.virials for one in waiting]),
-            np.concatenate([one.labels.virial for one in waiting]),
-            self._weights[[one.k for one in waiting], 2],
-            sizes,
+    def _take(
+        self,
+        places: list[int],
+        counts: FloatArray,
+        pairs: FloatArray,
+        values: FloatArray,
+        virials: FloatArray | None,
+        extent: Extent,
+    ) -> None:
+        """Add all of some structures but their forces."""
+        labels = [self.labels[k] for k in places]
+        weights = self._weights[places]
+        all_values = np.zeros((len(places), self._n_terms))
+        all_values[:, self._columns] = values
+        self._extent = self._extent.merged(extent)
+        self._counts.add_structures(
+            counts, pairs, all_values, weights * np.array([one.n_rows() for one in labels])
         )
+        sizes = counts.sum(axis=1)
+        has_energy = np.array([one.energy is not None for one in labels])
+        if has_energy.any():
+            rows = self._energy.next(has_energy.sum(), float(weights[has_energy, 0].sum()))
+            rows[:, : self._n_terms] = all_values[has_energy]
+            rows[:, self._n_terms : -1] = counts[has_energy]
+            rows[:, -1] = [one.energy for one in labels if one.energy is not None]
+            rows[:, -1] -= counts[has_energy] @ self._reference
+            rows *= (np.sqrt(weights[:, 0]) / sizes)[has_energy, None]
+        has_virial = np.array([one.virial is not None for one in labels])
+        if has_virial.any():
+            assert virials is not None and self._virials is not None  # as asked for, and since `begin`
+            self._virials.add(
+                virials[has_virial],
+                np.array([one.virial for one in labels if one.virial is not None]),
+                weights[has_virial, 2],
+                sizes[has_virial],
+            )
 
-    def _columns(self, part: Design) -> IntArray | slice:
-        """The columns of a part; a slice of all is written to in a fraction of the time."""
-        return slice(self._n_terms) if len(part.columns) == self._n_terms else part.columns
+    @property
+    def _columns(self) -> IntArray | slice:
+        """The columns of the part; a slice of all is written to in a fraction of the time."""
+        columns = self._part.columns
+        return slice(self._n_terms) if len(columns) == self._n_terms else columns
+
+    def _finish_part(self) -> None:
+        for rows in (self._forces, self._virials):
+            if rows is not None:
+                rows.finish()
+        # The rows of forces take more memory than all else.
+        self._forces = self._virials = None
 
     def finish(self) -> tuple[dict[str, Sums], Extent, Counts]:
-        self._finish_waiting()
-        if self._forces is not None:
-            self._forces.finish()
-            self._forces = None  # whose rows take more memory than all else
-        if self._virials is not None:
-            self._virials.finish()
+        self._finish_part()
         self._energy.flush()
         for sums in self._sums.values():
             sums.pack()
@@ -601,7 +636,7 @@ class _FewRows:
         """The next rows, zero, to write to; `weight` is the sum of their weights."""
         if self._used + n > len(self._rows):
             self.flush()
-            self._rows = np.zeros_like(self._rows)
+            self._rows = np.zeros((max(n, len(self._rows)), self._sums.width))
         self._used += n
         self._weight += weight
         return self._rows[self._used - n : self._used]
@@ -623,7 +658,6 @@ class _PartSums:
     """
 
     def __init__(self, total: Sums, part: Design) -> None:
-        self.part = part
         self._total = total
         self._columns = np.append(part.columns, total.width - 1)
         self._is_whole = len(self._columns) == total.width - len(part.species)
@@ -644,10 +678,10 @@ class _VirialRows(_PartSums):
         self._few = _FewRows(self._sums, most, keep)
 
     def add(self, virials: FloatArray, labels: FloatArray, weights: FloatArray, sizes: FloatArray) -> None:
-        """Add six rows of each of some structures, with their labels, weights and numbers of atoms."""
-        rows = self._few.next(len(virials), 6 * float(weights.sum()))
-        rows[:, : self._n_terms] = virials
-        rows[:, -1] = labels
+        """Add the virials of n structures, (n, 6, n_terms), with labels (n, 6), weights, numbers of atoms."""
+        rows = self._few.next(6 * len(virials), 6 * float(weights.sum()))
+        rows[:, : self._n_terms] = virials.reshape(-1, self._n_terms)
+        rows[:, -1] = labels.ravel()
         rows *= np.repeat(np.sqrt(weights) / sizes, 6)[:, None]
 
     def finish(self) -> None:
@@ -666,6 +700,27 @@ class _ForceRows(_PartSums):
         self._used = 0
         self._weight = 0.0
 
+    @property
+    def room(self) -> int:
+        """int: number of atoms whose rows fill a block."""
+        return len(self._rows) // 3
+
+    def next(self, n_atoms: int) -> FloatArray:
+        """The next rows, to write to, of at most `room` atoms; they count with `take`."""
+        if self._used + 3 * n_atoms > len(self._rows):
+            self._flush()
+        return self._rows[self._used : self._used + 3 * n_atoms]
+
+    def take(self, forces: FloatArray, roots: FloatArray) -> None:
+        """Add the next rows, with force components and roots of weights, all of shape (n_rows,)."""
+        rows = self._rows[self._used : self._used + len(forces)]
+        rows[:, self._n_terms :] = 0.0
+        rows[:, -1] = forces
+        if (roots != 1.0).any():
+            rows *= roots[:, None]
+        self._used += len(rows)
+        self._weight += float(roots @ roots)
+
     def add(self, structure: StructureRows, forces: FloatArray, root: float, of: slice) -> None:
         """Add the force rows of some atoms of a structure, times the root of its weight."""
         if structure.force_factor is not None:
@@ -674,14 +729,8 @@ class _ForceRows(_PartSums):
         first, end = of.start, of.stop
         while first < end:
             last = min(end, first + (len(self._rows) - self._used) // 3)
-            rows = self._rows[self._used : self._used + 3 * (last - first)]
-            structure.write_rows(first, rows)
-            rows[:, self._n_terms :] = 0.0
-            rows[:, -1] = forces[first:last].ravel()
-            if root != 1.0:
-                rows *= root
-            self._used += len(rows)
-            self._weight += root**2 * len(rows)
+            structure.write_rows(first, self.next(last - first))
+            self.take(forces[first:last].ravel(), np.full(3 * (last - first), root))
             if self._used == len(self._rows):
                 self._flush()
             first = last

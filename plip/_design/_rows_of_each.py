@@ -1,0 +1,99 @@
+"""Design rows of several small structures at once, in which no thread waits for another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+
+from plip._core._rows_each import rows_of_each
+from plip._design._extent import Extent, density_range
+from plip._design._rows import Design, empty_on_lines
+from plip._types import FloatArray
+
+__all__ = ["LARGEST", "RowsOfEach"]
+
+# Atoms of a small structure, at most.
+LARGEST = 512
+
+
+@dataclass(frozen=True, eq=False)
+class RowsOfEach:
+    """What `StructureDesign` has, of several small structures with the same part of a design.
+
+    Attributes
+    ----------
+    counts : ndarray of float64, shape (n, n_species)
+        Number of atoms of each species.
+    pairs : ndarray of float64, shape (n, n_species, n_species)
+        Number of neighbors of one species (last index) around all atoms of another within the cutoff.
+    values : ndarray of float64, shape (n, n_terms)
+        X_n of the whole structures.
+    virials : ndarray of float64, shape (n, 6, n_terms), or None
+        dX_n/d(strain), order xx yy zz yz xz xy.
+    extent : Extent
+        Shortest distances and largest densities of them all.
+    """
+
+    counts: FloatArray
+    pairs: FloatArray
+    values: FloatArray
+    virials: FloatArray | None
+    extent: Extent
+
+    @classmethod
+    def compute(
+        cls,
+        design: Design,
+        structures: Sequence[Atoms],
+        has_virials: bool,
+        force_rows: FloatArray | None,
+    ) -> RowsOfEach | None:
+        """Compute all, and write the rows of the forces.
+
+        Parameters
+        ----------
+        design : Design
+            The part that belongs to the species of the structures.
+        structures : sequence of ase.Atoms
+            Checked; at least one, each with at most `LARGEST` atoms.
+        has_virials : bool
+            Whether to compute virials.
+        force_rows : ndarray of float64, shape (3 n_atoms, at least n_terms), or None
+            Overwritten in the first n_terms columns: -dX_n/dr of all atoms, x y z of each.
+
+        Returns
+        -------
+        RowsOfEach or None
+            None if there is an error, which `StructureDesign` raises for one of the structures.
+        """
+        sizes = [len(atoms) for atoms in structures]
+        borders = np.cumsum([0, *sizes])
+        species = np.concatenate([design.species_of(atoms) for atoms in structures])
+        n_species = len(design.species)
+        present = np.arange(n_species) if design.present is None else design.present
+        n_done, values, virials, shortest, densest, pairs = rows_of_each(
+            design.kernel,
+            empty_on_lines(2 * max(sizes), design.kernel.state_size).reshape(2, max(sizes), -1),
+            np.concatenate([atoms.positions for atoms in structures]),
+            np.array([atoms.cell.array for atoms in structures]),
+            np.array([atoms.pbc for atoms in structures], np.int32),
+            np.searchsorted(present, species).astype(np.int32),
+            borders,
+            design.cutoff,
+            density_range(design.cutoff),
+            has_virials,
+            force_rows,
+        )
+        if n_done < len(structures):
+            return None
+        extent = Extent.empty(n_species)
+        extent.shortest[present[:, None], present] = shortest
+        extent.densest[present] = densest
+        all_pairs = np.zeros((len(structures), n_species, n_species))
+        all_pairs[:, present[:, None], present] = pairs
+        places = np.repeat(np.arange(len(structures)), sizes) * n_species + species
+        counts = np.bincount(places, minlength=len(structures) * n_species).reshape(-1, n_species)
+        return cls(counts.astype(np.float64), all_pairs, values, virials, extent)
