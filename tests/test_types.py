@@ -28,7 +28,17 @@ Floats = NDArray[np.float64]
 MODULES = [module.name for module in pkgutil.iter_modules(plip.__path__, "plip.") if module.name[5] != "_"]
 COMPILED = [
     f"plip._core._{name}"
-    for name in ("blas", "evaluate", "evaluate_each", "neighbors", "radial", "rows", "swaps", "terms")
+    for name in (
+        "blas",
+        "evaluate",
+        "evaluate_each",
+        "neighbors",
+        "radial",
+        "rows",
+        "rows_each",
+        "swaps",
+        "terms",
+    )
 ]
 
 

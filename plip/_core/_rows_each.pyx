@@ -108,7 +108,7 @@ def rows_of_each(
     bint has_virials,
     double[:, :] force_rows=None,
 ):
-    """The columns of several small structures, as `Kernel.values` and `Kernel.derivatives` give them for each.
+    """The columns of several small structures, as a `Kernel` gives them for each.
 
     Parameters
     ----------

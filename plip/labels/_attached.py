@@ -47,7 +47,7 @@ def attached_label(atoms: Atoms, names: tuple[str, ...], is_unmoved: bool = Fals
     """
     results = results_of(atoms)
     # A free energy of zero beside an energy is a placeholder.
-    if names == ENERGY_NAMES and plain_number(results.get("free_energy")) == 0.0:
+    if names == ENERGY_NAMES and "free_energy" in results and plain_number(results["free_energy"]) == 0.0:
         names = names if is_missing(results.get("energy")) else ("energy",)
     for name in names:
         if not is_missing(results.get(name)):
