@@ -77,13 +77,19 @@ static FORCE_INLINE double NAME(find_place)(const int of_neighbor, const int of_
     return n_own;
 }
 
-static FORCE_INLINE void NAME(set_zero)(VECTOR gradient[3][3])
+/* Vectors of fields at a time. The three components of the gradient of each and what they are made of fit the registers,
+ * of which there are 32 for eight lanes, else 16. */
+#define AT_ONCE (LANES == 8 ? 6 : 3)
+/* Pairs at a time: more than two would want more pointers than there are registers for. */
+#define PAIRS(vectors) (LANES == 8 ? 2 : 3 / (vectors))
+
+static FORCE_INLINE void NAME(set_zero)(const int count, VECTOR gradient[AT_ONCE][3])
 {
     const VECTOR zero = {0};
     int i;
 
-    UNROLL(3)
-    for (i = 0; i < 3; i++)
+    UNROLL(AT_ONCE)
+    for (i = 0; i < count; i++)
         gradient[i][0] = gradient[i][1] = gradient[i][2] = zero;
 }
 
@@ -91,27 +97,36 @@ static FORCE_INLINE void NAME(set_zero)(VECTOR gradient[3][3])
  * with the gradients of the components a as weights. `here` is the same for all of them. */
 static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vectors, const int of_neighbor,
                                                const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
-                                               const double *const near[3], const double *here,
-                                               VECTOR gradient[3][3])
+                                               const double *const near[AT_ONCE], const double *here,
+                                               VECTOR gradient[AT_ONCE][3])
 {
     const ptrdiff_t width = f->width, end = f->n_components * width + b, stride = f->stride;
-    const double *weight = f->gradient + k, parity = f->parity, *next[3] = {NULL, NULL, NULL};
+    const double *weight = f->gradient + k, parity = f->parity, *next[AT_ONCE] = {NULL};
+    const VECTOR zero = {0};
     ptrdiff_t a;
     int j, v;
 
-    UNROLL(3)
+    UNROLL(AT_ONCE)
     for (j = 0; j < pairs && of_neighbor; j++)
         next[j] = f->states[k + pairs + j < f->n_neighbors ? k + pairs + j : k] + f->place;
     for (a = b; a < end; a += width, weight += 3 * stride) {
+        const double *of_y = weight + stride, *of_z = of_y + stride;
+        VECTOR mine[3] = {zero, zero, zero};
         UNROLL(3)
+        for (v = 0; v < vectors && of_atom; v++)
+            mine[v] = parity * LOAD(here + a + v * LANES);
+        UNROLL(AT_ONCE)
         for (j = 0; j < pairs; j++) {
-            const double wx = weight[j], wy = weight[stride + j], wz = weight[2 * stride + j];
+            const double wx = weight[j], wy = of_y[j], wz = of_z[j];
             if (of_neighbor)
                 NAME(prefetch)(next[j] + a, vectors);
             UNROLL(3)
             for (v = 0; v < vectors; v++) {
-                const VECTOR s = NAME(coefficients)(of_neighbor, of_atom, near[j], here, parity, a + v * LANES);
-                VECTOR *to = gradient[j * vectors + v];
+                VECTOR s = mine[v], *to = gradient[j * vectors + v];
+                if (of_neighbor && of_atom)
+                    s += LOAD(near[j] + a + v * LANES);
+                else if (of_neighbor)
+                    s = LOAD(near[j] + a + v * LANES);
                 to[0] += wx * s;
                 to[1] += wy * s;
                 to[2] += wz * s;
@@ -129,19 +144,20 @@ typedef struct {
  * taken out of p. */
 static FORCE_INLINE void NAME(find_fields)(const int pairs, const int vectors, const int of_neighbor,
                                            const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
-                                           NAME(field) fields[3], VECTOR gradient[3][3])
+                                           NAME(field) fields[AT_ONCE], VECTOR gradient[AT_ONCE][3])
 {
     const ptrdiff_t stride = f->stride;
-    const double *near[3] = {NULL, NULL, NULL}, *here = NULL;
-    double n_own[3] = {0.0, 0.0, 0.0};
+    const double *near[AT_ONCE] = {NULL}, *here = NULL;
+    double n_own[AT_ONCE] = {0.0};
     int j, v;
 
-    UNROLL(3)
+    UNROLL(AT_ONCE)
     for (j = 0; j < pairs; j++)
         n_own[j] = NAME(find_place)(of_neighbor, of_atom, f, k + j, near + j, &here);
+    NAME(set_zero)(pairs * vectors, gradient);
     if (f->degree)
         NAME(field_gradients)(pairs, vectors, of_neighbor, of_atom, f, k, b, near, here, gradient);
-    UNROLL(3)
+    UNROLL(AT_ONCE)
     for (j = 0; j < pairs; j++) {
         const double *u = f->direction + k + j, r = f->distance[k + j] * f->inverse_degree;
         UNROLL(3)
@@ -165,13 +181,12 @@ static FORCE_INLINE void NAME(write_fields)(const int pairs, const int vectors, 
                                             double *p, double *q)
 {
     const ptrdiff_t width = f->width;
-    NAME(field) fields[3];
-    VECTOR gradient[3][3];
+    NAME(field) fields[AT_ONCE];
+    VECTOR gradient[AT_ONCE][3];
     int j, v, x;
 
-    NAME(set_zero)(gradient);
     NAME(find_fields)(pairs, vectors, of_neighbor, of_atom, f, k, b, fields, gradient);
-    UNROLL(3)
+    UNROLL(AT_ONCE)
     for (j = 0; j < pairs; j++) {
         UNROLL(3)
         for (v = 0; v < vectors; v++) {
@@ -184,26 +199,38 @@ static FORCE_INLINE void NAME(write_fields)(const int pairs, const int vectors, 
     }
 }
 
+/* `vectors` vectors from b on of the fields of all pairs, as many pairs at a time as there is room for. The last ones
+ * may be done twice. */
+static FORCE_INLINE void NAME(fields_of_vectors)(const int vectors, const int of_neighbor, const int of_atom,
+                                                 const pair_fields *f, ptrdiff_t b, double *p, double *q)
+{
+    const int most = PAIRS(vectors);
+    const ptrdiff_t n = f->n_neighbors;
+    ptrdiff_t k;
+
+    if (n >= most && !f->dominance)
+        for (k = 0; k < n; k += most)
+            NAME(write_fields)(most, vectors, of_neighbor, of_atom, f, k + most <= n ? k : n - most, b, p, q);
+    else
+        for (k = 0; k < n; k++)
+            NAME(write_fields)(1, vectors, of_neighbor, of_atom, f, k, b, p, q);
+}
+
 static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int of_atom, const pair_fields *pairs,
                                               double *p, double *q)
 {
     /* A copy, since stores could change what the pointer refers to, for all the compiler knows. */
     const pair_fields f = *pairs;
-    ptrdiff_t b = 0, k;
+    ptrdiff_t b = 0;
 
-    /* The gradients of three vectors and what they are made of fit 16 registers. */
-#define WRITE_FIELDS(pairs, vectors) NAME(write_fields)(pairs, vectors, of_neighbor, of_atom, &f, k, b, p, q)
-    for (; b + 3 * LANES <= f.width; b += 3 * LANES)
-        for (k = 0; k < f.n_neighbors; k++)
-            WRITE_FIELDS(1, 3);
-    for (; b < f.width; b += LANES) {
-        k = 0;
-        for (; k + 3 <= f.n_neighbors && !f.dominance; k += 3)
-            WRITE_FIELDS(3, 1);
-        for (; k < f.n_neighbors; k++)
-            WRITE_FIELDS(1, 1);
-    }
-#undef WRITE_FIELDS
+#define FIELDS_OF_VECTORS(vectors)                                                                                   \
+    for (; b + vectors * LANES <= f.width; b += vectors * LANES)                                                     \
+        NAME(fields_of_vectors)(vectors, of_neighbor, of_atom, &f, b, p, q);
+    FIELDS_OF_VECTORS(3)
+    if (PAIRS(2) > 1)
+        FIELDS_OF_VECTORS(2)
+    FIELDS_OF_VECTORS(1)
+#undef FIELDS_OF_VECTORS
 }
 
 /* The fields of all pairs. */
@@ -222,11 +249,10 @@ static FORCE_INLINE void NAME(add_diagonal)(const int pairs, const int of_neighb
                                             const pair_fields *f, ptrdiff_t k, ptrdiff_t b, const double *derivative,
                                             const double *value, VECTOR total[3])
 {
-    NAME(field) fields[3];
-    VECTOR gradient[3][3];
+    NAME(field) fields[AT_ONCE];
+    VECTOR gradient[AT_ONCE][3];
     int j, x;
 
-    NAME(set_zero)(gradient);
     NAME(find_fields)(pairs, 1, of_neighbor, of_atom, f, k, b, fields, gradient);
     UNROLL(3)
     for (j = 0; j < pairs; j++) {
@@ -315,3 +341,6 @@ static void NAME(constant_fields)(const pair_fields *f, const double *derivative
     else
         NAME(constant_fields_of_kind)(0, 1, f, derivative, sum, step);
 }
+
+#undef AT_ONCE
+#undef PAIRS

@@ -54,6 +54,8 @@ static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int m
     for (; m + count <= rows; m += count)                                                                            \
         NAME(product_tile)(accumulate, count, vectors, factors, n_factors, m, n, c, stride_c);
     PRODUCT_TILES(most)
+    if (most > 6)
+        PRODUCT_TILES(6)
     if (most > 4)
         PRODUCT_TILES(4)
     PRODUCT_TILES(3)
@@ -62,7 +64,10 @@ static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int m
 #undef PRODUCT_TILES
 }
 
-/* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. */
+/* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. Where there are 32 registers, twice as
+ * many halve the loads and what short sums cost besides. */
+#define ACCUMULATORS (LANES == 8 ? 24 : 12)
+
 static FORCE_INLINE void NAME(product_of_kind)(const int accumulate, ptrdiff_t rows, ptrdiff_t columns,
                                                const NAME(factors) *factors, const int n_factors, double *c,
                                                ptrdiff_t stride_c)
@@ -71,15 +76,16 @@ static FORCE_INLINE void NAME(product_of_kind)(const int accumulate, ptrdiff_t r
 #define PRODUCT_COLUMNS(most, vectors)                                                                               \
     NAME(product_columns)(accumulate, most, vectors, rows, factors, n_factors, n, c, stride_c)
     for (; n + 4 * LANES <= columns; n += 4 * LANES)
-        PRODUCT_COLUMNS(3, 4);
+        PRODUCT_COLUMNS(ACCUMULATORS / 4, 4);
     switch ((columns - n) / LANES) {
-    case 3: PRODUCT_COLUMNS(4, 3); break;
-    case 2: PRODUCT_COLUMNS(6, 2); break;
+    case 3: PRODUCT_COLUMNS(ACCUMULATORS / 3, 3); break;
+    case 2: PRODUCT_COLUMNS(ACCUMULATORS / 2, 2); break;
     case 1: PRODUCT_COLUMNS(12, 1); break;
     default: break;
     }
 #undef PRODUCT_COLUMNS
 }
+#undef ACCUMULATORS
 
 /* c[m][n] = sum_i a[i step_i + m step_m] b[i][n]; columns must be whole vectors. */
 static void NAME(product)(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t length, const double *a, ptrdiff_t step_i,
