@@ -43,10 +43,9 @@ typedef struct {
     double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
     double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
     double *switched;  /* [neighbor][3] the same times the switch of one set */
-    double *directed;  /* [neighbor][x][function] derivatives of one set times directions */
-    double *by_pair;   /* fields: p [neighbor][field], then q [neighbor][x][field] */
+    double *by_pair;   /* fields [neighbor][x][field]: p u_x, then q_x */
     double *scratch;
-    double *sums; /* [x][degree][field][function] */
+    double *sums; /* [degree][function][x][field] */
 } bucket;
 
 /* The pairs of one atom with its neighbors of one species, and the fields of one degree that act along them. The
@@ -54,7 +53,7 @@ typedef struct {
  * center; either may be left out. */
 typedef struct {
     int degree, n_components, of_neighbor, of_atom;
-    ptrdiff_t width;
+    ptrdiff_t width, row, step;  /* as in group_shape */
     const double *const *states; /* [neighbor] of the neighbors */
     const double *state;         /* of the atom itself */
     ptrdiff_t place;             /* of S in a state */
@@ -114,7 +113,6 @@ static void free_bucket(bucket *b)
     free_numbers(b->radial);
     free_numbers(b->cut);
     free_numbers(b->switched);
-    free_numbers(b->directed);
     free_numbers(b->by_pair);
     free_numbers(b->scratch);
     free_numbers(b->sums);
@@ -225,13 +223,12 @@ static int new_bucket(bucket *b, const plip_rows_plan *plan, int lanes, const pl
     b->radial = new_numbers(2 * b->capacity * plan->n_functions);
     b->cut = new_numbers(3 * plan->n_cutoffs * b->capacity);
     b->switched = new_numbers(3 * b->capacity);
-    b->directed = new_numbers(n_forces * b->capacity * most.widest_set);
-    b->by_pair = new_numbers(b->capacity * (1 + n_forces) * most.widest_field);
+    b->by_pair = new_numbers(2 * (n_forces * b->capacity * most.widest_field + lanes));
     b->scratch = new_numbers(most.most_components * scratch);
-    b->sums = new_numbers(n_forces * most.most_sums);
+    b->sums = new_numbers(n_forces ? most.most_sums : 0);
     if (!b->pair || !b->neighbor || !b->within || !b->wanted || !b->dominance || !b->states || !b->distance ||
         !b->inverse || !b->direction || !b->component || !b->gradient || !b->radial || !b->cut || !b->switched ||
-        !b->directed || !b->by_pair || !b->scratch || !b->sums) {
+        !b->by_pair || !b->scratch || !b->sums) {
         free_bucket(b);
         return -1;
     }
@@ -255,11 +252,12 @@ typedef struct {
     double *doubled; /* (lanes, state_size): moments of some atoms, those of dominant neighbors twice */
     double *abreast; /* (state_size, lanes): states of some atoms side by side */
     /* of virials; the first is NULL if there are none */
-    double *strained;       /* (lanes, 6 state_size): derivatives of the moments of some atoms, [strain][function] */
+    double *strained;       /* (lanes, 6 state_size): derivatives of the moments of some atoms, as in strain_shape */
     double *strained_apart; /* the same by dominant neighbors, where there are any */
-    double *group_strains, *own_strains; /* derivatives of group_sums and own_sums, [strain][function] */
+    double *group_strains, *own_strains; /* derivatives of group_sums, as in strain_shape, and own_sums */
     double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
-    double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted, *slope, *one_strain;
+    double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted, *slope;
+    double *strains; /* [strain][function] of one moment */
     /* of derivatives */
     const double *states, *dominant;
     double *force_rows;
@@ -353,7 +351,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
 
     call->strained = new_numbers(OF_VIRIALS * lanes * plan->state_size);
     call->strained_apart = new_numbers(OF_VIRIALS * lanes * plan->state_size);
-    call->group_strains = new_numbers(OF_VIRIALS * n_group_sums);
+    call->group_strains = new_numbers(ROOM_OF_STRAINS * n_group_sums);
     call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
     call->strain_fields = new_numbers(2 * lanes * most.most_components * most.widest_field);
     call->strain_moments = new_numbers(2 * components * most.widest_set);
@@ -362,12 +360,12 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
     call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);
     call->slope = new_numbers(capacity * most.widest_set);
-    call->one_strain = new_numbers(most.most_sums);
+    call->strains = new_numbers(OF_VIRIALS * most.widest_set);
     if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
         !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_tensors ||
-        !call->strain_weighted || !call->slope || !call->one_strain)
+        !call->strain_weighted || !call->slope || !call->strains)
         return -1;
-    memset(call->group_strains, 0, (size_t)(OF_VIRIALS * n_group_sums) * sizeof(double));
+    memset(call->group_strains, 0, (size_t)(ROOM_OF_STRAINS * n_group_sums) * sizeof(double));
     memset(call->own_strains, 0, (size_t)(OF_VIRIALS * n_own_sums) * sizeof(double));
     return 0;
 }
@@ -388,7 +386,7 @@ static void free_call(rows_call *call)
     free_numbers(call->strain_tensors);
     free_numbers(call->strain_weighted);
     free_numbers(call->slope);
-    free_numbers(call->one_strain);
+    free_numbers(call->strains);
     free_bucket(&call->bucket);
 }
 

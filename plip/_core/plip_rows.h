@@ -60,10 +60,11 @@ typedef struct {
     int moments;         /* place of the moments of the functions, from the lowest degree on */
     int arms;            /* of the interaction; PLIP_ROOT stands for one half */
     plip_range contributions;
-    int64_t sums; /* place of its sums among those of all groups */
+    int64_t sums; /* place of its sums among those of all groups; their shape is in plip_rows_plan.h */
 } plip_group;
 
-/* coefficient (sum at place[0] + sum at place[1]) of a group contributes to a column. The places may be the same. */
+/* coefficient (sum at place[0] + sum at place[1]) of a group contributes to a column. The places are those of x, which
+ * values have alone, and may be the same. */
 typedef struct {
     int column, place[2];
     double coefficient;

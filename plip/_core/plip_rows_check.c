@@ -138,17 +138,20 @@ static int check_centers(const plip_rows_plan *plan, char *error)
     return 0;
 }
 
-static int check_contributions(const plip_rows_plan *plan, int number, int64_t n_sums, char *error)
+static int check_contributions(const plip_rows_plan *plan, int number, const group_shape *shape, char *error)
 {
     const plip_range range = plan->groups[number].contributions;
+    const int64_t n_sums = (int64_t)shape->n_degrees * shape->length;
     int e;
 
     if (!is_part(range, plan->n_contributions))
         return plip_refuse(error, "group %d: its contributions are not there", number);
     for (e = range.begin; e < range.end; e++) {
         const plip_contribution *to = plan->contributions + e;
+        /* From the x of a sum one comes to its y and z. */
         if (to->column < 0 || to->column >= plan->n_terms || !fits(to->place[0], 1, n_sums) ||
-            !fits(to->place[1], 1, n_sums))
+            !fits(to->place[1], 1, n_sums) || to->place[0] % shape->row >= shape->step ||
+            to->place[1] % shape->row >= shape->step)
             return plip_refuse(error, "contribution %d: there is no such column or sum", e);
     }
     return 0;
@@ -187,7 +190,7 @@ static int check_group(const plip_rows_plan *plan, int lanes, int number, int64_
     if (shape.length > (MOST - *n_sums) / shape.n_degrees)
         return plip_refuse(error, "group %d: there are too many sums", number);
     *n_sums += shape.n_degrees * shape.length;
-    return check_contributions(plan, number, shape.n_degrees * shape.length, error);
+    return check_contributions(plan, number, &shape, error);
 }
 
 int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error)

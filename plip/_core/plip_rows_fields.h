@@ -77,8 +77,8 @@ static FORCE_INLINE double NAME(find_place)(const int of_neighbor, const int of_
     return n_own;
 }
 
-/* Vectors of fields at a time. The three components of the gradient of each and what they are made of fit the registers,
- * of which there are 32 for eight lanes, else 16. */
+/* Vectors of fields at a time: the three components of the gradient of each and what they are made of fit the
+ * registers, of which there are 32 for eight lanes, else 16. */
 #define AT_ONCE (LANES == 8 ? 6 : 3)
 /* Pairs at a time: more than two would want more pointers than there are registers for. */
 #define PAIRS(vectors) (LANES == 8 ? 2 : 3 / (vectors))
@@ -88,7 +88,7 @@ static FORCE_INLINE void NAME(set_zero)(const int count, VECTOR gradient[AT_ONCE
     const VECTOR zero = {0};
     int i;
 
-    UNROLL(AT_ONCE)
+    UNROLL(6)
     for (i = 0; i < count; i++)
         gradient[i][0] = gradient[i][1] = gradient[i][2] = zero;
 }
@@ -106,7 +106,7 @@ static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vector
     ptrdiff_t a;
     int j, v;
 
-    UNROLL(AT_ONCE)
+    UNROLL(6)
     for (j = 0; j < pairs && of_neighbor; j++)
         next[j] = f->states[k + pairs + j < f->n_neighbors ? k + pairs + j : k] + f->place;
     for (a = b; a < end; a += width, weight += 3 * stride) {
@@ -115,7 +115,7 @@ static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vector
         UNROLL(3)
         for (v = 0; v < vectors && of_atom; v++)
             mine[v] = parity * LOAD(here + a + v * LANES);
-        UNROLL(AT_ONCE)
+        UNROLL(6)
         for (j = 0; j < pairs; j++) {
             const double wx = weight[j], wy = of_y[j], wz = of_z[j];
             if (of_neighbor)
@@ -151,13 +151,13 @@ static FORCE_INLINE void NAME(find_fields)(const int pairs, const int vectors, c
     double n_own[AT_ONCE] = {0.0};
     int j, v;
 
-    UNROLL(AT_ONCE)
+    UNROLL(6)
     for (j = 0; j < pairs; j++)
         n_own[j] = NAME(find_place)(of_neighbor, of_atom, f, k + j, near + j, &here);
     NAME(set_zero)(pairs * vectors, gradient);
     if (f->degree)
         NAME(field_gradients)(pairs, vectors, of_neighbor, of_atom, f, k, b, near, here, gradient);
-    UNROLL(AT_ONCE)
+    UNROLL(6)
     for (j = 0; j < pairs; j++) {
         const double *u = f->direction + k + j, r = f->distance[k + j] * f->inverse_degree;
         UNROLL(3)
@@ -175,26 +175,30 @@ static FORCE_INLINE void NAME(find_fields)(const int pairs, const int vectors, c
     }
 }
 
-/* Writes the fields of some pairs: p [neighbor][field] and, but for degree 0, q [neighbor][x][field]. */
+/* Writes the fields of some pairs, p u_x and, but for degree 0, q_x: [neighbor][x][field], in rows as end_rows
+ * explains. */
 static FORCE_INLINE void NAME(write_fields)(const int pairs, const int vectors, const int of_neighbor,
                                             const int of_atom, const pair_fields *f, ptrdiff_t k, ptrdiff_t b,
                                             double *p, double *q)
 {
-    const ptrdiff_t width = f->width;
     NAME(field) fields[AT_ONCE];
     VECTOR gradient[AT_ONCE][3];
     int j, v, x;
 
     NAME(find_fields)(pairs, vectors, of_neighbor, of_atom, f, k, b, fields, gradient);
-    UNROLL(AT_ONCE)
+    UNROLL(6)
     for (j = 0; j < pairs; j++) {
         UNROLL(3)
-        for (v = 0; v < vectors; v++) {
-            const NAME(field) *from = fields + j * vectors + v;
-            STORE(p + (k + j) * width + b + v * LANES, from->p);
-            for (x = 0; x < 3 && f->degree; x++)
-                STORE(q + ((k + j) * 3 + x) * width + b + v * LANES,
-                      gradient[j * vectors + v][x] - f->direction[x * f->stride + k + j] * from->along);
+        for (x = 0; x < 3; x++) {
+            const ptrdiff_t place = (k + j) * f->row + x * f->step + b;
+            const double u = f->direction[x * f->stride + k + j];
+            UNROLL(3)
+            for (v = 0; v < vectors; v++) {
+                const NAME(field) *from = fields + j * vectors + v;
+                STORE(p + place + v * LANES, u * from->p);
+                if (f->degree)
+                    STORE(q + place + v * LANES, gradient[j * vectors + v][x] - u * from->along);
+            }
         }
     }
 }
@@ -221,11 +225,12 @@ static FORCE_INLINE void NAME(fields_of_kind)(const int of_neighbor, const int o
 {
     /* A copy, since stores could change what the pointer refers to, for all the compiler knows. */
     const pair_fields f = *pairs;
-    ptrdiff_t b = 0;
+    ptrdiff_t b = f.width;
 
+    /* The last vectors come first, for what is beyond the last field is overwritten. */
 #define FIELDS_OF_VECTORS(vectors)                                                                                   \
-    for (; b + vectors * LANES <= f.width; b += vectors * LANES)                                                     \
-        NAME(fields_of_vectors)(vectors, of_neighbor, of_atom, &f, b, p, q);
+    for (; b >= vectors * LANES; b -= vectors * LANES)                                                               \
+        NAME(fields_of_vectors)(vectors, of_neighbor, of_atom, &f, b - vectors * LANES, p, q);
     FIELDS_OF_VECTORS(3)
     if (PAIRS(2) > 1)
         FIELDS_OF_VECTORS(2)

@@ -10,6 +10,20 @@ typedef double NAME(vector);
 #define LOAD(p) (*(const VECTOR *)(p))
 #define STORE(p, v) (*(VECTOR *)(p) = (v))
 
+/* Rows of several blocks of numbers are padded as a whole. Whole vectors are written to one block after the other, so
+ * that what is beyond the end of a block is overwritten by the next one. Where the last block does not reach the end of
+ * the row, zeros must stand, which are written first. */
+static FORCE_INLINE void NAME(end_rows)(ptrdiff_t n_rows, double *rows, const int blocks, ptrdiff_t block)
+{
+    const ptrdiff_t row = padded(blocks * block, LANES);
+    const VECTOR zero = {0};
+    ptrdiff_t k;
+
+    if ((blocks - 1) * block + padded(block, LANES) < row)
+        for (k = 1; k <= n_rows; k++)
+            STORE(rows + k * row - LANES, zero);
+}
+
 #include "plip_gaussian.h"
 #include "plip_rows_product.h"
 
@@ -391,24 +405,23 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     }
     if (!is_known)
         NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
-    NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
+    NAME(add_product)(set->count, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
     for (a = 0; a < width; a++)
         value[k * width + a] = kept[a];
     for (a = 0; a < size && !is_known; a++)
         doubled[a] = others[moments->state + a] + 2.0 * doubled[a];
 }
 
-/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k] sums[k], the
- * first `count` of `length` numbers each. */
-static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees, ptrdiff_t count, ptrdiff_t length,
-                                      double *sums)
+/* From sums of Legendre polynomials to sums of powers of the cosine, in place: sums[l] = sum_k table[l][k] sums[k],
+ * `length` numbers each. */
+static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees, ptrdiff_t length, double *sums)
 {
     ptrdiff_t b;
     int l, k;
 
     for (l = n_degrees - 1; l > 1; l--) {
         const double *table = plan->legendre_of_powers + l * n_cosines(plan);
-        for (b = 0; b < count; b += LANES) {
+        for (b = 0; b < length; b += LANES) {
             VECTOR sum = {0};
             for (k = l; k >= 0; k -= 2)
                 sum += table[k] * LOAD(sums + k * length + b);
@@ -417,22 +430,22 @@ static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees,
     }
 }
 
-/* Takes the own share of the neighbors out of the sums of all degrees. That of field b and function a stands at
- * own[b stride + a]. */
-static void NAME(take_own)(const plip_group *group, const group_shape *shape, const double *own, ptrdiff_t stride,
-                           double *sums)
+/* Takes the own share of the neighbors out of the sums of all degrees. That of two functions stands at
+ * own[a n_functions + b]. */
+static void NAME(take_own)(const plip_group *group, const group_shape *shape, const double *own, double *sums)
 {
     ptrdiff_t a, b;
     int degree;
 
     for (degree = 0; degree < shape->n_degrees; degree++, sums += shape->length)
-        for (b = 0; b < group->count; b++)
-            if (group->outer)
-                for (a = 0; a < shape->n_functions; a += LANES)
-                    STORE(sums + b * shape->n_functions + a,
-                          LOAD(sums + b * shape->n_functions + a) - LOAD(own + b * stride + a));
-            else
-                sums[b] -= own[b * stride + b];
+        if (group->outer)
+            for (a = 0; a < shape->rows; a++)
+                for (b = 0; b < shape->width; b += LANES)
+                    STORE(sums + a * shape->row + b,
+                          LOAD(sums + a * shape->row + b) - LOAD(own + a * shape->n_functions + b));
+        else
+            for (b = 0; b < group->count; b++)
+                sums[b] -= own[b * shape->n_functions + b];
 }
 
 #include "plip_rows_strains.h"
@@ -462,7 +475,8 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
         if (dominant >= 0)
             NAME(set_apart)(call, moments, dominant, m, value, others);
         else
-            NAME(add_product)(width, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
+            NAME(add_product)(set->count, width, m, value, width, 1, value, width, call->own_sums + moments->own,
+                              width);
     }
 }
 
@@ -544,8 +558,8 @@ static void NAME(add_contractions)(const rows_call *call, const plip_group *grou
                     sums[b] += coefficient * moments[k * n_functions + b];
             }
         if (group->outer)
-            NAME(add_product)(width, n_functions, n_components, weighted, width, 1, moments, n_functions, sums,
-                              n_functions);
+            NAME(add_product)(shape.rows, width, n_components, moments, n_functions, 1, weighted, width, sums,
+                              shape.row);
         fields += n_components * width;
         moments += n_components * n_functions;
     }
@@ -561,9 +575,9 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
     double *sums = call->group_sums + group->sums;
     int e;
 
-    NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, shape.length, sums);
+    NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, sums);
     if (group->own >= 0)
-        NAME(take_own)(group, &shape, call->own_sums + group->own, shape.n_functions, sums);
+        NAME(take_own)(group, &shape, call->own_sums + group->own, sums);
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
         values[to->column] += to->coefficient / arms * (sums[to->place[0]] + sums[to->place[1]]);
@@ -758,80 +772,18 @@ static void NAME(take_from_columns)(const plip_rows_plan *plan, plip_range range
     }
 }
 
-/* The derivatives of the radial functions of a set times the directions of the pairs, [neighbor][x][function]. */
-static void NAME(direct_functions)(const bucket *b, ptrdiff_t m, ptrdiff_t n_functions, const double *derivative)
+/* Sums over pairs of fields times radial functions: all fields with all functions. */
+static void NAME(product_of_fields)(const bucket *b, const group_shape *shape, const pair_fields *pairs,
+                                    const double *derivative, const double *value, double *sums)
 {
-    double *directed = b->directed;
-    ptrdiff_t k, a;
-    int x;
+    const ptrdiff_t row = shape->row, n = shape->n_functions, m = pairs->n_neighbors;
+    double *p = b->by_pair, *q = p + m * row + LANES;
+    const NAME(factors) factors[2] = {{m, derivative, n, 1, p, row}, {pairs->degree ? m : 0, value, n, 1, q, row}};
 
-    for (k = 0; k < m; k++, derivative += n_functions)
-        for (x = 0; x < OF_FORCES; x++, directed += n_functions) {
-            const double u = b->direction[x * b->stride + k];
-            for (a = 0; a < n_functions; a += LANES)
-                STORE(directed + a, u * LOAD(derivative + a));
-        }
-}
-
-/* Sums over pairs of `rows` fields times one vector of functions, of all components at a time: few sums would wait for
- * each other. `q` is NULL for fields of degree 0. */
-static FORCE_INLINE void NAME(narrow_tile)(const int rows, const bucket *b, ptrdiff_t m, ptrdiff_t width,
-                                           const double *p, const double *q, const double *value, double *sums,
-                                           ptrdiff_t step)
-{
-    const VECTOR zero = {0};
-    const double *directed = b->directed;
-    VECTOR sum[OF_FORCES][4];
-    ptrdiff_t k;
-    int x, r;
-
-    for (x = 0; x < OF_FORCES; x++)
-        for (r = 0; r < rows; r++)
-            sum[x][r] = zero;
-    for (k = 0; k < m; k++, p += width)
-        for (x = 0; x < OF_FORCES; x++, directed += LANES)
-            for (r = 0; r < rows; r++)
-                sum[x][r] += p[r] * LOAD(directed);
-    for (k = 0; k < m && q; k++, value += LANES)
-        for (x = 0; x < OF_FORCES; x++, q += width)
-            for (r = 0; r < rows; r++)
-                sum[x][r] += q[r] * LOAD(value);
-    for (x = 0; x < OF_FORCES; x++)
-        for (r = 0; r < rows; r++)
-            STORE(sums + x * step + r * LANES, sum[x][r]);
-}
-
-static void NAME(narrow_products)(const bucket *b, ptrdiff_t count, ptrdiff_t m, ptrdiff_t width, const double *p,
-                                  const double *q, const double *value, double *sums, ptrdiff_t step)
-{
-    ptrdiff_t f = 0;
-#define NARROW_TILES(rows)                                                                                           \
-    for (; f + rows <= count; f += rows)                                                                             \
-        NAME(narrow_tile)(rows, b, m, width, p + f, q ? q + f : NULL, value, sums + f * LANES, step);
-    NARROW_TILES(4)
-    NARROW_TILES(2)
-    NARROW_TILES(1)
-#undef NARROW_TILES
-}
-
-/* Sums over pairs of fields times radial functions, of one component after the other: all fields with all functions. */
-static void NAME(product_of_fields)(const bucket *b, const plip_group *group, const group_shape *shape,
-                                    const pair_fields *pairs, const double *value, double *sums, ptrdiff_t step)
-{
-    const ptrdiff_t width = shape->width, n = shape->n_functions, m = pairs->n_neighbors;
-    double *p = b->by_pair, *q = p + m * width;
-    int x;
-
+    NAME(end_rows)(m, p, OF_FORCES, shape->step);
+    NAME(end_rows)(m, q, OF_FORCES, shape->step);
     NAME(fields)(pairs, p, q);
-    if (n == LANES) {
-        NAME(narrow_products)(b, group->count, m, width, p, pairs->degree ? q : NULL, value, sums, step);
-        return;
-    }
-    for (x = 0; x < OF_FORCES; x++) {
-        const NAME(factors) factors[2] = {{m, p, width, 1, b->directed + x * n, OF_FORCES * n},
-                                          {pairs->degree ? m : 0, q + x * width, OF_FORCES * width, 1, value, n}};
-        NAME(two_products)(group->count, n, factors, sums + x * step, n);
-    }
+    NAME(two_products)(shape->rows, row, factors, sums, row);
 }
 
 /* The sums of one group over the pairs of a bucket. Fills in what `pairs` does not have yet. */
@@ -840,15 +792,13 @@ static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group,
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
-    const ptrdiff_t m = pairs->n_neighbors, n_functions = shape->n_functions, step = shape->n_degrees * shape->length;
+    const ptrdiff_t m = pairs->n_neighbors, n_functions = shape->n_functions, step = shape->step;
     const double *derivative = b->radial + 2 * b->capacity * shape->set->first, *value = derivative + m * n_functions;
     double *sums = b->sums;
     int degree;
 
     pairs->own = group->own >= 0 ? value : NULL;
     pairs->own_stride = n_functions;
-    if (group->outer)
-        NAME(direct_functions)(b, m, n_functions, derivative);
     for (degree = group->lowest; degree <= group->highest; degree++, sums += shape->length) {
         pairs->degree = degree;
         pairs->inverse_degree = degree ? 1.0 / degree : 0.0;
@@ -856,19 +806,13 @@ static void NAME(sum_over_pairs)(const rows_call *call, const plip_group *group,
         pairs->gradient = b->gradient + 3 * b->stride * first_component(plan, shape->set->basis, degree);
         pairs->parity = degree % 2 ? -1.0 : 1.0;
         if (group->outer)
-            NAME(product_of_fields)(b, group, shape, pairs, value, sums, step);
+            NAME(product_of_fields)(b, shape, pairs, derivative, value, sums);
         else if (!degree && !pairs->own)
             NAME(constant_fields)(pairs, derivative, sums, step);
         else
             NAME(diagonal_fields)(pairs, derivative, value, sums, step);
         pairs->place += pairs->n_components * shape->width;
     }
-}
-
-/* Numbers of the sums of each degree without the padding of the fields. */
-static ptrdiff_t NAME(count_of_sums)(const plip_group *group, const group_shape *shape)
-{
-    return group->outer ? group->count * shape->n_functions : shape->width;
 }
 
 /* The columns of centers of one species with an arm of another, for the pairs of one bucket, around atom n: rows of
@@ -879,15 +823,15 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
     const plip_range groups = plan->groups_of[center * plan->n_labels + arm];
-    int g, x;
+    int g;
 
     for (g = groups.begin; g < groups.end; g++) {
         const plip_group *group = plan->groups + g;
         const group_shape shape = shape_of_group(plan, group, LANES);
-        const ptrdiff_t step = shape.n_degrees * shape.length;
-        const ptrdiff_t count = NAME(count_of_sums)(group, &shape);
         pair_fields pairs = {0};
         pairs.width = shape.width;
+        pairs.row = shape.row;
+        pairs.step = shape.step;
         pairs.of_neighbor = neighbor_is_center;
         pairs.of_atom = atom_is_center;
         pairs.states = b->states;
@@ -902,9 +846,8 @@ static void NAME(add_columns)(const rows_call *call, int center, int arm, ptrdif
         if (pairs.n_neighbors == 0)
             continue;
         NAME(sum_over_pairs)(call, group, &shape, &pairs);
-        for (x = 0; x < OF_FORCES; x++)
-            NAME(to_powers_of_cosine)(plan, shape.n_degrees, count, shape.length, b->sums + x * step);
-        NAME(take_from_columns)(plan, group->contributions, b->sums, step, force_rows, call->force_stride);
+        NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, b->sums);
+        NAME(take_from_columns)(plan, group->contributions, b->sums, shape.step, force_rows, call->force_stride);
     }
 }
 

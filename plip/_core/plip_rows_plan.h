@@ -46,7 +46,11 @@ typedef struct {
     const plip_function_set *set;
     ptrdiff_t width;       /* fields of each degree, padded */
     ptrdiff_t n_functions; /* padded */
-    ptrdiff_t length;      /* sums of each degree, padded */
+    /* Sums of each degree: a row for each function, or one row if each field has its own, of one field after the other
+     * for x, y and z. */
+    ptrdiff_t rows, row;
+    ptrdiff_t step;   /* from x to y */
+    ptrdiff_t length; /* of all rows */
     int n_degrees;
 } group_shape;
 
@@ -57,8 +61,35 @@ static inline group_shape shape_of_group(const plip_rows_plan *plan, const plip_
     shape.set = plan->sets + group->set;
     shape.width = padded(group->count, lanes);
     shape.n_functions = padded(shape.set->count, lanes);
-    shape.length = group->outer ? shape.width * shape.n_functions : shape.width;
+    shape.rows = group->outer ? shape.set->count : 1;
+    shape.step = group->outer ? group->count : shape.width;
+    shape.row = padded(3 * shape.step, lanes);
+    shape.length = shape.rows * shape.row;
     shape.n_degrees = group->highest - group->lowest + 1;
+    return shape;
+}
+
+/* The same for derivatives with respect to the strain. */
+typedef struct {
+    ptrdiff_t moments;    /* place of those of the moments, from the lowest degree on */
+    ptrdiff_t of_moment;  /* those of each moment, [strain][function], padded */
+    ptrdiff_t sums;       /* place of those of the sums */
+    ptrdiff_t length;     /* those of the sums of each degree: [field][strain][function], or [strain][field] */
+} strain_shape;
+
+/* The strains of a sum take no more room than three sums with their x, y and z, even where they are padded. */
+enum { ROOM_OF_STRAINS = 3 };
+
+static inline strain_shape strain_shape_of_group(const plip_rows_plan *plan, const plip_group *group, int lanes)
+{
+    const plip_function_set *set = plan->sets + group->set;
+    const ptrdiff_t below = components_below(set->basis, group->lowest), width = padded(set->count, lanes);
+    strain_shape shape;
+
+    shape.of_moment = padded(6 * set->count, lanes);
+    shape.moments = 6 * (group->moments - below * width) + below * shape.of_moment;
+    shape.sums = ROOM_OF_STRAINS * (ptrdiff_t)group->sums;
+    shape.length = group->outer ? group->count * shape.of_moment : 6 * padded(group->count, lanes);
     return shape;
 }
 

@@ -64,8 +64,8 @@ static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int m
 #undef PRODUCT_TILES
 }
 
-/* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. Where there are 32 registers, twice as
- * many halve the loads and what short sums cost besides. */
+/* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. Twice as many, where there are 32
+ * registers, halve the loads and what short sums cost besides. */
 #define ACCUMULATORS (LANES == 8 ? 24 : 12)
 
 static FORCE_INLINE void NAME(product_of_kind)(const int accumulate, ptrdiff_t rows, ptrdiff_t columns,
@@ -75,6 +75,11 @@ static FORCE_INLINE void NAME(product_of_kind)(const int accumulate, ptrdiff_t r
     ptrdiff_t n = 0;
 #define PRODUCT_COLUMNS(most, vectors)                                                                               \
     NAME(product_columns)(accumulate, most, vectors, rows, factors, n_factors, n, c, stride_c)
+    /* A single vector would need as many loads as multiply-adds. */
+    if (columns > LANES && columns % (4 * LANES) == LANES) {
+        PRODUCT_COLUMNS(ACCUMULATORS / 3, 3);
+        n += 3 * LANES;
+    }
     for (; n + 4 * LANES <= columns; n += 4 * LANES)
         PRODUCT_COLUMNS(ACCUMULATORS / 4, 4);
     switch ((columns - n) / LANES) {

@@ -60,13 +60,15 @@ static FORCE_INLINE void NAME(strain_tile)(const int vectors, const int count, c
 }
 
 /* All strains of one component, `vectors` vectors. */
-static FORCE_INLINE void NAME(strain_component)(const int vectors, int basis, const plip_strain *entries,
-                                                const double *sources, ptrdiff_t width, double *to)
+static FORCE_INLINE void NAME(strain_component)(const int vectors, const plip_function_set *set,
+                                                const plip_strain *entries, const double *sources, ptrdiff_t width,
+                                                double *to)
 {
+    const ptrdiff_t step = set->count;
     int x;
 
-#define STRAIN(x, count, place) NAME(strain_tile)(vectors, count, entries + place, sources, width, to + x * width)
-    if (basis == PLIP_HARMONICS) {
+#define STRAIN(x, count, place) NAME(strain_tile)(vectors, count, entries + place, sources, width, to + x * step)
+    if (set->basis == PLIP_HARMONICS) {
         STRAIN(0, STRAIN_ISOTROPIC, 0);
         STRAIN(1, STRAIN_SHEAR, STRAIN_ISOTROPIC);
         STRAIN(2, STRAIN_AXIAL, STRAIN_ISOTROPIC + STRAIN_SHEAR);
@@ -78,29 +80,39 @@ static FORCE_INLINE void NAME(strain_component)(const int vectors, int basis, co
 #undef STRAIN
 }
 
-/* Derivatives of moments: strained[component][strain][function]. */
+/* Derivatives of moments: strained[component][strain][function], in rows as end_rows explains. */
 static void NAME(strain_moments)(const rows_call *call, const plip_function_set *set, const double *of_values,
                                  const double *of_slopes, double *strained)
 {
-    const ptrdiff_t width = padded(set->count, LANES);
+    const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
     const plip_strain *entries = first_strain(call->plan, set->basis);
     double *sources = call->strain_sources;
     ptrdiff_t a;
     int degree, k;
 
+    NAME(end_rows)(components_below(set->basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
     for (degree = 0; degree <= set->max_degree; degree++) {
         NAME(find_sources)(set, degree, width, of_values, of_slopes, sources);
         for (k = 0; k < components_of(set->basis, degree); k++) {
-            a = 0;
-#define STRAIN_TILES(vectors)                                                                                        \
-    for (; a + vectors * LANES <= width; a += vectors * LANES)                                                       \
-        NAME(strain_component)(vectors, set->basis, entries, sources + a, width, strained + a);
-            STRAIN_TILES(3)
-            STRAIN_TILES(2)
-            STRAIN_TILES(1)
+            a = width;
+            /* The last functions come first, for what is beyond them is overwritten. Of the few functions of most sets
+             * the sources are at multiples of a constant. */
+#define STRAIN_TILES(vectors, width)                                                                                 \
+    for (; a >= vectors * LANES; a -= vectors * LANES)                                                               \
+        NAME(strain_component)(vectors, set, entries, sources + a - vectors * LANES, width,                          \
+                               strained + a - vectors * LANES);
+            if (a == 3 * LANES)
+                STRAIN_TILES(3, 3 * LANES)
+            if (a == 2 * LANES)
+                STRAIN_TILES(2, 2 * LANES)
+            if (a == LANES)
+                STRAIN_TILES(1, LANES)
+            STRAIN_TILES(3, width)
+            STRAIN_TILES(2, width)
+            STRAIN_TILES(1, width)
 #undef STRAIN_TILES
             entries += strains_of(set->basis);
-            strained += OF_VIRIALS * width;
+            strained += row;
         }
     }
 }
@@ -159,11 +171,16 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
     const ptrdiff_t known = components_below(set->basis, set->max_degree + 1);
     const double *component = call->bucket.component + first_component(call->plan, set->basis, 0) * stride + first;
     double *of_values = call->strain_moments, *of_slopes = of_values + known * width;
-    int degree = 0;
+    ptrdiff_t a;
+    int degree = 0, x;
 
     if (set->basis == PLIP_HARMONICS && set->max_degree == 0) {
         NAME(product)(OF_VIRIALS, width, m, call->strain_tensors + first, 1, stride, slope + first * width, width,
-                      strained, width);
+                      call->strains, width);
+        NAME(end_rows)(1, strained, OF_VIRIALS, set->count);
+        for (x = 0; x < OF_VIRIALS; x++)
+            for (a = 0; a < width; a += LANES)
+                STORE(strained + x * set->count + a, LOAD(call->strains + x * width + a));
         return;
     }
     if (!moments)
@@ -177,22 +194,24 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
     NAME(strain_moments)(call, set, moments ? moments : of_values, of_slopes, strained);
 }
 
-/* Adds the derivatives of the sums over neighbors of g_a g_b by g_a: [b][strain][a]. */
-static void NAME(strain_own_sums)(const rows_call *call, int basis, ptrdiff_t m, ptrdiff_t width, const double *value,
+/* Adds the derivatives of the sums over neighbors of g_a g_b by g_a: [b][strain][a], in rows as end_rows explains. */
+static void NAME(strain_own_sums)(const rows_call *call, const plip_function_set *set, ptrdiff_t m, const double *value,
                                   const double *slope, double *sums)
 {
-    double *weighted = call->strain_weighted, tensor[OF_VIRIALS];
+    const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
+    double tensor[OF_VIRIALS];
     ptrdiff_t k, a;
     int x;
 
+    NAME(end_rows)(m, call->strain_weighted, OF_VIRIALS, set->count);
     for (k = 0; k < m; k++) {
-        NAME(strain_tensor)(&call->bucket, basis, k, tensor);
-        for (x = 0; x < OF_VIRIALS; x++, weighted += width)
+        double *weighted = call->strain_weighted + k * row;
+        NAME(strain_tensor)(&call->bucket, set->basis, k, tensor);
+        for (x = 0; x < OF_VIRIALS; x++, weighted += set->count)
             for (a = 0; a < width; a += LANES)
                 STORE(weighted + a, tensor[x] * LOAD(slope + k * width + a));
     }
-    NAME(add_product)(width, OF_VIRIALS * width, m, value, width, 1, call->strain_weighted, OF_VIRIALS * width, sums,
-                      OF_VIRIALS * width);
+    NAME(add_product)(set->count, row, m, value, width, 1, call->strain_weighted, row, sums, row);
 }
 
 /* Derivatives of the moments of one function set, unless they are known, over the m neighbors in the bucket, of which
@@ -230,23 +249,55 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
             NAME(strain_neighbors)(call, set, value, slope, 0, m, NULL, call->strained + place);
     }
     if (moments->own >= 0)
-        NAME(strain_own_sums)(call, set->basis, m, width, value, slope, call->own_strains + OF_VIRIALS * moments->own);
+        NAME(strain_own_sums)(call, set, m, value, slope, call->own_strains + OF_VIRIALS * moments->own);
     for (a = 0; a < width && dominant >= 0; a++)
         value[dominant * width + a] = kept[a];
 }
 
-/* Adds a field with derivatives of the moments of the function of the same number. */
-static void NAME(add_strained_diagonal)(const NAME(factors) *f, ptrdiff_t width, ptrdiff_t n_functions, double *sums)
+/* Adds the contractions of fields of one degree with derivatives of the moments of the functions of the same number, of
+ * several atoms. `fields` and `moments` are their places. */
+static void NAME(add_strained_diagonal)(const strained_atom *atoms, int count, int n_components,
+                                        const plip_component *components, ptrdiff_t fields, ptrdiff_t moments,
+                                        const group_shape *shape, const strain_shape *strain, double *sums)
 {
-    ptrdiff_t k, b;
-    int x;
+    const ptrdiff_t width = shape->width, step = shape->set->count;
+    ptrdiff_t b;
+    int j, k, x;
 
-    for (k = 0; k < f->length; k++)
+    for (b = 0; b < width; b += LANES) {
+        VECTOR sum[OF_VIRIALS];
         for (x = 0; x < OF_VIRIALS; x++)
+            sum[x] = LOAD(sums + x * width + b);
+        for (j = 0; j < count; j++)
+            for (k = 0; k < n_components; k++) {
+                const double *strained = atoms[j].strained + moments + k * strain->of_moment + b;
+                const VECTOR field = components[k].weight * LOAD(atoms[j].state + fields + k * width + b);
+                for (x = 0; x < OF_VIRIALS; x++)
+                    sum[x] += field * LOAD(strained + x * step);
+            }
+        for (x = 0; x < OF_VIRIALS; x++)
+            STORE(sums + x * width + b, sum[x]);
+    }
+}
+
+/* The same for all fields with all functions. */
+static void NAME(add_strained_products)(const rows_call *call, const strained_atom *atoms, int count, int n_components,
+                                        const plip_component *components, ptrdiff_t fields, ptrdiff_t moments,
+                                        const group_shape *shape, const strain_shape *strain, double *sums)
+{
+    const ptrdiff_t width = shape->width, row = strain->of_moment;
+    double *weighted = call->strain_fields;
+    NAME(factors) factors[2 * LANES];
+    ptrdiff_t b;
+    int j, k;
+
+    for (j = 0; j < count; j++) {
+        factors[j] = (NAME(factors)){n_components, weighted, width, 1, atoms[j].strained + moments, row};
+        for (k = 0; k < n_components; k++, weighted += width)
             for (b = 0; b < width; b += LANES)
-                STORE(sums + x * width + b,
-                      LOAD(sums + x * width + b) + LOAD(f->a + k * f->step_i + b) *
-                                                       LOAD(f->b + k * f->stride_b + x * n_functions + b));
+                STORE(weighted + b, components[k].weight * LOAD(atoms[j].state + fields + k * width + b));
+    }
+    NAME(add_several_products)(shape->step, row, factors, count, sums, row);
 }
 
 /* Adds the contractions of the fields of one group with derivatives of moments, of several atoms. */
@@ -255,41 +306,47 @@ static void NAME(contract_strains)(const rows_call *call, const plip_group *grou
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
-    const ptrdiff_t width = shape.width, row = OF_VIRIALS * shape.n_functions;
-    ptrdiff_t fields = group->state, moments = OF_VIRIALS * (ptrdiff_t)group->moments, b;
-    double *sums = call->group_strains + OF_VIRIALS * group->sums;
-    NAME(factors) factors[2 * LANES];
-    int degree, j, k;
+    const strain_shape strain = strain_shape_of_group(plan, group, LANES);
+    ptrdiff_t fields = group->state, moments = strain.moments;
+    double *sums = call->group_strains + strain.sums;
+    int degree;
 
-    for (degree = group->lowest; degree <= group->highest; degree++, sums += OF_VIRIALS * shape.length) {
-        const int n_components = components_of(shape.set->basis, degree);
+    for (degree = group->lowest; degree <= group->highest; degree++, sums += strain.length) {
+        const int n = components_of(shape.set->basis, degree);
         const plip_component *components = plan->components + first_component(plan, shape.set->basis, degree);
-        double *weighted = call->strain_fields;
-        for (j = 0; j < count; j++) {
-            factors[j] = (NAME(factors)){n_components, weighted, width, 1, atoms[j].strained + moments, row};
-            for (k = 0; k < n_components; k++, weighted += width)
-                for (b = 0; b < width; b += LANES)
-                    STORE(weighted + b, components[k].weight * LOAD(atoms[j].state + fields + k * width + b));
-        }
         if (group->outer)
-            NAME(add_several_products)(group->count, row, factors, count, sums, row);
-        for (j = 0; j < count && !group->outer; j++)
-            NAME(add_strained_diagonal)(factors + j, width, shape.n_functions, sums);
-        fields += n_components * width;
-        moments += n_components * row;
+            NAME(add_strained_products)(call, atoms, count, n, components, fields, moments, &shape, &strain, sums);
+        else
+            NAME(add_strained_diagonal)(atoms, count, n, components, fields, moments, &shape, &strain, sums);
+        fields += n * shape.width;
+        moments += n * strain.of_moment;
     }
 }
 
-/* Adds the derivative of a column by a strain of a basis. */
-static FORCE_INLINE void NAME(add_virial)(int basis, int x, double value, double *virial, ptrdiff_t stride)
+/* Takes the own share of the neighbors out of the sums of all degrees. */
+static void NAME(take_own_strains)(const plip_group *group, const group_shape *shape, const strain_shape *strain,
+                                   const double *own, double *sums)
 {
-    if (basis == PLIP_MONOMIALS || x > 2) {
-        virial[x * stride] += value;
-        return;
-    }
-    virial[0] += x == 2 ? -0.5 * value : value;
-    virial[stride] += x == 2 ? -0.5 * value : x == 1 ? -value : value;
-    virial[2 * stride] += x == 1 ? 0.0 : value;
+    ptrdiff_t k, b;
+    int degree, x;
+
+    for (degree = 0; degree < shape->n_degrees; degree++, sums += strain->length)
+        if (group->outer)
+            for (k = 0; k < strain->length; k += LANES)
+                STORE(sums + k, LOAD(sums + k) - LOAD(own + k));
+        else
+            for (b = 0; b < group->count; b++)
+                for (x = 0; x < OF_VIRIALS; x++)
+                    sums[x * shape->width + b] -= own[b * strain->of_moment + x * shape->set->count + b];
+}
+
+/* Where the first strain of a sum stands, of which `place` is the place among those of values. */
+static FORCE_INLINE ptrdiff_t NAME(place_of_strain)(const plip_group *group, const group_shape *shape,
+                                                    const strain_shape *strain, int place)
+{
+    const int row = (int)shape->row, rows = (int)shape->rows, field = place % row, degree = place / row / rows;
+
+    return degree * strain->length + (group->outer ? field * strain->of_moment + place / row % rows : field);
 }
 
 /* Derivatives of columns from those of the sums of one group over all atoms. */
@@ -297,25 +354,28 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
-    /* Numbers of each field side by side, and from its first strain to the next. */
-    const ptrdiff_t step = group->outer ? shape.n_functions : shape.width, n = shape.n_degrees * shape.length;
-    const double *from = call->group_strains + OF_VIRIALS * group->sums;
-    const double *own = group->own < 0 ? NULL : call->own_strains + OF_VIRIALS * group->own;
-    double *sums = call->one_strain;
-    ptrdiff_t k, a;
+    const strain_shape strain = strain_shape_of_group(plan, group, LANES);
+    const ptrdiff_t step = group->outer ? shape.set->count : shape.width, stride = plan->n_terms;
+    double *sums = call->group_strains + strain.sums, of[OF_VIRIALS];
     int x, e;
 
-    for (x = 0; x < OF_VIRIALS; x++) {
-        for (k = 0; k < n; k += step)
-            for (a = 0; a < step; a++)
-                sums[k + a] = from[OF_VIRIALS * k + x * step + a];
-        NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, shape.length, sums);
-        if (group->own >= 0)
-            NAME(take_own)(group, &shape, own + x * shape.n_functions, OF_VIRIALS * shape.n_functions, sums);
-        for (e = group->contributions.begin; e < group->contributions.end; e++) {
-            const plip_contribution *to = plan->contributions + e;
-            NAME(add_virial)(shape.set->basis, x, to->coefficient * (sums[to->place[0]] + sums[to->place[1]]),
-                             virials + to->column, plan->n_terms);
+    NAME(to_powers_of_cosine)(plan, shape.n_degrees, strain.length, sums);
+    if (group->own >= 0)
+        NAME(take_own_strains)(group, &shape, &strain, call->own_strains + OF_VIRIALS * group->own, sums);
+    for (e = group->contributions.begin; e < group->contributions.end; e++) {
+        const plip_contribution *to = plan->contributions + e;
+        const double *first = sums + NAME(place_of_strain)(group, &shape, &strain, to->place[0]);
+        const double *second = sums + NAME(place_of_strain)(group, &shape, &strain, to->place[1]);
+        double *virial = virials + to->column;
+        for (x = 0; x < OF_VIRIALS; x++)
+            of[x] = to->coefficient * (first[x * step] + second[x * step]);
+        if (shape.set->basis == PLIP_HARMONICS) {
+            const double isotropic = of[0], along = of[1], axial = of[2];
+            of[0] = isotropic + along - 0.5 * axial;
+            of[1] = isotropic - along - 0.5 * axial;
+            of[2] = isotropic + axial;
         }
+        for (x = 0; x < OF_VIRIALS; x++)
+            virial[x * stride] += of[x];
     }
 }

@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -434,17 +435,21 @@ class _Builder:
         if not entries:
             return
         begin = len(self.contributions)
-        width = self.padded(group.count)
+        rows, row = self.shape_of_sums(group)
         places: dict[tuple[int, float], list[int]] = {}
         for column, degree, field, function, coefficient in entries:
-            place = (degree - group.lowest) * width + field
-            if group.outer:
-                place = place * self.width(group.set) + function
+            place = ((degree - group.lowest) * rows + (function if group.outer else 0)) * row + field
             places.setdefault((column, coefficient), []).append(place)
         for (column, coefficient), found in places.items():
             self.contributions += _in_pairs(column, coefficient, found)
         group.contributions = (begin, len(self.contributions))
         self.groups[center, neighbor].append(group)
+
+    def shape_of_sums(self, group: _Group) -> tuple[int, int]:
+        """Number and length of the rows of sums of one degree, as in plip_rows_plan.h."""
+        if group.outer:
+            return len(self.sets[group.set].functions), self.padded(3 * group.count)
+        return 1, 3 * self.padded(group.count)
 
     def allocate_halves(self, most_functions: int) -> None:
         """Allocate the constant fields of the two-body interaction."""
@@ -691,8 +696,7 @@ class _Builder:
                         n_sums,
                     )
                 )
-                length = self.padded(group.count) * (self.width(group.set) if group.outer else 1)
-                n_sums += (group.highest - group.lowest + 1) * length
+                n_sums += (group.highest - group.lowest + 1) * math.prod(self.shape_of_sums(group))
         return rows, _ranges(map(len, self.groups.values()))
 
 
