@@ -19,32 +19,6 @@ static FORCE_INLINE void NAME(prefetch)(const double *source, const int vectors)
 #endif
 }
 
-/* The gradients of the components of a basis up to a degree over r, for all neighbors. */
-static void NAME(find_gradients)(const rows_call *call, int basis, int max_degree)
-{
-    const bucket *b = &call->bucket;
-    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
-    double *scale = b->scratch;
-    int degree, a, x;
-    ptrdiff_t k;
-
-    for (degree = 1; degree <= max_degree; degree++) {
-        const int begin = first_component(call->plan, basis, degree), end = begin + components_of(basis, degree);
-        double *gradient = b->gradient + begin * 3 * stride;
-        for (k = 0; k < count; k += LANES)
-            STORE(scale + k, degree * LOAD(b->inverse + k));
-        for (a = begin; a < end; a++)
-            for (x = 0; x < 3; x++, gradient += stride) {
-                const plip_component *of = call->plan->components + a;
-                const double first = of->lower_weight[x][0], second = of->lower_weight[x][1];
-                const double *c = b->component + of->lower[x][0] * stride;
-                const double *d = b->component + of->lower[x][1] * stride;
-                for (k = 0; k < count; k += LANES)
-                    STORE(gradient + k, LOAD(scale + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
-            }
-    }
-}
-
 /* S of one pair: of the neighbor as a center and of the atom itself as a center, or of one of them. */
 static FORCE_INLINE VECTOR NAME(coefficients)(const int of_neighbor, const int of_atom, const double *near,
                                               const double *here, double parity, ptrdiff_t place)
