@@ -256,6 +256,7 @@ static FORCE_INLINE void NAME(diagonal_of_kind)(const int of_neighbor, const int
 {
     const pair_fields f = *pairs;
     const VECTOR zero = {0};
+    const int most = PAIRS(1);
     ptrdiff_t b, k;
     int x;
 
@@ -263,8 +264,8 @@ static FORCE_INLINE void NAME(diagonal_of_kind)(const int of_neighbor, const int
         VECTOR total[3] = {zero, zero, zero};
         k = 0;
         /* The sums over components of one pair would wait for each other. */
-        for (; k + 3 <= f.n_neighbors && !f.dominance; k += 3)
-            NAME(add_diagonal)(3, of_neighbor, of_atom, &f, k, b, derivative, value, total);
+        for (; k + most <= f.n_neighbors && !f.dominance; k += most)
+            NAME(add_diagonal)(most, of_neighbor, of_atom, &f, k, b, derivative, value, total);
         for (; k < f.n_neighbors; k++)
             NAME(add_diagonal)(1, of_neighbor, of_atom, &f, k, b, derivative, value, total);
         for (x = 0; x < OF_FORCES; x++)
