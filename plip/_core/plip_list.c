@@ -6,7 +6,8 @@
 
 #include "plip_core.h"
 
-/* Bins are this fraction of the cutoff: at 1/2 a search visits 3.7 times the volume of the sphere, at 1 6.4 times. */
+/* Bins are this fraction of the cutoff: at 1/2 a search visits 3.7 times the volume of the sphere, at 1 6.4 times. They
+ * are as wide as the cutoff where there would be too many for a table. */
 #define BINS_PER_CUTOFF 2
 /* Bins along an axis, at most: the product of three fits 64 bits. Boxes of a million bins have wider ones. */
 #define MAX_BINS (1 << 20)
@@ -356,7 +357,7 @@ static int bin_of(const grid *g, int axis, double x)
     return b < 0 ? 0 : b >= g->n[axis] ? g->n[axis] - 1 : b;
 }
 
-static grid make_grid(int n, const double *x, double cutoff)
+static grid make_grid(int n, const double *x, double bin_width)
 {
     grid g;
     int k, i;
@@ -368,7 +369,7 @@ static grid make_grid(int n, const double *x, double cutoff)
             high = fmax(high, x[3 * (size_t)i + k]);
         }
         /* One of all numbers at least, so that its inverse is a number too. */
-        width = fmax(fmax(cutoff / BINS_PER_CUTOFF, (high - low) / (MAX_BINS - 1)), 1e-100);
+        width = fmax(fmax(bin_width, (high - low) / (MAX_BINS - 1)), 1e-100);
         g.origin[k] = low;
         g.inverse_width[k] = 1.0 / width;
         g.n[k] = (int)((high - low) * g.inverse_width[k]) + 1;
@@ -462,10 +463,17 @@ static void place_atoms(bins *all, const plip_list *list, const double *position
         }
 }
 
+static double count_bins(const grid *g)
+{
+    return (double)g->n[0] * g->n[1] * g->n[2];
+}
+
 static int make_bins(bins *all, const plip_list *list, const double *positions, const double *cell, double cutoff)
 {
     const int n = all->n = list->n_all;
+    const double most_bins = (double)BINS_PER_ATOM * n;
     const grid *g = &all->grid;
+    grid wide;
     double n_bins;
     int i, k;
 
@@ -475,9 +483,14 @@ static int make_bins(bins *all, const plip_list *list, const double *positions, 
     if (!all->x || !all->sorted || !all->atoms)
         return PLIP_NO_MEMORY;
     place_atoms(all, list, positions, cell);
-    all->grid = make_grid(n, all->x, cutoff);
-    n_bins = (double)g->n[0] * g->n[1] * g->n[2];
-    if (n_bins <= (double)BINS_PER_ATOM * n) {
+    all->grid = make_grid(n, all->x, cutoff / BINS_PER_CUTOFF);
+    if (count_bins(g) > most_bins) {
+        wide = make_grid(n, all->x, cutoff);
+        if (count_bins(&wide) <= most_bins)
+            all->grid = wide;
+    }
+    n_bins = count_bins(g);
+    if (n_bins <= most_bins) {
         all->start = calloc((size_t)n_bins + 1, sizeof(int));
         if (!all->start)
             return PLIP_NO_MEMORY;
