@@ -20,7 +20,6 @@ from plip._design._rows import Design
 from plip.labels import LabelledStructures
 from plip.normal_equations._accumulation import Accumulator, ChunkWork
 from plip.normal_equations._chunks import Cutter
-from plip.normal_equations._row_cache import direct
 
 
 class _NoBar:
@@ -54,7 +53,7 @@ def measure(structures, descriptors, n_atoms):
     data = data.take(slice(0, int(np.searchsorted(ends, n_atoms)) + 1))
     design = Design(descriptors.terms_, descriptors.species_)
     reference = np.zeros(len(descriptors.species_))
-    work = ChunkWork(design, descriptors.cutoff_, reference, direct)
+    work = ChunkWork(design, descriptors.cutoff_, reference, None)
     made = {"atoms": int(data.n_atoms.sum())}
     made["work"], part = seconds(lambda: work([data], []), 2)
     made["send"], sent = seconds(lambda: pickle.dumps((work, [data])))

@@ -86,15 +86,21 @@ def silicon_carbide():
 def computed(monkeypatch):
     """A list that gets an entry for each structure whose descriptors are computed."""
     import plip.normal_equations._row_cache as storage
+    from plip._design._rows_of_each import RowsOfEach
 
     entries = []
-    original = storage.StructureDesign
+    alone, together = storage.StructureDesign, RowsOfEach.compute
 
     def counted(design, atoms, has_virials):
         entries.append(atoms)
-        return original(design, atoms, has_virials)
+        return alone(design, atoms, has_virials)
+
+    def all_counted(design, structures, has_virials, force_rows):
+        entries.extend(structures)
+        return together(design, structures, has_virials, force_rows)
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
+    monkeypatch.setattr(RowsOfEach, "compute", all_counted)
     return entries
 
 
