@@ -6,16 +6,15 @@
  *
  * Gradients have the factor 1/r from the start. */
 
-/* Ask for the cache lines of `vectors` vectors. */
-static FORCE_INLINE void NAME(prefetch)(const double *source, const int vectors)
+/* Asks for the cache line of vector v, once for each line. */
+static FORCE_INLINE void NAME(prefetch)(const double *source, const int v)
 {
 #if PLIP_GNU
-    int v;
-    for (v = 0; v < vectors; v += LINE / 8 / LANES)
+    if (v % (LINE / 8 / LANES) == 0)
         __builtin_prefetch(source + v * LANES);
 #else
     (void)source;
-    (void)vectors;
+    (void)v;
 #endif
 }
 
@@ -85,18 +84,17 @@ static FORCE_INLINE void NAME(field_gradients)(const int pairs, const int vector
         next[j] = f->states[k + pairs + j < f->n_neighbors ? k + pairs + j : k] + f->place;
     for (a = b; a < end; a += width, weight += 3 * stride) {
         const double *of_y = weight + stride, *of_z = of_y + stride;
-        VECTOR mine[3] = {zero, zero, zero};
         UNROLL(3)
-        for (v = 0; v < vectors && of_atom; v++)
-            mine[v] = parity * LOAD(here + a + v * LANES);
-        UNROLL(6)
-        for (j = 0; j < pairs; j++) {
-            const double wx = weight[j], wy = of_y[j], wz = of_z[j];
-            if (of_neighbor)
-                NAME(prefetch)(next[j] + a, vectors);
-            UNROLL(3)
-            for (v = 0; v < vectors; v++) {
-                VECTOR s = mine[v], *to = gradient[j * vectors + v];
+        for (v = 0; v < vectors; v++) {
+            VECTOR mine = zero;
+            if (of_atom)
+                mine = parity * LOAD(here + a + v * LANES);
+            UNROLL(6)
+            for (j = 0; j < pairs; j++) {
+                const double wx = weight[j], wy = of_y[j], wz = of_z[j];
+                VECTOR s = mine, *to = gradient[j * vectors + v];
+                if (of_neighbor)
+                    NAME(prefetch)(next[j] + a, v);
                 if (of_neighbor && of_atom)
                     s += LOAD(near[j] + a + v * LANES);
                 else if (of_neighbor)
