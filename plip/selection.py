@@ -19,8 +19,8 @@ from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import check_structures, describe
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._information import structure_information
-from plip.normal_equations._sums import single_blas_thread
 from plip.regressor._model import PLIPModel
 from plip.regressor._precision import coefficient_precision
 

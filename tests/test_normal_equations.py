@@ -388,7 +388,7 @@ def test_file_of_something_else_is_refused(tmp_path):
 
 def test_large_structure_is_split_into_blocks(structures, descriptors, monkeypatch):
     whole = NormalEquations.from_structures(structures, descriptors)
-    monkeypatch.setattr("plip.normal_equations._sums._BLOCK_ROWS", 7)
+    monkeypatch.setattr("plip.normal_equations._chunk_sums._BLOCK_ROWS", 7)
     assert_same(whole, NormalEquations.from_structures(structures, descriptors))
 
 

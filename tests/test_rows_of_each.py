@@ -147,7 +147,7 @@ def test_sums_are_those_of_structures_alone(monkeypatch):
     }
     descriptors = PLIPDescriptors.preset("fast").set_params(cutoff=4.0).fit(structures)
     together = NormalEquations.from_structures(structures, descriptors, **labels)
-    monkeypatch.setattr("plip.normal_equations._sums.LARGEST", 0)
+    monkeypatch.setattr("plip.normal_equations._chunk_sums.LARGEST", 0)
     alone = NormalEquations.from_structures(structures, descriptors, **labels)
     for weights in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)):
         a, b = together.problem(*weights), alone.problem(*weights)

@@ -12,7 +12,8 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor, pack_lower
-from plip.normal_equations._sums import Sums, single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
+from plip.normal_equations._sums import Sums
 
 
 def test_rank_k_update_fills_the_lower_triangle_alone():
@@ -253,16 +254,16 @@ def test_a_copied_process_does_not_wait_for_threads_that_it_does_not_have():
     """The lock may be held by another thread at the moment of the fork."""
     code = """if True:
         import os, signal
-        import plip.normal_equations._sums as _sums
-        with _sums.single_blas_thread():
-            _sums._limit.lock.acquire()
+        import plip.normal_equations._blas_threads as _threads
+        with _threads.single_blas_thread():
+            _threads._limit.lock.acquire()
             child = os.fork()
             if child == 0:
                 signal.alarm(20)
-                with _sums.single_blas_thread():
+                with _threads.single_blas_thread():
                     pass
                 os._exit(0)
-            _sums._limit.lock.release()
+            _threads._limit.lock.release()
         assert os.waitpid(child, 0)[1] == 0
     """
     subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)

@@ -25,7 +25,7 @@ from plip.audit._trial import Trial
 from plip.audit._units import find_units
 from plip.labels import LabelledStructures, LabelWarning, read_labels
 from plip.metrics import read_groups
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 
 __all__ = ["audit", "audit_labelled"]
 

@@ -23,8 +23,8 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.metrics import UNITS, errors, read_groups
 from plip.model_selection._splits import StratifiedByGroup
 from plip.normal_equations import NormalEquations
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._parts import sums_of_parts
-from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._prediction import predict_labels
 from plip.regressor import PLIPRegressor, PLIPRegressorCV

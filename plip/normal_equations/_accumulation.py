@@ -19,21 +19,15 @@ from plip._design._sharing import SharedWork
 from plip._types import FloatArray, IntArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
+from plip.normal_equations._blas_threads import single_blas_thread
+from plip.normal_equations._chunk_sums import Stored, chunk_sums
 from plip.normal_equations._chunks import Chunk, Cutter, Share
 from plip.normal_equations._hash import HASHES, data_hash
 from plip.normal_equations._references import find_isolated_energies
 from plip.normal_equations._row_cache import Storage
 from plip.normal_equations._sample import Sample, Sampler
 from plip.normal_equations._sizes import Counts
-from plip.normal_equations._sums import (
-    NARROW,
-    Stored,
-    Sums,
-    are_few,
-    chunk_sums,
-    empty_sums,
-    single_blas_thread,
-)
+from plip.normal_equations._sums import NARROW, Sums, are_few, empty_sums
 
 __all__ = ["Accumulator", "in_order", "same_workers"]
 

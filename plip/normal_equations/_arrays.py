@@ -3,8 +3,9 @@
 import numpy as np
 
 from plip._types import FloatArray
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._problem import linear_problem
-from plip.normal_equations._sums import Sums, single_blas_thread
+from plip.normal_equations._sums import Sums
 from plip.solvers import LinearProblem, residual_squares
 
 __all__ = ["ArrayEquations"]

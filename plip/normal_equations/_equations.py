@@ -33,12 +33,13 @@ from plip.labels._reading import no_labels
 from plip.normal_equations._accumulation import Accumulator
 from plip.normal_equations._archive import read_archive, write_archive
 from plip.normal_equations._batches import new_accumulator, read_batches, read_head
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._file_pieces import FileSequence, Treatment
 from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
-from plip.normal_equations._sums import Sums, single_blas_thread
+from plip.normal_equations._sums import Sums
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]

@@ -11,7 +11,7 @@ from ase import Atoms
 from plip._design._rows import Design, StructureDesign
 from plip._structures._checks import has_full_cell
 from plip._types import FloatArray, IntArray
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 
 if TYPE_CHECKING:
     from plip.normal_equations._equations import NormalEquations

@@ -11,7 +11,7 @@ from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray
 from plip._warnings import warn
 from plip.labels import LabelledStructures
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 
 __all__ = [
     "find_isolated_energies",

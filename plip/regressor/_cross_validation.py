@@ -22,8 +22,8 @@ from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._parts import sums_of_parts, take_examples
-from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
 from plip.regressor._survey import Survey

@@ -29,12 +29,12 @@ from plip.labels import TARGETS, LabelledStructures
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._references import (
     check_isolated_energies,
     find_isolated_energies,
     mean_isolated_energies,
 )
-from plip.normal_equations._sums import single_blas_thread
 from plip.potential import Potential
 from plip.potential._prediction import Results, evaluate_checked, evaluate_many, predict_labels
 from plip.regressor._analogs import find_analogs, with_analogs

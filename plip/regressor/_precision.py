@@ -8,8 +8,8 @@ import numpy as np
 
 from plip._types import FloatArray, IntArray
 from plip.normal_equations import NormalEquations
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._information import fit_information
-from plip.normal_equations._sums import single_blas_thread
 from plip.solvers import LinearProblem, residual_squares
 
 __all__ = ["coefficient_precision"]

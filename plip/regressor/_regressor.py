@@ -17,8 +17,8 @@ from plip.labels import LabelledStructures
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._parts import take_examples
-from plip.normal_equations._sums import single_blas_thread
 from plip.regressor._model import WEIGHTS, PLIPModel
 from plip.regressor._support import warn_of_few_labels
 from plip.regressor._survey import Survey

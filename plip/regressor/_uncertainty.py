@@ -19,7 +19,7 @@ from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, as_in_a_file, forward
 from plip.regressor._survey import (

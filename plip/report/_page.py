@@ -15,7 +15,7 @@ from plip._files import write_whole
 from plip._types import StrPath
 from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.report._crystals import Crystal, find_crystals
 from plip.report._mathml import to_mathml

@@ -12,7 +12,7 @@ from plip._types import FloatArray
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
-from plip.normal_equations._sums import single_blas_thread
+from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 
