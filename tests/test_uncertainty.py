@@ -21,6 +21,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorC
 from plip._design._rows import Design
 from plip.calculator import ExtrapolationError, ExtrapolationObserver
 from plip.labels import LabelledStructures
+from plip.potential._uncertainty import as_in_a_file
 from plip.regressor import _uncertainty
 from plip.regressor._precision import coefficient_precision
 
@@ -454,3 +455,11 @@ def test_observers_check_what_they_watch(copper, model):
     atoms.calc = copper.calculator()
     with pytest.raises(ValueError, match="limit"):
         ExtrapolationObserver(atoms, limit=0)
+
+
+def test_numbers_beyond_those_of_a_file_become_the_largest():
+    """Errors of absurd fits have squares that 32 bits do not hold."""
+    largest = np.finfo(np.float32).max
+    with np.errstate(all="raise"):
+        found = as_in_a_file(np.array([1e300, -1e300, 0.25, np.nan]))
+    np.testing.assert_array_equal(found, [largest, -largest, 0.25, np.nan])

@@ -155,8 +155,12 @@ class References:
 
 
 def as_in_a_file(values: FloatArray) -> FloatArray:
-    """Rounded as a file keeps them, so that a potential from a file gives the same bits."""
-    return values.astype(np.float32).astype(np.float64)
+    """Rounded as a file keeps them, so that a potential from a file gives the same bits.
+
+    Numbers beyond the largest of 32 bits become that one.
+    """
+    largest = np.finfo(np.float32).max
+    return np.clip(values, -largest, largest).astype(np.float32).astype(np.float64)
 
 
 def _eighth(distance: FloatArray) -> FloatArray:
