@@ -17,6 +17,9 @@ __all__ = ["show_config"]
 _DEPENDENCIES = ("ase", "joblib", "numpy", "scikit-learn", "scipy")
 _OF_LIBRARY = ("user_api", "internal_api", "version", "architecture", "num_threads")
 
+# Names that OpenBLAS gives to its kernels for AVX2.
+_OPENBLAS_AVX2 = {"Haswell", "Zen"}
+
 
 def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     """Show which instruction set runs and what the package is built on.
@@ -48,7 +51,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     Notes
     -----
     A fit runs each of its matrix products on one BLAS thread, whatever ``num_threads`` says; `n_jobs` uses
-    more processors.
+    more processors. Some releases of OpenBLAS do not know newer processors and leave their AVX-512 unused;
+    the text then says how to change that.
 
     Examples
     --------
@@ -108,4 +112,13 @@ def _as_text(config: dict[str, Any]) -> str:
     for library in config["threadpools"]:
         named = [library[name] for name in ("internal_api", "version", "architecture") if library[name]]
         lines.append(f"    {library['user_api']}: {' '.join(named)}, {library['num_threads']}")
+    if "avx512" in sets["processor"] and any(map(_leaves_vectors_unused, config["threadpools"])):
+        lines.append(
+            "OpenBLAS runs kernels for AVX2, though the processor has AVX-512: fits are faster with the "
+            "environment variable OPENBLAS_CORETYPE=SkylakeX"
+        )
     return "\n".join(lines)
+
+
+def _leaves_vectors_unused(library: dict[str, Any]) -> bool:
+    return library["internal_api"] == "openblas" and library["architecture"] in _OPENBLAS_AVX2

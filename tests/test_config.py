@@ -72,6 +72,27 @@ def test_text_holds_what_the_dict_holds(config, capsys):
         assert words in text
 
 
+@pytest.mark.parametrize(
+    ("processor", "architecture", "is_told"),
+    [
+        (["avx512", "avx2", "baseline"], "Haswell", True),
+        (["avx512", "avx2", "baseline"], "SkylakeX", False),
+        (["avx2", "baseline"], "Haswell", False),
+    ],
+)
+def test_openblas_that_leaves_vectors_unused_is_told(
+    monkeypatch, capsys, config, processor, architecture, is_told
+):
+    from plip import _config
+
+    library = {"user_api": "blas", "internal_api": "openblas", "version": "0.3.30", "num_threads": 2}
+    sets = {**config["instruction_sets"], "processor": processor}
+    shown = {**config, "instruction_sets": sets, "threadpools": [{**library, "architecture": architecture}]}
+    monkeypatch.setattr(_config, "_collect", lambda: shown)
+    plip.show_config()
+    assert ("OPENBLAS_CORETYPE=SkylakeX" in capsys.readouterr().out) == is_told
+
+
 def test_missing_dependency_is_none(monkeypatch):
     from plip import _config
 
