@@ -270,7 +270,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("figures", nargs="*", choices=names, default=names, metavar="FIGURE")
+    parser.add_argument("figures", nargs="*", metavar="FIGURE")
     parser.add_argument("--data", type=Path, default=os.environ.get("PLIP_TEST_DATA"), metavar="FOLDER")
     parser.add_argument("--atoms", type=int, help="number of atoms for 'million' and 'reading'")
     for option in ("--repeat", "--n-jobs"):
@@ -279,8 +279,10 @@ def main():
     arguments = parser.parse_args()
     if arguments.data is None:
         parser.error("give --data or set PLIP_TEST_DATA")
+    if unknown := set(arguments.figures).difference(names):
+        parser.error(f"no figure {', '.join(sorted(unknown))}; choose from {', '.join(names)}")
     for figure in FIGURES:
-        if figure.__name__ not in arguments.figures:
+        if figure.__name__ not in (arguments.figures or names):
             continue
         if not arguments.in_process:
             atoms = [] if arguments.atoms is None else ["--atoms", str(arguments.atoms)]
