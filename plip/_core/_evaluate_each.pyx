@@ -23,7 +23,7 @@ from plip._core._evaluate cimport (
     plip_system,
     plip_workspace,
 )
-from plip._core._neighbors cimport free_list, make_list, plip_list
+from plip._core._neighbors cimport check_each, free_list, make_list, plip_list
 
 __all__ = ["closest_of_each", "evaluate_each", "values_of_each"]
 
@@ -59,18 +59,9 @@ cdef class _Structures:
         const int64_t[::1] borders not None,
         double cutoff,
     ):
-        cdef Py_ssize_t n = len(cells), k
-        if positions.shape[1] != 3 or cells.shape[1] != 3 or cells.shape[2] != 3 or periodic.shape[1] != 3:
-            raise ValueError("positions must be of shape (n, 3), cells (n, 3, 3), periodic (n, 3)")
-        if len(species) != len(positions) or len(periodic) != n or len(borders) != n + 1:
-            raise ValueError("there must be one species per position, and one cell per structure")
-        if borders[0] != 0 or borders[n] != len(positions):
-            raise ValueError("borders must begin with 0 and end with the number of atoms")
-        for k in range(n):
-            if borders[k] > borders[k + 1]:
-                raise ValueError("borders must ascend")
+        check_each(positions, cells, periodic, species, borders)
         self.positions, self.cells, self.periodic, self.species = positions, cells, periodic, species
-        self.borders, self.cutoff, self.n = borders, cutoff, n
+        self.borders, self.cutoff, self.n = borders, cutoff, len(cells)
         self.identity = np.arange(np.max(species, initial=0) + 1, dtype=np.int32)
         self.system.species_of_type = &self.identity[0]
 

@@ -50,3 +50,11 @@ cdef void fill_neighbors(
     neighbor_arrays *to,
     extreme_neighbors *extremes,
 ) noexcept nogil
+
+cdef int check_each(
+    const double[:, ::1] positions,
+    const double[:, :, ::1] cells,
+    const int[:, ::1] periodic,
+    const int[::1] species,
+    const int64_t[::1] borders,
+) except -1

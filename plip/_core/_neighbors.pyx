@@ -34,6 +34,27 @@ cdef void free_list(plip_list *pairs) noexcept nogil:
     plip_list_free(pairs)
 
 
+cdef int check_each(
+    const double[:, ::1] positions,
+    const double[:, :, ::1] cells,
+    const int[:, ::1] periodic,
+    const int[::1] species,
+    const int64_t[::1] borders,
+) except -1:
+    """For other modules: raise unless these are arrays of several structures; see `evaluate_each`."""
+    cdef Py_ssize_t n = len(cells), k
+    if positions.shape[1] != 3 or cells.shape[1] != 3 or cells.shape[2] != 3 or periodic.shape[1] != 3:
+        raise ValueError("positions must be of shape (n, 3), cells (n, 3, 3), periodic (n, 3)")
+    if len(species) != len(positions) or len(periodic) != n or len(borders) != n + 1:
+        raise ValueError("there must be one species per position, and one cell per structure")
+    if borders[0] != 0 or borders[n] != len(positions):
+        raise ValueError("borders must begin with 0 and end with the number of atoms")
+    for k in range(n):
+        if borders[k] > borders[k + 1]:
+            raise ValueError("borders must ascend")
+    return 0
+
+
 cdef int build_list(
     plip_list *pairs,
     const double[:, ::1] positions,

@@ -10,6 +10,7 @@ from libc.stdlib cimport free, malloc
 
 from plip._core._neighbors cimport (
     SLIGHTLY_FARTHER,
+    check_each,
     extreme_neighbors,
     fill_neighbors,
     free_list,
@@ -148,8 +149,13 @@ def rows_of_each(
     cdef const plip_rows_plan *plan = plan_of(kernel, &simd)
     cdef Py_ssize_t n = len(cells), k, n_terms = plan.n_terms, n_species = plan.n_species
     cdef Py_ssize_t n_atoms = len(positions), largest = 0, stride = 0
-    _check_arrays(positions, cells, periodic, species, borders, n_species)
+    check_each(positions, cells, periodic, species, borders)
+    for k in range(n_atoms):
+        if not 0 <= species[k] < n_species:
+            raise ValueError("species must be those of the kernel")
     for k in range(n):
+        if borders[k] == borders[k + 1]:
+            raise ValueError("borders must ascend: a structure has no atoms")
         largest = max(largest, borders[k + 1] - borders[k])
     if n == 0 or np.shape(states) != (2, largest, kernel.state_size):
         raise ValueError(f"states must have the shape (2, {largest}, {kernel.state_size})")
@@ -213,27 +219,3 @@ def rows_of_each(
     # Rounding may make the two directions of a pair differ.
     all_shortest = np.minimum(all_shortest, all_shortest.T)
     return done, all_values, all_virials if has_virials else None, all_shortest, all_densest, all_counts
-
-
-cdef int _check_arrays(
-    const double[:, ::1] positions,
-    const double[:, :, ::1] cells,
-    const int[:, ::1] periodic,
-    const int[::1] species,
-    const int64_t[::1] borders,
-    Py_ssize_t n_species,
-) except -1:
-    cdef Py_ssize_t n = len(cells), k
-    if positions.shape[1] != 3 or cells.shape[1] != 3 or cells.shape[2] != 3 or periodic.shape[1] != 3:
-        raise ValueError("positions must be of shape (n, 3), cells (n, 3, 3), periodic (n, 3)")
-    if len(species) != len(positions) or len(periodic) != n or len(borders) != n + 1:
-        raise ValueError("there must be one species per position, and one cell per structure")
-    if borders[0] != 0 or borders[n] != len(positions):
-        raise ValueError("borders must begin with 0 and end with the number of atoms")
-    for k in range(n):
-        if borders[k] >= borders[k + 1]:
-            raise ValueError("borders must ascend")
-    for k in range(len(species)):
-        if not 0 <= species[k] < n_species:
-            raise ValueError("species must be those of the kernel")
-    return 0
