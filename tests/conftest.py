@@ -6,6 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib import util
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,12 +85,12 @@ def silicon_carbide():
 
 @pytest.fixture
 def computed(monkeypatch):
-    """A list that gets an entry for each structure whose descriptors are computed."""
+    """A list that gets an entry for each structure whose rows are computed for normal equations."""
+    import plip.normal_equations._chunk_sums as sums
     import plip.normal_equations._row_cache as storage
-    from plip._design._rows_of_each import RowsOfEach
 
     entries = []
-    alone, together = storage.StructureDesign, RowsOfEach.compute
+    alone, together = storage.StructureDesign, sums.RowsOfEach.compute
 
     def counted(design, atoms, has_virials):
         entries.append(atoms)
@@ -100,7 +101,7 @@ def computed(monkeypatch):
         return together(design, structures, has_virials, force_rows)
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
-    monkeypatch.setattr(RowsOfEach, "compute", all_counted)
+    monkeypatch.setattr(sums, "RowsOfEach", SimpleNamespace(compute=all_counted))
     return entries
 
 

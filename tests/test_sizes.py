@@ -10,7 +10,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
-from plip._design._rows import StructureDesign
+from plip._design import _rows_of_each
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes
@@ -256,16 +256,18 @@ def test_unit_of_a_column_does_not_matter():
 @pytest.mark.parametrize("as_stream", [False, True])
 def test_fit_refuses_rows_that_its_potential_does_not_have(monkeypatch, as_stream):
     """What is fitted must be what the potential gives, whatever parts them."""
-    original = StructureDesign.write_rows
+    original = _rows_of_each.rows_of_each
 
-    def scaled(self, first_atom, force_rows):
-        original(self, first_atom, force_rows)
-        force_rows[:, : len(self.values)] *= 1.0 + 1e-5
+    def scaled(*arguments):
+        found = original(*arguments)
+        if (force_rows := arguments[-1]) is not None:
+            force_rows[:, : found[1].shape[1]] *= 1.0 + 1e-5
+        return found
 
     structures = waters(20)
     model = PLIPRegressor(PLIPDescriptors(cutoff=4.0), max_terms=10)
     model.fit(iter(structures) if as_stream else structures)
-    monkeypatch.setattr(StructureDesign, "write_rows", scaled)
+    monkeypatch.setattr(_rows_of_each, "rows_of_each", scaled)
     with pytest.raises(FitError, match=r"structure \d+ \(H2O\).* differ"):
         model.fit(iter(structures) if as_stream else structures)
 

@@ -1,7 +1,4 @@
-"""Design rows of several small structures in one call, in which no thread waits for another.
-
-Index suffixes: k structure, a atom of all structures, s species.
-"""
+"""Design rows of several small structures in one call, in which no thread waits for another."""
 
 import numpy as np
 

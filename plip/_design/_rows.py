@@ -21,11 +21,11 @@ from plip._structures._neighbors import find_surroundings
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term
 
-__all__ = ["Design", "StructureDesign", "StructureRows", "empty_on_lines"]
+__all__ = ["RANGE_ATOMS", "Design", "StructureDesign", "StructureRows", "empty_on_lines"]
 
 
 # Atoms whose values are summed at a time; threads that share a structure take one range after the other.
-_RANGE_ATOMS = 512
+RANGE_ATOMS = 512
 
 # Where more of the columns are touched than this, none are left out.
 _MOST_COLUMNS = 0.9
@@ -187,7 +187,7 @@ class StructureDesign:
         self._has_virials = has_virials
         self.counts = design.counts(atoms)
         self.extent = Extent(shortest, densest)
-        self._sums: SharedWork[FloatArray] = SharedWork(-(-len(atoms) // _RANGE_ATOMS))
+        self._sums: SharedWork[FloatArray] = SharedWork(-(-len(atoms) // RANGE_ATOMS))
         self._known: FloatArray | None = None
 
     @property
@@ -211,8 +211,8 @@ class StructureDesign:
     def _sums_of_range(self, number: int) -> FloatArray:
         """Values and virials of some atoms, whose states are written."""
         sums = np.zeros((1 + 6 * self._has_virials, self._kernel.n_terms))
-        first = number * _RANGE_ATOMS
-        last = min(first + _RANGE_ATOMS, len(self.atoms))
+        first = number * RANGE_ATOMS
+        last = min(first + RANGE_ATOMS, len(self.atoms))
         virials = sums[1:] if self._has_virials else None
         self._kernel.values(self._neighbors, self._states, self._dominant, sums[0], virials, first, last)
         return sums

@@ -10,13 +10,14 @@ from ase import Atoms
 
 from plip._core._rows_each import rows_of_each
 from plip._design._extent import Extent, density_range
-from plip._design._rows import Design, empty_on_lines
+from plip._design._rows import RANGE_ATOMS, Design, empty_on_lines
+from plip._structures._evaluation import gather
 from plip._types import FloatArray
 
 __all__ = ["LARGEST", "RowsOfEach"]
 
-# Atoms of a small structure, at most.
-LARGEST = 512
+# Atoms of a small structure, at most: those whose values are summed at once where it is computed alone.
+LARGEST = RANGE_ATOMS
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +59,7 @@ class RowsOfEach:
         design : Design
             The part that belongs to the species of the structures.
         structures : sequence of ase.Atoms
-            Checked; at least one, each with at most `LARGEST` atoms.
+            Checked; at least one. Sums over more than `LARGEST` atoms have other last digits than alone.
         has_virials : bool
             Whether to compute virials.
         force_rows : ndarray of float64, shape (3 n_atoms, at least n_terms), or None
@@ -69,31 +70,26 @@ class RowsOfEach:
         RowsOfEach or None
             None if there is an error, which `StructureDesign` raises for one of the structures.
         """
-        sizes = [len(atoms) for atoms in structures]
-        borders = np.cumsum([0, *sizes])
-        species = np.concatenate([design.species_of(atoms) for atoms in structures])
-        n_species = len(design.species)
+        n, n_species = len(structures), len(design.species)
         present = np.arange(n_species) if design.present is None else design.present
+        gathered = gather([design.species[s] for s in present], structures)
+        sizes = np.diff(gathered.borders)
         n_done, values, virials, shortest, densest, pairs = rows_of_each(
             design.kernel,
-            empty_on_lines(2 * max(sizes), design.kernel.state_size).reshape(2, max(sizes), -1),
-            np.concatenate([atoms.positions for atoms in structures]),
-            np.array([atoms.cell.array for atoms in structures]),
-            np.array([atoms.pbc for atoms in structures], np.int32),
-            np.searchsorted(present, species).astype(np.int32),
-            borders,
+            empty_on_lines(2 * sizes.max(), design.kernel.state_size).reshape(2, sizes.max(), -1),
+            *gathered,
             design.cutoff,
             density_range(design.cutoff),
             has_virials,
             force_rows,
         )
-        if n_done < len(structures):
+        if n_done < n:
             return None
         extent = Extent.empty(n_species)
         extent.shortest[present[:, None], present] = shortest
         extent.densest[present] = densest
-        all_pairs = np.zeros((len(structures), n_species, n_species))
+        all_pairs = np.zeros((n, n_species, n_species))
         all_pairs[:, present[:, None], present] = pairs
-        places = np.repeat(np.arange(len(structures)), sizes) * n_species + species
-        counts = np.bincount(places, minlength=len(structures) * n_species).reshape(-1, n_species)
+        places = np.repeat(np.arange(n), sizes) * n_species + present[gathered.species]
+        counts = np.bincount(places, minlength=n * n_species).reshape(n, n_species)
         return cls(counts.astype(np.float64), all_pairs, values, virials, extent)

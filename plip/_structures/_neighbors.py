@@ -116,10 +116,9 @@ def find_surroundings(
         See `find_neighbors`.
     """
     positions = np.ascontiguousarray(atoms.positions)
-    first_as, neighbor_p, vector_pc, distance_p, *extremes = _core.find_surroundings(
+    first_as, neighbor_p, vector_pc, distance_p, shortest, densest, counts = _core.find_surroundings(
         positions, atoms.cell.array, atoms.pbc, cutoff, species_a, n_species, reach
     )
-    shortest, densest, counts = extremes
     return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p), shortest, densest, counts
 
 

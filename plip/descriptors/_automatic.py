@@ -104,6 +104,7 @@ def _spread(n: int, most: int) -> tuple[int, ...]:
 
 def _quantile(values: ArrayLike, share: float) -> float:
     """The largest value that at most such a share of the others lie below."""
+    # numpy.quantile takes ten times as long.
     ordered = np.sort(values)
     return float(ordered[int(share * (len(ordered) - 1))])
 

@@ -151,7 +151,8 @@ class _ChunkSums:
     def _batches(self, places: Sequence[int], sizes: Mapping[int, int]) -> Iterator[list[int]]:
         """Places of structures whose force rows fill a block, and whose values are not too many."""
         assert self._forces is not None  # since `begin`
-        most = max(int(_BYTES_AT_A_TIME / (56 * self._n_terms)), 1)
+        # The value and six strains of each column.
+        most = max(int(_BYTES_AT_A_TIME / (7 * 8 * self._n_terms)), 1)
         batch: list[int] = []
         n_atoms = 0
         for k in places:

@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
 from plip._core import ANY
-from plip._design._rows import Design, StructureDesign
+from plip._design._rows import Design
+from plip._design._rows_of_each import RowsOfEach
 from plip._html import DOCUMENTATION
 from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import check_structures, describe
@@ -733,10 +734,10 @@ def _check_examples(
 
 def _fitted(design: Design, coef: FloatArray, atoms: Atoms) -> tuple[float, FloatArray]:
     """Energy without reference energies and forces, (n_atoms, 3), of the fit for a structure."""
-    structure = StructureDesign(design, atoms)
     rows = np.empty((3 * len(atoms), len(coef)))
-    structure.write_rows(0, rows)
-    return float(structure.values @ coef), (rows @ coef).reshape(-1, 3)
+    found = RowsOfEach.compute(design, [atoms], False, rows)
+    assert found is not None  # as in the fit
+    return float(found.values[0] @ coef), (rows @ coef).reshape(-1, 3)
 
 
 def _ranges(sizes: IntArray) -> str:
