@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from plip._design._plan import Plan
+from plip._design._tables import Plan
 from plip._structures._neighbors import Neighbors
 from plip._types import FloatArray
 

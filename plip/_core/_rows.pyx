@@ -218,7 +218,7 @@ cdef class Kernel:
 
     Parameters
     ----------
-    plan : plip._design._plan.Plan
+    plan : plip._design._tables.Plan
         Tables, which must not change.
     instruction_set : {"auto", "avx512", "avx2", "baseline"}, default="auto"
         The plan must be made for its `vector_length`.

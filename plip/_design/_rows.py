@@ -15,8 +15,9 @@ from ase.data import atomic_numbers
 from plip._core import ANY
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
-from plip._design._plan import CACHE_LINE, build_plan
+from plip._design._plan import build_plan
 from plip._design._sharing import SharedWork
+from plip._design._tables import CACHE_LINE
 from plip._structures._neighbors import find_surroundings
 from plip._types import FloatArray, Int32Array, IntArray
 from plip.interactions import Term

@@ -33,9 +33,12 @@ _SOURCES = (
     "_core._terms",
     "_files",
     "_structures._neighbors",
+    "_design._columns",
     "_design._extent",
+    "_design._four_body",
     "_design._plan",
     "_design._rows",
+    "_design._tables",
     "normal_equations._row_cache",
     "normal_equations._sums",
 )
