@@ -311,7 +311,7 @@ def _check(data: Data, species: Collection[str] | None = None) -> LabelledStruct
 
 def _check_weights(settings: Mapping[str, Any], labels: Labels) -> None:
     """Refuse weights of labels that no structure has."""
-    from plip.regressor._model import find_unlabeled
+    from plip.regressor._checks import find_unlabeled
 
     name = find_unlabeled(settings, labels.targets())
     if name is not None:

@@ -1,15 +1,13 @@
-"""What PLIPRegressor and PLIPRegressorCV share: parameters, checks, predictions, the potential."""
+"""What PLIPRegressor and PLIPRegressorCV share: parameters, predictions, the potential."""
 
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -17,16 +15,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from plip import metrics
 from plip._core import ANY
 from plip._design._rows import Design
-from plip._design._rows_of_each import RowsOfEach
 from plip._html import DOCUMENTATION
-from plip._parameters import check_n_jobs, is_integer, is_number
-from plip._structures._checks import check_structures, describe
+from plip._parameters import is_integer
+from plip._structures._checks import check_structures
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
-from plip.labels import TARGETS, LabelledStructures
+from plip.labels import LabelledStructures
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
@@ -37,46 +34,23 @@ from plip.normal_equations._references import (
     mean_isolated_energies,
 )
 from plip.potential import Potential
-from plip.potential._prediction import Results, evaluate_checked, evaluate_many, predict_labels
+from plip.potential._prediction import Results, evaluate_many, predict_labels
 from plip.regressor._analogs import find_analogs, with_analogs
+from plip.regressor._checks import WEIGHTS, check_labels, check_parameters
+from plip.regressor._penalty import automatic_penalty
 from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
+from plip.regressor._self_check import check_examples
 from plip.regressor._support import warn_of_pairs, warn_of_triplets
 from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
-from plip.solvers import SOLVERS, LinearProblem, Path, omp_path, residual_squares
+from plip.solvers import LinearProblem, Path
 
-__all__ = ["FitError", "PLIPModel", "WEIGHTS", "find_unlabeled"]
-
-# A fit is refused if its potential differs from it by more than this part of an energy or force,
-_AGREEMENT = 1e-6
-# and by more than radial tables may cause, in eV and eV/Angstrom, with many terms and neighbors.
-_TABLES = 1e-6
-
-# The weight of each target, a parameter of the estimators.
-WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
-
-
-class FitError(RuntimeError):
-    """Energies and forces of a fitted potential differ from those of its fit."""
-
+__all__ = ["PLIPModel"]
 
 # What "auto" means for solvers that shrink coefficients, as in the published method: they stop at an alpha.
 _SHRINKING = {"alpha": 1e-5, "max_terms": 300}
-
-# Solvers that select terms get a penalty on contributions. It is worth so many rows of data, within bounds:
-# much data still have to keep terms from cancelling, and few have to say something of their own.
-_PENALTY_ROWS = 2.4
-_PENALTY_RANGE = (6e-5, 1e-3)
-# Where species share, particular terms correct shared ones, and both are large: the penalty has this part.
-_PENALTY_OF_SHARED = 0.2
-# It fades where terms leave less than this part of the labels unexplained, so that exact data give exact
-# coefficients. Energies and forces of first principles leave ten times as much.
-_UNEXPLAINED = 1e-3
-# The terms that look for that part: at most so many, and one for so many rows.
-_MOST_TERMS = 80
-_ROWS_PER_TERM = 10
 
 
 class PLIPModel(RegressorMixin, BaseEstimator):
@@ -100,27 +74,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         return isinstance(self.descriptors, str) and self.descriptors == "precomputed"
 
     def _check_parameters(self) -> None:
-        for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
-            value = getattr(self, name)
-            may_be_auto = name in ("alpha", "contribution_penalty")
-            if may_be_auto and isinstance(value, str) and value == "auto":
-                continue
-            if not is_number(value) or not 0 <= value < math.inf:
-                raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-        if not isinstance(self.solver, str) or self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {self.solver!r}")
-        value = self.max_terms
-        is_count = is_integer(value) and value >= 1
-        if not (value is None or is_count or isinstance(value, str) and value == "auto"):
-            raise ValueError(f"max_terms must be a positive integer, 'auto' or None, got {value!r}")
-        if not (self.repulsion is None or isinstance(self.repulsion, str) and self.repulsion == "auto"):
-            raise ValueError(f"repulsion must be 'auto' or None, got {self.repulsion!r}")
-        if not isinstance(self.refit, (bool, np.bool_)):
-            raise ValueError(f"refit must be True or False, got {self.refit!r}")
-        check_n_jobs(self.n_jobs)
-        if not self._is_precomputed():
-            as_descriptors(self.descriptors)
-        self._check_reference_energies()
+        check_parameters(self.get_params(deep=False), self._is_precomputed())
 
     def _setting(self, name: str, n_species: int = 1) -> Any:
         """The value of a parameter, with "auto" replaced."""
@@ -144,15 +98,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             return 0.0
         n_rows = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
         problem = self._problem(equations, references, 0.0)
-        if problem.target_square == 0:
-            return 0.0
-        path = omp_path(problem, max_terms=min(_MOST_TERMS, n_rows // _ROWS_PER_TERM))
-        unexplained = float(residual_squares(path.coefs[-1], problem)) / problem.target_square
-        least, most = _PENALTY_RANGE
-        strength = min(max(_PENALTY_ROWS / n_rows, least), most)
-        if any(ANY in term.species for term in equations.terms):
-            strength *= _PENALTY_OF_SHARED
-        return strength * min(unexplained / _UNEXPLAINED, 1.0)
+        is_shared = any(ANY in term.species for term in equations.terms)
+        return automatic_penalty(problem, n_rows, is_shared)
 
     def _problem(
         self,
@@ -163,24 +110,6 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     ) -> LinearProblem:
         weight = self.energy_weight if energy_weight is None else energy_weight
         return equations.problem(weight, self.force_weight, self.stress_weight, references, penalty)
-
-    def _check_reference_energies(self) -> None:
-        value = self.reference_energies
-        if value is None:
-            return
-        if self._is_precomputed():
-            raise ValueError("reference_energies are of species, which precomputed descriptors do not know")
-        if isinstance(value, str) and value == "isolated":
-            return
-        if not isinstance(value, Mapping):
-            raise ValueError(f'reference_energies must be a dict, "isolated" or None, got {value!r}')
-        for symbol, energy in value.items():
-            if not isinstance(symbol, str) or symbol not in atomic_numbers:
-                raise ValueError(f"reference_energies: {symbol!r} is not a chemical symbol")
-            if not is_number(energy) or not math.isfinite(energy):
-                raise ValueError(
-                    f"reference_energies: that of {symbol} must be a number in eV, got {energy!r}"
-                )
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters of this estimator.
@@ -248,14 +177,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def _check_targets(self, present: Collection[str]) -> None:
         """Raise unless the targets of all weights that the user has set are present."""
         weights = {name: getattr(self, name) for name in WEIGHTS.values()}
-        weights = {name: value for name, value in weights.items() if value != self._default(name)}
-        name = find_unlabeled(weights, present)
-        if name is not None:
-            labels = {"energy_weight": "energy", "force_weight": "forces", "stress_weight": "stress"}[name]
-            raise ValueError(
-                f"{name} is {weights[name]:g}, but no structure has {labels}: attach or pass such labels, or "
-                f"leave {name} out"
-            )
+        set_by_user = {name: value for name, value in weights.items() if value != self._default(name)}
+        check_labels(set_by_user, present)
 
     def _check_data(self, data: LabelledStructures, descriptors: PLIPDescriptors) -> None:
         """Raise for whatever can be found wrong with the data before the long work."""
@@ -325,7 +248,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 )
             if examples is not None:
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
-                _check_examples(self.potential_, design, coef, examples)
+                check_examples(self.potential_, design, coef, examples)
         return self
 
     def _columns_of(self, coefs: Iterable[FloatArray], equations: NormalEquations) -> IntArray:
@@ -688,56 +611,6 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         has_forces = data.labels.forces is not None
         predicted = predict_labels(self.potential_, data.structures, self.n_jobs, has_forces, stress=False)
         return metrics.score(data.structures, data.labels, predicted)
-
-
-def find_unlabeled(weights: Mapping[str, float], targets: Collection[str]) -> str | None:
-    """The first weight above zero whose target no structure has.
-
-    Parameters
-    ----------
-    weights : dict of str to float
-        Weights by the names of their parameters.
-    targets : collection of {"energy", "force", "virial"}
-        Targets that structures have.
-
-    Returns
-    -------
-    str or None
-        Name of the parameter.
-    """
-    for target, name in WEIGHTS.items():
-        if weights.get(name, 0) > 0 and target not in targets:
-            return name
-    return None
-
-
-def _check_examples(
-    potential: Potential, design: Design, coef: FloatArray, examples: LabelledStructures
-) -> None:
-    """Raise unless the potential has the energies and forces of the fit for some structures."""
-    reference = np.array([potential.intercept[symbol] for symbol in design.species])
-    for place, atoms in zip(examples.places, examples.structures, strict=True):
-        interaction, forces = _fitted(design, coef, atoms)
-        found = evaluate_checked(potential, place, atoms, stress=False)
-        energy_error = abs(found["energy"] - design.counts(atoms) @ reference - interaction) / len(atoms)
-        force_error = np.abs(found["forces"] - forces).max()
-        if (
-            not energy_error <= _AGREEMENT * abs(interaction) / len(atoms) + _TABLES
-            or not force_error <= _AGREEMENT * np.abs(forces).max() + _TABLES
-        ):
-            raise FitError(
-                f"{describe(place, atoms)}: energy and forces of the fitted potential differ from those of "
-                f"the fit by {energy_error:.1e} eV/atom and {force_error:.1e} eV/A. Coefficients of up to "
-                f"{np.abs(coef).max():.0e} lose digits: offer fewer or less steep radial functions"
-            )
-
-
-def _fitted(design: Design, coef: FloatArray, atoms: Atoms) -> tuple[float, FloatArray]:
-    """Energy without reference energies and forces, (n_atoms, 3), of the fit for a structure."""
-    rows = np.empty((3 * len(atoms), len(coef)))
-    found = RowsOfEach.compute(design, [atoms], False, rows)
-    assert found is not None  # as in the fit
-    return float(found.values[0] @ coef), (rows @ coef).reshape(-1, 3)
 
 
 def _ranges(sizes: IntArray) -> str:

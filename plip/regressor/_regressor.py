@@ -19,7 +19,8 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._parts import take_examples
-from plip.regressor._model import WEIGHTS, PLIPModel
+from plip.regressor._checks import WEIGHTS
+from plip.regressor._model import PLIPModel
 from plip.regressor._support import warn_of_few_labels
 from plip.regressor._survey import Survey
 from plip.solvers import solve
