@@ -15,7 +15,7 @@ from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.normal_equations._problem import linear_problem
 from plip.normal_equations._sizes import natural_sizes
 from plip.radial import Gaussian, Power
-from plip.regressor import FitError, _model
+from plip.regressor import FitError, _self_check
 from plip.solvers import SOLVERS, residual_squares
 
 SOLVER_OPTIONS = {
@@ -275,13 +275,13 @@ def test_fit_refuses_rows_that_its_potential_does_not_have(monkeypatch, as_strea
 @pytest.mark.filterwarnings("ignore:no term was kept")
 def test_fit_checks_itself_on_few_structures(monkeypatch):
     seen = []
-    original = _model.evaluate_checked
+    original = _self_check.evaluate_checked
 
     def counted(potential, place, atoms, **kwargs):
         seen.append(atoms)
         return original(potential, place, atoms, **kwargs)
 
-    monkeypatch.setattr(_model, "evaluate_checked", counted)
+    monkeypatch.setattr(_self_check, "evaluate_checked", counted)
     structures = trimers(10)
     weights = [0.0] + [1.0] * 9
     PLIPRegressor(PLIPDescriptors(cutoff=4.0), repulsion=None).fit(structures, sample_weight=weights)
