@@ -3,7 +3,8 @@
     python benchmarks/clusters.py train.xyz --preset accurate --atoms 1e6 1e8
 
 Times are CPU seconds of this machine. A chunk is made of the file's structures, as many times as needed.
-Workers share the work; whoever adds up takes one result after the other. The network is not measured:
+Workers share the work; whoever adds up takes one result after the other: the process that fits those of all
+chunks, or, with Dask, those of groups of chunks, each of which a worker adds up. The network is not measured:
 --bandwidth says what it has.
 """
 
@@ -18,7 +19,8 @@ from ase.io import read
 from plip import PLIPDescriptors
 from plip._design._rows import Design
 from plip.labels import LabelledStructures
-from plip.normal_equations._accumulation import Accumulator, ChunkWork
+from plip.normal_equations._accumulation import Accumulator
+from plip.normal_equations._chunk_work import ChunkJob, ChunkWork
 from plip.normal_equations._chunks import Cutter
 
 
@@ -38,11 +40,12 @@ def seconds(function, repeats=3):
 
 
 def chunk_sizes(n_atoms, size):
-    """Numbers of atoms of the chunks of so many atoms in structures of this size."""
+    """Numbers of atoms of the chunks of so many atoms in structures of this size, and number of groups."""
     cutter = Cutter()
     sizes = itertools.repeat(size, int(n_atoms // size))
     chunks = [*cutter.add(sizes), *cutter.finish()]
-    return np.array([chunk.n_structures for chunk in chunks]) * size
+    n_groups = sum(chunk.ends_group for chunk in chunks[:-1]) + 1
+    return np.array([chunk.n_structures for chunk in chunks]) * size, n_groups
 
 
 def measure(structures, descriptors, n_atoms):
@@ -55,7 +58,7 @@ def measure(structures, descriptors, n_atoms):
     reference = np.zeros(len(descriptors.species_))
     work = ChunkWork(design, descriptors.cutoff_, reference, None)
     made = {"atoms": int(data.n_atoms.sum())}
-    made["work"], part = seconds(lambda: work([data], []), 2)
+    made["work"], part = seconds(lambda: work(ChunkJob([data], [], 1, True)), 2)
     made["send"], sent = seconds(lambda: pickle.dumps((work, [data])))
     made["bytes out"] = len(sent)
     made["receive"], _ = seconds(lambda: pickle.loads(sent))
@@ -92,17 +95,24 @@ def main():
     start, _ = seconds(lambda: Design(descriptors.terms_, descriptors.species_))
     print(f"kernels made ready once per process: {1e3 * start:.0f} ms")
     for total in arguments.atoms:
-        sizes = chunk_sizes(total, size)
+        sizes, n_groups = chunk_sizes(total, size)
         made = measure(structures, descriptors, int(np.median(sizes)))
-        print(f"{total:.0e} atoms: {len(sizes)} chunks, of which one of {made['atoms']} atoms takes")
+        print(
+            f"{total:.0e} atoms: {len(sizes)} chunks in {n_groups} groups; "
+            f"a chunk of {made['atoms']} atoms takes"
+        )
         for name in ("work", "send", "receive", "return", "load", "add"):
             print(f"  {name:8} {1e3 * made[name]:8.1f} ms")
         print(f"  {made['bytes out'] / 1e6:.2f} MB out, {made['bytes back'] / 1e6:.2f} MB back")
         work = made["work"] / made["atoms"] * total
-        serial = len(sizes) * (made["load"] + made["add"] + made["bytes back"] / arguments.bandwidth)
-        for cores in arguments.cores:
-            wall = max(work / cores, serial) + made["work"]
-            print(f"  {cores:5} cores: {wall:9.1f} s, {100 * work / (wall * cores):3.0f} % of them at work")
+        to_add = made["load"] + made["add"] + made["bytes back"] / arguments.bandwidth
+        # What is left when all chunks are done: the last chunk, and with Dask the rest of its group.
+        for name, n_results, rest in (("all backends", len(sizes), 0), ("Dask", n_groups, 32)):
+            print(f"  {name}: {n_results} results")
+            for cores in arguments.cores:
+                wall = max(work / cores, n_results * to_add) + made["work"] + min(rest, cores) * to_add
+                at_work = 100 * work / (wall * cores)
+                print(f"  {cores:5} cores: {wall:9.1f} s, {at_work:3.0f} % of them at work")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import joblib
 import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from lost_worker import EndsOneWorker
 from sample_fits import small_descriptors
@@ -20,6 +21,8 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip.cli import main
 from plip.descriptors import load_descriptors
 from plip.metrics import read_groups
+from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._workers import in_order
 from plip.parallel import use_executor
 
 needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="dask.distributed is missing")
@@ -27,8 +30,10 @@ needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="d
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """A few structures already have many chunks."""
+    """A few structures already have many chunks, and groups of chunks."""
     monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 16)
+    monkeypatch.setattr("plip.normal_equations._chunks._SINGLE_CHUNKS", 3)
+    monkeypatch.setattr("plip.normal_equations._chunks._GROUP", 4)
 
 
 @pytest.fixture(scope="module")
@@ -179,6 +184,24 @@ def test_executors_have_the_same_bits(train, small_chunks):
         assert np.array_equal(here.coef_, there.coef_)
 
 
+def test_shares_of_large_structures_in_groups_of_chunks(train, descriptors, small_chunks, monkeypatch):
+    # Sums of products alone, since rows that are kept are the same in any order of addition.
+    monkeypatch.setattr("plip.normal_equations._accumulation.NARROW", 10)
+    rng = np.random.default_rng(0)
+    structures = []
+    for atoms in train[0][:12]:
+        large = atoms * (2, 2, 2)
+        large.calc = SinglePointCalculator(large, energy=-1.0, forces=rng.normal(size=(len(large), 3)))
+        structures += [large, atoms]
+    here = NormalEquations.from_structures(structures, descriptors, n_jobs=1)
+    for backend in ("threading", "loky"):
+        with joblib.parallel_config(backend=backend, n_jobs=2):
+            assert_same_bits(here, NormalEquations.from_structures(structures, descriptors))
+            assert_same_bits(here, NormalEquations.from_structures(iter(structures), descriptors))
+    monkeypatch.setattr("plip.normal_equations._accumulation.can_send_on", lambda: True)
+    assert_same_bits(here, NormalEquations.from_structures(structures, descriptors))
+
+
 def test_errors_come_back_from_executors(train, descriptors, small_chunks, monkeypatch, tmp_path):
     broken = [atoms.copy() for atoms in train[0]]
     broken[30].positions[1] = broken[30].positions[0]
@@ -221,7 +244,7 @@ def test_a_process_makes_kernels_and_potentials_ready_once(train):
 
 @needs_dask
 def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatch, tmp_path):
-    """A process of a local Dask cluster is killed in the middle of the work."""
+    """A process of a local Dask cluster is killed in the middle of the work, which workers share out."""
     from distributed import Client, LocalCluster
 
     # The structures after these are read by workers.
@@ -232,6 +255,14 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
     structures[100].info["end"] = True
     write(tmp_path / "train.xyz", structures)
     here = NormalEquations.from_files([tmp_path / "train.xyz"], descriptors)
+    n_parts = []
+
+    def counted(*arguments):
+        for parts in in_order(*arguments):
+            n_parts.append(len(parts))
+            yield parts
+
+    monkeypatch.setattr("plip.normal_equations._accumulation.in_order", counted)
     options = {"processes": True, "threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": 0}
     with LocalCluster(n_workers=2, **options) as cluster, Client(cluster) as client:
         before = set(client.run(os.getpid).values())
@@ -242,6 +273,10 @@ def test_a_lost_worker_costs_no_bit(train, descriptors, small_chunks, monkeypatc
         assert (tmp_path / "ended").exists()
         assert set(client.run(os.getpid).values()) != before
     assert_same_bits(here, there)
+    # Of most groups of four chunks one sum came back.
+    cutter = Cutter()
+    n_chunks = len([*cutter.add(map(len, structures)), *cutter.finish()])
+    assert sum(n_parts) < 0.4 * n_chunks
 
 
 @pytest.mark.skipif(util.find_spec("ray") is None, reason="Ray is missing")
@@ -268,6 +303,8 @@ from mpi4py.futures import MPIPoolExecutor
 from plip import NormalEquations
 from plip.descriptors import load_descriptors
 from plip.metrics import read_groups
+from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._workers import in_order
 from plip.parallel import use_executor
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def test_isolated_atoms_that_are_missing(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("the structures were added up before")
 
-    monkeypatch.setattr("plip.normal_equations._accumulation.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._chunk_work.chunk_sums", no_work)
     crystal = bulk("C", a=3.0, crystalstructure="sc")
     crystal.calc = SinglePointCalculator(crystal, energy=-1.0)
     train = [*silicon_carbide[0][:6], lone_atom("Si", -0.8), crystal]

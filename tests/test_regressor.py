@@ -494,7 +494,7 @@ def test_bad_structures_are_named_before_any_work(silicon_carbide, monkeypatch):
     def no_work(*args, **kwargs):
         raise AssertionError("descriptors were computed before the structures were checked")
 
-    monkeypatch.setattr("plip.normal_equations._accumulation.chunk_sums", no_work)
+    monkeypatch.setattr("plip.normal_equations._chunk_work.chunk_sums", no_work)
     train = [atoms.copy() for atoms in silicon_carbide[0][:6]]
     for atoms, source in zip(train, silicon_carbide[0], strict=False):
         atoms.calc = SinglePointCalculator(atoms, **source.calc.results)

@@ -19,6 +19,10 @@ CHUNK_ATOMS = 500
 _GROWTH = 0.3
 _LARGEST = 32
 
+# After so many chunks, so many at a time are added up to one sum first: on a worker, if it can send them on.
+_SINGLE_CHUNKS = 256
+_GROUP = 32
+
 # Into how many shares a large structure is divided, at most: each has a matrix of its own to add up.
 _MOST_SHARES = 32
 
@@ -31,10 +35,14 @@ class Chunk(NamedTuple):
     n_structures : int
     n_shares : int
         Into how many shares of its atoms a single large structure is divided; 1 for all others.
+    ends_group : bool
+        Whether it is the last chunk of a group, whose sum is made before it is added to the total. The first
+        chunks are each a group of their own.
     """
 
     n_structures: int
     n_shares: int
+    ends_group: bool
 
 
 class Share(NamedTuple):
@@ -68,6 +76,7 @@ class Cutter:
         self._sizes: list[int] = []
         self._waiting = 0
         self._done = 0
+        self._n_chunks = 0
         self.seen_structures = 0
 
     @property
@@ -118,4 +127,6 @@ class Cutter:
         del self._sizes[:count]
         self._waiting -= taken
         self._done += taken
-        return Chunk(count, n_shares)
+        self._n_chunks += 1
+        n_grouped = self._n_chunks - _SINGLE_CHUNKS
+        return Chunk(count, n_shares, n_grouped <= 0 or n_grouped % _GROUP == 0)
