@@ -15,7 +15,7 @@ from sample_sums import (
 )
 
 from plip import NormalEquations, PLIPDescriptors
-from plip._design._rows import Design
+from plip._design._rows import Design, StructureDesign
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.labels import TARGETS
 from plip.radial import Gaussian
@@ -246,9 +246,15 @@ def test_memory_computes_each_structure_once(structures, descriptors, tmp_path, 
     assert_same(NormalEquations.from_structures(structures[1:], descriptors), second)
 
 
-@pytest.mark.parametrize("stored", [False, True])
-def test_structures_of_some_of_the_species_update_their_columns_alone(tmp_path, monkeypatch, stored):
-    """Four species, of which most structures have one or two: the sums are those of whole rows."""
+@pytest.mark.parametrize(("stored", "keep"), [(False, False), (False, True), (True, False)])
+def test_structures_of_some_of_the_species_update_their_columns_alone(tmp_path, monkeypatch, stored, keep):
+    """Four species, of which most structures have one or two: the sums are those of whole rows.
+
+    So they are where force rows are updated by the columns that the species of their atoms touch, which
+    happens to those that are not kept.
+    """
+    if not keep:
+        monkeypatch.setattr("plip.normal_equations._accumulation.Accumulator._kept_targets", lambda self: [])
     rng = np.random.default_rng(5)
     structures = []
     for symbols in (["Mo"], ["Nb", "W"], ["Mo", "Ta"], ["Mo"], ["Mo", "Nb", "Ta", "W"], ["W", "Nb"]):
@@ -268,6 +274,12 @@ def test_structures_of_some_of_the_species_update_their_columns_alone(tmp_path, 
     design = Design(descriptors.terms_, descriptors.species_)
     widths = [len(design.part(atoms).columns) for atoms in structures]
     assert widths[0] == widths[3] < widths[1] == widths[5] < widths[4] == len(descriptors.terms_)
+    assert all(len(touched) < 0.8 * widths[4] for touched in design.touched.values())
+    for structure in (StructureDesign(design, structures[4]), StructureDesign(design, structures[1])):
+        rows = np.empty((3 * len(structure.atoms), len(descriptors.terms_)))
+        structure.write_rows(0, rows)
+        for a, s in enumerate(design.species_of(structure.atoms)):
+            assert not np.delete(rows[3 * a : 3 * a + 3], design.touched[s], axis=1).any()
     monkeypatch.setattr(Design, "part", lambda self, atoms: self)
     whole = NormalEquations.from_structures(structures, descriptors)
     for target, weights in zip(TARGETS, np.eye(3), strict=True):

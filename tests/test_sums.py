@@ -25,6 +25,14 @@ def test_rank_k_update_fills_the_lower_triangle_alone():
     np.testing.assert_array_equal(np.triu(products, 1), np.triu(before, 1))
 
 
+def test_first_update_overwrites_whatever_is_there():
+    rows = np.random.default_rng(0).normal(size=(7, 5))
+    products = np.full((5, 5), np.nan)
+    add_row_products(rows, products, is_first=True)
+    np.testing.assert_allclose(np.tril(products), np.tril(rows.T @ rows), atol=1e-14)
+    assert np.isnan(products[np.triu_indices(5, 1)]).all()
+
+
 @pytest.mark.parametrize(("n_rows", "shape"), [(0, (3, 3)), (2, (3, 4)), (2, (4, 4))])
 def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
     with pytest.raises(ValueError, match="products must be square"):

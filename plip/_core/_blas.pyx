@@ -11,7 +11,9 @@ __all__ = ["add_packed", "add_products_of_columns", "add_row_products", "add_row
 BLOCK = 32
 
 
-def add_row_products(const double[:, ::1] rows, double[:, ::1] products, double factor=1.0):
+def add_row_products(
+    const double[:, ::1] rows, double[:, ::1] products, double factor=1.0, bint is_first=False
+):
     """Add a multiple of rows^T rows to the lower triangle of `products`.
 
     Parameters
@@ -21,15 +23,17 @@ def add_row_products(const double[:, ::1] rows, double[:, ::1] products, double 
     products : ndarray of float64, shape (width, width)
         The upper triangle stays as it is.
     factor : float
+    is_first : bool, default=False
+        Whether to overwrite the triangle, whatever it holds.
     """
     cdef int width = rows.shape[1], n_rows = rows.shape[0]
-    cdef double one = 1.0
+    cdef double old = 0.0 if is_first else 1.0
     # In the order of Fortran, which sees the transposed arrays, the lower triangle is the upper one.
     cdef char upper = b"U", not_transposed = b"N"
     if products.shape[0] != width or products.shape[1] != width or n_rows == 0:
         raise ValueError("products must be square, as wide as the rows, of which there must be some")
     with nogil:
-        dsyrk(&upper, &not_transposed, &width, &n_rows, &factor, <double *>&rows[0, 0], &width, &one,
+        dsyrk(&upper, &not_transposed, &width, &n_rows, &factor, <double *>&rows[0, 0], &width, &old,
               &products[0, 0], &width)
 
 

@@ -52,6 +52,9 @@ class Design:
     ----------
     columns : ndarray of int, shape (n_terms,)
         Numbers of the columns; those among the columns of a larger design if this is a part of it.
+    touched : dict of int to ndarray of int
+        For each species that structures hold, the columns on which forces on its atoms can depend: all others
+        are zero in their rows. Places in `columns`.
     """
 
     def __init__(
@@ -69,8 +72,10 @@ class Design:
         self.cutoff = max(term.cutoff for term in terms) if cutoff is None else cutoff
         self.columns: IntArray = np.arange(len(self.terms))
         self.present = None if present is None else np.array(present)
-        species = species if present is None else [species[s] for s in present]
+        held = range(len(self.species)) if present is None else present
+        species = [self.species[s] for s in held]
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
+        self.touched = {s: _touched(self.terms, self.species[s]) for s in held}
         self._parts: dict[tuple[int, ...], Design] = {}
         self._lock = threading.Lock()
 
@@ -110,6 +115,12 @@ class Design:
         part = Design(terms, self.species, self.kernel.instruction_set, self.cutoff, present)
         part.columns = np.array(columns)
         return part
+
+
+def _touched(terms: Sequence[Term], symbol: str) -> IntArray:
+    """Places of the terms with a species in their names; of all where hardly any lacks it."""
+    touched = [k for k, term in enumerate(terms) if symbol in term.species or ANY in term.species]
+    return np.array(touched if len(touched) <= _MOST_COLUMNS * len(terms) else range(len(terms)), int)
 
 
 @functools.lru_cache(maxsize=2)

@@ -12,7 +12,7 @@ from plip._design._extent import Extent
 from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._design._rows_of_each import LARGEST, RowsOfEach
 from plip._structures._checks import describe, errors_of, volumes
-from plip._types import FloatArray, IntArray
+from plip._types import FloatArray, Int32Array, IntArray
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._chunks import Share
@@ -177,8 +177,9 @@ class _ChunkSums:
         self._check(found.values, places)
         if has_forces:
             sizes = found.counts.sum(axis=1).astype(int)
-            roots = np.repeat(np.sqrt(self._weights[places, 1]), 3 * sizes)
-            self._forces.take(np.concatenate([one.forces for one in labels]).ravel(), roots)
+            roots = np.repeat(np.sqrt(self._weights[places, 1]), sizes)
+            species = np.concatenate([self._part.species_of(atoms) for atoms in structures])
+            self._forces.take(np.concatenate([one.forces for one in labels]), roots, species)
         self._take(places, found.counts, found.pairs, found.values, found.virials, found.extent)
         return True
 
@@ -189,7 +190,8 @@ class _ChunkSums:
         self._check(values, [k])
         if forces is not None:
             root = np.sqrt(self._weights[k, 1])
-            self._forces.add(structure, forces, root, share.atoms(len(structure.atoms)))
+            species = self._part.species_of(structure.atoms)
+            self._forces.add(structure, forces, root, species, share.atoms(len(structure.atoms)))
         if share.number == 0:
             virials = None if virials is None else virials[None]
             self._take([k], structure.counts[None], structure.pairs[None], values, virials, structure.extent)
@@ -338,16 +340,35 @@ class _VirialRows(_PartSums):
         self._add_to_total()
 
 
+class _SpeciesColumns(NamedTuple):
+    """Columns that are not zero in the force rows of one species: places in these rows and in the total."""
+
+    species: int
+    of_rows: IntArray
+    of_total: IntArray
+
+
 class _ForceRows(_PartSums):
-    """Force rows of structures with the same columns, or of a part of one, on their way to rank-k updates."""
+    """Force rows of structures with the same columns, or of a part of one, on their way to rank-k updates.
+
+    In the rows of an atom, columns of terms without its species are zero. Rows of each species are therefore
+    summed up apart from others, unless they are kept.
+    """
 
     def __init__(self, total: Sums, part: Design, keep: bool) -> None:
         super().__init__(total, part)
         self._keep = keep
         n_rows = min(_BLOCK_ROWS, _BLOCK_BYTES / (8 * self._sums.width))
         self._rows = np.empty((3 * max(int(n_rows / 3), 1), self._sums.width))
+        self._roots = np.empty(len(self._rows))
+        self._species = np.empty(len(self._rows), np.int32)
         self._used = 0
-        self._weight = 0.0
+        self._each_species: list[_SpeciesColumns] = []
+        if not keep and any(len(touched) < self._n_terms for touched in part.touched.values()):
+            for species, touched in part.touched.items():
+                of_rows = np.append(touched, self._sums.width - 1)
+                of_total = np.append(part.columns[touched], total.width - 1)
+                self._each_species.append(_SpeciesColumns(species, of_rows, of_total))
 
     @property
     def room(self) -> int:
@@ -360,17 +381,21 @@ class _ForceRows(_PartSums):
             self._flush()
         return self._rows[self._used : self._used + 3 * n_atoms]
 
-    def take(self, forces: FloatArray, roots: FloatArray) -> None:
-        """Add the next rows, with force components and roots of weights, all of shape (n_rows,)."""
-        rows = self._rows[self._used : self._used + len(forces)]
+    def take(self, forces: FloatArray, roots: FloatArray, species: Int32Array) -> None:
+        """Add the next rows, with forces (n_atoms, 3), roots of weights and species, both of each atom."""
+        part = slice(self._used, self._used + forces.size)
+        rows = self._rows[part]
         rows[:, self._n_terms :] = 0.0
-        rows[:, -1] = forces
+        rows[:, -1] = forces.ravel()
+        self._roots[part] = np.repeat(roots, 3)
         if (roots != 1.0).any():
-            rows *= roots[:, None]
-        self._used += len(rows)
-        self._weight += float(roots @ roots)
+            rows *= self._roots[part, None]
+        self._species[part] = np.repeat(species, 3)
+        self._used = part.stop
 
-    def add(self, structure: StructureRows, forces: FloatArray, root: float, of: slice) -> None:
+    def add(
+        self, structure: StructureRows, forces: FloatArray, root: float, species: Int32Array, of: slice
+    ) -> None:
         """Add the force rows of some atoms of a structure, times the root of its weight."""
         if structure.force_factor is not None:
             self._add_factor(structure.force_factor, root, forces.size)
@@ -379,7 +404,7 @@ class _ForceRows(_PartSums):
         while first < end:
             last = min(end, first + (len(self._rows) - self._used) // 3)
             structure.write_rows(first, self.next(last - first))
-            self.take(forces[first:last].ravel(), np.full(3 * (last - first), root))
+            self.take(forces[first:last], np.full(last - first, root), species[first:last])
             if self._used == len(self._rows):
                 self._flush()
             first = last
@@ -392,9 +417,14 @@ class _ForceRows(_PartSums):
         self._sums.add_rows(rows, root**2 * n_rows, self._keep, n_rows)
 
     def _flush(self) -> None:
-        rows = self._rows[: self._used]
-        self._sums.add_rows(rows.copy() if self._keep else rows, self._weight, self._keep)
-        self._used, self._weight = 0, 0.0
+        rows, roots = self._rows[: self._used], self._roots[: self._used]
+        for species, of_rows, of_total in self._each_species:
+            chosen = np.flatnonzero(self._species[: self._used] == species)
+            some, weight = rows[chosen].take(of_rows, axis=1), float(roots[chosen] @ roots[chosen])
+            self._total.add_rows_of_columns(some, of_total, weight)
+        if not self._each_species:
+            self._sums.add_rows(rows.copy() if self._keep else rows, float(roots @ roots), self._keep)
+        self._used = 0
 
     def finish(self) -> None:
         """Add what is left; no rows can follow."""

@@ -113,6 +113,20 @@ class Sums:
             else:
                 self._update(rows)
 
+    def add_rows_of_columns(self, rows: FloatArray, columns: IntArray, weight: float) -> None:
+        """Add scaled rows that are zero in all but some columns, ascending, of which `rows` are made."""
+        if len(rows):
+            self.weight += weight
+            self.n_rows += len(rows)
+            self._update_columns(rows, columns)
+
+    def _update_columns(self, rows: FloatArray, columns: IntArray) -> None:
+        if self._packed is None:
+            self._packed = Packed(self.width)
+        products = np.empty((len(columns),) * 2)
+        add_row_products(np.ascontiguousarray(rows), products, is_first=True)
+        self._packed.add_part(products, columns)
+
     def _update(self, rows: FloatArray) -> None:
         if self._latest is None:
             self._latest = np.zeros((self.width, self.width))
@@ -170,14 +184,11 @@ class Sums:
 
     def _release(self, rows: FloatArray) -> None:
         """Add the products of rows that were kept; columns of zeros, of other species, need no update."""
-        assert self._packed is not None  # as where it is called
         columns = np.flatnonzero(rows.any(axis=0))
         if len(columns) > _MOST_COLUMNS * self.width:
             self._update(rows)
         elif len(columns):
-            products = np.zeros((len(columns),) * 2)
-            add_row_products(np.ascontiguousarray(rows[:, columns]), products)
-            self._packed.add_part(products, columns)
+            self._update_columns(rows[:, columns], columns)
 
     def complete(self) -> None:
         """End the adding of rows."""
