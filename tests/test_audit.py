@@ -103,6 +103,10 @@ def exchange_shear(atoms):
     atoms.calc.results["stress"] = atoms.calc.results["stress"][[0, 1, 2, 4, 3, 5]]
 
 
+def divide_energy(atoms):
+    atoms.calc.results["energy"] /= len(atoms)
+
+
 def shift_energy(per_atom):
     def plant(atoms):
         atoms.calc.results["energy"] += per_atom * len(atoms)
@@ -147,6 +151,7 @@ def lose_cell_but_not_stress(atoms):
 ALL_LABELS = {
     "energies in Ry": Fault("energy unit", scale("energy", 1 / units.Ry)),
     "energies in Hartree": Fault("energy unit", scale("energy", 1 / units.Ha)),
+    "energies per atom": Fault("energy unit", divide_energy),
     "energies in kcal/mol": Fault("energy unit", scale("energy", units.mol / units.kcal)),
     "forces in Ry/bohr": Fault("force unit", scale("forces", units.Bohr / units.Ry)),
     "forces in Ha/bohr": Fault("force unit", scale("forces", units.Bohr / units.Ha)),
@@ -205,6 +210,30 @@ def test_finds_labels_of_another_unit_sign_or_order(copper, name):
     report = audit(found)
     assert report.kinds == (ALL_LABELS[name].kind,)
     assert report.findings[0].structures == rows
+    assert name != "energies per atom" or "by the number of atoms" in report.findings[0].remedy
+
+
+def in_bohr(structures):
+    found = []
+    for atoms in structures:
+        other = atoms.copy()
+        other.set_cell(atoms.cell / units.Bohr, scale_atoms=True)
+        other.calc = SinglePointCalculator(other, **atoms.calc.results)
+        found.append(other)
+    return found
+
+
+def test_finds_lengths_in_bohr(copper):
+    (finding,) = audit(in_bohr(copper), quick=True).findings
+    assert (finding.kind, finding.structures) == ("length unit", tuple(range(len(copper))))
+    assert "Multiply positions and cells by 0.529177" in finding.remedy
+    # One structure with distances of bonds is enough to say that lengths are as they should be.
+    assert "length unit" not in audit([*in_bohr(copper), copper[0]], quick=True).kinds
+    curve = [Atoms("H2", [[0, 0, 0], [0, 0, r]]) for r in (0.6, 0.74, 0.9, 1.2, 1.5)]
+    for structures in (curve, [bulk("Ar")]):
+        for atoms in structures:
+            atoms.calc = SinglePointCalculator(atoms, energy=-1.0 * len(atoms))
+        assert audit(structures).is_clean
 
 
 def test_finds_unit_and_sign_together(copper):

@@ -1,13 +1,14 @@
-"""Structures that cannot be meant: atoms too close, cells that are missing."""
+"""Structures that cannot be meant: atoms too close, lengths in bohr, cells that are missing."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
+from ase.units import Bohr
 
 from plip._core import closest_of_each
 from plip._structures._balance import BALANCED, imbalances
@@ -20,13 +21,18 @@ from plip.audit._report import Finding
 from plip.labels import LabelledStructures
 from plip.labels._attached import results_of
 
-__all__ = ["find_close_atoms", "find_missing_cells"]
+__all__ = ["find_close_atoms", "find_lengths_in_bohr", "find_missing_cells"]
 
 # Shares of the sum of the covalent radii. No pair of atoms in matter comes within the first, bonds are longer
 # than the second (N2 has 0.77, liquid molybdenum 0.67), and without forces nothing tells below the third.
 _IMPOSSIBLE, _SHORT, _VERY_SHORT = 0.25, 0.6, 0.5
 # eV/A. Atoms within _SHORT repel each other by more, if their labels were computed for these positions.
 _REPULSION = 5.0
+# Neighbors in elements have 0.73 to 1.24 of the sum of their covalent radii, save for noble gases. Where
+# lengths are in bohr, the shortest distance of most structures is beyond _APART. Curves of dimers reach below
+# _BOND, too; in bohr only the closest pairs of hot liquids do.
+_BOND, _BONDED, _APART = 1.1, 1.25, 1.35
+_NOBLE = ("He", "Ne", "Ar", "Kr", "Xe", "Rn")
 # Distances across the border of a cell are normal if they are this part of the shortest distance inside.
 _FITS = 0.85
 # Structures without periodicity are as many as this share of periodic ones of the same formula, or they
@@ -60,15 +66,38 @@ def find_close_atoms(data: LabelledStructures) -> list[Finding]:
 
 def _with_short_distances(data: LabelledStructures) -> list[int]:
     """Places of the structures that have a distance below _SHORT."""
+    closest = np.concatenate(list(_shortest(data, _SHORT)))
+    return np.flatnonzero(closest < _SHORT * (1.0 + 1e-9)).tolist()
+
+
+def _shortest(data: LabelledStructures, share: float) -> Iterator[FloatArray]:
+    """Smallest distances of structures by covalent radii, part by part; infinite if not below a share."""
     species = species_of(data.structures)
     radii = covalent_radii[[atomic_numbers[symbol] for symbol in species]]
     # Of the largest atoms.
-    reach = 2 * _SHORT * float(radii.max())
-    closest = [
-        closest_of_each(*gather(species, data.structures[first : first + _AT_A_TIME]), radii, reach)
-        for first in range(0, len(data), _AT_A_TIME)
-    ]
-    return np.flatnonzero(np.concatenate(closest) < _SHORT * (1.0 + 1e-9)).tolist()
+    reach = 2 * share * float(radii.max())
+    for first in range(0, len(data), _AT_A_TIME):
+        yield closest_of_each(*gather(species, data.structures[first : first + _AT_A_TIME]), radii, reach)
+
+
+def find_lengths_in_bohr(data: LabelledStructures) -> list[Finding]:
+    """Structures of which no two atoms are as close as bonds are, until their lengths are read in bohr."""
+    if not set(_NOBLE).isdisjoint(species_of(data.structures)):
+        return []
+    parts = []
+    for part in _shortest(data, _BONDED / Bohr):
+        if part.min() < _BOND:
+            return []
+        parts.append(part)
+    usual = float(np.median(np.concatenate(parts)))
+    if not _APART < usual < _BONDED / Bohr:
+        return []
+    evidence = (
+        f"the nearest atoms of a structure are usually {usual:.2f} of the sum of their covalent radii apart, "
+        f"but {Bohr * usual:.2f} if lengths are in bohr, as in bonds"
+    )
+    remedy = f"Multiply positions and cells by {Bohr:.6g}, unless such distances are meant"
+    return [Finding("length unit", tuple(range(len(data))), evidence, remedy)]
 
 
 def _forces(data: LabelledStructures, k: int) -> FloatArray | None:

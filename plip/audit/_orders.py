@@ -165,4 +165,4 @@ def _places(members: BoolArray) -> tuple[int, ...]:
 
 
 def _reordered(data: LabelledStructures, labels: Labels, order: _Order, members: BoolArray) -> Labels:
-    return convert(labels, Reading(order=_all_six(order)), volumes(data.structures), members)
+    return convert(labels, Reading(order=_all_six(order)), data.n_atoms, volumes(data.structures), members)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from ase import units
 
-from plip._types import BoolArray, FloatArray
+from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import Labels
 
 __all__ = [
@@ -51,6 +51,8 @@ class Reading:
     Attributes
     ----------
     energy, force, stress : float
+    is_per_atom : bool
+        Whether energies are those per atom.
     is_virial : bool
         Whether stresses are virials: `stress` is then their sign.
     order : tuple of int
@@ -62,16 +64,24 @@ class Reading:
     energy: float = 1.0
     force: float = 1.0
     stress: float = 1.0
+    is_per_atom: bool = False
     is_virial: bool = False
     order: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     names: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def changes_energy(self) -> bool:
+        return self.is_per_atom or self.energy != 1.0
 
-def convert(labels: Labels, reading: Reading, volume: FloatArray, members: BoolArray) -> Labels:
+
+def convert(
+    labels: Labels, reading: Reading, n_atoms: IntArray, volume: FloatArray, members: BoolArray
+) -> Labels:
     """Labels in eV, eV/A and eV/A^3, if those of some structures, (n,) bool, are what the reading says."""
     energy, forces, stress = labels.energy, labels.forces, labels.stress
     if energy is not None:
-        energy = np.where(members, reading.energy, 1.0) * energy
+        factor = reading.energy * (n_atoms if reading.is_per_atom else 1.0)
+        energy = np.where(members, factor, 1.0) * energy
     if forces is not None:
         forces = [
             reading.force * force if force is not None and member else force
@@ -88,6 +98,7 @@ def possible_readings() -> Iterator[Reading]:
     """Readings other than the intended one, orders of the shear components aside."""
     for unit, factor in ENERGY_UNITS.items():
         yield Reading(energy=factor, names=(("energy unit", f"energies in {unit}"),))
+    yield Reading(is_per_atom=True, names=(("energy unit", "energies per atom"),))
     for unit, factor in {"": 1.0, **FORCE_UNITS}.items():
         unit_name = (("force unit", f"forces in {unit}"),) if unit else ()
         if unit:

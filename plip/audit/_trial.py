@@ -59,7 +59,7 @@ class Trial:
 
         Shear is left out, whose components may be in another order.
         """
-        labels = convert(self._labels, reading, self._volume, members)
+        labels = convert(self._labels, reading, self._n_atoms, self._volume, members)
         blocks = make_blocks(self._rows, labels, self._volume, self._n_atoms)
         return {name: block for name, block in blocks.items() if name != "shear"}
 
@@ -101,7 +101,7 @@ class Trial:
         return of_all, own
 
     def accept(self, reading: Reading, members: BoolArray) -> None:
-        self._labels = convert(self._labels, reading, self._volume, members)
+        self._labels = convert(self._labels, reading, self._n_atoms, self._volume, members)
 
     def helps_most(self, reading: Reading, members: BoolArray) -> bool:
         """Whether a reading explains many of the structures that it is for, and harms few."""

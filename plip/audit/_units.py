@@ -81,7 +81,7 @@ def find_units(
         reading, members = tried[place]
         after, _ = trial.unexplained(reading, members[trial.places])
         findings += _describe(labels, before, after, reading, members)
-        labels = convert(labels, reading, volume, members)
+        labels = convert(labels, reading, data.n_atoms, volume, members)
         trial.accept(reading, members[trial.places])
     return findings, labels
 
@@ -95,7 +95,7 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
         # In another unit a constant of a group may all but vanish: find_shifted_groups tells both apart.
         reading
         for reading in possible_readings()
-        if members.all() or reading.energy == 1.0 or reading.force != 1.0
+        if members.all() or not reading.changes_energy or reading.force != 1.0
     ]
     # One fold tells which readings are worth the others.
     fold = trial.fullest_fold(members)
@@ -153,6 +153,7 @@ _REMEDIES = {
     "stress sign": "Change the sign of the stresses (plip.labels.convert_stress)",
     "stress order": "Write the components in the order xx yy zz yz xz xy",
 }
+_OF_ATOMS = "Multiply each energy by the number of atoms"
 _OF_VIRIALS = "Divide minus these virials by the volume (plip.labels.stress_from_virial)"
 
 
@@ -187,6 +188,8 @@ def _describe(
         )
         if kind == "stress unit" and reading.is_virial:
             remedy = _OF_VIRIALS
+        if kind == "energy unit" and reading.is_per_atom:
+            remedy = _OF_ATOMS
         evidence = (
             f"{text}{others}: read so, errors of a quick fit on structures that it has not seen change, in "
             f"parts of the size of the labels, from {errors}"
