@@ -68,9 +68,12 @@ def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
                 temporary = _give_name(handle, path)
         if temporary is not None:
             os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         if temporary is not None:
             os.unlink(temporary)
+        # Errors of open files, such as those of a full disk, do not have their names.
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = os.fspath(path)
         raise
     _sync_folder(os.path.dirname(path))
 

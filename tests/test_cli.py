@@ -187,6 +187,16 @@ def test_few_structures_are_not_validated(cli_data, tmp_path, capsys):
     assert "folds" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "option", ["--cutoff -1", "--cutoff inf", "--cv 1", "--terms 0", "--test-fraction 2"]
+)
+def test_numbers_out_of_range(option, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["fit", "a.xyz", *option.split()])
+    assert error.value.code == 2
+    assert f"argument {option.split()[0]}: must be" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("bad", ["Si", "Si=a", "Xx=1", "Si=nan", "Si=1 Si=2", "isolated Si=1"])
 def test_wrong_reference_energies(bad, capsys):
     with pytest.raises(SystemExit) as error:

@@ -1,5 +1,6 @@
 """What the command line says of mistakes: one line that names the file, the structure and the remedy."""
 
+import logging
 import re
 
 import numpy as np
@@ -13,7 +14,9 @@ from plip.regressor import FitError
 from plip.solvers import PathError
 
 
-def test_empty_potential_is_never_written_silently(cli_fit, tmp_path, capsys):
+def test_empty_potential_is_never_written_silently(cli_fit, tmp_path, capsys, monkeypatch):
+    # Outside of pytest nothing handles log records, so that Python prints warnings among them.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
     command = [
         "fit",
         cli_fit["test"],
@@ -60,7 +63,6 @@ def test_partial_stress_is_taken_and_absent_stress_is_an_error(cli_fit, cli_data
         (["fit", "{train}", "-o", "nowhere/model.json"], "no folder nowhere"),
         (["fit", "{train}", "-o", "."], "is a folder"),
         (["fit", "{train}", "--plot", "plot.doc"], "plot.doc"),
-        (["fit", "{train}", "--cutoff", "-1"], "cutoff"),
         (["fit", "{train}", "--virial-key", "virial", "--stress-unit", "GPa"], "--virial-key is in eV"),
         (
             ["fit", "{train}", "--virial-key", "virial", "--stress-sign", "compression"],
@@ -82,6 +84,12 @@ def test_user_errors_are_one_line(arguments, expected, cli_fit, tmp_path, monkey
     before = sorted(tmp_path.iterdir())
     assert expected in fails(capsys, *[argument.format(**names) for argument in arguments], "-q")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("option", ["--solver magic", "--alpha -1", "--energy-weight -1", "-j 0"])
+def test_bad_settings_come_before_any_file_is_read(option, capsys):
+    name = option.split()[0].strip("-").replace("-", "_").replace("j", "n_jobs")
+    assert f"error: {name} must be" in fails(capsys, "fit", "missing.xyz", *option.split())
 
 
 def test_bad_labels_name_the_structure(cli_fit, cli_data, tmp_path, capsys):

@@ -265,6 +265,8 @@ def test_what_a_blank_line_hides(tmp_path):
 def test_files_that_are_no_files(tmp_path):
     with pytest.raises(ValueError, match="none.xyz: no such file"):
         split_file(tmp_path / "none.xyz")
+    with pytest.raises(ValueError, match="it is a folder; give the files in it"):
+        split_file(tmp_path)
     path = tmp_path / "a@b.xyz"
     path.write_text(GOOD)
     assert len(split_file(path)[0].read()) == len(split_file(f"{path}@0")[0].read()) == 1

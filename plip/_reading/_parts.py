@@ -12,6 +12,7 @@ import ase.db
 import numpy as np
 from ase import Atoms
 from ase.io import Trajectory, iread
+from ase.io.bundletrajectory import BundleTrajectory
 from ase.io.formats import filetype, get_compression
 from ase.utils import string2index
 
@@ -199,6 +200,9 @@ def split_file(path: StrPath, atoms_per_part: int = _ATOMS) -> list[FilePart]:
         kind = filetype(name)
     except Exception as error:  # of many kinds
         raise ValueError(f"{whole}: ASE cannot read it: {type(error).__name__}: {error}") from error
+    # What ASE says of any folder.
+    if kind == "bundletrajectory" and not BundleTrajectory.is_bundle(name):
+        raise ValueError(f"{whole}: it is a folder; give the files in it")
     if isinstance(selection, str) and kind not in _DATABASES:
         raise ValueError(f"{whole}: {selection!r} is neither an index nor a slice")
     part = FilePart(name, name, kind, selection=selection)

@@ -122,6 +122,7 @@ def fit(arguments: Namespace) -> None:
     from plip.cli._data import split, weights_of_groups
     from plip.descriptors import PLIPDescriptors
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
+    from plip.regressor._checks import check_parameters
 
     purpose = PURPOSES[arguments.target]
     if "preset" in purpose and "preset" in arguments:
@@ -134,6 +135,8 @@ def fit(arguments: Namespace) -> None:
         if "max_terms" in given:
             raise CommandError("--terms is the number of terms: leave --max-terms out")
         settings["max_terms"] = arguments.terms
+    unsized = {name: value for name, value in settings.items() if name != "selection"}
+    check_parameters(PLIPRegressor(**unsized, n_jobs=arguments.n_jobs).get_params(deep=False), False)
     output, plot = _outputs(arguments)
     train = _read(arguments.train, arguments)
     test = None if arguments.test is None else _read(arguments.test, arguments, required=False)
@@ -348,8 +351,9 @@ def show(arguments: Namespace) -> None:
     from plip.potential import load_potential
     from plip.report import potential_summary
 
+    potential = load_potential(arguments.model)
     print(f"{arguments.model}\n")
-    print(potential_summary(load_potential(arguments.model), arguments.terms))
+    print(potential_summary(potential, arguments.terms))
 
 
 def about(arguments: Namespace) -> None:

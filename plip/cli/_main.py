@@ -15,6 +15,9 @@ from plip.cli._parser import make_parser
 
 __all__ = ["main"]
 
+# Without a handler Python would print every warning a second time.
+logging.getLogger("plip").addHandler(logging.NullHandler())
+
 # As argparse does on a wrong option.
 EXIT_USER_ERROR = 2
 

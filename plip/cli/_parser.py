@@ -170,7 +170,7 @@ def _add_size(parser: argparse.ArgumentParser) -> None:
         help="number of terms (default: the fewest with errors near the smallest of cross-validation)",
     )
     size.add_argument(
-        "--cv", type=_count, metavar="K", help="number of folds (default: 10, of less than 50 structures 5)"
+        "--cv", type=_folds, metavar="K", help="number of folds (default: 10, of less than 50 structures 5)"
     )
 
 
@@ -525,13 +525,22 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _folds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 2, got {text!r}")
+    return int(text)
+
+
 def _length_or_auto(text: str) -> float | str:
     if text == "auto":
         return text
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a length in Angstrom or 'auto', got {text!r}") from None
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a length in Angstrom or 'auto', got {text!r}")
+    return value
 
 
 def _fraction(text: str) -> float:

@@ -277,8 +277,8 @@ def _tests(n: int, names: NDArray[np.str_] | None, n_folds: int | None) -> list[
     n_folds = (10 if n >= 50 else 5) if n_folds is None else n_folds
     if not is_integer(n_folds) or not 3 <= n_folds <= n:
         raise ValueError(
-            f"a learning curve needs from 3 parts on and as many structures, got n_folds={n_folds!r} and "
-            f"{n} structures"
+            f"a learning curve needs at least 3 parts (n_folds) and a structure for each, got {n_folds!r} "
+            f"parts and {n} structures"
         )
     if names is not None and len(names) != n:
         raise ValueError(f"groups must have one name for each of {n} structures, got {len(names)}")

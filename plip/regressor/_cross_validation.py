@@ -339,6 +339,8 @@ class PLIPRegressorCV(PLIPModel):
         if cv is None:
             cv = 10 if len(data) >= 50 else 5
         if is_integer(cv):
+            if cv < 2:
+                raise ValueError(f"cv must be at least 2 folds, got {cv}; PLIPRegressor fits without any")
             if cv > len(data):
                 raise ValueError(
                     f"cross-validation of {cv} folds needs as many structures, got {len(data)}: add "
