@@ -205,11 +205,13 @@ class PLIPCalculator(Calculator):
             return
         self._has_warned = True
         densest = int(crowding.argmax())
+        n_others = np.count_nonzero(crowding > 1.0) - 1
+        others = f", and {n_others} more" if n_others else ""
         warnings.warn(
-            f"{np.count_nonzero(crowding > 1.0)} atoms, such as atom {densest} "
-            f"({atoms.symbols[densest]}), are more densely surrounded than any in the training data "
-            f"({crowding[densest]:.2f} of the limit): their energy is repulsion, not fitted. Add such "
-            "structures to the training data if the simulation is meant to go there",
+            "more densely surrounded than any atom in the training data: atom "
+            f"{densest} ({atoms.symbols[densest]}), {crowding[densest]:.2f} of the limit{others}. What keeps "
+            "neighbors away is repulsion, not fitted. Add such structures to the training data if the "
+            "simulation is meant to go there",
             UserWarning,
             stacklevel=4,
         )

@@ -142,7 +142,7 @@ class SafetyReport:
         return tuple(sorted({finding.kind for finding in self.findings}))
 
     def __str__(self) -> str:
-        tried = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
+        tried = ", ".join(f"{name}: {count}" for name, count in self.counts.items() if count)
         if self.is_safe:
             return f"Safety: nothing found ({tried})"
         number = len(self.findings)

@@ -190,6 +190,10 @@ def test_clean_data_have_no_findings(copper):
     assert str(audit(copper)) == f"Audit of {len(copper)} structures: nothing found"
 
 
+def test_one_structure():
+    assert str(audit([labeled(bulk("Cu"), "one")])) == "Audit of 1 structure: nothing found"
+
+
 def test_shipped_data_are_clean():
     assert audit(*load_silicon_carbide()).is_clean
 

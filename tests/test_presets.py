@@ -322,6 +322,8 @@ def test_automatic_cutoff_is_that_of_the_fit():
 def test_cutoff_that_is_none(cutoff):
     with pytest.raises(ValueError, match="cutoff must be"):
         PLIPDescriptors(cutoff=cutoff).fit([bulk("Si")])
+    with pytest.raises(ValueError, match=r"PLIPDescriptors\.preset\('fast'\)"):
+        PLIPDescriptors("fast").fit([bulk("Si")])
 
 
 def test_presets_grow():

@@ -598,11 +598,20 @@ def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
         warnings.simplefilter("error")
         crystal.get_potential_energy()
     crystal.set_cell(0.75 * crystal.cell, scale_atoms=True)
-    with pytest.warns(UserWarning, match="more densely surrounded") as caught:
+    message = r"atom \d \((C|Si)\), \d\.\d\d of the limit, and 1 more\. .* is repulsion, not fitted"
+    with pytest.warns(UserWarning, match=message) as caught:
         crystal.get_potential_energy()
         crystal.set_cell(0.99 * crystal.cell, scale_atoms=True)
         crystal.get_potential_energy()
     assert len(caught) == 1
+
+
+def test_atoms_that_all_but_coincide_are_refused(silicon_carbide):
+    train = [atoms.copy() for atoms in silicon_carbide]
+    energies = [atoms.calc.results["energy"] for atoms in silicon_carbide]
+    train[2].positions[1] = train[2].positions[0] + [0.0, 0.002, 0.0]
+    with pytest.raises(ValueError, match=r"come within 0.002 A of each other.*plip\.audit"):
+        PLIPRegressor("fast", max_terms=5).fit(train, energies)
 
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):

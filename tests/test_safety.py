@@ -200,7 +200,7 @@ def test_molecules():
 def test_report_is_text():
     report = SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
     assert not report.is_safe and report.kinds == ("pair",)
-    assert str(report) == repr(report) == "Safety: 1 finding (3 pushed atoms)\n  pair: A-B: falls"
+    assert str(report) == repr(report) == "Safety: 1 finding (pushed atoms: 3)\n  pair: A-B: falls"
 
 
 # ------------------------------------------------------------------ what passes simulates

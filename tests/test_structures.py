@@ -1,5 +1,7 @@
 """Checks of structures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from ase import Atom, Atoms
@@ -52,7 +54,9 @@ def test_object_array_of_atoms_is_accepted():
     ("X", "message"),
     [
         (bulk("Si"), "single Atoms"),
-        ("train.xyz", "structure 0: expected an ase.Atoms, got str"),
+        ("train.xyz", r"X is the name of a file; read its structures first: ase.io.read\('train.xyz', ':'\)"),
+        (Path("train.xyz"), "X is the name of a file"),
+        (["train.xyz"], "structure 0: expected an ase.Atoms, got str"),
         (np.array(silicon(2), dtype=object), "array of single Atom objects"),
         (np.array(silicon(1)[0], dtype=object), "structure 0: expected an ase.Atoms, got Atom"),
         (np.zeros((3, 2)), "dtype float64"),

@@ -5,6 +5,7 @@ Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np

@@ -121,7 +121,8 @@ class AuditReport:
 
     def __str__(self) -> str:
         lines = [
-            f"Audit of {self.n_structures} structures: {len(self.findings) or 'nothing'} found",
+            f"Audit of {self.n_structures} structure{'s' * (self.n_structures > 1)}: "
+            f"{len(self.findings) or 'nothing'} found",
             *(f"- {finding}" for finding in self.findings),
             *(f"Remark: {remark}" for remark in self.remarks),
         ]

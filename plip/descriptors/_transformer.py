@@ -223,7 +223,9 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
             automatic = automatic_cutoff(structures, first)
             return max([cutoff_of_pairs(automatic, structures, forces, first), *lengths])
         if not is_number(value) or not 0 < value < math.inf:
-            raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}')
+            preset = isinstance(value, str) and value in PRESETS
+            remedy = f"; a preset is PLIPDescriptors.preset({value!r})" if preset else ""
+            raise ValueError(f'cutoff must be a positive length in Angstrom or "auto", got {value!r}{remedy}')
         check_length("cutoff", value)
         return float(value)
 
