@@ -30,8 +30,8 @@ __all__ = [
 _OVERLAP = 1e-3
 # Angstrom (1 mm). A double barely resolves _OVERLAP beyond it, and the user surely means another unit.
 LARGEST_LENGTH = 1e7
-# Atoms that are checked at a time.
-_AT_A_TIME = 50_000
+# Atoms that are checked at a time: their arrays stay in the cache.
+_AT_A_TIME = 5_000
 # Of the volume of a cuboid: three vectors that span less are coplanar but for rounding.
 _COPLANAR = 1e-12
 # In one structure. A neighbor list of this length takes about 2 GB, 40 bytes a pair. Two million atoms of

@@ -132,8 +132,9 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
 
 def _is_not_zero(atoms: Atoms, name: str, values: FloatArray | None) -> bool:
     """Whether a structure has forces or a stress that are not all zero, read or only attached."""
-    if values is None:
-        values = results_of(atoms).get(name)
+    if values is not None:
+        return bool(values.any())
+    values = results_of(atoms).get(name)
     try:
         return values is not None and bool(np.any(values))
     except (TypeError, ValueError):

@@ -247,13 +247,12 @@ def _read_stresses(X: Sequence[Atoms], stress: Any, first: int, unmoved: BoolArr
 
 def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
     """Stress of one structure, (6,), NaN if it has none."""
-    nothing = np.full(6, np.nan)
     array = real_array(value, "stress")
     if is_given and array.size and np.isnan(array).all():
-        return nothing
+        return np.full(6, np.nan)
     if not has_full_cell(atoms):
         if not is_given:
-            return nothing
+            return np.full(6, np.nan)
         raise ValueError("a stress is given, but its cell has no volume; give None instead")
     array = check_array(array, (3, 3) if array.ndim == 2 else (6,), "stress")
     return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)

@@ -66,9 +66,7 @@ def _check_number(value: object, name: str) -> float:
 
 def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     """Finite real numbers in an array of this shape, float64."""
-    # What readers attach needs no conversion.
-    is_plain = type(values) is np.ndarray and values.dtype == np.float64
-    array = values if is_plain else real_array(values, name)
+    array = real_array(values, name)
     if array.shape != shape:
         expected = f"shape {shape}" if shape else "a single number"
         raise ValueError(f"{name} must be {expected}, got shape {array.shape}")
@@ -95,6 +93,11 @@ def real_array(values: Any, name: str) -> FloatArray:
     ValueError
         Masked entries, booleans, strings, complex numbers, None, numbers with units, rows of unequal length.
     """
+    # What readers attach needs no check.
+    if type(values) is float:
+        return np.array(values)
+    if type(values) is np.ndarray and values.dtype == np.float64:
+        return values
     _check_entries(values, name)
     try:
         array = np.asarray(values)
