@@ -72,7 +72,7 @@ def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
         if temporary is not None:
             os.unlink(temporary)
         # Errors of open files, such as those of a full disk, do not have their names.
-        if isinstance(error, OSError) and error.filename is None:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = os.fspath(path)
         raise
     _sync_folder(os.path.dirname(path))
