@@ -282,6 +282,11 @@ def _difference(r: str, p: str) -> str:
     return f"{r} + {p[1:]}" if p.startswith("-") else f"{r} - {p}"
 
 
+def _power(r: str, p: str, latex: bool = False) -> str:
+    """``r^p``, or r for a power of 1 and nothing for one of 0."""
+    return {"0": "", "-0": "", "1": r}.get(p, f"{r}^{{{p}}}" if latex else f"{r}^{p}")
+
+
 class Gaussian(RadialFamily):
     """Gaussian ``phi(r) = exp(-eta (r - center)^2)``.
 
@@ -357,11 +362,11 @@ class Slater(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"{r}^{p} exp(-{q} {r})"
+        return f"{_power(r, p)} exp(-{q} {r})".lstrip()
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
-        return f"{r}^{{{p}}} e^{{-{q} {r}}}"
+        return f"{_power(r, p, latex=True)} e^{{-{q} {r}}}".lstrip()
 
 
 class GaussianType(RadialFamily):
@@ -389,11 +394,11 @@ class GaussianType(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"{r}^{p} exp(-{q} {r}^2)"
+        return f"{_power(r, p)} exp(-{q} {r}^2)".lstrip()
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
-        return f"{r}^{{{p}}} e^{{-{q} {r}^2}}"
+        return f"{_power(r, p, latex=True)} e^{{-{q} {r}^2}}".lstrip()
 
 
 class StillingerWeber(RadialFamily):
@@ -451,11 +456,11 @@ class Power(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"{r}^{p}"
+        return _power(r, p) or "1"
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
-        return f"{r}^{{{p}}}"
+        return _power(r, p, latex=True) or "1"
 
 
 class Lorentzian(RadialFamily):

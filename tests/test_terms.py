@@ -10,7 +10,7 @@ import pytest
 
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._terms import Term, build_terms
-from plip.radial import Gaussian, LennardJones, Slater
+from plip.radial import Gaussian, GaussianType, LennardJones, Power, Slater
 
 SPECIES = [("Si",), ("O", "Si"), ("H", "O", "Si")]
 RANKS = (
@@ -198,6 +198,17 @@ def test_formula_is_readable_text():
         assert all(symbol in text for symbol in term.species)
         assert f"{term.cutoff:g}" in text
         assert ("cos" in text) == (term.interaction in ("three-body", "four-body") and term.power != 0)
+
+
+def test_formulas_leave_out_powers_that_change_nothing():
+    decay = Slater(powers=0.0, zeta=2.0)
+    assert (decay.formula(), decay.latex()) == ("exp(-2 r)", "e^{-2 r}")
+    linear = GaussianType(powers=1.0, zeta=2.0)
+    assert (linear.formula("d"), linear.latex("d")) == ("d exp(-2 d^2)", "d e^{-2 d^2}")
+    assert (Power(powers=0.0).formula(), Power(powers=0.0).latex()) == ("1", "1")
+    assert (Power(powers=-1.0).formula(), Power(powers=-1.0).latex()) == ("r^-1", "r^{-1}")
+    term = Term("four-body", ["Si"] * 4, [decay] * 3, (2, 1, 0), 5.0)
+    assert term.formula().endswith("fc(r_im; 5) cos(theta_jik)^2 cos(theta_kim)")
 
 
 def test_terms_are_frozen_values():

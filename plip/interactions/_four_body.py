@@ -14,6 +14,7 @@ from plip.interactions._interaction import (
     as_integer,
     latex_cosine,
     latex_symbol,
+    text_cosine,
 )
 from plip.radial import RadialFamily
 
@@ -113,11 +114,8 @@ class FourBody(Interaction):
     @classmethod
     def formula_of(cls, term: Term) -> str:
         center, *arms = term.species
-        angles = "".join(
-            f" cos(theta_{angle})^{power}"
-            for angle, power in zip(("jik", "kim", "mij"), cls._powers(term), strict=True)
-            if power
-        )
+        powers = zip(("jik", "kim", "mij"), cls._powers(term), strict=True)
+        angles = "".join(text_cosine(angle, power) for angle, power in powers)
         functions = [cls._arm(term, k, distance) for k, distance in enumerate(("r_ij", "r_ik", "r_im"))]
         return (
             f"sum over {cls._atoms(center, 'i')} and all neighbors "

@@ -27,6 +27,7 @@ __all__ = [
     "as_length",
     "latex_cosine",
     "latex_symbol",
+    "text_cosine",
 ]
 
 # What users give for radial functions.
@@ -240,6 +241,13 @@ class Interaction(Parameters):
 def latex_symbol(symbol: str) -> str:
     """The species of an atom as LaTeX; ``*`` is any species."""
     return "\\ast" if symbol == "*" else f"\\mathrm{{{symbol}}}"
+
+
+def text_cosine(angle: str, power: float) -> str:
+    """A power of the cosine of an angle between three atoms; nothing for the power 0."""
+    if power == 0:
+        return ""
+    return f" cos(theta_{angle})" + (f"^{power}" if power > 1 else "")
 
 
 def latex_cosine(angle: str, power: float) -> str:

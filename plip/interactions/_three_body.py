@@ -16,6 +16,7 @@ from plip.interactions._interaction import (
     as_integer,
     latex_cosine,
     latex_symbol,
+    text_cosine,
 )
 from plip.interactions._two_body import n_pairs_of, pairs_of
 from plip.radial import RadialFamily
@@ -103,11 +104,10 @@ class ThreeBody(Interaction):
         # Arms that differ tell apart which neighbor is which.
         meet = first == second or ANY in (first, second)
         order = "ordered " if meet and (first, term.radial[0]) != (second, term.radial[1]) else ""
-        angle = "" if term.power == 0 else f" cos(theta_jik)^{term.power}"
         return (
             f"sum over {cls._atoms(center, 'i')} and {order}neighbors {cls._atoms(first, 'j')}, "
             f"{cls._atoms(second, 'k')} of "
-            f"{cls._arm(term, 0, 'r_ij')} {cls._arm(term, 1, 'r_ik')}{angle}"
+            f"{cls._arm(term, 0, 'r_ij')} {cls._arm(term, 1, 'r_ik')}{text_cosine('jik', *cls._powers(term))}"
         )
 
     @classmethod
