@@ -21,6 +21,7 @@ from plip.interactions import TwoBody
 from plip.potential import Potential
 from plip.radial import Gaussian
 from plip.safety import Finding, SafetyReport
+from plip.safety._hot_runs import HotRuns
 
 SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weight": 10.0}
 
@@ -201,6 +202,41 @@ def test_report_is_text():
     report = SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
     assert not report.is_safe and report.kinds == ("pair",)
     assert str(report) == repr(report) == "Safety: 1 finding (pushed atoms: 3)\n  pair: A-B: falls"
+
+
+class Springs:
+    """Atoms on springs to where they are first, and noise that no force explains, in eV/atom."""
+
+    species = ("Cu",)
+
+    def __init__(self, period, noise):
+        self.constant = 63.5 * (2 * np.pi / (period * units.fs)) ** 2
+        self.noise = noise
+        self.sites = {}
+
+    def energy(self, atoms):
+        return 0.0
+
+    def evaluate(self, atoms, stress):
+        sites = self.sites.setdefault((len(atoms), *atoms.pbc), atoms.positions.copy())
+        away = atoms.positions - sites
+        noise = self.noise * len(atoms) * np.cos(1e6 * away.sum())
+        return {"energy": 0.5 * self.constant * (away**2).sum() + noise, "forces": -self.constant * away}
+
+
+@pytest.mark.parametrize(
+    ("period", "noise", "kinds"),
+    [
+        (20.0, 0.0, []),  # periods of twenty steps
+        (7.0, 0.0, []),  # of six steps, which move the total energy by more than 0.02 eV/atom
+        (20.0, 0.03, ["drift"]),
+        (2.0, 0.0, ["collapse", "collapse"]),  # no step of use is short enough
+    ],
+)
+def test_drift_is_of_the_potential_and_not_of_the_integrator(period, noise, kinds):
+    runs = HotRuns(Springs(period, noise), {("Cu", "Cu"): 0.5})
+    runs.run(bulk("Cu", cubic=True))
+    assert [finding.kind for finding in runs.findings] == kinds
 
 
 # ------------------------------------------------------------------ what passes simulates

@@ -1,33 +1,34 @@
-"""Whether a potential is safe to simulate with: short distances, compression, expansion, hot atoms."""
+"""The check of a potential: pairs, pushed atoms, crystals that are compressed or expanded, and hot runs."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from ase import Atom, Atoms, units
+from ase import Atoms
 from ase.build import bulk
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 
 from plip._structures._checks import check_structures, volumes
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
+from plip.safety._cells import supercell
+from plip.safety._distances import Pair, core_distances, sorted_pair
+from plip.safety._hot_runs import FAR_BELOW, TEMPERATURE, HotRuns
+from plip.safety._report import Figure, Finding, SafetyReport
 
 if TYPE_CHECKING:
     from plip.potential import Potential
 
-__all__ = ["Finding", "SafetyReport", "check_safety"]
+__all__ = ["check_safety"]
 
-# The core distance of a pair of species is where its repulsion begins: at 0.96 to 1 of the shortest distance
-# in the data. Pairs of atoms are followed from 0.95 of it down to the last distance in Angstrom.
+# Pairs of atoms are followed from 0.95 of the core distance down to the last distance in Angstrom.
 _FIRST, _LAST = 0.95, 0.1
-_BEGINNING = 0.96
 # Least energy in eV that two atoms must gain on this way; any two nuclei, even of hydrogen, repel by more.
 _LEAST_WALL = 10.0
 # Smallest and largest length of a crystal under uniform compression and expansion, over its own.
@@ -37,28 +38,10 @@ _SMALLEST, _LARGEST = 0.6, 1.5
 _RELEASE, _DENSEST = 0.9, 0.98
 # A fall in energy of less than this, in eV, is rounding, or too shallow to hold an atom.
 _SHALLOW = 1e-3
-# So many eV/atom below the crystal is far below it: no polymorph that a fit has missed lies so deep.
-_FAR_BELOW = 0.5
 # Stands for energies that are not finite, in eV.
 _BOTTOMLESS = 1e100
 # Most energy in eV that an atom may gain when it leaves a crystal; it should lose several eV.
 _EVAPORATION = 1.0
-# Atoms have fused if they are closer than this times the core distance, and than this times the sum of their
-# covalent radii: no thermal collision comes so close (for silicon it takes 70 eV).
-_FUSED = 0.5
-# The hot run: temperature in kelvin, number of steps with and without heating, steps between two draws of
-# velocities, least number of atoms.
-_TEMPERATURE = 5000.0
-_HEATED_STEPS = 300
-_FREE_STEPS = 200
-_DRAW = 50
-_FEWEST_ATOMS = 32
-# Time step for carbon in femtoseconds; it grows with the root of the mass, as the periods of vibrations do.
-_TIME_STEP = 0.5
-# Largest change of the total energy in eV/atom; that of smooth potentials is a tenth of it.
-_DRIFT = 0.02
-# Vacuum beside a slab in Angstrom.
-_VACUUM = 10.0
 # Most structures, and most energies of atoms, that a scan computes, which bounds the time.
 _MOST_CRYSTALS = 5
 _MOST_RANKED = 300
@@ -66,90 +49,8 @@ _MOST_PUSHED = 12
 _MOST_BONDS = 6
 _PUSH_POINTS = 20
 _MOST_ENERGIES = 40_000
-_MOST_HEATED = 100_000
 
-
-Pair: TypeAlias = tuple[str, str]
-Figure: TypeAlias = float | tuple[float, ...] | str
 Item = TypeVar("Item")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One way in which a potential fails.
-
-    Attributes
-    ----------
-    kind : {"pair", "dimer", "push", "compression", "expansion", "evaporation", "collapse", "drift"}
-        What was tried.
-    message : str
-        What happened, in one line.
-    figures : mapping of str to float, tuple of float or str
-        The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
-
-    Examples
-    --------
-    >>> from plip import PLIPDescriptors, PLIPRegressor
-    >>> from plip.datasets import load_silicon_carbide
-    >>> train, _ = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=40, contribution_penalty=0.0, repulsion=None).fit(train[::4])
-    >>> finding = model.potential_.check_safety(train[::4]).findings[0]
-    >>> finding.kind
-    'pair'
-    """
-
-    kind: str
-    message: str
-    figures: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
-
-
-@dataclass(frozen=True, repr=False)
-class SafetyReport:
-    """What `plip.Potential.check_safety` found.
-
-    Attributes
-    ----------
-    findings : tuple of Finding
-        Empty if nothing failed.
-    counts : mapping of str to int
-        How many pairs, pushed atoms, crystals and time steps were tried.
-
-    Examples
-    --------
-    >>> from plip import PLIPRegressor
-    >>> from plip.datasets import load_silicon_carbide
-    >>> train, test = load_silicon_carbide()
-    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
-    >>> report = model.potential_.check_safety(train[::8])
-    >>> report.is_safe, report.findings
-    (True, ())
-    """
-
-    findings: tuple[Finding, ...]
-    counts: Mapping[str, int]
-
-    @property
-    def is_safe(self) -> bool:
-        """Whether there is no finding."""
-        return not self.findings
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of findings, a sorted tuple of str."""
-        return tuple(sorted({finding.kind for finding in self.findings}))
-
-    def __str__(self) -> str:
-        tried = ", ".join(f"{name}: {count}" for name, count in self.counts.items() if count)
-        if self.is_safe:
-            return f"Safety: nothing found ({tried})"
-        number = len(self.findings)
-        head = f"Safety: {number} finding{'s' * (number > 1)} ({tried})"
-        return "\n".join([head, *(f"  {finding}" for finding in self.findings)])
-
-    __repr__ = __str__
 
 
 def check_safety(potential: Potential, structures: Iterable[Atoms] | None = None) -> SafetyReport:
@@ -184,7 +85,7 @@ class _Check:
         self.findings: list[Finding] = []
         self.counts: dict[str, int] = {}
         self.structures = structures
-        self.distances = _core_distances(potential, self.structures)
+        self.distances = core_distances(potential, self.structures)
         self.samples = self._samples() if self.structures else self._lattices()
 
     def _find(self, kind: str, message: str, **figures: Figure) -> None:
@@ -255,7 +156,7 @@ class _Check:
             lengths = np.linspace(start, min(_SMALLEST, start), 25)
             energies = np.array([self._scaled(crystal, length) for length in lengths])
             first = int(np.argmax(np.diff(energies, append=np.inf) >= 0.0)) if start > _DENSEST else 0
-            if lengths[first] < _RELEASE * start or energies[0] - energies[first] > _FAR_BELOW:
+            if lengths[first] < _RELEASE * start or energies[0] - energies[first] > FAR_BELOW:
                 first = 0
             fall, high, low = _deepest_fall(energies[first:])
             if fall > _SHALLOW:
@@ -280,7 +181,7 @@ class _Check:
         energies.append(float(np.mean([self.potential.intercept[symbol] for symbol in crystal.symbols])))
         lowest = int(np.argmin(energies))
         depth, length = energies[0] - energies[lowest], lengths[lowest]
-        if depth > _FAR_BELOW:
+        if depth > FAR_BELOW:
             where = f"at {length:.2f} of the length" if length < math.inf else "as single atoms"
             self._find(
                 "expansion",
@@ -292,7 +193,7 @@ class _Check:
 
     def _evaporated(self, name: str, crystal: Atoms) -> None:
         """One atom of each species leaves the crystal."""
-        atoms = _grown(crystal, _FEWEST_ATOMS)
+        atoms = supercell(crystal)
         energy = self._energy(atoms)
         for symbol in sorted(set(atoms.symbols)) if len(atoms) > 1 else ():
             left = atoms.copy()
@@ -375,7 +276,7 @@ class _Check:
         for crystal, _ in self.samples if self.structures else ():
             if _composition(crystal) == _composition(Atoms(pair)):
                 depth = self._energy(crystal) / len(crystal) - energy
-                if depth > _FAR_BELOW:
+                if depth > FAR_BELOW:
                     name = "-".join(pair)
                     self._find(
                         "dimer",
@@ -396,7 +297,7 @@ class _Check:
             share = energies_left // (len(looked_at) - k)
             number = min(_MOST_BONDS, share // (_PUSH_POINTS * len(atoms)))
             for i, j, vector, distance in self._bonds(atoms, number):
-                pair = _pair(atoms.symbols[i], atoms.symbols[j])
+                pair = sorted_pair(atoms.symbols[i], atoms.symbols[j])
                 fall, high, low = self._push(atoms, i, vector, distance, self.distances[pair])
                 if fall > max(_SHALLOW, worst[pair][0] if pair in worst else 0.0):
                     worst[pair] = fall, high, low, atoms.get_chemical_formula()
@@ -443,7 +344,7 @@ class _Check:
         rank[order] = np.arange(len(i)) - np.searchsorted(i[order], i[order])
         kinds: dict[Pair, list[int]] = {}
         for p in np.lexsort(((i * 0.6180339887498949) % 1.0, rank)).tolist():
-            kinds.setdefault(_pair(names[i[p]], names[j[p]]), []).append(p)
+            kinds.setdefault(sorted_pair(names[i[p]], names[j[p]]), []).append(p)
         in_turn = itertools.chain.from_iterable(itertools.zip_longest(*kinds.values()))
         found: list[tuple[int, int, FloatArray, float]] = []
         for p in (p for p in in_turn if p is not None):
@@ -460,7 +361,7 @@ class _Check:
         """Whether atom i stays outside the core distances of the others along a vector."""
         along = np.clip(vectors @ vector / (vector @ vector), 0.0, 1.0)
         passing = np.linalg.norm(vectors - along[:, None] * vector, axis=1)
-        least = np.array([self.distances[_pair(names[i], names[k])] for k in others])
+        least = np.array([self.distances[sorted_pair(names[i], names[k])] for k in others])
         return bool((passing >= least).all())
 
     # Hot atoms
@@ -469,118 +370,11 @@ class _Check:
         """Some hundred steps of a hot crystal with interstitial atoms, and of a slab of it."""
         if not self.structures:
             return
+        runs = HotRuns(self.potential, self.distances)
         # The one with most species, all pairs of which meet.
-        crystal = max((atoms for atoms, _ in self.samples), key=lambda atoms: len(set(atoms.symbols)))
-        name = crystal.get_chemical_formula(empirical=True)
-        atoms = _grown(crystal, _FEWEST_ATOMS)
-        lowest = self._energy(atoms) / len(atoms)
-        if not atoms.pbc.all():
-            steps = self._simulate(name, atoms, lowest, free_steps=_FREE_STEPS)
-        else:
-            # Interstitial atoms and surfaces, which data of crystals seldom have, are new surroundings.
-            crowded = _with_interstitials(atoms, self.potential.species)
-            steps = self._simulate(f"{name} with interstitials", crowded, lowest, free_steps=_FREE_STEPS)
-            steps += self._simulate(f"slab of {name}", _slab(atoms), lowest)
-        self.counts[f"steps at {_TEMPERATURE:,.0f} K"] = steps
-
-    def _simulate(self, name: str, atoms: Atoms, lowest: float, free_steps: int = 0) -> int:
-        """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without.
-
-        Returns the number of steps done.
-        """
-        masses = atoms.get_masses()[:, None]
-        step = _TIME_STEP * math.sqrt(max(1.0, masses.min()) / 12.0) * units.fs
-        rng = np.random.default_rng(0)
-        positions = atoms.positions
-        velocities, forces = np.zeros_like(positions), np.zeros_like(positions)
-        totals: list[float] = []
-        share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
-        heated = math.ceil(share * _HEATED_STEPS)
-        steps = heated + math.ceil(share * free_steps)
-        for done in range(steps):
-            if done % _DRAW == 0 and done < heated:
-                velocities = np.sqrt(units.kB * _TEMPERATURE / masses) * rng.normal(size=(len(atoms), 3))
-            velocities += 0.5 * step * forces / masses
-            positions += step * velocities
-            try:
-                results = self.potential.evaluate(atoms, stress=False)
-                reason = self._collapsed(atoms, results["energy"] / len(atoms), lowest, done)
-            except ValueError as error:  # atoms at one place, or far away
-                reason = str(error)
-            if reason:
-                time = (done + 1) * step / units.fs
-                self._find(
-                    "collapse",
-                    f"{name} at {_TEMPERATURE:,.0f} K, after {time:.0f} fs: {reason}",
-                    structure=name,
-                    temperature=_TEMPERATURE,
-                    time=time,
-                )
-                return done + 1
-            forces = results["forces"]
-            velocities += 0.5 * step * forces / masses
-            if done >= heated:
-                totals.append((results["energy"] + 0.5 * (masses * velocities**2).sum()) / len(atoms))
-        drift = float(np.ptp(totals)) if totals else 0.0
-        if drift > _DRIFT:
-            self._find(
-                "drift",
-                f"{name} at {_TEMPERATURE:,.0f} K: the total energy changes by {drift:.3g} eV/atom",
-                structure=name,
-                temperature=_TEMPERATURE,
-                drift=drift,
-            )
-        return steps
-
-    def _collapsed(self, atoms: Atoms, energy: float, lowest: float, done: int) -> str | None:
-        """How the structure has collapsed, or None."""
-        if not math.isfinite(energy):
-            return "the energy is not finite"
-        if energy < lowest - _FAR_BELOW:
-            return f"the energy is {lowest - energy:.3g} eV/atom below that of the crystal"
-        if done % _DRAW:
-            return None
-        near = find_all_neighbors(atoms, _FUSED * max(self.distances.values()))
-        for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
-            pair = _pair(atoms.symbols[i], atoms.symbols[j])
-            if r < _FUSED * min(self.distances[pair], _radii(pair)):
-                return f"atoms of {'-'.join(pair)} come as close as {r:.2f} A"
-        return None
-
-
-def _pair(first: str, second: str) -> Pair:
-    """A sorted pair of species."""
-    return (first, second) if first < second else (second, first)
-
-
-def _core_distances(potential: Potential, structures: list[Atoms]) -> dict[Pair, float]:
-    """Core distance of each pair of species, in Angstrom.
-
-    It is where the repulsion of the potential begins; without one, 0.96 of the shortest distance in the
-    structures, or the sum of the covalent radii.
-    """
-    known = potential.repulsion or {}
-    pairs = list(itertools.combinations_with_replacement(potential.species, 2))
-    shortest = {pair: math.inf for pair in pairs if pair not in known}
-    for atoms in structures if shortest else ():
-        symbols = np.array(atoms.get_chemical_symbols())
-        near = find_all_neighbors(atoms, potential.cutoff)
-        first, second = symbols[near.centers(1)], symbols[near.neighbor_p]
-        for pair in shortest:
-            of_pair = near.distance_p[(first == pair[0]) & (second == pair[1])]
-            shortest[pair] = of_pair.min(initial=shortest[pair])
-    distances = {}
-    for pair in pairs:
-        if pair in known:
-            distances[pair] = known[pair][1]
-        else:
-            distances[pair] = _BEGINNING * shortest[pair] if shortest[pair] < math.inf else _radii(pair)
-    return distances
-
-
-def _radii(pair: Pair) -> float:
-    """Sum of the covalent radii in Angstrom."""
-    return float(sum(covalent_radii[atomic_numbers[symbol]] for symbol in pair))
+        runs.run(max((atoms for atoms, _ in self.samples), key=lambda atoms: len(set(atoms.symbols))))
+        self.findings += runs.findings
+        self.counts[f"steps at {TEMPERATURE:,.0f} K"] = runs.n_steps
 
 
 def _label(atoms: Atoms) -> float | None:
@@ -602,41 +396,6 @@ def _spread(items: Sequence[Item], number: int) -> list[Item]:
     if len(items) <= number:
         return list(items)
     return [items[k] for k in np.linspace(0, len(items) - 1, number).round().astype(int)]
-
-
-def _grown(atoms: Atoms, fewest: int) -> Atoms:
-    """A supercell of at least so many atoms, made by doubling its shortest vectors; molecules stay as is."""
-    atoms = atoms.copy()
-    atoms.calc, atoms.constraints = None, []
-    while len(atoms) < fewest and atoms.pbc.any():
-        lengths = np.where(atoms.pbc, atoms.cell.lengths(), np.inf)
-        repeats = [1, 1, 1]
-        repeats[int(lengths.argmin())] = 2
-        atoms = atoms.repeat(repeats)
-    return atoms
-
-
-def _with_interstitials(atoms: Atoms, symbols: Sequence[str]) -> Atoms:
-    """A crystal with one more atom of each species, each at the random point farthest from all atoms."""
-    atoms = atoms.copy()
-    images = np.array(list(itertools.product((-1, 0, 1), repeat=3)))
-    # With so many points, several are in the widest of the holes between 40 atoms.
-    fractions = np.random.default_rng(0).random((500, 3))
-    for symbol in symbols:
-        between = fractions[:, None] - atoms.get_scaled_positions()
-        between -= between.round()
-        squares = [(((between + image) @ atoms.cell.array) ** 2).sum(axis=-1) for image in images]
-        nearest = np.min(squares, axis=(0, 2))
-        atoms.append(Atom(symbol, fractions[nearest.argmax()] @ atoms.cell.array))
-    return atoms
-
-
-def _slab(atoms: Atoms) -> Atoms:
-    """A crystal with vacuum along its third cell vector."""
-    atoms = atoms.copy()
-    atoms.cell[2] *= 1.0 + _VACUUM / atoms.cell.lengths()[2]
-    atoms.pbc = (True, True, False)
-    return atoms
 
 
 def _deepest_fall(energies: FloatArray) -> tuple[float, int, int]:

@@ -1,0 +1,189 @@
+"""Some hundred steps of hot atoms, which must stay apart and conserve their energy."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from ase import Atoms, units
+
+from plip._structures._neighbors import find_all_neighbors
+from plip._types import FloatArray
+from plip.safety._cells import slab, supercell, with_interstitials
+from plip.safety._distances import Pair, sorted_pair, sum_of_radii
+from plip.safety._report import Figure, Finding
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
+
+__all__ = ["FAR_BELOW", "TEMPERATURE", "HotRuns"]
+
+# So many eV/atom below the crystal is far below it: no polymorph that a fit has missed lies so deep.
+FAR_BELOW = 0.5
+# Atoms have fused if they are closer than this times the core distance, and than this times the sum of their
+# covalent radii: no thermal collision comes so close (for silicon it takes 70 eV).
+_FUSED = 0.5
+# Temperature in kelvin, number of steps with and without heating, steps between two draws of velocities.
+TEMPERATURE = 5000.0
+_HEATED_STEPS = 300
+_FREE_STEPS = 200
+_DRAW = 50
+# Time step for carbon in femtoseconds; it grows with the root of the mass, as the periods of vibrations do.
+_TIME_STEP = 0.5
+# Largest change of the total energy in eV/atom; that of smooth potentials is a tenth of it.
+_DRIFT = 0.02
+# A larger one counts if it is there in steps so many times shorter, too: the error of the integrator falls
+# with the square of the step.
+_FINER = 4
+# Most atoms times steps, which bounds the time.
+_MOST_HEATED = 100_000
+
+
+class HotRuns:
+    """Runs of a crystal with interstitial atoms, and of a slab of it.
+
+    Parameters
+    ----------
+    potential : Potential
+    distances : mapping of pairs of species to float
+        Core distances in Angstrom.
+
+    Attributes
+    ----------
+    findings : list of Finding
+    n_steps : int
+        Number of steps so far.
+    """
+
+    def __init__(self, potential: Potential, distances: Mapping[Pair, float]) -> None:
+        self.findings: list[Finding] = []
+        self.n_steps = 0
+        self._potential = potential
+        self._distances = distances
+
+    def run(self, crystal: Atoms) -> None:
+        """All runs of a structure."""
+        name = crystal.get_chemical_formula(empirical=True)
+        atoms = supercell(crystal)
+        try:
+            lowest = self._potential.energy(atoms) / len(atoms)
+        except ValueError:  # not finite
+            lowest = -math.inf
+        if not atoms.pbc.all():
+            self._simulate(name, atoms, lowest, free_steps=_FREE_STEPS)
+        else:
+            # Interstitial atoms and surfaces, which data of crystals seldom have, are new surroundings.
+            crowded = with_interstitials(atoms, self._potential.species)
+            self._simulate(f"{name} with interstitials", crowded, lowest, free_steps=_FREE_STEPS)
+            self._simulate(f"slab of {name}", slab(atoms), lowest)
+
+    def _find(self, kind: str, name: str, message: str, **figures: float) -> None:
+        text = f"{name} at {TEMPERATURE:,.0f} K{message}"
+        all_figures: dict[str, Figure] = {"structure": name, "temperature": TEMPERATURE, **figures}
+        self.findings.append(Finding(kind, text, MappingProxyType(all_figures)))
+
+    def _simulate(self, name: str, atoms: Atoms, lowest: float, free_steps: int = 0) -> None:
+        """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without."""
+        walk = _Walk(self._potential, atoms)
+        step = _TIME_STEP * math.sqrt(max(1.0, walk.masses.min()) / 12.0) * units.fs
+        share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
+        n_heated, n_free = math.ceil(share * _HEATED_STEPS), math.ceil(share * free_steps)
+        totals, reason = self._go_on(walk, step, n_heated, lowest, np.random.default_rng(0))
+        n_done = len(totals)
+        if not reason and n_free:
+            start = walk.copy()
+            totals, reason = self._go_on(walk, step, n_free, lowest)
+            n_done += len(totals)
+            if not reason and np.ptp(totals) > _DRIFT:
+                totals, reason = self._go_on(start, step / _FINER, _FINER * n_free, lowest)
+                n_done = n_heated + len(totals) // _FINER
+            if not reason and (drift := float(np.ptp(totals))) > _DRIFT:
+                self._find("drift", name, f": the total energy changes by {drift:.3g} eV/atom", drift=drift)
+        if reason:
+            n_done += 1
+            time = n_done * step / units.fs
+            self._find("collapse", name, f", after {time:.0f} fs: {reason}", time=time)
+        self.n_steps += n_done
+
+    def _go_on(
+        self, walk: _Walk, step: float, n_steps: int, lowest: float, rng: np.random.Generator | None = None
+    ) -> tuple[list[float], str | None]:
+        """Total energies in eV/atom after each step until a collapse, and how that came about, or None.
+
+        Velocities are drawn now and then if there is a generator.
+        """
+        totals: list[float] = []
+        for done in range(n_steps):
+            if rng is not None and done % _DRAW == 0:
+                walk.draw_velocities(rng)
+            try:
+                walk.step(step)
+                reason = self._collapsed(walk, lowest, is_thorough=done % _DRAW == 0)
+            except ValueError as error:  # atoms at one place, or far away
+                reason = str(error)
+            if reason:
+                return totals, reason
+            totals.append(walk.total_energy / len(walk.atoms))
+        return totals, None
+
+    def _collapsed(self, walk: _Walk, lowest: float, is_thorough: bool) -> str | None:
+        """How the structure has collapsed, or None; a thorough look is at distances, too."""
+        atoms, energy = walk.atoms, walk.energy / len(walk.atoms)
+        if not math.isfinite(energy):
+            return "the energy is not finite"
+        if energy < lowest - FAR_BELOW:
+            return f"the energy is {lowest - energy:.3g} eV/atom below that of the crystal"
+        if not is_thorough:
+            return None
+        near = find_all_neighbors(atoms, _FUSED * max(self._distances.values()))
+        for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
+            pair = sorted_pair(atoms.symbols[i], atoms.symbols[j])
+            if r < _FUSED * min(self._distances[pair], sum_of_radii(pair)):
+                return f"atoms of {'-'.join(pair)} come as close as {r:.2f} A"
+        return None
+
+
+class _Walk:
+    """Atoms on their way; units of ASE.
+
+    Attributes
+    ----------
+    masses : ndarray of float64, shape (n_atoms, 1)
+    energy : float
+        Potential energy after the last step.
+    """
+
+    def __init__(self, potential: Potential, atoms: Atoms) -> None:
+        self.atoms = atoms
+        self.masses: FloatArray = atoms.get_masses()[:, None]
+        self.energy = 0.0
+        self._potential = potential
+        self._velocities, self._forces = np.zeros((2, len(atoms), 3))
+
+    def copy(self) -> _Walk:
+        """The same atoms at the same place, which go on by themselves."""
+        copied = copy.copy(self)
+        copied.atoms, copied._velocities = self.atoms.copy(), self._velocities.copy()
+        return copied
+
+    def draw_velocities(self, rng: np.random.Generator) -> None:
+        """Those of the temperature of the check."""
+        roots = np.sqrt(units.kB * TEMPERATURE / self.masses)
+        self._velocities = roots * rng.normal(size=self._velocities.shape)
+
+    def step(self, length: float) -> None:
+        """A velocity Verlet step."""
+        self._velocities += 0.5 * length * self._forces / self.masses
+        self.atoms.positions += length * self._velocities
+        results = self._potential.evaluate(self.atoms, stress=False)
+        self.energy, self._forces = results["energy"], results["forces"]
+        self._velocities += 0.5 * length * self._forces / self.masses
+
+    @property
+    def total_energy(self) -> float:
+        """Potential and kinetic energy."""
+        return float(self.energy + 0.5 * (self.masses * self._velocities**2).sum())

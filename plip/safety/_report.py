@@ -1,0 +1,90 @@
+"""What a check of safety found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
+
+__all__ = ["Figure", "Finding", "SafetyReport"]
+
+Figure: TypeAlias = float | tuple[float, ...] | str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One way in which a potential fails.
+
+    Attributes
+    ----------
+    kind : {"pair", "dimer", "push", "compression", "expansion", "evaporation", "collapse", "drift"}
+        What was tried.
+    message : str
+        What happened, in one line.
+    figures : mapping of str to float, tuple of float or str
+        The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
+
+    Examples
+    --------
+    >>> from plip import PLIPDescriptors, PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, _ = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=40, contribution_penalty=0.0, repulsion=None).fit(train[::4])
+    >>> finding = model.potential_.check_safety(train[::4]).findings[0]
+    >>> finding.kind
+    'pair'
+    """
+
+    kind: str
+    message: str
+    figures: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True, repr=False)
+class SafetyReport:
+    """What `plip.Potential.check_safety` found.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        Empty if nothing failed.
+    counts : mapping of str to int
+        How many pairs, pushed atoms, crystals and time steps were tried.
+
+    Examples
+    --------
+    >>> from plip import PLIPRegressor
+    >>> from plip.datasets import load_silicon_carbide
+    >>> train, test = load_silicon_carbide()
+    >>> model = PLIPRegressor("fast", max_terms=20).fit(train[::8])
+    >>> report = model.potential_.check_safety(train[::8])
+    >>> report.is_safe, report.findings
+    (True, ())
+    """
+
+    findings: tuple[Finding, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether there is no finding."""
+        return not self.findings
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of findings, a sorted tuple of str."""
+        return tuple(sorted({finding.kind for finding in self.findings}))
+
+    def __str__(self) -> str:
+        tried = ", ".join(f"{name}: {count}" for name, count in self.counts.items() if count)
+        if self.is_safe:
+            return f"Safety: nothing found ({tried})"
+        number = len(self.findings)
+        head = f"Safety: {number} finding{'s' * (number > 1)} ({tried})"
+        return "\n".join([head, *(f"  {finding}" for finding in self.findings)])
+
+    __repr__ = __str__
