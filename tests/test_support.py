@@ -73,6 +73,21 @@ def three_body(shared):
     return PLIPDescriptors(cutoff=4.0, three_body=family, shared=shared)
 
 
+def test_species_without_data():
+    train, _ = load_silicon_carbide()
+    offer = small_descriptors(species=["C", "O", "Si"], shared=True)
+    (message,) = warned(lambda: PLIPRegressor(offer, max_terms=10).fit(train[::4]))
+    assert message.startswith("no structure holds O: its reference energy is 0 eV")
+    # One atom is enough, with any label.
+    oxygen = Atoms("O")
+    oxygen.calc = SinglePointCalculator(oxygen, energy=-2.0)
+    messages = warned(lambda: PLIPRegressor(offer, max_terms=10).fit([*train[::4], oxygen]))
+    assert [message.split(" within")[0] for message in messages] == [
+        "no structure holds C and O",
+        "no structure holds O and Si",
+    ]
+
+
 def test_triplets_of_species_without_data():
     binary = alloys(["Cu", "Cu", "Ag", "Ag"], ["Cu", "Cu", "Au", "Au"], ["Ag", "Ag", "Au", "Au"])
     (message,) = warned(lambda: PLIPRegressor(three_body(False), max_terms=5).fit(binary))

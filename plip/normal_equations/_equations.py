@@ -124,6 +124,14 @@ class NormalEquations:
         return self.descriptors.species_
 
     @property
+    def absent_species(self) -> tuple[str, ...]:
+        """tuple of str: chemical symbols that no structure holds; none where an old file does not say."""
+        if self._counts is None:
+            return ()
+        counts = self._counts.atoms.sum(axis=0).tolist()
+        return tuple(symbol for symbol, count in zip(self.species, counts, strict=True) if count == 0)
+
+    @property
     def n_rows(self) -> dict[str, int]:
         """dict: number of rows by target ("energy", "force", "virial")."""
         return {target: self._sums[target].n_rows for target in TARGETS}

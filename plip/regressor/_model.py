@@ -42,7 +42,7 @@ from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._self_check import check_examples
-from plip.regressor._support import warn_of_pairs, warn_of_triplets
+from plip.regressor._support import warn_of_absent, warn_of_pairs, warn_of_triplets
 from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
 from plip.solvers import LinearProblem, Path
@@ -228,7 +228,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         if not isinstance(equations, ArrayEquations):
             self.analogs_ = find_analogs(equations.shortest_distances or {})
             coef = with_analogs(coef, equations.terms, self.analogs_)
-            warn_of_pairs(self.analogs_, equations.terms)
+            warn_of_pairs(self.analogs_, equations.terms, equations.absent_species)
             warn_of_triplets(equations.terms, scales)
         self.coef_ = coef
         self.n_terms_ = int(np.count_nonzero(coef))
@@ -240,6 +240,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self._references = references
             self.potential_ = potential or self._make_potential(coef, equations, references, survey)[0]
             self.intercept_ = dict(self.potential_.intercept)
+            warn_of_absent(equations.absent_species, self.potential_.intercept)
             if not self.n_terms_:
                 warn(
                     f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "

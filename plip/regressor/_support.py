@@ -1,4 +1,4 @@
-"""Warnings where data do not carry a model: species that never meet, fewer labels than terms need."""
+"""Warnings where data do not carry a model: absent species, species that never meet, few labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from plip._types import FloatArray
 from plip._warnings import warn
 from plip.interactions import Term
 
-__all__ = ["warn_of_few_labels", "warn_of_pairs", "warn_of_triplets"]
+__all__ = ["warn_of_absent", "warn_of_few_labels", "warn_of_pairs", "warn_of_triplets"]
 
 # Labels per term below which fits to parts of the data of Si, Mo, Ta, Mo-Nb-Ta and SiC have errors of forces
 # on new structures that are 1.4 to 3.4 times those of the fit. From 100 labels per term on it is 1.0 to 1.2
@@ -20,8 +20,27 @@ _FEW, _ENOUGH = 20, 100
 _MOST_NAMED = 6
 
 
-def warn_of_pairs(analogs: Mapping[tuple[str, str], tuple[str, str] | None], terms: Sequence[Term]) -> None:
-    """Name the pairs of species that no structure holds.
+def warn_of_absent(species: Sequence[str], references: Mapping[str, float]) -> None:
+    """Name the species that no structure holds.
+
+    Parameters
+    ----------
+    species : sequence of str
+        Those without an atom in the data.
+    references : dict of str to float
+        Reference energies of all species in eV.
+    """
+    for symbol in species:
+        warn(
+            f"no structure holds {symbol}: its reference energy is {references[symbol]:g} eV, and energies "
+            f"of structures with {symbol} mean nothing. Add such structures, or leave it out of the species",
+        )
+
+
+def warn_of_pairs(
+    analogs: Mapping[tuple[str, str], tuple[str, str] | None], terms: Sequence[Term], absent: Sequence[str]
+) -> None:
+    """Name the pairs of species that no structure holds, while each of both is in some.
 
     Parameters
     ----------
@@ -29,9 +48,13 @@ def warn_of_pairs(analogs: Mapping[tuple[str, str], tuple[str, str] | None], ter
         As from `plip.regressor._analogs.find_analogs`.
     terms : sequence of Term
         On offer.
+    absent : sequence of str
+        Species without an atom in the data.
     """
     shares = any(ANY in term.species for term in terms)
     for pair, analog in analogs.items():
+        if not set(pair).isdisjoint(absent):
+            continue
         known = "what terms of any species say of them"
         if not shares:
             known = "nothing: use descriptors with shared=True"
