@@ -217,6 +217,23 @@ def test_finds_labels_of_another_unit_sign_or_order(copper, name):
     assert name != "energies per atom" or "by the number of atoms" in report.findings[0].remedy
 
 
+def reverse(atoms):
+    atoms.calc.results["forces"] = atoms.calc.results["forces"][::-1].copy()
+
+
+def exchange_components(atoms):
+    atoms.calc.results["forces"] = atoms.calc.results["forces"][:, [1, 2, 0]].copy()
+
+
+@pytest.mark.parametrize("change", [reverse, exchange_components])
+def test_finds_forces_of_other_atoms_or_directions(copper, change):
+    found, _ = plant(copper, Fault("foreign forces", change))
+    (finding,) = audit(found, quick=True).findings
+    assert finding.kind == "foreign forces"
+    assert {copper[k].info["group"] for k in finding.structures} == {"hot", "slab"}
+    assert len(finding.structures) >= 20
+
+
 def in_bohr(structures):
     found = []
     for atoms in structures:

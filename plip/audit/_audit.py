@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from plip._structures._checks import check_structures
 from plip._types import IntArray
 from plip.audit._duplicates import find_duplicates, find_leaks
+from plip.audit._foreign import find_foreign_forces
 from plip.audit._geometry import find_close_atoms, find_lengths_in_bohr, find_missing_cells
 from plip.audit._groups import find_shifted_groups
 from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
@@ -66,9 +67,9 @@ def audit(
     AuditReport
         Its `findings` are of these kinds: "labels" (doubts of `plip.labels.read_labels`), "missing label",
         "missing cell", "close atoms", "length unit", "duplicate", "near duplicate", "leak", "net force",
-        "constrained", "energy unit", "force unit", "force sign", "stress unit", "stress sign",
-        "stress order", "group energies", "energy", "forces" and "stress" (labels unlike those of
-        similar structures).
+        "foreign forces", "constrained", "energy unit", "force unit", "force sign", "stress unit",
+        "stress sign", "stress order", "group energies", "energy", "forces" and "stress" (labels unlike
+        those of similar structures).
         Its `remarks` are of the kind "stress order": shear components of some groups only.
 
     Raises
@@ -141,6 +142,7 @@ def _find_readings(
         return [], [], data
     trial = Trial(data, names, fold)
     findings, labels = find_units(data, names, trial)
+    findings += find_foreign_forces(trial)
     data = replace(data, labels=labels)
     ordered, remarks, labels = find_orders(data, names, trial)
     return [*findings, *ordered], remarks, replace(data, labels=labels)

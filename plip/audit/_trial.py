@@ -33,6 +33,8 @@ _STRUCTURES = 200
 _ATOMS = 6000
 # Share of squares left unexplained from which on labels are suspicious.
 CONSISTENT = 0.15
+# Forces of a structure are large beyond this part of the root mean square of all.
+_LARGE = 0.5
 # Structures that a reading must explain better.
 _FEWEST = 3
 
@@ -99,6 +101,27 @@ class Trial:
             if size > 0:
                 own[name] = float(np.sum(squares[mine]) / size)
         return of_all, own
+
+    def unexplained_forces(self) -> tuple[IntArray, FloatArray]:
+        """Structures with large forces, and the shares of squares that fits without them leave unexplained.
+
+        Returns
+        -------
+        places : (m,) int
+            In the data.
+        shares : (m,) float64
+        """
+        blocks = self.blocks(Reading(), self.everyone)
+        if "force" not in blocks or len(blocks) < 2:
+            return np.zeros(0, np.int64), np.zeros(0)
+        force = blocks["force"]
+        squares = self.products(blocks).residual_squares(blocks, _TERMS)["force"]
+        rest, whole, count = (
+            np.bincount(force.owner, values, len(self.places))
+            for values in (squares, force.labels**2, np.ones(len(force.owner)))
+        )
+        large = whole > _LARGE**2 * np.mean(force.labels**2) * np.maximum(count, 1)
+        return self.places[large], rest[large] / whole[large]
 
     def accept(self, reading: Reading, members: BoolArray) -> None:
         self._labels = convert(self._labels, reading, self._n_atoms, self._volume, members)
