@@ -100,7 +100,7 @@ class Design:
 
         The design itself where it would be hardly smaller. It is made once for each set of species.
         """
-        present = tuple(sorted(set(self.species_of(atoms).tolist())))
+        present = tuple(np.flatnonzero(np.bincount(self.species_of(atoms))).tolist())
         with self._lock:
             if present not in self._parts:
                 self._parts[present] = self._part_of_species(present)
