@@ -403,6 +403,8 @@ def test_parts_with_other_terms(parts, capsys):
     assert accumulate("a") == 0
     assert main(["descriptors", "b.xyz", "--preset", "fast", "--cutoff", "3.5", "-o", "d.json"]) == 0
     assert accumulate("b") == 0
+    assert main(["fit", "--normal-equations", "a.npz", "a.npz"]) == 2
+    assert "a.npz holds the same data as a.npz: leave one of them out" in capsys.readouterr().err
     assert main(["fit", "--normal-equations", "a.npz", "b.npz"]) == 2
     assert "b.npz has other terms than a.npz" in capsys.readouterr().err
 

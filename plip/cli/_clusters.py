@@ -129,8 +129,16 @@ def _merged(paths: list[str]) -> NormalEquations:
     from plip.normal_equations import NormalEquations
 
     total: NormalEquations | None = None
+    read: dict[int, str] = {}
     for path in paths:
         part = NormalEquations.load(path)
+        # Files of older versions have no hash.
+        if part.data_hash in read:
+            raise _commands.CommandError(
+                f"{path} holds the same data as {read[part.data_hash]}: leave one of them out"
+            )
+        if part.data_hash is not None:
+            read[part.data_hash] = path
         if total is None:
             total = part
         elif part.species != total.species or part.terms != total.terms:
