@@ -68,10 +68,10 @@ def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     """Finite real numbers in an array of this shape, float64."""
     array = real_array(values, name)
     if array.shape != shape:
-        expected = f"shape {shape}" if shape else "a single number"
-        raise ValueError(f"{name} must be {expected}, got shape {array.shape}")
+        expected = f"have shape {shape}" if shape else "be a single number"
+        raise ValueError(f"{name} must {expected}, got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} has NaN or infinite values; correct it, or give None where there is none")
+        raise ValueError(f"{name} has NaN or infinite values; correct them, or leave the label out (None in its place)")
     return array
 
 
