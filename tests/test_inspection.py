@@ -121,6 +121,8 @@ def test_parity_has_the_errors_of_each_group(fitted, silicon_carbide):
         assert all(text.startswith(group) for text, group in zip(legend, display.series, strict=True))
     named = ParityDisplay.from_estimator(fitted, test, groups=["a"] + ["b"] * (len(test) - 1))
     assert set(named.series) == {"a", "b"}
+    with pytest.raises(ValueError, match="target must be one of energy, force, stress, got 'forces'"):
+        ParityDisplay.from_estimator(fitted, test, target="forces")
     with pytest.raises(ValueError, match="target must be one of energy, force, stress"):
         ParityDisplay({}, "virial")
 
@@ -321,6 +323,8 @@ def test_density_is_one_in_the_crystal(fitted, silicon_carbide):
     assert set(display.energies) == {"C"}
     with pytest.raises(ValueError, match="give crystals"):
         DensityDisplay.from_potential(potential)
+    with pytest.raises(TypeError, match="crystals must be a dict"):
+        DensityDisplay.from_estimator(fitted, crystal)
     of_data = DensityDisplay.from_estimator(fitted)
     for symbol, sample in of_data.samples.items():
         largest = fitted.normal_equations_.largest_densities[symbol]

@@ -140,6 +140,8 @@ class DensityDisplay:
         crystals: Mapping[str, Atoms] | None,
         density: ArrayLike,
     ) -> DensityDisplay:
+        if not (crystals is None or isinstance(crystals, Mapping)):
+            raise TypeError("crystals must be a dict of structures by species, such as {'Si': atoms}")
         grid = np.asarray(density, np.float64)
         energies, samples, limits = {}, {}, {}
         for symbol in sorted(potential.species):

@@ -176,6 +176,11 @@ class ParityDisplay:
         return self
 
 
+def _check_target(target: str) -> None:
+    if target not in UNITS:
+        raise ValueError(f"target must be one of {', '.join(UNITS)}, got {target!r}")
+
+
 def _root_mean_square(reference: FloatArray, predicted: FloatArray) -> float:
     errors = reference - predicted
     return float(np.sqrt(np.mean(np.square(errors, out=errors))))
@@ -201,6 +206,7 @@ def _visible(
 
 def _by_group(evaluation: Evaluation, target: str) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Reference and predicted values of the groups, the largest first."""
+    _check_target(target)
     if target not in evaluation.n_labels:
         raise ValueError(f"no structure has a label of the target {target!r}")
     if evaluation.groups is None:
