@@ -68,8 +68,7 @@ class ParityDisplay:
     ax_: Axes
 
     def __init__(self, series: Mapping[str, tuple[FloatArray, FloatArray]], target: str) -> None:
-        if target not in _TARGETS:
-            raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
+        _check_target(target)
         self.series = dict(series)
         self.target = target
         factor = _TARGETS[target][2]
@@ -177,8 +176,8 @@ class ParityDisplay:
 
 
 def _check_target(target: str) -> None:
-    if target not in UNITS:
-        raise ValueError(f"target must be one of {', '.join(UNITS)}, got {target!r}")
+    if target not in _TARGETS:
+        raise ValueError(f"target must be one of {', '.join(_TARGETS)}, got {target!r}")
 
 
 def _root_mean_square(reference: FloatArray, predicted: FloatArray) -> float:

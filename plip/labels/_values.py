@@ -71,7 +71,9 @@ def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
         expected = f"have shape {shape}" if shape else "be a single number"
         raise ValueError(f"{name} must {expected}, got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} has NaN or infinite values; correct them, or leave the label out (None in its place)")
+        raise ValueError(
+            f"{name} has NaN or infinite values; correct them, or leave the label out (None in its place)"
+        )
     return array
 
 
