@@ -39,9 +39,10 @@ def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
         add_row_products(np.ones((n_rows, 3)), np.zeros(shape))
 
 
-def test_products_of_some_columns_are_added_to_the_packed_triangle():
+@pytest.mark.parametrize("columns", [[0, 2, 5], [1, 2, 3], [0, 4, 5], [0, 1, 4]])
+def test_products_of_some_columns_are_added_to_the_packed_triangle(columns):
     rng = np.random.default_rng(1)
-    rows, before, columns = rng.normal(size=(7, 3)), rng.normal(size=(6, 6)), np.array([0, 2, 5])
+    rows, before, columns = rng.normal(size=(7, 3)), rng.normal(size=(6, 6)), np.array(columns)
     wide = np.zeros((7, 6))
     wide[:, columns] = rows
     values = pack_lower(before)
@@ -106,6 +107,32 @@ def test_rows_that_were_kept_become_products_with_further_ones(columns):
     first.complete()
     np.testing.assert_allclose(first.products, kept.T @ kept + others.T @ others, atol=1e-13)
     assert (first.weight, first.n_rows, first.factor) == (27.0, 27, None)
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_rows_of_some_columns_that_were_kept(is_last):
+    """Those of the same columns, of others and of all, then none or some that are not kept."""
+    rng = np.random.default_rng(9)
+    total, wide = Sums(6), []
+    for columns in ([0, 1, 5], [2, 5], range(6), [0, 1, 5]):
+        part, rows = Sums(len(columns)), np.zeros((2, 6))
+        rows[:, columns] = rng.normal(size=(2, len(columns)))
+        part.add_rows(rows[:, columns], 2.0, keep=True)
+        total.add_part(part, np.array(columns))
+        wide.append(rows)
+    if not is_last:
+        others = Sums(6)
+        wide.append(rng.normal(size=(3, 6)))
+        others.add_rows(wide[-1], 3.0)
+        total.add(others)
+    total.complete()
+    rows = np.concatenate(wide)
+    np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-13)
+    assert (total.weight, total.n_rows) == (len(rows), len(rows))
+    if is_last:
+        np.testing.assert_array_equal(total.factor, rows)
+    else:
+        assert total.factor is None
 
 
 def test_sums_that_were_added_hold_no_products():

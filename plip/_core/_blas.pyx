@@ -53,7 +53,8 @@ def add_products_of_columns(
     values : ndarray of float64, shape (width (width + 1) / 2,)
         As from `pack_lower`.
     """
-    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, first
+    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, k, end
+    cdef double *row
     if part.shape[0] != n or part.shape[1] != n:
         raise ValueError("products of the part must be square, as wide as it has columns")
     if values.shape[0] != width * (width + 1) // 2:
@@ -62,11 +63,19 @@ def add_products_of_columns(
         if not last < columns[i] < width:
             raise ValueError(f"columns must ascend and be below {width}")
         last = columns[i]
+    # Columns that are next to each other are added as vectors: where those of each column end.
+    cdef Py_ssize_t[::1] ends = np.empty(n, np.intp)
+    for i in range(n - 1, -1, -1):
+        ends[i] = ends[i + 1] if i + 1 < n and columns[i + 1] == columns[i] + 1 else i + 1
     with nogil:
         for i in range(n):
-            first = columns[i] * (columns[i] + 1) // 2
-            for j in range(i + 1):
-                values[first + columns[j]] += part[i, j]
+            k = 0
+            while k <= i:
+                row = &values[columns[i] * (columns[i] + 1) // 2 + columns[k]]
+                end = min(ends[k], i + 1) - k
+                for j in range(end):
+                    row[j] += part[i, k + j]
+                k += end
 
 
 def pack_lower(const double[:, ::1] matrix):

@@ -237,7 +237,7 @@ class _ChunkSums:
         if has_virial.any():
             assert virials is not None and self._virials is not None  # as asked for, and since `begin`
             self._virials.add(
-                virials[has_virial],
+                virials if has_virial.all() else virials[has_virial],
                 np.array([one.virial for one in labels if one.virial is not None]),
                 weights[has_virial, 2],
                 sizes[has_virial],
@@ -331,9 +331,9 @@ class _VirialRows(_PartSums):
     def add(self, virials: FloatArray, labels: FloatArray, weights: FloatArray, sizes: FloatArray) -> None:
         """Add the virials of n structures, (n, 6, n_terms), with labels (n, 6), weights, numbers of atoms."""
         rows = self._few.next(6 * len(virials), 6 * float(weights.sum()))
-        rows[:, : self._n_terms] = virials.reshape(-1, self._n_terms)
-        rows[:, -1] = labels.ravel()
-        rows *= np.repeat(np.sqrt(weights) / sizes, 6)[:, None]
+        factors = np.repeat(np.sqrt(weights) / sizes, 6)
+        np.multiply(virials.reshape(-1, self._n_terms), factors[:, None], out=rows[:, : self._n_terms])
+        rows[:, -1] = factors * labels.ravel()
 
     def finish(self) -> None:
         self._few.flush()

@@ -7,7 +7,7 @@ the square root of the sample weight of their structure.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from plip.normal_equations._packed import Packed, mirror
 from plip.normal_equations._products import Products
 
 __all__ = ["NARROW", "Sums", "are_few", "empty_sums", "triangular_factor"]
-
-# Where more of the columns of rows that were kept are not zero, all are updated.
-_MOST_COLUMNS = 0.9
 
 # Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
 # times as long as products, which matters little there. For more columns products suffice: even where labels
@@ -36,6 +33,20 @@ _PRODUCT_ROUNDING = 1e-16
 def are_few(n_rows: int, width: int) -> bool:
     """Whether so many rows of so many columns are kept as they are."""
     return n_rows <= 2 * width
+
+
+class _Kept(NamedTuple):
+    """Rows that are kept, or those of their columns that are not zero."""
+
+    rows: FloatArray
+    columns: IntArray | None = None
+
+    def widened(self, width: int) -> FloatArray:
+        if self.columns is None:
+            return self.rows
+        rows = np.zeros((len(self.rows), width))
+        rows[:, self.columns] = self.rows
+        return rows
 
 
 class Sums:
@@ -73,7 +84,7 @@ class Sums:
         # Until `complete`: products, those of the latest rows (not packed yet), and rows that are kept.
         self._packed: Packed | None = None
         self._latest: FloatArray | None = None
-        self._kept: list[FloatArray] = []
+        self._kept: list[_Kept] = []
 
     @property
     def factor(self) -> FloatArray | None:
@@ -109,7 +120,7 @@ class Sums:
             self.weight += weight
             self.n_rows += len(rows) if n_rows is None else n_rows
             if keep:
-                self._keep([rows])
+                self._keep([_Kept(rows)])
             else:
                 self._update(rows)
 
@@ -118,13 +129,14 @@ class Sums:
         if len(rows):
             self.weight += weight
             self.n_rows += len(rows)
-            self._update_columns(rows, columns)
+            self._update_columns([rows], columns)
 
-    def _update_columns(self, rows: FloatArray, columns: IntArray) -> None:
+    def _update_columns(self, blocks: list[FloatArray], columns: IntArray) -> None:
         if self._packed is None:
             self._packed = Packed(self.width)
         products = np.empty((len(columns),) * 2)
-        add_row_products(np.ascontiguousarray(rows), products, is_first=True)
+        for k, rows in enumerate(blocks):
+            add_row_products(np.ascontiguousarray(rows), products, is_first=k == 0)
         self._packed.add_part(products, columns)
 
     def _update(self, rows: FloatArray) -> None:
@@ -132,10 +144,14 @@ class Sums:
             self._latest = np.zeros((self.width, self.width))
         add_row_products(np.ascontiguousarray(rows), self._latest)
 
-    def _keep(self, parts: list[FloatArray]) -> None:
+    def _keep(self, parts: list[_Kept]) -> None:
         self._kept += parts
-        if not are_few(sum(map(len, self._kept)), self.width):
-            self._kept = [_few_rows(self._kept)]
+        if not are_few(sum(len(kept.rows) for kept in self._kept), self.width):
+            self._kept = [_Kept(self._all_kept())]
+
+    def _all_kept(self) -> FloatArray:
+        """All rows that are kept, or their triangular factor."""
+        return _few_rows([kept.widened(self.width) for kept in self._kept])
 
     def pack(self) -> None:
         """Halve the memory of the products that were added."""
@@ -166,9 +182,7 @@ class Sums:
             if self._packed is None:
                 self._packed = Packed(self.width)
             self._packed.add_part(other._latest, columns)
-        for k, part in enumerate(other._kept):
-            other._kept[k] = np.zeros((len(part), self.width))
-            other._kept[k][:, columns] = part
+        other._kept = [_Kept(kept.rows, columns) for kept in other._kept]
         self._count(other)
 
     def _count(self, other: Sums) -> None:
@@ -178,22 +192,28 @@ class Sums:
         self._keep(other._kept)
         if self._packed is not None and self._kept:
             # Not all rows are known, so that those which are serve no more.
-            while self._kept:
-                self._release(self._kept.pop(0))
+            self._release()
             self.pack()
 
-    def _release(self, rows: FloatArray) -> None:
-        """Add the products of rows that were kept; columns of zeros, of other species, need no update."""
-        columns = np.flatnonzero(rows.any(axis=0))
-        if len(columns) > _MOST_COLUMNS * self.width:
-            self._update(rows)
-        elif len(columns):
-            self._update_columns(rows[:, columns], columns)
+    def _release(self) -> None:
+        """Add the products of the rows that were kept, those of the same columns together."""
+        groups: dict[bytes, list[_Kept]] = {}
+        for kept in self._kept:
+            key = b"" if kept.columns is None else kept.columns.tobytes()
+            groups.setdefault(key, []).append(kept)
+        self._kept = []
+        for group in groups.values():
+            blocks, columns = [kept.rows for kept in group], group[0].columns
+            if columns is None:
+                for rows in blocks:
+                    self._update(rows)
+            else:
+                self._update_columns(blocks, columns)
 
     def complete(self) -> None:
         """End the adding of rows."""
         self.pack()
-        factor = _few_rows(self._kept) if self._kept else None
+        factor = self._all_kept() if self._kept else None
         are_all = self._packed is None
         if factor is not None and (not are_all or len(factor) < self.n_rows):
             self._update(factor)
