@@ -112,15 +112,28 @@ def strained_sums(basis, degree, u, r, g, slope):
     m, n = (factor * np.array(known[degree]) for factor in (g, r * slope))
     last = (r * slope - degree * g) * known[degree + 2]
     if basis == MONOMIALS:
-        sources, lengths = [m, last], [2] * 6
-    else:
-        lower = [(r * slope + (degree + 1) * g) * known[degree - 2]] if degree > 1 else []
-        sources, lengths = [n, *lower, n + 1.5 * m, last], [1, 6, 3, 6, 6, 6]
-    sources = np.concatenate(sources)
-    table = strains([degree, -1] if basis == MONOMIALS else [-1, degree])
-    table = table.reshape(-1, sum(lengths))[n_components_below(basis, degree) :]
-    parts = table["weight"] * sources[table["source"]]
-    return np.add.reduceat(parts, np.cumsum([0, *lengths[:-1]]), axis=1)
+        table = strains([degree, -1]).reshape(-1, 6, 2)[n_components_below(basis, degree) :]
+        return (table["weight"] * np.append(m, last)[table["source"]]).sum(axis=-1)
+    lower = [(r * slope + (degree + 1) * g) * known[degree - 2]] if degree > 1 else []
+    sources = np.concatenate([n, *lower, n + 1.5 * m, last])
+    table = strains([-1, degree]).reshape(-1, 5, 3)[degree * (degree + 1) // 2 :]
+    found = np.empty((2 * degree + 1, 6))
+    found[:, 0] = n / 3
+    for order, entries in enumerate(table):
+        c = 2 * order - 1 if order else 0
+        cosines, sines = ((entries["weight"] * sources[entries["source"] + k]).sum(axis=1) for k in range(2))
+        found[c, 2] = cosines[0]
+        if order:
+            found[c + 1, 2] = sines[0]
+        for q, even, odd in ((1, 4, 3), (2, 1, 5)):
+            up, down = 2 * q - 1, 2 * q
+            sign = np.sign(order - q)
+            found[c, even] = cosines[up] + cosines[down]
+            found[c, odd] = sines[up] - sign * sines[down]
+            if order:
+                found[c + 1, even] = sines[up] + sign * sines[down]
+                found[c + 1, odd] = cosines[down] - cosines[up]
+    return found
 
 
 @pytest.mark.parametrize("basis", [MONOMIALS, HARMONICS])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from plip._core._rows import Kernel, vector_length
+from plip._core._rows import MONOMIALS, Kernel, vector_length
 from plip._design._plan import build_plan
 from plip._structures._neighbors import find_neighbors
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
@@ -231,3 +231,11 @@ def test_arrays_of_another_shape_are_errors(plan, neighbors):
             kernel.derivatives(neighbors, states, dominant, atom, of_forces)
     with pytest.raises(ValueError, match="shapes"):
         kernel.values(replace(neighbors, distance_p=neighbors.distance_p[1:]), states, dominant, values)
+
+
+def test_own_sums_of_monomials_are_an_error(plan):
+    sets = plan.sets.copy()
+    own = plan.moments["set"][plan.moments["own"] >= 0]
+    sets["basis"][own], sets["max_degree"][own] = MONOMIALS, 0
+    with pytest.raises(ValueError, match="own sums are those of harmonics"):
+        Kernel(replace(plan, sets=sets))

@@ -26,7 +26,7 @@ cdef extern from "plip_angular.h" nogil:
     int components_of(int, int)
     int components_below(int, int)
     void plip_make_components(const int *, plip_component *)
-    int strains_of(int)
+    int strains_below(int, int)
     void plip_make_strains(const int *, const plip_component *, plip_strain *)
     void plip_legendre_of_powers(int, double *)
     void plip_make_contraction(const int *, plip_summand *)
@@ -89,6 +89,10 @@ cdef extern from "plip_rows.h" nogil:
         plip_range products
         int halves
 
+    ctypedef struct plip_product_places:
+        plip_range factors
+        plip_range targets
+
     ctypedef struct plip_rows_plan:
         int n_terms
         int n_species
@@ -117,6 +121,7 @@ cdef extern from "plip_rows.h" nogil:
         const plip_product *products
         const plip_group *groups
         const plip_contribution *contributions
+        const plip_product_places *product_places
         const plip_component *components
         const plip_strain *strains
         const double *legendre_of_powers
@@ -131,6 +136,7 @@ cdef extern from "plip_rows.h" nogil:
         const double *distance
 
     int plip_rows_check(const plip_rows_plan *, int, char *)
+    void plip_find_product_places(const plip_rows_plan *, plip_product_places *)
     int plip_rows_check_neighbors(
         const plip_rows_plan *, const plip_neighbors *, ptrdiff_t, ptrdiff_t, char *
     )

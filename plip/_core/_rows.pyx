@@ -55,6 +55,7 @@ cdef plip_product _product
 cdef plip_group _group
 cdef plip_contribution _contribution
 cdef plip_center_tables _center
+cdef plip_product_places _places
 cdef plip_component _component
 cdef plip_strain _strain
 cdef plip_summand _summand
@@ -66,6 +67,7 @@ PRODUCT = np.asarray(<plip_product[:1]>&_product).dtype
 GROUP = np.asarray(<plip_group[:1]>&_group).dtype
 CONTRIBUTION = np.asarray(<plip_contribution[:1]>&_contribution).dtype
 CENTER = np.asarray(<plip_center_tables[:1]>&_center).dtype
+PLACES = np.asarray(<plip_product_places[:1]>&_places).dtype
 COMPONENT = np.asarray(<plip_component[:1]>&_component).dtype
 STRAIN = np.asarray(<plip_strain[:1]>&_strain).dtype
 SUMMAND = np.asarray(<plip_summand[:1]>&_summand).dtype
@@ -124,12 +126,12 @@ def strains(max_degree):
     -------
     ndarray of plip_strain
         "source": number among the strain sources of the degree of the component; "weight": its factor.
-        For each monomial twice six entries, for each harmonic 1, 6, 3, 6, 6 and 6.
+        For each monomial twice six entries, for each order of the harmonics of a degree five times three.
     """
     cdef int[2] degrees = max_degree
     cdef const plip_component[::1] components = angular_components(_two_more(max_degree))
     cdef plip_strain[::1] entries = np.empty(
-        sum(strains_of(basis) * components_below(basis, max_degree[basis] + 1) for basis in range(2)), STRAIN
+        sum(strains_below(basis, max_degree[basis] + 1) for basis in range(2)), STRAIN
     )
     if len(entries):
         plip_make_strains(degrees, &components[0], &entries[0])
@@ -239,6 +241,7 @@ cdef class Kernel:
     cdef plip_rows_plan plan
     cdef int simd
     cdef object tables
+    cdef plip_product_places[::1] product_places
     cdef const plip_component[::1] components
     cdef const plip_strain[::1] strains
     cdef const double[:, ::1] cosines
@@ -254,6 +257,9 @@ cdef class Kernel:
         self._take_tables(plan)
         if plip_rows_check(&self.plan, PLIP_SIMD_LANES[self.simd], error):
             raise ValueError(f"tables of the kernels: {error.decode()}")
+        self.product_places = np.empty(self.plan.n_labels, PLACES)
+        plip_find_product_places(&self.plan, &self.product_places[0])
+        self.plan.product_places = &self.product_places[0]
         self.components = angular_components(_two_more(plan.max_degree))
         self.plan.components = &self.components[0]
         self.strains = strains(plan.max_degree)

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdlib.h>
 
 #include "plip_angular.h"
 #include "plip_core.h"
@@ -216,33 +217,53 @@ static void add_multiplied_twice(const plip_component *harmonics, int first, int
                 add_multiplied(harmonics, first, y, l, k, once[k], to);
 }
 
-/* Writes the entries of harmonic c of a degree by strain x, and returns what stands behind them. */
-static plip_strain *strain_of_harmonic(const plip_component *harmonics, int first, int degree, int c, int x,
-                                       plip_strain *strains)
+/* Number of the harmonic cos(order) of a degree. */
+static int cosine(int degree, int order)
 {
-    plip_strain *end = strains + (x == 0 ? STRAIN_ISOTROPIC : x == 2 ? STRAIN_AXIAL : STRAIN_SHEAR);
-    double twice[MOST_HARMONICS] = {0};
-    int k, l, source = 2 * degree + 1;
-
-    if (x == 0)
-        *strains++ = (plip_strain){c - degree * degree, 1.0 / 3.0};
-    else if (x == 1) {
-        add_multiplied_twice(harmonics, first, 0, 0, degree, c, 0.5, twice);
-        add_multiplied_twice(harmonics, first, 1, 1, degree, c, -0.5, twice);
-    } else
-        add_multiplied_twice(harmonics, first, strain_of[x], strain_along[x], degree, c, 1.0, twice);
-    if (x == 2)
-        twice[c] -= 1.0 / 3.0;
-    for (l = degree > 1 ? degree - 2 : degree; l <= degree + 2; l += 2)
-        for (k = l * l; k < (l + 1) * (l + 1); k++, source++)
-            if (fabs(twice[k]) > 1e-14)
-                *strains++ = (plip_strain){source, twice[k]};
-    while (strains < end)
-        *strains++ = (plip_strain){0, 0.0};
-    return end;
+    return degree * degree + (order ? 2 * order - 1 : 0);
 }
 
-/* The same of the monomial u_x^(degree - y - z) u_y^y u_z^z. */
+/* Writes the entries of cos(order) from a harmonic of a degree, of whose strain `twice` has the weights of all harmonics;
+ * returns what stands behind them. */
+static plip_strain *strain_of_order(int degree, int order, const double *twice, plip_strain *strains)
+{
+    int l, block = 2 * degree + 1;
+
+    for (l = degree - 2; l <= degree + 2; l += 2, strains++) {
+        *strains = (plip_strain){0, 0.0};
+        if (l < degree && degree < 2)
+            continue;
+        if (order <= l)
+            *strains = (plip_strain){block + cosine(l, order) - l * l, twice[cosine(l, order)]};
+        block += 2 * l + 1;
+    }
+    return strains;
+}
+
+/* Writes the entries of the harmonics of one order of a degree, and returns what stands behind them. */
+static plip_strain *strains_of_harmonics(const plip_component *harmonics, int first, int degree, int order,
+                                         plip_strain *strains)
+{
+    const int c = cosine(degree, order);
+    double axial[MOST_HARMONICS] = {0};
+    int q;
+
+    add_multiplied_twice(harmonics, first, 2, 2, degree, c, 1.0, axial);
+    axial[c] -= 1.0 / 3.0;
+    strains = strain_of_order(degree, order, axial, strains);
+    for (q = 1; q <= 2; q++) {
+        double twice[MOST_HARMONICS] = {0};
+        const double nothing[MOST_HARMONICS] = {0};
+        add_multiplied_twice(harmonics, first, 0, q == 1 ? 2 : 0, degree, c, 1.0 / q, twice);
+        if (q == 2)
+            add_multiplied_twice(harmonics, first, 1, 1, degree, c, -0.5, twice);
+        strains = strain_of_order(degree, order + q, twice, strains);
+        strains = strain_of_order(degree, abs(order - q), order ? twice : nothing, strains);
+    }
+    return strains;
+}
+
+/* Writes the entries of the monomial u_x^(degree - y - z) u_y^y u_z^z. */
 static plip_strain *strain_of_monomial(int degree, int y, int z, int x, plip_strain *strains)
 {
     const int i = strain_of[x], j = strain_along[x], exponent[3] = {degree - y - z, y, z};
@@ -258,7 +279,7 @@ void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component 
 {
     const int n_monomials =
         max_degree[PLIP_MONOMIALS] < 0 ? 0 : components_below(PLIP_MONOMIALS, max_degree[PLIP_MONOMIALS] + 3);
-    int degree, place[2] = {0, 0}, c, x;
+    int degree, place[2] = {0, 0}, order, x;
 
     for (degree = 0; degree <= max_degree[PLIP_MONOMIALS]; degree++)
         do
@@ -266,9 +287,8 @@ void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component 
                 strains = strain_of_monomial(degree, place[0], place[1], x, strains);
         while (next_monomial(degree, place));
     for (degree = 0; degree <= max_degree[PLIP_HARMONICS]; degree++)
-        for (c = degree * degree; c < (degree + 1) * (degree + 1); c++)
-            for (x = 0; x < 6; x++)
-                strains = strain_of_harmonic(components + n_monomials, n_monomials, degree, c, x, strains);
+        for (order = 0; order <= degree; order++)
+            strains = strains_of_harmonics(components + n_monomials, n_monomials, degree, order, strains);
 }
 
 void plip_legendre_of_powers(int size, double *table)

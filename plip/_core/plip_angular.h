@@ -33,6 +33,12 @@
  *
  *     monomials: M_l, N_(l+2) - l M_(l+2);
  *     harmonics: N_l, N_(l-2) + (l+1) M_(l-2), N_l + 3/2 M_l, N_(l+2) - l M_(l+2).
+ *
+ * A strain that goes with cos(q phi), q = 1 for xz and 2 for (xx - yy) / 2, makes of the harmonic cos m a sum C+ of
+ * sources cos(m + q) and a sum C- of sources cos|m - q|. With S+ and S- of the sines in place of the cosines, S- with the
+ * sign of m - q, and with the strain of sin(q phi), yz or xy,
+ *
+ *     d cos m = C+ + C-, d sin m = S+ + S- by cos(q phi);  d cos m = S+ - S-, d sin m = C- - C+ by sin(q phi).
  */
 #ifndef PLIP_ANGULAR_H
 #define PLIP_ANGULAR_H
@@ -71,18 +77,22 @@ typedef struct {
     double weight;
 } plip_strain;
 
-/* Strain sources that a component of a basis needs for each strain, at most. */
-enum { STRAIN_OF_MONOMIAL = 2, STRAIN_ISOTROPIC = 1, STRAIN_AXIAL = 3, STRAIN_SHEAR = 6 };
+/* Entries of a monomial, two for each strain; of the harmonics of one order m of a degree, three for each of five sums,
+ * one of each of the last three blocks of sources: for zz, then C+ and C- of q = 1 and of q = 2. Those of cosines stand
+ * for sines, too, whose sources come next. */
+enum { STRAIN_OF_MONOMIAL = 2, STRAIN_OF_ORDER = 3, STRAINS_OF_ORDER = 5 };
 
-static inline int strains_of(int basis)
+/* Entries of all degrees below one. */
+static inline int strains_below(int basis, int degree)
 {
-    return basis == PLIP_HARMONICS ? STRAIN_ISOTROPIC + STRAIN_AXIAL + 4 * STRAIN_SHEAR : 6 * STRAIN_OF_MONOMIAL;
+    return basis == PLIP_HARMONICS ? STRAINS_OF_ORDER * STRAIN_OF_ORDER * degree * (degree + 1) / 2
+                                   : 6 * STRAIN_OF_MONOMIAL * FIRST_MONOMIAL(degree);
 }
 
-/* The derivatives of all components up to max_degree[basis] with respect to the strains, strains_of(basis) entries for
- * each component: those of each strain add up, and unused ones have the weight 0. The components must go two degrees
- * further. */
+/* The derivatives of all components up to max_degree[basis] with respect to the strains, monomials first. Unused entries
+ * have the weight 0. The components must go two degrees further. */
 void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component *components, plip_strain *strains);
+
 /* The weights of all monomials up to a degree. */
 void plip_monomial_weights(int max_degree, double *weights);
 /* cos^l = sum_k table[l][k] P_k(cos) for l, k < size. */

@@ -76,6 +76,11 @@ typedef struct {
     int halves; /* place of the fields of the two-body interaction, which are 1/2 */
 } plip_center_tables;
 
+/* The places in a state that the products of a center read, and those of their targets, with whatever is between. */
+typedef struct {
+    plip_range factors, targets;
+} plip_product_places;
+
 typedef struct {
     int n_terms, n_species, n_labels, state_size, n_halves;
     int n_cutoffs, n_sets, n_functions, n_moments, n_powers, n_products, n_groups, n_contributions;
@@ -92,6 +97,7 @@ typedef struct {
     const plip_product *products;
     const plip_group *groups;
     const plip_contribution *contributions;
+    const plip_product_places *product_places; /* (n_labels,), from plip_find_product_places */
     /* What plip_angular.h makes: components up to max_degree + 2, the rest up to max_degree or the larger of both. */
     const plip_component *components;
     const plip_strain *strains;
@@ -112,7 +118,9 @@ typedef struct {
  * reason in `error` (PLIP_ERROR_LENGTH characters). `lanes` is what functions and fields are padded to. Numbers of
  * entries are not checked, and the angular bases need not be there yet. */
 int plip_rows_check(const plip_rows_plan *plan, int lanes, char *error);
-/* The same for the neighbors of the atoms [begin, end). */
+/* The places of the products of all centers of a plan that was checked. */
+void plip_find_product_places(const plip_rows_plan *plan, plip_product_places *places);
+/* The same as plip_rows_check for the neighbors of the atoms [begin, end). */
 int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
                               char *error);
 

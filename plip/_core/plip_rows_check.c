@@ -94,6 +94,8 @@ static int check_moments(const plip_rows_plan *plan, int lanes, int number, int6
         return plip_refuse(error, "moments %d: they are not within the state", number);
     if (moments->own != -1 && moments->own != *n_own)
         return plip_refuse(error, "moments %d: their own sums must follow those before them", number);
+    if (moments->own != -1 && set->basis != PLIP_HARMONICS)
+        return plip_refuse(error, "moments %d: own sums are those of harmonics", number);
     if (moments->own != -1)
         *n_own += width * width;
     return 0;
@@ -235,4 +237,28 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
         if (near->neighbor[k] < 0 || near->neighbor[k] >= near->n_atoms)
             return plip_refuse(error, "pair %lld has no neighbor", (long long)k);
     return 0;
+}
+
+static void widen(plip_range *range, int place)
+{
+    if (range->begin == range->end)
+        *range = (plip_range){place, place + 1};
+    if (place < range->begin)
+        range->begin = place;
+    if (place >= range->end)
+        range->end = place + 1;
+}
+
+void plip_find_product_places(const plip_rows_plan *plan, plip_product_places *places)
+{
+    int s, e;
+
+    for (s = 0; s < plan->n_labels; s++, places++) {
+        *places = (plip_product_places){{0, 0}, {0, 0}};
+        for (e = plan->centers[s].products.begin; e < plan->centers[s].products.end; e++) {
+            widen(&places->factors, plan->products[e].first);
+            widen(&places->factors, plan->products[e].second);
+            widen(&places->targets, plan->products[e].target);
+        }
+    }
 }

@@ -37,8 +37,12 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
         const double *u = b->direction + of->axis[0] * stride, *v = b->direction + of->axis[1] * stride;
         const double *c = b->component + of->source[0] * stride, *d = b->component + of->source[1] * stride;
         component += stride;
-        for (k = 0; k < count; k += LANES)
-            STORE(component + k, first * LOAD(u + k) * LOAD(c + k) + second * LOAD(v + k) * LOAD(d + k));
+        if (second == 0.0)
+            for (k = 0; k < count; k += LANES)
+                STORE(component + k, first * LOAD(u + k) * LOAD(c + k));
+        else
+            for (k = 0; k < count; k += LANES)
+                STORE(component + k, first * LOAD(u + k) * LOAD(c + k) + second * LOAD(v + k) * LOAD(d + k));
     }
 }
 
@@ -62,8 +66,12 @@ static void NAME(find_gradients)(const rows_call *call, int basis, int max_degre
                 const double first = of->lower_weight[x][0], second = of->lower_weight[x][1];
                 const double *c = b->component + of->lower[x][0] * stride;
                 const double *d = b->component + of->lower[x][1] * stride;
-                for (k = 0; k < count; k += LANES)
-                    STORE(gradient + k, LOAD(scale + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
+                if (second == 0.0)
+                    for (k = 0; k < count; k += LANES)
+                        STORE(gradient + k, LOAD(scale + k) * (first * LOAD(c + k)));
+                else
+                    for (k = 0; k < count; k += LANES)
+                        STORE(gradient + k, LOAD(scale + k) * (first * LOAD(c + k) + second * LOAD(d + k)));
             }
     }
 }

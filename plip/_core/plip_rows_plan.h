@@ -27,11 +27,11 @@ static inline int all_components(const plip_rows_plan *plan)
     return first_component(plan, PLIP_HARMONICS, n_degrees_of_components(plan, PLIP_HARMONICS));
 }
 
-/* The entries of the first component of a basis. */
+/* The entries of the strains of the first component of a basis. */
 static inline const plip_strain *first_strain(const plip_rows_plan *plan, int basis)
 {
-    const int monomials = components_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1);
-    return plan->strains + (basis == PLIP_HARMONICS ? monomials * strains_of(PLIP_MONOMIALS) : 0);
+    return plan->strains +
+           (basis == PLIP_HARMONICS ? strains_below(PLIP_MONOMIALS, plan->max_degree[PLIP_MONOMIALS] + 1) : 0);
 }
 
 /* Powers of the cosine from 0 on. */

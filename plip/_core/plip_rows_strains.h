@@ -42,77 +42,118 @@ static void NAME(find_sources)(const plip_function_set *set, int degree, ptrdiff
         NAME(put_source)(above, -degree, of_values + components_below(basis, degree + 2) * width, more, to);
 }
 
-/* The sum over `count` entries of weight source[b], `vectors` vectors. */
-static FORCE_INLINE void NAME(strain_tile)(const int vectors, const int count, const plip_strain *entries,
-                                           const double *sources, ptrdiff_t width, double *to)
-{
-    const VECTOR zero = {0};
-    VECTOR sum[3];
-    int e, v;
+/* Where strains go: rows of components, `row` numbers each, [strain][function] with `step` functions, as end_rows
+ * explains. */
+typedef struct {
+    double *strained;
+    ptrdiff_t row, step;
+} NAME(place_of_strains);
 
-    for (v = 0; v < vectors; v++)
-        sum[v] = zero;
-    for (e = 0; e < count; e++)
-        for (v = 0; v < vectors; v++)
-            sum[v] += entries[e].weight * LOAD(sources + entries[e].source * width + v * LANES);
-    for (v = 0; v < vectors; v++)
-        STORE(to + v * LANES, sum[v]);
-}
-
-/* All strains of one component, `vectors` vectors. */
-static FORCE_INLINE void NAME(strain_component)(const int vectors, const plip_function_set *set,
-                                                const plip_strain *entries, const double *sources, ptrdiff_t width,
-                                                double *to)
+/* A vector of functions of one monomial. */
+static FORCE_INLINE void NAME(strain_monomial)(const plip_strain *entries, const double *sources, ptrdiff_t width,
+                                               const NAME(place_of_strains) *to)
 {
-    const ptrdiff_t step = set->count;
     int x;
 
-#define STRAIN(x, count, place) NAME(strain_tile)(vectors, count, entries + place, sources, width, to + x * step)
-    if (set->basis == PLIP_HARMONICS) {
-        STRAIN(0, STRAIN_ISOTROPIC, 0);
-        STRAIN(1, STRAIN_SHEAR, STRAIN_ISOTROPIC);
-        STRAIN(2, STRAIN_AXIAL, STRAIN_ISOTROPIC + STRAIN_SHEAR);
-        for (x = 3; x < OF_VIRIALS; x++)
-            STRAIN(x, STRAIN_SHEAR, STRAIN_ISOTROPIC + STRAIN_AXIAL + (x - 2) * STRAIN_SHEAR);
-    } else
+    UNROLL(6)
+    for (x = 0; x < OF_VIRIALS; x++, entries += STRAIN_OF_MONOMIAL)
+        STORE(to->strained + x * to->step, entries[0].weight * LOAD(sources + entries[0].source * width) +
+                                               entries[1].weight * LOAD(sources + entries[1].source * width));
+}
+
+/* The sum of the sources of a cosine, and that of the sines beside them. */
+static FORCE_INLINE void NAME(strain_order)(const plip_strain *entries, const double *sources, ptrdiff_t width,
+                                            VECTOR sum[2])
+{
+    const VECTOR zero = {0};
+    int e;
+
+    sum[0] = sum[1] = zero;
+    UNROLL(3)
+    for (e = 0; e < STRAIN_OF_ORDER; e++) {
+        const double weight = entries[e].weight, *source = sources + entries[e].source * width;
+        sum[0] += weight * LOAD(source);
+        sum[1] += weight * LOAD(source + width);
+    }
+}
+
+/* A vector of functions of the harmonics of one order: `parts` is 1 for order 0, which has no sine, else 2. */
+static FORCE_INLINE void NAME(strain_harmonics)(const int parts, int order, const plip_strain *entries,
+                                                const double *sources, ptrdiff_t width,
+                                                const NAME(place_of_strains) *to)
+{
+    const double *source = sources + (order ? 2 * order - 1 : 0) * width, trace = 1.0 / 3.0;
+    VECTOR strained[2][OF_VIRIALS], axial[2], up[2], down[2];
+    int q, k, x;
+
+    NAME(strain_order)(entries, sources, width, axial);
+    for (k = 0; k < parts; k++) {
+        strained[k][0] = trace * LOAD(source + k * width);
+        strained[k][2] = axial[k];
+    }
+    UNROLL(2)
+    for (q = 1; q <= 2; q++) {
+        /* xz and yz, or xx - yy and xy */
+        const int even = q == 1 ? 4 : 1, odd = q == 1 ? 3 : 5;
+        const double sign = order > q ? 1.0 : order == q ? 0.0 : -1.0;
+        NAME(strain_order)(entries + (2 * q - 1) * STRAIN_OF_ORDER, sources, width, up);
+        NAME(strain_order)(entries + 2 * q * STRAIN_OF_ORDER, sources, width, down);
+        strained[0][even] = up[0] + down[0];
+        strained[0][odd] = up[1] - sign * down[1];
+        strained[1][even] = up[1] + sign * down[1];
+        strained[1][odd] = down[0] - up[0];
+    }
+    for (k = 0; k < parts; k++) {
+        UNROLL(6)
         for (x = 0; x < OF_VIRIALS; x++)
-            STRAIN(x, STRAIN_OF_MONOMIAL, x * STRAIN_OF_MONOMIAL);
-#undef STRAIN
+            STORE(to->strained + k * to->row + x * to->step, strained[k][x]);
+    }
+}
+
+/* Functions from a on, a vector of them, of one monomial or of the harmonics of one order. */
+static FORCE_INLINE void NAME(strain_components)(int basis, int order, const plip_strain *entries,
+                                                 const double *sources, ptrdiff_t width, NAME(place_of_strains) to,
+                                                 ptrdiff_t a)
+{
+    to.strained += a;
+    if (basis == PLIP_MONOMIALS)
+        NAME(strain_monomial)(entries, sources + a, width, &to);
+    else if (order == 0)
+        NAME(strain_harmonics)(1, order, entries, sources + a, width, &to);
+    else
+        NAME(strain_harmonics)(2, order, entries, sources + a, width, &to);
 }
 
 /* Derivatives of moments: strained[component][strain][function], in rows as end_rows explains. */
 static void NAME(strain_moments)(const rows_call *call, const plip_function_set *set, const double *of_values,
                                  const double *of_slopes, double *strained)
 {
-    const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
-    const plip_strain *entries = first_strain(call->plan, set->basis);
+    const int basis = set->basis, is_harmonic = basis == PLIP_HARMONICS;
+    const ptrdiff_t width = padded(set->count, LANES);
+    const plip_strain *entries = first_strain(call->plan, basis);
+    NAME(place_of_strains) to = {strained, padded(OF_VIRIALS * set->count, LANES), set->count};
     double *sources = call->strain_sources;
     ptrdiff_t a;
     int degree, k;
 
-    NAME(end_rows)(components_below(set->basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
+    NAME(end_rows)(components_below(basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
     for (degree = 0; degree <= set->max_degree; degree++) {
         NAME(find_sources)(set, degree, width, of_values, of_slopes, sources);
-        for (k = 0; k < components_of(set->basis, degree); k++) {
-            a = width;
+        for (k = 0; k < (is_harmonic ? degree + 1 : components_of(basis, degree)); k++) {
             /* The last functions come first, for what is beyond them is overwritten. Of the few functions of most sets
              * the sources are at multiples of a constant. */
-#define STRAIN_TILES(vectors, width)                                                                                 \
-    for (; a >= vectors * LANES; a -= vectors * LANES)                                                               \
-        NAME(strain_component)(vectors, set, entries, sources + a - vectors * LANES, width,                          \
-                               strained + a - vectors * LANES);
-            if (a == 3 * LANES)
-                STRAIN_TILES(3, 3 * LANES)
-            if (a == 2 * LANES)
-                STRAIN_TILES(2, 2 * LANES)
-            if (a == LANES)
-                STRAIN_TILES(1, LANES)
-            STRAIN_TILES(3, width)
-            STRAIN_TILES(2, width)
-            STRAIN_TILES(1, width)
-#undef STRAIN_TILES
-            entries += strains_of(set->basis);
-            strained += row;
+#define STRAIN_COMPONENTS(width)                                                                                     \
+    for (a = width - LANES; a >= 0; a -= LANES)                                                                      \
+        NAME(strain_components)(basis, k, entries, sources, width, to, a)
+            switch (width / LANES) {
+            case 1: STRAIN_COMPONENTS(LANES); break;
+            case 2: STRAIN_COMPONENTS(2 * LANES); break;
+            case 3: STRAIN_COMPONENTS(3 * LANES); break;
+            default: STRAIN_COMPONENTS(width); break;
+            }
+#undef STRAIN_COMPONENTS
+            entries += is_harmonic ? STRAINS_OF_ORDER * STRAIN_OF_ORDER : OF_VIRIALS * STRAIN_OF_MONOMIAL;
+            to.strained += is_harmonic && k > 0 ? 2 * to.row : to.row;
         }
     }
 }
@@ -130,38 +171,28 @@ static void NAME(find_last_source)(const rows_call *call, const plip_function_se
                   to + components_below(set->basis, degree + 2) * width, width);
 }
 
-/* What a strain of degree 0 makes of neighbor k: the tensor u u in the strains of a basis. */
-static FORCE_INLINE void NAME(strain_tensor)(const bucket *b, int basis, ptrdiff_t k, double tensor[OF_VIRIALS])
-{
-    const double u[3] = {b->direction[k], b->direction[b->stride + k], b->direction[2 * b->stride + k]};
-    const double trace = 1.0 / 3.0;
-    int x;
-
-    for (x = 0; x < OF_VIRIALS; x++)
-        tensor[x] = u[virial_force[x]] * u[virial_arm[x]];
-    if (basis == PLIP_HARMONICS) {
-        tensor[1] = 0.5 * (tensor[0] - tensor[1]);
-        tensor[2] -= trace;
-        tensor[0] = trace;
-    }
-}
-
-/* The same of all neighbors for harmonics: strain_tensors[strain][neighbor]. */
+/* What a strain of harmonics of degree 0 makes of all neighbors, the tensor u u: strain_tensors[strain][neighbor]. */
 static void NAME(find_strain_tensors)(const rows_call *call)
 {
     const bucket *b = &call->bucket;
-    double *tensors = call->strain_tensors, tensor[OF_VIRIALS];
+    const ptrdiff_t stride = b->stride;
+    const double trace = 1.0 / 3.0;
+    double *tensor = call->strain_tensors;
     ptrdiff_t k;
     int x;
 
-    for (k = 0; k < b->within[call->plan->n_cutoffs - 1]; k++) {
-        NAME(strain_tensor)(b, PLIP_HARMONICS, k, tensor);
-        for (x = 0; x < OF_VIRIALS; x++)
-            tensors[x * b->stride + k] = tensor[x];
+    for (k = 0; k < b->within[call->plan->n_cutoffs - 1]; k += LANES) {
+        const VECTOR u[3] = {LOAD(b->direction + k), LOAD(b->direction + stride + k),
+                             LOAD(b->direction + 2 * stride + k)};
+        STORE(tensor + k, (VECTOR){0} + trace);
+        STORE(tensor + stride + k, 0.5 * (u[0] * u[0] - u[1] * u[1]));
+        STORE(tensor + 2 * stride + k, u[2] * u[2] - trace);
+        for (x = 3; x < OF_VIRIALS; x++)
+            STORE(tensor + x * stride + k, u[virial_force[x]] * u[virial_arm[x]]);
     }
 }
 
-/* The same for the neighbors from `first` on, `m` of them. `slope` has r times the derivatives of the functions;
+/* Derivatives of the moments over `m` neighbors from `first` on. `slope` has r times the derivatives of the functions;
  * `moments` are computed if they are NULL. */
 static void NAME(strain_neighbors)(const rows_call *call, const plip_function_set *set, const double *value,
                                    const double *slope, ptrdiff_t first, ptrdiff_t m, const double *moments,
@@ -199,17 +230,16 @@ static void NAME(strain_own_sums)(const rows_call *call, const plip_function_set
                                   const double *slope, double *sums)
 {
     const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
-    double tensor[OF_VIRIALS];
+    const double *tensor = call->strain_tensors;
     ptrdiff_t k, a;
     int x;
 
     NAME(end_rows)(m, call->strain_weighted, OF_VIRIALS, set->count);
     for (k = 0; k < m; k++) {
         double *weighted = call->strain_weighted + k * row;
-        NAME(strain_tensor)(&call->bucket, set->basis, k, tensor);
         for (x = 0; x < OF_VIRIALS; x++, weighted += set->count)
             for (a = 0; a < width; a += LANES)
-                STORE(weighted + a, tensor[x] * LOAD(slope + k * width + a));
+                STORE(weighted + a, tensor[x * call->bucket.stride + k] * LOAD(slope + k * width + a));
     }
     NAME(add_product)(set->count, row, m, value, width, 1, call->strain_weighted, row, sums, row);
 }
@@ -286,16 +316,19 @@ static void NAME(add_strained_products)(const rows_call *call, const strained_at
                                         const group_shape *shape, const strain_shape *strain, double *sums)
 {
     const ptrdiff_t width = shape->width, row = strain->of_moment;
+    const int has_weights = shape->set->basis == PLIP_MONOMIALS;
     double *weighted = call->strain_fields;
     NAME(factors) factors[2 * LANES];
     ptrdiff_t b;
     int j, k;
 
     for (j = 0; j < count; j++) {
-        factors[j] = (NAME(factors)){n_components, weighted, width, 1, atoms[j].strained + moments, row};
-        for (k = 0; k < n_components; k++, weighted += width)
+        const double *field = atoms[j].state + fields;
+        factors[j] = (NAME(factors)){n_components, has_weights ? weighted : field, width, 1,
+                                     atoms[j].strained + moments, row};
+        for (k = 0; k < n_components && has_weights; k++, weighted += width)
             for (b = 0; b < width; b += LANES)
-                STORE(weighted + b, components[k].weight * LOAD(atoms[j].state + fields + k * width + b));
+                STORE(weighted + b, components[k].weight * LOAD(field + k * width + b));
     }
     NAME(add_several_products)(shape->step, row, factors, count, sums, row);
 }

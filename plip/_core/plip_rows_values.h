@@ -46,43 +46,41 @@ static void NAME(find_coefficients)(const plip_rows_plan *plan, int s, double *s
     }
 }
 
-/* Those that are products of moments, for atoms whose states stand side by side. */
-static void NAME(add_products)(const plip_rows_plan *plan, int s, double *abreast)
+/* A range of the states of LANES atoms side by side. */
+static void NAME(put_abreast)(double *const *states, plip_range range, double *abreast)
 {
-    const plip_range range = plan->centers[s].products;
-    int e;
+    ptrdiff_t k;
+    int j;
 
+    for (k = range.begin; k < range.end; k++)
+        for (j = 0; j < LANES; j++)
+            abreast[k * LANES + j] = states[j][k];
+}
+
+/* Coefficients of the fields of a center that are products of moments, for up to LANES atoms. */
+static void NAME(find_products)(const rows_call *call, int s, const ptrdiff_t *atoms, int count, double *states)
+{
+    const plip_rows_plan *plan = call->plan;
+    const plip_range range = plan->centers[s].products;
+    const plip_product_places *places = plan->product_places + s;
+    double *abreast = call->abreast, *of_atom[LANES];
+    ptrdiff_t k;
+    int e, j;
+
+    /* The first atom stands for those that are not there. */
+    for (j = 0; j < LANES; j++)
+        of_atom[j] = states + atoms[j < count ? j : 0] * plan->state_size;
+    NAME(put_abreast)(of_atom, places->factors, abreast);
+    NAME(put_abreast)(of_atom, places->targets, abreast);
     for (e = range.begin; e < range.end; e++) {
         const plip_product *product = plan->products + e;
         double *target = abreast + product->target * LANES;
         STORE(target, LOAD(target) + product->weight * LOAD(abreast + product->first * LANES) *
                                          LOAD(abreast + product->second * LANES));
     }
-}
-
-/* The same for up to LANES atoms of species s. */
-static void NAME(find_products)(const rows_call *call, int s, const ptrdiff_t *atoms, int count, double *states)
-{
-    const plip_rows_plan *plan = call->plan;
-    const ptrdiff_t size = plan->state_size;
-    const int any = any_species(plan);
-    double *abreast = call->abreast;
-    ptrdiff_t k;
-    int j;
-
-    for (j = 0; j < LANES; j++) {
-        const double *state = states + atoms[j < count ? j : 0] * size;
-        for (k = 0; k < size; k++)
-            abreast[k * LANES + j] = state[k];
-    }
-    if (any >= 0)
-        NAME(add_products)(plan, any, abreast);
-    NAME(add_products)(plan, s, abreast);
-    for (j = 0; j < count; j++) {
-        double *state = states + atoms[j] * size;
-        for (k = 0; k < size; k++)
-            state[k] = abreast[k * LANES + j];
-    }
+    for (k = places->targets.begin; k < places->targets.end; k++)
+        for (j = 0; j < LANES; j++)
+            of_atom[j][k] = abreast[k * LANES + j];
 }
 
 /* Adds the contractions of the fields of one group, a part of one state, with moments, a part of another. */
@@ -93,6 +91,7 @@ static void NAME(add_contractions)(const rows_call *call, const plip_group *grou
     const group_shape shape = shape_of_group(plan, group, LANES);
     const ptrdiff_t width = shape.width, n_functions = shape.n_functions;
     const double *moments = state_of_moments + group->moments, *fields = state + group->state;
+    const int has_weights = shape.set->basis == PLIP_MONOMIALS;
     double *sums = call->group_sums + group->sums, *weighted = call->bucket.scratch;
     int degree, k;
     ptrdiff_t b;
@@ -100,7 +99,7 @@ static void NAME(add_contractions)(const rows_call *call, const plip_group *grou
     for (degree = group->lowest; degree <= group->highest; degree++, sums += shape.length) {
         const int n_components = components_of(shape.set->basis, degree);
         const plip_component *components = plan->components + first_component(plan, shape.set->basis, degree);
-        for (k = 0; k < n_components; k++)
+        for (k = 0; k < n_components && (has_weights || !group->outer); k++)
             for (b = 0; b < width; b++) {
                 const double coefficient = components[k].weight * fields[k * width + b];
                 if (group->outer)
@@ -109,8 +108,8 @@ static void NAME(add_contractions)(const rows_call *call, const plip_group *grou
                     sums[b] += coefficient * moments[k * n_functions + b];
             }
         if (group->outer)
-            NAME(add_product)(shape.rows, width, n_components, moments, n_functions, 1, weighted, width, sums,
-                              shape.row);
+            NAME(add_product)(shape.rows, width, n_components, moments, n_functions, 1,
+                              has_weights ? weighted : fields, width, sums, shape.row);
         fields += n_components * width;
         moments += n_components * n_functions;
     }
@@ -212,6 +211,14 @@ static void NAME(contract_strained)(const rows_call *call, int s, const ptrdiff_
     }
 }
 
+/* Sets the coefficients that products are added to, and what is between them, to zero. */
+static void NAME(clear_targets)(const plip_rows_plan *plan, int s, double *state)
+{
+    const plip_range targets = plan->product_places[s].targets;
+
+    memset(state + targets.begin, 0, (size_t)(targets.end - targets.begin) * sizeof(double));
+}
+
 /* The moments of one atom, and the fields that follow from one moment each. */
 static void NAME(begin_state)(const rows_call *call, ptrdiff_t i, double *states, double *dominant)
 {
@@ -221,8 +228,9 @@ static void NAME(begin_state)(const rows_call *call, ptrdiff_t i, double *states
     const int s = call->near->species[i], any = any_species(plan);
     int t;
 
-    if (plan->n_products)
-        memset(state, 0, (size_t)size * sizeof(double));
+    NAME(clear_targets)(plan, s, state);
+    if (any >= 0)
+        NAME(clear_targets)(plan, any, state);
     for (t = 0; t < plan->n_labels; t++)
         NAME(add_neighbors)(call, i, s, t, state, others, dominant + i * plan->n_labels + t);
     if (any >= 0)
@@ -268,8 +276,9 @@ static void NAME(add_atoms)(rows_call *call, int s, const ptrdiff_t *atoms, int 
     for (j = 0; j < count; j++, NAME(move_on)(call, 1))
         NAME(begin_state)(call, atoms[j], states, dominant);
     NAME(move_on)(call, -count);
-    if (call->plan->n_products)
-        NAME(find_products)(call, s, atoms, count, states);
+    NAME(find_products)(call, s, atoms, count, states);
+    if (any_species(call->plan) >= 0)
+        NAME(find_products)(call, any_species(call->plan), atoms, count, states);
     for (j = 0; j < count; j++, NAME(move_on)(call, 1))
         NAME(contract)(call, atoms[j], states, dominant);
     NAME(move_on)(call, -count);

@@ -195,6 +195,7 @@ static void take_plan(plip_rows_plan *plan)
 {
     const int *sizes = TAKE(int, NULL);
     plip_component *components;
+    plip_product_places *places;
     plip_strain *strains;
     double *cosines;
     int degrees[2], n = 0, most, basis;
@@ -221,10 +222,13 @@ static void take_plan(plip_rows_plan *plan)
     plan->groups = TAKE(plip_group, &plan->n_groups);
     plan->contributions = TAKE(plip_contribution, &plan->n_contributions);
 
+    places = new_memory((size_t)plan->n_labels * sizeof *places);
+    plip_find_product_places(plan, places);
+    plan->product_places = places;
     most = plan->max_degree[plan->max_degree[1] > plan->max_degree[0]] + 1;
     for (basis = 0; basis < 2; basis++) {
         degrees[basis] = plan->max_degree[basis] < 0 ? -1 : plan->max_degree[basis] + 2;
-        n += strains_of(basis) * components_below(basis, plan->max_degree[basis] + 1);
+        n += strains_below(basis, plan->max_degree[basis] + 1);
     }
     components = new_memory((size_t)(components_below(0, degrees[0] + 1) + components_below(1, degrees[1] + 1)) *
                             sizeof *components);
