@@ -141,15 +141,16 @@ def check_structures(
     known = None if species is None else sorted(species)
     parts = np.cumsum([len(atoms) for atoms in structures]) // _AT_A_TIME
     borders = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(structures)]
-    for start, end in itertools.pairwise(borders):
-        _check_part(structures[start:end], known, first + start)
+    thickness = [
+        _check_part(structures[start:end], known, first + start) for start, end in itertools.pairwise(borders)
+    ]
     if cutoff is not None:
-        check_neighbors(structures, cutoff, first)
+        _check_lists(structures, np.concatenate(thickness), cutoff, first)
     return structures
 
 
-def _check_part(structures: list[Atoms], species: list[str] | None, first: int) -> None:
-    """The checks that look at all atoms of some structures at a time."""
+def _check_part(structures: list[Atoms], species: list[str] | None, first: int) -> FloatArray:
+    """The checks that look at all atoms of some structures at a time; returns the thickness of the cells."""
     sizes = np.array([len(atoms) for atoms in structures])
     owner_a = np.repeat(np.arange(len(structures)), sizes)
     _check_elements(structures, owner_a, species, first)
@@ -161,6 +162,7 @@ def _check_part(structures: list[Atoms], species: list[str] | None, first: int) 
     inverse, thickness = _invert_periodic(periodic, pbc)
     _check_cells(structures, cells, pbc, thickness, first)
     _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first)
+    return thickness
 
 
 def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
@@ -383,10 +385,14 @@ def check_neighbors(structures: Sequence[Atoms], cutoff: float, first: int = 0) 
     ValueError
         A structure has more than fifty million neighbors (estimated); the message names it.
     """
-    sizes = np.array([len(atoms) for atoms in structures], float)
     pbc = np.array([atoms.pbc for atoms in structures])
     periodic = np.array([atoms.cell.array for atoms in structures]) * pbc[:, :, None]
-    thickness = _invert_periodic(periodic, pbc)[1]
+    _check_lists(structures, _invert_periodic(periodic, pbc)[1], cutoff, first)
+
+
+def _check_lists(structures: Sequence[Atoms], thickness: FloatArray, cutoff: float, first: int) -> None:
+    """As `check_neighbors`, for cells whose thickness, (n, 3), is known."""
+    sizes = np.array([len(atoms) for atoms in structures], float)
     # An upper bound: every pair of atoms, through every image within reach.
     reach = np.where(thickness < 2 * cutoff, 2 * cutoff / thickness + 1, 1)
     upper = sizes**2 * reach.prod(axis=1)
