@@ -118,6 +118,7 @@ def test_parity_has_the_errors_of_each_group(fitted, silicon_carbide):
             assert rmse == pytest.approx(factor * evaluation.errors(group)[f"{target}_rmse"])
         legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
         assert len(legend) == len(display.series)
+        assert target != "force" or all(text.endswith("eV/Å") for text in legend)
         assert all(text.startswith(group) for text, group in zip(legend, display.series, strict=True))
     named = ParityDisplay.from_estimator(fitted, test, groups=["a"] + ["b"] * (len(test) - 1))
     assert set(named.series) == {"a", "b"}

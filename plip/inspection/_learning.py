@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from plip.inspection._style import add_legend, figure_of, new_axes, styles
-from plip.metrics import UNITS
+from plip.metrics._errors import SHOWN_UNITS
 from plip.model_selection import LearningCurve, learning_curve
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class LearningDisplay:
         ax.set_xscale("log")
         ax.set_xticks(sizes, [f"{size:.0f}" for size in sizes])
         ax.minorticks_off()
-        ax.set(xlabel="number of structures", ylabel=f"RMSE of {_TITLES[target]} ({UNITS[target]})")
+        ax.set(xlabel="number of structures", ylabel=f"RMSE of {_TITLES[target]} ({SHOWN_UNITS[target]})")
         ax.set_ylim(bottom=0.0)
         if len(shown) > 1:
             add_legend(ax, len(shown))

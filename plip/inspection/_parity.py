@@ -13,7 +13,8 @@ from plip._types import FloatArray
 from plip.inspection._data import as_potential
 from plip.inspection._style import LEGEND_WIDTH, add_legend, figure_of, is_crowded, new_axes, styles
 from plip.labels import Labels
-from plip.metrics import UNITS, Evaluation
+from plip.metrics import Evaluation
+from plip.metrics._errors import SHOWN_UNITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,7 +164,7 @@ class ParityDisplay:
                 alpha=0.6,
                 color=style.color,
                 rasterized=True,  # a file with a vector drawing of every force component would be huge
-                label=f"{name}: RMSE {self.rmse[name]:.{digits}f} {UNITS[self.target]}",
+                label=f"{name}: RMSE {self.rmse[name]:.{digits}f} {SHOWN_UNITS[self.target]}",
             )
         if ends:
             margin = 0.04 * (high - low) or 1.0

@@ -23,6 +23,7 @@ from plip.potential import Potential
 
 __all__ = [
     "OF_LABELS",
+    "SHOWN_UNITS",
     "UNITS",
     "cancellation",
     "coverage",
@@ -36,6 +37,8 @@ __all__ = [
 
 # Units of `errors` and `error_summary`.
 UNITS = {"energy": "meV/atom", "force": "eV/A", "stress": "GPa"}
+# With the letter that plain text does without, for figures and pages.
+SHOWN_UNITS = {target: unit.replace("/A", "/Å") for target, unit in UNITS.items()}
 # The targets of `Labels` by the names that they have here.
 OF_LABELS = dict(zip(UNITS, TARGETS, strict=True))
 

@@ -14,7 +14,8 @@ import plip
 from plip._files import write_whole
 from plip._types import StrPath
 from plip.interactions._terms import KINDS
-from plip.metrics import UNITS, Evaluation, cancellation
+from plip.metrics import Evaluation, cancellation
+from plip.metrics._errors import SHOWN_UNITS
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.report._crystals import Crystal, find_crystals
@@ -29,7 +30,6 @@ __all__ = ["write_report"]
 # Structures for mean contributions of terms, and for the figures.
 _SAMPLE = 20
 _MANY = 2000
-_UNITS = {target: unit.replace("/A", "/Å") for target, unit in UNITS.items()}
 _CITATION = (
     "M. Benoit, J. Amodeo, S. Combettes, I. Khaled, A. Roux and J. Lam, Mach. Learn.: Sci. Technol. 2, "
     "025003 (2021), doi:10.1088/2632-2153/abc9fd"
@@ -142,7 +142,7 @@ def _context(
         "potential": potential,
         "record": record,
         "about": potential.about or {},
-        "units": _UNITS,
+        "units": SHOWN_UNITS,
         "citation": _CITATION,
         "summary": _summary(potential, record, evaluations, safety, crystals, audit),
         "errors": _errors(evaluations),
@@ -199,7 +199,7 @@ def _errors(evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     names = (found.groups.tolist() for found in evaluations.values() if found.groups is not None)
     groups = sorted({group for of_set in names for group in of_set})
     tables = {}
-    for target in _UNITS:
+    for target in SHOWN_UNITS:
         present = [name for name, found in evaluations.items() if target in found.n_labels]
         if not present:
             continue
@@ -237,7 +237,7 @@ def _worst(
         {
             "place": f"structure {found.index}" if places is None else places[found.index],
             "found": found,
-            "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {_UNITS[t]}" for t, e in found.errors.items()),
+            "errors": ", ".join(f"{t} {e:.{DIGITS[t]}f} {SHOWN_UNITS[t]}" for t, e in found.errors.items()),
             "oddities": [
                 *(f"audit: {finding.kind}" for finding in audit or () if found.index in finding.structures),
                 *found.oddities,
@@ -385,7 +385,7 @@ def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
     summary, worst = evaluation.summary(), largest_errors(evaluation)
     words = {"energy": "energies", "force": "force components", "stress": "stress components"}
     typical = ", ".join(
-        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {_UNITS[target]}"
+        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {SHOWN_UNITS[target]}"
         for target in evaluation.n_labels
     )
     sentences = [f"{where} {typical} (root mean square)."]
