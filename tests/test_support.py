@@ -73,6 +73,18 @@ def three_body(shared):
     return PLIPDescriptors(cutoff=4.0, three_body=family, shared=shared)
 
 
+def test_no_term_is_kept():
+    gas = [Atoms("Ar", cell=[20, 20, 20], pbc=True) for _ in range(3)]
+    for atoms in gas:
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((1, 3)))
+    (message,) = warned(lambda: PLIPRegressor().fit(gas))
+    assert "Atoms have no neighbors within the cutoff" in message and "alpha" not in message
+    train, _ = load_silicon_carbide()
+    model = PLIPRegressor("fast", solver="lasso_lars", alpha=1e9)
+    (message,) = warned(lambda: model.fit(train[::8]))
+    assert "alpha=1e+09" in message
+
+
 def test_species_without_data():
     train, _ = load_silicon_carbide()
     offer = small_descriptors(species=["C", "O", "Si"], shared=True)

@@ -19,7 +19,6 @@ from plip._html import DOCUMENTATION
 from plip._parameters import is_integer
 from plip._structures._checks import check_structures
 from plip._types import FloatArray, IntArray
-from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.descriptors._transformer import as_descriptors
 from plip.interactions._presets import PRESETS
@@ -42,7 +41,7 @@ from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._self_check import check_examples
-from plip.regressor._support import warn_of_absent, warn_of_pairs, warn_of_triplets
+from plip.regressor._support import warn_of_absent, warn_of_no_terms, warn_of_pairs, warn_of_triplets
 from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
 from plip.solvers import LinearProblem, Path
@@ -242,11 +241,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.intercept_ = dict(self.potential_.intercept)
             warn_of_absent(equations.absent_species, self.potential_.intercept)
             if not self.n_terms_:
-                warn(
-                    f"no term was kept of {len(coef)}: the potential is the sum of its reference energies. "
-                    f"alpha={self._setting('alpha'):g}, in the unit of the weighted labels, is above what "
-                    "any term explains, or the data touch no term: use a smaller alpha or larger weights",
-                )
+                warn_of_no_terms(len(coef), self._setting("alpha"))
             if examples is not None:
                 design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
                 check_examples(self.potential_, design, coef, examples)

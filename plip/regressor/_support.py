@@ -10,7 +10,7 @@ from plip._types import FloatArray
 from plip._warnings import warn
 from plip.interactions import Term
 
-__all__ = ["warn_of_absent", "warn_of_few_labels", "warn_of_pairs", "warn_of_triplets"]
+__all__ = ["warn_of_absent", "warn_of_few_labels", "warn_of_no_terms", "warn_of_pairs", "warn_of_triplets"]
 
 # Labels per term below which fits to parts of the data of Si, Mo, Ta, Mo-Nb-Ta and SiC have errors of forces
 # on new structures that are 1.4 to 3.4 times those of the fit. From 100 labels per term on it is 1.0 to 1.2
@@ -90,6 +90,28 @@ def warn_of_triplets(terms: Sequence[Term], scales: FloatArray) -> None:
             f"no structure holds these species within the cutoff of one atom: {named}. The potential knows "
             "nothing of what the three do together: use descriptors with shared=True, or add such structures",
         )
+
+
+def warn_of_no_terms(n_offered: int, alpha: float) -> None:
+    """Say what may be the reason that a fit has kept no term.
+
+    Parameters
+    ----------
+    n_offered : int
+        Terms on offer.
+    alpha : float
+        Penalty of the fit.
+    """
+    reason = (
+        "Atoms have no neighbors within the cutoff, or no term explains their labels: look at lengths and "
+        "labels (plip.audit.audit)"
+    )
+    if alpha > 0:
+        reason = (
+            f"alpha={alpha:g}, in the unit of the weighted labels, is above what any term explains, or the "
+            "data touch no term: use a smaller alpha or larger weights"
+        )
+    warn(f"no term was kept of {n_offered}: the potential is the sum of its reference energies. {reason}")
 
 
 def warn_of_few_labels(n_structures: int, n_labels: int, n_terms: int) -> None:
