@@ -50,7 +50,7 @@ def chunk_sums(
     chunk = _ChunkSums(design, data, reference, keep)
     # Columns that are empty for the species of a structure need no update.
     for part, places in _by_part(design, data.structures).items():
-        chunk.begin(part)
+        chunk.begin(part, places)
         labeled = [k for k in places if any(chunk.labels[k].n_rows())]
         for k in labeled if stored is not None else chunk.add_small(labeled):
             atoms, labels = data.structures[k], chunk.labels[k]
@@ -114,9 +114,8 @@ class _ChunkSums:
         self._reference = reference
         self._keep = keep
         self._sums = empty_sums(self._n_terms + n_species + 1)
-        n_energies, _, n_virials = np.sum([labels.n_rows() for labels in self.labels], axis=0).tolist()
+        n_energies = sum(labels.energy is not None for labels in self.labels)
         self._energy = _FewRows(self._sums["energy"], n_energies, "energy" in keep)
-        self._most_virials = n_virials
         self._extent = Extent.empty(n_species)
         self._counts = Counts.empty(n_species, self._n_terms)
         # Of the part of the design whose structures are being added.
@@ -124,12 +123,13 @@ class _ChunkSums:
         self._forces: _ForceRows | None = None
         self._virials: _VirialRows | None = None
 
-    def begin(self, part: Design) -> None:
-        """Go on to the structures of another part of the design."""
+    def begin(self, part: Design, places: Sequence[int]) -> None:
+        """Go on to the structures of another part of the design, at these places."""
         self._finish_part()
+        n_virials = 6 * sum(self.labels[k].virial is not None for k in places)
         self._part = part
         self._forces = _ForceRows(self._sums["force"], part, "force" in self._keep)
-        self._virials = _VirialRows(self._sums["virial"], part, self._most_virials, "virial" in self._keep)
+        self._virials = _VirialRows(self._sums["virial"], part, n_virials, "virial" in self._keep)
 
     def add_small(self, places: Sequence[int]) -> list[int]:
         """Add all small structures of some places, many at a time; return the places of the others."""
@@ -279,15 +279,15 @@ class _FewRows:
     def __init__(self, sums: Sums, most: int, keep: bool) -> None:
         self._sums = sums
         self._keep = keep
-        self._rows = np.zeros((min(most, _BLOCK_ROWS), sums.width))
+        self._rows = np.empty((min(most, _BLOCK_ROWS), sums.width))
         self._used = 0
         self._weight = 0.0
 
     def next(self, n: int, weight: float) -> FloatArray:
-        """The next rows, zero, to write to; `weight` is the sum of their weights."""
+        """The next rows, to write to; `weight` is the sum of their weights."""
         if self._used + n > len(self._rows):
             self.flush()
-            self._rows = np.zeros((max(n, len(self._rows)), self._sums.width))
+            self._rows = np.empty((max(n, len(self._rows)), self._sums.width))
         self._used += n
         self._weight += weight
         return self._rows[self._used - n : self._used]
@@ -333,6 +333,7 @@ class _VirialRows(_PartSums):
         rows = self._few.next(6 * len(virials), 6 * float(weights.sum()))
         factors = np.repeat(np.sqrt(weights) / sizes, 6)
         np.multiply(virials.reshape(-1, self._n_terms), factors[:, None], out=rows[:, : self._n_terms])
+        rows[:, self._n_terms : -1] = 0.0
         rows[:, -1] = factors * labels.ravel()
 
     def finish(self) -> None:
