@@ -257,6 +257,27 @@ def test_finds_lengths_in_bohr(copper):
         assert audit(structures).is_clean
 
 
+@pytest.mark.parametrize("types", ["H", "HHe", "HHeLi"])
+def test_finds_atom_types_of_lammps(copper, types):
+    symbols = [symbol for symbol in ("H", "He", "Li") if symbol in types]
+    found = copied(copper[:12])
+    for atoms in found:
+        atoms.symbols[:] = [symbols[k % len(symbols)] for k in range(len(atoms))]
+        atoms.calc.atoms.symbols[:] = atoms.symbols
+    (finding,) = (finding for finding in audit(found, quick=True).findings if finding.kind == "species")
+    assert finding.structures == tuple(range(12))
+    assert f"the species are {', '.join(symbols)}, " in finding.evidence
+
+
+def test_hydrogen_is_no_atom_type():
+    hydrogen = [Atoms("H2", [[0, 0, 0], [0, 0, r]]) for r in (0.72, 0.74, 0.76)] + [Atoms("H")]
+    mixture = [Atoms("H2He", [[0, 0, 0], [0, 0, r], [2.5, 0, 0]]) for r in (0.72, 0.74, 0.76)]
+    for structures in (hydrogen, mixture, [Atoms("H")]):
+        for atoms in structures:
+            atoms.calc = SinglePointCalculator(atoms, energy=-1.0 * len(atoms))
+        assert "species" not in audit(structures).kinds
+
+
 def test_finds_unit_and_sign_together(copper):
     found, _ = plant(copper, Fault("", scale("stress", -10 / units.GPa)))
     assert set(audit(found).kinds) == {"stress unit", "stress sign"}

@@ -14,7 +14,7 @@ from plip._structures._checks import check_structures
 from plip._types import IntArray
 from plip.audit._duplicates import find_duplicates, find_leaks
 from plip.audit._foreign import find_foreign_forces
-from plip.audit._geometry import find_close_atoms, find_lengths_in_bohr, find_missing_cells
+from plip.audit._geometry import find_close_atoms, find_lengths_in_bohr, find_missing_cells, find_types
 from plip.audit._groups import find_shifted_groups
 from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
 from plip.audit._misfits import find_constrained, find_misfits
@@ -66,10 +66,10 @@ def audit(
     -------
     AuditReport
         Its `findings` are of these kinds: "labels" (doubts of `plip.labels.read_labels`), "missing label",
-        "missing cell", "close atoms", "length unit", "duplicate", "near duplicate", "leak", "net force",
-        "foreign forces", "constrained", "energy unit", "force unit", "force sign", "stress unit",
-        "stress sign", "stress order", "group energies", "energy", "forces" and "stress" (labels unlike
-        those of similar structures).
+        "missing cell", "close atoms", "length unit", "species", "duplicate", "near duplicate", "leak",
+        "net force", "foreign forces", "constrained", "energy unit", "force unit", "force sign",
+        "stress unit", "stress sign", "stress order", "group energies", "energy", "forces" and "stress"
+        (labels unlike those of similar structures).
         Its `remarks` are of the kind "stress order": shear components of some groups only.
 
     Raises
@@ -111,6 +111,7 @@ def audit_labelled(
     findings = [
         *find_close_atoms(data),
         *find_lengths_in_bohr(data),
+        *find_types(data),
         *find_missing_cells(data),
         *find_missing_labels(data),
         *find_duplicates(data),

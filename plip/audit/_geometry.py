@@ -1,4 +1,4 @@
-"""Structures that cannot be meant: atoms too close, lengths in bohr, cells that are missing."""
+"""Structures that cannot be meant: atoms too close, lengths in bohr, numbers for species, missing cells."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, covalent_radii
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii
 from ase.units import Bohr
 
 from plip._core import closest_of_each
@@ -21,7 +21,7 @@ from plip.audit._report import Finding
 from plip.labels import LabelledStructures
 from plip.labels._attached import results_of
 
-__all__ = ["find_close_atoms", "find_lengths_in_bohr", "find_missing_cells"]
+__all__ = ["find_close_atoms", "find_lengths_in_bohr", "find_missing_cells", "find_types"]
 
 # Shares of the sum of the covalent radii. No pair of atoms in matter comes within the first, bonds are longer
 # than the second (N2 has 0.77, liquid molybdenum 0.67), and without forces nothing tells below the third.
@@ -84,12 +84,7 @@ def find_lengths_in_bohr(data: LabelledStructures) -> list[Finding]:
     """Structures of which no two atoms are as close as bonds are, until their lengths are read in bohr."""
     if not set(_NOBLE).isdisjoint(species_of(data.structures)):
         return []
-    parts = []
-    for part in _shortest(data, _BONDED / Bohr):
-        if part.min() < _BOND:
-            return []
-        parts.append(part)
-    usual = float(np.median(np.concatenate(parts)))
+    usual = _usual_distance(data)
     if not _APART < usual < _BONDED / Bohr:
         return []
     evidence = (
@@ -98,6 +93,32 @@ def find_lengths_in_bohr(data: LabelledStructures) -> list[Finding]:
     )
     remedy = f"Multiply positions and cells by {Bohr:.6g}, unless such distances are meant"
     return [Finding("length unit", tuple(range(len(data))), evidence, remedy)]
+
+
+def _usual_distance(data: LabelledStructures) -> float:
+    """Median of the smallest distances; infinite if atoms are far from each other, 0 if any are bonded."""
+    parts = []
+    for part in _shortest(data, _BONDED / Bohr):
+        if part.min() < _BOND:
+            return 0.0
+        parts.append(part)
+    return float(np.median(np.concatenate(parts)))
+
+
+def find_types(data: LabelledStructures) -> list[Finding]:
+    """Structures whose species are H, He, Li, ...: ASE takes atom types of LAMMPS for atomic numbers."""
+    n = len(species_of(data.structures))
+    first = chemical_symbols[1 : n + 1]
+    if set(first) != set(species_of(data.structures)):
+        return []
+    # Hydrogen is bonded, and hydrogen with helium, too; three of these elements are in no data together.
+    are_alone = np.median([len(atoms) for atoms in data.structures]) < 2
+    if n < 3 and (are_alone or _usual_distance(data) < _APART):
+        return []
+    types = "type 1" if n == 1 else f"types 1 to {n}"
+    evidence = f"the species are {', '.join(first)}, as ASE reads atom {types} of LAMMPS"
+    remedy = "Set the right ones (atoms.symbols) and write the structures again, unless these are meant"
+    return [Finding("species", tuple(range(len(data))), evidence, remedy)]
 
 
 def _forces(data: LabelledStructures, k: int) -> FloatArray | None:
