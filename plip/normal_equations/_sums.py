@@ -140,9 +140,10 @@ class Sums:
         self._packed.add_part(products, columns)
 
     def _update(self, rows: FloatArray) -> None:
+        is_first = self._latest is None
         if self._latest is None:
-            self._latest = np.zeros((self.width, self.width))
-        add_row_products(np.ascontiguousarray(rows), self._latest)
+            self._latest = np.empty((self.width, self.width))
+        add_row_products(np.ascontiguousarray(rows), self._latest, is_first=is_first)
 
     def _keep(self, parts: list[_Kept]) -> None:
         self._kept += parts
