@@ -64,6 +64,23 @@ def test_stress_as_a_matrix():
     np.testing.assert_array_equal(read_labels(X).stress, [STRESS])
 
 
+def test_matrix_that_is_not_symmetric():
+    matrix = np.diag([0.1, 0.2, 0.3])
+    matrix[0, 1] = 0.05
+    X = labeled_copper(2, stress=False)
+    with pytest.raises(ValueError, match=r"structure 1 \(.*matrix of its stress is not symmetric .*0\.05 eV"):
+        read_labels(X, stress=[None, matrix])
+    with pytest.raises(ValueError, match="not symmetric"):
+        convert_stress(160 * matrix, "GPa")
+    with pytest.raises(ValueError, match="not symmetric"):
+        stress_from_virial(50 * matrix.ravel(), 50.0)
+    # Rounding, and what a relaxed cell has.
+    matrix[0, 1] = 1e-3
+    assert read_labels(X, stress=[None, matrix]).stress[1, 5] == pytest.approx(5e-4)
+    noise = np.random.default_rng(0).normal(scale=1e-5, size=(3, 3))
+    np.testing.assert_allclose(stress_from_virial(-50 * noise, 50.0)[5], (noise[0, 1] + noise[1, 0]) / 2)
+
+
 def test_stress_without_a_full_cell():
     slab = fcc111("Cu", (1, 1, 3))
     slab.cell[2] = 0

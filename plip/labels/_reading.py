@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from plip._structures._checks import describe, errors_of, has_full_cell
 from plip._types import BoolArray, FloatArray
@@ -21,6 +20,7 @@ from plip.labels._plausibility import (
     warn_of_other_names,
     warn_of_predictions,
 )
+from plip.labels._stress import components_of
 from plip.labels._values import check_array, check_length, check_numbers, is_missing, real_array
 
 __all__ = ["NoLabels", "no_labels", "read_labels", "read_sample_weight"]
@@ -82,9 +82,9 @@ def read_labels(
     ------
     ValueError
         No target at all; a wrong shape; NaN or infinite values; masked entries within a label; booleans,
-        strings, complex numbers, numbers with units; a stress given for a structure whose cell has no volume;
-        negative weights or none above zero; attached labels of atoms that have moved since. The message names
-        the first such structure.
+        strings, complex numbers, numbers with units; a stress given for a structure whose cell has no volume,
+        or as a matrix that is not symmetric; negative weights or none above zero; attached labels of atoms
+        that have moved since. The message names the first such structure.
 
     Warns
     -----
@@ -255,7 +255,7 @@ def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
             return np.full(6, np.nan)
         raise ValueError("a stress is given, but its cell has no volume; give None instead")
     array = check_array(array, (3, 3) if array.ndim == 2 else (6,), "stress")
-    return array if array.ndim == 1 else full_3x3_to_voigt_6_stress(array)
+    return array if array.ndim == 1 else components_of(array)
 
 
 def read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, required: bool) -> FloatArray:

@@ -10,7 +10,11 @@ from numpy.typing import ArrayLike
 from plip._types import FloatArray
 from plip.labels._values import real_array
 
-__all__ = ["STRESS_UNITS", "convert_stress", "stress_from_virial"]
+__all__ = ["STRESS_UNITS", "components_of", "convert_stress", "stress_from_virial"]
+
+# How far a matrix may be from symmetric: 16 MPa, in eV/A^3, and a part of its largest component. Programs
+# round, and the stress of a relaxed cell is little more than rounding.
+_ASYMMETRY, _RELATIVE_ASYMMETRY = 1e-4, 0.01
 
 # eV/A^3.
 STRESS_UNITS = {"eV/A^3": 1.0, "GPa": GPa, "kbar": 0.1 * GPa}
@@ -38,7 +42,8 @@ def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
     Raises
     ------
     ValueError
-        Another shape; entries that are not finite real numbers; a volume that is not positive.
+        Another shape; entries that are not finite real numbers; a matrix that is not symmetric; a volume that
+        is not positive.
 
     Examples
     --------
@@ -49,7 +54,7 @@ def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
     """
     if not isinstance(volume, numbers.Real) or not 0 < volume < np.inf:
         raise ValueError(f"a virial needs a cell with a volume to give a stress, got {volume!r}")
-    return -_voigt(virial, "virial") / float(volume)
+    return _voigt(virial, "virial", -1.0 / float(volume))
 
 
 def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension") -> FloatArray:
@@ -72,7 +77,7 @@ def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension
     Raises
     ------
     ValueError
-        Another unit, sign or shape; entries that are not finite real numbers.
+        Another unit, sign or shape; entries that are not finite real numbers; a matrix that is not symmetric.
 
     Examples
     --------
@@ -84,13 +89,25 @@ def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension
         raise ValueError(f"the unit of stresses must be one of {', '.join(STRESS_UNITS)}, got {unit!r}")
     if sign not in ("tension", "compression"):
         raise ValueError(f"the sign of stresses must be tension or compression, got {sign!r}")
-    return _voigt(stress, "stress") * (STRESS_UNITS[unit] if sign == "tension" else -STRESS_UNITS[unit])
+    return _voigt(stress, "stress", STRESS_UNITS[unit] if sign == "tension" else -STRESS_UNITS[unit])
 
 
-def _voigt(values: ArrayLike, name: str) -> FloatArray:
+def _voigt(values: ArrayLike, name: str, factor: float) -> FloatArray:
     array = real_array(values, name)
     if array.shape not in ((6,), (9,), (3, 3)):
         raise ValueError(f"{name} must have 6, 9 or 3 x 3 components, got shape {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} has NaN or infinite values")
-    return array.copy() if array.size == 6 else full_3x3_to_voigt_6_stress(array.reshape(3, 3))
+    return factor * array if array.size == 6 else components_of(factor * array.reshape(3, 3))
+
+
+def components_of(stress: FloatArray) -> FloatArray:
+    """Voigt components, (6,), of a symmetric matrix, (3, 3) in eV/A^3."""
+    difference = np.abs(stress - stress.T).max()
+    if difference > _ASYMMETRY + _RELATIVE_ASYMMETRY * np.abs(stress).max():
+        raise ValueError(
+            f"the matrix of its stress is not symmetric (components differ by {difference:.3g} eV/A^3): "
+            "correct it, or give the six components xx yy zz yz xz xy"
+        )
+    components: FloatArray = full_3x3_to_voigt_6_stress(stress)
+    return components
