@@ -426,7 +426,8 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv",
         metavar="CSV",
-        help="write labels, predictions, errors and uncertainties of each structure to this file",
+        help="write labels, predictions, errors and uncertainties of each structure to this file, in "
+        "units of eV and A",
     )
 
 
