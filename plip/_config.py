@@ -113,9 +113,14 @@ def _as_text(config: dict[str, Any]) -> str:
         named = [library[name] for name in ("internal_api", "version", "architecture") if library[name]]
         lines.append(f"    {library['user_api']}: {' '.join(named)}, {library['num_threads']}")
     if "avx512" in sets["processor"] and any(map(_leaves_vectors_unused, config["threadpools"])):
+        chosen = os.environ.get("OPENBLAS_CORETYPE")
+        how = (
+            f"without the environment variable OPENBLAS_CORETYPE={chosen}"
+            if chosen
+            else "with the environment variable OPENBLAS_CORETYPE=SkylakeX"
+        )
         lines.append(
-            "OpenBLAS runs kernels for AVX2, though the processor has AVX-512: fits are faster with the "
-            "environment variable OPENBLAS_CORETYPE=SkylakeX"
+            f"OpenBLAS runs kernels for AVX2, though the processor has AVX-512: fits are faster {how}"
         )
     return "\n".join(lines)
 

@@ -73,15 +73,26 @@ def test_text_holds_what_the_dict_holds(config, capsys):
 
 
 @pytest.mark.parametrize(
-    ("processor", "architecture", "is_told"),
+    ("processor", "architecture", "chosen", "told"),
     [
-        (["avx512", "avx2", "baseline"], "Haswell", True),
-        (["avx512", "avx2", "baseline"], "SkylakeX", False),
-        (["avx2", "baseline"], "Haswell", False),
+        (
+            ["avx512", "avx2", "baseline"],
+            "Haswell",
+            None,
+            "with the environment variable OPENBLAS_CORETYPE=SkylakeX",
+        ),
+        (
+            ["avx512", "avx2", "baseline"],
+            "Haswell",
+            "Zen",
+            "without the environment variable OPENBLAS_CORETYPE=Zen",
+        ),
+        (["avx512", "avx2", "baseline"], "SkylakeX", None, ""),
+        (["avx2", "baseline"], "Haswell", None, ""),
     ],
 )
 def test_openblas_that_leaves_vectors_unused_is_told(
-    monkeypatch, capsys, config, processor, architecture, is_told
+    monkeypatch, capsys, config, processor, architecture, chosen, told
 ):
     from plip import _config
 
@@ -89,8 +100,12 @@ def test_openblas_that_leaves_vectors_unused_is_told(
     sets = {**config["instruction_sets"], "processor": processor}
     shown = {**config, "instruction_sets": sets, "threadpools": [{**library, "architecture": architecture}]}
     monkeypatch.setattr(_config, "_collect", lambda: shown)
+    monkeypatch.delenv("OPENBLAS_CORETYPE", raising=False)
+    if chosen:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", chosen)
     plip.show_config()
-    assert ("OPENBLAS_CORETYPE=SkylakeX" in capsys.readouterr().out) == is_told
+    text = capsys.readouterr().out
+    assert ("OPENBLAS_CORETYPE" in text) == bool(told) and told in text
 
 
 def test_missing_dependency_is_none(monkeypatch):
