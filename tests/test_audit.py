@@ -1,6 +1,7 @@
 """The audit finds each fault that is planted, names its structures, and nothing in clean data."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 
 from plip.audit import audit
+from plip.audit._foreign import find_foreign_forces
 from plip.audit._report import name_places
 from plip.cli import main
 from plip.datasets import load_silicon_carbide
@@ -232,6 +234,25 @@ def test_finds_forces_of_other_atoms_or_directions(copper, change):
     assert finding.kind == "foreign forces"
     assert {copper[k].info["group"] for k in finding.structures} == {"hot", "slab"}
     assert len(finding.structures) >= 20
+
+
+def test_small_forces_may_be_of_anything():
+    """Those on atoms of strained crystals are what calculations have not converged."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        atoms = bulk("Cu", cubic=True)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(scale=0.02, size=(3, 3))), scale_atoms=True)
+        found.append(labeled(atoms, "strained"))
+        found[-1].calc.results["forces"] += rng.normal(scale=0.003, size=(4, 3))
+    assert "foreign forces" not in audit(found, quick=True).kinds
+
+
+@pytest.mark.parametrize(("n_species", "is_told"), [(1, True), (4, True), (5, False)])
+def test_forces_between_many_species_need_many_structures(n_species, is_told):
+    shares = np.full(12, 0.8)
+    trial = SimpleNamespace(unexplained_forces=lambda: (np.arange(12), shares), n_species=n_species)
+    assert bool(find_foreign_forces(trial)) == is_told
 
 
 def in_bohr(structures):

@@ -302,9 +302,6 @@ from ase.io import read
 from mpi4py.futures import MPIPoolExecutor
 from plip import NormalEquations
 from plip.descriptors import load_descriptors
-from plip.metrics import read_groups
-from plip.normal_equations._chunks import Cutter
-from plip.normal_equations._workers import in_order
 from plip.parallel import use_executor
 
 if __name__ == "__main__":

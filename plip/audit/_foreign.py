@@ -13,8 +13,10 @@ __all__ = ["find_foreign_forces"]
 # 0.1 for Si, Mo, Ta, SiC, alloys and molecules, at most 0.6 for a few structures of many kinds, and at least
 # 0.9 where atoms or components are exchanged.
 _UNEXPLAINED = 0.7
-# Structures with large forces that must have been looked at.
+# Structures with large forces that must have been looked at, and of those so many for each species: a fit to
+# less does not know how each pair of species interacts.
 _FEWEST = 10
+_OF_EACH_SPECIES = 3
 
 
 def find_foreign_forces(trial: Trial) -> list[Finding]:
@@ -30,7 +32,8 @@ def find_foreign_forces(trial: Trial) -> list[Finding]:
     list of Finding
     """
     places, shares = trial.unexplained_forces()
-    if len(places) < _FEWEST or np.median(shares) < _UNEXPLAINED:
+    fewest = max(_FEWEST, _OF_EACH_SPECIES * trial.n_species)
+    if len(places) < fewest or np.median(shares) < _UNEXPLAINED:
         return []
     foreign = places[shares > _UNEXPLAINED]
     evidence = (

@@ -33,8 +33,10 @@ _STRUCTURES = 200
 _ATOMS = 6000
 # Share of squares left unexplained from which on labels are suspicious.
 CONSISTENT = 0.15
-# Forces of a structure are large beyond this part of the root mean square of all.
+# Forces of a structure are large beyond this part of the root mean square of all, and beyond so many eV/A:
+# those on relaxed atoms and in strained crystals are for the most part what a calculation has not converged.
 _LARGE = 0.5
+_LEAST_FORCE = 0.1
 # Structures that a reading must explain better.
 _FEWEST = 3
 
@@ -50,6 +52,10 @@ class Trial:
         self._labels, self._n_atoms = sample.labels, sample.n_atoms
         self._volume = volumes(sample.structures)
         self._products: dict[tuple[str, ...], Products] = {}
+
+    @property
+    def n_species(self) -> int:
+        return len(self._rows.descriptors.species_)
 
     @property
     def everyone(self) -> BoolArray:
@@ -120,7 +126,8 @@ class Trial:
             np.bincount(force.owner, values, len(self.places))
             for values in (squares, force.labels**2, np.ones(len(force.owner)))
         )
-        large = whole > _LARGE**2 * np.mean(force.labels**2) * np.maximum(count, 1)
+        least = max(_LARGE**2 * np.mean(force.labels**2), _LEAST_FORCE**2)
+        large = whole > least * np.maximum(count, 1)
         return self.places[large], rest[large] / whole[large]
 
     def accept(self, reading: Reading, members: BoolArray) -> None:
