@@ -12,7 +12,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations
 from plip._design._sharing import SharedWork
+from plip.normal_equations._chunk_sums import chunk_sums
 from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._sample import Sampler
 
 
 @pytest.fixture
@@ -90,6 +92,24 @@ def test_each_piece_of_shared_work_is_done_once():
         results = list(pool.map(lambda _: work.finish(lambda k: done.append(k) or k**2), range(4)))
     assert sorted(done) == list(range(50))
     assert all(result == [k**2 for k in range(50)] for result in results)
+
+
+def test_geometry_does_not_wait_for_the_end_of_a_group(structures, descriptors, monkeypatch):
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 8)
+    monkeypatch.setattr("plip.normal_equations._chunks._SINGLE_CHUNKS", 0)
+    done = []
+
+    def noted(function, name):
+        def call(*arguments):
+            done.append(name)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr("plip.normal_equations._chunk_work.chunk_sums", noted(chunk_sums, "sums"))
+    monkeypatch.setattr(Sampler, "add", noted(Sampler.add, "sample"))
+    NormalEquations.from_structures(structures, descriptors)
+    assert done[:2] == ["sums", "sample"] and done.count("sample") == len(structures)
 
 
 @pytest.mark.parametrize("n_jobs", [2, 3])

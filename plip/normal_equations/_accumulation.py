@@ -161,6 +161,10 @@ class Accumulator:
         """Add the results of what was begun, in order."""
         for part in itertools.chain.from_iterable(self._parts):
             self._bar.update(part.n_structures)
+            # A group may have more atoms than a sample.
+            for sample in part.labelled:
+                self._sampler.add(sample)
+            part.labelled = []
             self._group.add(part)
             if self._group.ends_group:
                 self._end_group()
@@ -169,9 +173,6 @@ class Accumulator:
     def _end_group(self) -> None:
         self._total.add(self._group)
         self._group = Part.empty(self._work.design)
-        for sample in self._total.labelled:
-            self._sampler.add(sample)
-        self._total.labelled = []
 
     @single_blas_thread()
     def finish(self, pieces: Iterable[Piece] = ()) -> tuple[Any, ...]:
