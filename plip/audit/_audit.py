@@ -11,7 +11,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from plip._structures._checks import check_structures
-from plip._types import IntArray
+from plip._types import BoolArray, IntArray
 from plip.audit._duplicates import find_duplicates, find_leaks
 from plip.audit._foreign import find_foreign_forces
 from plip.audit._geometry import find_close_atoms, find_lengths_in_bohr, find_missing_cells, find_types
@@ -120,7 +120,7 @@ def audit_labelled(
     fold = _folds(data)
     frozen = frozen_atoms(data)
     # What else is wrong shows with the labels as they should be.
-    found, remarks, data = _find_readings(data, names, fold)
+    found, remarks, data = _find_readings(data, names, fold, frozen)
     findings += found
     findings += find_net_forces(data, frozen)
     expected = None
@@ -136,14 +136,14 @@ def audit_labelled(
 
 
 def _find_readings(
-    data: LabelledStructures, names: NDArray[np.str_], fold: IntArray
+    data: LabelledStructures, names: NDArray[np.str_], fold: IntArray, frozen: list[BoolArray]
 ) -> tuple[list[Finding], list[Finding], LabelledStructures]:
     """Findings and remarks about units, signs and orders, and the data in the intended ones."""
     if len(data.labels.targets()) < 2 or len(data) < 2 * N_FOLDS:
         return [], [], data
     trial = Trial(data, names, fold)
     findings, labels = find_units(data, names, trial)
-    findings += find_foreign_forces(trial)
+    findings += find_foreign_forces(trial, frozen)
     data = replace(data, labels=labels)
     ordered, remarks, labels = find_orders(data, names, trial)
     return [*findings, *ordered], remarks, replace(data, labels=labels)

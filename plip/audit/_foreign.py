@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from plip._types import BoolArray
 from plip.audit._report import Finding
 from plip.audit._trial import Trial
 
@@ -19,19 +22,23 @@ _FEWEST = 10
 _OF_EACH_SPECIES = 3
 
 
-def find_foreign_forces(trial: Trial) -> list[Finding]:
+def find_foreign_forces(trial: Trial, frozen: Sequence[BoolArray]) -> list[Finding]:
     """Find forces in another order of atoms or components, or beside a cell that was rotated.
 
     Parameters
     ----------
     trial : Trial
         Reads labels in the units and signs that were found.
+    frozen : list of n (n_atoms,) bool
+        As `plip.audit._labels.frozen_atoms` finds them: forces beside those set to zero are not judged.
 
     Returns
     -------
     list of Finding
     """
     places, shares = trial.unexplained_forces()
+    are_free = np.array([not frozen[k].any() for k in places], bool)
+    places, shares = places[are_free], shares[are_free]
     fewest = max(_FEWEST, _OF_EACH_SPECIES * trial.n_species)
     if len(places) < fewest or np.median(shares) < _UNEXPLAINED:
         return []
