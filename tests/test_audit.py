@@ -310,6 +310,15 @@ def test_hydrogen_is_no_atom_type():
         assert "species" not in audit(structures).kinds
 
 
+def test_data_of_all_elements_have_no_atom_types():
+    structures = []
+    for number in range(1, 84):
+        atoms = Atoms(numbers=[number, number], positions=[[0, 0, 0], [0, 0, 2.5]])
+        atoms.calc = SinglePointCalculator(atoms, energy=-2.0)
+        structures.append(atoms)
+    assert "species" not in audit(structures, quick=True).kinds
+
+
 def test_finds_unit_and_sign_together(copper):
     found, _ = plant(copper, Fault("", scale("stress", -10 / units.GPa)))
     assert set(audit(found).kinds) == {"stress unit", "stress sign"}

@@ -33,6 +33,8 @@ _REPULSION = 5.0
 # _BOND, too; in bohr only the closest pairs of hot liquids do.
 _BOND, _BONDED, _APART = 1.1, 1.25, 1.35
 _NOBLE = ("He", "Ne", "Ar", "Kr", "Xe", "Rn")
+# Data with more species may be of all elements.
+_MOST_TYPES = 10
 # Distances across the border of a cell are normal if they are this part of the shortest distance inside.
 _FITS = 0.85
 # Structures without periodicity are as many as this share of periodic ones of the same formula, or they
@@ -109,9 +111,9 @@ def find_types(data: LabelledStructures) -> list[Finding]:
     """Structures whose species are H, He, Li, ...: ASE takes atom types of LAMMPS for atomic numbers."""
     n = len(species_of(data.structures))
     first = chemical_symbols[1 : n + 1]
-    if set(first) != set(species_of(data.structures)):
+    if n > _MOST_TYPES or set(first) != set(species_of(data.structures)):
         return []
-    # Hydrogen is bonded, and hydrogen with helium, too; three of these elements are in no data together.
+    # Hydrogen is bonded, and hydrogen with helium, too; three to ten of these are in no data together.
     are_alone = np.median([len(atoms) for atoms in data.structures]) < 2
     if n < 3 and (are_alone or _usual_distance(data) < _APART):
         return []
