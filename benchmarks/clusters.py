@@ -21,7 +21,7 @@ from plip._design._rows import Design
 from plip.labels import LabelledStructures
 from plip.normal_equations._accumulation import Accumulator
 from plip.normal_equations._chunk_work import ChunkJob, ChunkWork
-from plip.normal_equations._chunks import Cutter
+from plip.normal_equations._chunks import GROUP, Cutter
 
 
 class _NoBar:
@@ -107,7 +107,7 @@ def main():
         work = made["work"] / made["atoms"] * total
         to_add = made["load"] + made["add"] + made["bytes back"] / arguments.bandwidth
         # What is left when all chunks are done: the last chunk, and with Dask the rest of its group.
-        for name, n_results, rest in (("all backends", len(sizes), 0), ("Dask", n_groups, 32)):
+        for name, n_results, rest in (("all backends", len(sizes), 0), ("Dask", n_groups, GROUP)):
             print(f"  {name}: {n_results} results")
             for cores in arguments.cores:
                 wall = max(work / cores, n_results * to_add) + made["work"] + min(rest, cores) * to_add

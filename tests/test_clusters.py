@@ -33,7 +33,7 @@ def small_chunks(monkeypatch):
     """A few structures already have many chunks, and groups of chunks."""
     monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 16)
     monkeypatch.setattr("plip.normal_equations._chunks._SINGLE_CHUNKS", 3)
-    monkeypatch.setattr("plip.normal_equations._chunks._GROUP", 4)
+    monkeypatch.setattr("plip.normal_equations._chunks.GROUP", 4)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ _LARGEST = 32
 
 # After so many chunks, so many at a time are added up to one sum first: on a worker, if it can send them on.
 _SINGLE_CHUNKS = 256
-_GROUP = 32
+GROUP = 32
 
 # Into how many shares a large structure is divided, at most: each has a matrix of its own to add up.
 _MOST_SHARES = 32
@@ -129,4 +129,4 @@ class Cutter:
         self._done += taken
         self._n_chunks += 1
         n_grouped = self._n_chunks - _SINGLE_CHUNKS
-        return Chunk(count, n_shares, n_grouped <= 0 or n_grouped % _GROUP == 0)
+        return Chunk(count, n_shares, n_grouped <= 0 or n_grouped % GROUP == 0)
