@@ -17,7 +17,7 @@ from ase.neighborlist import neighbor_list
 from sample_potentials import beyond, densities, inside_and_outside, sample_potential
 from sample_structures import SAMPLE_NAMES, sample
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
 from plip._core import Core
 from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
@@ -606,12 +606,21 @@ def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
     assert len(caught) == 1
 
 
-def test_atoms_that_all_but_coincide_are_refused(silicon_carbide):
+def test_atoms_that_all_but_coincide_are_refused_before_any_sum(silicon_carbide, monkeypatch):
     train = [atoms.copy() for atoms in silicon_carbide]
     energies = [atoms.calc.results["energy"] for atoms in silicon_carbide]
-    train[2].positions[1] = train[2].positions[0] + [0.0, 0.002, 0.0]
-    with pytest.raises(ValueError, match=r"come within 0.002 A of each other.*plip\.audit"):
-        PLIPRegressor("fast", max_terms=5).fit(train, energies)
+    train[2].positions[1] = train[2].positions[0] + [0.0, 0.02, 0.0]
+    monkeypatch.setattr(NormalEquations, "__init__", lambda *_: pytest.fail("sums were made"))
+    message = (
+        r"^structure 2 \(.*\): atoms 0 and 1 are closer than 0.05 A \(0.02 A, .*; remove one.*plip\.audit"
+    )
+    for model in (
+        PLIPRegressor("fast", max_terms=5),
+        PLIPRegressor("fast", repulsion=None),
+        PLIPRegressorCV("fast"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(train, energies)
 
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):

@@ -162,9 +162,20 @@ def test_species():
         check_structures(X, species=("H", "C"))
 
 
-@pytest.mark.parametrize("name", CELLS)
-def test_overlaps_are_found_through_every_image(name):
-    """A copy of one atom, moved by lattice vectors and by a little more or less than 1e-3 A."""
+def test_cells_that_are_thinner_than_the_limit_are_refused():
+    # Any two atoms would have images within it.
+    X = [molecule("H2O"), Atoms("H", cell=CELLS["thin"][0], pbc=True)]
+    check_structures(X)
+    with pytest.raises(ValueError, match=r"structure 1 \(H\): its periodic cell is thinner than any atom"):
+        check_structures(X, closest=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [*((name, 1e-3) for name in CELLS), *((name, 0.05) for name in CELLS if name not in ("skewed", "thin"))],
+)
+def test_overlaps_are_found_through_every_image(name, closest):
+    """A copy of one atom, moved by lattice vectors and by a little more or less than the limit."""
     cell, pbc = cell_of(name)
     rng = np.random.default_rng(5)
     for trial in range(12):
@@ -176,15 +187,15 @@ def test_overlaps_are_found_through_every_image(name):
         offset = rng.normal(size=3)
         offset /= np.linalg.norm(offset)
         shift = (rng.integers(-2, 3, 3) * pbc) @ cell
-        for distance, overlap in ((0.0, True), (9e-4, True), (1.1e-3, False)):
+        for distance, overlap in ((0.0, True), (0.9 * closest, True), (1.1 * closest, False)):
             atoms = Atoms("H", positions=positions[:1] + shift + distance * offset, cell=cell, pbc=pbc)
             others = Atoms(f"H{len(positions)}", positions=positions, cell=cell, pbc=pbc)
             X = [molecule("H2O"), others + atoms]
             if overlap:
                 with pytest.raises(ValueError, match=f"structure 1 .*atoms 0 and {len(others)} are closer"):
-                    check_structures(X)
+                    check_structures(X, closest=closest)
             else:
-                check_structures(X)
+                check_structures(X, closest=closest)
 
 
 @pytest.mark.parametrize("name", CELLS)

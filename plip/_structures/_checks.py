@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = [
+    "CLOSEST_IN_DATA",
     "LARGEST_LENGTH",
     "check_limits",
     "check_neighbors",
@@ -28,6 +29,9 @@ __all__ = [
 
 # Angstrom. No two nuclei come within 0.5 A: atoms nearer than this are one atom entered twice.
 _OVERLAP = 1e-3
+# Angstrom. Labels of atoms nearer than this are mistakes: no calculation converges there. Potentials can be
+# asked about such atoms, since they are nuclei that repel each other.
+CLOSEST_IN_DATA = 0.05
 # Angstrom (1 mm). A double barely resolves _OVERLAP beyond it, and the user surely means another unit.
 LARGEST_LENGTH = 1e7
 # Atoms that are checked at a time: their arrays stay in the cache.
@@ -103,7 +107,11 @@ def volumes(structures: Sequence[Atoms]) -> FloatArray:
 
 
 def check_structures(
-    X: Iterable[Atoms], species: Iterable[str] | None = None, cutoff: float | None = None, first: int = 0
+    X: Iterable[Atoms],
+    species: Iterable[str] | None = None,
+    cutoff: float | None = None,
+    first: int = 0,
+    closest: float = _OVERLAP,
 ) -> list[Atoms]:
     """Check a sequence of structures and return it as a list.
 
@@ -118,6 +126,8 @@ def check_structures(
         fifty million neighbors (estimated, each pair counted from both ends).
     first : int, default=0
         Position of the first structure in the data, for messages.
+    closest : float, default=1e-3
+        Angstrom. Atoms within it, and periodic cells that are thinner, are errors.
 
     Returns
     -------
@@ -131,7 +141,7 @@ def check_structures(
     ValueError
         X is empty, or a structure is unusable: no atoms, an atomic number that is no element, an element not
         in `species`, positions or cell not finite or longer than 1e7 A (1 mm), a periodic cell without volume
-        or thinner than 1e-3 A, two atoms closer than 1e-3 A (periodic images included), too many neighbors
+        or thinner than `closest`, two atoms within `closest` (periodic images included), too many neighbors
         within `cutoff`. The message names the first such structure.
     """
     structures = _as_list(X, first)
@@ -142,14 +152,15 @@ def check_structures(
     parts = np.cumsum([len(atoms) for atoms in structures]) // _AT_A_TIME
     borders = [0, *(np.flatnonzero(np.diff(parts)) + 1).tolist(), len(structures)]
     thickness = [
-        _check_part(structures[start:end], known, first + start) for start, end in itertools.pairwise(borders)
+        _check_part(structures[start:end], known, first + start, closest)
+        for start, end in itertools.pairwise(borders)
     ]
     if cutoff is not None:
         _check_lists(structures, np.concatenate(thickness), cutoff, first)
     return structures
 
 
-def _check_part(structures: list[Atoms], species: list[str] | None, first: int) -> FloatArray:
+def _check_part(structures: list[Atoms], species: list[str] | None, first: int, closest: float) -> FloatArray:
     """The checks that look at all atoms of some structures at a time; returns the thickness of the cells."""
     sizes = np.array([len(atoms) for atoms in structures])
     owner_a = np.repeat(np.arange(len(structures)), sizes)
@@ -160,8 +171,8 @@ def _check_part(structures: list[Atoms], species: list[str] | None, first: int) 
     _check_lengths(structures, owner_a, r_ac, cells, first)
     periodic = cells * pbc[:, :, None]
     inverse, thickness = _invert_periodic(periodic, pbc)
-    _check_cells(structures, cells, pbc, thickness, first)
-    _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first)
+    _check_cells(structures, cells, pbc, thickness, first, closest)
+    _check_overlaps(structures, sizes, owner_a, r_ac, periodic, inverse, thickness, first, closest)
     return thickness
 
 
@@ -262,11 +273,16 @@ def _invert_periodic(periodic: FloatArray, pbc: BoolArray) -> tuple[FloatArray, 
 
 
 def _check_cells(
-    structures: list[Atoms], cells: FloatArray, pbc: BoolArray, thickness: FloatArray, first: int
+    structures: list[Atoms],
+    cells: FloatArray,
+    pbc: BoolArray,
+    thickness: FloatArray,
+    first: int,
+    closest: float,
 ) -> None:
     # No lattice vector is shorter than the thickness of the cell: this check also finds atoms that lie on
     # their own images.
-    thin = (thickness < _OVERLAP).any(axis=1)
+    thin = (thickness < closest).any(axis=1)
     if not thin.any():
         return
     index = int(thin.argmax())
@@ -274,7 +290,8 @@ def _check_cells(
     if missing.any():
         reason = f"it is periodic along cell vector {'abc'[missing.argmax()]}, which is zero"
     else:
-        reason = f"its periodic cell has no volume (thickness {thickness[index].min():.2g} A)"
+        flaw = "has no volume" if thickness[index].min() < _OVERLAP else "is thinner than any atom"
+        reason = f"its periodic cell {flaw} (thickness {thickness[index].min():.2g} A)"
     raise ValueError(
         f"{describe(first + index, structures[index])}: {reason}; correct the cell or set pbc to False"
     )
@@ -289,8 +306,9 @@ def _check_overlaps(
     inverse: FloatArray,
     thickness: FloatArray,
     first: int,
+    closest: float,
 ) -> None:
-    """Raise for the first pair closer than _OVERLAP.
+    """Raise for the first pair closer than `closest`, which no cell is thinner than.
 
     Atoms are wrapped into the cell, and those next to its lower faces are repeated at the upper ones. Then
     every close pair is close in plain space, sometimes as a pair of two repeated atoms. One tree serves all
@@ -302,20 +320,20 @@ def _check_overlaps(
     s_ad -= shift_ad
     atom = np.arange(len(r_ac))
     for direction in range(3):
-        near = s_ad[:, direction] < (_OVERLAP / thickness[:, direction])[owner_a[atom]]
+        near = s_ad[:, direction] < (closest / thickness[:, direction])[owner_a[atom]]
         images = points[near] + periodic[owner_a[atom[near]], direction]
         points = np.concatenate([points, images])
         s_ad = np.concatenate([s_ad, s_ad[near]])
         atom = np.concatenate([atom, atom[near]])
 
-    order = _may_be_close(points, owner_a[atom])
+    order = _may_be_close(points, owner_a[atom], closest)
     points, atom = points[order], atom[order]
     points = np.column_stack([points, owner_a[atom]])
     # An unbalanced tree is faster to build, and four times faster to search where many atoms coincide.
     tree = cKDTree(points, balanced_tree=False)
     # In portions: the search is slow where atoms coincide, and ends with the first portion that has some.
     for start in range(0, len(points), 256):
-        distances, nearest = tree.query(points[start : start + 256], k=2, distance_upper_bound=_OVERLAP)
+        distances, nearest = tree.query(points[start : start + 256], k=2, distance_upper_bound=closest)
         close = np.isfinite(distances[:, 1])
         if close.any():
             k = close.argmax()
@@ -323,9 +341,16 @@ def _check_overlaps(
             other = nearest[k, 0] if nearest[k, 0] != start + k else nearest[k, 1]
             index = owner_a[atom[other]]
             lower, upper = sorted(np.array([atom[start + k], atom[other]]) - sizes[:index].sum())
+            distance = distances[k, 1]
+            remedy = "remove one of them"
+            if distance >= _OVERLAP:
+                remedy += (
+                    ", or correct positions or cell (lengths are in Angstrom); the audit names all "
+                    "structures of close atoms (plip.audit.audit)"
+                )
             raise ValueError(
-                f"{describe(first + index, structures[index])}: atoms {lower} and {upper} are closer "
-                f"than {_OVERLAP:g} A (periodic images included); remove one of them"
+                f"{describe(first + index, structures[index])}: atoms {lower} and {upper} are closer than "
+                f"{closest:g} A ({distance:.2g} A, periodic images included); {remedy}"
             )
 
 
@@ -338,8 +363,8 @@ def _products(vectors: FloatArray, matrices: FloatArray) -> FloatArray:
     return products
 
 
-def _may_be_close(points: FloatArray, owner: IntArray) -> IntArray:
-    """Places of points, (n, 3), that can be within _OVERLAP of another of the same owner, ascending.
+def _may_be_close(points: FloatArray, owner: IntArray, closest: float) -> IntArray:
+    """Places of points, (n, 3), that can be within `closest` of another of the same owner, ascending.
 
     Along any line a pair is no farther apart than in space, and points between them leave no larger gaps. Few
     points of a small structure are so near each other on a line that is no symmetry axis.
@@ -350,7 +375,7 @@ def _may_be_close(points: FloatArray, owner: IntArray) -> IntArray:
     order = np.argsort(line)
     order = order[np.argsort(owner[order].astype(np.uint16), kind="stable")]
     # Rounding of the line is less than a thousandth.
-    is_near = (np.diff(line[order]) < 1.001 * _OVERLAP) & (np.diff(owner[order]) == 0)
+    is_near = (np.diff(line[order]) < 1.001 * closest) & (np.diff(owner[order]) == 0)
     chosen = np.zeros(len(points), bool)
     chosen[order[:-1]] |= is_near
     chosen[order[1:]] |= is_near

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from plip._structures._checks import check_limits, check_structures
+from plip._structures._checks import CLOSEST_IN_DATA, check_limits, check_structures
 from plip._types import IntArray
 from plip.labels._labels import TARGETS, Labels
 from plip.labels._reading import no_labels, read_labels, read_sample_weight
@@ -86,13 +86,15 @@ class LabelledStructures:
         Raises
         ------
         TypeError, ValueError
-            A structure or label is not valid; the message names the structure.
+            A structure or label is not valid, or two atoms are within 0.05 Angstrom of each other; the
+            message names the structure.
         """
         if isinstance(X, LabelledStructures):
             if any(labels is not None for labels in (y, forces, stress)):
                 raise TypeError("X has its labels: leave y, forces and stress out, or pass its structures")
             return X._again(sample_weight, species, cutoff, **reading)
-        structures = tuple(check_structures(X, species=species, cutoff=cutoff, first=first))
+        checked = check_structures(X, species=species, cutoff=cutoff, first=first, closest=CLOSEST_IN_DATA)
+        structures = tuple(checked)
         labels = read_labels(structures, y, forces, stress, sample_weight, first=first, **reading)
         return cls(structures, labels, np.arange(first, first + len(structures)))
 

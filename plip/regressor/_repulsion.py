@@ -38,8 +38,6 @@ _LEAST_SLOPE = 2.0
 _FEW = 0.05
 # Isolated pairs are tried down to this distance in Angstrom.
 _NO_FALL = 0.3
-# Shorter distances in Angstrom are mistakes of the data.
-_NO_DISTANCE = 0.05
 # Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
 _OF_RADII = 0.75
 # The learned functions are gone at this part of the distance at which the repulsion begins, and at 0.3
@@ -341,11 +339,6 @@ def automatic_repulsion(
     density_limits : dict of str to (float, float), or None
         As `Potential` takes it.
 
-    Raises
-    ------
-    ValueError
-        If atoms in the data all but coincide.
-
     Warns
     -----
     UserWarning
@@ -361,12 +354,6 @@ def automatic_repulsion(
     repulsion = {}
     for pair, shortest in equations.shortest_distances.items():
         if math.isfinite(shortest):
-            if shortest < _NO_DISTANCE:
-                raise ValueError(
-                    f"{' and '.join(pair)} come within {shortest:.2g} A of each other, where no atoms are: "
-                    "correct or leave out the structures of close atoms, which the audit names "
-                    "(plip.audit.audit)"
-                )
             outer = np.floor(1000.0 * _STARTS[steps[pair]] * shortest) / 1000.0
         else:
             # No farther than the data were searched: they may hold closer pairs.
