@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from plip._core._blas import add_products_of_columns, add_row_products, add_rows_to_factor, pack_lower
+from plip._core._blas import add_row_products, add_rows_to_factor
+from plip._design._part import Placement
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._sums import Sums
 
@@ -39,28 +40,6 @@ def test_rank_k_update_refuses_wrong_shapes(n_rows, shape):
         add_row_products(np.ones((n_rows, 3)), np.zeros(shape))
 
 
-@pytest.mark.parametrize("columns", [[0, 2, 5], [1, 2, 3], [0, 4, 5], [0, 1, 4]])
-def test_products_of_some_columns_are_added_to_the_packed_triangle(columns):
-    rng = np.random.default_rng(1)
-    rows, before, columns = rng.normal(size=(7, 3)), rng.normal(size=(6, 6)), np.array(columns)
-    wide = np.zeros((7, 6))
-    wide[:, columns] = rows
-    values = pack_lower(before)
-    add_products_of_columns(rows.T @ rows, columns, 6, values)
-    np.testing.assert_allclose(values, pack_lower(before + wide.T @ wide), atol=1e-14)
-
-
-@pytest.mark.parametrize("columns", [[0, 3], [1, 0], [-1, 0], [1, 1], [0, 1, 2]])
-def test_products_of_some_columns_refuse_other_columns(columns):
-    with pytest.raises(ValueError, match="columns must ascend|must be square"):
-        add_products_of_columns(np.ones((2, 2)), np.array(columns), 3, np.zeros(6))
-
-
-def test_products_of_some_columns_refuse_another_triangle():
-    with pytest.raises(ValueError, match="lower triangle"):
-        add_products_of_columns(np.ones((2, 2)), np.array([0, 1]), 3, np.zeros(9))
-
-
 @pytest.mark.parametrize("keep", [False, True])
 def test_sums_of_some_columns(keep):
     rng = np.random.default_rng(3)
@@ -69,7 +48,7 @@ def test_sums_of_some_columns(keep):
     rows[:, columns] = rng.normal(size=(5, 3))
     part, total = Sums(3), Sums(5)
     part.add_rows(rows[:, columns], 5.0, keep)
-    total.add_part(part, columns)
+    total.add_part(part, Placement.of(columns))
     total.complete()
     np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-14)
     assert (total.weight, total.n_rows, total.factor is not None) == (5.0, 5, keep)
@@ -118,7 +97,7 @@ def test_rows_of_some_columns_that_were_kept(is_last):
         part, rows = Sums(len(columns)), np.zeros((2, 6))
         rows[:, columns] = rng.normal(size=(2, len(columns)))
         part.add_rows(rows[:, columns], 2.0, keep=True)
-        total.add_part(part, np.array(columns))
+        total.add_part(part, Placement.of(np.array(columns)))
         wide.append(rows)
     if not is_last:
         others = Sums(6)

@@ -1,7 +1,14 @@
 from plip._types import FloatArray, IntArray
 
 def add_packed(values: FloatArray, factor: float, matrix: FloatArray) -> None: ...
-def add_products_of_columns(part: FloatArray, columns: IntArray, width: int, values: FloatArray) -> None: ...
+def add_products_of_columns(
+    part: FloatArray,
+    columns: IntArray,
+    sources: IntArray,
+    factors: FloatArray,
+    width: int,
+    values: FloatArray,
+) -> None: ...
 def add_row_products(
     rows: FloatArray, products: FloatArray, factor: float = 1.0, is_first: bool = False
 ) -> None: ...

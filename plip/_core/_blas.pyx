@@ -38,43 +38,61 @@ def add_row_products(
 
 
 def add_products_of_columns(
-    const double[:, ::1] part, const Py_ssize_t[::1] columns, Py_ssize_t width, double[::1] values
+    const double[:, ::1] part,
+    const Py_ssize_t[::1] columns,
+    const Py_ssize_t[::1] sources,
+    const double[::1] factors,
+    Py_ssize_t width,
+    double[::1] values,
 ):
-    """Add products of some columns to the packed lower triangle of the products of all.
+    """Add products of the columns of a part to the packed lower triangle of the products of all.
 
     Parameters
     ----------
-    part : ndarray of float64, shape (n, n)
-        Only the lower triangle takes part.
+    part : ndarray of float64, shape (n_columns of the part, n_columns of the part)
+        If the sources do not ascend, all of it takes part, else its lower triangle alone.
     columns : ndarray of intp, shape (n,)
-        Numbers of the columns, ascending.
+        Numbers of columns among all, ascending.
+    sources : ndarray of intp, shape (n,)
+        The column of the part that each of them is a multiple of.
+    factors : ndarray of float64, shape (n,)
+        The multiples.
     width : int
         Number of all columns.
     values : ndarray of float64, shape (width (width + 1) / 2,)
         As from `pack_lower`.
     """
-    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, k, end
+    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, k, end, source
     cdef double *row
-    if part.shape[0] != n or part.shape[1] != n:
-        raise ValueError("products of the part must be square, as wide as it has columns")
+    cdef double factor
+    if part.shape[0] != part.shape[1] or sources.shape[0] != n or factors.shape[0] != n:
+        raise ValueError("products of the part must be square; each column must have a source and a factor")
     if values.shape[0] != width * (width + 1) // 2:
         raise ValueError("the values must be those of the lower triangle")
     for i in range(n):
         if not last < columns[i] < width:
             raise ValueError(f"columns must ascend and be below {width}")
+        if not 0 <= sources[i] < part.shape[0]:
+            raise ValueError(f"sources must be below {part.shape[0]}")
         last = columns[i]
-    # Columns that are next to each other are added as vectors: where those of each column end.
+    # Columns next to each other, as their sources are, are added as vectors: where those of each column end.
     cdef Py_ssize_t[::1] ends = np.empty(n, np.intp)
     for i in range(n - 1, -1, -1):
-        ends[i] = ends[i + 1] if i + 1 < n and columns[i + 1] == columns[i] + 1 else i + 1
+        ends[i] = i + 1
+        if (
+            i + 1 < n and columns[i + 1] == columns[i] + 1 and sources[i + 1] == sources[i] + 1
+            and factors[i + 1] == factors[i]
+        ):
+            ends[i] = ends[i + 1]
     with nogil:
         for i in range(n):
             k = 0
             while k <= i:
                 row = &values[columns[i] * (columns[i] + 1) // 2 + columns[k]]
                 end = min(ends[k], i + 1) - k
+                factor, source = factors[i] * factors[k], sources[k]
                 for j in range(end):
-                    row[j] += part[i, k + j]
+                    row[j] += factor * part[sources[i], source + j]
                 k += end
 
 

@@ -15,6 +15,7 @@ from ase.data import atomic_numbers
 from plip._core import ANY
 from plip._core._rows import Kernel, vector_length
 from plip._design._extent import Extent, density_range
+from plip._design._part import Placement, of_one_species
 from plip._design._plan import build_plan
 from plip._design._sharing import SharedWork
 from plip._design._tables import CACHE_LINE
@@ -50,11 +51,13 @@ class Design:
 
     Attributes
     ----------
-    columns : ndarray of int, shape (n_terms,)
-        Numbers of the columns; those among the columns of a larger design if this is a part of it.
+    placement : Placement
+        Where the columns stand among those of a larger design if this is a part of it.
+    is_whole : bool
+        Whether it is no such part.
     touched : dict of int to ndarray of int
         For each species that structures hold, the columns on which forces on its atoms can depend: all others
-        are zero in their rows. Places in `columns`.
+        are zero in their rows.
     """
 
     def __init__(
@@ -70,7 +73,8 @@ class Design:
         self._index = np.full(len(atomic_numbers), -1, np.int32)
         self._index[[atomic_numbers[symbol] for symbol in self.species]] = np.arange(len(self.species))
         self.cutoff = max(term.cutoff for term in terms) if cutoff is None else cutoff
-        self.columns: IntArray = np.arange(len(self.terms))
+        self.placement = Placement.of(np.arange(len(self.terms)))
+        self.is_whole = True
         self.present = None if present is None else np.array(present)
         held = range(len(self.species)) if present is None else present
         species = [self.species[s] for s in held]
@@ -85,7 +89,9 @@ class Design:
     @functools.cached_property
     def _pickled(self) -> bytes:
         """What the design is made of: bytes are quickly compared where it is ready already."""
-        return pickle.dumps((self.terms, self.species, self.cutoff, self.present, self.columns))
+        return pickle.dumps(
+            (self.terms, self.species, self.cutoff, self.present, self.placement, self.is_whole)
+        )
 
     def species_of(self, atoms: Atoms) -> Int32Array:
         """Species of each atom as an index, ndarray of int32, shape (n_atoms,)."""
@@ -98,7 +104,8 @@ class Design:
     def part(self, atoms: Atoms) -> Design:
         """The design of those columns that the species of a structure can touch; all others are zero for it.
 
-        The design itself where it would be hardly smaller. It is made once for each set of species.
+        Of one species alone, terms of any species are those of this species, and are computed once. The
+        design itself where it would be hardly smaller. It is made once for each set of species.
         """
         present = tuple(np.flatnonzero(np.bincount(self.species_of(atoms))).tolist())
         with self._lock:
@@ -109,11 +116,14 @@ class Design:
     def _part_of_species(self, present: tuple[int, ...]) -> Design:
         symbols = {ANY, *(self.species[s] for s in present)}
         columns = [k for k, term in enumerate(self.terms) if symbols.issuperset(term.species)]
-        if not 0 < len(columns) <= _MOST_COLUMNS * len(self.terms):
+        terms, placement = [self.terms[k] for k in columns], Placement.of(np.array(columns, int))
+        if len(present) == 1:
+            terms, sources, factors = of_one_species(terms, self.species[present[0]])
+            placement = Placement(placement.columns, sources, factors)
+        if not 0 < len(terms) <= _MOST_COLUMNS * len(self.terms):
             return self
-        terms = [self.terms[k] for k in columns]
         part = Design(terms, self.species, self.kernel.instruction_set, self.cutoff, present)
-        part.columns = np.array(columns)
+        part.placement, part.is_whole = placement, False
         return part
 
 
@@ -126,9 +136,9 @@ def _touched(terms: Sequence[Term], symbol: str) -> IntArray:
 @functools.lru_cache(maxsize=2)
 def _from_bytes(pickled: bytes) -> Design:
     """The design that was pickled. A process that gets it with every piece of work makes it ready once."""
-    terms, species, cutoff, present, columns = pickle.loads(pickled)
+    terms, species, cutoff, present, placement, is_whole = pickle.loads(pickled)
     design = Design(terms, species, cutoff=cutoff, present=present)
-    design.columns = columns
+    design.placement, design.is_whole = placement, is_whole
     return design
 
 

@@ -218,8 +218,7 @@ class _ChunkSums:
         """Add all of some structures but their forces."""
         labels = [self.labels[k] for k in places]
         weights = self._weights[places]
-        all_values = np.zeros((len(places), self._n_terms))
-        all_values[:, self._columns] = values
+        all_values = values if self._part.is_whole else self._part.placement.widened(values, self._n_terms)
         self._extent = self._extent.merged(extent)
         self._counts.add_structures(
             counts, pairs, all_values, weights * np.array([one.n_rows() for one in labels])
@@ -242,12 +241,6 @@ class _ChunkSums:
                 weights[has_virial, 2],
                 sizes[has_virial],
             )
-
-    @property
-    def _columns(self) -> IntArray | slice:
-        """The columns of the part; a slice of all is written to in a fraction of the time."""
-        columns = self._part.columns
-        return slice(self._n_terms) if len(columns) == self._n_terms else columns
 
     def _finish_part(self) -> None:
         for rows in (self._forces, self._virials):
@@ -310,15 +303,15 @@ class _PartSums:
 
     def __init__(self, total: Sums, part: Design) -> None:
         self._total = total
-        self._columns = np.append(part.columns, total.width - 1)
-        self._is_whole = len(self._columns) == total.width - len(part.species)
-        self._sums = total if self._is_whole else Sums(len(self._columns))
-        self._n_terms = len(part.columns)
+        self._n_terms = part.kernel.n_terms
+        self._placement = part.placement.followed_by(total.width - 1, self._n_terms)
+        self._is_whole = part.is_whole
+        self._sums = total if self._is_whole else Sums(self._n_terms + 1)
 
     def _add_to_total(self) -> None:
         """Add what is not there yet; no rows can follow."""
         if not self._is_whole:
-            self._total.add_part(self._sums, self._columns)
+            self._total.add_part(self._sums, self._placement)
 
 
 class _VirialRows(_PartSums):
@@ -368,7 +361,7 @@ class _ForceRows(_PartSums):
         if not keep and any(len(touched) < self._n_terms for touched in part.touched.values()):
             for species, touched in part.touched.items():
                 of_rows = np.append(touched, self._sums.width - 1)
-                of_total = np.append(part.columns[touched], total.width - 1)
+                of_total = np.append(part.placement.columns[touched], total.width - 1)
                 self._each_species.append(_SpeciesColumns(species, of_rows, of_total))
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from plip._core._blas import add_packed, add_products_of_columns, pack_lower
+from plip._design._part import Placement
 from plip._types import FloatArray, IntArray
 
 __all__ = ["Packed", "mirror"]
@@ -45,9 +46,14 @@ class Packed:
         else:
             self.values -= other.values
 
-    def add_part(self, matrix: FloatArray, columns: IntArray) -> None:
-        """Add the lower triangle of the products of some columns, ascending."""
-        add_products_of_columns(matrix, columns, self.width, self.values)
+    def add_part(self, matrix: FloatArray, placement: Placement) -> None:
+        """Add the products of a part of the columns, of which the lower triangle is known.
+
+        The upper triangle is overwritten.
+        """
+        if (np.diff(placement.sources) <= 0).any():
+            mirror(matrix)
+        add_products_of_columns(matrix, *placement, self.width, self.values)
 
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
         """Add a multiple to the lower triangle of a matrix of shape (width, width)."""

@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from plip._core._blas import add_row_products, add_rows_to_factor
+from plip._design._part import Placement
 from plip._types import BoolArray, FloatArray, IntArray
 from plip.labels import TARGETS
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -36,17 +37,13 @@ def are_few(n_rows: int, width: int) -> bool:
 
 
 class _Kept(NamedTuple):
-    """Rows that are kept, or those of their columns that are not zero."""
+    """Rows that are kept, or those of a part of the columns."""
 
     rows: FloatArray
-    columns: IntArray | None = None
+    placement: Placement | None = None
 
     def widened(self, width: int) -> FloatArray:
-        if self.columns is None:
-            return self.rows
-        rows = np.zeros((len(self.rows), width))
-        rows[:, self.columns] = self.rows
-        return rows
+        return self.rows if self.placement is None else self.placement.widened(self.rows, width)
 
 
 class Sums:
@@ -129,15 +126,15 @@ class Sums:
         if len(rows):
             self.weight += weight
             self.n_rows += len(rows)
-            self._update_columns([rows], columns)
+            self._update_part([rows], Placement.of(columns))
 
-    def _update_columns(self, blocks: list[FloatArray], columns: IntArray) -> None:
+    def _update_part(self, blocks: list[FloatArray], placement: Placement) -> None:
         if self._packed is None:
             self._packed = Packed(self.width)
-        products = np.empty((len(columns),) * 2)
+        products = np.empty((blocks[0].shape[1],) * 2)
         for k, rows in enumerate(blocks):
             add_row_products(np.ascontiguousarray(rows), products, is_first=k == 0)
-        self._packed.add_part(products, columns)
+        self._packed.add_part(products, placement)
 
     def _update(self, rows: FloatArray) -> None:
         is_first = self._latest is None
@@ -177,13 +174,13 @@ class Sums:
             other._packed = None
         self._count(other)
 
-    def add_part(self, other: Sums, columns: IntArray) -> None:
-        """Add sums of some columns, ascending, which are not complete and were not added up."""
+    def add_part(self, other: Sums, placement: Placement) -> None:
+        """Add sums of a part of the columns, not complete, not added up, and not needed afterwards."""
         if other._latest is not None:
             if self._packed is None:
                 self._packed = Packed(self.width)
-            self._packed.add_part(other._latest, columns)
-        other._kept = [_Kept(kept.rows, columns) for kept in other._kept]
+            self._packed.add_part(other._latest, placement)
+        other._kept = [_Kept(kept.rows, placement) for kept in other._kept]
         self._count(other)
 
     def _count(self, other: Sums) -> None:
@@ -197,19 +194,19 @@ class Sums:
             self.pack()
 
     def _release(self) -> None:
-        """Add the products of the rows that were kept, those of the same columns together."""
-        groups: dict[bytes, list[_Kept]] = {}
+        """Add the products of the rows that were kept, those of the same part of the columns together."""
+        groups: dict[tuple[bytes, ...], list[_Kept]] = {}
         for kept in self._kept:
-            key = b"" if kept.columns is None else kept.columns.tobytes()
+            key = tuple(array.tobytes() for array in kept.placement or ())
             groups.setdefault(key, []).append(kept)
         self._kept = []
         for group in groups.values():
-            blocks, columns = [kept.rows for kept in group], group[0].columns
-            if columns is None:
+            blocks, placement = [kept.rows for kept in group], group[0].placement
+            if placement is None:
                 for rows in blocks:
                     self._update(rows)
             else:
-                self._update_columns(blocks, columns)
+                self._update_part(blocks, placement)
 
     def complete(self) -> None:
         """End the adding of rows."""

@@ -1,0 +1,86 @@
+"""The columns that structures of some species need, and what they stand for among those of all species."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from plip._core import ANY
+from plip._types import FloatArray, IntArray
+from plip.interactions import Term
+from plip.interactions._n_body import NBody
+from plip.interactions._two_body import TwoBody
+
+__all__ = ["Placement", "of_one_species"]
+
+
+class Placement(NamedTuple):
+    """Where the columns of a part stand among those of a whole: several may be multiples of the same.
+
+    Attributes
+    ----------
+    columns : ndarray of int, shape (n,)
+        Numbers in the whole, ascending; all others are zero.
+    sources : ndarray of int, shape (n,)
+        The column of the part that each of them is a multiple of.
+    factors : ndarray of float64, shape (n,)
+        The multiples.
+    """
+
+    columns: IntArray
+    sources: IntArray
+    factors: FloatArray
+
+    @classmethod
+    def of(cls, columns: IntArray) -> Placement:
+        """That of a part with just these columns."""
+        return cls(columns, np.arange(len(columns)), np.ones(len(columns)))
+
+    def followed_by(self, column: int, source: int) -> Placement:
+        """The same with one more column behind all others."""
+        return Placement(
+            np.append(self.columns, column), np.append(self.sources, source), np.append(self.factors, 1.0)
+        )
+
+    def widened(self, rows: FloatArray, width: int) -> FloatArray:
+        """Rows of the part, (n_rows, n_columns of it), as rows of the whole, (n_rows, width)."""
+        wide = np.zeros((len(rows), width))
+        wide[:, self.columns] = rows[:, self.sources] * self.factors
+        return wide
+
+
+def of_one_species(terms: Sequence[Term], symbol: str) -> tuple[list[Term], IntArray, FloatArray]:
+    """Different terms that are left where all atoms are of one species, which stands for "*".
+
+    Returns
+    -------
+    different : list of Term
+        In the order in which they first occur.
+    sources : ndarray of int, shape (n_terms,)
+        The one that each of the terms is a multiple of.
+    factors : ndarray of float64, shape (n_terms,)
+        The multiples.
+    """
+    places: dict[Term, int] = {}
+    sources, factors = np.zeros(len(terms), int), np.ones(len(terms))
+    has_one_switch = _has_one_switch(terms)
+    for k, term in enumerate(terms):
+        n_any = term.species[-len(term.radial) :].count(ANY)
+        if term.interaction == TwoBody.kind and term.species.count(ANY) == 1:
+            # Of a pair, either atom may be the one of any species.
+            factors[k] = 2.0
+        elif n_any not in (0, len(term.radial)) or (term.interaction == NBody.kind and not has_one_switch):
+            places.setdefault(term, len(places))
+            sources[k] = places[term]
+            continue
+        same = dataclasses.replace(term, species=(symbol,) * len(term.species))
+        sources[k] = places.setdefault(same, len(places))
+    return list(places), sources, factors
+
+
+def _has_one_switch(terms: Sequence[Term]) -> bool:
+    """Whether all densities are switched on at the same distance, as those of the same species must be."""
+    return len({term.switch for term in terms if term.interaction == NBody.kind}) <= 1
