@@ -289,6 +289,36 @@ def test_finds_lengths_in_bohr(copper):
         assert audit(structures).is_clean
 
 
+def test_finds_some_structures_in_bohr(copper):
+    mixed = copied(copper)
+    mixed[3], mixed[8] = in_bohr([copper[3], copper[8]])
+    (finding,) = (finding for finding in audit(mixed).findings if finding.kind == "length unit")
+    assert set(finding.structures) <= {3, 8}
+    assert finding.structures
+    assert "Multiply positions and cells by 0.529177" in finding.remedy
+    # Atoms that are really so far from each other have lost their bonds.
+    for k in (3, 8):
+        mixed[k].calc.results["energy"] += 2.0 * len(mixed[k])
+    assert "length unit" not in audit(mixed, quick=True).kinds
+
+
+def test_finds_lengths_in_nm(copper):
+    small = copied(copper)
+    for atoms in small:
+        results = atoms.calc.results
+        atoms.set_cell(0.1 * atoms.cell, scale_atoms=True)
+        atoms.calc = SinglePointCalculator(atoms, **results)
+    findings = {finding.kind: finding for finding in audit(small, quick=True).findings}
+    assert findings["length unit"].structures == tuple(range(len(copper)))
+    assert "Multiply positions and cells by 10," in findings["length unit"].remedy
+    # Symmetry is no excuse for such distances.
+    small = [atoms for atoms in copper if len(atoms) > 1][:3]
+    primitive = bulk("Cu", a=0.36)
+    primitive.calc = SinglePointCalculator(primitive, energy=-3.7, forces=np.zeros((1, 3)))
+    (finding,) = (f for f in audit([*small, primitive], quick=True).findings if f.kind == "close atoms")
+    assert finding.structures == (3,)
+
+
 @pytest.mark.parametrize("types", ["H", "HHe", "HHeLi"])
 def test_finds_atom_types_of_lammps(copper, types):
     symbols = [symbol for symbol in ("H", "He", "Li") if symbol in types]

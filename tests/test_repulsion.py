@@ -21,6 +21,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorC
 from plip._core import Core
 from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
+from plip.labels import LabelWarning
 from plip.regressor._repulsion import Push, _give_way, _pushes, automatic_repulsion
 from plip.report import Evaluation, fit_report
 
@@ -621,6 +622,22 @@ def test_atoms_that_all_but_coincide_are_refused_before_any_sum(silicon_carbide,
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(train, energies)
+
+
+@pytest.mark.parametrize("distance", [0.06, 0.2, 0.8])
+def test_fits_warn_of_close_atoms_whose_forces_do_not_know_of_it(silicon_carbide, distance):
+    train = silicon_carbide[::3]
+    spoiled = train[2].copy()
+    spoiled.positions[1] = spoiled.positions[0] + [0.0, distance, 0.0]
+    spoiled.calc = SinglePointCalculator(spoiled, **train[2].calc.results)
+    for model in (PLIPRegressor("fast", max_terms=5), PLIPRegressorCV("fast", max_terms=5, cv=2)):
+        with pytest.warns(
+            LabelWarning, match=rf"^structure 2 \(.*\): .* atoms 0 and 1, {distance:.2f} A apart"
+        ):
+            model.fit([*train[:2], spoiled, *train[3:]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", LabelWarning)
+            model.fit(train)
 
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):

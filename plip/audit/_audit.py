@@ -14,7 +14,7 @@ from plip._structures._checks import check_structures
 from plip._types import BoolArray, IntArray
 from plip.audit._duplicates import find_duplicates, find_leaks
 from plip.audit._foreign import find_foreign_forces
-from plip.audit._geometry import find_close_atoms, find_lengths_in_bohr, find_missing_cells, find_types
+from plip.audit._geometry import Closest, find_close_atoms, find_length_units, find_missing_cells, find_types
 from plip.audit._groups import find_shifted_groups
 from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
 from plip.audit._misfits import find_constrained, find_misfits
@@ -108,10 +108,11 @@ def audit_labelled(
 ) -> AuditReport:
     """The audit of structures whose labels were read; see `audit`."""
     names = _kinds(data) if groups is None else groups
+    closest = Closest(data.structures)
     findings = [
-        *find_close_atoms(data),
-        *find_lengths_in_bohr(data),
-        *find_types(data),
+        *find_close_atoms(data, closest),
+        *find_length_units(data, closest),
+        *find_types(data, closest),
         *find_missing_cells(data),
         *find_missing_labels(data),
         *find_duplicates(data),

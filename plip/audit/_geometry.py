@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import chemical_symbols
 from ase.units import Bohr
 
-from plip._core import closest_of_each
-from plip._structures._balance import BALANCED, imbalances
 from plip._structures._checks import has_full_cell
 from plip._structures._composition import formula_key, species_of
-from plip._structures._evaluation import gather
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.audit._report import Finding
 from plip.labels import LabelledStructures
 from plip.labels._attached import results_of
+from plip.labels._closeness import closest_shares, find_close_pairs
 
-__all__ = ["find_close_atoms", "find_lengths_in_bohr", "find_missing_cells", "find_types"]
+__all__ = ["Closest", "find_close_atoms", "find_length_units", "find_missing_cells", "find_types"]
 
-# Shares of the sum of the covalent radii. No pair of atoms in matter comes within the first, bonds are longer
-# than the second (N2 has 0.77, liquid molybdenum 0.67), and without forces nothing tells below the third.
-_IMPOSSIBLE, _SHORT, _VERY_SHORT = 0.25, 0.6, 0.5
-# eV/A. Atoms within _SHORT repel each other by more, if their labels were computed for these positions.
-_REPULSION = 5.0
 # Neighbors in elements have 0.73 to 1.24 of the sum of their covalent radii, save for noble gases. Where
 # lengths are in bohr, the shortest distance of most structures is beyond _APART. Curves of dimers reach below
 # _BOND, too; in bohr only the closest pairs of hot liquids do.
 _BOND, _BONDED, _APART = 1.1, 1.25, 1.35
+# In nm, the shortest distance is below this.
+_CROWDED = 0.25
+# Structures of one composition whose bonds tell how long those of the others are, to this part.
+_FEWEST_BONDED = 3
+_CLOSE_BY = 0.15
 _NOBLE = ("He", "Ne", "Ar", "Kr", "Xe", "Rn")
 # Data with more species may be of all elements.
 _MOST_TYPES = 10
@@ -40,74 +38,104 @@ _FITS = 0.85
 # Structures without periodicity are as many as this share of periodic ones of the same formula, or they
 # are meant.
 _MINORITY = 0.25
-# Structures whose distances are looked at in one call.
-_AT_A_TIME = 500
 # Atoms in a cube of the shortest distance, without vacuum: hot diamond 0.55, fcc 1.4.
 _DENSE = 0.5
 
 
-def find_close_atoms(data: LabelledStructures) -> list[Finding]:
+class Closest:
+    """The smallest distance in each structure, as a share of the sum of the covalent radii.
+
+    Parameters
+    ----------
+    structures : sequence of ase.Atoms
+
+    Attributes
+    ----------
+    shares : (n,) ndarray of float64
+        Exact up to 1.35; beyond, up to 2.36, if any two atoms are so near; infinite elsewhere.
+    """
+
+    def __init__(self, structures: Sequence[Atoms]) -> None:
+        self.shares = closest_shares(structures, _APART)
+        # Few structures are so sparse, whose neighbors take a longer search.
+        sparse = np.flatnonzero(self.shares >= _APART)
+        self.shares[sparse] = closest_shares([structures[k] for k in sparse.tolist()], _BONDED / Bohr)
+
+    def usual(self) -> float:
+        """Their median; infinite if atoms are far from each other, 0 if any are bonded."""
+        return 0.0 if self.shares.min() < _BOND else float(np.median(self.shares))
+
+
+def find_close_atoms(data: LabelledStructures, closest: Closest) -> list[Finding]:
     """Atoms closer than any bond, whose forces do not know of it."""
-    found = {k: _close_pair(data.structures[k], _forces(data, k)) for k in _with_short_distances(data)}
-    close = {k: pair for k, pair in found.items() if pair is not None}
+    close = find_close_pairs(data, closest.shares)
     if not close:
         return []
-    ratio, i, j, distance, push = min(close.values(), key=lambda pair: pair[0])
-    known = "" if push is None else f", and their forces push them apart by {push:.1f} eV/A only"
+    worst = min(close.values(), key=lambda pair: pair.share)
     return [
         Finding(
             "close atoms",
             tuple(close),
-            f"atoms closer than bonds are; the closest are atoms {i} and {j}, {distance:.2f} A apart, "
-            f"{ratio:.2f} "
-            f"of the sum of their covalent radii{known}",
+            f"atoms closer than bonds are; the closest are {worst}",
             "Correct positions or cell, or leave the structures out",
         )
     ]
 
 
-def _with_short_distances(data: LabelledStructures) -> list[int]:
-    """Places of the structures that have a distance below _SHORT."""
-    closest = np.concatenate(list(_shortest(data, _SHORT)))
-    return np.flatnonzero(closest < _SHORT * (1.0 + 1e-9)).tolist()
-
-
-def _shortest(data: LabelledStructures, share: float) -> Iterator[FloatArray]:
-    """Smallest distances of structures by covalent radii, part by part; infinite if not below a share."""
-    species = species_of(data.structures)
-    radii = covalent_radii[[atomic_numbers[symbol] for symbol in species]]
-    # Of the largest atoms.
-    reach = 2 * share * float(radii.max())
-    for first in range(0, len(data), _AT_A_TIME):
-        yield closest_of_each(*gather(species, data.structures[first : first + _AT_A_TIME]), radii, reach)
-
-
-def find_lengths_in_bohr(data: LabelledStructures) -> list[Finding]:
-    """Structures of which no two atoms are as close as bonds are, until their lengths are read in bohr."""
+def find_length_units(data: LabelledStructures, closest: Closest) -> list[Finding]:
+    """Structures whose nearest atoms are as close as bonds are if their lengths are read in bohr or nm."""
     if not set(_NOBLE).isdisjoint(species_of(data.structures)):
         return []
-    usual = _usual_distance(data)
-    if not _APART < usual < _BONDED / Bohr:
+    usual, median = closest.usual(), float(np.median(closest.shares))
+    everyone = tuple(range(len(data)))
+    if _APART < usual < _BONDED / Bohr:
+        return [_length_unit(everyone, usual, "bohr", Bohr)]
+    if 0.0 < median < _CROWDED < 10.0 * median < _APART:
+        return [_length_unit(everyone, median, "nm", 10.0)]
+    some = _apart_without_price(data, closest.shares)
+    if not some:
         return []
+    return [_length_unit(tuple(some), float(np.median(closest.shares[some])), "bohr", Bohr)]
+
+
+def _length_unit(members: tuple[int, ...], usual: float, unit: str, factor: float) -> Finding:
     evidence = (
         f"the nearest atoms of a structure are usually {usual:.2f} of the sum of their covalent radii apart, "
-        f"but {Bohr * usual:.2f} if lengths are in bohr, as in bonds"
+        f"but {factor * usual:.2f} if lengths are in {unit}, as in bonds"
     )
-    remedy = f"Multiply positions and cells by {Bohr:.6g}, unless such distances are meant"
-    return [Finding("length unit", tuple(range(len(data))), evidence, remedy)]
+    remedy = f"Multiply positions and cells by {factor:.6g}, unless such distances are meant"
+    return Finding("length unit", members, evidence, remedy)
 
 
-def _usual_distance(data: LabelledStructures) -> float:
-    """Median of the smallest distances; infinite if atoms are far from each other, 0 if any are bonded."""
-    parts = []
-    for part in _shortest(data, _BONDED / Bohr):
-        if part.min() < _BOND:
-            return 0.0
-        parts.append(part)
-    return float(np.median(np.concatenate(parts)))
+def _apart_without_price(data: LabelledStructures, shares: FloatArray) -> list[int]:
+    """Structures that lack bonds which others of their composition have, but not the energy of these bonds.
+
+    Read in bohr, they have bonds like those of the others.
+    """
+    energy = data.labels.energy
+    is_apart = (shares > _APART) & (shares < _BONDED / Bohr)
+    if energy is None or not is_apart.any():
+        return []
+    alike: dict[bytes, list[int]] = defaultdict(list)
+    for k, atoms in enumerate(data.structures):
+        numbers, counts = np.unique(atoms.numbers, return_counts=True)
+        alike[np.concatenate([numbers, counts // np.gcd.reduce(counts)]).tobytes()].append(k)
+    per_atom = energy / data.n_atoms
+    found = []
+    for rows in alike.values():
+        members = np.array(rows)[np.isfinite(per_atom[rows])]
+        bonded = members[shares[members] < _APART]
+        # Of more, either may be the mistaken ones.
+        if len(bonded) < max(_FEWEST_BONDED, is_apart[members].sum()):
+            continue
+        # Atoms that are twice as far apart lose most of their cohesion, an eV or more.
+        bound = np.quantile(per_atom[bonded], 0.75)
+        has_bonds = np.abs(Bohr * shares[members] / np.median(shares[bonded]) - 1.0) < _CLOSE_BY
+        found += members[is_apart[members] & has_bonds & (per_atom[members] <= bound)].tolist()
+    return sorted(found)
 
 
-def find_types(data: LabelledStructures) -> list[Finding]:
+def find_types(data: LabelledStructures, closest: Closest) -> list[Finding]:
     """Structures whose species are H, He, Li, ...: ASE takes atom types of LAMMPS for atomic numbers."""
     n = len(species_of(data.structures))
     first = chemical_symbols[1 : n + 1]
@@ -115,43 +143,12 @@ def find_types(data: LabelledStructures) -> list[Finding]:
         return []
     # Hydrogen is bonded, and hydrogen with helium, too; three to ten of these are in no data together.
     are_alone = np.median([len(atoms) for atoms in data.structures]) < 2
-    if n < 3 and (are_alone or _usual_distance(data) < _APART):
+    if n < 3 and (are_alone or closest.usual() < _APART):
         return []
     types = "type 1" if n == 1 else f"types 1 to {n}"
     evidence = f"the species are {', '.join(first)}, as ASE reads atom {types} of LAMMPS"
     remedy = "Set the right ones (atoms.symbols) and write the structures again, unless these are meant"
     return [Finding("species", tuple(range(len(data))), evidence, remedy)]
-
-
-def _forces(data: LabelledStructures, k: int) -> FloatArray | None:
-    return None if data.labels.forces is None else data.labels.forces[k]
-
-
-def _close_pair(
-    atoms: Atoms, forces: FloatArray | None
-) -> tuple[float, int, int, float, float | None] | None:
-    """Share of the covalent radii, atoms, distance and repulsion of the worst pair that cannot be meant."""
-    radii = covalent_radii[atoms.numbers]
-    near = find_all_neighbors(atoms, 2 * _SHORT * float(radii.max()))
-    i = near.centers(1)
-    j = near.neighbor_p
-    ratio = near.distance_p / (radii[i] + radii[j])
-    if not len(ratio) or ratio.min() >= _SHORT:
-        return None
-    # In a compressed crystal neighbors on all sides balance each other.
-    is_free = imbalances(atoms) > BALANCED
-    for p in np.argsort(ratio, kind="stable"):
-        if ratio[p] >= _SHORT:
-            return None
-        if not (is_free[i[p]] or is_free[j[p]]):
-            continue
-        push = None
-        if forces is not None:
-            push = float((forces[j[p]] - forces[i[p]]) @ near.vector_pc[p] / (2 * near.distance_p[p]))
-        limit = _VERY_SHORT if push is None else _SHORT
-        if ratio[p] < _IMPOSSIBLE or (ratio[p] < limit and (push is None or push < _REPULSION)):
-            return float(ratio[p]), int(i[p]), int(j[p]), float(near.distance_p[p]), push
-    return None
 
 
 def find_missing_cells(data: LabelledStructures) -> list[Finding]:

@@ -21,6 +21,7 @@ from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
+from plip.labels._closeness import warn_of_close_pairs
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._parts import sums_of_parts, take_examples
@@ -223,6 +224,7 @@ class PLIPRegressorCV(PLIPModel):
         # Sums of the folds that are large wait in a file until the total is merged.
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
             total, parts = self._accumulate(data, descriptors, design, tests, file)
+            warn_of_close_pairs(data, total.shortest_distances or {})
             self.n_splits_ = len(tests)
             references = self._fixed_references(total.species, total.isolated_energies)
             null = self._null_mean_squares(total)

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 from plip._types import FloatArray, StrPath
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
+from plip.labels._closeness import warn_of_close_pairs
 from plip.labels._values import check_plain
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._arrays import ArrayEquations
@@ -354,6 +355,8 @@ class PLIPRegressor(PLIPModel):
         examples = None if data is None else take_examples(data)
         survey, scales = None, problem.scales
         if isinstance(equations, NormalEquations):
+            if data is not None:
+                warn_of_close_pairs(data, equations.shortest_distances or {})
             survey = Survey(equations, np.flatnonzero(coef), self.n_jobs)
             problem = problem.restricted(self._columns_of([coef], equations))  # the whole may take a gigabyte
         self._adopt(coef, path, equations, scales, references, examples, survey=survey)
