@@ -96,9 +96,9 @@ def computed(monkeypatch):
         entries.append(atoms)
         return alone(design, atoms, has_virials)
 
-    def all_counted(design, structures, has_virials, force_rows):
+    def all_counted(design, structures, virial_rows, force_rows):
         entries.extend(structures)
-        return together(design, structures, has_virials, force_rows)
+        return together(design, structures, virial_rows, force_rows)
 
     monkeypatch.setattr(storage, "StructureDesign", counted)
     monkeypatch.setattr(sums, "RowsOfEach", SimpleNamespace(compute=all_counted))

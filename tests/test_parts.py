@@ -55,8 +55,14 @@ def test_terms_of_any_species_are_those_of_the_only_one(switches, periodic):
     # Of all pairs of atoms and densities, half are the same; with two switches they are not.
     assert part.kernel.n_terms <= (0.65 if len(set(switches)) == 1 else 0.85) * design.kernel.n_terms
     expected = all_rows(design, atoms)
-    found = part.placement.widened(all_rows(part, atoms), design.kernel.n_terms)
-    np.testing.assert_allclose(found, expected, atol=1e-13 * np.abs(expected).max())
+    rows = all_rows(part, atoms)
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(
+        part.placement.widened(rows, design.kernel.n_terms), expected, atol=1e-13 * scale
+    )
+    coef = np.random.default_rng(2).normal(size=design.kernel.n_terms)
+    same = rows @ part.placement.gathered(coef, part.kernel.n_terms)
+    np.testing.assert_allclose(same, expected @ coef, atol=1e-12 * scale)
 
 
 def test_structures_of_all_species_need_all_columns():

@@ -47,7 +47,8 @@ def test_rows_are_those_of_each_structure(symbols, has_virials, has_forces):
     structures = structures_of(symbols)
     n_terms = part.kernel.n_terms
     rows = np.full((3 * sum(map(len, structures)), n_terms + 2), 7.0) if has_forces else None
-    found = RowsOfEach.compute(part, structures, has_virials, rows)
+    virials = np.full((6 * len(structures), n_terms + 1), 7.0) if has_virials else None
+    found = RowsOfEach.compute(part, structures, virials, rows)
     extent = None
     first = 0
     for k, atoms in enumerate(structures):
@@ -57,14 +58,14 @@ def test_rows_are_those_of_each_structure(symbols, has_virials, has_forces):
         np.testing.assert_array_equal(found.counts[k], alone.counts)
         np.testing.assert_array_equal(found.pairs[k], alone.pairs)
         if has_virials:
-            np.testing.assert_array_equal(found.virials[k], alone.virials)
+            np.testing.assert_array_equal(virials[6 * k : 6 * k + 6, :n_terms], alone.virials)
         if has_forces:
             expected = np.empty((3 * len(atoms), n_terms))
             alone.write_rows(0, expected)
             np.testing.assert_array_equal(rows[first : first + 3 * len(atoms), :n_terms], expected)
         first += 3 * len(atoms)
     np.testing.assert_array_equal(found.extent.to_array(), extent.to_array())
-    assert (found.virials is None) == (not has_virials)
+    assert virials is None or (virials[:, n_terms:] == 7.0).all()
     assert rows is None or (rows[:, n_terms:] == 7.0).all()
 
 
@@ -72,8 +73,8 @@ def test_a_structure_that_cannot_be_done_is_left_to_be_computed_alone():
     far = Atoms("H2", [[0, 0, 0], [1e7 - 0.005, 0, 0]], cell=[0.01, 0, 0], pbc=(True, False, False))
     near = Atoms("H2", [[0, 0, 0], [1.0, 0, 0]])
     hydrogen = Design(PLIPDescriptors(cutoff=5.0, three_body=None, n_body=None).fit([near]).terms_, ["H"])
-    assert RowsOfEach.compute(hydrogen, [near, far, near], True, None) is None
-    assert RowsOfEach.compute(hydrogen, [near, near], True, None).values.shape == (2, len(hydrogen.terms))
+    assert RowsOfEach.compute(hydrogen, [near, far, near], None, None) is None
+    assert RowsOfEach.compute(hydrogen, [near, near], None, None).values.shape == (2, len(hydrogen.terms))
 
 
 def arrays_of(structures):
@@ -90,7 +91,7 @@ def arrays_of(structures):
         "borders": np.cumsum([0, *sizes]),
         "cutoff": 4.0,
         "reach": density_range(4.0),
-        "has_virials": True,
+        "virial_rows": np.zeros((6 * len(sizes), part.kernel.n_terms)),
         "force_rows": np.zeros((3 * sum(sizes), part.kernel.n_terms)),
     }
 
@@ -111,6 +112,8 @@ def arrays_of(structures):
         ("borders", lambda borders: borders + 1),
         ("borders", lambda borders: borders[::-1].copy()),
         ("borders", lambda borders: np.concatenate([borders[:1], borders[:1], borders[2:]])),
+        ("virial_rows", lambda rows: rows[1:]),
+        ("virial_rows", lambda rows: rows[:, 1:]),
         ("force_rows", lambda rows: rows[1:]),
         ("force_rows", lambda rows: rows[:, 1:]),
         ("force_rows", lambda rows: rows[:, ::2]),
@@ -120,7 +123,7 @@ def arrays_of(structures):
 def test_arrays_that_do_not_fit_are_errors(name, change):
     arguments = arrays_of(structures_of(("Si",)))
     rows_of_each(**arguments)
-    with pytest.raises(ValueError, match=r"shape|borders|species|one cell|force_rows"):
+    with pytest.raises(ValueError, match=r"shape|borders|species|one cell|force_rows|virial_rows"):
         rows_of_each(**{**arguments, name: change(arguments[name])})
 
 

@@ -142,7 +142,7 @@ cdef extern from "plip_rows.h" nogil:
     )
     int plip_rows_values(
         const plip_rows_plan *, int, const plip_neighbors *, ptrdiff_t, ptrdiff_t, double *, double *,
-        double *, double *
+        double *, double *, ptrdiff_t
     )
     int plip_rows_derivatives(
         const plip_rows_plan *, int, const plip_neighbors *, const double *, const double *, ptrdiff_t,
@@ -159,6 +159,7 @@ cdef int values_of(
     double *dominant,
     double *values,
     double *virials,
+    ptrdiff_t virial_stride,
 ) noexcept nogil
 
 cdef int derivatives_of(

@@ -372,7 +372,7 @@ cdef class Kernel:
         with nogil:
             status = plip_rows_values(
                 &self.plan, self.simd, &near.record, first_atom, end, &states[0, 0, 0], &dominant[0, 0],
-                &values[0], of_strain,
+                &values[0], of_strain, self.plan.n_terms,
             )
         if status:
             raise MemoryError("not enough memory for the neighbors of one atom")
@@ -463,9 +463,12 @@ cdef int values_of(
     double *dominant,
     double *values,
     double *virials,
+    ptrdiff_t virial_stride,
 ) noexcept nogil:
     """For other modules: `Kernel.values` of all atoms of a structure; not zero if memory ran out."""
-    return plip_rows_values(plan, simd, near, 0, near.n_atoms, states, dominant, values, virials)
+    return plip_rows_values(
+        plan, simd, near, 0, near.n_atoms, states, dominant, values, virials, virial_stride
+    )
 
 
 cdef int derivatives_of(

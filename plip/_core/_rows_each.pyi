@@ -14,6 +14,6 @@ def rows_of_each(
     borders: npt.NDArray[np.int64],
     cutoff: float,
     reach: float,
-    has_virials: bool,
+    virial_rows: FloatArray | None = None,
     force_rows: FloatArray | None = None,
-) -> tuple[int, FloatArray, FloatArray | None, FloatArray, FloatArray, FloatArray]: ...
+) -> tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]: ...

@@ -4,6 +4,7 @@ import numpy as np
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 from plip._core._neighbors cimport (
     SLIGHTLY_FARTHER,
@@ -93,6 +94,35 @@ cdef class _Structure:
         return True
 
 
+cdef class _Rows:
+    """Rows to write to, or none."""
+
+    cdef double *first
+    cdef Py_ssize_t stride
+
+    def __cinit__(self, name, double[:, :] rows, Py_ssize_t n_rows, Py_ssize_t n_terms):
+        self.first, self.stride = NULL, 0
+        if rows is None:
+            return
+        self.stride = rows.strides[0] // <Py_ssize_t>sizeof(double)
+        if (
+            rows.shape[0] != n_rows or rows.shape[1] < n_terms or self.stride < n_terms
+            or rows.strides[0] % sizeof(double) or rows.strides[1] != sizeof(double)
+        ):
+            raise ValueError(f"{name} must have {n_rows} rows of at least {n_terms} numbers side by side")
+        self.first = &rows[0, 0]
+
+    cdef double *row(self, Py_ssize_t number) noexcept nogil:
+        return NULL if self.first == NULL else self.first + number * self.stride
+
+    cdef void clear(self, Py_ssize_t number, Py_ssize_t count, Py_ssize_t n_terms) noexcept nogil:
+        """Set the first n_terms numbers of some rows to zero."""
+        cdef Py_ssize_t k
+        if self.first != NULL:
+            for k in range(count):
+                memset(self.row(number + k), 0, n_terms * sizeof(double))
+
+
 def rows_of_each(
     kernel,
     states,
@@ -103,7 +133,7 @@ def rows_of_each(
     const int64_t[::1] borders not None,
     double cutoff,
     double reach,
-    bint has_virials,
+    double[:, :] virial_rows=None,
     double[:, :] force_rows=None,
 ):
     """The columns of several small structures, as a `Kernel` gives them for each.
@@ -126,8 +156,8 @@ def rows_of_each(
         Angstrom.
     reach : float
         For the density; see `find_surroundings`.
-    has_virials : bool
-        Whether to compute virials.
+    virial_rows : ndarray of float64, shape (6 n_structures, at least n_terms), or None
+        Overwritten in the first n_terms columns: dX_n/d(strain), xx yy zz yz xz xy of each structure.
     force_rows : ndarray of float64, shape (3 n_atoms, at least n_terms), or None
         Overwritten in the first n_terms columns; see `Kernel.derivatives`.
 
@@ -136,7 +166,6 @@ def rows_of_each(
     n_done : int
         Fewer than all if the next structure has an error, which is to be raised where it is computed alone.
     values : ndarray of float64, shape (n_structures, n_terms)
-    virials : ndarray of float64, shape (n_structures, 6, n_terms), or None
     shortest, densest : ndarrays of float64, shapes (n_species, n_species) and (n_species,)
         Of all structures; see `find_surroundings`.
     counts : ndarray of float64, shape (n_structures, n_species, n_species)
@@ -145,7 +174,7 @@ def rows_of_each(
     cdef int simd
     cdef const plip_rows_plan *plan = plan_of(kernel, &simd)
     cdef Py_ssize_t n = len(cells), k, n_terms = plan.n_terms, n_species = plan.n_species
-    cdef Py_ssize_t n_atoms = len(positions), largest = 0, stride = 0
+    cdef Py_ssize_t n_atoms = len(positions), largest = 0
     check_each(positions, cells, periodic, species, borders)
     for k in range(n_atoms):
         if not 0 <= species[k] < n_species:
@@ -156,23 +185,14 @@ def rows_of_each(
         largest = max(largest, borders[k + 1] - borders[k])
     if n == 0 or np.shape(states) != (2, largest, kernel.state_size):
         raise ValueError(f"states must have the shape (2, {largest}, {kernel.state_size})")
-    all_values, all_virials = np.zeros((n, n_terms)), np.zeros((n if has_virials else 1, 6, n_terms))
+    all_values = np.zeros((n, n_terms))
     all_shortest, all_densest = np.full((n_species, n_species), np.inf), np.zeros(n_species)
     all_counts = np.zeros((n, n_species, n_species))
     cdef double[:, ::1] values = all_values, shortest = all_shortest
-    cdef double[:, :, ::1] virials = all_virials, counts = all_counts
+    cdef double[:, :, ::1] counts = all_counts
     cdef double[::1] densest = all_densest
-    cdef double *rows = NULL
-    if force_rows is not None:
-        stride = force_rows.strides[0] // <Py_ssize_t>sizeof(double)
-        if (
-            force_rows.shape[0] != 3 * n_atoms or force_rows.shape[1] < n_terms or stride < n_terms
-            or force_rows.strides[0] % sizeof(double) or force_rows.strides[1] != sizeof(double)
-        ):
-            raise ValueError(
-                f"force_rows must have {3 * n_atoms} rows of at least {n_terms} numbers side by side"
-            )
-        rows = &force_rows[0, 0]
+    cdef _Rows forces = _Rows("force_rows", force_rows, 3 * n_atoms, n_terms)
+    cdef _Rows virials = _Rows("virial_rows", virial_rows, 6 * n, n_terms)
     cdef _Structure one = _Structure(kernel, states)
     cdef extreme_neighbors extremes
     cdef int64_t first
@@ -192,6 +212,7 @@ def rows_of_each(
                 &extremes,
             ):
                 break
+            virials.clear(6 * k, 6, n_terms)
             if values_of(
                 plan,
                 simd,
@@ -199,20 +220,21 @@ def rows_of_each(
                 &one.states[0, 0, 0],
                 &one.dominant[0, 0],
                 &values[k, 0],
-                &virials[k, 0, 0] if has_virials else NULL,
+                virials.row(6 * k),
+                virials.stride,
             ):
                 break
-            if rows != NULL and derivatives_of(
+            if forces.first != NULL and derivatives_of(
                 plan,
                 simd,
                 &one.near,
                 &one.states[0, 0, 0],
                 &one.dominant[0, 0],
-                rows + 3 * first * stride,
-                stride,
+                forces.row(3 * first),
+                forces.stride,
             ):
                 break
             done = k + 1
     # Rounding may make the two directions of a pair differ.
     all_shortest = np.minimum(all_shortest, all_shortest.T)
-    return done, all_values, all_virials if has_virials else None, all_shortest, all_densest, all_counts
+    return done, all_values, all_shortest, all_densest, all_counts

@@ -258,6 +258,7 @@ typedef struct {
     double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
     double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted, *slope;
     double *strains; /* [strain][function] of one moment */
+    ptrdiff_t virial_stride;
     /* of derivatives */
     const double *states, *dominant;
     double *force_rows;
@@ -391,10 +392,10 @@ static void free_call(rows_call *call)
 }
 
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
-                     double *states, double *dominant, double *values, double *virials)
+                     double *states, double *dominant, double *values, double *virials, ptrdiff_t virial_stride)
 {
     const int lanes = PLIP_SIMD_LANES[simd];
-    rows_call call = {.plan = plan, .near = near};
+    rows_call call = {.plan = plan, .near = near, .virial_stride = virial_stride};
     ptrdiff_t n_group_sums, n_own_sums;
     int status = -1;
 

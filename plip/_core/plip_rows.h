@@ -125,8 +125,8 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
                               char *error);
 
 /* Overwrites the states of the atoms [begin, end), and adds what they have of the values of all columns, (n_terms,),
- * and of their derivatives dX/d(strain), (6, n_terms) in the order xx yy zz yz xz xy, unless `virials` is NULL. `simd`
- * must run here. 0, or -1 if memory ran out.
+ * and of their derivatives dX/d(strain), (6, virial_stride) in the order xx yy zz yz xz xy, unless `virials` is NULL.
+ * `simd` must run here. 0, or -1 if memory ran out.
  *
  * The square of the moments holds each neighbor with itself, which is taken out. Where one neighbor outweighs all
  * others of its species, or of any species, this would cost the digits of what is left. Fields that act on such a
@@ -135,7 +135,7 @@ int plip_rows_check_neighbors(const plip_rows_plan *plan, const plip_neighbors *
  * states (2, n_atoms, state_size): moments and coefficients of the fields; then moments without the dominant neighbors,
  * written only where there is one. dominant (n_atoms, n_labels): the distance of this neighbor, 0 if there is none. */
 int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors *near, ptrdiff_t begin, ptrdiff_t end,
-                     double *states, double *dominant, double *values, double *virials);
+                     double *states, double *dominant, double *values, double *virials, ptrdiff_t virial_stride);
 
 /* Rows of the atoms [begin, end) from what is known of all: force_rows (3 (end - begin), stride) is overwritten with
  * -dX/dr. 0, or -1 if memory ran out. */

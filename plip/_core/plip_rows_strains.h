@@ -388,7 +388,7 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
     const strain_shape strain = strain_shape_of_group(plan, group, LANES);
-    const ptrdiff_t step = group->outer ? shape.set->count : shape.width, stride = plan->n_terms;
+    const ptrdiff_t step = group->outer ? shape.set->count : shape.width, stride = call->virial_stride;
     double *sums = call->group_strains + strain.sums, of[OF_VIRIALS];
     int x, e;
 

@@ -51,6 +51,12 @@ class Placement(NamedTuple):
         wide[:, self.columns] = rows[:, self.sources] * self.factors
         return wide
 
+    def gathered(self, coef: FloatArray, n_columns: int) -> FloatArray:
+        """Coefficients of all columns as those of the part, (n_columns,)."""
+        gathered = np.zeros(n_columns)
+        np.add.at(gathered, self.sources, self.factors * coef[self.columns])
+        return gathered
+
 
 def of_one_species(terms: Sequence[Term], symbol: str) -> tuple[list[Term], IntArray, FloatArray]:
     """Different terms that are left where all atoms are of one species, which stands for "*".

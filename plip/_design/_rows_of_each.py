@@ -32,8 +32,6 @@ class RowsOfEach:
         Number of neighbors of one species (last index) around all atoms of another within the cutoff.
     values : ndarray of float64, shape (n, n_terms)
         X_n of the whole structures.
-    virials : ndarray of float64, shape (n, 6, n_terms), or None
-        dX_n/d(strain), order xx yy zz yz xz xy.
     extent : Extent
         Shortest distances and largest densities of them all.
     """
@@ -41,7 +39,6 @@ class RowsOfEach:
     counts: FloatArray
     pairs: FloatArray
     values: FloatArray
-    virials: FloatArray | None
     extent: Extent
 
     @classmethod
@@ -49,10 +46,10 @@ class RowsOfEach:
         cls,
         design: Design,
         structures: Sequence[Atoms],
-        has_virials: bool,
+        virial_rows: FloatArray | None,
         force_rows: FloatArray | None,
     ) -> RowsOfEach | None:
-        """Compute all, and write the rows of the forces.
+        """Compute all, and write the rows of virials and forces.
 
         Parameters
         ----------
@@ -60,8 +57,8 @@ class RowsOfEach:
             The part that belongs to the species of the structures.
         structures : sequence of ase.Atoms
             Checked; at least one. Sums over more than `LARGEST` atoms have other last digits than alone.
-        has_virials : bool
-            Whether to compute virials.
+        virial_rows : ndarray of float64, shape (6 n, at least n_terms), or None
+            Overwritten in the first n_terms columns: dX_n/d(strain), xx yy zz yz xz xy of each structure.
         force_rows : ndarray of float64, shape (3 n_atoms, at least n_terms), or None
             Overwritten in the first n_terms columns: -dX_n/dr of all atoms, x y z of each.
 
@@ -74,13 +71,13 @@ class RowsOfEach:
         present = np.arange(n_species) if design.present is None else design.present
         gathered = gather([design.species[s] for s in present], structures)
         sizes = np.diff(gathered.borders)
-        n_done, values, virials, shortest, densest, pairs = rows_of_each(
+        n_done, values, shortest, densest, pairs = rows_of_each(
             design.kernel,
             empty_on_lines(2 * sizes.max(), design.kernel.state_size).reshape(2, sizes.max(), -1),
             *gathered,
             design.cutoff,
             density_range(design.cutoff),
-            has_virials,
+            virial_rows,
             force_rows,
         )
         if n_done < n:
@@ -92,4 +89,4 @@ class RowsOfEach:
         all_pairs[:, present[:, None], present] = pairs
         places = np.repeat(np.arange(n), sizes) * n_species + present[gathered.species]
         counts = np.bincount(places, minlength=n * n_species).reshape(n, n_species)
-        return cls(counts.astype(np.float64), all_pairs, values, virials, extent)
+        return cls(counts.astype(np.float64), all_pairs, values, extent)

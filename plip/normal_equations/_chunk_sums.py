@@ -29,7 +29,7 @@ __all__ = ["Stored", "chunk_sums"]
 _BLOCK_ROWS = 2304
 _BLOCK_BYTES = 12e6
 
-# Bytes of the values and virials of small structures that are computed at a time.
+# Bytes of the values of small structures that are computed at a time.
 _BYTES_AT_A_TIME = 4e6
 
 
@@ -137,22 +137,22 @@ class _ChunkSums:
         sizes = {k: len(self._data.structures[k]) for k in places}
         most_atoms = min(LARGEST, self._forces.room)
         left = [k for k in places if sizes[k] > most_atoms]
-        for has_forces in (True, False):
-            small = [
-                k
-                for k in places
-                if sizes[k] <= most_atoms and (self.labels[k].forces is not None) == has_forces
-            ]
+        # By whether they have forces and a virial.
+        alike: dict[tuple[bool, bool], list[int]] = {}
+        for k in places:
+            if sizes[k] <= most_atoms:
+                labels = self.labels[k]
+                alike.setdefault((labels.forces is not None, labels.virial is not None), []).append(k)
+        for small in alike.values():
             for some in self._batches(small, sizes):
-                if not self._add_each(some, has_forces):
+                if not self._add_each(some):
                     left += some
         return sorted(left)
 
     def _batches(self, places: Sequence[int], sizes: Mapping[int, int]) -> Iterator[list[int]]:
         """Places of structures whose force rows fill a block, and whose values are not too many."""
         assert self._forces is not None  # since `begin`
-        # The value and six strains of each column.
-        most = max(int(_BYTES_AT_A_TIME / (7 * 8 * self._n_terms)), 1)
+        most = max(int(_BYTES_AT_A_TIME / (8 * self._n_terms)), 1)
         batch: list[int] = []
         n_atoms = 0
         for k in places:
@@ -164,37 +164,46 @@ class _ChunkSums:
         if batch:
             yield batch
 
-    def _add_each(self, places: list[int], has_forces: bool) -> bool:
-        """Add several small structures, and return whether it could be done."""
-        assert self._forces is not None  # since `begin`
+    def _add_each(self, places: list[int]) -> bool:
+        """Add several small structures that have the same labels, and return whether it could be done."""
+        assert self._forces is not None and self._virials is not None  # since `begin`
         structures = [self._data.structures[k] for k in places]
-        labels = [self.labels[k] for k in places]
-        has_virials = any(one.virial is not None for one in labels)
-        rows = self._forces.next(sum(map(len, structures))) if has_forces else None
-        found = RowsOfEach.compute(self._part, structures, has_virials, rows)
+        forces = [one.forces for k in places if (one := self.labels[k]).forces is not None]
+        virials = [one.virial for k in places if (one := self.labels[k]).virial is not None]
+        force_rows = self._forces.next(sum(map(len, structures))) if forces else None
+        virial_rows = self._virials.next(len(places)) if virials else None
+        found = RowsOfEach.compute(self._part, structures, virial_rows, force_rows)
         if found is None:
             return False
         self._check(found.values, places)
-        if has_forces:
-            sizes = found.counts.sum(axis=1).astype(int)
-            roots = np.repeat(np.sqrt(self._weights[places, 1]), sizes)
+        sizes = found.counts.sum(axis=1)
+        if forces:
+            roots = np.repeat(np.sqrt(self._weights[places, 1]), sizes.astype(int))
             species = np.concatenate([self._part.species_of(atoms) for atoms in structures])
-            self._forces.take(np.concatenate([one.forces for one in labels]), roots, species)
-        self._take(places, found.counts, found.pairs, found.values, found.virials, found.extent)
+            self._forces.take(np.concatenate(forces), roots, species)
+        if virials:
+            self._virials.take(np.array(virials), self._weights[places, 2], sizes)
+        self._take(places, found.counts, found.pairs, found.values, found.extent)
         return True
 
     def add_structure(self, structure: StructureRows, k: int, share: Share) -> None:
         """Add a share of the structure at place k."""
         assert self._forces is not None  # since `begin`
-        values, virials, forces = structure.values[None], structure.virials, self.labels[k].forces
+        values, labels = structure.values[None], self.labels[k]
         self._check(values, [k])
-        if forces is not None:
+        if labels.forces is not None:
             root = np.sqrt(self._weights[k, 1])
             species = self._part.species_of(structure.atoms)
-            self._forces.add(structure, forces, root, species, share.atoms(len(structure.atoms)))
-        if share.number == 0:
-            virials = None if virials is None else virials[None]
-            self._take([k], structure.counts[None], structure.pairs[None], values, virials, structure.extent)
+            self._forces.add(structure, labels.forces, root, species, share.atoms(len(structure.atoms)))
+        if share.number > 0:
+            return
+        if labels.virial is not None:
+            assert structure.virials is not None  # as asked for
+            assert self._virials is not None  # since `begin`
+            sizes = structure.counts.sum(keepdims=True)
+            self._virials.next(1)[:, : structure.virials.shape[1]] = structure.virials
+            self._virials.take(labels.virial[None], self._weights[[k], 2], sizes)
+        self._take([k], structure.counts[None], structure.pairs[None], values, structure.extent)
 
     def _check(self, values: FloatArray, places: Sequence[int]) -> None:
         are_finite = np.isfinite(values).all(axis=1)
@@ -212,10 +221,9 @@ class _ChunkSums:
         counts: FloatArray,
         pairs: FloatArray,
         values: FloatArray,
-        virials: FloatArray | None,
         extent: Extent,
     ) -> None:
-        """Add all of some structures but their forces."""
+        """Add all of some structures but their forces and virials."""
         labels = [self.labels[k] for k in places]
         weights = self._weights[places]
         all_values = values if self._part.is_whole else self._part.placement.widened(values, self._n_terms)
@@ -226,21 +234,13 @@ class _ChunkSums:
         sizes = counts.sum(axis=1)
         has_energy = np.array([one.energy is not None for one in labels])
         if has_energy.any():
-            rows = self._energy.next(has_energy.sum(), float(weights[has_energy, 0].sum()))
+            rows = self._energy.next(has_energy.sum())
             rows[:, : self._n_terms] = all_values[has_energy]
             rows[:, self._n_terms : -1] = counts[has_energy]
             rows[:, -1] = [one.energy for one in labels if one.energy is not None]
             rows[:, -1] -= counts[has_energy] @ self._reference
             rows *= (np.sqrt(weights[:, 0]) / sizes)[has_energy, None]
-        has_virial = np.array([one.virial is not None for one in labels])
-        if has_virial.any():
-            assert virials is not None and self._virials is not None  # as asked for, and since `begin`
-            self._virials.add(
-                virials if has_virial.all() else virials[has_virial],
-                np.array([one.virial for one in labels if one.virial is not None]),
-                weights[has_virial, 2],
-                sizes[has_virial],
-            )
+            self._energy.take(len(rows), float(weights[has_energy, 0].sum()))
 
     def _finish_part(self) -> None:
         for rows in (self._forces, self._virials):
@@ -276,14 +276,17 @@ class _FewRows:
         self._used = 0
         self._weight = 0.0
 
-    def next(self, n: int, weight: float) -> FloatArray:
-        """The next rows, to write to; `weight` is the sum of their weights."""
+    def next(self, n: int) -> FloatArray:
+        """The next rows, to write to; they count with `take`."""
         if self._used + n > len(self._rows):
             self.flush()
             self._rows = np.empty((max(n, len(self._rows)), self._sums.width))
+        return self._rows[self._used : self._used + n]
+
+    def take(self, n: int, weight: float) -> None:
+        """Add the next rows, whose weights have this sum."""
         self._used += n
         self._weight += weight
-        return self._rows[self._used - n : self._used]
 
     def flush(self) -> None:
         self._sums.add_rows(self._rows[: self._used], self._weight, self._keep)
@@ -321,13 +324,17 @@ class _VirialRows(_PartSums):
         super().__init__(total, part)
         self._few = _FewRows(self._sums, most, keep)
 
-    def add(self, virials: FloatArray, labels: FloatArray, weights: FloatArray, sizes: FloatArray) -> None:
-        """Add the virials of n structures, (n, 6, n_terms), with labels (n, 6), weights, numbers of atoms."""
-        rows = self._few.next(6 * len(virials), 6 * float(weights.sum()))
-        factors = np.repeat(np.sqrt(weights) / sizes, 6)
-        np.multiply(virials.reshape(-1, self._n_terms), factors[:, None], out=rows[:, : self._n_terms])
+    def next(self, n: int) -> FloatArray:
+        """The next rows, to write the virials of n structures to; they count with `take`."""
+        return self._few.next(6 * n)
+
+    def take(self, labels: FloatArray, weights: FloatArray, sizes: FloatArray) -> None:
+        """Add the next rows, with labels (n, 6), weights and numbers of atoms of the structures."""
+        rows = self._few.next(labels.size)
         rows[:, self._n_terms : -1] = 0.0
-        rows[:, -1] = factors * labels.ravel()
+        rows[:, -1] = labels.ravel()
+        rows *= np.repeat(np.sqrt(weights) / sizes, 6)[:, None]
+        self._few.take(len(rows), 6 * float(weights.sum()))
 
     def finish(self) -> None:
         self._few.flush()

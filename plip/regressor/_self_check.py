@@ -48,7 +48,9 @@ def check_examples(
 
 def _fitted(design: Design, coef: FloatArray, atoms: Atoms) -> tuple[float, FloatArray]:
     """Energy without reference energies and forces, (n_atoms, 3), of the fit for a structure."""
+    part = design.part(atoms)
+    coef = part.placement.gathered(coef, part.kernel.n_terms)
     rows = np.empty((3 * len(atoms), len(coef)))
-    found = RowsOfEach.compute(design, [atoms], False, rows)
+    found = RowsOfEach.compute(part, [atoms], None, rows)
     assert found is not None  # as in the fit
     return float(found.values[0] @ coef), (rows @ coef).reshape(-1, 3)

@@ -266,7 +266,7 @@ static void run_rows(const plip_rows_plan *plan, const plip_neighbors *near, int
     if (plip_rows_check(plan, PLIP_SIMD_LANES[simd], error) ||
         plip_rows_check_neighbors(plan, near, 0, near->n_atoms, error))
         stop(error);
-    if (plip_rows_values(plan, simd, near, 0, near->n_atoms, states, dominant, values, virial) ||
+    if (plip_rows_values(plan, simd, near, 0, near->n_atoms, states, dominant, values, virial, plan->n_terms) ||
         plip_rows_derivatives(plan, simd, near, states, dominant, 0, near->n_atoms, forces, plan->n_terms))
         stop("out of memory");
     give(values, row);
