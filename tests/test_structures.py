@@ -9,6 +9,7 @@ from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
 
 from plip import PLIPDescriptors
+from plip._core._neighbors import first_close_pair
 from plip._structures._checks import _estimate_neighbors, check_structures, describe, errors_of, has_full_cell
 
 CELLS = {
@@ -213,7 +214,7 @@ def test_structures_do_not_overlap_with_each_other():
 
 def test_many_atoms_at_one_place_are_found_soon():
     """A search that lists all pairs would need 10 GB here."""
-    with pytest.raises(ValueError, match="atoms 0 and"):
+    with pytest.raises(ValueError, match=r"atoms \d+ and \d+ are closer than 0.001 A"):
         check_structures([Atoms("Si50000", cell=[5, 5, 5], pbc=True)])
 
 
@@ -298,3 +299,21 @@ def test_full_cell():
     assert not has_full_cell(molecule("H2O"))
     # Small is not flat.
     assert has_full_cell(Atoms("H", cell=np.eye(3) * 1e-2))
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("points", lambda points: points[:, :2].copy()),
+        ("line", lambda line: line[1:]),
+        ("owner", lambda owner: owner[1:]),
+    ],
+)
+def test_arrays_of_points_that_do_not_fit_are_errors(name, change):
+    points = np.arange(12.0).reshape(4, 3)
+    arguments = {"points": points, "line": points[:, 0].copy(), "owner": np.zeros(4, int)}
+    assert first_close_pair(**arguments, distance=5.2) == (0, 1)
+    assert first_close_pair(**arguments, distance=5.1) is None
+    assert first_close_pair(**{**arguments, "owner": np.arange(4)}, distance=5.2) is None
+    with pytest.raises(ValueError, match="points must have"):
+        first_close_pair(**{**arguments, name: change(arguments[name])}, distance=5.2)

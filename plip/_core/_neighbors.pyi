@@ -20,6 +20,12 @@ def find_surroundings(
     n_species: int,
     reach: float,
 ) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]: ...
+def first_close_pair(
+    points: FloatArray,
+    line: FloatArray,
+    owner: npt.NDArray[np.intp],
+    distance: float,
+) -> tuple[int, int] | None: ...
 def shortest_distance(
     positions: FloatArray, cell: FloatArray, pbc: npt.ArrayLike, cutoff: float
 ) -> float: ...

@@ -16,7 +16,14 @@ cdef extern from "plip_core.h" nogil:
     int plip_list_build(plip_list *, int, const double *, const double *, const int *, double)
     void plip_list_free(plip_list *)
 
-__all__ = ["NeighborList", "enclosing_radii", "find_neighbors", "find_surroundings", "shortest_distance"]
+__all__ = [
+    "NeighborList",
+    "enclosing_radii",
+    "find_neighbors",
+    "find_surroundings",
+    "first_close_pair",
+    "shortest_distance",
+]
 
 cdef enum:
     # Of a search for a radius, which takes about four.
@@ -275,6 +282,45 @@ cdef NeighborList _list_within(
 ):
     periodic = np.array(pbc, dtype=bool).astype(np.int32)
     return NeighborList(positions, cell, periodic, SLIGHTLY_FARTHER * cutoff)
+
+
+def first_close_pair(
+    const double[:, ::1] points, const double[::1] line, const Py_ssize_t[::1] owner, double distance
+):
+    """The first two points of the same owner that are closer than a distance.
+
+    Parameters
+    ----------
+    points : ndarray of float64, shape (n, 3)
+        By owner, then along some line.
+    line : ndarray of float64, shape (n,)
+        Where each is along the line.
+    owner : ndarray of intp, shape (n,)
+    distance : float
+
+    Returns
+    -------
+    tuple of two int, or None
+    """
+    cdef Py_ssize_t n = points.shape[0], i, j
+    cdef double square
+    # Places on the line are rounded, by less than a thousandth of any distance that is asked for.
+    cdef double along = 1.001 * distance
+    if points.shape[1] != 3 or line.shape[0] != n or owner.shape[0] != n:
+        raise ValueError("points must have three coordinates, a place on the line and an owner each")
+    with nogil:
+        for i in range(n):
+            for j in range(i + 1, n):
+                if owner[j] != owner[i] or line[j] - line[i] > along:
+                    break
+                square = (
+                    (points[j, 0] - points[i, 0]) ** 2 + (points[j, 1] - points[i, 1]) ** 2
+                    + (points[j, 2] - points[i, 2]) ** 2
+                )
+                if square < distance * distance:
+                    with gil:
+                        return i, j
+    return None
 
 
 cdef inline double _find_vector(
