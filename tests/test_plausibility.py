@@ -1,5 +1,7 @@
 """Doubts about labels: other names, placeholders, wrong units, contradictions, predictions."""
 
+import warnings
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -9,7 +11,9 @@ from ase.io import read, write
 from sample_labels import STRESS, labeled_copper, targets_present
 from sample_potentials import sample_potential
 
-from plip.labels import TARGETS, read_labels
+from plip.audit import audit
+from plip.datasets import load_silicon_carbide
+from plip.labels import TARGETS, LabelledStructures, LabelWarning, read_labels
 
 # Data without a problem must not cause a warning.
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")
@@ -286,3 +290,34 @@ def test_labels_that_a_potential_of_plip_has_computed(tmp_path):
         read_labels(read(tmp_path / "run.traj", ":"))
     y, forces = np.arange(4.0), [np.ones((len(atoms), 3)) for atoms in X]
     read_labels(X, y, forces, targets=["energy", "force"])
+
+
+OUTLIERS = {
+    "placeholder": ("energy", lambda value, atoms: -99999.0, "energies of"),
+    "failed": ("energy", lambda value, atoms: value + 150.0 * len(atoms), "energies of 1.5e.02 eV/atom"),
+    "forces": ("forces", lambda value, atoms: 1e5 * value, "forces of"),
+    "stress": ("stress", lambda value, atoms: value + 1e4, "stresses of"),
+}
+
+
+@pytest.mark.parametrize("name", OUTLIERS)
+def test_a_label_beyond_what_matter_has_gives_a_warning(name):
+    label, spoil, message = OUTLIERS[name]
+    train = [atoms.copy() for atoms in load_silicon_carbide()[0]]
+    for atoms, source in zip(train, load_silicon_carbide()[0], strict=True):
+        atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LabelledStructures.read(train)
+    results = train[60].calc.results
+    results[label] = spoil(results[label], train[60])
+    with pytest.warns(LabelWarning, match=rf"^structure 160 \(.*\): {message}.*placeholder") as caught:
+        LabelledStructures.read(train, first=100)
+    assert caught[0].message.structures == (160,)
+    assert any(60 in finding.structures for finding in audit(train, quick=True).findings)
+    # Nuclei that nearly touch have such labels.
+    train[60].positions[1] = train[60].positions[0] + 0.3
+    train[60].calc = SinglePointCalculator(train[60], **results)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LabelledStructures.read(train)

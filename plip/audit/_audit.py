@@ -25,6 +25,7 @@ from plip.audit._rows import N_FOLDS
 from plip.audit._trial import Trial
 from plip.audit._units import find_units
 from plip.labels import LabelledStructures, LabelWarning, read_labels
+from plip.labels._outliers import warn_of_outliers
 from plip.metrics import read_groups
 from plip.normal_equations._blas_threads import single_blas_thread
 
@@ -155,6 +156,7 @@ def _read(structures: list[Atoms]) -> tuple[LabelledStructures, list[Finding]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LabelWarning)
         labels = read_labels(structures)
+        warn_of_outliers(structures, labels, 0)
     places = np.arange(len(structures))
     doubts = []
     for entry in caught:

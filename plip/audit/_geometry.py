@@ -30,6 +30,8 @@ _CROWDED = 0.25
 # Structures of one composition whose bonds tell how long those of the others are, to this part.
 _FEWEST_BONDED = 3
 _CLOSE_BY = 0.15
+# eV/atom. Of bonds that are twice as long, less than in any metal.
+_PRICE = 0.25
 _NOBLE = ("He", "Ne", "Ar", "Kr", "Xe", "Rn")
 # Data with more species may be of all elements.
 _MOST_TYPES = 10
@@ -129,7 +131,7 @@ def _apart_without_price(data: LabelledStructures, shares: FloatArray) -> list[i
         if len(bonded) < max(_FEWEST_BONDED, is_apart[members].sum()):
             continue
         # Atoms that are twice as far apart lose most of their cohesion, an eV or more.
-        bound = np.quantile(per_atom[bonded], 0.75)
+        bound = np.quantile(per_atom[bonded], 0.75) + _PRICE
         has_bonds = np.abs(Bohr * shares[members] / np.median(shares[bonded]) - 1.0) < _CLOSE_BY
         found += members[is_apart[members] & has_bonds & (per_atom[members] <= bound)].tolist()
     return sorted(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -16,8 +16,10 @@ from plip._structures._composition import species_of
 from plip._structures._evaluation import gather
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
-from plip.labels._labelled import LabelledStructures
 from plip.labels._plausibility import warn
+
+if TYPE_CHECKING:
+    from plip.labels._labelled import LabelledStructures
 
 __all__ = ["SHORT", "ClosePair", "closest_shares", "find_close_pairs", "warn_of_close_pairs"]
 

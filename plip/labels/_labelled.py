@@ -13,6 +13,7 @@ from ase import Atoms
 from plip._structures._checks import CLOSEST_IN_DATA, check_limits, check_structures
 from plip._types import IntArray
 from plip.labels._labels import TARGETS, Labels
+from plip.labels._outliers import warn_of_outliers
 from plip.labels._reading import no_labels, read_labels, read_sample_weight
 
 __all__ = ["LabelledStructures"]
@@ -88,6 +89,11 @@ class LabelledStructures:
         TypeError, ValueError
             A structure or label is not valid, or two atoms are within 0.05 Angstrom of each other; the
             message names the structure.
+
+        Warns
+        -----
+        LabelWarning
+            As `read_labels`, and of labels far beyond those of the others.
         """
         if isinstance(X, LabelledStructures):
             if any(labels is not None for labels in (y, forces, stress)):
@@ -96,6 +102,7 @@ class LabelledStructures:
         checked = check_structures(X, species=species, cutoff=cutoff, first=first, closest=CLOSEST_IN_DATA)
         structures = tuple(checked)
         labels = read_labels(structures, y, forces, stress, sample_weight, first=first, **reading)
+        warn_of_outliers(structures, labels, first)
         return cls(structures, labels, np.arange(first, first + len(structures)))
 
     def _again(
