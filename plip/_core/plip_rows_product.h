@@ -44,24 +44,37 @@ static FORCE_INLINE void NAME(product_tile)(const int accumulate, const int rows
             STORE(c + (m + k) * stride_c + n + v * LANES, sum[k][v]);
 }
 
-/* `vectors` vectors of columns from n on, in tiles of `most` rows. */
+/* `vectors` vectors of columns from n on, in tiles of at most `most` rows. Their numbers of rows are nearly the same,
+ * since a tile of few rows waits for its multiply-adds. */
 static FORCE_INLINE void NAME(product_columns)(const int accumulate, const int most, const int vectors, ptrdiff_t rows,
                                                const NAME(factors) *factors, const int n_factors, ptrdiff_t n,
                                                double *c, ptrdiff_t stride_c)
 {
-    ptrdiff_t m = 0;
-#define PRODUCT_TILES(count)                                                                                         \
-    for (; m + count <= rows; m += count)                                                                            \
-        NAME(product_tile)(accumulate, count, vectors, factors, n_factors, m, n, c, stride_c);
-    PRODUCT_TILES(most)
-    if (most > 6)
-        PRODUCT_TILES(6)
-    if (most > 4)
-        PRODUCT_TILES(4)
-    PRODUCT_TILES(3)
-    PRODUCT_TILES(2)
-    PRODUCT_TILES(1)
-#undef PRODUCT_TILES
+    ptrdiff_t m = 0, tiles;
+
+#define PRODUCT_TILE(count)                                                                                          \
+    case count:                                                                                                      \
+        if (count <= most)                                                                                           \
+            NAME(product_tile)(accumulate, count, vectors, factors, n_factors, m, n, c, stride_c);                   \
+        m += count;                                                                                                  \
+        break;
+    for (tiles = (rows + most - 1) / most; tiles > 0; tiles--)
+        switch ((rows - m + tiles - 1) / tiles) {
+        PRODUCT_TILE(1)
+        PRODUCT_TILE(2)
+        PRODUCT_TILE(3)
+        PRODUCT_TILE(4)
+        PRODUCT_TILE(5)
+        PRODUCT_TILE(6)
+        PRODUCT_TILE(7)
+        PRODUCT_TILE(8)
+        PRODUCT_TILE(9)
+        PRODUCT_TILE(10)
+        PRODUCT_TILE(11)
+        PRODUCT_TILE(12)
+        default: break;
+        }
+#undef PRODUCT_TILE
 }
 
 /* Twelve accumulators fit 16 registers and hide the latency of the multiply-adds. Twice as many, where there are 32
