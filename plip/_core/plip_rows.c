@@ -356,8 +356,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
     call->strain_fields = new_numbers(2 * lanes * most.most_components * most.widest_field);
     call->strain_moments = new_numbers(2 * components * most.widest_set);
-    /* Sources are components of degrees l - 2 to l + 2, those of degree l twice at most. */
-    call->strain_sources = new_numbers(2 * components * most.widest_set);
+    call->strain_sources = new_numbers(3 * components * lanes); /* three blocks */
     call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
     call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);
     call->slope = new_numbers(capacity * most.widest_set);

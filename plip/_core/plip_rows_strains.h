@@ -2,46 +2,6 @@
  * plip_angular.h. All is a sum over centers, so that moments serve all neighbors of a center at once: first the
  * derivatives of its moments, then their contractions with its fields. */
 
-/* to = first + weight second, `size` numbers; returns what stands behind them. */
-static FORCE_INLINE double *NAME(put_source)(const double *first, double weight, const double *second, ptrdiff_t size,
-                                             double *to)
-{
-    ptrdiff_t a;
-
-    for (a = 0; a < size; a += LANES)
-        STORE(to + a, LOAD(first + a) + weight * LOAD(second + a));
-    return to + size;
-}
-
-/* The strain sources of one degree, from the moments M up to the highest degree, and from the sources that are no
- * combinations of moments: N up to there for harmonics, and the last blocks of the degrees whose M are not known. */
-static void NAME(find_sources)(const plip_function_set *set, int degree, ptrdiff_t width, const double *of_values,
-                               const double *of_slopes, double *to)
-{
-    const int basis = set->basis;
-    const ptrdiff_t size = components_of(basis, degree) * width, more = components_of(basis, degree + 2) * width;
-    const double *m = of_values + components_below(basis, degree) * width;
-    const double *n = of_slopes + components_below(basis, degree) * width;
-    const double *above = of_slopes + components_below(basis, degree + 2) * width;
-
-    if (basis == PLIP_MONOMIALS) {
-        memcpy(to, m, (size_t)size * sizeof(double));
-        memcpy(to + size, above, (size_t)more * sizeof(double));
-        return;
-    }
-    to = NAME(put_source)(n, 0.0, m, size, to);
-    if (degree > 1) {
-        const ptrdiff_t below = components_below(basis, degree - 2) * width;
-        to = NAME(put_source)(of_slopes + below, degree + 1.0, of_values + below,
-                              components_of(basis, degree - 2) * width, to);
-    }
-    to = NAME(put_source)(n, 1.5, m, size, to);
-    if (degree + 2 > set->max_degree)
-        memcpy(to, above, (size_t)more * sizeof(double));
-    else
-        NAME(put_source)(above, -degree, of_values + components_below(basis, degree + 2) * width, more, to);
-}
-
 /* Where strains go: rows of components, `row` numbers each, [strain][function] with `step` functions, as end_rows
  * explains. */
 typedef struct {
@@ -49,46 +9,98 @@ typedef struct {
     ptrdiff_t row, step;
 } NAME(place_of_strains);
 
-/* A vector of functions of one monomial. */
-static FORCE_INLINE void NAME(strain_monomial)(const plip_strain *entries, const double *sources, ptrdiff_t width,
+/* A vector of functions of one monomial, from the moments of its degree and the last sources of two degrees more. */
+static FORCE_INLINE void NAME(strain_monomial)(const plip_strain *entries, ptrdiff_t n_components,
+                                               const double *moments, const double *last, ptrdiff_t width,
                                                const NAME(place_of_strains) *to)
 {
     int x;
 
     UNROLL(6)
     for (x = 0; x < OF_VIRIALS; x++, entries += STRAIN_OF_MONOMIAL)
-        STORE(to->strained + x * to->step, entries[0].weight * LOAD(sources + entries[0].source * width) +
-                                               entries[1].weight * LOAD(sources + entries[1].source * width));
+        STORE(to->strained + x * to->step,
+              entries[0].weight * LOAD(moments + entries[0].source * width) +
+                  entries[1].weight * LOAD(last + (entries[1].source - n_components) * width));
 }
 
-/* The sum of the sources of a cosine, and that of the sines beside them. */
-static FORCE_INLINE void NAME(strain_order)(const plip_strain *entries, const double *sources, ptrdiff_t width,
-                                            VECTOR sum[2])
+/* Derivatives of the moments of a vector of functions, for monomials. */
+static void NAME(strain_monomials)(const rows_call *call, int max_degree, ptrdiff_t width, const double *of_values,
+                                   const double *last, NAME(place_of_strains) to)
 {
+    const plip_strain *entries = first_strain(call->plan, PLIP_MONOMIALS);
+    ptrdiff_t k;
+    int degree;
+
+    for (degree = 0; degree <= max_degree; degree++) {
+        const ptrdiff_t n = components_of(PLIP_MONOMIALS, degree);
+        const double *moments = of_values + components_below(PLIP_MONOMIALS, degree) * width;
+        const double *above = last + components_below(PLIP_MONOMIALS, degree + 2) * width;
+        for (k = 0; k < n; k++, to.strained += to.row, entries += OF_VIRIALS * STRAIN_OF_MONOMIAL)
+            NAME(strain_monomial)(entries, n, moments, above, width, &to);
+    }
+}
+
+/* The strain sources of a vector of functions, for harmonics: three blocks of all degrees. Harmonics of two degrees more
+ * are made of the first block, those of the same degree of the second one, and those of two degrees less of the third
+ * one, whose last two degrees are known. */
+static void NAME(find_sources)(int max_degree, ptrdiff_t width, const double *of_values, const double *of_slopes,
+                               double *sources)
+{
+    const ptrdiff_t block = components_below(PLIP_HARMONICS, max_degree + 1);
+    ptrdiff_t k = 0;
+    int degree;
+
+    for (degree = 0; degree <= max_degree; degree++) {
+        const double up = degree + 3.0, down = 2.0 - degree;
+        for (; k < components_below(PLIP_HARMONICS, degree + 1); k++, sources += LANES) {
+            const VECTOR m = LOAD(of_values + k * width), n = LOAD(of_slopes + k * width);
+            STORE(sources, n + up * m);
+            STORE(sources + block * LANES, n + 1.5 * m);
+            STORE(sources + 2 * block * LANES, n + down * m);
+        }
+    }
+    for (; k < components_below(PLIP_HARMONICS, max_degree + 3); k++, sources += LANES)
+        STORE(sources + 2 * block * LANES, LOAD(of_slopes + k * width));
+}
+
+/* The number of the source of a cosine among those of its degree. */
+static FORCE_INLINE ptrdiff_t NAME(place_of_cosine)(int order)
+{
+    return order ? 2 * order - 1 : 0;
+}
+
+/* The sum of the sources of cos(order), and that of the sines beside them. Where a degree has no such order, other
+ * sources stand, and the weight is 0. */
+static FORCE_INLINE void NAME(strain_order)(const plip_strain *entries, const double *const blocks[STRAIN_OF_ORDER],
+                                            int order, VECTOR sum[2])
+{
+    const ptrdiff_t place = NAME(place_of_cosine)(order) * LANES;
     const VECTOR zero = {0};
     int e;
 
     sum[0] = sum[1] = zero;
     UNROLL(3)
     for (e = 0; e < STRAIN_OF_ORDER; e++) {
-        const double weight = entries[e].weight, *source = sources + entries[e].source * width;
-        sum[0] += weight * LOAD(source);
-        sum[1] += weight * LOAD(source + width);
+        const double weight = entries[e].weight;
+        sum[0] += weight * LOAD(blocks[e] + place);
+        sum[1] += weight * LOAD(blocks[e] + place + LANES);
     }
 }
 
-/* A vector of functions of the harmonics of one order: `parts` is 1 for order 0, which has no sine, else 2. */
-static FORCE_INLINE void NAME(strain_harmonics)(const int parts, int order, const plip_strain *entries,
-                                                const double *sources, ptrdiff_t width,
-                                                const NAME(place_of_strains) *to)
+/* A vector of functions of the harmonics of one order: `parts` is 1 for order 0, which has no sine, else 2. `slopes`
+ * and `blocks` are those of its degree. */
+static FORCE_INLINE void NAME(strain_harmonics_of_order)(const int parts, int order, const plip_strain *entries,
+                                                         const double *slopes, ptrdiff_t width,
+                                                         const double *const blocks[STRAIN_OF_ORDER],
+                                                         const NAME(place_of_strains) *to)
 {
-    const double *source = sources + (order ? 2 * order - 1 : 0) * width, trace = 1.0 / 3.0;
+    const double trace = 1.0 / 3.0;
     VECTOR strained[2][OF_VIRIALS], axial[2], up[2], down[2];
     int q, k, x;
 
-    NAME(strain_order)(entries, sources, width, axial);
+    NAME(strain_order)(entries, blocks, order, axial);
     for (k = 0; k < parts; k++) {
-        strained[k][0] = trace * LOAD(source + k * width);
+        strained[k][0] = trace * LOAD(slopes + (NAME(place_of_cosine)(order) + k) * width);
         strained[k][2] = axial[k];
     }
     UNROLL(2)
@@ -96,8 +108,8 @@ static FORCE_INLINE void NAME(strain_harmonics)(const int parts, int order, cons
         /* xz and yz, or xx - yy and xy */
         const int even = q == 1 ? 4 : 1, odd = q == 1 ? 3 : 5;
         const double sign = order > q ? 1.0 : order == q ? 0.0 : -1.0;
-        NAME(strain_order)(entries + (2 * q - 1) * STRAIN_OF_ORDER, sources, width, up);
-        NAME(strain_order)(entries + 2 * q * STRAIN_OF_ORDER, sources, width, down);
+        NAME(strain_order)(entries + (2 * q - 1) * STRAIN_OF_ORDER, blocks, order + q, up);
+        NAME(strain_order)(entries + 2 * q * STRAIN_OF_ORDER, blocks, order > q ? order - q : q - order, down);
         strained[0][even] = up[0] + down[0];
         strained[0][odd] = up[1] - sign * down[1];
         strained[1][even] = up[1] + sign * down[1];
@@ -110,51 +122,50 @@ static FORCE_INLINE void NAME(strain_harmonics)(const int parts, int order, cons
     }
 }
 
-/* Functions from a on, a vector of them, of one monomial or of the harmonics of one order. */
-static FORCE_INLINE void NAME(strain_components)(int basis, int order, const plip_strain *entries,
-                                                 const double *sources, ptrdiff_t width, NAME(place_of_strains) to,
-                                                 ptrdiff_t a)
+/* Derivatives of the moments of a vector of functions, for harmonics. */
+static void NAME(strain_harmonics)(const rows_call *call, int max_degree, ptrdiff_t width, const double *of_values,
+                                   const double *of_slopes, NAME(place_of_strains) to)
 {
-    to.strained += a;
-    if (basis == PLIP_MONOMIALS)
-        NAME(strain_monomial)(entries, sources + a, width, &to);
-    else if (order == 0)
-        NAME(strain_harmonics)(1, order, entries, sources + a, width, &to);
-    else
-        NAME(strain_harmonics)(2, order, entries, sources + a, width, &to);
+    const ptrdiff_t block = components_below(PLIP_HARMONICS, max_degree + 1) * LANES;
+    const plip_strain *entries = first_strain(call->plan, PLIP_HARMONICS);
+    int degree, order;
+
+    NAME(find_sources)(max_degree, width, of_values, of_slopes, call->strain_sources);
+    for (degree = 0; degree <= max_degree; degree++) {
+        const int below = degree > 1 ? components_below(PLIP_HARMONICS, degree - 2) : 0;
+        const double *slopes = of_slopes + components_below(PLIP_HARMONICS, degree) * width;
+        const double *const blocks[STRAIN_OF_ORDER] = {
+            call->strain_sources + below * LANES,
+            call->strain_sources + block + components_below(PLIP_HARMONICS, degree) * LANES,
+            call->strain_sources + 2 * block + components_below(PLIP_HARMONICS, degree + 2) * LANES,
+        };
+        NAME(strain_harmonics_of_order)(1, 0, entries, slopes, width, blocks, &to);
+        for (order = 1; order <= degree; order++) {
+            entries += STRAINS_OF_ORDER * STRAIN_OF_ORDER;
+            to.strained += order > 1 ? 2 * to.row : to.row;
+            NAME(strain_harmonics_of_order)(2, order, entries, slopes, width, blocks, &to);
+        }
+        entries += STRAINS_OF_ORDER * STRAIN_OF_ORDER;
+        to.strained += degree ? 2 * to.row : to.row;
+    }
 }
 
 /* Derivatives of moments: strained[component][strain][function], in rows as end_rows explains. */
 static void NAME(strain_moments)(const rows_call *call, const plip_function_set *set, const double *of_values,
                                  const double *of_slopes, double *strained)
 {
-    const int basis = set->basis, is_harmonic = basis == PLIP_HARMONICS;
     const ptrdiff_t width = padded(set->count, LANES);
-    const plip_strain *entries = first_strain(call->plan, basis);
     NAME(place_of_strains) to = {strained, padded(OF_VIRIALS * set->count, LANES), set->count};
-    double *sources = call->strain_sources;
     ptrdiff_t a;
-    int degree, k;
 
-    NAME(end_rows)(components_below(basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
-    for (degree = 0; degree <= set->max_degree; degree++) {
-        NAME(find_sources)(set, degree, width, of_values, of_slopes, sources);
-        for (k = 0; k < (is_harmonic ? degree + 1 : components_of(basis, degree)); k++) {
-            /* The last functions come first, for what is beyond them is overwritten. Of the few functions of most sets
-             * the sources are at multiples of a constant. */
-#define STRAIN_COMPONENTS(width)                                                                                     \
-    for (a = width - LANES; a >= 0; a -= LANES)                                                                      \
-        NAME(strain_components)(basis, k, entries, sources, width, to, a)
-            switch (width / LANES) {
-            case 1: STRAIN_COMPONENTS(LANES); break;
-            case 2: STRAIN_COMPONENTS(2 * LANES); break;
-            case 3: STRAIN_COMPONENTS(3 * LANES); break;
-            default: STRAIN_COMPONENTS(width); break;
-            }
-#undef STRAIN_COMPONENTS
-            entries += is_harmonic ? STRAINS_OF_ORDER * STRAIN_OF_ORDER : OF_VIRIALS * STRAIN_OF_MONOMIAL;
-            to.strained += is_harmonic && k > 0 ? 2 * to.row : to.row;
-        }
+    NAME(end_rows)(components_below(set->basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
+    /* The last functions come first, for what is beyond them is overwritten. */
+    for (a = width - LANES; a >= 0; a -= LANES) {
+        to.strained = strained + a;
+        if (set->basis == PLIP_MONOMIALS)
+            NAME(strain_monomials)(call, set->max_degree, width, of_values + a, of_slopes + a, to);
+        else
+            NAME(strain_harmonics)(call, set->max_degree, width, of_values + a, of_slopes + a, to);
     }
 }
 
@@ -165,10 +176,12 @@ static void NAME(find_last_source)(const rows_call *call, const plip_function_se
     const ptrdiff_t width = padded(set->count, LANES), stride = call->bucket.stride;
     const double *component = call->bucket.component + first_component(call->plan, set->basis, degree + 2) * stride;
     double *mixed = call->strain_weighted;
+    ptrdiff_t k;
 
-    NAME(put_source)(slope + first * width, -degree, value + first * width, m * width, mixed);
-    NAME(product)(components_of(set->basis, degree + 2), width, m, component + first, 1, stride, mixed, width,
-                  to + components_below(set->basis, degree + 2) * width, width);
+    for (k = first * width; k < (first + m) * width; k += LANES)
+        STORE(mixed + k, LOAD(slope + k) - degree * LOAD(value + k));
+    NAME(product)(components_of(set->basis, degree + 2), width, m, component + first, 1, stride, mixed + first * width,
+                  width, to + components_below(set->basis, degree + 2) * width, width);
 }
 
 /* What a strain of harmonics of degree 0 makes of all neighbors, the tensor u u: strain_tensors[strain][neighbor]. */
