@@ -4,9 +4,9 @@ Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 """
 
 import itertools
-import math
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -24,6 +24,7 @@ __all__ = [
     "describe",
     "errors_of",
     "has_full_cell",
+    "have_full_cells",
     "volumes",
 ]
 
@@ -94,16 +95,29 @@ def has_full_cell(atoms: Atoms) -> bool:
     -------
     bool
     """
-    a, b, c = atoms.cell.array.tolist()
+    return bool(_span_a_volume(*atoms.cell.array.tolist()))
+
+
+def have_full_cells(structures: Sequence[Atoms]) -> BoolArray:
+    """`has_full_cell` of many structures at once, shape (n,)."""
+    return _span_a_volume(*np.moveaxis(_cells(structures), 0, -1))
+
+
+def _span_a_volume(a: Any, b: Any, c: Any) -> Any:
+    """Whether three vectors do, each of three numbers or of three arrays."""
     cross = b[1] * c[2] - b[2] * c[1], b[2] * c[0] - b[0] * c[2], b[0] * c[1] - b[1] * c[0]
     volume = a[0] * cross[0] + a[1] * cross[1] + a[2] * cross[2]
-    return abs(volume) > _COPLANAR * math.hypot(*a) * math.hypot(*b) * math.hypot(*c)
+    squares = [v[0] * v[0] + v[1] * v[1] + v[2] * v[2] for v in (a, b, c)]
+    return volume * volume > _COPLANAR**2 * squares[0] * squares[1] * squares[2]
+
+
+def _cells(structures: Sequence[Atoms]) -> FloatArray:
+    return np.array([atoms.cell.array for atoms in structures]).reshape(-1, 3, 3)
 
 
 def volumes(structures: Sequence[Atoms]) -> FloatArray:
     """Volumes of cells in Angstrom^3, shape (n,); NaN where `has_full_cell` is False."""
-    cells = np.array([atoms.cell.array for atoms in structures]).reshape(-1, 3, 3)
-    return np.where([has_full_cell(atoms) for atoms in structures], np.abs(np.linalg.det(cells)), np.nan)
+    return np.where(have_full_cells(structures), np.abs(np.linalg.det(_cells(structures))), np.nan)
 
 
 def check_structures(

@@ -1,15 +1,16 @@
 """Labels that the calculators of structures hold; nothing is computed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from plip._structures._checks import errors_of
 from plip.labels._values import is_missing
 
-__all__ = ["ENERGY_NAMES", "attached_label", "plain_number", "results_of"]
+__all__ = ["ENERGY_NAMES", "Attached", "plain_number", "results_of"]
 
 # Names of an energy, the preferred one first.
 ENERGY_NAMES = ("free_energy", "energy")
@@ -25,35 +26,49 @@ def results_of(atoms: Atoms) -> Mapping[str, Any]:
     return results if isinstance(results, Mapping) else {}
 
 
-def attached_label(atoms: Atoms, names: tuple[str, ...], is_unmoved: bool = False) -> tuple[str, Any] | None:
-    """The first of some results that the calculator of a structure holds.
+class Attached:
+    """Labels that the calculators of structures hold.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-    names : tuple of str
-    is_unmoved : bool, default=False
-        Whether another label has shown that the atoms are those of the results.
-
-    Returns
-    -------
-    (str, value) or None
-        Its name and its value, not yet checked.
-
-    Raises
-    ------
-    ValueError
-        The result is for other atoms.
+    X : sequence of n ase.Atoms
+    first : int
+        Place of the first structure in the data, for messages.
     """
-    results = results_of(atoms)
+
+    def __init__(self, X: Sequence[Atoms], first: int) -> None:
+        self._X = X
+        self._first = first
+        self._results = [results_of(atoms) for atoms in X]
+        # Whether the atoms of a structure are those of its results is seen once.
+        self._are_unmoved = [False] * len(X)
+
+    def find(self, names: tuple[str, ...]) -> list[tuple[str, Any] | None]:
+        """Name and value, not yet checked, of the first of some results of each structure, or None.
+
+        Raises
+        ------
+        ValueError
+            Results are for other atoms.
+        """
+        found: list[tuple[str, Any] | None] = []
+        for k, results in enumerate(self._results):
+            name = _name_of_label(results, names)
+            if name is not None and not self._are_unmoved[k]:
+                with errors_of(self._first + k, self._X[k]):
+                    _check_unmoved(self._X[k], name)
+                self._are_unmoved[k] = True
+            found.append(None if name is None else (name, results[name]))
+        return found
+
+
+def _name_of_label(results: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     # A free energy of zero beside an energy is a placeholder.
     if names == ENERGY_NAMES and "free_energy" in results and plain_number(results["free_energy"]) == 0.0:
         names = names if is_missing(results.get("energy")) else ("energy",)
     for name in names:
         if not is_missing(results.get(name)):
-            if not is_unmoved:
-                _check_unmoved(atoms, name)
-            return name, results[name]
+            return name
     return None
 
 

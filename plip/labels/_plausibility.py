@@ -1,5 +1,6 @@
 """Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -110,35 +111,34 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
     -------
     Labels
     """
-    forces, stress = labels.forces, labels.stress
-    pushed = np.array(
-        [
-            _is_not_zero(atoms, "forces", None if forces is None else forces[k])
-            or _is_not_zero(atoms, "stress", None if stress is None else stress[k])
-            for k, atoms in enumerate(X)
-        ]
-    )
-    energy = labels.energy
+    energy, forces, stress = labels.energy, labels.forces, labels.stress
+    has_force = _are_not_zero(X, "forces", [None] * len(X) if forces is None else forces)
+    has_stress = _are_not_zero(X, "stress", [None] * len(X) if stress is None else [*stress])
+    pushed = has_force | has_stress
     if energy is not None:
         energy = _without_zero_energies(X, energy, pushed, first)
     # NaN counts as not zero.
     informed = pushed | (np.ones(len(X), bool) if energy is None else energy != 0)
     if forces is not None:
-        forces = _without_zero_forces(X, forces, informed, "force" in given, first)
+        forces = _without_zero_forces(X, forces, informed & ~has_force, "force" in given, first)
     if stress is not None:
-        stress = _without_zero_stresses(X, stress, informed, "virial" in given, first)
+        stress = _without_zero_stresses(X, stress, informed & ~has_stress, "virial" in given, first)
     return replace(labels, energy=energy, forces=forces, stress=stress)
 
 
-def _is_not_zero(atoms: Atoms, name: str, values: FloatArray | None) -> bool:
-    """Whether a structure has forces or a stress that are not all zero, read or only attached."""
-    if values is not None:
-        return bool(values.any())
-    values = results_of(atoms).get(name)
-    try:
-        return values is not None and bool(np.any(values))
-    except (TypeError, ValueError):
-        return False
+def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | None]) -> BoolArray:
+    """Which structures have forces or a stress that are not all zero, read or only attached, (n,)."""
+    found = np.zeros(len(X), bool)
+    read = [k for k, value in enumerate(values) if value is not None]
+    if read:
+        sizes = [value.size for value in values if value is not None]
+        numbers = np.concatenate([value for value in values if value is not None], axis=None)
+        found[read] = np.logical_or.reduceat(numbers != 0.0, np.cumsum([0, *sizes[:-1]]))
+    for k in set(range(len(X))).difference(read):
+        attached = results_of(X[k]).get(name)
+        with contextlib.suppress(TypeError, ValueError):
+            found[k] = attached is not None and bool(np.any(attached))
+    return found
 
 
 def _without_zero_energies(
@@ -156,14 +156,11 @@ def _without_zero_energies(
 
 
 def _without_zero_forces(
-    X: Sequence[Atoms], forces: list[FloatArray | None], informed: BoolArray, is_given: bool, first: int
+    X: Sequence[Atoms], forces: list[FloatArray | None], suspect: BoolArray, is_given: bool, first: int
 ) -> list[FloatArray | None] | None:
-    zero = np.array(
-        [
-            informed[k] and force is not None and not force.any() and (imbalances(X[k]) > BALANCED).any()
-            for k, force in enumerate(forces)
-        ]
-    )
+    zero = np.zeros(len(X), bool)
+    for k in np.flatnonzero(suspect).tolist():
+        zero[k] = forces[k] is not None and (imbalances(X[k]) > BALANCED).any()
     reason = "forces of exactly 0 though no symmetry forbids them"
     if not _warn_of_zeros(X, zero, is_given, first, reason):
         return forces
@@ -172,11 +169,11 @@ def _without_zero_forces(
 
 
 def _without_zero_stresses(
-    X: Sequence[Atoms], stress: FloatArray, informed: BoolArray, is_given: bool, first: int
+    X: Sequence[Atoms], stress: FloatArray, suspect: BoolArray, is_given: bool, first: int
 ) -> FloatArray | None:
-    zero = np.array(
-        [informed[k] and not row.any() and are_bonded(X[k]).any() for k, row in enumerate(stress)]
-    )
+    zero = np.zeros(len(X), bool)
+    for k in np.flatnonzero(suspect).tolist():
+        zero[k] = are_bonded(X[k]).any()
     if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)

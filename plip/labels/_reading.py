@@ -1,14 +1,15 @@
 """Labels of structures, given by the user or else attached to the Atoms."""
 
+import math
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 
-from plip._structures._checks import describe, errors_of, has_full_cell
-from plip._types import BoolArray, FloatArray
-from plip.labels._attached import ENERGY_NAMES, attached_label
+from plip._structures._checks import describe, errors_of, have_full_cells
+from plip._types import FloatArray
+from plip.labels._attached import ENERGY_NAMES, Attached
 from plip.labels._labels import TARGETS, Labels
 from plip.labels._plausibility import (
     leave_out_placeholders,
@@ -21,7 +22,7 @@ from plip.labels._plausibility import (
     warn_of_predictions,
 )
 from plip.labels._stress import components_of
-from plip.labels._values import check_array, check_length, check_numbers, is_missing, real_array
+from plip.labels._values import check_array, check_arrays, check_length, check_numbers, is_missing, real_array
 
 __all__ = ["NoLabels", "no_labels", "read_labels", "read_sample_weight"]
 
@@ -106,11 +107,10 @@ def read_labels(
     given = {target for target, value in values if value is not None}
     # Labels that are given are checked in any case, attached ones only if they are wanted.
     looked_at = given.union(targets)
-    # Whether the atoms of a structure are those of its results is seen once.
-    unmoved = np.zeros(len(X), bool)
-    energy = _read_energies(X, y, first, unmoved) if "energy" in looked_at else None
-    force = _read_forces(X, forces, first, unmoved) if "force" in looked_at else None
-    virial = _read_stresses(X, stress, first, unmoved) if "virial" in looked_at else None
+    attached = Attached(X, first)
+    energy = _read_energies(X, y, first, attached) if "energy" in looked_at else None
+    force = _read_forces(X, forces, first, attached) if "force" in looked_at else None
+    virial = _read_stresses(X, stress, first, attached) if "virial" in looked_at else None
     labels = Labels(
         energy=energy if "energy" in targets else None,
         forces=force if "force" in targets else None,
@@ -177,37 +177,20 @@ def _warn_of_unlabeled(X: Sequence[Atoms], labels: Labels, first: int, purpose: 
         warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over", unlabeled, first)
 
 
-def _attached(
-    X: Sequence[Atoms], names: tuple[str, ...], first: int, unmoved: BoolArray
-) -> list[tuple[str, Any] | None]:
-    """Name and value of the first of some results in each calculator, or None.
-
-    `unmoved` (n,) says which atoms are known to be those of the results, and learns of others.
-    """
-    found: list[tuple[str, Any] | None] = []
-    for k, (atoms, is_unmoved) in enumerate(zip(X, unmoved.tolist(), strict=True)):
-        with errors_of(first + k, atoms):
-            found.append(attached_label(atoms, names, is_unmoved))
-    unmoved |= [entry is not None for entry in found]
-    return found
-
-
-def _given_or_attached(
-    X: Sequence[Atoms], given: Any, name: str, first: int, unmoved: BoolArray
-) -> list[Any]:
+def _given_or_attached(X: Sequence[Atoms], given: Any, name: str, attached: Attached) -> list[Any]:
     """What the user has given for each structure, or else its attached result; None where there is none."""
     if given is not None:
         return check_length(given, X, name)
-    return [None if entry is None else entry[1] for entry in _attached(X, (name,), first, unmoved)]
+    return [None if entry is None else entry[1] for entry in attached.find((name,))]
 
 
-def _read_energies(X: Sequence[Atoms], y: Any, first: int, unmoved: BoolArray) -> FloatArray | None:
+def _read_energies(X: Sequence[Atoms], y: Any, first: int, attached: Attached) -> FloatArray | None:
     """Total energies (n,), NaN where there is none, or None if no structure has one."""
     if y is not None:
         energies = check_numbers(y, X, "y", first, may_be_missing=True)
         return None if np.isnan(energies).all() else energies
-    attached = _attached(X, ENERGY_NAMES, first, unmoved)
-    names = [None if entry is None else entry[0] for entry in attached]
+    found = attached.find(ENERGY_NAMES)
+    names = [None if entry is None else entry[0] for entry in found]
     if "free_energy" in names and "energy" in names:
         other = names.index("energy")
         warn(
@@ -215,47 +198,56 @@ def _read_energies(X: Sequence[Atoms], y: Any, first: int, unmoved: BoolArray) -
             "energy; the two differ wherever electrons are smeared: check that all energies are of one kind"
         )
     energies = np.full(len(X), np.nan)
-    for k, entry in enumerate(attached):
-        if entry is not None:
-            name, value = entry
-            with errors_of(first + k, X[k]):
-                energies[k] = check_array(value, (), name)
+    for name in {*names} - {None}:
+        values = [None if entry is None or entry[0] != name else entry[1] for entry in found]
+        for k, value in enumerate(check_arrays(values, [()] * len(X), X, str(name), first)):
+            if value is not None:
+                energies[k] = value
     return None if np.isnan(energies).all() else energies
 
 
 def _read_forces(
-    X: Sequence[Atoms], forces: Any, first: int, unmoved: BoolArray
+    X: Sequence[Atoms], forces: Any, first: int, attached: Attached
 ) -> list[FloatArray | None] | None:
     """Forces as a list of (n_atoms, 3) or None, or None if no structure has them."""
-    found: list[FloatArray | None] = [None] * len(X)
-    for k, value in enumerate(_given_or_attached(X, forces, "forces", first, unmoved)):
-        if not is_missing(value):
-            with errors_of(first + k, X[k]):
-                found[k] = check_array(value, (len(X[k]), 3), "forces")
+    values = _given_or_attached(X, forces, "forces", attached)
+    found = check_arrays(values, [(len(atoms), 3) for atoms in X], X, "forces", first)
     return None if all(value is None for value in found) else found
 
 
-def _read_stresses(X: Sequence[Atoms], stress: Any, first: int, unmoved: BoolArray) -> FloatArray | None:
+def _read_stresses(X: Sequence[Atoms], stress: Any, first: int, attached: Attached) -> FloatArray | None:
     """Stresses (n, 6) with rows of NaN where there is none, or None if no structure has one."""
-    rows = np.full((len(X), 6), np.nan)
-    for k, value in enumerate(_given_or_attached(X, stress, "stress", first, unmoved)):
-        if not is_missing(value):
+    values = _given_or_attached(X, stress, "stress", attached)
+    for k, is_full in enumerate(have_full_cells(X).tolist()):
+        if not is_full or not _is_row(values[k]):
             with errors_of(first + k, X[k]):
-                rows[k] = _read_stress(X[k], value, is_given=stress is not None)
-    return None if np.isnan(rows).all() else rows
+                values[k] = _read_stress(values[k], is_full, is_given=stress is not None)
+    found = check_arrays(values, [(6,)] * len(X), X, "stress", first)
+    present = [k for k, value in enumerate(found) if value is not None]
+    rows = np.full((len(X), 6), np.nan)
+    if present:
+        rows[present] = [found[k] for k in present]
+    return rows if present else None
 
 
-def _read_stress(atoms: Atoms, value: Any, is_given: bool) -> FloatArray:
-    """Stress of one structure, (6,), NaN if it has none."""
+def _is_row(value: Any) -> bool:
+    """Whether a stress is six numbers, as readers attach it, and the first of them is not missing."""
+    is_plain = type(value) is np.ndarray and value.dtype == np.float64
+    return is_plain and value.shape == (6,) and not math.isnan(value[0])
+
+
+def _read_stress(value: Any, has_full_cell: bool, is_given: bool) -> Any:
+    """Stress of one structure as six numbers, not all of which are checked, or None if it has none."""
+    if is_missing(value):
+        return None
     array = real_array(value, "stress")
     if is_given and array.size and np.isnan(array).all():
-        return np.full(6, np.nan)
-    if not has_full_cell(atoms):
+        return None
+    if not has_full_cell:
         if not is_given:
-            return np.full(6, np.nan)
+            return None
         raise ValueError("a stress is given, but its cell has no volume; give None instead")
-    array = check_array(array, (3, 3) if array.ndim == 2 else (6,), "stress")
-    return array if array.ndim == 1 else components_of(array)
+    return components_of(check_array(array, (3, 3), "stress")) if array.ndim == 2 else array
 
 
 def read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, required: bool) -> FloatArray:

@@ -8,10 +8,20 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from plip._structures._checks import errors_of
+from plip._structures._checks import describe, errors_of
 from plip._types import FloatArray
 
-__all__ = ["check_array", "check_length", "check_numbers", "check_plain", "is_missing", "real_array"]
+__all__ = [
+    "check_array",
+    "check_arrays",
+    "check_length",
+    "check_numbers",
+    "check_plain",
+    "is_missing",
+    "real_array",
+]
+
+_NOT_FINITE = "{} has NaN or infinite values; correct them, or leave the label out (None in its place)"
 
 
 def is_missing(value: object) -> bool:
@@ -66,14 +76,37 @@ def _check_number(value: object, name: str) -> float:
 
 def check_array(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     """Finite real numbers in an array of this shape, float64."""
+    array = _check_shape(values, shape, name)
+    if not np.isfinite(array).all():
+        raise ValueError(_NOT_FINITE.format(name))
+    return array
+
+
+def check_arrays(
+    values: Sequence[Any], shapes: Sequence[tuple[int, ...]], X: Sequence[Atoms], name: str, first: int
+) -> list[FloatArray | None]:
+    """The same of an array for each structure, or None where one is missing."""
+    arrays: list[FloatArray | None] = [None] * len(X)
+    for k, (value, shape) in enumerate(zip(values, shapes, strict=True)):
+        if type(value) is np.ndarray and value.dtype == np.float64 and value.shape == shape:
+            arrays[k] = value
+        elif not is_missing(value):
+            with errors_of(first + k, X[k]):
+                arrays[k] = _check_shape(value, shape, name)
+    present = [array for array in arrays if array is not None]
+    # All at once: to look at each takes as long as all else.
+    if present and not np.isfinite(np.concatenate(present, axis=None)).all():
+        for k, array in enumerate(arrays):
+            if array is not None and not np.isfinite(array).all():
+                raise ValueError(f"{describe(first + k, X[k])}: {_NOT_FINITE.format(name)}")
+    return arrays
+
+
+def _check_shape(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
     array = real_array(values, name)
     if array.shape != shape:
         expected = f"have shape {shape}" if shape else "be a single number"
         raise ValueError(f"{name} must {expected}, got shape {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name} has NaN or infinite values; correct them, or leave the label out (None in its place)"
-        )
     return array
 
 
