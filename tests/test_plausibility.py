@@ -7,10 +7,14 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import covalent_radii
 from ase.io import read, write
+from ase.neighborlist import neighbor_list
 from sample_labels import STRESS, labeled_copper, targets_present
 from sample_potentials import sample_potential
+from sample_structures import random_structure
 
+from plip._structures._balance import BALANCED, have_bonds, imbalances, must_have_forces
 from plip.audit import audit
 from plip.datasets import load_silicon_carbide
 from plip.labels import TARGETS, LabelledStructures, LabelWarning, read_labels
@@ -321,3 +325,31 @@ def test_a_label_beyond_what_matter_has_gives_a_warning(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LabelledStructures.read(train)
+
+
+@pytest.mark.parametrize("symbols", [("Si",), ("H", "O", "Ti")])
+def test_imbalances_are_those_of_all_neighbors(symbols):
+    """Beside a sum over the neighbors that ASE finds; several structures at once or each alone."""
+    structures = [
+        random_structure(n, periodic, n, symbols) for n, periodic in ((5, True), (1, False), (4, False))
+    ]
+    for atoms in structures:
+        i, j, distance, vector = neighbor_list("ijdD", atoms, 5.0)
+        pull = (1.0 - distance / 5.0) ** 2
+        sums, total, is_bonded = np.zeros((len(atoms), 3)), np.zeros(len(atoms)), np.zeros(len(atoms), bool)
+        np.add.at(sums, i, (pull / distance)[:, None] * vector)
+        np.add.at(total, i, pull)
+        radii = covalent_radii[atoms.numbers]
+        is_bonded[i[distance < 1.3 * (radii[i] + radii[j])]] = True
+        expected = np.where(is_bonded, np.linalg.norm(sums, axis=1) / np.maximum(total, 1e-300), 0.0)
+        np.testing.assert_allclose(imbalances(atoms), expected, atol=1e-12)
+        assert have_bonds([atoms]) == is_bonded.any()
+    assert must_have_forces(structures).tolist() == [
+        bool((imbalances(a) > BALANCED).any()) for a in structures
+    ]
+    assert have_bonds([]).shape == must_have_forces([]).shape == (0,)
+
+
+def test_neighbors_that_do_not_fit_into_memory_are_an_error():
+    with pytest.raises(ValueError, match="neighbors"):
+        have_bonds([Atoms("H", cell=np.eye(3) * 1e-2, pbc=True)])

@@ -1,7 +1,7 @@
 """The evaluation core: plain C, shared with the LAMMPS plugin, and its Cython wrappers."""
 
 from plip._core._evaluate import LARGEST_GRADE, Core, TermValues
-from plip._core._evaluate_each import closest_of_each, evaluate_each, values_of_each
+from plip._core._evaluate_each import closest_of_each, evaluate_each, imbalances_of_each, values_of_each
 from plip._core._neighbors import (
     NeighborList,
     enclosing_radii,
@@ -51,5 +51,6 @@ __all__ = [
     "radial_function",
     "shortest_distance",
     "switch_function",
+    "imbalances_of_each",
     "values_of_each",
 ]

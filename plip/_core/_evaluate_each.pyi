@@ -30,3 +30,13 @@ def closest_of_each(
     radii: FloatArray,
     cutoff: float,
 ) -> FloatArray: ...
+def imbalances_of_each(
+    positions: FloatArray,
+    cells: FloatArray,
+    periodic: Int32Array,
+    species: Int32Array,
+    borders: IntArray,
+    radii: FloatArray,
+    bond: float,
+    cutoff: float,
+) -> tuple[FloatArray, BoolArray, BoolArray]: ...

@@ -25,7 +25,7 @@ from plip._core._evaluate cimport (
 )
 from plip._core._neighbors cimport check_each, free_list, make_list, plip_list
 
-__all__ = ["closest_of_each", "evaluate_each", "values_of_each"]
+__all__ = ["closest_of_each", "evaluate_each", "imbalances_of_each", "values_of_each"]
 
 
 cdef class _Structures:
@@ -280,3 +280,72 @@ cdef double _closest(_Structures each, const double[::1] radii) noexcept nogil:
                 square += (r[3 * b + c] - r[3 * i + c]) ** 2
             least = min(least, sqrt(square) / (radii[types[i]] + radii[types[b]]))
     return least
+
+
+def imbalances_of_each(
+    positions, cells, periodic, species, borders, const double[::1] radii not None, double bond, double cutoff
+):
+    """How far the neighbors of each atom are from balance, and which atoms are bonded.
+
+    Other parameters are as for `evaluate_each`.
+
+    Parameters
+    ----------
+    radii : ndarray of float64, shape (n_species,)
+        Angstrom.
+    bond : float
+        Atoms are bonded within so many sums of their radii.
+
+    Returns
+    -------
+    imbalances : ndarray of float64, shape (n,)
+        ``|sum_j f(r_ij) r_ij / |r_ij|| / sum_j f(r_ij)`` with ``f(r) = (1 - r / cutoff)^2``; 0 without
+        neighbors.
+    are_bonded : ndarray of bool, shape (n,)
+    are_done : ndarray of bool, shape (n_structures,)
+        As there.
+    """
+    cdef _Structures each = _Structures(positions, cells, periodic, species, borders, cutoff)
+    cdef int k
+    if len(species) and not 0 <= np.min(species) <= np.max(species) < len(radii):
+        raise ValueError("species must be places among the radii")
+    found, are_bonded = np.zeros(len(positions)), np.zeros(len(positions), bool)
+    are_done = np.zeros(each.n, bool)
+    cdef double[::1] imbalances = found
+    cdef char[::1] bonded = are_bonded.view(np.int8), done = are_done.view(np.int8)
+    with nogil:
+        for k in range(each.n):
+            if each.take(k):
+                _find_imbalances(
+                    each, radii, bond, cutoff, &imbalances[each.borders[k]], &bonded[each.borders[k]]
+                )
+                done[k] = True
+    return found, are_bonded, are_done
+
+
+cdef void _find_imbalances(
+    _Structures each, const double[::1] radii, double bond, double cutoff, double *imbalances, char *bonded
+) noexcept nogil:
+    """The same of the present structure."""
+    cdef const plip_list *p = &each.pairs
+    cdef const double *r = each.all_positions
+    cdef const int *types = each.types
+    cdef double distance, pull, total
+    cdef double[3] vector, sums
+    cdef int64_t place
+    cdef int i, b, c
+    for i in range(p.n_local):
+        total = sums[0] = sums[1] = sums[2] = 0.0
+        for place in range(p.offset[i], p.offset[i + 1]):
+            b = p.neighbors[place]
+            for c in range(3):
+                vector[c] = r[3 * b + c] - r[3 * i + c]
+            distance = sqrt(vector[0] ** 2 + vector[1] ** 2 + vector[2] ** 2)
+            if distance < bond * (radii[types[i]] + radii[types[b]]):
+                bonded[i] = True
+            pull = max(0.0, 1.0 - distance / cutoff) ** 2
+            total += pull
+            for c in range(3):
+                sums[c] += pull / distance * vector[c]
+        if total > 0.0:
+            imbalances[i] = sqrt(sums[0] ** 2 + sums[1] ** 2 + sums[2] ** 2) / total

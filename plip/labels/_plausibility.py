@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.units import GPa
 
 from plip import _warnings
-from plip._structures._balance import BALANCED, are_bonded, imbalances
+from plip._structures._balance import have_bonds, must_have_forces
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray
@@ -159,8 +159,8 @@ def _without_zero_forces(
     X: Sequence[Atoms], forces: list[FloatArray | None], suspect: BoolArray, is_given: bool, first: int
 ) -> list[FloatArray | None] | None:
     zero = np.zeros(len(X), bool)
-    for k in np.flatnonzero(suspect).tolist():
-        zero[k] = forces[k] is not None and (imbalances(X[k]) > BALANCED).any()
+    suspects = [k for k in np.flatnonzero(suspect).tolist() if forces[k] is not None]
+    zero[suspects] = must_have_forces([X[k] for k in suspects])
     reason = "forces of exactly 0 though no symmetry forbids them"
     if not _warn_of_zeros(X, zero, is_given, first, reason):
         return forces
@@ -172,8 +172,7 @@ def _without_zero_stresses(
     X: Sequence[Atoms], stress: FloatArray, suspect: BoolArray, is_given: bool, first: int
 ) -> FloatArray | None:
     zero = np.zeros(len(X), bool)
-    for k in np.flatnonzero(suspect).tolist():
-        zero[k] = are_bonded(X[k]).any()
+    zero[suspect] = have_bonds([X[k] for k in np.flatnonzero(suspect).tolist()])
     if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)
