@@ -13,6 +13,7 @@ from plip._types import FloatArray
 from plip.labels._closeness import SHORT, closest_shares
 from plip.labels._labels import Labels
 from plip.labels._plausibility import name_structures, warn
+from plip.labels._values import largest_sizes
 
 __all__ = ["warn_of_outliers"]
 
@@ -43,8 +44,7 @@ def warn_of_outliers(X: Sequence[Atoms], labels: Labels, first: int) -> None:
     if labels.energy is not None:
         sizes["energy"] = np.abs(_beside_composition(X, labels.energy / n_atoms))
     if labels.forces is not None:
-        largest = [0.0 if force is None else np.abs(force).max(initial=0.0) for force in labels.forces]
-        sizes["force"] = np.array(largest)
+        sizes["force"] = largest_sizes(labels.forces)
     if labels.stress is not None:
         sizes["virial"] = np.abs(labels.stress).max(axis=1) * volumes(X) / n_atoms
     for target, values in sizes.items():

@@ -15,7 +15,7 @@ from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray
 from plip.labels._attached import plain_number, results_of
 from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
-from plip.labels._values import real_array
+from plip.labels._values import largest_sizes, real_array
 
 __all__ = [
     "LabelWarning",
@@ -128,16 +128,12 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
 
 def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | None]) -> BoolArray:
     """Which structures have forces or a stress that are not all zero, read or only attached, (n,)."""
-    found = np.zeros(len(X), bool)
-    read = [k for k, value in enumerate(values) if value is not None]
-    if read:
-        sizes = [value.size for value in values if value is not None]
-        numbers = np.concatenate([value for value in values if value is not None], axis=None)
-        found[read] = np.logical_or.reduceat(numbers != 0.0, np.cumsum([0, *sizes[:-1]]))
-    for k in set(range(len(X))).difference(read):
-        attached = results_of(X[k]).get(name)
-        with contextlib.suppress(TypeError, ValueError):
-            found[k] = attached is not None and bool(np.any(attached))
+    found: BoolArray = largest_sizes(values) != 0.0
+    for k, value in enumerate(values):
+        if value is None:
+            attached = results_of(X[k]).get(name)
+            with contextlib.suppress(TypeError, ValueError):
+                found[k] = attached is not None and bool(np.any(attached))
     return found
 
 

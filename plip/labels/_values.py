@@ -18,6 +18,7 @@ __all__ = [
     "check_numbers",
     "check_plain",
     "is_missing",
+    "largest_sizes",
     "real_array",
 ]
 
@@ -100,6 +101,17 @@ def check_arrays(
             if array is not None and not np.isfinite(array).all():
                 raise ValueError(f"{describe(first + k, X[k])}: {_NOT_FINITE.format(name)}")
     return arrays
+
+
+def largest_sizes(arrays: Sequence[FloatArray | None]) -> FloatArray:
+    """Largest absolute value of each array, (n,), 0 where there is none and NaN where one is."""
+    found = np.zeros(len(arrays))
+    places = [k for k, array in enumerate(arrays) if array is not None]
+    if places:
+        present = [array for array in arrays if array is not None]
+        starts = np.cumsum([0, *(array.size for array in present[:-1])])
+        found[places] = np.maximum.reduceat(np.abs(np.concatenate(present, axis=None)), starts)
+    return found
 
 
 def _check_shape(values: Any, shape: tuple[int, ...], name: str) -> FloatArray:
