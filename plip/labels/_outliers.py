@@ -13,7 +13,7 @@ from plip._types import FloatArray
 from plip.labels._closeness import SHORT, closest_shares
 from plip.labels._labels import Labels
 from plip.labels._plausibility import name_structures, warn
-from plip.labels._values import largest_sizes
+from plip.labels._values import have_larger
 
 __all__ = ["warn_of_outliers"]
 
@@ -44,7 +44,9 @@ def warn_of_outliers(X: Sequence[Atoms], labels: Labels, first: int) -> None:
     if labels.energy is not None:
         sizes["energy"] = np.abs(_beside_composition(X, labels.energy / n_atoms))
     if labels.forces is not None:
-        sizes["force"] = largest_sizes(labels.forces)
+        sizes["force"] = np.zeros(len(X))
+        for k in np.flatnonzero(have_larger(labels.forces, _LARGEST["force"])).tolist():
+            sizes["force"][k] = np.abs(np.asarray(labels.forces[k])).max()
     if labels.stress is not None:
         sizes["virial"] = np.abs(labels.stress).max(axis=1) * volumes(X) / n_atoms
     for target, values in sizes.items():

@@ -15,7 +15,7 @@ from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray
 from plip.labels._attached import plain_number, results_of
 from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
-from plip.labels._values import largest_sizes, real_array
+from plip.labels._values import have_larger, real_array
 
 __all__ = [
     "LabelWarning",
@@ -128,7 +128,7 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
 
 def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | None]) -> BoolArray:
     """Which structures have forces or a stress that are not all zero, read or only attached, (n,)."""
-    found: BoolArray = largest_sizes(values) != 0.0
+    found = have_larger(values, 0.0)
     for k, value in enumerate(values):
         if value is None:
             attached = results_of(X[k]).get(name)

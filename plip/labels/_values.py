@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._structures._checks import describe, errors_of
-from plip._types import FloatArray
+from plip._types import BoolArray, FloatArray
 
 __all__ = [
     "check_array",
@@ -17,10 +17,13 @@ __all__ = [
     "check_length",
     "check_numbers",
     "check_plain",
+    "have_larger",
     "is_missing",
-    "largest_sizes",
     "real_array",
 ]
+
+# Arrays that are looked at together.
+_AT_A_TIME = 100
 
 _NOT_FINITE = "{} has NaN or infinite values; correct them, or leave the label out (None in its place)"
 
@@ -94,23 +97,22 @@ def check_arrays(
         elif not is_missing(value):
             with errors_of(first + k, X[k]):
                 arrays[k] = _check_shape(value, shape, name)
-    present = [array for array in arrays if array is not None]
-    # All at once: to look at each takes as long as all else.
-    if present and not np.isfinite(np.concatenate(present, axis=None)).all():
-        for k, array in enumerate(arrays):
-            if array is not None and not np.isfinite(array).all():
-                raise ValueError(f"{describe(first + k, X[k])}: {_NOT_FINITE.format(name)}")
+    for k in np.flatnonzero(have_larger(arrays, np.finfo(float).max)).tolist():
+        raise ValueError(f"{describe(first + k, X[k])}: {_NOT_FINITE.format(name)}")
     return arrays
 
 
-def largest_sizes(arrays: Sequence[FloatArray | None]) -> FloatArray:
-    """Largest absolute value of each array, (n,), 0 where there is none and NaN where one is."""
-    found = np.zeros(len(arrays))
+def have_larger(arrays: Sequence[FloatArray | None], limit: float) -> BoolArray:
+    """Which arrays have a number beyond the limit, whatever its sign, or NaN, (n,)."""
+    found = np.zeros(len(arrays), bool)
     places = [k for k, array in enumerate(arrays) if array is not None]
-    if places:
-        present = [array for array in arrays if array is not None]
-        starts = np.cumsum([0, *(array.size for array in present[:-1])])
-        found[places] = np.maximum.reduceat(np.abs(np.concatenate(present, axis=None)), starts)
+    present = [array for array in arrays if array is not None]
+    # To look at each takes as long as all else; so do fresh pages of memory.
+    for first in range(0, len(present), _AT_A_TIME):
+        some = present[first : first + _AT_A_TIME]
+        starts = np.cumsum([0, *(array.size for array in some[:-1])])
+        are_within = np.abs(np.concatenate(some, axis=None)) <= limit
+        found[places[first : first + _AT_A_TIME]] = ~np.logical_and.reduceat(are_within, starts)
     return found
 
 
