@@ -250,6 +250,16 @@ def test_a_fold_without_labels_of_a_target(silicon_carbide):
     assert np.isfinite(model.cv_results_["mean_error"]).all()
 
 
+def test_forces_of_rounding_choose_nothing():
+    # Symmetry forbids forces in this crystal.
+    rng = np.random.default_rng(0)
+    train = [bulk("Cu", a=a) for a in np.linspace(3.3, 4.0, 15)]
+    energies = [(atoms.get_volume() - 11.8) ** 2 for atoms in train]
+    forces = [1e-15 * rng.normal(size=(1, 3)) for _ in train]
+    with pytest.warns(UserWarning, match="error of force is not cross-validated"):
+        PLIPRegressorCV("fast", cv=3, max_terms=6).fit(train, energies, forces=forces)
+
+
 def test_energy_weights_without_energies(silicon_carbide):
     bare, _, forces, _ = separate_labels(silicon_carbide[0][:8])
     with pytest.raises(ValueError, match="energy_weights"):

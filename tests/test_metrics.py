@@ -174,6 +174,9 @@ def test_force_r2_is_about_zero():
     )
     zeros = [np.zeros((3, 3))]
     assert force_r2(zeros, zeros) == 1.0
+    # Symmetry cancels forces but for rounding.
+    rounding = [f + 1e-14 for f in zeros]
+    assert force_r2(rounding, zeros) == force_r2(zeros, rounding) == 1.0
     assert force_r2(zeros, [np.ones((3, 3))]) == 0.0
 
 

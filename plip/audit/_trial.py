@@ -58,6 +58,10 @@ class Trial:
         return len(self._rows.descriptors.species_)
 
     @property
+    def n_energies(self) -> int:
+        return int(self._labels.present("energy").sum())
+
+    @property
     def everyone(self) -> BoolArray:
         """All sampled structures."""
         return np.ones(len(self.places), bool)

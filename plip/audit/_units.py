@@ -40,6 +40,8 @@ _PROMISING = 4
 _PRICE = 0.05
 # Readings that are nearly as good cannot be told apart.
 _ALIKE = 1.2
+# Energies that tell their unit, for each species: reference energies explain fewer in any.
+_OF_EACH_SPECIES = 3
 
 
 def find_units(
@@ -95,7 +97,9 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
         # In another unit a constant of a group may all but vanish: find_shifted_groups tells both apart.
         reading
         for reading in possible_readings()
-        if members.all() or not reading.changes_energy or reading.force != 1.0
+        if not reading.changes_energy
+        or trial.n_energies >= _OF_EACH_SPECIES * trial.n_species
+        and (members.all() or reading.force != 1.0)
     ]
     # One fold tells which readings are worth the others.
     fold = trial.fullest_fold(members)

@@ -42,6 +42,9 @@ SHOWN_UNITS = {target: unit.replace("/A", "/Å") for target, unit in UNITS.items
 # The targets of `Labels` by the names that they have here.
 OF_LABELS = dict(zip(UNITS, TARGETS, strict=True))
 
+# eV/A. Sums of neighbors that symmetry cancels are some 1e-14; files have eight digits at most.
+_NO_FORCE = 1e-8
+
 
 def energy_r2(
     y_true: ArrayLike, y_pred: ArrayLike, composition: ArrayLike, sample_weight: ArrayLike | None = None
@@ -95,8 +98,9 @@ def force_r2(
 
         R^2 = 1 - sum w (F - P)^2 / sum w F^2
 
-    P are the predicted components. Forces have the mean zero by symmetry. Where all are exactly zero: 1 if
-    the prediction is exact and 0 otherwise, as in `sklearn.metrics.r2_score`.
+    P are the predicted components. Forces have the mean zero by symmetry. Where all are zero but for rounding
+    (1e-8 eV/Angstrom, root mean square), as in strained crystals: 1 if those of the prediction are, too, and
+    0 otherwise, as in `sklearn.metrics.r2_score`.
 
     Parameters
     ----------
@@ -118,8 +122,9 @@ def force_r2(
     weight = np.ones(len(y_true)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
     residual = sum(w * np.sum(np.subtract(t, p) ** 2) for w, t, p in zip(weight, y_true, y_pred, strict=True))
     total = sum(w * np.sum(np.square(t)) for w, t in zip(weight, y_true, strict=True))
-    if total == 0:
-        return 1.0 if residual == 0 else 0.0
+    rounding = sum(w * np.size(t) for w, t in zip(weight, y_true, strict=True)) * _NO_FORCE**2
+    if total <= rounding:
+        return 1.0 if residual <= rounding else 0.0
     return float(1 - residual / total)
 
 

@@ -628,7 +628,8 @@ class NormalEquations:
     def null_mean_squares(self) -> dict[str, float]:
         """Mean squares without any term: about the reference by composition, or about zero.
 
-        That of energies is exactly zero where they follow the composition alone.
+        That of energies is exactly zero where they follow the composition alone, and that of forces where
+        they are rounding.
         """
         nothing = np.zeros((1, len(self.terms)))
         found = {
@@ -637,6 +638,9 @@ class NormalEquations:
         # Of such energies the reference leaves rounding, some 1e-15 of their size.
         if found.get("energy", 1.0) <= (1e-12 * np.abs(self._reference).max()) ** 2:
             found["energy"] = 0.0
+        # Of forces that symmetry forbids, sums of neighbors leave some 1e-14 eV/A, and files eight digits.
+        if found.get("force", 1.0) <= 1e-16:
+            found["force"] = 0.0
         return found
 
     def save(self, path: StrPath) -> None:
