@@ -319,6 +319,22 @@ def test_finds_lengths_in_nm(copper):
     assert finding.structures == (3,)
 
 
+def test_few_structures_of_many_species_do_not_tell_the_unit_of_energies():
+    rng = np.random.default_rng(4)
+    found = []
+    for _ in range(12):
+        atoms = bulk("Cu", a=4.0, cubic=True)
+        atoms.numbers = rng.choice([13, 28, 29, 46, 47, 78, 79], len(atoms))
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(0, 0.03, (3, 3))), scale_atoms=True)
+        atoms.rattle(0.1, rng=rng)
+        atoms.calc = EMT()
+        energy = atoms.get_potential_energy() + 0.1 * atoms.numbers.sum()
+        results = {"energy": energy, "forces": atoms.get_forces(), "stress": atoms.get_stress()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        found.append(atoms)
+    assert audit(found, quick=True).is_clean
+
+
 @pytest.mark.parametrize("types", ["H", "HHe", "HHeLi"])
 def test_finds_atom_types_of_lammps(copper, types):
     symbols = [symbol for symbol in ("H", "He", "Li") if symbol in types]

@@ -41,7 +41,7 @@ _PRICE = 0.05
 # Readings that are nearly as good cannot be told apart.
 _ALIKE = 1.2
 # Energies that tell their unit, for each species: reference energies explain fewer in any.
-_OF_EACH_SPECIES = 3
+_OF_EACH_SPECIES = 5
 
 
 def find_units(
