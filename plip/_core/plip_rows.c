@@ -248,7 +248,9 @@ typedef struct {
     const plip_neighbors *near;
     bucket bucket;
     /* of values */
-    double *group_sums, *own_sums;
+    char *is_outer; /* [set] from find_outer_sets */
+    double *group_sums;
+    double *own_sums; /* sums over neighbors of g_a g_b: [a][b], or those of a = b of sets that are not outer */
     double *doubled; /* (lanes, state_size): moments of some atoms, those of dominant neighbors twice */
     double *abreast; /* (state_size, lanes): states of some atoms side by side */
     /* of virials; the first is NULL if there are none */
@@ -372,6 +374,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
 
 static void free_call(rows_call *call)
 {
+    free(call->is_outer);
     free_numbers(call->group_sums);
     free_numbers(call->own_sums);
     free_numbers(call->doubled);
@@ -401,12 +404,14 @@ int plip_rows_values(const plip_rows_plan *plan, int simd, const plip_neighbors 
     count_sums(plan, lanes, &n_group_sums, &n_own_sums);
     if (new_bucket(&call.bucket, plan, lanes, near, 0))
         return -1;
+    call.is_outer = malloc((size_t)plan->n_sets);
     call.group_sums = new_numbers(n_group_sums);
     call.own_sums = new_numbers(n_own_sums);
     call.doubled = new_numbers(lanes * plan->state_size);
     call.abreast = new_numbers(lanes * plan->state_size);
-    if (call.group_sums && call.own_sums && call.doubled && call.abreast &&
+    if (call.is_outer && call.group_sums && call.own_sums && call.doubled && call.abreast &&
         (!virials || !new_strains(&call, lanes, n_group_sums, n_own_sums))) {
+        find_outer_sets(plan, call.is_outer);
         memset(call.group_sums, 0, (size_t)n_group_sums * sizeof(double));
         memset(call.own_sums, 0, (size_t)n_own_sums * sizeof(double));
         VALUES[simd](&call, begin, end, states, dominant, values, virials);

@@ -11,6 +11,26 @@ static void NAME(find_moments_of_set)(const rows_call *call, const plip_function
                   value + first * width, width, moments, width);
 }
 
+/* Adds the sums over m neighbors of g_a g_b. */
+static void NAME(add_own_sums)(const rows_call *call, const plip_moments *moments, ptrdiff_t m, const double *value)
+{
+    const plip_function_set *set = call->plan->sets + moments->set;
+    const ptrdiff_t width = padded(set->count, LANES);
+    double *sums = call->own_sums + moments->own;
+    ptrdiff_t k, a;
+
+    if (call->is_outer[moments->set]) {
+        NAME(add_product)(set->count, width, m, value, width, 1, value, width, sums, width);
+        return;
+    }
+    for (a = 0; a < width; a += LANES) {
+        VECTOR sum = LOAD(sums + a);
+        for (k = 0; k < m; k++)
+            sum += LOAD(value + k * width + a) * LOAD(value + k * width + a);
+        STORE(sums + a, sum);
+    }
+}
+
 /* Moments and own sums of a set without the dominant neighbor k, and moments with this neighbor twice. */
 static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, ptrdiff_t k, ptrdiff_t m, double *value,
                             double *others)
@@ -31,7 +51,7 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     }
     if (!is_known)
         NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
-    NAME(add_product)(set->count, width, m, value, width, 1, value, width, call->own_sums + moments->own, width);
+    NAME(add_own_sums)(call, moments, m, value);
     for (a = 0; a < width; a++)
         value[k * width + a] = kept[a];
     for (a = 0; a < size && !is_known; a++)
@@ -56,10 +76,11 @@ static void NAME(to_powers_of_cosine)(const plip_rows_plan *plan, int n_degrees,
     }
 }
 
-/* Takes the own share of the neighbors out of the sums of all degrees. That of two functions stands at
- * own[a n_functions + b]. */
-static void NAME(take_own)(const plip_group *group, const group_shape *shape, const double *own, double *sums)
+/* Takes the own share of the neighbors, which is in own_sums, out of the sums of all degrees. */
+static void NAME(take_own)(const rows_call *call, const plip_group *group, const group_shape *shape, double *sums)
 {
+    const ptrdiff_t step = call->is_outer[group->set] ? shape->n_functions + 1 : 1;
+    const double *own = call->own_sums + group->own;
     ptrdiff_t a, b;
     int degree;
 
@@ -71,5 +92,5 @@ static void NAME(take_own)(const plip_group *group, const group_shape *shape, co
                           LOAD(sums + a * shape->row + b) - LOAD(own + a * shape->n_functions + b));
         else
             for (b = 0; b < group->count; b++)
-                sums[b] -= own[b * shape->n_functions + b];
+                sums[b] -= own[b * step];
 }

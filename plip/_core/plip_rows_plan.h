@@ -69,8 +69,21 @@ static inline group_shape shape_of_group(const plip_rows_plan *plan, const plip_
     return shape;
 }
 
+/* Which function sets have groups of every field with every function. The others have each field with its own function
+ * alone. */
+static inline void find_outer_sets(const plip_rows_plan *plan, char *is_outer)
+{
+    int f, g;
+
+    for (f = 0; f < plan->n_sets; f++)
+        is_outer[f] = 0;
+    for (g = 0; g < plan->n_groups; g++)
+        is_outer[plan->groups[g].set] |= plan->groups[g].outer != 0;
+}
+
 /* The same for derivatives with respect to the strain. */
 typedef struct {
+    ptrdiff_t step;       /* from one strain of a moment to the next */
     ptrdiff_t moments;    /* place of those of the moments, from the lowest degree on */
     ptrdiff_t of_moment;  /* those of each moment, [strain][function], padded */
     ptrdiff_t sums;       /* place of those of the sums */
@@ -80,13 +93,21 @@ typedef struct {
 /* The strains of a sum take no more room than three sums with their x, y and z, even where they are padded. */
 enum { ROOM_OF_STRAINS = 3 };
 
-static inline strain_shape strain_shape_of_group(const plip_rows_plan *plan, const plip_group *group, int lanes)
+/* The functions of one strain follow those of another without a gap where products take them all in a row. */
+static inline ptrdiff_t strain_step(const plip_function_set *set, int is_outer, int lanes)
+{
+    return is_outer ? set->count : padded(set->count, lanes);
+}
+
+static inline strain_shape strain_shape_of_group(const plip_rows_plan *plan, const char *is_outer,
+                                                 const plip_group *group, int lanes)
 {
     const plip_function_set *set = plan->sets + group->set;
     const ptrdiff_t below = components_below(set->basis, group->lowest), width = padded(set->count, lanes);
     strain_shape shape;
 
-    shape.of_moment = padded(6 * set->count, lanes);
+    shape.step = strain_step(set, is_outer[group->set], lanes);
+    shape.of_moment = padded(6 * shape.step, lanes);
     shape.moments = 6 * (group->moments - below * width) + below * shape.of_moment;
     shape.sums = ROOM_OF_STRAINS * (ptrdiff_t)group->sums;
     shape.length = group->outer ? group->count * shape.of_moment : 6 * padded(group->count, lanes);

@@ -155,10 +155,11 @@ static void NAME(strain_moments)(const rows_call *call, const plip_function_set 
                                  const double *of_slopes, double *strained)
 {
     const ptrdiff_t width = padded(set->count, LANES);
-    NAME(place_of_strains) to = {strained, padded(OF_VIRIALS * set->count, LANES), set->count};
+    const ptrdiff_t step = strain_step(set, call->is_outer[set - call->plan->sets], LANES);
+    NAME(place_of_strains) to = {strained, padded(OF_VIRIALS * step, LANES), step};
     ptrdiff_t a;
 
-    NAME(end_rows)(components_below(set->basis, set->max_degree + 1), strained, OF_VIRIALS, set->count);
+    NAME(end_rows)(components_below(set->basis, set->max_degree + 1), strained, OF_VIRIALS, step);
     /* The last functions come first, for what is beyond them is overwritten. */
     for (a = width - LANES; a >= 0; a -= LANES) {
         to.strained = strained + a;
@@ -219,12 +220,16 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
     int degree = 0, x;
 
     if (set->basis == PLIP_HARMONICS && set->max_degree == 0) {
+        const ptrdiff_t step = strain_step(set, call->is_outer[set - call->plan->sets], LANES);
+        double *strains = step < width ? call->strains : strained;
         NAME(product)(OF_VIRIALS, width, m, call->strain_tensors + first, 1, stride, slope + first * width, width,
-                      call->strains, width);
-        NAME(end_rows)(1, strained, OF_VIRIALS, set->count);
+                      strains, width);
+        if (step == width)
+            return;
+        NAME(end_rows)(1, strained, OF_VIRIALS, step);
         for (x = 0; x < OF_VIRIALS; x++)
             for (a = 0; a < width; a += LANES)
-                STORE(strained + x * set->count + a, LOAD(call->strains + x * width + a));
+                STORE(strained + x * step + a, LOAD(strains + x * width + a));
         return;
     }
     if (!moments)
@@ -238,15 +243,47 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
     NAME(strain_moments)(call, set, moments ? moments : of_values, of_slopes, strained);
 }
 
-/* Adds the derivatives of the sums over neighbors of g_a g_b by g_a: [b][strain][a], in rows as end_rows explains. */
-static void NAME(strain_own_sums)(const rows_call *call, const plip_function_set *set, ptrdiff_t m, const double *value,
-                                  const double *slope, double *sums)
+/* Adds the derivatives of the sums over neighbors of g_a g_a by one factor: [strain][a]. */
+static void NAME(strain_own_squares)(const rows_call *call, ptrdiff_t width, ptrdiff_t m, const double *value,
+                                     const double *slope, double *sums)
 {
-    const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
-    const double *tensor = call->strain_tensors;
+    const ptrdiff_t stride = call->bucket.stride;
     ptrdiff_t k, a;
     int x;
 
+    for (a = 0; a < width; a += LANES) {
+        VECTOR sum[OF_VIRIALS];
+        UNROLL(6)
+        for (x = 0; x < OF_VIRIALS; x++)
+            sum[x] = LOAD(sums + x * width + a);
+        for (k = 0; k < m; k++) {
+            const double *tensor = call->strain_tensors + k;
+            const VECTOR g = LOAD(value + k * width + a), r = LOAD(slope + k * width + a);
+            UNROLL(6)
+            for (x = 0; x < OF_VIRIALS; x++)
+                sum[x] += g * (tensor[x * stride] * r);
+        }
+        UNROLL(6)
+        for (x = 0; x < OF_VIRIALS; x++)
+            STORE(sums + x * width + a, sum[x]);
+    }
+}
+
+/* Adds the derivatives of the sums over neighbors of g_a g_b by g_a: [b][strain][a], in rows as end_rows explains. */
+static void NAME(strain_own_sums)(const rows_call *call, const plip_moments *moments, ptrdiff_t m, const double *value,
+                                  const double *slope)
+{
+    const plip_function_set *set = call->plan->sets + moments->set;
+    const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
+    const double *tensor = call->strain_tensors;
+    double *sums = call->own_strains + OF_VIRIALS * moments->own;
+    ptrdiff_t k, a;
+    int x;
+
+    if (!call->is_outer[moments->set]) {
+        NAME(strain_own_squares)(call, width, m, value, slope, sums);
+        return;
+    }
     NAME(end_rows)(m, call->strain_weighted, OF_VIRIALS, set->count);
     for (k = 0; k < m; k++) {
         double *weighted = call->strain_weighted + k * row;
@@ -292,7 +329,7 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
             NAME(strain_neighbors)(call, set, value, slope, 0, m, NULL, call->strained + place);
     }
     if (moments->own >= 0)
-        NAME(strain_own_sums)(call, set, m, value, slope, call->own_strains + OF_VIRIALS * moments->own);
+        NAME(strain_own_sums)(call, moments, m, value, slope);
     for (a = 0; a < width && dominant >= 0; a++)
         value[dominant * width + a] = kept[a];
 }
@@ -303,7 +340,7 @@ static void NAME(add_strained_diagonal)(const strained_atom *atoms, int count, i
                                         const plip_component *components, ptrdiff_t fields, ptrdiff_t moments,
                                         const group_shape *shape, const strain_shape *strain, double *sums)
 {
-    const ptrdiff_t width = shape->width, step = shape->set->count;
+    const ptrdiff_t width = shape->width, step = strain->step;
     ptrdiff_t b;
     int j, k, x;
 
@@ -352,7 +389,7 @@ static void NAME(contract_strains)(const rows_call *call, const plip_group *grou
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
-    const strain_shape strain = strain_shape_of_group(plan, group, LANES);
+    const strain_shape strain = strain_shape_of_group(plan, call->is_outer, group, LANES);
     ptrdiff_t fields = group->state, moments = strain.moments;
     double *sums = call->group_strains + strain.sums;
     int degree;
@@ -370,9 +407,11 @@ static void NAME(contract_strains)(const rows_call *call, const plip_group *grou
 }
 
 /* Takes the own share of the neighbors out of the sums of all degrees. */
-static void NAME(take_own_strains)(const plip_group *group, const group_shape *shape, const strain_shape *strain,
-                                   const double *own, double *sums)
+static void NAME(take_own_strains)(const rows_call *call, const plip_group *group, const group_shape *shape,
+                                   const strain_shape *strain, double *sums)
 {
+    const ptrdiff_t next = call->is_outer[group->set] ? strain->of_moment + 1 : 1;
+    const double *own = call->own_strains + OF_VIRIALS * group->own;
     ptrdiff_t k, b;
     int degree, x;
 
@@ -383,7 +422,7 @@ static void NAME(take_own_strains)(const plip_group *group, const group_shape *s
         else
             for (b = 0; b < group->count; b++)
                 for (x = 0; x < OF_VIRIALS; x++)
-                    sums[x * shape->width + b] -= own[b * strain->of_moment + x * shape->set->count + b];
+                    sums[x * shape->width + b] -= own[b * next + x * strain->step];
 }
 
 /* Where the first strain of a sum stands, of which `place` is the place among those of values. */
@@ -400,14 +439,14 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
 {
     const plip_rows_plan *plan = call->plan;
     const group_shape shape = shape_of_group(plan, group, LANES);
-    const strain_shape strain = strain_shape_of_group(plan, group, LANES);
-    const ptrdiff_t step = group->outer ? shape.set->count : shape.width, stride = call->virial_stride;
+    const strain_shape strain = strain_shape_of_group(plan, call->is_outer, group, LANES);
+    const ptrdiff_t step = group->outer ? strain.step : shape.width, stride = call->virial_stride;
     double *sums = call->group_strains + strain.sums, of[OF_VIRIALS];
     int x, e;
 
     NAME(to_powers_of_cosine)(plan, shape.n_degrees, strain.length, sums);
     if (group->own >= 0)
-        NAME(take_own_strains)(group, &shape, &strain, call->own_strains + OF_VIRIALS * group->own, sums);
+        NAME(take_own_strains)(call, group, &shape, &strain, sums);
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
         const double *first = sums + NAME(place_of_strain)(group, &shape, &strain, to->place[0]);

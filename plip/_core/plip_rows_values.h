@@ -26,8 +26,7 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
         if (dominant >= 0)
             NAME(set_apart)(call, moments, dominant, m, value, others);
         else
-            NAME(add_product)(set->count, width, m, value, width, 1, value, width, call->own_sums + moments->own,
-                              width);
+            NAME(add_own_sums)(call, moments, m, value);
     }
 }
 
@@ -127,7 +126,7 @@ static void NAME(add_values)(const rows_call *call, const plip_group *group, dou
 
     NAME(to_powers_of_cosine)(plan, shape.n_degrees, shape.length, sums);
     if (group->own >= 0)
-        NAME(take_own)(group, &shape, call->own_sums + group->own, sums);
+        NAME(take_own)(call, group, &shape, sums);
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
         values[to->column] += to->coefficient / arms * (sums[to->place[0]] + sums[to->place[1]]);
