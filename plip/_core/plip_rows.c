@@ -40,7 +40,7 @@ typedef struct {
     double *direction; /* [x][neighbor] unit vectors, and a row of ones */
     double *component; /* [component of the angular bases][neighbor] */
     double *gradient;  /* [component][x][neighbor] their gradients over r */
-    double *radial;    /* [set] derivatives [neighbor][function], then values [neighbor][function] */
+    double *radial;    /* [set] derivatives [neighbor][function], for values of columns times r, then values */
     double *cut;       /* [cutoff][neighbor][3] cutoff function and its derivatives */
     double *switched;  /* [neighbor][3] the same times the switch of one set */
     double *by_pair;   /* fields [neighbor][x][field]: p u_x, then q_x */
@@ -258,8 +258,9 @@ typedef struct {
     double *strained_apart; /* the same by dominant neighbors, where there are any */
     double *group_strains, *own_strains; /* derivatives of group_sums, as in strain_shape, and own_sums */
     double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
-    double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted, *slope;
+    double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted;
     double *strains; /* [strain][function] of one moment */
+    double *kept;    /* derivatives and values of one neighbor */
     ptrdiff_t virial_stride;
     /* of derivatives */
     const double *states, *dominant;
@@ -361,11 +362,11 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strain_sources = new_numbers(3 * components * lanes); /* three blocks */
     call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
     call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);
-    call->slope = new_numbers(capacity * most.widest_set);
     call->strains = new_numbers(OF_VIRIALS * most.widest_set);
+    call->kept = new_numbers(2 * most.widest_set);
     if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
         !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_tensors ||
-        !call->strain_weighted || !call->slope || !call->strains)
+        !call->strain_weighted || !call->strains || !call->kept)
         return -1;
     memset(call->group_strains, 0, (size_t)(ROOM_OF_STRAINS * n_group_sums) * sizeof(double));
     memset(call->own_strains, 0, (size_t)(OF_VIRIALS * n_own_sums) * sizeof(double));
@@ -388,8 +389,8 @@ static void free_call(rows_call *call)
     free_numbers(call->strain_sources);
     free_numbers(call->strain_tensors);
     free_numbers(call->strain_weighted);
-    free_numbers(call->slope);
     free_numbers(call->strains);
+    free_numbers(call->kept);
     free_bucket(&call->bucket);
 }
 

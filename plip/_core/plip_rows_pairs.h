@@ -97,10 +97,12 @@ static void NAME(find_cutoff_functions)(const rows_call *call)
     }
 }
 
-/* Where functions of a set go: value and derivative of the first of them at the first neighbor. */
+/* Where functions of a set go: value and derivative of the first of them at the first neighbor. Derivatives are
+ * multiplied by the scale of their neighbor. */
 typedef struct {
     double *value, *derivative;
     ptrdiff_t width;
+    const double *scale;
 } NAME(place_of_functions);
 
 /* A vector of functions at `count` distances from k on, times factors that have derivatives, too. */
@@ -113,7 +115,7 @@ static FORCE_INLINE void NAME(store_functions)(const int count, ptrdiff_t k, con
     for (j = 0; j < count; j++) {
         const double *f = factor + 3 * (k + j);
         STORE(to->value + (k + j) * to->width, phi[j] * f[0]);
-        STORE(to->derivative + (k + j) * to->width, phi[j] * (f[1] + slope[j] * f[0]));
+        STORE(to->derivative + (k + j) * to->width, to->scale[k + j] * (phi[j] * (f[1] + slope[j] * f[0])));
     }
 }
 
@@ -200,16 +202,16 @@ static void NAME(find_exponentials)(ptrdiff_t m, const NAME(exponent) *of, int h
 }
 
 /* The same of one function of any family. */
-static void NAME(find_function)(ptrdiff_t m, ptrdiff_t width, int family, double p, double q, const double *distance,
-                                const double *factor, double *value, double *derivative)
+static void NAME(find_function)(ptrdiff_t m, int family, double p, double q, const double *distance,
+                                const double *factor, NAME(place_of_functions) to)
 {
     ptrdiff_t k;
 
     for (k = 0; k < m; k++, factor += 3) {
         double phi[3];
         plip_phi(family, p, q, distance[k], phi);
-        value[k * width] = phi[0] * factor[0];
-        derivative[k * width] = phi[1] * factor[0] + phi[0] * factor[1];
+        to.value[k * to.width] = phi[0] * factor[0];
+        to.derivative[k * to.width] = to.scale[k] * (phi[1] * factor[0] + phi[0] * factor[1]);
     }
 }
 
@@ -223,8 +225,9 @@ static int NAME(are_gaussians)(const int *family, ptrdiff_t count)
     return 1;
 }
 
-/* The functions of one set for all of its neighbors, times a factor. */
-static void NAME(find_functions)(const rows_call *call, const plip_function_set *set, const double *factor)
+/* The functions of one set for all of its neighbors, times a factor, and their derivatives times a scale. */
+static void NAME(find_functions)(const rows_call *call, const plip_function_set *set, const double *factor,
+                                 const double *scale)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
@@ -237,15 +240,15 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     int has_powers;
 
     for (first = 0; first < width; first += LANES) {
-        const NAME(place_of_functions) to = {value + first, derivative + first, width};
+        NAME(place_of_functions) to = {value + first, derivative + first, width, scale};
         if (NAME(are_gaussians)(family + first, set->count - first))
             NAME(find_gaussians)(m, p + first, q + first, b->distance, factor, to);
         else if (NAME(find_exponents)(b, family + first, p + first, q + first, set->count - first, &exponent,
                                       &has_powers))
             NAME(find_exponentials)(m, &exponent, has_powers, b->distance, factor, to);
         else
-            for (a = first; a < first + LANES && a < set->count; a++)
-                NAME(find_function)(m, width, family[a], p[a], q[a], b->distance, factor, value + a, derivative + a);
+            for (a = first; a < first + LANES && a < set->count; a++, to.value++, to.derivative++)
+                NAME(find_function)(m, family[a], p[a], q[a], b->distance, factor, to);
     }
     for (k = 0; k < m; k++)
         for (a = set->count; a < width; a++)
@@ -269,16 +272,18 @@ static int NAME(wanted_degree)(const rows_call *call, int basis, int wanted)
 }
 
 /* All of the pairs between atom i of species s and neighbors of species t: directions are from or, with sign -1, to the
- * atom. Gradients need no components of the highest degree, strains those of two more. Returns their number, or -1 if
- * no function set wants them. */
+ * atom. Gradients need no components of the highest degree, strains those of two more, and derivatives times r. Returns
+ * their number, or -1 if no function set wants them. */
 static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, int t, double sign, int for_gradients)
 {
     const plip_rows_plan *plan = call->plan;
+    const bucket *b = &call->bucket;
     const int wanted = t == any_species(plan) ? OF_ANY : OF_SPECIES;
+    const double *ones = b->direction + 3 * b->stride, *scale = for_gradients ? ones : b->distance;
     ptrdiff_t end, begin = first_pair(plan, call->near, i, t, &end)[0];
     int basis, f;
 
-    if (!(call->bucket.all_wanted & wanted))
+    if (!(b->all_wanted & wanted))
         return -1;
     sort_pairs(call, begin, end);
     NAME(find_directions)(call, sign);
@@ -293,8 +298,8 @@ static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, in
     NAME(find_cutoff_functions)(call);
     for (f = 0; f < plan->n_sets; f++) {
         const double shortest = plan->switches[(f * plan->n_labels + s) * plan->n_labels + t];
-        if (call->bucket.wanted[f] & wanted)
-            NAME(find_functions)(call, plan->sets + f, factor_of_set(call, plan->sets + f, shortest));
+        if (b->wanted[f] & wanted)
+            NAME(find_functions)(call, plan->sets + f, factor_of_set(call, plan->sets + f, shortest), scale);
     }
     return end - begin;
 }

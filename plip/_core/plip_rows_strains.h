@@ -206,8 +206,8 @@ static void NAME(find_strain_tensors)(const rows_call *call)
     }
 }
 
-/* Derivatives of the moments over `m` neighbors from `first` on. `slope` has r times the derivatives of the functions;
- * `moments` are computed if they are NULL. */
+/* Derivatives of the moments over `m` neighbors from `first` on. `slope` has r g'; `moments` are computed if they are
+ * NULL. */
 static void NAME(strain_neighbors)(const rows_call *call, const plip_function_set *set, const double *value,
                                    const double *slope, ptrdiff_t first, ptrdiff_t m, const double *moments,
                                    double *strained)
@@ -294,16 +294,25 @@ static void NAME(strain_own_sums)(const rows_call *call, const plip_moments *mom
     NAME(add_product)(set->count, row, m, value, width, 1, call->strain_weighted, row, sums, row);
 }
 
+/* Moves what there is of one neighbor to a place where it is kept, and leaves zeros. */
+static void NAME(keep)(ptrdiff_t width, double *of_neighbor, double *kept)
+{
+    memcpy(kept, of_neighbor, (size_t)width * sizeof(double));
+    memset(of_neighbor, 0, (size_t)width * sizeof(double));
+}
+
 /* Derivatives of the moments of one function set, unless they are known, over the m neighbors in the bucket, of which
- * `dominant` is one or -1, and of their own sums. Those by the dominant neighbor stand apart. */
+ * `dominant` is one or -1, and of their own sums. Those by the dominant neighbor stand apart. `slope` and `value` are
+ * the same afterwards. */
 static void NAME(find_strains)(const rows_call *call, const plip_moments *moments, ptrdiff_t m, ptrdiff_t dominant,
-                               const double *derivative, double *value, const double *state)
+                               double *slope, double *value, const double *state)
 {
     const plip_function_set *set = call->plan->sets + moments->set;
     const int is_known = moments->state == PLIP_COMMON;
     const ptrdiff_t width = padded(set->count, LANES), place = is_known ? 0 : OF_VIRIALS * (ptrdiff_t)moments->state;
-    double *slope = call->slope, *kept = call->bucket.scratch;
-    ptrdiff_t k, a;
+    const ptrdiff_t apart = dominant >= 0 ? dominant * width : 0;
+    const size_t bytes = (size_t)width * sizeof(double);
+    double *kept = call->kept;
 
     if (m == 0) {
         const ptrdiff_t size = is_known ? 0 : components_below(set->basis, set->max_degree + 1) * width;
@@ -312,26 +321,21 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
             memset(call->strained_apart + place, 0, (size_t)(OF_VIRIALS * size) * sizeof(double));
         return;
     }
-    for (k = 0; k < m; k++)
-        for (a = 0; a < width; a += LANES)
-            STORE(slope + k * width + a, call->bucket.distance[k] * LOAD(derivative + k * width + a));
-    if (dominant < 0 && !is_known)
-        NAME(strain_neighbors)(call, set, value, slope, 0, m, state + moments->state, call->strained + place);
+    if (dominant >= 0 && !is_known)
+        NAME(strain_neighbors)(call, set, value, slope, dominant, 1, NULL, call->strained_apart + place);
     if (dominant >= 0) {
-        double *of_value = value + dominant * width, *of_slope = slope + dominant * width;
-        if (!is_known)
-            NAME(strain_neighbors)(call, set, value, slope, dominant, 1, NULL, call->strained_apart + place);
-        for (a = 0; a < width; a++) {
-            kept[a] = of_value[a];
-            of_value[a] = of_slope[a] = 0.0;
-        }
-        if (!is_known)
-            NAME(strain_neighbors)(call, set, value, slope, 0, m, NULL, call->strained + place);
+        NAME(keep)(width, slope + apart, kept);
+        NAME(keep)(width, value + apart, kept + width);
     }
+    if (!is_known)
+        NAME(strain_neighbors)(call, set, value, slope, 0, m, dominant >= 0 ? NULL : state + moments->state,
+                               call->strained + place);
     if (moments->own >= 0)
         NAME(strain_own_sums)(call, moments, m, value, slope);
-    for (a = 0; a < width && dominant >= 0; a++)
-        value[dominant * width + a] = kept[a];
+    if (dominant >= 0) {
+        memcpy(slope + apart, kept, bytes);
+        memcpy(value + apart, kept + width, bytes);
+    }
 }
 
 /* Adds the contractions of fields of one degree with derivatives of the moments of the functions of the same number, of
