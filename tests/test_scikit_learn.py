@@ -101,6 +101,11 @@ def test_precomputed_has_no_forces():
         model.predict_forces(rng.normal(size=(2, 4)))
 
 
+def test_precomputed_takes_no_structures():
+    with pytest.raises(TypeError, match=r"takes an array of numbers.*fit_transform"):
+        PLIPRegressor("precomputed").fit([bulk("Si"), bulk("Si")], [0.0, 1.0])
+
+
 def test_precomputed_agrees_with_lasso_lars():
     from sklearn.linear_model import LassoLars
 

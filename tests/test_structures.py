@@ -1,6 +1,7 @@
 """Checks of structures."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -57,6 +58,7 @@ def test_object_array_of_atoms_is_accepted():
         (bulk("Si"), "single Atoms"),
         ("train.xyz", r"X is the name of a file; read its structures first: ase.io.read\('train.xyz', ':'\)"),
         (Path("train.xyz"), "X is the name of a file"),
+        (SimpleNamespace(columns=["atoms"]), r"X is a table; pass the column .* table\['atoms'\]"),
         (["train.xyz"], "structure 0: expected an ase.Atoms, got str"),
         (np.array(silicon(2), dtype=object), "array of single Atom objects"),
         (np.array(silicon(1)[0], dtype=object), "structure 0: expected an ase.Atoms, got Atom"),

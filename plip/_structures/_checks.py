@@ -202,6 +202,8 @@ def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
             "turns such a list into an array of single Atom objects), and to meta-estimators of scikit-learn "
             "plip.model_selection.as_column(X)"
         )
+    if hasattr(X, "columns"):
+        raise TypeError("X is a table; pass the column that holds its structures, such as table['atoms']")
     if isinstance(X, (str, os.PathLike)):
         raise TypeError(f"X is the name of a file; read its structures first: ase.io.read({str(X)!r}, ':')")
     try:

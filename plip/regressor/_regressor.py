@@ -286,6 +286,11 @@ class PLIPRegressor(PLIPModel):
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         if forces is not None or stress is not None:
             raise ValueError("forces and stress have no rows in precomputed descriptors: leave them out")
+        if isinstance(X, Sequence) and any(isinstance(entry, Atoms) for entry in X):
+            raise TypeError(
+                'descriptors="precomputed" takes an array of numbers, one row per structure, such as '
+                "PLIPDescriptors().fit_transform(X); other descriptors take structures"
+            )
         for values, name in ((X, "X"), (y, "y"), (sample_weight, "sample_weight")):
             check_plain(values, name)
         X, y = validate_data(self, X, y, reset=reset, dtype=np.float64, y_numeric=True)
