@@ -148,6 +148,19 @@ def test_fused_atoms_are_found(silicon_carbide):
     assert push.figures["fall"] > 0
 
 
+def test_atoms_that_fall_together_where_data_are_mistaken_are_found(silicon_carbide):
+    structures, _ = silicon_carbide
+    train = [atoms.copy() for atoms in structures]
+    energies = [atoms.calc.results["energy"] for atoms in structures]
+    forces = [atoms.calc.results["forces"] for atoms in structures]
+    train[2].positions[1] = train[2].positions[0] + [0.0, 0.2, 0.0]
+    with pytest.warns(UserWarning, match="closer than bonds"):
+        model = PLIPRegressor("fast").fit(train, energies, forces=forces)
+    assert min(first for _, first in model.potential_.repulsion.values()) < 0.25
+    findings = model.potential_.check_safety(structures).findings
+    assert any(finding.kind == "pair" and "falls by" in finding.message for finding in findings)
+
+
 def test_crystals_under_tension_may_shrink():
     """Data of stretched copper alone: its energy falls first when it is compressed, as it should."""
     rng = np.random.default_rng(3)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sklearn
+from ase.build import bulk
 from sample_fits import separate_labels, small_descriptors
 from sklearn.base import clone
 from sklearn.linear_model import LassoLarsCV

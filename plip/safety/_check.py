@@ -18,7 +18,7 @@ from plip._structures._checks import check_structures, volumes
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
 from plip.safety._cells import supercell
-from plip.safety._distances import Pair, core_distances, sorted_pair
+from plip.safety._distances import Pair, core_distances, sorted_pair, sum_of_radii
 from plip.safety._hot_runs import FAR_BELOW, TEMPERATURE, HotRuns
 from plip.safety._report import Figure, Finding, SafetyReport
 
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_safety"]
 
-# Pairs of atoms are followed from 0.95 of the core distance down to the last distance in Angstrom.
-_FIRST, _LAST = 0.95, 0.1
+# Pairs of atoms are followed from 0.95 of the core distance, or from half the sum of their covalent radii,
+# down to the last distance in Angstrom.
+_FIRST, _OF_RADII, _LAST = 0.95, 0.5, 0.1
 # Least energy in eV that two atoms must gain on this way; any two nuclei, even of hydrogen, repel by more.
 _LEAST_WALL = 10.0
 # Smallest and largest length of a crystal under uniform compression and expansion, over its own.
@@ -224,8 +225,10 @@ class _Check:
         symbols: list[str] = []
         x: list[float] = []
         for pair, outer in self.distances.items():
-            near = np.geomspace(_FIRST * outer, _LAST, 100)
-            far = np.linspace(cutoff, _FIRST * outer, 100, endpoint=False)
+            # No two atoms are bound at half the sum of their radii, even if the data reach farther.
+            first = max(_FIRST * outer, min(_OF_RADII * sum_of_radii(pair), cutoff))
+            near = np.geomspace(first, _LAST, 100)
+            far = np.linspace(cutoff, first, 100, endpoint=False)
             curves.append((pair, len(far), np.concatenate([far, near])))
             for r in curves[-1][2]:
                 left = x[-1] + cutoff + 1.0 if x else 0.0
