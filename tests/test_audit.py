@@ -302,6 +302,20 @@ def test_finds_some_structures_in_bohr(copper):
     assert "length unit" not in audit(mixed, quick=True).kinds
 
 
+@pytest.mark.parametrize("rows", [slice(2, 9, 3), slice(None, None, 2), slice(6, None)])
+def test_finds_energies_per_atom_among_total_ones(copper, rows):
+    mixed = copied(copper)
+    for atoms in mixed:
+        atoms.calc.results["energy"] -= 3.5 * len(atoms)  # EMT's zero is the crystal
+    assert audit(mixed).is_clean
+    for atoms in mixed[rows]:
+        atoms.calc.results["energy"] /= len(atoms)
+    (finding,) = audit(mixed).findings
+    assert finding.kind == "energy unit"
+    assert finding.structures == tuple(range(len(mixed)))[rows]
+    assert "number of atoms" in finding.remedy
+
+
 def test_finds_lengths_in_nm(copper):
     small = copied(copper)
     for atoms in small:

@@ -1,5 +1,6 @@
 """How many atoms of each element structures have."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,9 +8,9 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
-from plip._types import FloatArray
+from plip._types import FloatArray, IntArray
 
-__all__ = ["composition_of", "formula_key", "species_of"]
+__all__ = ["composition_of", "formula_key", "rows_of_compositions", "species_of"]
 
 
 def composition_of(structures: Sequence[Atoms], numbers: ArrayLike | None = None) -> FloatArray:
@@ -39,3 +40,12 @@ def species_of(structures: Sequence[Atoms]) -> list[str]:
 def formula_key(atoms: Atoms) -> bytes:
     """The same for structures of the same formula, and for no others; twenty times as fast as the formula."""
     return np.sort(atoms.numbers).tobytes()
+
+
+def rows_of_compositions(structures: Sequence[Atoms]) -> list[IntArray]:
+    """Places of the structures of each composition, whatever their numbers of atoms."""
+    found: dict[bytes, list[int]] = defaultdict(list)
+    for k, atoms in enumerate(structures):
+        numbers, counts = np.unique(atoms.numbers, return_counts=True)
+        found[np.concatenate([numbers, counts // np.gcd.reduce(counts)]).tobytes()].append(k)
+    return [np.array(rows) for rows in found.values()]

@@ -16,7 +16,7 @@ from plip.audit._duplicates import find_duplicates, find_leaks
 from plip.audit._foreign import find_foreign_forces
 from plip.audit._geometry import Closest, find_close_atoms, find_length_units, find_missing_cells, find_types
 from plip.audit._groups import find_shifted_groups
-from plip.audit._labels import find_missing_labels, find_net_forces, frozen_atoms
+from plip.audit._labels import find_energies_per_atom, find_missing_labels, find_net_forces, frozen_atoms
 from plip.audit._misfits import find_constrained, find_misfits
 from plip.audit._orders import find_orders
 from plip.audit._predictions import expect
@@ -119,6 +119,8 @@ def audit_labelled(
         *find_duplicates(data),
         *([] if test is None else find_leaks(data, test)),
     ]
+    found, data = find_energies_per_atom(data)
+    findings += found
     fold = _folds(data)
     frozen = frozen_atoms(data)
     # What else is wrong shows with the labels as they should be.

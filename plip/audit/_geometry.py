@@ -11,7 +11,7 @@ from ase.data import chemical_symbols
 from ase.units import Bohr
 
 from plip._structures._checks import has_full_cell
-from plip._structures._composition import formula_key, species_of
+from plip._structures._composition import formula_key, rows_of_compositions, species_of
 from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.audit._report import Finding
@@ -118,14 +118,11 @@ def _apart_without_price(data: LabelledStructures, shares: FloatArray) -> list[i
     is_apart = (shares > _APART) & (shares < _BONDED / Bohr)
     if energy is None or not is_apart.any():
         return []
-    alike: dict[bytes, list[int]] = defaultdict(list)
-    for k, atoms in enumerate(data.structures):
-        numbers, counts = np.unique(atoms.numbers, return_counts=True)
-        alike[np.concatenate([numbers, counts // np.gcd.reduce(counts)]).tobytes()].append(k)
+    alike = rows_of_compositions(data.structures)
     per_atom = energy / data.n_atoms
     found = []
-    for rows in alike.values():
-        members = np.array(rows)[np.isfinite(per_atom[rows])]
+    for rows in alike:
+        members = rows[np.isfinite(per_atom[rows])]
         bonded = members[shares[members] < _APART]
         # Of more, either may be the mistaken ones.
         if len(bonded) < max(_FEWEST_BONDED, is_apart[members].sum()):
