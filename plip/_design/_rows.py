@@ -117,7 +117,7 @@ class Design:
         symbols = {ANY, *(self.species[s] for s in present)}
         columns = [k for k, term in enumerate(self.terms) if symbols.issuperset(term.species)]
         terms, placement = [self.terms[k] for k in columns], Placement.of(np.array(columns, int))
-        if len(present) == 1:
+        if len(present) == 1 and any(ANY in term.species for term in terms):
             terms, sources, factors = of_one_species(terms, self.species[present[0]])
             placement = Placement(placement.columns, sources, factors)
         if not 0 < len(terms) <= _MOST_COLUMNS * len(self.terms):
