@@ -75,15 +75,16 @@ static FORCE_INLINE void NAME(strain_order)(const plip_strain *entries, const do
                                             int order, VECTOR sum[2])
 {
     const ptrdiff_t place = NAME(place_of_cosine)(order) * LANES;
-    const VECTOR zero = {0};
-    int e;
+    int e, k;
 
-    sum[0] = sum[1] = zero;
     UNROLL(3)
     for (e = 0; e < STRAIN_OF_ORDER; e++) {
         const double weight = entries[e].weight;
-        sum[0] += weight * LOAD(blocks[e] + place);
-        sum[1] += weight * LOAD(blocks[e] + place + LANES);
+        UNROLL(2)
+        for (k = 0; k < 2; k++) {
+            const VECTOR source = LOAD(blocks[e] + place + k * LANES);
+            sum[k] = e ? sum[k] + weight * source : weight * source;
+        }
     }
 }
 
