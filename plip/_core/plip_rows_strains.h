@@ -276,8 +276,9 @@ static void NAME(strain_own_sums)(const rows_call *call, const plip_moments *mom
 {
     const plip_function_set *set = call->plan->sets + moments->set;
     const ptrdiff_t width = padded(set->count, LANES), row = padded(OF_VIRIALS * set->count, LANES);
+    const ptrdiff_t step = set->count, stride = call->bucket.stride;
     const double *tensor = call->strain_tensors;
-    double *sums = call->own_strains + OF_VIRIALS * moments->own;
+    double *sums = call->own_strains + OF_VIRIALS * moments->own, *weighted = call->strain_weighted;
     ptrdiff_t k, a;
     int x;
 
@@ -285,14 +286,16 @@ static void NAME(strain_own_sums)(const rows_call *call, const plip_moments *mom
         NAME(strain_own_squares)(call, width, m, value, slope, sums);
         return;
     }
-    NAME(end_rows)(m, call->strain_weighted, OF_VIRIALS, set->count);
-    for (k = 0; k < m; k++) {
-        double *weighted = call->strain_weighted + k * row;
-        for (x = 0; x < OF_VIRIALS; x++, weighted += set->count)
-            for (a = 0; a < width; a += LANES)
-                STORE(weighted + a, tensor[x * call->bucket.stride + k] * LOAD(slope + k * width + a));
-    }
-    NAME(add_product)(set->count, row, m, value, width, 1, call->strain_weighted, row, sums, row);
+    NAME(end_rows)(m, weighted, OF_VIRIALS, step);
+    /* The last functions come first, for what is beyond them is overwritten. */
+    for (k = 0; k < m; k++)
+        for (a = width - LANES; a >= 0; a -= LANES) {
+            const VECTOR r = LOAD(slope + k * width + a);
+            UNROLL(6)
+            for (x = 0; x < OF_VIRIALS; x++)
+                STORE(weighted + k * row + x * step + a, tensor[x * stride + k] * r);
+        }
+    NAME(add_product)(set->count, row, m, value, width, 1, weighted, row, sums, row);
 }
 
 /* Moves what there is of one neighbor to a place where it is kept, and leaves zeros. */
