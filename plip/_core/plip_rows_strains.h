@@ -40,9 +40,9 @@ static void NAME(strain_monomials)(const rows_call *call, int max_degree, ptrdif
     }
 }
 
-/* The strain sources of a vector of functions, for harmonics: three blocks of all degrees. Harmonics of two degrees more
- * are made of the first block, those of the same degree of the second one, and those of two degrees less of the third
- * one, whose last two degrees are known. */
+/* The strain sources of a vector of functions, for harmonics: three blocks of all degrees. Harmonics of two degrees
+ * more are made of the first block, those of the same degree of the second one, and those of two degrees less of the
+ * third one, whose last two degrees are known. */
 static void NAME(find_sources)(int max_degree, ptrdiff_t width, const double *of_values, const double *of_slopes,
                                double *sources)
 {
