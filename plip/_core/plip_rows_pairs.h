@@ -18,11 +18,12 @@ static void NAME(find_directions)(const rows_call *call, double sign)
     }
 }
 
-/* Components of an angular basis below a degree. All neighbors of a component stand side by side. */
-static void NAME(find_components)(const rows_call *call, int basis, int degree)
+/* Components of an angular basis below a degree, of the first neighbors. All neighbors of a component stand side by
+ * side. */
+static void NAME(find_components)(const rows_call *call, int basis, int degree, ptrdiff_t count)
 {
     const bucket *b = &call->bucket;
-    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
+    const ptrdiff_t stride = b->stride;
     const int begin = first_component(call->plan, basis, 0), end = first_component(call->plan, basis, degree);
     const VECTOR one = (VECTOR){0} + 1.0;
     double *component = b->component + begin * stride;
@@ -46,11 +47,11 @@ static void NAME(find_components)(const rows_call *call, int basis, int degree)
     }
 }
 
-/* The gradients of the components of a basis up to a degree over r, for all neighbors. */
-static void NAME(find_gradients)(const rows_call *call, int basis, int max_degree)
+/* The gradients of the components of a basis up to a degree over r, of the first neighbors. */
+static void NAME(find_gradients)(const rows_call *call, int basis, int max_degree, ptrdiff_t count)
 {
     const bucket *b = &call->bucket;
-    const ptrdiff_t count = b->within[call->plan->n_cutoffs - 1], stride = b->stride;
+    const ptrdiff_t stride = b->stride;
     double *scale = b->scratch;
     int degree, a, x;
     ptrdiff_t k;
@@ -259,15 +260,21 @@ static void NAME(find_functions)(const rows_call *call, const plip_function_set 
     }
 }
 
-/* The highest degree that function sets of a basis want of the neighbors; -1 if there are none. */
-static int NAME(wanted_degree)(const rows_call *call, int basis, int wanted)
+/* The highest degree that function sets of a basis want of the neighbors, -1 if there are none, and the number of the
+ * neighbors that they want it of. */
+static int NAME(wanted_degree)(const rows_call *call, int basis, int wanted, ptrdiff_t *count)
 {
     const plip_rows_plan *plan = call->plan;
     int f, degree = -1;
 
-    for (f = 0; f < plan->n_sets; f++)
-        if (plan->sets[f].basis == basis && call->bucket.wanted[f] & wanted && plan->sets[f].max_degree > degree)
-            degree = plan->sets[f].max_degree;
+    *count = 0;
+    for (f = 0; f < plan->n_sets; f++) {
+        const plip_function_set *set = plan->sets + f;
+        if (set->basis != basis || !(call->bucket.wanted[f] & wanted))
+            continue;
+        degree = set->max_degree > degree ? set->max_degree : degree;
+        *count = call->bucket.within[set->cutoff] > *count ? call->bucket.within[set->cutoff] : *count;
+    }
     return degree;
 }
 
@@ -288,12 +295,13 @@ static ptrdiff_t NAME(fill_bucket)(const rows_call *call, ptrdiff_t i, int s, in
     sort_pairs(call, begin, end);
     NAME(find_directions)(call, sign);
     for (basis = 0; basis < PLIP_N_BASES; basis++) {
-        const int degree = NAME(wanted_degree)(call, basis, wanted);
+        ptrdiff_t count;
+        const int degree = NAME(wanted_degree)(call, basis, wanted, &count);
         if (degree < 0)
             continue;
-        NAME(find_components)(call, basis, for_gradients ? degree : call->strained ? degree + 3 : degree + 1);
+        NAME(find_components)(call, basis, for_gradients ? degree : call->strained ? degree + 3 : degree + 1, count);
         if (for_gradients)
-            NAME(find_gradients)(call, basis, degree);
+            NAME(find_gradients)(call, basis, degree, count);
     }
     NAME(find_cutoff_functions)(call);
     for (f = 0; f < plan->n_sets; f++) {
