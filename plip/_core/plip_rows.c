@@ -320,6 +320,19 @@ static const double *factor_of_set(const rows_call *call, const plip_function_se
     return b->switched;
 }
 
+/* The moments of a center of species s with own sums of the same functions of the same neighbors; NULL: none. */
+static const plip_moments *same_own_sums(const plip_rows_plan *plan, int s, const plip_moments *moments)
+{
+    int e;
+
+    for (e = plan->centers[s].moments.begin; e < plan->centers[s].moments.end; e++) {
+        const plip_moments *other = plan->moments + e;
+        if (other->own >= 0 && other->set == moments->set && other->neighbor == moments->neighbor)
+            return other;
+    }
+    return NULL;
+}
+
 #define PLIP_KERNEL "plip_rows_kernel.h"
 #include "plip_variants.h"
 

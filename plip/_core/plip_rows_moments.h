@@ -31,9 +31,9 @@ static void NAME(add_own_sums)(const rows_call *call, const plip_moments *moment
     }
 }
 
-/* Moments and own sums of a set without the dominant neighbor k, and moments with this neighbor twice. */
-static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, ptrdiff_t k, ptrdiff_t m, double *value,
-                            double *others)
+/* Moments and, if wanted, own sums of a set without the dominant neighbor k, and moments with this neighbor twice. */
+static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, int has_own, ptrdiff_t k, ptrdiff_t m,
+                            double *value, double *others)
 {
     const plip_function_set *set = call->plan->sets + moments->set;
     const ptrdiff_t width = padded(set->count, LANES);
@@ -51,7 +51,8 @@ static void NAME(set_apart)(const rows_call *call, const plip_moments *moments, 
     }
     if (!is_known)
         NAME(find_moments_of_set)(call, set, value, 0, m, others + moments->state);
-    NAME(add_own_sums)(call, moments, m, value);
+    if (has_own)
+        NAME(add_own_sums)(call, moments, m, value);
     for (a = 0; a < width; a++)
         value[k * width + a] = kept[a];
     for (a = 0; a < size && !is_known; a++)

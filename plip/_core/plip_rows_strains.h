@@ -306,10 +306,10 @@ static void NAME(keep)(ptrdiff_t width, double *of_neighbor, double *kept)
 }
 
 /* Derivatives of the moments of one function set, unless they are known, over the m neighbors in the bucket, of which
- * `dominant` is one or -1, and of their own sums. Those by the dominant neighbor stand apart. `slope` and `value` are
- * the same afterwards. */
-static void NAME(find_strains)(const rows_call *call, const plip_moments *moments, ptrdiff_t m, ptrdiff_t dominant,
-                               double *slope, double *value, const double *state)
+ * `dominant` is one or -1, and, if wanted, of their own sums. Those by the dominant neighbor stand apart. `slope` and
+ * `value` are the same afterwards. */
+static void NAME(find_strains)(const rows_call *call, const plip_moments *moments, int has_own, ptrdiff_t m,
+                               ptrdiff_t dominant, double *slope, double *value, const double *state)
 {
     const plip_function_set *set = call->plan->sets + moments->set;
     const int is_known = moments->state == PLIP_COMMON;
@@ -334,7 +334,7 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
     if (!is_known)
         NAME(strain_neighbors)(call, set, value, slope, 0, m, dominant >= 0 ? NULL : state + moments->state,
                                call->strained + place);
-    if (moments->own >= 0)
+    if (has_own)
         NAME(strain_own_sums)(call, moments, m, value, slope);
     if (dominant >= 0) {
         memcpy(slope + apart, kept, bytes);

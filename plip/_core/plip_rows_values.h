@@ -1,14 +1,16 @@
 /* States of atoms and values of columns: the moments of all neighborhoods, the fields that follow from them, and their
  * contractions, those of strains included; part of plip_rows_kernel.h. */
 
-/* Moments of all function sets over the neighbors of species t of a center of species s, of which `dominant` is one or
- * -1. `others`: moments without that one. */
-static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t dominant, double *state, double *others)
+/* Moments of all function sets over the neighbors of species t of an atom of some species, as a center of species s, of
+ * which `dominant` is one or -1. `others`: moments without that one. Own sums of centers of any species that those of
+ * their species have, too, are left to add_common_own_sums. */
+static void NAME(find_moments)(const rows_call *call, int species, int s, int t, ptrdiff_t dominant, double *state,
+                               double *others)
 {
     const plip_rows_plan *plan = call->plan;
     const bucket *b = &call->bucket;
     const plip_range range = plan->centers[s].moments;
-    int e;
+    int e, has_own;
 
     for (e = range.begin; e < range.end; e++) {
         const plip_moments *moments = plan->moments + e;
@@ -19,15 +21,49 @@ static void NAME(find_moments)(const rows_call *call, int s, int t, ptrdiff_t do
             continue;
         if (moments->state != PLIP_COMMON)
             NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
+        has_own = moments->own >= 0 && (s == species || !same_own_sums(plan, species, moments));
         if (call->strained)
-            NAME(find_strains)(call, moments, m, dominant, value - m * width, value, state);
+            NAME(find_strains)(call, moments, has_own, m, dominant, value - m * width, value, state);
         if (moments->own < 0)
             continue;
         if (dominant >= 0)
-            NAME(set_apart)(call, moments, dominant, m, value, others);
-        else
+            NAME(set_apart)(call, moments, has_own, dominant, m, value, others);
+        else if (has_own)
             NAME(add_own_sums)(call, moments, m, value);
     }
+}
+
+/* Adds numbers. */
+static void NAME(add_numbers)(ptrdiff_t count, const double *from, double *to)
+{
+    ptrdiff_t k;
+
+    for (k = 0; k < count; k += LANES)
+        STORE(to + k, LOAD(to + k) + LOAD(from + k));
+}
+
+/* Adds the own sums of centers of all species to those of centers of any species that have the same. */
+static void NAME(add_common_own_sums)(const rows_call *call)
+{
+    const plip_rows_plan *plan = call->plan;
+    const int any = any_species(plan);
+    int e, s;
+
+    for (s = 0; s < plan->n_species && any >= 0; s++)
+        for (e = plan->centers[any].moments.begin; e < plan->centers[any].moments.end; e++) {
+            const plip_moments *moments = plan->moments + e;
+            const plip_function_set *set = plan->sets + moments->set;
+            const int is_outer = call->is_outer[moments->set];
+            const ptrdiff_t rows = is_outer ? set->count : 1, width = padded(set->count, LANES);
+            const plip_moments *from = moments->own >= 0 ? same_own_sums(plan, s, moments) : NULL;
+            if (!from)
+                continue;
+            NAME(add_numbers)(rows * width, call->own_sums + from->own, call->own_sums + moments->own);
+            if (call->strained)
+                NAME(add_numbers)(rows * padded(OF_VIRIALS * strain_step(set, is_outer, LANES), LANES),
+                                  call->own_strains + OF_VIRIALS * from->own,
+                                  call->own_strains + OF_VIRIALS * moments->own);
+        }
 }
 
 /* Coefficients of the fields that follow from one moment each. */
@@ -151,9 +187,9 @@ static void NAME(add_neighbors)(const rows_call *call, ptrdiff_t i, int s, int t
         *dominant = call->bucket.distance[k];
     if (call->strained)
         NAME(find_strain_tensors)(call);
-    NAME(find_moments)(call, s, t, k, state, others);
+    NAME(find_moments)(call, s, s, t, k, state, others);
     if (any >= 0)
-        NAME(find_moments)(call, any, t, k, state, others);
+        NAME(find_moments)(call, s, any, t, k, state, others);
 }
 
 /* Contractions of an atom as a center of species s with its neighbors of species t. */
@@ -306,6 +342,7 @@ static void NAME(values)(rows_call *call, ptrdiff_t begin, ptrdiff_t end, double
         if (count)
             NAME(add_atoms)(call, s, atoms, count, states, dominant);
     }
+    NAME(add_common_own_sums)(call);
     for (g = 0; g < plan->n_groups; g++) {
         NAME(add_values)(call, plan->groups + g, values);
         if (virials)
