@@ -16,6 +16,7 @@ from cli_runs import SMALL, errors_of, fails
 
 from plip import PLIPDescriptors, load_potential
 from plip.cli import main
+from plip.datasets import load_silicon_carbide
 from plip.metrics import error_summary, read_groups
 from plip.plotting import parity_plot
 from plip.report import Evaluation
@@ -174,11 +175,25 @@ def test_targets(name, cli_fit, tmp_path, capsys):
     assert len(potential.terms) <= (25 if name == "readable" else 60)
     assert name == "readable" or "four-body" not in interactions
     if name == "stock":
+        capsys.readouterr()
         arguments = ["export", "lammps", str(target), "-o", str(tmp_path / "stock"), "--species", "C", "Si"]
         assert main(arguments) == 0
+        assert "no limits of dense surroundings" in capsys.readouterr().out
     if name != "readable":
         capsys.readouterr()
         assert "--preset" in fails(capsys, *common, "--target", name, "--preset", "fast")
+
+
+def test_what_is_not_safe_in_stock_styles_is_said(tmp_path, capsys):
+    train = load_silicon_carbide()[0]
+    write(tmp_path / "train.xyz", train)
+    common = [str(tmp_path / "train.xyz"), "-o", str(tmp_path / "model.json"), "-q", "--no-plot"]
+    assert main(["fit", *common, "--target", "stock"]) == 0
+    said = capsys.readouterr().out
+    assert "Safety: nothing found" in said
+    assert re.search(r"Beyond the data, in stock styles, .*: compression: .* the energy falls by", said)
+    assert main(["fit", *common, "--target", "fast"]) == 0
+    assert "stock styles" not in capsys.readouterr().out
 
 
 def test_few_structures_are_not_validated(cli_data, tmp_path, capsys):

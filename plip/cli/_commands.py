@@ -207,6 +207,8 @@ def _fit_and_report(
     _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
     print(safety)
+    if vars(arguments).get("target") == "stock":
+        _print_safety_of_styles(model, train, safety)
     if not written:
         raise CommandError(_refusal(safety, output))
     _log.info("wrote %s", output)
@@ -217,6 +219,19 @@ def _fit_and_report(
     if page is not None:
         pages = {"train": train, "test": test}
         _write_page(page, model.potential_, pages, evaluations, safety, audited)
+
+
+def _print_safety_of_styles(
+    model: PLIPRegressor | PLIPRegressorCV, train: Data, safety: SafetyReport
+) -> None:
+    """Print what is not safe where the pair styles of any LAMMPS leave the limits of the potential out."""
+    from plip.potential import Potential
+
+    whole = model.potential_
+    exported = Potential(model.descriptors_, model.coef_, whole.intercept, whole.repulsion)
+    for finding in exported.check_safety(train.structures).findings:
+        if finding.kind not in safety.kinds:
+            print(f"Beyond the data, in stock styles, which have no limits of dense surroundings: {finding}")
 
 
 def _evaluate(

@@ -115,8 +115,14 @@ def export_lammps(arguments: argparse.Namespace) -> None:
     from plip.lammps import export
     from plip.potential import load_potential
 
-    path = export(load_potential(arguments.model), arguments.output, arguments.species)
+    potential = load_potential(arguments.model)
+    path = export(potential, arguments.output, arguments.species)
     print(f"Include in the input of LAMMPS: {path}")
+    if potential.density_limits:
+        print(
+            "These styles have no limits of dense surroundings: what is compressed far beyond the data may "
+            "fall together (pair_style plip has them: plip lammps build)"
+        )
 
 
 def export_kim(arguments: argparse.Namespace) -> None:

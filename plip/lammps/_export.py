@@ -105,6 +105,7 @@ def input_lines(styles: list[Style], species: list[str]) -> list[str]:
     used = [f"table spline {N_KNOTS}"] * ("table" in names) + [name for name in names if name != "table"]
     lines = [
         f"# Written by plip for LAMMPS (units metal); atom types: {' '.join(species)}",
+        "# No limits of dense surroundings, as pair_style plip has: stay near the densities of the data",
         "pair_style hybrid/overlay " + " ".join(used),
         "pair_modify neigh/trim no",
     ]
