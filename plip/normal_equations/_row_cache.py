@@ -36,6 +36,7 @@ _SOURCES = (
     "_design._columns",
     "_design._extent",
     "_design._four_body",
+    "_design._part",
     "_design._plan",
     "_design._rows",
     "_design._tables",
