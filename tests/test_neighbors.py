@@ -111,8 +111,8 @@ def test_positions_of_any_layout():
 
 
 def test_errors_of_the_list_name_the_structure():
-    """A billion cell vectors away: the list has limits that no check beforehand knows."""
-    far = Atoms("H2", [[0, 0, 0], [1e7 - 0.005, 0, 0]], cell=[0.01, 0, 0], pbc=(True, False, False))
+    """Too many cell vectors away: the list has limits that no check beforehand knows."""
+    far = Atoms("H2", [[0, 0, 0], [1e7 - 0.03, 1, 0]], cell=[0.06, 0, 0], pbc=(True, False, False))
     X = [bulk("H", "fcc", a=3.0), bulk("H", "fcc", a=3.0), far]
     explicit = PLIPDescriptors(cutoff=5.0, three_body=None, n_body=None).fit(X[:1])
     labels = {"y": np.zeros(3), "forces": [np.zeros((len(atoms), 3)) for atoms in X]}
