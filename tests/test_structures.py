@@ -306,16 +306,28 @@ def test_full_cell():
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("points", lambda points: points[:, :2].copy()),
-        ("line", lambda line: line[1:]),
-        ("owner", lambda owner: owner[1:]),
+        ("positions", lambda positions: positions[:, :2].copy()),
+        ("positions", lambda positions: positions[1:]),
+        ("cells", lambda cells: cells[1:]),
+        ("cells", lambda cells: cells[:, :2].copy()),
+        ("inverse", lambda inverse: inverse[:, :, :2].copy()),
+        ("inverse", lambda inverse: inverse[1:]),
+        ("thickness", lambda thickness: thickness[:, :2].copy()),
+        ("borders", lambda borders: borders[1:]),
+        ("borders", lambda borders: borders + 1),
+        ("borders", lambda borders: borders[[0, 2, 1, 3]]),
     ],
 )
-def test_arrays_of_points_that_do_not_fit_are_errors(name, change):
-    points = np.arange(12.0).reshape(4, 3)
-    arguments = {"points": points, "line": points[:, 0].copy(), "owner": np.zeros(4, int)}
-    assert first_close_pair(**arguments, distance=5.2) == (0, 1)
+def test_arrays_of_a_search_that_do_not_fit_are_errors(name, change):
+    arguments = {
+        "positions": np.arange(12.0).reshape(4, 3),
+        "cells": np.zeros((3, 3, 3)),
+        "inverse": np.zeros((3, 3, 3)),
+        "thickness": np.full((3, 3), np.inf),
+        "borders": np.array([0, 1, 3, 4]),
+    }
+    structure, i, j, distance = first_close_pair(**arguments, distance=5.2)
+    assert (structure, i, j) == (1, 0, 1) and distance == pytest.approx(np.sqrt(27))
     assert first_close_pair(**arguments, distance=5.1) is None
-    assert first_close_pair(**{**arguments, "owner": np.arange(4)}, distance=5.2) is None
-    with pytest.raises(ValueError, match="points must have"):
+    with pytest.raises(ValueError, match="there must be a cell|cells must be|borders must"):
         first_close_pair(**{**arguments, name: change(arguments[name])}, distance=5.2)

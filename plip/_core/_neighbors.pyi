@@ -21,11 +21,13 @@ def find_surroundings(
     reach: float,
 ) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]: ...
 def first_close_pair(
-    points: FloatArray,
-    line: FloatArray,
-    owner: npt.NDArray[np.intp],
+    positions: FloatArray,
+    cells: FloatArray,
+    inverse: FloatArray,
+    thickness: FloatArray,
+    borders: npt.NDArray[np.int64],
     distance: float,
-) -> tuple[int, int] | None: ...
+) -> tuple[int, int, int, float] | None: ...
 def shortest_distance(
     positions: FloatArray, cell: FloatArray, pbc: npt.ArrayLike, cutoff: float
 ) -> float: ...
