@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from ase.data import atomic_numbers
 from numpy.typing import DTypeLike, NDArray
 
 import plip
 from plip._design._extent import Extent
 from plip._files import digest_arrays, write_whole
 from plip._parameters import is_number
+from plip._structures._checks import check_structures
 from plip._types import FloatArray, StrPath
 from plip.descriptors._loading import checked_descriptors
 from plip.descriptors._transformer import descriptors_to_dict
@@ -172,8 +172,8 @@ def _sample(arrays: Arrays, species: tuple[str, ...]) -> Sample:
     sample = Sample(
         **{name: _array(arrays, f"sample_{name}", shape, dtype) for name, (shape, dtype) in shapes.items()}
     )
-    if not np.isin(sample.numbers, [atomic_numbers[symbol] for symbol in species]).all():
-        raise ValueError("its structures have other species")
+    if len(sizes):
+        check_structures(sample.structures(), species)
     return sample
 
 

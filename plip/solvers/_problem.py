@@ -84,7 +84,7 @@ class LinearProblem:
         if not (np.isfinite(gram).all() and np.isfinite(moment).all() and np.isfinite(self.target_square)):
             raise ValueError("normal equations hold NaN or infinity: check descriptors and labels")
         if not 0 < self.weight_sum < np.inf:
-            raise ValueError(f"weight_sum must be positive, got {self.weight_sum}")
+            raise ValueError(f"weight_sum must be positive and finite, got {self.weight_sum}")
         object.__setattr__(self, "gram", gram)
         object.__setattr__(self, "moment", moment)
 
