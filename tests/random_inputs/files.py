@@ -107,6 +107,7 @@ def _archive(number):
     return _ARCHIVES[number]
 
 
+@np.errstate(all="ignore")
 def _mutate_array(rng, array):
     kind = rng.integers(14)
     if kind == 0:
