@@ -74,15 +74,14 @@ def of_one_species(terms: Sequence[Term], symbol: str) -> tuple[list[Term], IntA
     sources, factors = np.zeros(len(terms), int), np.ones(len(terms))
     has_one_switch = _has_one_switch(terms)
     for k, term in enumerate(terms):
-        n_any = term.species[-len(term.radial) :].count(ANY)
         if term.interaction == TwoBody.kind and term.species.count(ANY) == 1:
             # Of a pair, either atom may be the one of any species.
             factors[k] = 2.0
-        elif n_any not in (0, len(term.radial)) or (term.interaction == NBody.kind and not has_one_switch):
-            places.setdefault(term, len(places))
-            sources[k] = places[term]
-            continue
-        same = dataclasses.replace(term, species=(symbol,) * len(term.species))
+        # Arms that differ have other sums over pairs of neighbors.
+        are_alike = term.species[-len(term.radial) :].count(ANY) in (0, len(term.radial))
+        same = term
+        if are_alike and (term.interaction != NBody.kind or has_one_switch):
+            same = dataclasses.replace(term, species=(symbol,) * len(term.species))
         sources[k] = places.setdefault(same, len(places))
     return list(places), sources, factors
 

@@ -198,9 +198,11 @@ def _read_energies(X: Sequence[Atoms], y: Any, first: int, attached: Attached) -
             "energy; the two differ wherever electrons are smeared: check that all energies are of one kind"
         )
     energies = np.full(len(X), np.nan)
-    for name in {*names} - {None}:
+    for name in ENERGY_NAMES:
+        if name not in names:
+            continue
         values = [None if entry is None or entry[0] != name else entry[1] for entry in found]
-        for k, value in enumerate(check_arrays(values, [()] * len(X), X, str(name), first)):
+        for k, value in enumerate(check_arrays(values, [()] * len(X), X, name, first)):
             if value is not None:
                 energies[k] = value
     return None if np.isnan(energies).all() else energies
