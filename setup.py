@@ -78,6 +78,7 @@ EXTENSIONS = [
     core("_neighbors", NEIGHBORS),
     Extension(MEMORYVIEWS, []),
     core("_blas"),
+    core("_close_pairs"),
     core("_evaluate_each"),
     core("_rows_each"),
     core("_radial", "plip_check.c", "plip_radial.c", "plip_repulsion.c"),

@@ -10,7 +10,7 @@ from ase.build import bulk, molecule
 from ase.neighborlist import neighbor_list
 
 from plip import PLIPDescriptors
-from plip._core._neighbors import first_close_pair
+from plip._core._close_pairs import first_close_pair
 from plip._structures._checks import _estimate_neighbors, check_structures, describe, errors_of, has_full_cell
 
 CELLS = {

@@ -20,14 +20,6 @@ def find_surroundings(
     n_species: int,
     reach: float,
 ) -> tuple[npt.NDArray[np.int64], Int32Array, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]: ...
-def first_close_pair(
-    positions: FloatArray,
-    cells: FloatArray,
-    inverse: FloatArray,
-    thickness: FloatArray,
-    borders: npt.NDArray[np.int64],
-    distance: float,
-) -> tuple[int, int, int, float] | None: ...
 def shortest_distance(
     positions: FloatArray, cell: FloatArray, pbc: npt.ArrayLike, cutoff: float
 ) -> float: ...

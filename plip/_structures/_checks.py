@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
-from plip._core._neighbors import first_close_pair
+from plip._core._close_pairs import first_close_pair
 from plip._types import BoolArray, FloatArray, IntArray
 
 __all__ = [
@@ -117,7 +117,8 @@ def _cells(structures: Sequence[Atoms]) -> FloatArray:
 
 def volumes(structures: Sequence[Atoms]) -> FloatArray:
     """Volumes of cells in Angstrom^3, shape (n,); NaN where `has_full_cell` is False."""
-    return np.where(have_full_cells(structures), np.abs(np.linalg.det(_cells(structures))), np.nan)
+    cells = _cells(structures)
+    return np.where(_span_a_volume(*np.moveaxis(cells, 0, -1)), np.abs(np.linalg.det(cells)), np.nan)
 
 
 def check_structures(
