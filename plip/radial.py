@@ -278,7 +278,7 @@ class RadialFamily(Parameters):
 
 
 def _difference(r: str, p: str) -> str:
-    """``r - p`` in LaTeX, whatever the sign of the number p."""
+    """``r - p``, whatever the sign of the number p."""
     return f"{r} + {p[1:]}" if p.startswith("-") else f"{r} - {p}"
 
 
@@ -330,7 +330,7 @@ class Gaussian(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"exp(-{p} ({r} - {q})^2)"
+        return f"exp(-{p} ({_difference(r, q)})^2)"
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
@@ -427,7 +427,7 @@ class StillingerWeber(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"exp({p} / ({r} - {q})) for {r} > {q}"
+        return f"exp({p} / ({_difference(r, q)})) for {r} > {q}"
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
@@ -493,7 +493,7 @@ class Lorentzian(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"1 / (({r} - {p})^{q} + 1)"
+        return f"1 / (({_difference(r, p)})^{q} + 1)"
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:
@@ -525,7 +525,7 @@ class LogNormal(RadialFamily):
 
     @staticmethod
     def _formula(r: str, p: str, q: str) -> str:
-        return f"exp(-ln(({r} - {p}) / {q})^2) for {r} > {p}"
+        return f"exp(-ln(({_difference(r, p)}) / {q})^2) for {r} > {p}"
 
     @staticmethod
     def _latex(r: str, p: str, q: str) -> str:

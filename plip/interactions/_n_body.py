@@ -20,7 +20,7 @@ from plip.interactions._interaction import (
     as_length,
     latex_symbol,
 )
-from plip.radial import LennardJones, RadialFamily, number_text
+from plip.radial import LennardJones, RadialFamily, number_latex, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Term
@@ -138,6 +138,11 @@ class NBody(Interaction):
                 raise ValueError(f"switch gives two distances for the pair {pair}: leave one out")
         return distances
 
+    @staticmethod
+    def _switch_range(distance: float) -> list[float]:
+        """Where the density is turned on, in Angstrom, without the last digit that rounding leaves."""
+        return [round(factor * distance, 12) for factor in SWITCH_RANGE]
+
     @classmethod
     def exponent(cls, power: Any) -> int:
         # The root of a sum of squares is at most the sum.
@@ -148,8 +153,7 @@ class NBody(Interaction):
         center, neighbor = term.species
         density = cls._arm(term, 0, "r")
         if term.switch is not None:
-            low, high = (number_text(factor * term.switch) for factor in SWITCH_RANGE)
-            density += f" fs(r; {low}, {high})"
+            density += f" fs(r; {', '.join(map(number_text, cls._switch_range(term.switch)))})"
         if term.power == cls.root:
             density = f"({density})^2"
         return (
@@ -160,7 +164,10 @@ class NBody(Interaction):
     @classmethod
     def latex_of(cls, term: Term) -> str:
         center, neighbor = map(latex_symbol, term.species)
-        density = cls._latex_arm(term, 0, "r_{ij}") + ("" if term.switch is None else "\\, f_s(r_{ij})")
+        density = cls._latex_arm(term, 0, "r_{ij}")
+        if term.switch is not None:
+            distances = ", ".join(map(number_latex, cls._switch_range(term.switch)))
+            density += f"\\, f_s^{{{distances}}}(r_{{ij}})"
         power = str(term.power)
         if term.power == cls.root:
             density, power = f"\\bigl[ {density} \\bigr]^2", "1/2"

@@ -121,7 +121,9 @@ class Term:
         -------
         str
             Distances are in Angstrom. ``fc(r; r_c)`` is the cosine cutoff, ``fs(r; r_1, r_2)`` the switch
-            of a density.
+            of a density, which are in the documentation of the model. Three-body: "neighbors j, k" are pairs
+            of different neighbors, each once, "ordered neighbors" each in both orders. Four-body: "all
+            neighbors j, k, m" are all ordered triplets, in which neighbors may be the same.
         """
         return KINDS[self.interaction].formula_of(self)
 
@@ -131,7 +133,8 @@ class Term:
         Returns
         -------
         str
-            ``f_c^{5}(r)`` is the cosine cutoff at 5 Angstrom, ``f_s(r)`` the switch of a density.
+            ``f_c^{5}(r)`` is the cosine cutoff at 5 Angstrom, ``f_s^{1.71, 1.89}(r)`` the switch of a density
+            between these distances, and ``[r > 0.5]`` 1 where that holds, else 0.
         """
         return KINDS[self.interaction].latex_of(self)
 

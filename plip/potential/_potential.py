@@ -749,8 +749,8 @@ class Potential:
         Returns
         -------
         pandas.DataFrame
-            A row for each term: "coefficient", "interaction", "species", "radial", "power", "cutoff"
-            (Angstrom), "formula", "name".
+            A row for each term: "coefficient" (eV), "interaction", "species" (the center first, if there is
+            one), "radial", "power", "cutoff" (Angstrom), "formula", "name".
 
         Raises
         ------
@@ -777,6 +777,7 @@ class Potential:
         str
             An ``align*`` environment of the package amsmath with a line for each reference energy (``N`` is a
             number of atoms) and each term; see `Term.latex`. ``\\allowdisplaybreaks`` lets it run over pages.
+            It holds within the data: `repulsion`, `density_limits` and `energy_floors` are no part of it.
 
         Raises
         ------

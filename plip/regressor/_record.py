@@ -22,6 +22,8 @@ _OF_THE_RUN = {"memory", "n_jobs", "verbose"}
 # Of longer paths some sizes are kept, and digits that a plot shows.
 _MOST_SIZES = 100
 _DIGITS = 5
+# Errors are printed after the fit, too: rounding twice could change the last digit.
+_ERROR_DIGITS = 8
 
 
 def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
     if results is not None and n_terms < len(results["n_terms"]):
         targets = [target for target in equations.n_rows if f"{target}_rmse" in results]
         errors["cross-validation"] = {
-            f"{target}_rmse": _round(results[f"{target}_rmse"][n_terms]) for target in targets
+            f"{target}_rmse": _round(results[f"{target}_rmse"][n_terms], _ERROR_DIGITS) for target in targets
         }
     return {
         "settings": {
@@ -80,12 +82,13 @@ def _plain(value: Any) -> Any:
     return " ".join(repr(value).split())
 
 
-def _round(value: float) -> float | None:
-    return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+def _round(value: float, digits: int = _DIGITS) -> float | None:
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def _rounded(mean_squares: Mapping[str, FloatArray], row: int) -> dict[str, float | None]:
-    return {f"{target}_rmse": _round(math.sqrt(values[row])) for target, values in mean_squares.items()}
+    errors = {target: math.sqrt(values[row]) for target, values in mean_squares.items()}
+    return {f"{target}_rmse": _round(error, _ERROR_DIGITS) for target, error in errors.items()}
 
 
 def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from plip._core import ANY
 from plip._types import FloatArray
 from plip.interactions._terms import KINDS
 from plip.potential import Potential
-from plip.report._text import WIDTH, table
+from plip.report._text import WIDTH, reference_energies, table
 
 __all__ = ["PAIRS", "first_distance", "potential_summary"]
 
@@ -24,6 +24,14 @@ PAIRS = 6
 _MOST_ANGLES = 3
 # eV: curves without features are not plotted, and wells without depth are none.
 _FLAT = 1e-4
+# What a formula may hold, and what that means.
+_NOTATION = {
+    " fc(": "fc(r; c) is (1 + cos(pi r / c)) / 2 for r < c, else 0",
+    " fs(": "fs(r; a, b) is 6u^5 - 15u^4 + 10u^3 with u = (r - a) / (b - a), 0 below a and 1 beyond b",
+    " i and neighbors": "neighbors j, k: two different ones, each pair once",
+    " ordered neighbors": "ordered neighbors j, k: two different ones, each pair in both orders",
+    " all neighbors": "all neighbors j, k, m: in any order, and also the same one twice or three times",
+}
 # Factors to eV/atom, eV/Angstrom and eV/atom of the errors in a record, as they are shown.
 _ERRORS = {"energy": (1e3, "meV/atom", 2), "force": (1.0, "eV/A", 4), "virial": (1.0, "eV/atom", 4)}
 
@@ -57,6 +65,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
         _head(potential),
         _about(potential),
         _distances(potential, record.get("data", {})),
+        _limits(potential),
         _data(record.get("data", {})),
     ]
     parts.append(_uncertainty(potential))
@@ -68,14 +77,11 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
 def _head(potential: Potential) -> str:
     kinds = Counter(term.interaction for term, _ in potential.terms)
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "none"
-    energies = ", ".join(f"{symbol} {energy:.4f}" for symbol, energy in potential.intercept.items())
-    return "\n".join(
-        [
-            f"potential of {', '.join(potential.species)}: {len(potential.terms)} terms ({counts}), cutoff "
-            f"{potential.cutoff:g} A",
-            f"reference energies (eV): {energies}",
-        ]
+    head = (
+        f"potential of {', '.join(potential.species)}: {len(potential.terms)} terms ({counts}), cutoff "
+        f"{potential.cutoff:g} A"
     )
+    return "\n".join([textwrap.fill(head, WIDTH, subsequent_indent="  "), reference_energies(potential)])
 
 
 def _about(potential: Potential) -> str:
@@ -89,12 +95,12 @@ def _about(potential: Potential) -> str:
 def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
     """Where the potential knows of data, and where the core repulsion begins, by pair."""
     shortest, analogs = data.get("shortest_distances", {}), data.get("analogs", {})
-    repulsion = {"-".join(pair): outer for pair, (_, outer) in (potential.repulsion or {}).items()}
-    rows = [["valid distances (A)", "from", "to", "core repulsion below"]]
+    repulsion = {"-".join(pair): distances for pair, distances in (potential.repulsion or {}).items()}
+    rows = [["valid distances (A)", "from", "to", "core repulsion below", "without terms below"]]
     for pair in map("-".join, itertools.combinations_with_replacement(potential.species, 2)):
         start = f"{shortest[pair]:.3f}" if pair in shortest else "-"
-        below = f"{repulsion[pair]:.3f}" if pair in repulsion else "-"
-        rows.append([pair, start, f"{potential.cutoff:g}", below])
+        inner, outer = [f"{distance:g}" for distance in repulsion.get(pair, ())] or ["-", "-"]
+        rows.append([pair, start, f"{potential.cutoff:g}", outer, inner])
     lines = [table(rows)]
     for pair in data.get("missing_pairs", ()):
         analog = analogs.get(pair)
@@ -108,6 +114,18 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
     if data.get("missing_combinations"):
         lines.append(f"no training structure holds {', '.join(data['missing_combinations'])} together")
     return "\n".join(lines)
+
+
+def _limits(potential: Potential) -> str:
+    """Which surroundings are beyond the data, by species."""
+    limits, floors = potential.density_limits or {}, potential.energy_floors or {}
+    rows = [["limits of an atom", "density", "within (A)", "least energy less reference (eV)"]]
+    for symbol in potential.species:
+        if symbol in limits or symbol in floors:
+            reach, density = [f"{x:.5g}" for x in limits.get(symbol, ())] or ["-", "-"]
+            floor = f"{floors[symbol]:.5g}" if symbol in floors else "-"
+            rows.append([symbol, density, reach, floor])
+    return table(rows) if len(rows) > 1 else ""
 
 
 def _data(data: Mapping[str, Any]) -> str:
@@ -242,4 +260,6 @@ def _terms(potential: Potential, n_terms: int) -> str:
         lines += textwrap.wrap(
             term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
         )
+    formulas = [potential.terms[n][0].formula() for n in shown]
+    lines += [text for part, text in _NOTATION.items() if any(part in formula for formula in formulas)]
     return "\n".join(lines)

@@ -87,7 +87,7 @@ def with_errors(potential: Potential, evaluations: Mapping[str, Evaluation]) -> 
         summary = evaluation.summary()
         factors = {"energy": 1e-3, "force": 1.0}
         record.setdefault("errors", {})[name] = {
-            f"{target}_rmse": float(f"{factor * summary[f'{target}_rmse']:.5g}")
+            f"{target}_rmse": float(f"{factor * summary[f'{target}_rmse']:.8g}")
             for target, factor in factors.items()
             if f"{target}_rmse" in summary
         }

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Rows of cells of a table.
 Rows: TypeAlias = list[list[Any]]
 
-__all__ = ["Evaluation", "evaluation_report", "fit_report"]
+__all__ = ["Evaluation", "evaluation_report", "fit_report", "reference_energies"]
 
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
@@ -79,7 +79,7 @@ def fit_report(
         _terms_table(model.descriptors_.terms_, model.coef_),
         _cancellation(model.potential_, evaluations),
         _strongest_terms(strongest),
-        _where_data_end(model.potential_),
+        "\n".join([reference_energies(model.potential_), _where_data_end(model.potential_)]),
     ]
     return "\n\n".join(parts)
 
@@ -220,12 +220,18 @@ def _strongest_terms(strongest: list[tuple[float, float, Term]]) -> str:
     return "\n".join(lines)
 
 
+def reference_energies(potential: Potential) -> str:
+    """The energies of atoms without neighbors."""
+    energies = ", ".join(f"{symbol} {energy:.4f}" for symbol, energy in potential.intercept.items())
+    return textwrap.fill(f"reference energies (eV): {energies}", WIDTH, subsequent_indent="  ")
+
+
 def _where_data_end(potential: Potential) -> str:
     """Where the core repulsion replaces the terms."""
     if potential.repulsion is None:
         return "no core repulsion: nothing keeps atoms apart where the data end"
     distances = ", ".join(f"{'-'.join(pair)} {outer:.2f}" for pair, (_, outer) in potential.repulsion.items())
-    return f"core repulsion below (A): {distances}"
+    return textwrap.fill(f"core repulsion below (A): {distances}", WIDTH, subsequent_indent="  ")
 
 
 def table(rows: Rows) -> str:
