@@ -221,14 +221,12 @@ class Springs:
     """Atoms on springs to where they are first, and noise that no force explains, in eV/atom."""
 
     species = ("Cu",)
+    intercept = MappingProxyType({"Cu": 0.0})
 
     def __init__(self, period, noise):
         self.constant = 63.5 * (2 * np.pi / (period * units.fs)) ** 2
         self.noise = noise
         self.sites = {}
-
-    def energy(self, atoms):
-        return 0.0
 
     def evaluate(self, atoms, stress):
         sites = self.sites.setdefault((len(atoms), *atoms.pbc), atoms.positions.copy())
@@ -250,6 +248,44 @@ def test_drift_is_of_the_potential_and_not_of_the_integrator(period, noise, kind
     runs = HotRuns(Springs(period, noise), {("Cu", "Cu"): 0.5})
     runs.run(bulk("Cu", cubic=True))
     assert [finding.kind for finding in runs.findings] == kinds
+
+
+class Holes(Springs):
+    """Weak springs, and a hole of the given depth in eV at 1 Angstrom from where each atom is first."""
+
+    def __init__(self, depth):
+        super().__init__(period=750.0, noise=0.0)
+        self.depth = depth
+
+    def evaluate(self, atoms, stress):
+        results = super().evaluate(atoms, stress)
+        away = atoms.positions - self.sites[(len(atoms), *atoms.pbc)]
+        u = np.maximum(np.linalg.norm(away, axis=1), 1e-9)
+        hole = self.depth * np.exp(-(((u - 1.0) / 0.2) ** 2))
+        results["forces"] -= (hole * 2.0 * (u - 1.0) / 0.2**2 / u)[:, None] * away
+        return results | {"energy": results["energy"] - hole.sum()}
+
+
+@pytest.mark.parametrize(("depth", "kinds"), [(0.0, []), (0.7, ["collapse", "collapse"])])
+def test_holes_that_only_hot_atoms_reach_are_found(depth, kinds):
+    """Their kinetic energy hides how deep these are until they cool."""
+    runs = HotRuns(Holes(depth), {("Cu", "Cu"): 0.5})
+    runs.run(bulk("Cu", cubic=True))
+    assert [finding.kind for finding in runs.findings] == kinds
+    assert all("cooled" in finding.message for finding in runs.findings)
+    assert all(0.2 < finding.figures["depth"] < depth for finding in runs.findings)
+
+
+def test_the_zero_of_energy_does_not_matter(silicon_carbide):
+    """Interstitial atoms change the composition, and with all electrons an atom has many thousand eV."""
+    structures, potential = silicon_carbide
+    rich = [atoms.copy() for atoms in structures[:20]]
+    for atoms in rich:
+        atoms.symbols[int(np.flatnonzero(atoms.symbols == "C")[0])] = "Si"
+    shifted = Potential.__new__(Potential)
+    references = {symbol: energy - 1e4 * (symbol == "C") for symbol, energy in potential.intercept.items()}
+    shifted.__setstate__(potential.__getstate__() | {"intercept": references})
+    assert str(shifted.check_safety(rich)) == str(potential.check_safety(rich))
 
 
 # ------------------------------------------------------------------ what passes simulates
