@@ -305,17 +305,19 @@ def _print_audit(train: Data, test: Data | None, checked: Mapping[str, LabelledS
 
 def _refusal(safety: SafetyReport, output: Path) -> str:
     """Why a potential was not written, and what may help."""
-    short = {"pair", "push", "compression", "collapse"} & set(safety.kinds)
-    far = {"dimer", "expansion", "evaporation"} & set(safety.kinds)
-    remedies = ["fewer terms (--terms)"]
-    if short:
-        remedies.append("training structures that are compressed or have interstitial atoms")
-    if far:
-        remedies.append("training structures that are expanded, surfaces or isolated atoms")
-    remedies.append("stresses in the fit (--stress-weight)")
+    kinds = set(safety.kinds)
+    lacking = []
+    if kinds & {"collapse", "drift"}:
+        lacking.append("hot and molten ones and slabs")
+    if kinds & {"pair", "push", "compression", "collapse"}:
+        lacking.append("compressed ones and such with interstitial atoms")
+    if kinds & {"dimer", "expansion", "evaporation"}:
+        lacking.append("expanded ones, surfaces and isolated atoms")
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
-        f"(see above). Try {', '.join(remedies[:-1])} or {remedies[-1]}; --allow-unsafe writes it as it is"
+        f"(see above). Add training structures of the kind that fails: {'; '.join(lacking)}. Now and then "
+        "--target fast, fewer terms (--terms) or stresses in the data help, too. --allow-unsafe writes it as "
+        "it is, to run it until it fails and label some of what it leads to (plip select)"
     )
 
 
