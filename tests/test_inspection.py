@@ -1,5 +1,6 @@
 """Figures show what the potential and the fit say, and follow the convention of Displays."""
 
+import itertools
 import subprocess
 import sys
 
@@ -364,3 +365,54 @@ def test_series_differ_without_color(potential):
     assert len(drawn) == 3
     assert len({line.get_linestyle() for line in drawn}) == 3
     assert len({line.get_color() for line in drawn}) == 3
+
+
+def _long(*names):
+    return [f"{name}, as the name of a group of structures that tells all of their history" for name in names]
+
+
+@pytest.mark.parametrize("kind", ["parity", "uncertainty", "pair", "partition", "term"])
+def test_legends_have_room_for_long_names_and_many_series(kind):
+    values = np.linspace(0.1, 1.0, 20)
+    if kind == "parity":
+        display = ParityDisplay({name: (values, values) for name in _long("a", "b")}, "force").plot()
+    elif kind == "uncertainty":
+        display = UncertaintyDisplay({name: (values, values) for name in _long("a", "b")}, "force").plot()
+    elif kind == "pair":
+        symbols = ("Ag", "Au", "Cu", "Ni", "Pd", "Pt")
+        pairs = itertools.combinations_with_replacement(symbols, 2)
+        display = PairDisplay(1.0 + values, dict.fromkeys(pairs, -values), {}).plot()
+    else:
+        terms = [
+            f"three-body C(C,Si) Gaussian(eta=0.95, centers={n}) Gaussian(eta=0.9, centers=3.575) l=2"
+            for n in range(1 if kind == "term" else 9)
+        ]
+        display = PartitionDisplay(["crystal", "melt"], dict.fromkeys(terms, np.array([-1.0, 2.0]))).plot()
+    display.figure_.canvas.draw()
+    legend, panel = display.ax_.get_legend().get_window_extent(), display.ax_.get_window_extent()
+    assert legend.x0 >= panel.x1
+    assert legend.y0 >= 0 and legend.y1 <= display.figure_.bbox.y1 and legend.x1 <= display.figure_.bbox.x1
+    assert panel.height >= 0.5 * display.figure_.bbox.y1
+    assert panel.width >= 0.7 * panel.height
+
+
+def test_rounding_is_no_curve(potential):
+    pairs = potential.select(interaction="two-body")
+    for kind in ("curve", "map"):
+        display = AngleDisplay.from_potential(pairs, kind=kind)
+        low, high = display.ax_.get_ylim() if kind == "curve" else display.ax_.collections[0].get_clim()
+        assert high - low > 1e-4
+
+
+def test_numbers_of_terms_are_integers():
+    display = PathDisplay({"energy": {"train": (np.array([0, 1, 2]), np.array([3.0, 2.0, 1.0]))}}, 1)
+    ticks = display.plot(quantity="energy").ax_.get_xticks()
+    assert np.array_equal(ticks, np.round(ticks))
+    assert "chosen: 1 term" in [line.get_label() for line in display.ax_.lines]
+
+
+def test_least_energy_of_a_crystal_is_shown():
+    volumes = np.linspace(8.0, 22.0, 50)
+    energy = 0.05 * (volumes - 12.0) ** 2 - 2.0
+    display = EquationOfStateDisplay(volumes, {"two-body": energy}, known=(18.0, 19.0)).plot()
+    assert display.ax_.get_ylim()[0] < energy.min()

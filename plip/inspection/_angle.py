@@ -13,11 +13,10 @@ from plip._types import BoolArray, FloatArray
 from plip.inspection._data import TrainingData, as_potential, data_of
 from plip.inspection._style import (
     DATA,
-    LEGEND_WIDTH,
     add_legend,
     draw_strip,
     figure_of,
-    is_crowded,
+    legend_width,
     new_axes,
     set_limits,
     styles,
@@ -33,6 +32,8 @@ __all__ = ["AngleDisplay"]
 _MOST_TRIPLETS = 6
 # A triplet has data where arms are at most so much longer than nearest neighbors.
 _SHELL = 1.25
+# eV. Less is as good as nothing, and rounding has no shape to look at.
+_FLAT = 1e-4
 
 
 class AngleDisplay:
@@ -205,13 +206,22 @@ class AngleDisplay:
         """
         if kind not in ("curve", "map"):
             raise ValueError(f"kind must be 'curve' or 'map', got {kind!r}")
-        room = LEGEND_WIDTH * (kind == "curve" and is_crowded(len(self.energies)))
+        labels = {triplet: self._label(triplet) for triplet in self.energies}
+        room = legend_width(list(labels.values())) if kind == "curve" else 0.0
         self.ax_ = ax = new_axes(ax, "AngleDisplay", 4.8 + room)
         self.figure_ = figure_of(ax)
         ax.set(xlim=(self.angles[0], self.angles[-1]), xlabel="angle (degrees)")
         ax.set_xticks(range(30, 181, 30))
-        (self._draw_curves if kind == "curve" else self._draw_map)(ax)
+        if kind == "curve":
+            self._draw_curves(ax, labels)
+        else:
+            self._draw_map(ax)
         return self
+
+    def _label(self, triplet: tuple[str, ...]) -> str:
+        center, *arms = triplet
+        lengths = ", ".join(f"{length:.2f}" for length in dict.fromkeys(self.arms[triplet]))
+        return f"{arms[0]}-{center}-{arms[1]}, arms {lengths} Å"
 
     def _is_free(self, triplet: tuple[str, ...], factors: FloatArray) -> BoolArray:
         """Whether the ends of the arms are no closer than core repulsion allows, shape (m, n)."""
@@ -220,25 +230,24 @@ class AngleDisplay:
         is_free: BoolArray = across >= self.closest[triplet] ** 2
         return is_free
 
-    def _draw_curves(self, ax: Axes) -> None:
+    def _draw_curves(self, ax: Axes, labels: Mapping[tuple[str, ...], str]) -> None:
         ax.axhline(0.0, color="0.4", linewidth=0.8)
-        shown = [np.zeros(1)]
+        shown = [np.array([-_FLAT, _FLAT])]
         for (triplet, energy), style in zip(self.energies.items(), styles(), strict=False):
-            center, *arms = triplet
             if self.data is not None:
                 color = DATA if len(self.energies) == 1 else style.color
                 draw_strip(ax, *self._histogram(triplet), color, "angles in the data" * (color == DATA))
             is_free = self._is_free(triplet, np.ones(1))[0]
-            lengths = ", ".join(f"{length:.2f}" for length in dict.fromkeys(self.arms[triplet]))
-            label = f"{arms[0]}-{center}-{arms[1]}, arms {lengths} Å"
             look = {"color": style.color, "linestyle": style.line}
             ax.plot(self.angles, energy, linewidth=0.9, alpha=0.6, **look)
-            ax.plot(self.angles, np.where(is_free, energy, np.nan), linewidth=2.0, label=label, **look)
+            ax.plot(
+                self.angles, np.where(is_free, energy, np.nan), linewidth=2.0, label=labels[triplet], **look
+            )
             shown.append(energy[is_free])
         ax.set_ylabel("triplet energy (eV)")
         values = np.concatenate(shown)
         set_limits(ax, float(values.min()), float(values.max()), has_strip=self.data is not None)
-        add_legend(ax, len(self.energies))
+        add_legend(ax, list(labels.values()))
 
     def _histogram(self, triplet: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
         assert self.data is not None
@@ -250,14 +259,15 @@ class AngleDisplay:
         triplet = next(iter(self.energies))
         center, *arms = triplet
         is_free = self._is_free(triplet, self.factors)
-        most = float(np.abs(self.surface[is_free]).max(initial=0.0)) or 1.0
+        most = max(float(np.abs(self.surface[is_free]).max(initial=0.0)), _FLAT)
         lengths = self.factors * self.arms[triplet][0]
         shown = np.where(is_free, self.surface, np.nan)
         ax.set_facecolor("0.9")
         scale: dict[str, Any] = {"cmap": "PuOr_r", "vmin": -most, "vmax": most}
         image = ax.pcolormesh(self.angles, lengths, shown, shading="nearest", rasterized=True, **scale)
-        lines = ax.contour(self.angles, lengths, shown, 8, colors="0.25", linewidths=0.7)
-        ax.clabel(lines, fontsize="x-small", fmt="%.2g")
+        if most > _FLAT:
+            lines = ax.contour(self.angles, lengths, shown, 8, colors="0.25", linewidths=0.7)
+            ax.clabel(lines, fontsize="x-small", fmt="%.2g")
         ax.set_ylabel(f"arms of {arms[0]}-{center}-{arms[1]} (Å)")
         bar = self.figure_.colorbar(image, ax=ax)
         bar.set_label("triplet energy (eV)")

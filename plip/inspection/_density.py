@@ -16,6 +16,7 @@ from plip.inspection._style import (
     add_legend,
     draw_strip,
     figure_of,
+    legend_width,
     new_axes,
     set_limits,
     shade,
@@ -173,7 +174,7 @@ class DensityDisplay:
         -------
         self
         """
-        self.ax_ = ax = new_axes(ax, "DensityDisplay")
+        self.ax_ = ax = new_axes(ax, "DensityDisplay", 4.8 + legend_width(list(self.energies)))
         self.figure_ = figure_of(ax)
         ax.axhline(0.0, color="0.4", linewidth=0.8)
         ax.axvline(1.0, color="0.4", linewidth=0.8, linestyle=":")
@@ -195,5 +196,5 @@ class DensityDisplay:
         set_limits(ax, float(values.min()), float(values.max()), has_strip=bool(self.samples))
         ax.set(xlim=(float(self.density[0]), last), xlabel="density / that in the crystal")
         ax.set_ylabel("N-body energy (eV/atom)")
-        add_legend(ax, len(self.energies))
+        add_legend(ax, list(self.energies))
         return self

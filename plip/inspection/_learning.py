@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from plip.inspection._style import add_legend, figure_of, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
 from plip.metrics._errors import SHOWN_UNITS
 from plip.model_selection import LearningCurve, learning_curve
 
@@ -105,7 +105,7 @@ class LearningDisplay:
         if by_group:
             curves |= self.curve.by_group
         shown = {name: found[target] for name, found in curves.items() if target in found}
-        self.ax_ = ax = new_axes(ax, "LearningDisplay", 6.4 if by_group else 4.8)
+        self.ax_ = ax = new_axes(ax, "LearningDisplay", 4.8 + legend_width(list(shown)))
         self.figure_ = figure_of(ax)
         sizes = self.curve.sizes
         for (name, values), style in zip(shown.items(), styles(), strict=False):
@@ -129,5 +129,5 @@ class LearningDisplay:
         ax.set(xlabel="number of structures", ylabel=f"RMSE of {_TITLES[target]} ({SHOWN_UNITS[target]})")
         ax.set_ylim(bottom=0.0)
         if len(shown) > 1:
-            add_legend(ax, len(shown))
+            add_legend(ax, list(shown))
         return self

@@ -13,11 +13,10 @@ from plip._types import BoolArray, FloatArray
 from plip.inspection._data import TrainingData, as_potential, data_of
 from plip.inspection._style import (
     DATA,
-    LEGEND_WIDTH,
     add_legend,
     draw_strip,
     figure_of,
-    is_crowded,
+    legend_width,
     new_axes,
     set_limits,
     shade,
@@ -141,7 +140,8 @@ class PairDisplay:
         -------
         self
         """
-        self.ax_ = ax = new_axes(ax, "PairDisplay", 4.8 + LEGEND_WIDTH * is_crowded(len(self.energies)))
+        labels = {pair: "-".join(pair) + "*" * self._is_extrapolated(pair) for pair in self.energies}
+        self.ax_ = ax = new_axes(ax, "PairDisplay", 4.8 + legend_width(list(labels.values())))
         self.figure_ = figure_of(ax)
         ax.axhline(0.0, color="0.4", linewidth=0.8)
         known = {pair: self._has_data(pair) for pair in self.energies}
@@ -158,15 +158,15 @@ class PairDisplay:
                 color=style.color,
                 linestyle=style.line,
                 linewidth=2.0,
-                label="-".join(pair) + "*" * self._is_extrapolated(pair),
+                label=labels[pair],
             )
         shade(ax, self.r[0], min(self.repulsion.values(), default=0.0), "core repulsion", "///")
         self._shade_gaps(ax, np.any(list(known.values()), axis=0))
         ax.set(xlim=(self.r[0], self.r[-1]), xlabel="distance (Å)", ylabel="pair energy (eV)")
         set_limits(ax, *self._range(known), has_strip=self.data is not None)
         is_starred = any(self._is_extrapolated(pair) for pair in self.energies)
-        title = "* extrapolated: no isolated pairs in the data" if is_starred else None
-        add_legend(ax, len(self.energies), loc="upper right", title=title, title_fontsize="small")
+        title = "* extrapolated: no isolated pairs in the data" if is_starred else ""
+        add_legend(ax, list(labels.values()), loc="upper right", title=title)
         return self
 
     def _is_extrapolated(self, pair: tuple[str, str]) -> bool:

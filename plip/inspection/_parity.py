@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
 from plip.inspection._data import as_potential
-from plip.inspection._style import LEGEND_WIDTH, add_legend, figure_of, is_crowded, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation
 from plip.metrics._errors import SHOWN_UNITS
@@ -149,12 +149,14 @@ class ParityDisplay:
         -------
         self
         """
-        self.ax_ = ax = new_axes(ax, "ParityDisplay", 4.4 + is_crowded(len(self.series)) * LEGEND_WIDTH, 4.4)
-        self.figure_ = figure_of(ax)
         title, digits, _ = _TARGETS[self.target]
+        unit = SHOWN_UNITS[self.target]
+        labels = [f"{name}: RMSE {error:.{digits}f} {unit}" for name, error in self.rmse.items()]
+        self.ax_ = ax = new_axes(ax, "ParityDisplay", 4.4 + legend_width(labels), 4.4)
+        self.figure_ = figure_of(ax)
         ends = [values for pair in self.series.values() for values in pair if values.size]
         low, high = min(map(np.min, ends), default=0.0), max(map(np.max, ends), default=0.0)
-        for (name, pair), style in zip(self.series.items(), styles(), strict=False):
+        for pair, label, style in zip(self.series.values(), labels, styles(), strict=False):
             ax.plot(
                 *_visible(*pair, low, high),
                 linestyle="none",
@@ -164,7 +166,7 @@ class ParityDisplay:
                 alpha=0.6,
                 color=style.color,
                 rasterized=True,  # a file with a vector drawing of every force component would be huge
-                label=f"{name}: RMSE {self.rmse[name]:.{digits}f} {SHOWN_UNITS[self.target]}",
+                label=label,
             )
         if ends:
             margin = 0.04 * (high - low) or 1.0
@@ -172,7 +174,7 @@ class ParityDisplay:
             ax.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
             ax.set(xlim=limits, ylim=limits)
         ax.set(aspect="equal", xlabel=f"reference {title}", ylabel=f"predicted {title}")
-        add_legend(ax, len(self.series), loc="upper left", handletextpad=0.2, markerscale=1.5)
+        add_legend(ax, labels, loc="upper left", handletextpad=0.2, markerscale=1.5)
         return self
 
 

@@ -12,14 +12,15 @@ from numpy.typing import ArrayLike
 from plip._types import FloatArray
 from plip.inspection._data import as_potential, data_of
 from plip.inspection._style import (
-    LEGEND_WIDTH,
     add_legend,
     figure_of,
-    is_crowded,
+    legend_width,
     new_axes,
     set_limits,
     shade,
+    short_term,
     styles,
+    wrapped,
 )
 from plip.potential import Potential
 
@@ -38,6 +39,8 @@ _NOTHING = 1e-6
 _MOST_PARTS = 8
 # Letters of names that stand beside each other below a group of bars.
 _LONG_NAME = 10
+# Letters of a line of them.
+_LONG_LINE = 20
 
 
 class PartitionDisplay:
@@ -124,11 +127,10 @@ class PartitionDisplay:
         self
         """
         shown = _shown(self.energies)
-        self.ax_ = ax = new_axes(
-            ax,
-            "PartitionDisplay",
-            1.5 + 1.2 * max(len(self.names), 2) + LEGEND_WIDTH * is_crowded(len(shown) + 1),
-        )
+        # Bars leave no room for a legend.
+        labels = ["sum", *map(short_term, shown)]
+        width = 1.5 + 1.2 * max(len(self.names), 2) + legend_width(labels, is_full=True)
+        self.ax_ = ax = new_axes(ax, "PartitionDisplay", width)
         self.figure_ = figure_of(ax)
         width = 0.8 / max(len(shown), 1)
         places = np.arange(len(self.names), dtype=float)
@@ -141,16 +143,16 @@ class PartitionDisplay:
                 edgecolor="white",
                 hatch=style.hatch,
                 linewidth=0.5,
-                label=label,
+                label=short_term(label),
             )
         total = sum(self.energies.values(), np.zeros(len(self.names)))
         ax.hlines(total, places - 0.42, places + 0.42, color="black", linewidth=1.8, label="sum")
         ax.axhline(0.0, color="0.4", linewidth=0.8)
         is_long = max(map(len, self.names), default=0) > _LONG_NAME
         slant: dict[str, Any] = {"rotation": 20, "ha": "right"} if is_long else {}
-        ax.set_xticks(places, self.names, **slant)
+        ax.set_xticks(places, [wrapped(name, _LONG_LINE) for name in self.names], **slant)
         ax.set_ylabel("energy − reference (eV/atom)")
-        add_legend(ax, len(shown) + 1)
+        add_legend(ax, labels, is_full=True)
         return self
 
 
@@ -281,8 +283,8 @@ class EquationOfStateDisplay:
         self
         """
         shown = _shown(self.energies)
-        width = 4.8 + LEGEND_WIDTH * is_crowded(len(shown) + 1)
-        self.ax_ = ax = new_axes(ax, "EquationOfStateDisplay", width)
+        labels = ["sum", *map(short_term, shown)]
+        self.ax_ = ax = new_axes(ax, "EquationOfStateDisplay", 4.8 + legend_width(labels))
         self.figure_ = figure_of(ax)
         ax.axhline(0.0, color="0.4", linewidth=0.8)
         first, last = float(self.volumes[0]), float(self.volumes[-1])
@@ -290,7 +292,8 @@ class EquationOfStateDisplay:
             shade(ax, first, min(self.known[0], last), "no data")
             shade(ax, max(self.known[1], first), last, "_" if self.known[0] > first else "no data")
         for (label, energy), style in zip(shown.items(), styles(), strict=False):
-            ax.plot(self.volumes, energy, color=style.color, linestyle=style.line, linewidth=1.6, label=label)
+            look = {"color": style.color, "linestyle": style.line, "linewidth": 1.6}
+            ax.plot(self.volumes, energy, label=short_term(label), **look)
         total = sum(self.energies.values(), np.zeros(len(self.volumes)))
         ax.plot(self.volumes, total, color="black", linewidth=2.6, label="sum")
         # Far from the data, parts are so large that all else would be a line.
@@ -300,10 +303,13 @@ class EquationOfStateDisplay:
         is_near = (self.volumes >= low) & (self.volumes <= high)
         values = np.concatenate([energy[is_near] for energy in (total, *shown.values())])
         values = values if values.size else total
-        set_limits(ax, float(values.min()), float(values.max()), has_strip=False)
+        low, high = float(values.min()), float(values.max())
+        # The least sum is shown wherever it is, unless it is far deeper.
+        low = max(min(low, float(total.min())), 2.0 * low - high)
+        set_limits(ax, low, high, has_strip=False)
         ax.set(xlim=(first, last), xlabel="volume (Å³/atom)")
         ax.set_ylabel("energy − reference (eV/atom)")
-        add_legend(ax, len(shown) + 1)
+        add_legend(ax, labels)
         return self
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._types import FloatArray, IntArray
-from plip.inspection._style import add_legend, figure_of, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, new_axes, short_term, styles
 from plip.potential import Potential
 
 if TYPE_CHECKING:
@@ -136,6 +135,8 @@ class PathDisplay:
         if quantity not in self.curves:
             raise ValueError(f"quantity must be one of {', '.join(self.curves)}, got {quantity!r}")
         self.ax_ = ax = new_axes(ax, "PathDisplay")
+        from matplotlib.ticker import MaxNLocator
+
         self.figure_ = figure_of(ax)
         factor, title = _QUANTITIES[quantity]
         shown = []
@@ -153,18 +154,16 @@ class PathDisplay:
             )
             # Models of hardly any term would squeeze all others.
             shown.append(factor * values[np.asarray(sizes) >= min(5, int(np.max(sizes)))])
-        ax.axvline(
-            self.chosen, color="0.4", linewidth=0.9, linestyle=":", label=f"chosen: {self.chosen} terms"
-        )
+        label = f"chosen: {self.chosen} term{'s' * (self.chosen != 1)}"
+        ax.axvline(self.chosen, color="0.4", linewidth=0.9, linestyle=":", label=label)
         values = np.concatenate(shown)
         values = values[np.isfinite(values)]
-        if values.size and quantity in ("energy", "force", "virial"):
+        if values.size and quantity != "cancellation":
             ax.set_ylim(0.0, 1.08 * float(values.max()))
-        elif quantity == "cost":
-            ax.set_ylim(bottom=0.0)
         ax.set(xlabel="number of terms", ylabel=title)
         ax.set_xlim(left=0)
-        add_legend(ax, len(shown))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        add_legend(ax, list(self.curves[quantity]))
         return self
 
 
@@ -281,17 +280,8 @@ class StabilityDisplay:
                     height=0.7,
                     label=label,
                 )
-        ax.set_yticks(rows, [_short(name) for name in self.names], fontsize="x-small")
+        ax.set_yticks(rows, [short_term(name) for name in self.names], fontsize="x-small")
         ax.set(xlim=(0, 100), xlabel="folds that keep the term (%)")
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.legend(frameon=False, fontsize="small", ncol=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
         return self
-
-
-def _short(name: str) -> str:
-    """The name of a term with parameters of three digits and without their names."""
-
-    def digits(match: re.Match[str]) -> str:
-        return f"{float(match[1]):.3g}"
-
-    return re.sub(r"\w+=(-?[\d.e+-]+)(?=[,)])", digits, name)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DATA",
-    "LEGEND_WIDTH",
     "Style",
     "add_legend",
     "draw_strip",
     "figure_of",
-    "is_crowded",
+    "legend_width",
     "new_axes",
     "set_limits",
     "shade",
+    "short_term",
     "styles",
+    "wrapped",
 ]
 
 # Colors that color-blind readers can tell apart (M. Okabe and K. Ito, Color Universal Design, 2008), without
@@ -36,9 +39,13 @@ _HATCHES = ("", "///", "...", "\\\\\\", "xxx", "+++", "ooo")
 
 # What stands for data: not a color of a series.
 DATA = "0.78"
-# Series that a legend in the axes has room for, and the width of one beside them in inches.
+# Series that a legend in the axes has room for, and letters of their names.
 _MOST_INSIDE = 4
-LEGEND_WIDTH = 3.0
+_MOST_LETTERS = 36
+# Of a legend beside the axes: lines of a column, letters of a line of the title, inches of marks and letters.
+_MOST_ROWS = 14
+_TITLE = 24
+_MARK, _LETTER = 0.6, 0.075
 # Part of the height of axes that a strip of data takes.
 _STRIP = 0.16
 
@@ -79,17 +86,46 @@ def new_axes(ax: Axes | None, name: str, width: float = 4.8, height: float = 3.6
     return made
 
 
-def is_crowded(n_series: int) -> bool:
-    """Whether so many series need a legend beside the axes, which a figure should have room for."""
-    return n_series > _MOST_INSIDE
+def wrapped(name: str, width: int = _MOST_LETTERS) -> str:
+    """A long name in several lines."""
+    return textwrap.fill(name, width)
 
 
-def add_legend(ax: Axes, n_series: int, **options: Any) -> None:
-    """A legend in the axes, or beside them for many series."""
-    place: dict[str, Any] = {"fontsize": "small", "frameon": False, **options}
-    if is_crowded(n_series):
-        place |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-    ax.legend(**place)
+def short_term(name: str) -> str:
+    """The name of a term with parameters of three digits and without their names; others as they are."""
+
+    def digits(match: re.Match[str]) -> str:
+        return f"{float(match[1]):.3g}"
+
+    return re.sub(r"\w+=(-?[\d.e+-]+)(?=[,)])", digits, name)
+
+
+def legend_width(labels: Sequence[str], is_full: bool = False) -> float:
+    """Inches that a legend takes beside the axes; 0 for few short labels, which are in them unless full."""
+    if not is_full and len(labels) <= _MOST_INSIDE and max(map(len, labels), default=0) <= _MOST_LETTERS:
+        return 0.0
+    lines = [line for label in labels for line in wrapped(label).splitlines()]
+    return _n_columns(labels) * (_MARK + _LETTER * max(map(len, lines), default=0))
+
+
+def _n_columns(labels: Sequence[str]) -> int:
+    lines = sum(len(wrapped(label).splitlines()) for label in labels)
+    return max(-(-lines // _MOST_ROWS), 1)
+
+
+def add_legend(
+    ax: Axes, series: Sequence[str], is_full: bool = False, title: str = "", **options: Any
+) -> None:
+    """A legend in the axes, or beside them if `legend_width` says so for the labels of the series."""
+    handles, labels = ax.get_legend_handles_labels()
+    look: dict[str, Any] = {"fontsize": "small", "title_fontsize": "small", "frameon": False, **options}
+    if legend_width(series, is_full):
+        title = wrapped(title, _TITLE)
+        look |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "ncols": _n_columns(labels)}
+    legend = ax.legend(handles, list(map(wrapped, labels)), title=title or None, **look)
+    for patch in legend.get_patches():
+        if not patch.get_linewidth():  # a shade may lie on the same shade
+            patch.set(edgecolor="0.6", linewidth=0.5)
 
 
 def figure_of(ax: Axes) -> Figure:

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from plip._types import FloatArray
 from plip.inspection._data import as_potential
-from plip.inspection._style import LEGEND_WIDTH, add_legend, figure_of, is_crowded, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation, coverage
 
@@ -185,12 +185,16 @@ class UncertaintyDisplay:
         -------
         self
         """
-        width = 4.4 + is_crowded(len(self.series)) * LEGEND_WIDTH
-        self.ax_ = ax = new_axes(ax, "UncertaintyDisplay", width, 4.4)
+        labels = [f"{name}: {100 * self.coverage[name]:.1f} % inside" for name in self.series]
+        self.ax_ = ax = new_axes(ax, "UncertaintyDisplay", 4.4 + legend_width(labels), 4.4)
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
         self.figure_ = figure_of(ax)
         title, unit, factor = _TARGETS[self.target]
         drawn = []
-        for (name, (errors, deviations)), style in zip(self.series.items(), styles(), strict=False):
+        for (name, (errors, deviations)), label, style in zip(
+            self.series.items(), labels, styles(), strict=False
+        ):
             step = -(-len(errors) // _POINTS)
             points = factor * np.abs(errors[::step]), factor * self._width * deviations[::step]
             ax.plot(
@@ -212,7 +216,7 @@ class UncertaintyDisplay:
                 linestyle=style.line,
                 marker=style.marker,
                 markersize=5,
-                label=f"{name}: {100 * self.coverage[name]:.1f} % inside",
+                label=label,
             )
             drawn += [points[1], factor * self.bins[name][1]]
         values = np.concatenate([np.zeros(0), *drawn])
@@ -222,13 +226,18 @@ class UncertaintyDisplay:
             limits = np.quantile(values, 0.005) / 1.5, values.max() * 1.5
             ax.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
             ax.set(xscale="log", yscale="log", xlim=limits, ylim=(limits[0] / 10.0, limits[1]))
+            if limits[1] < 100.0 * limits[0]:
+                # Powers of ten alone would be one or two numbers; by itself matplotlib writes too many.
+                ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+                ax.xaxis.set_minor_formatter(NullFormatter())
         share = f"{100 * self.level:.0f} %"
         ax.set(
             xlabel=f"half width of the {share} interval ({unit})",
             ylabel=f"{share} of the errors of {title} are below ({unit})",
         )
         if self.series:
-            add_legend(ax, len(self.series), loc="lower right")
+            add_legend(ax, labels, loc="lower right")
         return self
 
 
