@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ase import Atoms, units
-from ase.build import bulk, fcc111
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
@@ -314,6 +314,23 @@ def test_finds_energies_per_atom_among_total_ones(copper, rows):
     assert finding.kind == "energy unit"
     assert finding.structures == tuple(range(len(mixed)))[rows]
     assert "number of atoms" in finding.remedy
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_energies_of_molecules_tell_no_unit_where_fits_do_not_explain_forces(seed):
+    """The more atoms, the more bonds: energies of any unit seem to follow from the surroundings."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for name in ("CH4", "C2H6", "CH3OH", "H2O", "CO2", "H2CO", "CO", "CH3CH2OH"):
+        for _ in range(7):
+            atoms = molecule(name)
+            atoms.rattle(0.1, rng=rng)
+            energy = -4.0 * (len(atoms) - 1) * (1.0 + 0.03 * rng.normal())
+            forces = rng.normal(0.0, 5.0, (len(atoms), 3))
+            results = {"energy": energy, "forces": forces - forces.mean(axis=0)}
+            atoms.calc = SinglePointCalculator(atoms, **results)
+            found.append(atoms)
+    assert "energy unit" not in audit(found, quick=True).kinds
 
 
 def test_finds_lengths_in_nm(copper):

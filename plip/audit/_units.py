@@ -115,6 +115,10 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
     found_of_all, found, reading = tried[best]
     if not _mends(reading, own, found):
         return Reading()
+    # Energies of molecules follow their size in any unit: only what a fit knows of their derivatives tells it.
+    derivatives = [share for name, share in found.items() if name != "energy"]
+    if reading.changes_energy and min(derivatives, default=1.0) > CONSISTENT:
+        return Reading()
     # What helps one label must not harm the others.
     gain = sum(max(of_all[name] - found_of_all[name], 0.0) for name in of_all)
     if any(
