@@ -28,7 +28,7 @@ def test_few_labels_for_many_terms():
     train, _ = load_silicon_carbide()
     (message,) = warned(lambda: PLIPRegressor(max_terms=300).fit(train))
     assert message.startswith("300 terms from 167 structures with") and "16 labels per term" in message
-    assert "max_terms=48" in message
+    assert "left out" in message
     # Cross-validation finds 68 terms for these data, and the default is 50.
     assert warned(lambda: PLIPRegressor().fit(train)) == []
     assert warned(lambda: PLIPRegressorCV().fit(train)) == []

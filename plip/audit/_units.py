@@ -115,7 +115,7 @@ def _best(trial: Trial, members: BoolArray) -> Reading:
     found_of_all, found, reading = tried[best]
     if not _mends(reading, own, found):
         return Reading()
-    # Energies of molecules follow their size in any unit: only what a fit knows of their derivatives tells it.
+    # Energies of molecules follow their size in any unit: only a fit that knows their derivatives tells it.
     derivatives = [share for name, share in found.items() if name != "energy"]
     if reading.changes_energy and min(derivatives, default=1.0) > CONSISTENT:
         return Reading()

@@ -13,9 +13,9 @@ from plip.interactions import Term
 __all__ = ["warn_of_absent", "warn_of_few_labels", "warn_of_no_terms", "warn_of_pairs", "warn_of_triplets"]
 
 # Labels per term below which fits to parts of the data of Si, Mo, Ta, Mo-Nb-Ta and SiC have errors of forces
-# on new structures that are 1.4 to 3.4 times those of the fit. From 100 labels per term on it is 1.0 to 1.2
-# times, save for a few dozen structures of very different kinds.
-_FEW, _ENOUGH = 20, 100
+# on new structures that are 1.4 to 3.4 times those of the fit, and fits to a few molecules or to one or two
+# crystals 1.5 to 180 times. Fewer terms seldom help: with one for 100 labels, 12 of 15 such fits were worse.
+_FEW = 20
 # Combinations that a warning names.
 _MOST_NAMED = 6
 
@@ -126,10 +126,9 @@ def warn_of_few_labels(n_structures: int, n_labels: int, n_terms: int) -> None:
         Terms that were kept.
     """
     if n_labels < _FEW * n_terms:
-        carried = max(n_labels // _ENOUGH, 1)
         warn(
             f"{n_terms} terms from {n_structures} structures with {n_labels:,} labels, "
-            f"{n_labels / n_terms:.0f} labels per term: errors on new structures will be far above those "
-            f"of the fit. These data carry about {carried} terms (max_terms={carried}); PLIPRegressorCV "
-            "finds the number by cross-validation, and `plip learn` says what more data would bring",
+            f"{n_labels / n_terms:.2g} labels per term: errors on new structures will be above those of the "
+            "fit, often many times, and only structures that were left out tell them (a test set, or "
+            "PLIPRegressorCV). More structures help; fewer terms (max_terms) seldom do",
         )
