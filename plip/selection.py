@@ -19,6 +19,7 @@ from plip._parameters import check_n_jobs, is_integer, is_number
 from plip._structures._checks import check_structures, describe
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
+from plip._workers import new_workers
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._information import structure_information
 from plip.regressor._model import PLIPModel
@@ -231,7 +232,7 @@ def _all_rows(prior: _Prior, first: int, batch: list[Atoms], n_jobs: int | None)
     design = prior.design
     checked = check_structures(batch, species=design.species, cutoff=design.cutoff, first=first)
     jobs = (joblib.delayed(prior.rows)(first + k, atoms) for k, atoms in enumerate(checked))
-    rows: list[_Rows] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    rows: list[_Rows] = new_workers(n_jobs)(jobs)
     return rows
 
 

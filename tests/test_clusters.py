@@ -18,11 +18,11 @@ from lost_worker import EndsOneWorker
 from sample_fits import small_descriptors
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
+from plip._workers import in_order
 from plip.cli import main
 from plip.descriptors import load_descriptors
 from plip.metrics import read_groups
 from plip.normal_equations._chunks import Cutter
-from plip.normal_equations._workers import in_order
 from plip.parallel import use_executor
 
 needs_dask = pytest.mark.skipif(util.find_spec("distributed") is None, reason="dask.distributed is missing")

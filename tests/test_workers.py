@@ -1,5 +1,6 @@
 """Sums by several workers: each piece of work is done once, and the bits do not depend on who does it."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import joblib
@@ -12,6 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations
 from plip._design._sharing import SharedWork
+from plip._workers import new_workers
 from plip.normal_equations._chunk_sums import chunk_sums
 from plip.normal_equations._chunks import Cutter
 from plip.normal_equations._sample import Sampler
@@ -120,6 +122,27 @@ def test_bits_do_not_depend_on_workers(structures, descriptors, n_jobs, monkeypa
     assert np.array_equal(one.gram, many.gram)
     assert np.array_equal(one.moment, many.moment)
     assert one.target_square == many.target_square
+
+
+def test_results_of_threads_are_waited_for(monkeypatch):
+    """joblib's own threads are looked at every 10 ms, so that small fits end late."""
+    naps = []
+    monkeypatch.setattr("joblib.parallel.time.sleep", naps.append)
+    jobs = [joblib.delayed(threading.Event().wait)(0.02) for _ in range(10)]
+    assert new_workers(2)(jobs) == [False] * 10
+    # At the very end joblib may look before it knows that all is done.
+    assert len(naps) <= 1
+
+
+def test_threads_serve_again_after_a_failure():
+    def inverse(number):
+        return 1 / number
+
+    with new_workers(2, return_as="generator") as workers:
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                list(workers(joblib.delayed(inverse)(number) for number in range(5, -20, -1)))
+        assert list(workers(joblib.delayed(inverse)(number) for number in (1, 2, 4))) == [1, 0.5, 0.25]
 
 
 def test_bad_number_of_workers_is_refused(structures, descriptors):

@@ -17,6 +17,7 @@ from plip._html import table
 from plip._structures._checks import check_structures
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
+from plip._workers import new_workers
 from plip.labels import LabelledStructures, Labels
 from plip.metrics._errors import OF_LABELS, UNITS, coverage, errors, summarize, values_of
 from plip.potential import Potential
@@ -457,7 +458,7 @@ def _predicted_by(potentials: Sequence[Potential], data: LabelledStructures, n_j
     for row, potential in enumerate(potentials):
         members.setdefault(id(potential), []).append(row)
     # Tables of potentials take a while to make: those of several are made at a time.
-    joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(
+    new_workers(n_jobs, is_local=True)(
         joblib.delayed(getattr)(potentials[rows[0]], "core") for rows in members.values()
     )
     for rows in members.values():

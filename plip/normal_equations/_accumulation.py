@@ -11,6 +11,7 @@ import joblib
 
 from plip._design._rows import Design
 from plip._types import FloatArray, StrPath
+from plip._workers import are_threads, can_send_on, in_order
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -19,7 +20,6 @@ from plip.normal_equations._chunks import Chunk, Cutter
 from plip.normal_equations._row_cache import Storage
 from plip.normal_equations._sample import Sampler
 from plip.normal_equations._sums import NARROW, are_few
-from plip.normal_equations._workers import are_threads, can_send_on, in_order
 
 __all__ = ["Accumulator"]
 

@@ -14,6 +14,7 @@ from plip._design._extent import Extent
 from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._design._sharing import SharedWork
 from plip._types import FloatArray, IntArray
+from plip._workers import in_order
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._chunk_sums import Stored, chunk_sums
@@ -23,7 +24,6 @@ from plip.normal_equations._references import find_isolated_energies
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
 from plip.normal_equations._sums import Sums, empty_sums
-from plip.normal_equations._workers import in_order
 
 __all__ = ["ChunkJob", "ChunkWork", "GroupWork", "Part", "Piece", "SharedChunk"]
 

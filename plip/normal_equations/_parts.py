@@ -11,12 +11,12 @@ from tqdm.auto import tqdm
 
 from plip._design._rows import Design
 from plip._types import IntArray, StrPath
+from plip._workers import same_workers
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._batches import new_accumulator
 from plip.normal_equations._equations import NormalEquations
 from plip.normal_equations._references import least_squares_reference
-from plip.normal_equations._workers import same_workers
 
 __all__ = ["sums_of_parts", "take_examples"]
 

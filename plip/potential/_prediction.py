@@ -111,6 +111,8 @@ def _by_chunks(
     # Not needed to evaluate one structure, as simulations do.
     import joblib
 
+    from plip._workers import new_workers
+
     indices = list(range(len(structures)) if places is None else places)
     ends = np.cumsum([len(atoms) for atoms in structures])
     n_chunks = min(len(structures), _CHUNKS_PER_WORKER * joblib.effective_n_jobs(n_jobs))
@@ -120,7 +122,7 @@ def _by_chunks(
         joblib.delayed(evaluator)(indices[start:end], structures[start:end])
         for start, end in itertools.pairwise(chunks)
     )
-    results: list[Chunk] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    results: list[Chunk] = new_workers(n_jobs)(jobs)
     return results
 
 

@@ -13,6 +13,7 @@ from ase import Atoms
 from plip._core import TermValues, values_of_each
 from plip._structures._evaluation import find_pairs, gather, take_atoms
 from plip._types import FloatArray, Int32Array, IntArray
+from plip._workers import new_workers
 from plip.interactions import Term
 from plip.normal_equations import NormalEquations
 
@@ -37,7 +38,7 @@ def terms_of_atoms(
     """The terms of the atoms of each structure."""
     of_structures = _Finder(species, terms)
     # The core is of this process; sending it elsewhere would take longer than the work.
-    with joblib.Parallel(n_jobs=n_jobs, require="sharedmem") as parallel:
+    with new_workers(n_jobs, is_local=True) as parallel:
         for batch in _cut(structures, _BATCH):
             jobs = (joblib.delayed(of_structures)(part) for part in _cut(batch, _OF_JOB))
             yield from itertools.chain.from_iterable(parallel(jobs))
@@ -57,7 +58,7 @@ def summaries_of_atoms(
         return summarize(of_structures(part))
 
     jobs = (joblib.delayed(summary)(part) for part in _cut(structures, _OF_SUMMARY))
-    found: list[Summary] = joblib.Parallel(n_jobs=n_jobs, require="sharedmem")(jobs)
+    found: list[Summary] = new_workers(n_jobs, is_local=True)(jobs)
     return found
 
 

@@ -17,6 +17,7 @@ from plip._design._rows import Design, StructureDesign
 from plip._structures._checks import has_full_cell
 from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
+from plip._workers import new_workers
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -377,7 +378,7 @@ def _errors_of_forces(
         joblib.delayed(_errors)(design, data.take(np.array([row])), sample, model, models[row])
         for row, sample in enumerate(samples)
     )
-    found: list[_Errors] = joblib.Parallel(n_jobs=n_jobs, prefer="threads")(jobs)
+    found: list[_Errors] = new_workers(n_jobs)(jobs)
     return found
 
 
