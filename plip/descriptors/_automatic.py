@@ -36,7 +36,7 @@ _LEAST_PER_NEAREST = 1.6
 # Atoms looked at in each structure.
 _SAMPLE = 32
 # Structures looked at, and those of each species that are at least.
-_STRUCTURES, _OF_SPECIES = 500, 100
+_STRUCTURES, _OF_SPECIES = 200, 50
 
 
 def automatic_cutoff(structures: Sequence[Atoms], first: int = 0) -> float:
