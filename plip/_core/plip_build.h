@@ -33,6 +33,8 @@ typedef struct {
     const plip_repulsion *repulsion;
     int is_apart;      /* whether each term is a value of its own */
     double *bounds;    /* per function: bound of its moments */
+    exact_functions *at; /* where tables are being made */
+    jet *at_places;      /* per column: at both ends of a range and its center */
     triple *functions; /* per term: those of its arms */
 } builder;
 
@@ -87,8 +89,10 @@ void plip_arm_degrees(const plip_term *term, int degrees[3]);
 
 /* Finds the functions of the arms of all terms. */
 void plip_find_functions(builder *b);
-/* Values and derivatives of all functions at distance r, as a neighbor with this core repulsion has them. */
-void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values);
+/* Makes room to keep functions until the center is done. */
+void plip_keep_functions(builder *b, exact_functions *at);
+/* Finds all functions, which are kept. */
+void plip_all_functions(const plip_potential *potential, exact_functions *at);
 /* Adds weight g_first g_second to a column; second = -1: weight g_first. */
 void plip_add_product(builder *b, column *column, int first, int second, double weight);
 

@@ -66,41 +66,65 @@ static void value_of_neighbor(const plip_potential *potential, int n, int inside
     }
 }
 
-void plip_all_functions(const plip_potential *potential, const core_pair *core, double r, jet *values)
+void plip_go_to(exact_functions *at, const core_pair *core, double r)
 {
-    const int inside = r < core->outer;
-    double repulsion[3], fade[3], reach[3];
-    int n;
+    int k;
 
-    if (inside)
-        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
-                            reach);
-    for (n = 0; n < potential->n_functions; n++)
-        value_of_neighbor(potential, n, inside, fade, reach, r, values[n]);
+    at->r = r;
+    at->number++;
+    at->inside = core && r < core->outer;
+    for (k = 0; k < 3; k++)
+        at->repulsion[k] = 0.0;
+    if (at->inside)
+        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, at->repulsion,
+                            at->fade, at->reach);
 }
 
-void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
-                       int alone, double result[3])
+/* Function n, in `room` unless it is kept. */
+static const double *function_at(const plip_potential *potential, int n, exact_functions *at, double room[3])
 {
-    double repulsion[3] = {0.0, 0.0, 0.0}, fade[3], reach[3];
-    const int inside = core && r < core->outer;
+    double *value = at->values ? at->values[n] : room;
+
+    if (!at->values || at->known[n] != at->number)
+        value_of_neighbor(potential, n, at->inside, at->fade, at->reach, at->r, value);
+    if (at->values)
+        at->known[n] = at->number;
+    return value;
+}
+
+void plip_keep_functions(builder *b, exact_functions *at)
+{
+    at->number = 0;
+    at->known = SCRATCH(b->potential->n_functions + 1, int);
+    at->values = SCRATCH(b->potential->n_functions + 1, jet);
+}
+
+void plip_all_functions(const plip_potential *potential, exact_functions *at)
+{
+    int n;
+
+    for (n = 0; n < potential->n_functions; n++)
+        function_at(potential, n, at, NULL);
+}
+
+void plip_column_exact(const plip_potential *potential, const column *column, exact_functions *at, int alone,
+                       double result[3])
+{
     int n, k;
 
-    if (inside)
-        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, repulsion, fade,
-                            reach);
     for (k = 0; k < 3; k++)
-        result[k] = column->repulsion * repulsion[k];
+        result[k] = column->repulsion * at->repulsion[k];
     for (n = 0; n < column->n_products; n++) {
         const product *part = column->products + n;
-        double value[3], second[3];
+        double room[2][3], value[3];
+        const double *first;
         if (alone && part->b >= 0)
             continue;
-        value_of_neighbor(potential, part->a, inside, fade, reach, r, value);
-        if (part->b >= 0) {
-            value_of_neighbor(potential, part->b, inside, fade, reach, r, second);
-            plip_multiply(value, second);
-        }
+        first = function_at(potential, part->a, at, room[0]);
+        for (k = 0; k < 3; k++)
+            value[k] = first[k];
+        if (part->b >= 0)
+            plip_multiply(value, function_at(potential, part->b, at, room[1]));
         for (k = 0; k < 3; k++)
             result[k] += part->weight * value[k];
     }

@@ -4,11 +4,13 @@
 static void NAME(evaluate_columns)(const plip_potential *potential, const table *radial, double r, int alone, double *g,
                                    double *dg)
 {
+    exact_functions at = {0};
     double value[3];
     int c;
 
+    plip_go_to(&at, radial->core, r);
     for (c = 0; c < radial->n_columns; c++) {
-        plip_column_exact(potential, radial->columns + c, radial->core, r, alone, value);
+        plip_column_exact(potential, radial->columns + c, &at, alone, value);
         g[c] = value[0];
         dg[c] = value[1];
     }

@@ -262,10 +262,19 @@ struct plip_potential {
 int plip_workspace_reserve(const plip_potential *potential, plip_workspace *workspace, int n_neighbors);
 /* Room for `size` doubles in workspace->apart. 0, or -1 if memory ran out. */
 int plip_workspace_reserve_apart(plip_workspace *workspace, size_t size);
-/* Value, first and second derivative of a column by the exact functions. `alone`: without the part of a neighbor
- * with itself, which the moments of this neighbor alone do not hold. */
-void plip_column_exact(const plip_potential *potential, const column *column, const core_pair *core, double r,
-                       int alone, double result[3]);
+/* What the exact functions are at one distance of a pair, with its core repulsion if there is any. `values` keeps those
+ * that were asked for, `known` is the number of the distance where a function is kept; both are NULL to keep none. */
+typedef struct {
+    double r;
+    int inside, number, *known;
+    double repulsion[3], fade[3], reach[3], (*values)[3];
+} exact_functions;
+
+void plip_go_to(exact_functions *at, const core_pair *core, double r);
+/* Value, first and second derivative of a column. `alone`: without the part of a neighbor with itself, which the
+ * moments of this neighbor alone do not hold. */
+void plip_column_exact(const plip_potential *potential, const column *column, exact_functions *at, int alone,
+                       double result[3]);
 /* Whether a neighbor is closer than the `steep` of its section. */
 int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *arrays);
 /* Puts the energy of a center right whose neighbors are too dense or too close, or that is bound too strongly, and adds

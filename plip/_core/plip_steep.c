@@ -32,16 +32,17 @@ static double force_of_term(const plip_term *term, const int *functions, int s, 
     return force;
 }
 
-static double force_at(const center_builder *c, int s, double r, jet *values)
+static double force_at(const center_builder *c, int s, double r, exact_functions *at)
 {
     const builder *b = c->all;
     double force = 0.0;
     int n;
 
-    plip_all_functions(b->potential, &c->plan->sections[s].core, r, values);
+    plip_go_to(at, &c->plan->sections[s].core, r);
+    plip_all_functions(b->potential, at);
     for (n = 0; n < b->n_terms; n++)
         if (b->terms[n].kind != PLIP_TWO_BODY && plip_holds(b->terms[n].species[0], c->center))
-            force += force_of_term(b->terms + n, b->functions[n], s, values);
+            force += force_of_term(b->terms + n, b->functions[n], s, at->values);
     return force;
 }
 
@@ -52,10 +53,11 @@ void plip_set_steep(center_builder *c, int s, double cutoff)
 {
     builder *b = c->all;
     section *part = c->plan->sections + s;
-    jet *values = SCRATCH(b->potential->n_functions + 1, jet);
+    exact_functions at = {0};
     double r = cutoff;
 
-    while (r > SCAN_END && force_at(c, s, r, values) <= STEEP_FORCE)
+    plip_keep_functions(b, &at);
+    while (r > SCAN_END && force_at(c, s, r, &at) <= STEEP_FORCE)
         r *= SCAN_FACTOR;
     part->steep = r > SCAN_END ? r : 0.0;
     c->plan->steep = fmax(c->plan->steep, part->steep);

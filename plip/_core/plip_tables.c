@@ -89,18 +89,21 @@ static void find_polynomial(const double left[3], const double middle[3], const 
 /* The row of a range. */
 static void fill_row(const builder *b, const table *t, range of, double *row)
 {
-    const plip_potential *potential = b->potential;
-    double left[3], middle[3], right[3], coefficients[COEFFICIENTS];
-    int c, k;
+    const double places[3] = {of.begin, of.center, of.end};
+    double coefficients[COEFFICIENTS];
+    jet *at_places = b->at_places;
+    int p, c, k;
 
+    for (p = 0; p < 3; p++) {
+        plip_go_to(b->at, t->core, places[p]);
+        for (c = 0; c < t->n_columns; c++)
+            plip_column_exact(b->potential, t->columns + c, b->at, 0, at_places[3 * c + p]);
+    }
     for (c = 0; c < t->n_columns; c++) {
         double *own = row + place_in_row(b, c);
-        plip_column_exact(potential, t->columns + c, t->core, of.begin, 0, left);
-        plip_column_exact(potential, t->columns + c, t->core, of.center, 0, middle);
-        plip_column_exact(potential, t->columns + c, t->core, of.end, 0, right);
-        find_polynomial(left, middle, right, of.end - of.begin, coefficients);
+        find_polynomial(at_places[3 * c], at_places[3 * c + 1], at_places[3 * c + 2], of.end - of.begin, coefficients);
         for (k = 0; k < COEFFICIENTS; k++)
-            own[k * potential->lanes] = coefficients[k];
+            own[k * b->potential->lanes] = coefficients[k];
     }
 }
 
@@ -124,13 +127,15 @@ static double growth(const builder *b, const table *t, range of)
     double largest = 1.0, value[3];
     int c, side;
 
-    for (c = 0; c < t->n_columns; c++) {
-        const column *own = t->columns + c;
-        if (own->order > 1 && own->n_products)
-            for (side = 0; side < 2; side++) {
-                plip_column_exact(b->potential, own, t->core, side ? of.end : of.begin, 0, value);
-                largest = fmax(largest, fabs(value[0]) / b->bounds[own->products[0].a]);
-            }
+    for (side = 0; side < 2; side++) {
+        plip_go_to(b->at, t->core, side ? of.end : of.begin);
+        for (c = 0; c < t->n_columns; c++) {
+            const column *own = t->columns + c;
+            if (own->order < 2 || !own->n_products)
+                continue;
+            plip_column_exact(b->potential, own, b->at, 0, value);
+            largest = fmax(largest, fabs(value[0]) / b->bounds[own->products[0].a]);
+        }
     }
     return largest;
 }
@@ -142,15 +147,14 @@ static void take_root(double *value, double *slope)
     *slope = *value > 0.0 ? *slope / (2.0 * *value) : 0.0;
 }
 
-/* The error that the polynomial of column c makes at distance r: of the derivative, and of the value, which counts
+/* The error that the polynomial of column c makes at a distance: of the derivative, and of the value, which counts
  * degree_weight times. */
-static double table_error(const builder *b, const table *t, int c, const double *row, range of, double r,
-                          double degree_weight)
+static double table_error(const builder *b, const table *t, int c, const double *row, range of, double degree_weight)
 {
     double exact[3], slope, interpolated, deviation, rounding;
 
-    plip_column_exact(b->potential, t->columns + c, t->core, r, 0, exact);
-    interpolated = interpolate(b, row, c, r - of.center, &slope);
+    plip_column_exact(b->potential, t->columns + c, b->at, 0, exact);
+    interpolated = interpolate(b, row, c, b->at->r - of.center, &slope);
     if (t->columns[c].is_root) {
         /* Of one neighbor alone: other neighbors make it less. */
         take_root(&exact[0], &exact[1]);
@@ -173,12 +177,12 @@ static double error_of_row(const builder *b, const table *t, const double *row, 
     int c, k;
 
     for (k = 0; k < 6; k++) {
-        const double r = of.begin + places[k] * (of.end - of.begin);
         double sum = 0.0;
+        plip_go_to(b->at, t->core, of.begin + places[k] * (of.end - of.begin));
         for (c = 0; c < t->n_columns; c++) {
             const column *own = t->columns + c;
             if (own->n_products || own->repulsion != 0.0)
-                sum += own->sensitivity * pow(grown, own->order - 1) * table_error(b, t, c, row, of, r, degree_weight);
+                sum += own->sensitivity * pow(grown, own->order - 1) * table_error(b, t, c, row, of, degree_weight);
         }
         if (!(sum <= TABLE_TOLERANCE))
             return INFINITY;
@@ -469,8 +473,14 @@ static double finish_shared(builder *b, section *part, const section *shared, do
 void plip_make_tables(builder *b, section *parts, int n, double cutoff)
 {
     double *errors = SCRATCH(2 * n, double), of_shared = 0.0;
-    int k;
+    exact_functions at = {0};
+    int k, most = 0;
 
+    for (k = 0; k < n; k++)
+        most = larger(most, larger(parts[k].angular.n_columns, parts[k].scalar.n_columns));
+    plip_keep_functions(b, &at);
+    b->at = &at;
+    b->at_places = SCRATCH(3 * most, jet);
     fill_sections(b, parts, n, cutoff, errors);
     for (k = n - 1; k >= 0; k--) {
         section *part = parts + k;

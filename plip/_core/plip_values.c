@@ -12,19 +12,20 @@
 static double *find_scales(builder *b)
 {
     const plip_potential *potential = b->potential;
-    const core_pair no_core = {0, 0, 0.0, 0.0};
+    exact_functions at = {0};
     double *scales = SCRATCH(potential->n_functions + 1, double), cutoff = 0.0;
-    jet *values = SCRATCH(potential->n_functions + 1, jet);
     int n, k;
 
+    plip_keep_functions(b, &at);
     for (n = 0; n < potential->n_functions; n++) {
         scales[n] = b->bounds[n];
         cutoff = fmax(cutoff, potential->functions[n].cutoff);
     }
     for (k = 0; k < SAMPLES; k++) {
-        plip_all_functions(potential, &no_core, cutoff * (NEAREST + (1.0 - NEAREST) * k / SAMPLES), values);
+        plip_go_to(&at, NULL, cutoff * (NEAREST + (1.0 - NEAREST) * k / SAMPLES));
+        plip_all_functions(potential, &at);
         for (n = 0; n < potential->n_functions; n++)
-            scales[n] = fmax(scales[n], fabs(values[n][0]));
+            scales[n] = fmax(scales[n], fabs(at.values[n][0]));
     }
     return scales;
 }
