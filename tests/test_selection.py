@@ -61,7 +61,7 @@ def prior_of(model, rows):
     """Known before any data: penalties of the fit, sizes of coefficients, reference energies within 10 eV."""
     kept = np.flatnonzero(model.coef_)
     equations = model.normal_equations_
-    problem = model._problem(equations, None, model._penalty(equations, None))
+    problem = model._problem(equations, None, model._penalty(equations))
     coef = model.coef_
     squares = problem.target_square - 2 * coef @ problem.moment + coef @ problem.gram @ coef
     noise = squares / problem.weight_sum

@@ -338,7 +338,7 @@ class _Curve:
 
     def _fit(self, train: NormalEquations) -> Models:
         model, n_species = self._model, len(train.species)
-        problem = model._problem(train, self._references, model._penalty(train, self._references))
+        problem = model._problem(train, self._references, model._penalty(train))
         if isinstance(model, PLIPRegressorCV):
             coefs = model._path(problem, n_species).coefs
         else:

@@ -440,7 +440,7 @@ class NormalEquations:
         force_weight: float = 1.0,
         stress_weight: float = 0.0,
         reference_energies: Mapping[str, float] | None = None,
-        contribution_penalty: float = 0.0,
+        contribution_penalty: float | Callable[[LinearProblem], float] = 0.0,
     ) -> LinearProblem:
         """The weighted least-squares problem, with reference energies projected out or fixed.
 
@@ -451,8 +451,9 @@ class NormalEquations:
             virial per atom (eV).
         reference_energies : dict or None
             eV by chemical symbol, to take off the energies. None fits them: the composition is projected out.
-        contribution_penalty : float
-            Strength mu of a penalty on what each term contributes to the energy per atom,
+        contribution_penalty : float or callable
+            Strength mu, or what finds it from the problem without it, of a penalty on what each term
+            contributes to the energy per atom,
 
                 mu f / 2 sum_n x_n^2 w_n^2,
 
@@ -494,6 +495,8 @@ class NormalEquations:
         weighted_seen = np.sqrt(sum(share.values())) * seen
         problem = linear_problem(products, n_terms, weight_sum, sizes, weighted_seen, n_rows)
         kept = problem.scales > 0
+        if callable(contribution_penalty):
+            contribution_penalty = contribution_penalty(problem)
         if contribution_penalty == 0 or problem.target_square == 0 or not kept.any():
             return problem
         # In nearly perfect crystals the columns hardly vary, however large they are.

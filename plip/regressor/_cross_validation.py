@@ -235,7 +235,7 @@ class PLIPRegressorCV(PLIPModel):
                 single_blas_thread(),
                 tqdm(total=len(weights) * len(parts), desc="paths", disable=not self.verbose) as bar,
             ):
-                penalty = self._penalty(total, references)
+                penalty = self._strength(total, references)
                 for weight in weights:
                     errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
                         total, parts, null, weight, references, penalty, bar

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
@@ -89,22 +90,26 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """Whether the solver selects terms, rather than shrinks coefficients."""
         return self.solver in ("omp", "replacement")
 
-    def _penalty(self, equations: NormalEquations, references: Mapping[str, float] | None) -> float:
-        """Strength of the penalty on contributions for these data."""
+    def _penalty(self, equations: NormalEquations) -> float | Callable[[LinearProblem], float]:
+        """Strength of the penalty on contributions for these data, or what finds it from the problem."""
         if not isinstance(self.contribution_penalty, str):
             return self.contribution_penalty
         if not self._selects():
             return 0.0
         n_rows = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
-        problem = self._problem(equations, references, 0.0)
         is_shared = any(ANY in term.species for term in equations.terms)
-        return automatic_penalty(problem, n_rows, is_shared)
+        return functools.partial(automatic_penalty, n_rows=n_rows, is_shared=is_shared)
+
+    def _strength(self, equations: NormalEquations, references: Mapping[str, float] | None) -> float:
+        """The strength where several problems have the same."""
+        penalty = self._penalty(equations)
+        return penalty(self._problem(equations, references, 0.0)) if callable(penalty) else penalty
 
     def _problem(
         self,
         equations: NormalEquations,
         references: Mapping[str, float] | None,
-        penalty: float,
+        penalty: float | Callable[[LinearProblem], float],
         energy_weight: float | None = None,
     ) -> LinearProblem:
         weight = self.energy_weight if energy_weight is None else energy_weight
@@ -329,7 +334,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         """The least-squares problem of the fit, with the columns that were kept."""
         equations, references = self.normal_equations_, self._references
         with single_blas_thread():
-            penalty = self._penalty(equations, references)
+            penalty = self._strength(equations, references)
             problem = self._problem(equations, references, penalty, getattr(self, "energy_weight_", None))
             return problem.restricted(np.flatnonzero(self.coef_))
 

@@ -351,9 +351,7 @@ class PLIPRegressor(PLIPModel):
             n_species = len(equations.species)
             self._check_targets([target for target, n in equations.n_rows.items() if n])
             references = self._fixed_references(equations.species, equations.isolated_energies)
-            with single_blas_thread():
-                penalty = self._penalty(equations, references)
-            problem = self._problem(equations, references, penalty)
+            problem = self._problem(equations, references, self._penalty(equations))
         with single_blas_thread():
             max_terms = self._setting("max_terms", n_species)
             coef, path = solve(problem, self.solver, self._setting("alpha"), max_terms, self.refit)

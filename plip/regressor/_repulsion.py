@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+import joblib
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
@@ -17,6 +18,7 @@ from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
+from plip._workers import new_workers
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
 from plip.potential import Potential
@@ -160,15 +162,15 @@ def repulsive_potential(
     while True:
         # What rises once does so too when repulsion begins earlier.
         pairs = [pair for pair in pairs if _falls(potential, pair, _STARTS[0] * shortest_distances[pair])]
-        slackening = [crystal for crystal in slackening if crystal.least_slope(potential) < _STEADY]
+        slackening = _weaker(slackening, potential, _STEADY, survey.n_jobs)
         symbols = {symbol for crystal in slackening for symbol in crystal.atoms.symbols}
         further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS) - 1]
         further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
         steps.update(further)
         if not further:
             # Where no density limit helps, pairs repel each other before the crystal falls.
-            falling = [crystal.atoms for crystal in crystals if crystal.least_slope(potential) < _RESISTING]
-            inside = [pair for pair in known if any({*pair} <= {*atoms.symbols} for atoms in falling)]
+            falling = _weaker(crystals, potential, _RESISTING, survey.n_jobs)
+            inside = [pair for pair in known if any({*pair} <= {*of.atoms.symbols} for of in falling)]
             early = [pair for pair in inside if steps[pair] < len(_STARTS) - 1]
             if not early:
                 break
@@ -178,6 +180,13 @@ def repulsive_potential(
     known_floors = None if equations.sample is None else floors
     limits = potential.repulsion, potential.density_limits, known_floors
     return Potential(descriptors, coef, references, *limits), not falling
+
+
+def _weaker(crystals: list[Crystal], potential: Potential, slope: float, n_jobs: int | None) -> list[Crystal]:
+    """The crystals whose least slope is below this one."""
+    jobs = (joblib.delayed(crystal.least_slope)(potential) for crystal in crystals)
+    slopes: list[float] = new_workers(n_jobs, is_local=True)(jobs)
+    return [crystal for crystal, least in zip(crystals, slopes, strict=True) if least < slope]
 
 
 def _energies(potential: Potential, atoms: Atoms) -> FloatArray:

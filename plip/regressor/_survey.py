@@ -107,11 +107,13 @@ class Survey:
     Attributes
     ----------
     structures : list of ase.Atoms
+    n_jobs : int or None
+        As given.
     """
 
     def __init__(self, equations: NormalEquations, columns: IntArray, n_jobs: int | None) -> None:
         self._equations = equations
-        self._n_jobs = n_jobs
+        self.n_jobs = n_jobs
         self.structures = [] if equations.sample is None else list(equations.sample.structures())
         self._stays = sum(map(len, self.structures)) <= MOST_IN_MEMORY
         self._columns = np.unique(columns)
@@ -151,7 +153,7 @@ class Survey:
 
     def _find(self, columns: IntArray) -> Iterator[AtomTerms]:
         terms = [self._equations.terms[n] for n in columns]
-        return terms_of_atoms(self._equations.species, terms, self.structures, self._n_jobs)
+        return terms_of_atoms(self._equations.species, terms, self.structures, self.n_jobs)
 
 
 def _geometry(atoms: Atoms) -> tuple[bytes, ...]:
