@@ -169,6 +169,27 @@ def test_uncertainty_is_that_of_the_api(evaluations, page):
         assert f"test, {group}{100 * share:.1f}" in shown
 
 
+def test_structures_whose_atoms_are_closer_than_those_of_the_fit_are_named(model, silicon_carbide):
+    """Their errors are those of the core repulsion, and may hide all others."""
+    test = [atoms.copy() for atoms in silicon_carbide[1][:4]]
+    (begins,) = (outer for pair, (_, outer) in model.potential_.repulsion.items() if pair == ("C", "Si"))
+    carbon = int(np.flatnonzero(test[2].symbols == "C")[0])
+    nearest = min(
+        (k for k in range(len(test[2])) if test[2].symbols[k] == "Si"),
+        key=lambda k: test[2].get_distance(carbon, k, mic=True),
+    )
+    test[2].set_distance(carbon, nearest, 0.9 * begins, fix=0, mic=True)
+    for atoms, source in zip(test, silicon_carbide[1], strict=False):
+        atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
+    evaluation = Evaluation(model.potential_, test)
+    text = " ".join(evaluation_report({"test": evaluation}).split())
+    others = evaluation.take(np.array([0, 1, 3])).errors()["force_rmse"]
+    assert f"in 1 of 4 structures atoms are closer than any of the fit, down to {0.9 * begins:.2f} A" in text
+    assert "(C-Si, structure 2)" in text
+    assert "RMSE without these: energy" in text and f"force {others:.4f} eV/A" in text
+    assert "closer than any" not in evaluation_report({"test": evaluation.take(np.array([0, 1, 3]))})
+
+
 def test_structures_beyond_the_data_are_listed(model, silicon_carbide, tmp_path):
     test = [atoms.copy() for atoms in silicon_carbide[1][:4]]
     # The second one is squeezed far beyond the data.

@@ -14,6 +14,7 @@ from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
+from plip.report._close import closer_than_fitted
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 
 if TYPE_CHECKING:
@@ -152,8 +153,31 @@ def evaluation_report(evaluations: Mapping[str, Evaluation]) -> str:
         if len(groups) > 1:
             by_group = {f"{group} ({found['n_structures']})": found for group, found in groups.items()}
             parts.append(_error_table(f"{name}, by group", by_group))
+    # Those of the fit are where the repulsion begins, or farther apart.
+    parts += [text for name in sets if name != "train" for text in _too_close(name, sets[name])]
     found = uncertainties(evaluations, by_group=len(evaluations) == 1)
     return "\n\n".join([*parts, _uncertainty_table(found)] if found else parts)
+
+
+def _too_close(name: str, evaluation: Evaluation) -> list[str]:
+    """A line on structures whose atoms feel the core repulsion, which is not fitted, and errors without."""
+    found = closer_than_fitted(evaluation)
+    if not found:
+        return []
+    rows = np.setdiff1d(np.arange(len(evaluation.structures)), [close.row for close in found])
+    errors = evaluation.take(rows).errors()
+    others = ", ".join(
+        f"{target} {errors[f'{target}_rmse']:.{DIGITS[target]}f} {UNITS[target]}"
+        for target in DIGITS
+        if f"{target}_rmse" in errors
+    )
+    row, pair, distance = min(found, key=lambda close: close.distance)
+    text = (
+        f"{name}: in {len(found)} of {len(evaluation.structures)} structures atoms are closer than any of "
+        f"the fit, down to {distance:.2f} A ({'-'.join(pair)}, structure {row}), where the core repulsion "
+        "acts"
+    )
+    return [textwrap.fill(f"{text}; RMSE without these: {others}" if others else text, WIDTH)]
 
 
 def _size_table(evaluations: Mapping[str, Evaluation]) -> str:

@@ -1,0 +1,48 @@
+"""Structures whose atoms are closer than those of the fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from plip._structures._neighbors import find_all_neighbors
+from plip.metrics import Evaluation
+
+__all__ = ["ClosestPair", "closer_than_fitted"]
+
+
+class ClosestPair(NamedTuple):
+    """Two atoms of a structure that feel the core repulsion most: row, species, and distance in Angstrom."""
+
+    row: int
+    pair: tuple[str, str]
+    distance: float
+
+
+def closer_than_fitted(evaluation: Evaluation) -> list[ClosestPair]:
+    """Structures with atoms at distances where the core repulsion has replaced the terms.
+
+    Returns
+    -------
+    list of ClosestPair
+        One for each such structure, in their order.
+    """
+    potential = evaluation.potential
+    begins = np.zeros((len(potential.species),) * 2)
+    for pair, (_, outer) in (potential.repulsion or {}).items():
+        i, j = (potential.species.index(symbol) for symbol in pair)
+        begins[i, j] = begins[j, i] = outer
+    if not begins.any():
+        return []
+    found = []
+    for row, atoms in enumerate(evaluation.structures):
+        species = np.array([potential.species.index(symbol) for symbol in atoms.symbols])
+        near = find_all_neighbors(atoms, float(begins.max()))
+        centers, neighbors = near.centers(1), near.neighbor_p
+        parts = near.distance_p / begins[species[centers], species[neighbors]]
+        if parts.min(initial=1.0) < 1.0:
+            p = int(parts.argmin())
+            first, second = sorted((atoms.symbols[centers[p]], atoms.symbols[neighbors[p]]))
+            found.append(ClosestPair(row, (first, second), float(near.distance_p[p])))
+    return found
