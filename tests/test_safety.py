@@ -6,7 +6,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 from ase import Atom, Atoms, units
-from ase.build import bulk, fcc111, molecule
+from ase.build import bulk, fcc111, molecule, mx2
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
@@ -159,6 +159,19 @@ def test_atoms_that_fall_together_where_data_are_mistaken_are_found(silicon_carb
     assert min(first for _, first in model.potential_.repulsion.values()) < 0.25
     findings = model.potential_.check_safety(structures).findings
     assert any(finding.kind == "pair" and "falls by" in finding.message for finding in findings)
+
+
+def test_atoms_of_compounds_are_pushed_onto_each_other():
+    """A platinum atom that comes to an oxygen atom meets the other platinum neighbors of this one."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for _ in range(12):
+        atoms = mx2("PtO2", a=3.1, thickness=2.6, size=(2, 2, 1), vacuum=8.0)
+        atoms.rattle(0.02, rng=rng)
+        structures.append(labeled_by_emt(atoms))
+    potential = PLIPRegressor("fast").fit(structures).potential_
+    assert potential.repulsion["Pt", "Pt"][1] > 2.8 > potential.repulsion["O", "Pt"][1]
+    assert potential.check_safety(structures).counts["pushed atoms"] > 20
 
 
 def test_crystals_under_tension_may_shrink():

@@ -49,6 +49,9 @@ _MOST_RANKED = 300
 _MOST_PUSHED = 12
 _MOST_BONDS = 6
 _PUSH_POINTS = 20
+# Part of the way from which on other atoms do not count: the neighbor itself repels more. In compounds its
+# other neighbors, often of the species that is pushed, stand closer to it than to each other.
+_NEARLY_THERE = 0.75
 _MOST_ENERGIES = 40_000
 
 Item = TypeVar("Item")
@@ -361,11 +364,11 @@ class _Check:
     def _is_clear(
         self, names: list[str], i: int, vector: FloatArray, others: Int32Array, vectors: FloatArray
     ) -> bool:
-        """Whether atom i stays outside the core distances of the others along a vector."""
+        """Whether atom i stays outside the core distances of others on most of its way along a vector."""
         along = np.clip(vectors @ vector / (vector @ vector), 0.0, 1.0)
         passing = np.linalg.norm(vectors - along[:, None] * vector, axis=1)
         least = np.array([self.distances[sorted_pair(names[i], names[k])] for k in others])
-        return bool((passing >= least).all())
+        return bool((passing >= least)[along < _NEARLY_THERE].all())
 
     # Hot atoms
 
