@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from plip._design._rows import Design, StructureDesign
+from plip._design._rows import StructureDesign
 from plip._structures._checks import volumes
 from plip._structures._composition import species_of
 from plip._types import FloatArray, IntArray
@@ -90,7 +90,7 @@ class SampleRows:
         """Rows of the structures at some places; `fold` has the fold of every structure of the data."""
         sample = data.take(places)
         descriptors = fit_descriptors(data, sample, preset)
-        design = Design(descriptors.terms_, descriptors.species_)
+        design = descriptors._design()
         n, p = len(sample), len(descriptors.terms_)
         rng = np.random.default_rng(0)
         most = min(_MOST_ATOMS, max(1, _MOST_FORCES // n))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 from sklearn.decomposition import PCA
 
-from plip._design._rows import Design, StructureDesign
+from plip._design._rows import StructureDesign
 from plip._types import BoolArray, FloatArray
 from plip.audit._rows import fit_descriptors
 from plip.labels import LabelledStructures
@@ -49,7 +49,7 @@ def find_support(data: LabelledStructures, fits: BoolArray) -> tuple[BoolArray, 
 def _features(data: LabelledStructures) -> FloatArray:
     """Principal components of the mean descriptors and the composition of each structure."""
     descriptors = fit_descriptors(data, data, "fast")
-    design = Design(descriptors.terms_, descriptors.species_)
+    design = descriptors._design()
     rows = []
     for atoms in data.structures:
         structure = StructureDesign(design, atoms)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
@@ -32,6 +33,9 @@ from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]
+
+# What descriptors have made ready; it is not pickled with them, and no use of them changes their attributes.
+_DESIGNS: weakref.WeakKeyDictionary[PLIPDescriptors, Design] = weakref.WeakKeyDictionary()
 
 FORMAT = "plip-descriptors"
 # Version of the format that `save` writes.
@@ -310,8 +314,11 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         return tags
 
     def _design(self) -> Design:
-        """The terms, ready for the kernels."""
-        return Design(self.terms_, self.species_)
+        """The terms, ready for the kernels, which is made once."""
+        design = _DESIGNS.get(self)
+        if design is None or design.terms != tuple(self.terms_):
+            design = _DESIGNS[self] = Design(self.terms_, self.species_)
+        return design
 
     def transform(self, X: Iterable[Atoms]) -> FloatArray:
         """Interactions of each structure.

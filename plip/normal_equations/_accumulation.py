@@ -58,7 +58,7 @@ class Accumulator:
         workers: joblib.Parallel | None = None,
     ) -> None:
         n_species, n_terms = len(descriptors.species_), len(descriptors.terms_)
-        design = Design(descriptors.terms_, descriptors.species_) if design is None else design
+        design = descriptors._design() if design is None else design
         stored = Storage(memory, design) if memory is not None else None
         self._descriptors = descriptors
         self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)

@@ -9,7 +9,6 @@ import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
-from plip._design._rows import Design
 from plip._types import IntArray, StrPath
 from plip._workers import same_workers
 from plip.descriptors import PLIPDescriptors
@@ -31,14 +30,13 @@ def sums_of_parts(
     memory: joblib.Memory | StrPath | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
-    design: Design | None = None,
     file: IO[bytes] | None = None,
 ) -> list[NormalEquations]:
     """The normal equations of several parts of the data, which can be added.
 
     Parameters
     ----------
-    data, descriptors, memory, n_jobs, verbose, design
+    data, descriptors, memory, n_jobs, verbose
         As for `NormalEquations.from_labels`.
     parts : sequence of ndarray of int
         Places of the structures of each part.
@@ -50,7 +48,6 @@ def sums_of_parts(
     list of NormalEquations
     """
     reference = least_squares_reference(data, descriptors.species_)
-    design = Design(descriptors.terms_, descriptors.species_) if design is None else design
     found = []
     with (
         same_workers(n_jobs) as workers,
@@ -58,7 +55,7 @@ def sums_of_parts(
     ):
         for part in parts:
             some = data.take(part)
-            accumulator = new_accumulator(some, descriptors, bar, reference, design, memory, n_jobs, workers)
+            accumulator = new_accumulator(some, descriptors, bar, reference, None, memory, n_jobs, workers)
             equations = NormalEquations(*accumulator.finish([some]))
             if file is not None:
                 equations.stow(file)

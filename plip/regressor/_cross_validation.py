@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import KFold, check_cv
 from tqdm.auto import tqdm
 
-from plip._design._rows import Design
 from plip._parameters import is_integer, is_number
 from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
@@ -220,10 +219,9 @@ class PLIPRegressorCV(PLIPModel):
         tests = self._test_sets(data, groups)
         descriptors._fit_checked(data.structures, forces=data.labels.forces)
         self._check_data(data, descriptors)
-        design = Design(descriptors.terms_, descriptors.species_)
         # Sums of the folds that are large wait in a file until the total is merged.
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
-            total, parts = self._accumulate(data, descriptors, design, tests, file)
+            total, parts = self._accumulate(data, descriptors, tests, file)
             warn_of_close_pairs(data, total.shortest_distances or {})
             self.n_splits_ = len(tests)
             references = self._fixed_references(total.species, total.isolated_energies)
@@ -273,7 +271,7 @@ class PLIPRegressorCV(PLIPModel):
         }
         coef = path.coefs[index].copy()
         examples = take_examples(data)
-        self._adopt(coef, path, total, scales, references, examples, design, potential)
+        self._adopt(coef, path, total, scales, references, examples, potential)
         self.folds_ = [
             (
                 test,
@@ -358,7 +356,6 @@ class PLIPRegressorCV(PLIPModel):
         self,
         data: LabelledStructures,
         descriptors: PLIPDescriptors,
-        design: Design,
         tests: list[IntArray],
         file: IO[bytes],
     ) -> tuple[NormalEquations, list[NormalEquations]]:
@@ -368,7 +365,7 @@ class PLIPRegressorCV(PLIPModel):
         # The sums of overlapping test sets are not the whole.
         rest = np.arange(len(data)) if counts.max() > 1 else np.flatnonzero(counts == 0)
         parts = [*distinct.values(), *([rest] if len(rest) else [])]
-        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, design, file)
+        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, file)
         total = found[-1]
         if counts.max() <= 1:
             total = functools.reduce(lambda some, part: some.combined(part, 1), found)

@@ -15,7 +15,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from plip import metrics
 from plip._core import ANY
-from plip._design._rows import Design
 from plip._html import DOCUMENTATION
 from plip._parameters import is_integer
 from plip._structures._checks import check_structures
@@ -217,14 +216,13 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         scales: FloatArray,
         references: dict[str, float] | None,
         examples: LabelledStructures | None = None,
-        design: Design | None = None,
         potential: Potential | None = None,
         survey: Survey | None = None,
     ) -> Self:
         """Take the coefficients of a model on the path, make its potential, and check it by examples.
 
-        `scales` are those of the problem that was solved. `design` are the terms prepared for the kernels,
-        `potential` is that of the coefficients, and `survey` is that of the equations, if they are at hand.
+        `scales` are those of the problem that was solved. `potential` is that of the coefficients, and
+        `survey` is that of the equations, if they are at hand.
         """
         self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
@@ -248,8 +246,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             if not self.n_terms_:
                 warn_of_no_terms(len(coef), self._setting("alpha"))
             if examples is not None:
-                design = design or Design(self.descriptors_.terms_, self.descriptors_.species_)
-                check_examples(self.potential_, design, coef, examples)
+                check_examples(self.potential_, self.descriptors_._design(), coef, examples)
         return self
 
     def _columns_of(self, coefs: Iterable[FloatArray], equations: NormalEquations) -> IntArray:
