@@ -97,6 +97,18 @@ def test_columns_do_not_depend_on_the_order_of_structures(structures):
     assert PLIPDescriptors().fit(structures).terms_ == PLIPDescriptors().fit(structures[::-1]).terms_
 
 
+def test_what_is_ready_for_the_kernels_serves_until_the_next_fit(structures):
+    descriptors = small().fit(structures[:1])
+    size = len(pickle.dumps(descriptors))
+    ready = descriptors._design()
+    descriptors.design_rows(structures[0])
+    assert descriptors._design() is ready
+    assert len(pickle.dumps(descriptors)) == size
+    descriptors.fit(structures[:2])
+    assert descriptors.design_rows(structures[1])[0].shape == (len(descriptors.terms_),)
+    assert descriptors._design() is not ready
+
+
 def test_given_species_are_columns_even_if_absent():
     water = Atoms("OHH", [[0, 0, 0], [0.96, 0, 0], [-0.2, 0.93, 0]])
     descriptors = small(species=("Si", "O", "H")).fit([water])
