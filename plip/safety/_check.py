@@ -373,7 +373,7 @@ class _Check:
     # Hot atoms
 
     def hot_atoms(self) -> None:
-        """Some hundred steps of a hot crystal with interstitial atoms, and of a slab of it."""
+        """Some hundred steps of a hot crystal, of one with interstitial atoms, and of a slab of it."""
         if not self.structures:
             return
         runs = HotRuns(self.potential, self.distances)

@@ -49,7 +49,7 @@ _MOST_HEATED = 100_000
 
 
 class HotRuns:
-    """Runs of a crystal with interstitial atoms, and of a slab of it.
+    """Runs of a crystal, of the crystal with interstitial atoms, and of a slab of it.
 
     Parameters
     ----------
@@ -84,6 +84,7 @@ class HotRuns:
         if not atoms.pbc.all():
             self._simulate(name, atoms, lowest, at_rest, free_steps=_FREE_STEPS)
         else:
+            self._simulate(name, atoms, lowest, at_rest)
             # Interstitial atoms and surfaces, which data of crystals seldom have, are new surroundings.
             crowded = with_interstitials(atoms, self._potential.species)
             self._simulate(f"{name} with interstitials", crowded, lowest, at_rest, free_steps=_FREE_STEPS)
