@@ -161,6 +161,24 @@ def test_atoms_that_fall_together_where_data_are_mistaken_are_found(silicon_carb
     assert any(finding.kind == "pair" and "falls by" in finding.message for finding in findings)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_atoms_that_gain_energy_in_the_data_may_leave(is_known):
+    """Helium in a metal does. Without data of the metal alone and of the single atom, nobody knows."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for k in range(24):
+        atoms = bulk("Cu", a=3.7, cubic=True) * 2
+        if k % 2 or not is_known:
+            atoms.append(Atom("Ag", [1.85, 0.0, 0.0]))  # far too large for this place
+        atoms.rattle(0.03 + 0.01 * (k % 5), rng=rng)
+        structures.append(labeled_by_emt(atoms))
+    if is_known:
+        structures += [labeled_by_emt(Atoms(symbol, cell=[12.0] * 3, pbc=True)) for symbol in ("Ag", "Cu")]
+    potential = PLIPRegressor("fast").fit(structures).potential_
+    findings = [f for f in potential.check_safety(structures).findings if "atom of Ag gains" in f.message]
+    assert bool(findings) != is_known
+
+
 def test_atoms_of_compounds_are_pushed_onto_each_other():
     """A platinum atom that comes to an oxygen atom meets the other platinum neighbors of this one."""
     rng = np.random.default_rng(0)

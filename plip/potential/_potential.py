@@ -831,7 +831,8 @@ class Potential:
         structures, pushed onto their nearest neighbors; and the crystals among the structures, compressed
         from the least volume of their composition to 0.6 of the length. Crystals that are expanded to 1.5 of
         the length, or taken apart into pairs or atoms, must not be 0.5 eV/atom lower, and no atom may gain
-        1 eV when it leaves the crystal. A few hundred steps at 5,000 K, of a crystal, of one with
+        1 eV when it leaves the crystal, unless the data say so (of helium in a metal, with isolated atoms
+        and the bare metal in `structures`). A few hundred steps at 5,000 K, of a crystal, of one with
         interstitial atoms and of a slab, must not fuse atoms and must conserve the energy, at least in steps
         of a quarter. What they lead to must not be 0.2 eV/atom lower than the crystal after both are cooled.
 

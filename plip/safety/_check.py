@@ -43,6 +43,9 @@ _SHALLOW = 1e-3
 _BOTTOMLESS = 1e100
 # Most energy in eV that an atom may gain when it leaves a crystal; it should lose several eV.
 _EVAPORATION = 1.0
+# A gain is that of the data if its standard deviation is a smaller part of it. Where the data do not tell the
+# energy of a single atom, it is a quarter or more.
+_CERTAIN = 0.1
 # Most structures, and most energies of atoms, that a scan computes, which bounds the time.
 _MOST_CRYSTALS = 5
 _MOST_RANKED = 300
@@ -203,7 +206,7 @@ class _Check:
             left = atoms.copy()
             del left[int(np.flatnonzero(atoms.symbols == symbol)[0])]
             gain = energy - self._energy(left) - self.potential.intercept[symbol]
-            if gain > _EVAPORATION:
+            if gain > _EVAPORATION and not self._is_known(gain, left, symbol):
                 self._find(
                     "evaporation",
                     f"{name}: an atom of {symbol} gains {gain:.3g} eV when it leaves the crystal",
@@ -211,6 +214,21 @@ class _Check:
                     species=symbol,
                     gain=gain,
                 )
+
+    def _is_known(self, gain: float, left: Atoms, symbol: str) -> bool:
+        """Whether the data say that an atom gains this energy, as helium in metals does.
+
+        They do if they hold such surroundings as are left, and tell the energies of both parts.
+        """
+        if self.potential.uncertainty is None:
+            return False
+        of_left, of_atom = (self.potential.evaluate(part, uncertainty=True) for part in (left, Atoms(symbol)))
+        is_alone = any(
+            len(atoms) == 1 and atoms.symbols[0] == symbol and not self._neighbors(atoms).distance_p.size
+            for atoms in self.structures
+        )
+        deviation = of_left["energy_std"] + (0.0 if is_alone else of_atom["energy_std"])
+        return bool(of_left["extrapolation"].max() <= 1.0 and deviation < _CERTAIN * gain)
 
     def _scaled(self, atoms: Atoms, length: float) -> float:
         """Energy per atom at another length."""
