@@ -1,11 +1,14 @@
 """Radial families: their values, derivatives, grids, and what they refuse."""
 
+from pathlib import Path
+
 import numpy as np
 import oracle
 import pytest
 from sklearn.base import clone
 
 from plip import radial
+from plip.potential import potential_schema
 from plip.radial import (
     FAMILIES,
     Gaussian,
@@ -34,6 +37,21 @@ def parameters_of(functions):
 def test_the_oracle_knows_every_family():
     assert set(FAMILIES) == set(oracle.FAMILY_NAMES)
     assert set(oracle.FAMILY_NAMES) <= set(radial.__all__)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_place_that_lists_families_has_this_one(name):
+    """Readers of files, in Python by the schema and in C by the table, and the documentation."""
+    parameters = FAMILIES[name]._parameter_names()
+    in_schema = potential_schema()["$defs"]["function"]["oneOf"]
+    (found,) = [entry for entry in in_schema if entry["properties"]["family"]["const"] == name]
+    assert found["required"] == ["family", *parameters]
+    package = Path(radial.__file__).parent
+    entry = ", ".join([f'"{text}"' for text in (name, *parameters)] + ["NULL"] * (2 - len(parameters)))
+    assert f"{{{entry}}}" in (package / "_core" / "plip_check.c").read_text(encoding="utf-8")
+    page = package.parent / "doc" / "model.rst"
+    if page.is_file():
+        assert f"``{name}({', '.join(parameters)})``" in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", oracle.FAMILY_NAMES)

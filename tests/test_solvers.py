@@ -1,6 +1,7 @@
 """Solvers on normal equations: optimality, invariance, agreement with scikit-learn, degenerate columns."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso, LassoLars
 from threadpoolctl import threadpool_limits
 
+from plip import PLIPRegressor, PLIPRegressorCV
 from plip.solvers import (
     SOLVERS,
     LinearProblem,
@@ -650,3 +652,9 @@ def test_bad_problem(change, match):
     fields = {name: getattr(problem, name) for name in ("gram", "moment", "target_square", "weight_sum")}
     with pytest.raises(ValueError, match=match):
         LinearProblem(**{**fields, **change})
+
+
+@pytest.mark.parametrize("described", [solve, PLIPRegressor, PLIPRegressorCV])
+def test_docstrings_list_every_solver(described):
+    (names,) = re.findall(r"solver : \{(.*?)\}", described.__doc__)
+    assert {name.strip('"') for name in names.split(", ")} == set(SOLVERS)

@@ -15,6 +15,7 @@ __all__ = [
     "ENERGY_UNITS",
     "FORCE_UNITS",
     "STRESS_UNITS",
+    "SYSTEMS",
     "Reading",
     "convert",
     "list_order",
@@ -37,6 +38,13 @@ STRESS_UNITS = {
     "kbar": 0.1 * units.GPa,
     "Ry/bohr^3": units.Ry / units.Bohr**3,
     "Hartree/bohr^3": units.Ha / units.Bohr**3,
+}
+# Units of energies and forces that programs use together.
+SYSTEMS = {
+    "Ry": "Ry/bohr",
+    "Hartree": "Hartree/bohr",
+    "kcal/mol": "kcal/mol/A",
+    "kJ/mol": "kJ/mol/A",
 }
 _VIRIAL = "eV (virial)"
 _VOIGT = ("xx", "yy", "zz", "yz", "xz", "xy")
@@ -113,9 +121,9 @@ def possible_readings() -> Iterator[Reading]:
             sign_name = (("stress sign", "stresses of the opposite sign"),) if is_other_sign else ()
             if unit_name or sign_name:
                 yield Reading(stress=sign * factor, is_virial=is_virial, names=(*unit_name, *sign_name))
-    for (energy, e), (force, f) in zip(ENERGY_UNITS.items(), FORCE_UNITS.items(), strict=False):
+    for energy, force in SYSTEMS.items():
         names = (("energy unit", f"energies in {energy}"), ("force unit", f"forces in {force}"))
-        yield Reading(energy=e, force=f, names=names)
+        yield Reading(energy=ENERGY_UNITS[energy], force=FORCE_UNITS[force], names=names)
     text = f"stress components in the order {list_order(_ROW_BY_ROW)}"
     yield Reading(order=_ROW_BY_ROW, names=(("stress order", text),))
 

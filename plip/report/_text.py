@@ -263,6 +263,7 @@ def table(rows: Rows) -> str:
 
     The cell before a None spans both columns.
     """
+    assert len({len(row) for row in rows}) == 1, "rows of a table have the same number of cells, None counts"
     widths = _column_widths(rows)
     lines = []
     for row in rows:
