@@ -518,6 +518,22 @@ def test_finds_near_duplicates(copper):
     assert report.findings[0].structures == (3, len(copper))
 
 
+def test_steps_of_stiff_molecules_are_no_near_duplicates():
+    """Bonds of 1.10 and 1.13 A have very different energies, as their forces say."""
+    found = []
+    for r in (1.0, 1.04, 1.07, 1.10, 1.13, 1.17, 1.21, 1.26, 1.31, 1.36, 1.41, 1.46):
+        atoms = Atoms("N2", [[0, 0, 0], [0, 0, r]])
+        pull = 140.0 * (r - 1.0)
+        forces = [[0, 0, pull], [0, 0, -pull]]
+        atoms.calc = SinglePointCalculator(atoms, energy=70.0 * (r - 1.0) ** 2 - 10.0, forces=forces)
+        found.append(atoms)
+    assert "near duplicate" not in audit(found, quick=True).kinds
+    # Forces do not explain this.
+    found[4].calc.results["energy"] += 3.0
+    (finding,) = (f for f in audit(found, quick=True).findings if f.kind == "near duplicate")
+    assert {3, 4} <= set(finding.structures) and "energies differ" in str(finding)
+
+
 def test_duplicates_that_differ_in_energy_say_so(copper):
     twin = copied(copper[:1])
     twin[0].calc.results["energy"] += 1.0

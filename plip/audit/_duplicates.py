@@ -37,6 +37,8 @@ _SAME_CELL = 2e-4
 _MEANT = 3.5
 # eV/atom. Energies of the same structure agree within this.
 _SAME_ENERGY = 1e-3
+# eV/atom. Nearly the same structures that differ by more tell a fit something.
+_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def find_duplicates(data: LabelledStructures) -> list[Finding]:
                 "Keep one of each: a duplicate counts twice, and cross-validation takes it for a test",
             )
         )
-    near = _unusual(data.structures, [pair for pair in pairs if pair.displacement > _SAME])
+    near = [pair for pair in pairs if pair.displacement > _SAME and not _is_step(data, pair)]
+    near = _unusual(data.structures, near)
     if near:
         families = _families(len(data), near)
         members = sorted(int(k) for family in families for k in family)
@@ -80,6 +83,19 @@ def find_duplicates(data: LabelledStructures) -> list[Finding]:
             )
         )
     return findings
+
+
+def _is_step(data: LabelledStructures, pair: _Pair) -> bool:
+    """Whether the forces say that so small a displacement changes the energy much, as in stiff molecules."""
+    if data.labels.energy is None or data.labels.forces is None:
+        return False
+    rows = [pair.first, pair.second]
+    forces = [data.labels.forces[row] for row in rows]
+    change = abs(float(np.subtract(*data.labels.energy[rows])))
+    # The most that a displacement of this size makes of the larger of the forces.
+    most = max((float(np.linalg.norm(force)) for force in forces if force is not None), default=0.0)
+    most *= pair.displacement * np.sqrt(data.n_atoms[pair.first])
+    return _STEP * float(data.n_atoms[pair.first]) < change <= most
 
 
 def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Finding]:
