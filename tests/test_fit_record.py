@@ -15,6 +15,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorC
 from plip.cli import main
 from plip.metrics import Evaluation
 from plip.report import potential_summary
+from plip.report._tables import with_errors
 
 PENALTY = 1e-4
 
@@ -46,6 +47,12 @@ def test_errors_are_those_of_the_potential_and_of_cross_validation(model, record
             expected[model.selected_size_], rel=1e-7
         )
         np.testing.assert_allclose(record["sizes"]["cross-validation"][target], expected, rtol=1e-4)
+
+
+def test_errors_of_other_data_are_measured_in_the_same_way(model, record, silicon_carbide):
+    evaluation = Evaluation(model.potential_, silicon_carbide[0])
+    errors = with_errors(model.potential_, {"again": evaluation}).fit_record["errors"]
+    assert errors["again"] == pytest.approx(record["errors"]["train"], rel=2e-6)
 
 
 def test_potentials_of_folds_have_the_errors_of_cross_validation(model, silicon_carbide):

@@ -81,14 +81,27 @@ def _cells(evaluation: Evaluation, row: int) -> list[Any]:
 
 
 def with_errors(potential: Potential, evaluations: Mapping[str, Evaluation]) -> Potential:
-    """The potential with the errors of data sets in its record, in eV/atom and eV/Angstrom."""
+    """The potential with the errors of data sets in its record, in eV/atom (virials, too) and eV/Angstrom."""
     record = potential.fit_record or {}
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
         factors = {"energy": 1e-3, "force": 1.0}
-        record.setdefault("errors", {})[name] = {
-            f"{target}_rmse": float(f"{factor * summary[f'{target}_rmse']:.8g}")
+        errors = {
+            target: factor * summary[f"{target}_rmse"]
             for target, factor in factors.items()
             if f"{target}_rmse" in summary
         }
+        if "stress_rmse" in summary:
+            errors["virial"] = _virial_error(evaluation)
+        record.setdefault("errors", {})[name] = {f"{t}_rmse": float(f"{e:.8g}") for t, e in errors.items()}
     return potential.with_fit_record(record)
+
+
+def _virial_error(evaluation: Evaluation) -> float:
+    """Root mean square error of virials per atom, eV, as fits have it."""
+    reference, predicted = evaluation.reference, evaluation.predicted
+    rows = np.flatnonzero(reference.present("virial"))
+    structures = [evaluation.structures[row] for row in rows]
+    volumes = np.array([atoms.get_volume() / len(atoms) for atoms in structures])
+    errors = np.asarray(predicted.values("virial"))[rows] - np.asarray(reference.values("virial"))[rows]
+    return float(np.sqrt(np.mean(np.square(volumes[:, None] * errors))))
