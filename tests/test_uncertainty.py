@@ -273,6 +273,31 @@ def test_results_do_not_depend_on_workers_or_files(silicon_carbide, tmp_path):
             np.testing.assert_array_equal(found[name], expected[name])
 
 
+@pytest.mark.filterwarnings("ignore:no structure holds")
+@pytest.mark.parametrize("names", [("Al", "Cu"), ("Au", "Cu", "Ni")])
+def test_pairs_that_never_meet_have_files_and_large_grades(tmp_path, names):
+    """A single atom of the first species in each cell, as hydrogen in a metal has it."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for k in range(20):
+        atoms = bulk("Cu", a=3.65, cubic=True) * 2
+        atoms.symbols[0] = names[k % len(names)]
+        atoms.rattle(0.05, rng=rng)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        structures.append(atoms)
+    potential = PLIPRegressor("fast", max_terms=20).fit(structures).potential_
+    path = tmp_path / "model.json"
+    potential.save(path, uncertainty=True)
+    new = structures[0].copy()
+    near = int(new.get_distances(0, range(1, len(new)), mic=True).argmin()) + 1
+    new.symbols[[0, near]] = names[0]
+    for one in (potential, load_potential(path)):
+        grades = one.evaluate(new, uncertainty=True)["extrapolation"]
+        assert np.isfinite(grades).all() and min(grades[0], grades[near]) > 1.0
+
+
 def test_labels_that_are_missing_are_left_out(silicon_carbide):
     train = [atoms.copy() for atoms in silicon_carbide[0]]
     energies = [atoms.calc.results["energy"] for atoms in silicon_carbide[0]]

@@ -214,11 +214,18 @@ def find_uncertainty(
         model.factor,
         leverage_factor,
         _limits(potential, data, surveyed, species_a, every, leverage_factor, n_jobs),
-        {pair: d * (1.0 - _ROUNDING) for pair, d in (equations.shortest_distances or {}).items()},
+        _shortest_distances(equations),
         of_atoms,
         of_structures,
         (least_force, least_energy),
     )
+
+
+def _shortest_distances(equations: NormalEquations) -> dict[tuple[str, str], float]:
+    """That of a pair that never meets is how far the data were searched: files hold no infinity."""
+    searched = max((term.cutoff for term in equations.terms), default=np.inf)
+    shortest = {pair: min(d, searched) for pair, d in (equations.shortest_distances or {}).items()}
+    return {pair: d * (1.0 - _ROUNDING) for pair, d in shortest.items() if np.isfinite(d)}
 
 
 def columns_of(coefs: Sequence[FloatArray]) -> IntArray:
