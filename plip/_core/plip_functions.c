@@ -32,19 +32,29 @@ static int find_function(builder *b, const plip_term *term, int arm)
     return n;
 }
 
-static void function_value(const plip_potential *potential, int n, double r, double result[3])
+/* Function n at distance r, which is the same for all functions at one distance of a pair. */
+static void function_value(const plip_potential *potential, int n, exact_functions *at, double r, double result[3])
 {
     const radial_function *f = potential->functions + n;
-    plip_radial(f->family, f->p, f->q, f->cutoff, f->switch_distance, r, result);
+    int k;
+
+    if (at->cutoff != f->cutoff) {
+        at->cutoff = f->cutoff;
+        plip_cutoff_function(f->cutoff, r, at->of_cutoff);
+    }
+    for (k = 0; k < 3; k++)
+        result[k] = at->of_cutoff[k];
+    if (r <= f->cutoff)
+        plip_multiply_radial(f->family, f->p, f->q, f->switch_distance, r, result);
 }
 
 /* A radial function where the core repulsion takes over: fade(r) g(reach(r)). */
-static void faded_value(const plip_potential *potential, int n, const double fade[3], const double reach[3],
-                        double result[3])
+static void faded_value(const plip_potential *potential, int n, exact_functions *at, double result[3])
 {
+    const double *fade = at->fade, *reach = at->reach;
     double g[3];
 
-    function_value(potential, n, reach[0], g);
+    function_value(potential, n, at, reach[0], g);
     g[2] = g[2] * reach[1] * reach[1] + g[1] * reach[2];
     g[1] *= reach[1];
     result[0] = fade[0] * g[0];
@@ -52,14 +62,13 @@ static void faded_value(const plip_potential *potential, int n, const double fad
     result[2] = fade[0] * g[2] + 2.0 * fade[1] * g[1] + fade[2] * g[0];
 }
 
-/* A function at distance r, `inside` the core repulsion or not. */
-static void value_of_neighbor(const plip_potential *potential, int n, int inside, const double fade[3],
-                              const double reach[3], double r, double result[3])
+/* A function as a neighbor has it, inside the core repulsion or not. */
+static void value_of_neighbor(const plip_potential *potential, int n, exact_functions *at, double result[3])
 {
-    if (inside)
-        faded_value(potential, n, fade, reach, result);
+    if (at->inside)
+        faded_value(potential, n, at, result);
     else
-        function_value(potential, n, r, result);
+        function_value(potential, n, at, at->r, result);
     if (potential->functions[n].is_squared) {
         const double g[3] = {result[0], result[1], result[2]};
         plip_multiply(result, g);
@@ -71,6 +80,7 @@ void plip_go_to(exact_functions *at, const core_pair *core, double r)
     int k;
 
     at->r = r;
+    at->cutoff = 0.0;
     at->number++;
     at->inside = core && r < core->outer;
     for (k = 0; k < 3; k++)
@@ -86,7 +96,7 @@ static const double *function_at(const plip_potential *potential, int n, exact_f
     double *value = at->values ? at->values[n] : room;
 
     if (!at->values || at->known[n] != at->number)
-        value_of_neighbor(potential, n, at->inside, at->fade, at->reach, at->r, value);
+        value_of_neighbor(potential, n, at, value);
     if (at->values)
         at->known[n] = at->number;
     return value;
@@ -134,6 +144,7 @@ void plip_column_exact(const plip_potential *potential, const column *column, ex
 static double moment_bound(const plip_potential *potential, int n)
 {
     const double cutoff = potential->functions[n].cutoff;
+    exact_functions at = {0};
     double sum = 0.0, value[3];
     int k;
 
@@ -141,7 +152,8 @@ static double moment_bound(const plip_potential *potential, int n)
     const double start = cutoff < 4.5 ? cutoff / 3.0 : 1.5, step = (cutoff - start) / 200.0;
     for (k = 0; k < 200; k++) {
         double r = start + (k + 0.5) * step;
-        value_of_neighbor(potential, n, 0, NULL, NULL, r, value);
+        plip_go_to(&at, NULL, r);
+        value_of_neighbor(potential, n, &at, value);
         sum += fabs(value[0]) * 4.0 * 3.14159265358979 * r * r * step;
     }
     return sum * NUMBER_DENSITY;

@@ -268,6 +268,7 @@ typedef struct {
     double r;
     int inside, number, *known;
     double repulsion[3], fade[3], reach[3], (*values)[3];
+    double cutoff, of_cutoff[3]; /* the latest cutoff, and its function */
 } exact_functions;
 
 void plip_go_to(exact_functions *at, const core_pair *core, double r);

@@ -146,11 +146,15 @@ void plip_multiply(double f[3], const double factor[3])
 void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
                  double result[3])
 {
+    plip_cutoff_function(cutoff, r, result);
+    if (r <= cutoff)
+        plip_multiply_radial(family, p, q, switch_distance, r, result);
+}
+
+void plip_multiply_radial(int family, double p, double q, double switch_distance, double r, double result[3])
+{
     double factor[3];
 
-    plip_cutoff_function(cutoff, r, result);
-    if (!(r <= cutoff))
-        return;
     if (switch_distance > 0.0) {
         plip_switch(switch_distance, r, factor);
         if (factor[0] == 0.0) {

@@ -36,6 +36,8 @@ void plip_multiply(double f[3], const double factor[3]);
 /* g(r) = phi(r) f_c(r), times the switch if switch_distance > 0. */
 void plip_radial(int family, double p, double q, double cutoff, double switch_distance, double r,
                  double result[3]);
+/* result times phi(r), and the switch; r is not beyond the cutoff. */
+void plip_multiply_radial(int family, double p, double q, double switch_distance, double r, double result[3]);
 
 #ifdef __cplusplus
 }
