@@ -22,6 +22,7 @@ from plip.potential import Potential
 from plip.radial import Gaussian
 from plip.safety import Finding, SafetyReport
 from plip.safety._hot_runs import HotRuns
+from plip.safety._report import kind_of, name_of
 
 SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weight": 10.0}
 
@@ -240,6 +241,16 @@ def test_molecules():
     report = PLIPRegressor(max_terms=10).fit(water).potential_.check_safety(water)
     assert report.counts["pairs of species"] == 3
     assert report.counts["pushed atoms"] > 10
+
+
+def test_each_kind_of_molecule_and_one_crystal_run_hot(silicon_carbide, monkeypatch):
+    ran = []
+    monkeypatch.setattr(HotRuns, "run", lambda self, atoms: ran.append(name_of(atoms)))
+    structures, potential = silicon_carbide
+    molecules = [Atoms(f"Si{n}C2", [[1.9 * k, 0, 0] for k in range(n + 2)]) for n in (1, 4, 4, 4)]
+    potential.check_safety([*structures[:5], *molecules])
+    assert ran == ["CSi", "C2Si4", "C2Si"]
+    assert kind_of(molecules[0]) == "molecule" and kind_of(structures[0]) == "crystal"
 
 
 def test_report_is_text():

@@ -20,7 +20,7 @@ from plip._types import FloatArray, Int32Array
 from plip.safety._cells import supercell
 from plip.safety._distances import Pair, core_distances, sorted_pair, sum_of_radii
 from plip.safety._hot_runs import FAR_BELOW, TEMPERATURE, HotRuns
-from plip.safety._report import Figure, Finding, SafetyReport
+from plip.safety._report import Figure, Finding, SafetyReport, kind_of, name_of
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -159,7 +159,7 @@ class _Check:
     def crystals(self) -> None:
         """Uniform compression and expansion."""
         for crystal, start in self.samples:
-            name = crystal.get_chemical_formula(empirical=True)
+            name = name_of(crystal)
             lengths = np.linspace(start, min(_SMALLEST, start), 25)
             energies = np.array([self._scaled(crystal, length) for length in lengths])
             first = int(np.argmax(np.diff(energies, append=np.inf) >= 0.0)) if start > _DENSEST else 0
@@ -192,7 +192,7 @@ class _Check:
             where = f"at {length:.2f} of the length" if length < math.inf else "as single atoms"
             self._find(
                 "expansion",
-                f"{name}: {depth:.3g} eV/atom below the crystal {where}",
+                f"{name}: {depth:.3g} eV/atom below the {kind_of(crystal)} {where}",
                 composition=name,
                 depth=depth,
                 length=length,
@@ -209,7 +209,7 @@ class _Check:
             if gain > _EVAPORATION and not self._is_known(gain, left, symbol):
                 self._find(
                     "evaporation",
-                    f"{name}: an atom of {symbol} gains {gain:.3g} eV when it leaves the crystal",
+                    f"{name}: an atom of {symbol} gains {gain:.3g} eV when it leaves the {kind_of(crystal)}",
                     composition=name,
                     species=symbol,
                     gain=gain,
@@ -305,7 +305,7 @@ class _Check:
                     self._find(
                         "dimer",
                         f"{name}: two atoms at {r[lowest]:.2f} A have {depth:.3g} eV/atom less than the "
-                        "crystal",
+                        f"{kind_of(crystal)}",
                         pair=name,
                         depth=depth,
                         distance=r[lowest],
@@ -391,12 +391,17 @@ class _Check:
     # Hot atoms
 
     def hot_atoms(self) -> None:
-        """Some hundred steps of a hot crystal, of one with interstitial atoms, and of a slab of it."""
+        """Some hundred steps of a hot crystal, of one with interstitial atoms, of a slab of it, and of each
+        molecule.
+        """
         if not self.structures:
             return
         runs = HotRuns(self.potential, self.distances)
-        # The one with most species, all pairs of which meet.
-        runs.run(max((atoms for atoms, _ in self.samples), key=lambda atoms: len(set(atoms.symbols))))
+        # The crystal with most species, all pairs of which meet.
+        crystals = [atoms for atoms, _ in self.samples if atoms.pbc.any()]
+        crystals = sorted(crystals, key=lambda atoms: -len(set(atoms.symbols)))[:1]
+        for atoms in (*crystals, *(atoms for atoms, _ in self.samples if not atoms.pbc.any())):
+            runs.run(atoms)
         self.findings += runs.findings
         self.counts[f"steps at {TEMPERATURE:,.0f} K"] = runs.n_steps
 

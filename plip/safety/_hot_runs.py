@@ -15,7 +15,7 @@ from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.safety._cells import slab, supercell, with_interstitials
 from plip.safety._distances import Pair, sorted_pair, sum_of_radii
-from plip.safety._report import Figure, Finding
+from plip.safety._report import Figure, Finding, kind_of, name_of
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -49,7 +49,7 @@ _MOST_HEATED = 100_000
 
 
 class HotRuns:
-    """Runs of a crystal, of the crystal with interstitial atoms, and of a slab of it.
+    """Runs of a crystal, of the crystal with interstitial atoms, and of a slab of it, or of a molecule.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class HotRuns:
 
     def run(self, crystal: Atoms) -> None:
         """All runs of a structure."""
-        name = crystal.get_chemical_formula(empirical=True)
+        name = name_of(crystal)
         atoms = supercell(crystal)
         walk = _Walk(self._potential, atoms)
         try:
@@ -121,7 +121,8 @@ class HotRuns:
             time = n_done * step / units.fs
             self._find("collapse", name, f", after {time:.0f} fs: {reason}", time=time)
         elif (depth := at_rest - self._cooled(walk)) > _BELOW:
-            message = f" and then cooled: the energy is {depth:.3g} eV/atom below that of the cooled crystal"
+            kind = kind_of(atoms)
+            message = f" and then cooled: the energy is {depth:.3g} eV/atom below that of the cooled {kind}"
             self._find("collapse", name, message, depth=depth)
         self.n_steps += n_done
 
@@ -162,7 +163,7 @@ class HotRuns:
         if not math.isfinite(energy):
             return "the energy is not finite"
         if energy < lowest - FAR_BELOW:
-            return f"the energy is {lowest - energy:.3g} eV/atom below that of the crystal"
+            return f"the energy is {lowest - energy:.3g} eV/atom below that of the {kind_of(atoms)}"
         if not is_thorough:
             return None
         near = find_all_neighbors(atoms, _FUSED * max(self._distances.values()))

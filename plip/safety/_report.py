@@ -7,9 +7,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-__all__ = ["Figure", "Finding", "SafetyReport"]
+from ase import Atoms
+
+__all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "name_of"]
 
 Figure: TypeAlias = float | tuple[float, ...] | str
+
+
+def name_of(atoms: Atoms) -> str:
+    """What messages call a structure: by the composition of a crystal, by the atoms of a molecule."""
+    return str(atoms.get_chemical_formula(empirical=bool(atoms.pbc.any())))
+
+
+def kind_of(atoms: Atoms) -> str:
+    return "crystal" if atoms.pbc.any() else "molecule"
 
 
 @dataclass(frozen=True)
