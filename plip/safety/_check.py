@@ -400,7 +400,8 @@ class _Check:
         # The crystal with most species, all pairs of which meet.
         crystals = [atoms for atoms, _ in self.samples if atoms.pbc.any()]
         crystals = sorted(crystals, key=lambda atoms: -len(set(atoms.symbols)))[:1]
-        for atoms in (*crystals, *(atoms for atoms, _ in self.samples if not atoms.pbc.any())):
+        molecules = [atoms for atoms, _ in self.samples if len(atoms) > 1 and not atoms.pbc.any()]
+        for atoms in crystals + molecules:
             runs.run(atoms)
         self.findings += runs.findings
         self.counts[f"steps at {TEMPERATURE:,.0f} K"] = runs.n_steps
