@@ -77,7 +77,8 @@ def can_send_on() -> bool:
 def same_workers(n_jobs: int | None) -> Iterator[joblib.Parallel | None]:
     """Workers for several accumulations; None where the backend of joblib gives lists alone.
 
-    New threads would keep memory of their own each time.
+    New threads would keep memory of their own each time. After a failure the workers serve no more: joblib
+    would hand them what was left of the jobs.
     """
     workers = _workers_in_order(n_jobs)
     if workers is None:

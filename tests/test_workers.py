@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations
 from plip._design._sharing import SharedWork
-from plip._workers import new_workers
+from plip._workers import in_order, new_workers
 from plip.normal_equations._chunk_sums import chunk_sums
 from plip.normal_equations._chunks import Cutter
 from plip.normal_equations._sample import Sampler
@@ -134,15 +134,19 @@ def test_results_of_threads_are_waited_for(monkeypatch):
     assert len(naps) <= 1
 
 
-def test_threads_serve_again_after_a_failure():
+def test_a_failure_ends_the_work():
+    begun = []
+
     def inverse(number):
+        begun.append(number)
+        threading.Event().wait(0.002)
         return 1 / number
 
-    with new_workers(2, return_as="generator") as workers:
-        for _ in range(2):
-            with pytest.raises(ZeroDivisionError):
-                list(workers(joblib.delayed(inverse)(number) for number in range(5, -20, -1)))
-        assert list(workers(joblib.delayed(inverse)(number) for number in (1, 2, 4))) == [1, 0.5, 0.25]
+    n_threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        list(in_order((joblib.delayed(inverse)(number) for number in range(5, -400, -1)), 2))
+    assert len(begun) < 200
+    assert threading.active_count() == n_threads
 
 
 def test_bad_number_of_workers_is_refused(structures, descriptors):
