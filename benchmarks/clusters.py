@@ -54,9 +54,8 @@ def measure(structures, descriptors, n_atoms):
     data = LabelledStructures.read((structures * copies), **descriptors._limits(True))
     ends = np.cumsum(data.n_atoms)
     data = data.take(slice(0, int(np.searchsorted(ends, n_atoms)) + 1))
-    design = Design(descriptors.terms_, descriptors.species_)
     reference = np.zeros(len(descriptors.species_))
-    work = ChunkWork(design, descriptors.cutoff_, reference, None)
+    work = ChunkWork(descriptors._design(), descriptors.cutoff_, reference, None)
     made = {"atoms": int(data.n_atoms.sum())}
     made["work"], part = seconds(lambda: work(ChunkJob([data], [], 1, True)), 2)
     made["send"], sent = seconds(lambda: pickle.dumps((work, [data])))
@@ -65,7 +64,7 @@ def measure(structures, descriptors, n_atoms):
     made["return"], returned = seconds(lambda: pickle.dumps(part, protocol=5))
     made["bytes back"] = len(returned)
     made["load"], _ = seconds(lambda: pickle.loads(returned))
-    accumulator = Accumulator(descriptors, reference, design, None, 1, _NoBar())
+    accumulator = Accumulator(descriptors, reference, None, 1, _NoBar())
     n_parts = 6
     parts = [pickle.loads(returned) for _ in range(n_parts)]
 

@@ -37,6 +37,7 @@ from plip import NormalEquations, PLIPDescriptors
 from plip._core._blas import add_row_products
 from plip._design._rows import Design
 from plip.datasets import load_silicon_carbide
+from plip.descriptors._transformer import _DESIGNS
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.labels import LabelledStructures
 from plip.radial import Gaussian
@@ -139,10 +140,10 @@ def shapes_of(structures, descriptors, is_compressed):
 def measure(name, data, repeat, instruction_set):
     structures, descriptors = CASES[name](data)
     descriptors = descriptors.fit(structures)
-    design = Design(descriptors.terms_, descriptors.species_, instruction_set)
+    design = _DESIGNS[descriptors] = Design(descriptors.terms_, descriptors.species_, instruction_set)
     jobs = {
-        "energies, forces": lambda: accumulate(structures, descriptors, design, FORCES),
-        "with stresses": lambda: accumulate(structures, descriptors, design, ALL),
+        "energies, forces": lambda: accumulate(structures, descriptors, FORCES),
+        "with stresses": lambda: accumulate(structures, descriptors, ALL),
         "bare": bare_updates(shapes_of(structures, descriptors, True)),
         "bare, all columns": bare_updates(shapes_of(structures, descriptors, False)),
     }
@@ -177,10 +178,10 @@ def ratio(values, others):
     return f"{values.min() / others.min():.2f} (median {np.median(values / others):.2f})"
 
 
-def accumulate(structures, descriptors, design, targets):
-    """What `NormalEquations.from_structures` does, for one instruction set."""
+def accumulate(structures, descriptors, targets):
+    """What `NormalEquations.from_structures` does, for some targets."""
     data = LabelledStructures.read(structures, targets=targets, **descriptors._limits(True))
-    return NormalEquations.from_labels(data, descriptors, design=design, n_jobs=1)
+    return NormalEquations.from_labels(data, descriptors, n_jobs=1)
 
 
 def measure_stream(n_atoms):

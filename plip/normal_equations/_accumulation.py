@@ -9,7 +9,6 @@ from typing import Any
 
 import joblib
 
-from plip._design._rows import Design
 from plip._types import FloatArray, StrPath
 from plip._workers import are_threads, can_send_on, in_order
 from plip.descriptors import PLIPDescriptors
@@ -39,7 +38,7 @@ class Accumulator:
         Fitted.
     reference : ndarray of float64, shape (n_species,)
         Energies per atom to take off before summing.
-    design, memory, n_jobs
+    memory, n_jobs
         As for `NormalEquations.from_labels`.
     bar : tqdm
         Progress, in structures.
@@ -51,14 +50,13 @@ class Accumulator:
         self,
         descriptors: PLIPDescriptors,
         reference: FloatArray,
-        design: Design | None,
         memory: joblib.Memory | StrPath | None,
         n_jobs: int | None,
         bar: Any,
         workers: joblib.Parallel | None = None,
     ) -> None:
         n_species, n_terms = len(descriptors.species_), len(descriptors.terms_)
-        design = descriptors._design() if design is None else design
+        design = descriptors._design()
         stored = Storage(memory, design) if memory is not None else None
         self._descriptors = descriptors
         self._work = ChunkWork(design, descriptors.cutoff_, reference, stored)

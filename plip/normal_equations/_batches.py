@@ -10,7 +10,6 @@ import joblib
 from ase import Atoms
 from sklearn.base import clone
 
-from plip._design._rows import Design
 from plip._types import FloatArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
@@ -79,7 +78,6 @@ def new_accumulator(
     descriptors: PLIPDescriptors,
     bar: Any,
     reference: FloatArray | None = None,
-    design: Design | None = None,
     memory: joblib.Memory | StrPath | None = None,
     n_jobs: int | None = None,
     workers: joblib.Parallel | None = None,
@@ -89,7 +87,7 @@ def new_accumulator(
     if reference is None:
         # The same for all ways in which structures come.
         reference = least_squares_reference(data.take(slice(_BATCH)), descriptors.species_)
-    return Accumulator(descriptors, reference, design, memory, n_jobs, bar, workers)
+    return Accumulator(descriptors, reference, memory, n_jobs, bar, workers)
 
 
 def _warn_of_memory(n_terms: int, n_species: int) -> None:

@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from plip._design._extent import Extent, density_range
-from plip._design._rows import Design
 from plip._html import table
 from plip._parameters import check_n_jobs
 from plip._types import FloatArray, StrPath
@@ -333,7 +332,6 @@ class NormalEquations:
         data: LabelledStructures,
         descriptors: PLIPDescriptors,
         reference: FloatArray | None = None,
-        design: Design | None = None,
         memory: joblib.Memory | StrPath | None = None,
         n_jobs: int | None = None,
         verbose: int = 0,
@@ -349,8 +347,6 @@ class NormalEquations:
         reference : ndarray of float64, shape (n_species,), or None
             Energies per atom to take off before summing, which keeps digits; None takes the least-squares
             ones of the first 512 structures.
-        design : Design or None
-            The terms of the descriptors, prepared for the kernels; None prepares them here.
         memory : joblib.Memory, str, path-like or None
             Where to keep the rows of each structure for later fits; None keeps nothing.
         n_jobs, verbose
@@ -361,7 +357,7 @@ class NormalEquations:
         NormalEquations
         """
         with tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
-            accumulator = new_accumulator(data, descriptors, bar, reference, design, memory, n_jobs)
+            accumulator = new_accumulator(data, descriptors, bar, reference, memory, n_jobs)
             return cls(*accumulator.finish([data]))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:

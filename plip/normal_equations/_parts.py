@@ -55,7 +55,7 @@ def sums_of_parts(
     ):
         for part in parts:
             some = data.take(part)
-            accumulator = new_accumulator(some, descriptors, bar, reference, None, memory, n_jobs, workers)
+            accumulator = new_accumulator(some, descriptors, bar, reference, memory, n_jobs, workers)
             equations = NormalEquations(*accumulator.finish([some]))
             if file is not None:
                 equations.stow(file)

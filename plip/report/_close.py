@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import find_all_neighbors
 from plip.metrics import Evaluation
 
@@ -37,7 +38,7 @@ def closer_than_fitted(evaluation: Evaluation) -> list[ClosestPair]:
         return []
     found = []
     for row, atoms in enumerate(evaluation.structures):
-        species = np.array([potential.species.index(symbol) for symbol in atoms.symbols])
+        species, _, _ = take_atoms(potential.species, atoms)
         near = find_all_neighbors(atoms, float(begins.max()))
         centers, neighbors = near.centers(1), near.neighbor_p
         parts = near.distance_p / begins[species[centers], species[neighbors]]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from plip._files import write_whole
+from plip._structures._checks import volumes
 from plip._types import StrPath
 from plip.metrics import Evaluation
 from plip.potential import Potential
@@ -102,6 +103,6 @@ def _virial_error(evaluation: Evaluation) -> float:
     reference, predicted = evaluation.reference, evaluation.predicted
     rows = np.flatnonzero(reference.present("virial"))
     structures = [evaluation.structures[row] for row in rows]
-    volumes = np.array([atoms.get_volume() / len(atoms) for atoms in structures])
+    per_atom = volumes(structures) / [len(atoms) for atoms in structures]
     errors = np.asarray(predicted.values("virial"))[rows] - np.asarray(reference.values("virial"))[rows]
-    return float(np.sqrt(np.mean(np.square(volumes[:, None] * errors))))
+    return float(np.sqrt(np.mean(np.square(per_atom[:, None] * errors))))
