@@ -20,6 +20,7 @@ wide      a stream of synthetic alloys with 3,400 columns; ``--atoms 1000000`` f
 """
 
 import argparse
+import functools
 import os
 import resource
 import sys
@@ -39,7 +40,6 @@ from plip._design._rows import Design
 from plip.datasets import load_silicon_carbide
 from plip.descriptors._transformer import _DESIGNS
 from plip.interactions import NBody, ThreeBody, TwoBody
-from plip.labels import LabelledStructures
 from plip.radial import Gaussian
 
 FORCES = ("energy", "force")
@@ -141,9 +141,10 @@ def measure(name, data, repeat, instruction_set):
     structures, descriptors = CASES[name](data)
     descriptors = descriptors.fit(structures)
     design = _DESIGNS[descriptors] = Design(descriptors.terms_, descriptors.species_, instruction_set)
+    accumulate = functools.partial(NormalEquations.from_structures, structures, descriptors, n_jobs=1)
     jobs = {
-        "energies, forces": lambda: accumulate(structures, descriptors, FORCES),
-        "with stresses": lambda: accumulate(structures, descriptors, ALL),
+        "energies, forces": lambda: accumulate(targets=FORCES),
+        "with stresses": lambda: accumulate(targets=ALL),
         "bare": bare_updates(shapes_of(structures, descriptors, True)),
         "bare, all columns": bare_updates(shapes_of(structures, descriptors, False)),
     }
@@ -176,12 +177,6 @@ def report(seconds):
 
 def ratio(values, others):
     return f"{values.min() / others.min():.2f} (median {np.median(values / others):.2f})"
-
-
-def accumulate(structures, descriptors, targets):
-    """What `NormalEquations.from_structures` does, for some targets."""
-    data = LabelledStructures.read(structures, targets=targets, **descriptors._limits(True))
-    return NormalEquations.from_labels(data, descriptors, n_jobs=1)
 
 
 def measure_stream(n_atoms):

@@ -39,7 +39,7 @@ class Accumulator:
     reference : ndarray of float64, shape (n_species,)
         Energies per atom to take off before summing.
     memory, n_jobs
-        As for `NormalEquations.from_labels`.
+        As for `NormalEquations.from_structures`.
     bar : tqdm
         Progress, in structures.
     workers : joblib.Parallel or None

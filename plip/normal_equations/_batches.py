@@ -82,7 +82,7 @@ def new_accumulator(
     n_jobs: int | None = None,
     workers: joblib.Parallel | None = None,
 ) -> Accumulator:
-    """An accumulator for data that begin with these; parameters as for `NormalEquations.from_labels`."""
+    """As `Accumulator`, for data that begin with these; without a reference, their least-squares one."""
     _warn_of_memory(len(descriptors.terms_), len(descriptors.species_))
     if reference is None:
         # The same for all ways in which structures come.

@@ -326,40 +326,6 @@ class NormalEquations:
             assert accumulator is not None  # read_batches refuses data without structures
             return cls(*accumulator.finish(() if is_stream else [data]))
 
-    @classmethod
-    def from_labels(
-        cls,
-        data: LabelledStructures,
-        descriptors: PLIPDescriptors,
-        reference: FloatArray | None = None,
-        memory: joblib.Memory | StrPath | None = None,
-        n_jobs: int | None = None,
-        verbose: int = 0,
-    ) -> NormalEquations:
-        """Accumulate labeled structures.
-
-        Parameters
-        ----------
-        data : LabelledStructures
-            Checked for the species and the cutoff of the descriptors.
-        descriptors : PLIPDescriptors
-            Fitted.
-        reference : ndarray of float64, shape (n_species,), or None
-            Energies per atom to take off before summing, which keeps digits; None takes the least-squares
-            ones of the first 512 structures.
-        memory : joblib.Memory, str, path-like or None
-            Where to keep the rows of each structure for later fits; None keeps nothing.
-        n_jobs, verbose
-            As in `from_structures`.
-
-        Returns
-        -------
-        NormalEquations
-        """
-        with tqdm(total=len(data), desc="structures", disable=not verbose) as bar:
-            accumulator = new_accumulator(data, descriptors, bar, reference, memory, n_jobs)
-            return cls(*accumulator.finish([data]))
-
     def __add__(self, other: NormalEquations) -> NormalEquations:
         return self.combined(other, 1).merged() if isinstance(other, NormalEquations) else NotImplemented
 

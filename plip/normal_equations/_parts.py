@@ -36,8 +36,12 @@ def sums_of_parts(
 
     Parameters
     ----------
-    data, descriptors, memory, n_jobs, verbose
-        As for `NormalEquations.from_labels`.
+    data : LabelledStructures
+        Checked for the species and the cutoff of the descriptors.
+    descriptors : PLIPDescriptors
+        Fitted.
+    memory, n_jobs, verbose
+        As for `NormalEquations.from_structures`.
     parts : sequence of ndarray of int
         Places of the structures of each part.
     file : binary file or None
