@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plip._files import write_whole
 from plip._types import StrPath
 from plip.inspection import ParityDisplay
+from plip.inspection._style import save_figure
 from plip.metrics import UNITS, Evaluation
 
 if TYPE_CHECKING:
@@ -61,6 +60,5 @@ def parity_plot(evaluations: Mapping[str, Evaluation], path: StrPath | None = No
     for axes, target in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         ParityDisplay.from_evaluations(evaluations, target=target, ax=axes)
     if path is not None:
-        with write_whole(path, "wb") as file:
-            figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
+        save_figure(figure, path)
     return figure

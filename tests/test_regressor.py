@@ -276,15 +276,21 @@ def test_energy_only_force_only_and_stress_only(silicon_carbide):
     bare, energies, forces, stress = separate_labels(train)
     energy_only = PLIPRegressor(small_descriptors(), solver="ridge", alpha=1e-6).fit(bare, energies)
     assert energy_only.score(bare, energies) > 0.9
-    force_only = PLIPRegressor(small_descriptors()).fit(bare, forces=forces)
+    with pytest.warns(UserWarning, match="it changes with volume or composition"):
+        force_only = PLIPRegressor(small_descriptors()).fit(bare, forces=forces)
     assert force_only.intercept_ == {"C": 0.0, "Si": 0.0}
     assert force_only.score(bare, forces=forces) > 0.5
-    stress_only = PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, stress=stress)
+    # Who takes energies out knows.
+    known = PLIPRegressor(small_descriptors(), energy_weight=0.0).fit(bare, energies, forces=forces)
+    np.testing.assert_array_equal(known.coef_, force_only.coef_)
+    with pytest.warns(UserWarning, match="it changes with composition"):
+        stress_only = PLIPRegressor(small_descriptors(), stress_weight=1.0).fit(bare, stress=stress)
     error = stress_only.predict_stress(bare) - np.array(stress)
     assert np.sqrt(np.mean(error**2)) < 0.5 * np.std(stress)
     assert stress_only.coef_.any()
     # Stresses are fitted if there are any, and then no other label is necessary.
-    assert PLIPRegressor(small_descriptors()).fit(bare, stress=stress).n_terms_ > 0
+    with pytest.warns(UserWarning, match="it changes with composition"):
+        assert PLIPRegressor(small_descriptors()).fit(bare, stress=stress).n_terms_ > 0
     with pytest.raises(ValueError, match="stress_weight"):
         PLIPRegressor(small_descriptors(), stress_weight=0.0).fit(bare, stress=stress)
 

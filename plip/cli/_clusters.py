@@ -7,12 +7,14 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from plip.cli import _commands
+from plip.cli._errors import CommandError
 
 # As in `_commands`, for a quick `plip --help`.
 if TYPE_CHECKING:
     from pathlib import Path
 
     from plip.cli._data import Data
+    from plip.metrics import Evaluation
     from plip.normal_equations import NormalEquations
     from plip.regressor import PLIPRegressor
 
@@ -24,6 +26,7 @@ _NEEDS_STRUCTURES = {
     "cv": "--cv",
     "report": "--report",
 }
+_NEEDS_TEST = {"plot": "--plot", "csv": "--csv"}
 _ANSWERED = ("preset", "cutoff", "shared")
 
 
@@ -31,7 +34,7 @@ def descriptors(arguments: Namespace) -> None:
     from plip._reading._parts import split_file
     from plip.descriptors import PLIPDescriptors
 
-    output = _commands.writable(arguments.output)
+    output = arguments.outputs.file(arguments.output)
     offer = {name: value for name, value in vars(arguments).items() if name in _ANSWERED}
     structures = [atoms for path in arguments.structures for part in split_file(path) for atoms in part]
     made = PLIPDescriptors.preset(offer.pop("preset", "accurate"), **offer).fit(structures)
@@ -47,7 +50,7 @@ def accumulate(arguments: Namespace) -> None:
     from plip.descriptors import load_descriptors
     from plip.normal_equations import NormalEquations
 
-    output = _commands.writable(arguments.output)
+    output = arguments.outputs.file(arguments.output)
     keys = _commands.keys_of(arguments)
     weigh = None
     if arguments.weights is not None:
@@ -64,7 +67,7 @@ def accumulate(arguments: Namespace) -> None:
     for name, target in targets.items():
         key = getattr(arguments, f"{name}_key")
         if key is not None and not equations.n_rows[target]:
-            raise _commands.CommandError(f"--{name}-key: no structure has a label {key!r}")
+            raise CommandError(f"--{name}-key: no structure has a label {key!r}")
     equations.save(output)
     print(f"{_described(equations)}: {output}")
 
@@ -84,15 +87,17 @@ def fit(arguments: Namespace) -> None:
     elif arguments.train:
         _commands.fit(arguments)
     else:
-        raise _commands.CommandError("give training structures, or --normal-equations")
+        raise CommandError("give training structures, or --normal-equations")
 
 
 def _fit_normal_equations(arguments: Namespace) -> None:
     from plip.regressor import FitError, PLIPRegressor
     from plip.solvers import PathError
 
-    output = _commands.writable(arguments.output)
+    output = arguments.outputs.file(arguments.output)
     settings = _settings(arguments)
+    plot = None if arguments.plot is None else arguments.outputs.plot(arguments.plot)
+    table = None if arguments.csv is None else arguments.outputs.file(arguments.csv)
     test = None if arguments.test is None else _commands._read(arguments.test, arguments, required=False)
     equations = _merged(arguments.normal_equations)
     print(f"{_described(equations)} in {len(arguments.normal_equations)} files")
@@ -100,27 +105,33 @@ def _fit_normal_equations(arguments: Namespace) -> None:
     try:
         model.fit_normal_equations(equations)
     except (PathError, FitError) as error:
-        raise _commands.CommandError(error) from error
-    _finish(model, equations, test, arguments, output)
+        raise CommandError(error) from error
+    evaluations = _finish(model, equations, test, arguments, output)
+    _commands._write_plot(evaluations, plot)
+    if table is not None:
+        _commands._write_table(table, {"test": test}, evaluations)
 
 
 def _settings(arguments: Namespace) -> dict[str, Any]:
     """Parameters of the estimator."""
     for name, option in _NEEDS_STRUCTURES.items():
         if getattr(arguments, name):
-            raise _commands.CommandError(f"--normal-equations hold no structures: leave {option} out")
+            raise CommandError(f"--normal-equations hold no structures: leave {option} out")
+    for name, option in _NEEDS_TEST.items():
+        if getattr(arguments, name) is not None and arguments.test is None:
+            raise CommandError(f"--normal-equations hold no structures: {option} needs --test")
     purpose = dict(_commands.PURPOSES[arguments.target])
     purpose.pop("selection", None)
     given = {name: value for name, value in vars(arguments).items() if name in _commands.SETTINGS}
     if "preset" in purpose or not given.keys().isdisjoint(_ANSWERED):
-        raise _commands.CommandError(
+        raise CommandError(
             "--normal-equations hold what is on offer: give --preset, --cutoff and --shared to "
             "`plip descriptors` beforehand, and leave --target fast and stock out"
         )
     settings = {**purpose, **given}
     if arguments.terms is not None:
         if "max_terms" in given:
-            raise _commands.CommandError("--terms is the number of terms: leave --max-terms out")
+            raise CommandError("--terms is the number of terms: leave --max-terms out")
         settings["max_terms"] = arguments.terms
     return settings
 
@@ -134,15 +145,13 @@ def _merged(paths: list[str]) -> NormalEquations:
         part = NormalEquations.load(path)
         # Files of older versions have no hash.
         if part.data_hash in read:
-            raise _commands.CommandError(
-                f"{path} holds the same data as {read[part.data_hash]}: leave one of them out"
-            )
+            raise CommandError(f"{path} holds the same data as {read[part.data_hash]}: leave one of them out")
         if part.data_hash is not None:
             read[part.data_hash] = path
         if total is None:
             total = part
         elif part.species != total.species or part.terms != total.terms:
-            raise _commands.CommandError(
+            raise CommandError(
                 f"{path} has other terms than {paths[0]}: accumulate all parts with the same --descriptors"
             )
         else:
@@ -157,16 +166,17 @@ def _finish(
     test: Data | None,
     arguments: Namespace,
     output: Path,
-) -> None:
-    """Check, write and describe the potential."""
+) -> dict[str, Evaluation]:
+    """Check, write and describe the potential; returns its errors on test structures, if there are any."""
     from plip.cli._about import signed
-    from plip.report import Evaluation, evaluation_report
+    from plip.metrics import Evaluation
+    from plip.report import evaluation_report
     from plip.report._tables import with_errors
 
     potential = signed(model.potential_, arguments)
     seen = [] if equations.sample is None else list(equations.sample.structures())
     safety = potential.check_safety(seen or None)
-    evaluations = {}
+    evaluations: dict[str, Evaluation] = {}
     if test is not None:
         with test.located():
             evaluations["test"] = Evaluation(potential, test.structures, test.groups)
@@ -183,12 +193,9 @@ def _finish(
         "uncertainties, and the check takes a sample of the geometry"
     )
     if not written:
-        raise _commands.CommandError(_commands._refusal(safety, output))
+        raise CommandError(_commands._refusal(safety, output))
     print(f"Potential: {output}")
-    if evaluations and not arguments.no_plot and arguments.plot is not None:
-        _commands._write_plot(evaluations, _commands._plot_path(arguments.plot))
-    if evaluations and arguments.csv is not None:
-        _commands._write_table(_commands.writable(arguments.csv), {"test": test}, evaluations)
+    return evaluations
 
 
 def _errors(model: PLIPRegressor, equations: NormalEquations) -> str:

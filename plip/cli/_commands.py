@@ -13,9 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plip.cli._errors import CommandError
+from plip.cli._outputs import check_writable
+
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
-    from plip._types import FloatArray, StrPath
+    from plip._types import FloatArray
     from plip.audit import AuditReport
     from plip.cli._data import Data, Keys
     from plip.labels import LabelledStructures, Labels
@@ -76,10 +79,6 @@ KEYS = {
     "stress_sign": "stress_sign",
     "group": "group_key",
 }
-
-
-class CommandError(Exception):
-    """An error that the user can correct; shown as one line."""
 
 
 def demo(arguments: Namespace) -> None:
@@ -173,8 +172,8 @@ def _fit_and_report(
     from plip.solvers import PathError
 
     # Errors in the data and options come before the long work.
-    page = None if arguments.report is None else _page_path(arguments.report)
-    table = None if arguments.csv is None else writable(arguments.csv)
+    page = None if arguments.report is None else arguments.outputs.page(arguments.report)
+    table = None if arguments.csv is None else arguments.outputs.file(arguments.csv)
     checked = {"train": _check(train)}
     _check_weights(vars(arguments), checked["train"].labels)
     if test is not None:
@@ -346,8 +345,8 @@ def evaluate(arguments: Namespace) -> None:
     from plip.potential import load_potential
     from plip.report import Evaluation, evaluation_report
 
-    plot = None if arguments.plot is None else _plot_path(arguments.plot)
-    table = None if arguments.csv is None else writable(arguments.csv)
+    plot = None if arguments.plot is None else arguments.outputs.plot(arguments.plot)
+    table = None if arguments.csv is None else arguments.outputs.file(arguments.csv)
     potential = load_potential(arguments.model)
     data = _read(arguments.data, arguments)
     with data.located():
@@ -380,7 +379,8 @@ def about(arguments: Namespace) -> None:
     known = load_potential(arguments.model)
     potential = signed(known, arguments)
     if potential.about != known.about:
-        potential.save(writable(arguments.model), uncertainty=potential.uncertainty is not None)
+        check_writable(arguments.model)
+        potential.save(arguments.model, uncertainty=potential.uncertainty is not None)
     found = potential.about or {}
     for name in OPTIONS:
         value = found.get(name, "unknown")
@@ -391,7 +391,7 @@ def report(arguments: Namespace) -> None:
     from plip.potential import load_potential
     from plip.report import Evaluation
 
-    page = _page_path(arguments.output or Path(arguments.model).with_suffix(".html"))
+    page = arguments.outputs.page(arguments.output or Path(arguments.model).with_suffix(".html"))
     potential = load_potential(arguments.model)
     data: dict[str, Data | None] = {}
     for name in ("train", "test"):
@@ -424,45 +424,16 @@ def _processor_seconds() -> float:
 
 
 def _outputs(arguments: Namespace) -> tuple[Path, Path | None]:
-    """Paths of the potential and of the plot (None for no plot), checked before any long work."""
-    output = writable(arguments.output)
+    """Paths of the potential and of the plot (None for no plot)."""
+    output = arguments.outputs.file(arguments.output)
     if arguments.no_plot:
         return output, None
     if arguments.plot is not None:
-        return output, _plot_path(arguments.plot)
+        return output, arguments.outputs.plot(arguments.plot)
     if find_spec("matplotlib") is None:
         print("plip: no parity plot without matplotlib: pip install matplotlib", file=sys.stderr)
         return output, None
-    return output, writable(output.with_suffix(".png"))
-
-
-def _page_path(path: StrPath) -> Path:
-    for name in ("jinja2", "matplotlib"):
-        if find_spec(name) is None:
-            raise CommandError(f"a report needs {name}: pip install jinja2 matplotlib")
-    return writable(path)
-
-
-def _plot_path(path: StrPath) -> Path:
-    if find_spec("matplotlib") is None:
-        raise CommandError("--plot needs matplotlib: pip install matplotlib")
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    formats = FigureCanvasBase.get_supported_filetypes()
-    if Path(path).suffix[1:].lower() not in formats:
-        raise CommandError(f"{path}: the name of a plot ends in one of .{', .'.join(sorted(formats))}")
-    return writable(path)
-
-
-def writable(path: StrPath) -> Path:
-    path = Path(path)
-    if path.is_dir():
-        raise CommandError(f"{path}: it is a folder; give the name of a file")
-    if not path.parent.is_dir():
-        raise CommandError(f"{path}: there is no folder {path.parent}")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise CommandError(f"{path}: no permission to write")
-    return path
+    return output, arguments.outputs.file(output.with_suffix(".png"))
 
 
 def _shows_progress(arguments: Namespace) -> bool:

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, TypeAlias
 
 from plip.cli import _about
-from plip.cli._commands import CommandError, writable
+from plip.cli._errors import CommandError
 
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
@@ -140,7 +140,7 @@ def export_kim(arguments: argparse.Namespace) -> None:
 def import_legacy(arguments: argparse.Namespace) -> None:
     from plip.legacy import load_legacy
 
-    output = writable(arguments.output)
+    output = arguments.outputs.file(arguments.output)
     potential = load_legacy(arguments.settings, arguments.coefficients, arguments.species)
     potential = _about.signed(potential, arguments)
     potential.save(output)

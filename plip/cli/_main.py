@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 import plip
-from plip.cli._commands import CommandError
+from plip.cli._errors import CommandError
+from plip.cli._outputs import Outputs
 from plip.cli._parser import make_parser
 
 __all__ = ["main"]
@@ -55,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whatever filters the environment sets, a warning neither disappears nor ends a command.
         warnings.simplefilter("default", UserWarning)
         try:
-            with _logged(getattr(arguments, "log", None), sys.argv[1:] if argv is None else argv):
+            arguments.outputs = Outputs(arguments)
+            log = getattr(arguments, "log", None)
+            if log is not None:
+                arguments.outputs.file(log)
+            with _logged(log, sys.argv[1:] if argv is None else argv):
                 code: int | None = arguments.run(arguments)
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)

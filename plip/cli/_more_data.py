@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from plip.cli import _commands
+from plip.cli._errors import CommandError
 
 # As in `_commands`, for a quick `plip --help`.
 if TYPE_CHECKING:
     from ase import Atoms
+    from ase.io.formats import IOFormat
 
     from plip.model_selection import LearningCurve
 
@@ -65,10 +67,12 @@ class Pool:
 def select(arguments: Namespace) -> None:
     from ase.io import write
 
+    from plip._files import write_whole
     from plip.regressor import PLIPRegressor
     from plip.selection import rank_structures
 
-    output = _commands.writable(arguments.output)
+    output = arguments.outputs.file(arguments.output)
+    file_format = _format_of(output)
     pool = Pool(arguments.pool)
     train = _commands._read(arguments.train, arguments)
     progress = _commands._shows_progress(arguments)
@@ -87,9 +91,9 @@ def select(arguments: Namespace) -> None:
             verbose=int(progress),
         )
     except ValueError as error:
-        raise _commands.CommandError(pool.located(error)) from error
+        raise CommandError(pool.located(error)) from error
     if not len(places):
-        raise _commands.CommandError("the pool has no structure that the training data lack")
+        raise CommandError("the pool has no structure that the training data lack")
     origins = [pool.place(index) for index in places.tolist()]
     found = pool.take(set(places.tolist()))
     print(f"{'':>4}  {'uncertainty left':>16}  {'atoms':>5}  structure")
@@ -101,17 +105,30 @@ def select(arguments: Namespace) -> None:
         chosen.append(atoms)
     if len(places) < arguments.number:
         print(f"The pool has no more than {len(places)} structures that are neither known nor copies.")
-    is_extended = Path(output).suffix.lower() in (".xyz", ".extxyz")
-    write(output, chosen, format="extxyz" if is_extended else None)
+    with write_whole(output, "wb" if file_format.isbinary else "w") as file:
+        write(file, chosen, format=file_format.name)
     print(f"Structures to label, best first: {output}")
+
+
+def _format_of(path: Path) -> IOFormat:
+    """ASE's format for structures in a file of this name."""
+    from ase.io.formats import filetype, ioformats
+
+    name = "extxyz" if path.suffix.lower() in (".xyz", ".extxyz") else filetype(str(path), read=False)
+    found = ioformats.get(name)
+    if found is None or found.single or not (found.can_write and found.acceptsfd):
+        raise CommandError(
+            f"{path}: ASE cannot write several structures to a file of this name; end it in .xyz or .traj"
+        )
+    return found
 
 
 def learn(arguments: Namespace) -> None:
     from plip.model_selection import learning_curve
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
 
-    plot = None if arguments.plot is None else _commands._plot_path(arguments.plot)
-    table = None if arguments.csv is None else _commands.writable(arguments.csv)
+    plot = None if arguments.plot is None else arguments.outputs.plot(arguments.plot)
+    table = None if arguments.csv is None else arguments.outputs.file(arguments.csv)
     data = _commands._read(arguments.data, arguments)
     options: dict[str, Any] = {
         "n_jobs": arguments.n_jobs,
@@ -140,6 +157,7 @@ def _plot(curve: LearningCurve, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     from plip.inspection import LearningDisplay
+    from plip.inspection._style import save_figure
 
     width = 6.4 if curve.by_group else 4.4
     figure, axes = plt.subplots(
@@ -147,5 +165,5 @@ def _plot(curve: LearningCurve, path: Path) -> None:
     )
     for target, ax in zip(curve.errors, axes[0], strict=True):
         LearningDisplay(curve).plot(ax=ax, target=target, by_group=bool(curve.by_group))
-    figure.savefig(path)
+    save_figure(figure, path)
     plt.close(figure)

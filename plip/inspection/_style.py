@@ -7,9 +7,11 @@ import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plip._types import FloatArray
+from plip._files import write_whole
+from plip._types import FloatArray, StrPath
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,6 +25,7 @@ __all__ = [
     "figure_of",
     "legend_width",
     "new_axes",
+    "save_figure",
     "set_limits",
     "shade",
     "short_term",
@@ -168,3 +171,9 @@ def set_limits(ax: Axes, low: float, high: float, has_strip: bool) -> None:
     if has_strip:
         low -= _STRIP * (high - low) / (1.0 - _STRIP)
     ax.set_ylim(low, high)
+
+
+def save_figure(figure: Figure, path: StrPath) -> None:
+    """Write a figure in the format that the name of the file tells."""
+    with write_whole(path, "wb") as file:
+        figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)

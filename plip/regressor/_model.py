@@ -41,7 +41,13 @@ from plip.regressor._precision import coefficient_precision
 from plip.regressor._record import fit_record
 from plip.regressor._repulsion import repulsive_potential
 from plip.regressor._self_check import check_examples
-from plip.regressor._support import warn_of_absent, warn_of_no_terms, warn_of_pairs, warn_of_triplets
+from plip.regressor._support import (
+    warn_of_absent,
+    warn_of_no_energies,
+    warn_of_no_terms,
+    warn_of_pairs,
+    warn_of_triplets,
+)
 from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
 from plip.solvers import LinearProblem, Path
@@ -243,6 +249,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             self.potential_ = potential or self._make_potential(coef, equations, references, survey)[0]
             self.intercept_ = dict(self.potential_.intercept)
             warn_of_absent(equations.absent_species, self.potential_.intercept)
+            if self.energy_weight > 0 and not equations.n_rows["energy"]:
+                warn_of_no_energies(self.stress_weight > 0 and equations.n_rows["virial"] > 0)
             if not self.n_terms_:
                 warn_of_no_terms(len(coef), self._setting("alpha"))
             if examples is not None:

@@ -1,4 +1,4 @@
-"""Warnings where data do not carry a model: absent species, species that never meet, few labels."""
+"""Warnings where data do not carry a model: absent species or pairs of them, no energies, few labels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from plip._types import FloatArray
 from plip._warnings import warn
 from plip.interactions import Term
 
-__all__ = ["warn_of_absent", "warn_of_few_labels", "warn_of_no_terms", "warn_of_pairs", "warn_of_triplets"]
+__all__ = [
+    "warn_of_absent",
+    "warn_of_few_labels",
+    "warn_of_no_energies",
+    "warn_of_no_terms",
+    "warn_of_pairs",
+    "warn_of_triplets",
+]
 
 # Labels per term below which fits to parts of the data of Si, Mo, Ta, Mo-Nb-Ta and SiC have errors of forces
 # on new structures that are 1.4 to 3.4 times those of the fit, and fits to a few molecules or to one or two
@@ -90,6 +97,22 @@ def warn_of_triplets(terms: Sequence[Term], scales: FloatArray) -> None:
             f"no structure holds these species within the cutoff of one atom: {named}. The potential knows "
             "nothing of what the three do together: use descriptors with shared=True, or add such structures",
         )
+
+
+def warn_of_no_energies(has_stresses: bool) -> None:
+    """Say what a fit without energies does not know.
+
+    Parameters
+    ----------
+    has_stresses : bool
+        Whether stresses were fitted.
+    """
+    unknown, same = ("composition", "composition") if has_stresses else ("volume or composition", "cell")
+    warn(
+        "no energy was fitted: forces tell how the energy changes as atoms move, but hardly how it changes "
+        f"with {unknown}. Compare its energies between structures of the same {same} alone. Add energies to "
+        "the data, or set energy_weight=0 if this is meant",
+    )
 
 
 def warn_of_no_terms(n_offered: int, alpha: float) -> None:
