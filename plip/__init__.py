@@ -1,7 +1,7 @@
 """plip: readable machine-learning interatomic potentials by sparse linear regression.
 
 The energy of a set of atoms is written as a short sum of physical interactions, whose
-coefficients are found by a LassoLars fit to energies, forces and stresses.
+coefficients are found by sparse linear regression on energies, forces and stresses.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # What type checkers see; at run time `__getattr__` imports these on first use.
+    from plip import audit as audit
     from plip import calculator as calculator
     from plip import cli as cli
     from plip import datasets as datasets
@@ -20,15 +21,18 @@ if TYPE_CHECKING:
     from plip import interactions as interactions
     from plip import labels as labels
     from plip import lammps as lammps
+    from plip import legacy as legacy
     from plip import metrics as metrics
     from plip import model_selection as model_selection
     from plip import normal_equations as normal_equations
+    from plip import parallel as parallel
     from plip import plotting as plotting
     from plip import potential as potential
     from plip import radial as radial
     from plip import regressor as regressor
     from plip import report as report
     from plip import safety as safety
+    from plip import selection as selection
     from plip import solvers as solvers
     from plip._config import show_config
     from plip.descriptors import PLIPDescriptors

@@ -203,7 +203,7 @@ class _Prior:
     """
 
     def __init__(self, model: PLIPModel) -> None:
-        equations = model.normal_equations_
+        equations, model = model.normal_equations_, model._as_fitted()
         weights = model._weights_of_targets()
         self._weights = {target: weights[target] for target, n in equations.n_rows.items() if n}
         matrix, prior, kept = coefficient_precision(

@@ -14,6 +14,7 @@ from sklearn.model_selection import (
     KFold,
     LeaveOneGroupOut,
     ShuffleSplit,
+    TimeSeriesSplit,
     cross_validate,
 )
 
@@ -264,6 +265,12 @@ def test_energy_weights_without_energies(silicon_carbide):
     bare, _, forces, _ = separate_labels(silicon_carbide[0][:8])
     with pytest.raises(ValueError, match="energy_weights"):
         PLIPRegressorCV(small_descriptors(), energy_weights=[1.0, 2.0]).fit(bare, forces=forces)
+
+
+@pytest.mark.parametrize("cv", [ShuffleSplit(3, test_size=2, train_size=2), TimeSeriesSplit(3)])
+def test_splits_that_leave_structures_out_of_both_parts(silicon_carbide, cv):
+    with pytest.raises(ValueError, match="does not train on all structures outside its test"):
+        PLIPRegressorCV(small_descriptors(), cv=cv).fit(silicon_carbide[0][::8])
 
 
 # Labels that do not vary

@@ -230,3 +230,24 @@ def test_documentation_links_lead_to_plip(estimator):
     link = estimator._get_doc_link()
     assert link.endswith(f"api/plip.{name}.html") and "scikit-learn" not in link
     assert link in estimator._repr_html_()
+
+
+def test_what_is_set_after_a_fit_changes_nothing_of_it(silicon_carbide):
+    train = silicon_carbide[0][::8]
+    model = PLIPRegressor(small_descriptors(), max_terms=10).fit(train)
+    other = PLIPRegressor(small_descriptors(), max_terms=10).fit(train)
+    other.set_params(energy_weight=1000.0, contribution_penalty=1.0, repulsion=None, solver="ridge")
+    for name in ("descriptors__cutoff", "alpha"):
+        other.set_params(**{name: 2.5})
+    assert other.potential_at(5).repulsion == model.potential_at(5).repulsion is not None
+    assert other.potential_at(5).fit_record == model.potential_at(5).fit_record
+    expected = model.calibrate(train).predict(train, return_std=True)
+    for found, value in zip(other.calibrate(train).predict(train, return_std=True), expected, strict=True):
+        np.testing.assert_array_equal(found, value)
+
+
+def test_the_record_has_the_descriptors_of_the_sums(silicon_carbide):
+    equations = NormalEquations.from_structures(silicon_carbide[0][::8], small_descriptors())
+    model = PLIPRegressor("accurate", max_terms=10).fit_normal_equations(equations)
+    settings = model.potential_.fit_record["settings"]
+    assert settings["descriptors"] == " ".join(repr(equations.descriptors).split()) != "accurate"

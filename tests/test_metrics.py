@@ -18,6 +18,7 @@ from plip import PLIPDescriptors, Potential
 from plip.labels import Labels, read_labels
 from plip.metrics import (
     UNITS,
+    Evaluation,
     cancellation,
     coverage,
     energy_r2,
@@ -260,6 +261,18 @@ def test_groups_of_structures():
     assert read_groups(X).tolist() == ["bulk", "7", "(no group)", "(no group)"]
     assert read_groups(X, "kind").tolist() == ["(no group)", "a", "(no group)", "(no group)"]
     assert read_groups(X, "missing") is None
+
+
+@pytest.mark.parametrize("container", [list, tuple, np.array, lambda names: np.array(names, object)])
+def test_groups_that_are_given(container):
+    X = structures()
+    attach(X, *true_labels(X))
+    names = ["bulk" if index < 4 else "surface" for index in range(len(X))]
+    evaluation = Evaluation(constant_potential(), X, container(names))
+    assert evaluation.errors("bulk")["n_structures"] == 4
+    assert evaluation.summary()["groups"]["surface"]["n_structures"] == len(X) - 4
+    with pytest.raises(ValueError, match="one name per structure"):
+        Evaluation(constant_potential(), X, container(names[1:]))
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def test_a_virial_without_a_volume_gives_no_stress():
     slab.cell[2] = 0
     slab.calc = SinglePointCalculator(slab, energy=-1.0, forces=np.ones((3, 3)))
     slab.info["virial"] = np.eye(3)
-    read_labels([slab])
+    assert read_labels([slab]).stress is None
 
 
 def test_settings_and_texts_are_no_labels():

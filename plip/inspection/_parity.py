@@ -107,8 +107,7 @@ class ParityDisplay:
         -------
         ParityDisplay
         """
-        names = None if groups is None else np.asarray(groups).astype(str)
-        evaluation = Evaluation(as_potential(estimator), X, names, labels)
+        evaluation = Evaluation(as_potential(estimator), X, groups, labels)
         return cls(_by_group(evaluation, target), target).plot(ax=ax)
 
     from_potential = from_estimator

@@ -134,9 +134,7 @@ class UncertaintyDisplay:
         """
         potential = as_potential(estimator)
         potential.check_uncertainty()
-        evaluation = Evaluation(
-            potential, X, None if groups is None else np.asarray(groups).astype(str), labels
-        )
+        evaluation = Evaluation(potential, X, groups, labels)
         names = [None] if evaluation.groups is None else np.unique(evaluation.groups).tolist()
         series = {name or "all": _errors(evaluation, target, name) for name in names}
         largest_first = dict(sorted(series.items(), key=lambda item: -len(item[1][0])))

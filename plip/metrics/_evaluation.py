@@ -11,11 +11,11 @@ from typing import Any
 import joblib
 import numpy as np
 from ase import Atoms
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from plip._html import table
 from plip._structures._checks import check_structures
-from plip._types import FloatArray, IntArray
+from plip._types import BoolArray, FloatArray, IntArray
 from plip._warnings import warn
 from plip._workers import new_workers
 from plip.labels import LabelledStructures, Labels
@@ -76,7 +76,7 @@ class Evaluation:
         The potential.
     X : sequence of n ase.Atoms, or LabelledStructures
         Structures with labels attached, or with their labels.
-    groups : (n,) array of str, or None, default=None
+    groups : array_like of n str, or None, default=None
         Group of each structure; None takes those of `plip.metrics.read_groups`.
     labels : Labels or None, default=None
         The labels; None reads the attached ones.
@@ -99,7 +99,8 @@ class Evaluation:
     Raises
     ------
     ValueError
-        If labels are missing or not valid, see `plip.labels.read_labels`.
+        If labels are missing or not valid, see `plip.labels.read_labels`, or there is not one group for each
+        structure.
 
     Warns
     -----
@@ -124,13 +125,13 @@ class Evaluation:
         self,
         potential: Potential,
         X: Sequence[Atoms] | LabelledStructures,
-        groups: NDArray[np.str_] | None = None,
+        groups: ArrayLike | None = None,
         labels: Labels | None = None,
         n_jobs: int | None = None,
     ) -> None:
         data = labeled(potential, X, labels)
         self._n_jobs = n_jobs
-        self._assign(potential, data, predicted_labels(potential, data, n_jobs), groups)
+        self._assign(potential, data, predicted_labels(potential, data, n_jobs), _groups_of(data, groups))
         if self._agrees():
             warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "
@@ -142,7 +143,7 @@ class Evaluation:
         cls,
         model: Any,
         X: Sequence[Atoms] | LabelledStructures,
-        groups: NDArray[np.str_] | None = None,
+        groups: ArrayLike | None = None,
         labels: Labels | None = None,
     ) -> Evaluation:
         """Predictions for each structure of a fit by the model that was fitted without it.
@@ -170,12 +171,11 @@ class Evaluation:
             raise ValueError(f"the folds are not those of {len(data)} structures: give the data of the fit")
         kept = np.array(sorted(owners))
         made = cls.__new__(cls)
-        groups = read_groups(data.structures) if groups is None else groups
-        groups = None if groups is None else groups[kept]
+        names = _groups_of(data, groups)
         made._n_jobs = model.n_jobs
         data = data.take(kept)
         predicted = _predicted_by([owners[row] for row in kept.tolist()], data, model.n_jobs)
-        made._assign(model.potential_, data, predicted, groups)
+        made._assign(model.potential_, data, predicted, None if names is None else names[kept])
         return made
 
     def _assign(
@@ -188,7 +188,7 @@ class Evaluation:
         self.potential = potential
         self.structures = list(data.structures)
         self.n_atoms = data.n_atoms
-        self.groups = read_groups(data.structures) if groups is None else groups
+        self.groups = groups
         self.reference = data.labels
         self.predicted = predicted
 
@@ -215,6 +215,10 @@ class Evaluation:
             np.abs(one - found).max(initial=0.0) <= _ROUNDING
             for one, found in itertools.chain(forces, others)
         )
+
+    def _is_in(self, group: str | None) -> BoolArray:
+        """Which structures are in a group, or all of them for None."""
+        return np.full(len(self.n_atoms), group is None) | (self.groups == group)
 
     @property
     def n_labels(self) -> dict[str, int]:
@@ -243,7 +247,7 @@ class Evaluation:
         reference, predicted : (m,) float64
         """
         is_shown = self.reference.present(OF_LABELS[target])
-        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
+        rows = np.flatnonzero(is_shown & self._is_in(group))
         reference = values_of(self.reference, target, rows, self.n_atoms)
         return reference, values_of(self.predicted, target, rows, self.n_atoms)
 
@@ -285,7 +289,7 @@ class Evaluation:
             raise ValueError(f"there are standard deviations of energy and force, not of {target!r}")
         deviations = self._known_deviations()
         is_shown = self.reference.present(target)
-        rows = np.flatnonzero(is_shown if group is None else is_shown & (self.groups == group))
+        rows = np.flatnonzero(is_shown & self._is_in(group))
         if target == "energy":
             return (deviations.energy / self.n_atoms)[rows]
         return np.concatenate([np.zeros(0), *(deviations.forces[row].ravel() for row in rows)])
@@ -317,7 +321,7 @@ class Evaluation:
         for target in ("energy", "force"):
             if target in self.n_labels and len(std := self.std(target, group)):
                 result[f"{target}_coverage"] = coverage(*self.parity(target, group), std, level)
-        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        rows = np.flatnonzero(self._is_in(group))
         grades = np.concatenate([np.zeros(0), *(deviations.extrapolation[row] for row in rows)])
         result["n_atoms"] = len(grades)
         result["n_extrapolated"] = int(np.count_nonzero(grades > 1.0))
@@ -342,7 +346,7 @@ class Evaluation:
 
     def errors(self, group: str | None = None) -> dict[str, Any]:
         """Errors as `plip.metrics.errors` gives them, of all structures or of one group."""
-        rows = np.arange(len(self.n_atoms)) if group is None else np.flatnonzero(self.groups == group)
+        rows = np.flatnonzero(self._is_in(group))
         return errors(self.predicted.take(rows), self.reference.take(rows), self.n_atoms[rows])
 
     def summary(self) -> dict[str, Any]:
@@ -380,6 +384,18 @@ def error_summary(model: Any, X: Sequence[Atoms], labels: Labels | None = None) 
     """
     data = labeled(model, X, labels)
     return summarize(predicted_labels(model, data), data.labels, data.n_atoms, read_groups(data.structures))
+
+
+def _groups_of(data: LabelledStructures, groups: ArrayLike | None) -> NDArray[np.str_] | None:
+    """The groups given, one for each structure, or those that structures name."""
+    if groups is None:
+        return read_groups(data.structures)
+    names = np.asarray(groups).astype(str)
+    if names.shape != (len(data),):
+        raise ValueError(
+            f"groups must hold one name per structure, shape ({len(data)},), got shape {names.shape}"
+        )
+    return names
 
 
 def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] | None:

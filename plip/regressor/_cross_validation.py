@@ -66,19 +66,19 @@ class PLIPRegressorCV(PLIPModel):
         Whether to solve for the kept terms again, without shrinkage.
     energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
         Factors of the rows; see `PLIPRegressor`.
-    contribution_penalty : float or "auto", default="auto"
-        See `PLIPRegressor`.
     energy_weights : sequence of float or None, default=None
         Energy weights to choose from; None keeps `energy_weight`.
     cv : int, splitter, iterable or None, default=None
         As in scikit-learn: an int is that many folds of shuffled structures; None is 10, or 5 for fewer
-        than 50 structures.
+        than 50 structures. A fold is fitted to all structures outside its test.
     selection : float, "min" or "one_standard_error", default=0.07
         How the number of terms is chosen. "min" takes the one with the smallest error. A number takes the
         fewest terms with which the root mean square error of no target is larger than there by more than this
         part (geometric mean over folds). "one_standard_error" takes the fewest terms with which the error is
         at most one standard error above the smallest. If crystals of the data would fall in energy when
         compressed, whatever the core repulsion, the next of the ten larger sizes is taken that resists.
+    contribution_penalty : float or "auto", default="auto"
+        See `PLIPRegressor`.
     repulsion : {"auto", None}, default="auto"
         What follows where the data end; see `PLIPRegressor`.
     reference_energies : dict, "isolated" or None, default=None
@@ -210,6 +210,7 @@ class PLIPRegressorCV(PLIPModel):
         3
         """
         self._check_parameters()
+        self._begin_fit()
         weights = self._check_choices()
         descriptors = self._new_descriptors()
         limits = descriptors._limits(is_fitted=False)
@@ -350,6 +351,13 @@ class PLIPRegressorCV(PLIPModel):
         splits = list(check_cv(cv).split(data.structures, data.labels.energy, groups))
         if len(splits) < 2:
             raise ValueError("cv must make at least two splits")
+        for number, (train, test) in enumerate(splits):
+            if not np.array_equal(np.sort(train), np.setdiff1d(np.arange(len(data)), test)):
+                raise ValueError(
+                    f"split {number} of cv does not train on all structures outside its test, as those with "
+                    "a train_size and TimeSeriesSplit: for such use sklearn.model_selection.GridSearchCV "
+                    "over max_terms of PLIPRegressor"
+                )
         return [np.sort(np.asarray(test)) for _, test in splits]
 
     def _accumulate(

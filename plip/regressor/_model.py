@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -80,6 +81,12 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self.get_params(deep=False), self._is_precomputed())
+
+    def _begin_fit(self, **known: Any) -> None:
+        """Keep the parameters, for what is asked after the fit; `known` are those that the data decide."""
+        # Nested parameters are set in the descriptors themselves.
+        own = {"descriptors": clone(self.descriptors, safe=False)}
+        self._fit_parameters = {**self.get_params(deep=False), **own, **known}
 
     def _setting(self, name: str, n_species: int = 1) -> Any:
         """The value of a parameter, with "auto" replaced."""
@@ -332,8 +339,16 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         limits = self.descriptors_._limits(is_fitted=True)
         data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
         survey = Survey(self.normal_equations_, np.flatnonzero(self.coef_), self.n_jobs)
-        self._calibrate(data, self._solved_problem(), survey)
+        fitted = self._as_fitted()
+        fitted._calibrate(data, fitted._solved_problem(), survey)
+        self.potential_ = fitted.potential_
         return self
+
+    def _as_fitted(self) -> Self:
+        """This model with the parameters of its fit, whatever was set since."""
+        fitted = copy.copy(self)
+        fitted.__dict__.update(self._fit_parameters)
+        return fitted
 
     def _solved_problem(self) -> LinearProblem:
         """The least-squares problem of the fit, with the columns that were kept."""
@@ -462,7 +477,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
                 f"no model on the path has {n_terms} terms; there are those of {_ranges(self.path_.n_terms)}"
             )
         coef = self.path_.coefs[rows[-1]]
-        potential, _ = self._make_potential(coef, self.normal_equations_, self._references)
+        potential, _ = self._as_fitted()._make_potential(coef, self.normal_equations_, self._references)
         return potential.with_fit_record(fit_record(self, coef))
 
     @overload

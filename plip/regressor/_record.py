@@ -57,7 +57,7 @@ def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
             "estimator": type(model).__name__,
             **{
                 name: _plain(value)
-                for name, value in model.get_params(deep=False).items()
+                for name, value in model._fit_parameters.items()
                 if name not in _OF_THE_RUN
             },
         },

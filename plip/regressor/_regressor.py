@@ -215,6 +215,7 @@ class PLIPRegressor(PLIPModel):
         True
         """
         self._check_parameters()
+        self._begin_fit()
         if self._is_precomputed():
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=True)
             return self._solve(ArrayEquations(*arrays))
@@ -250,6 +251,7 @@ class PLIPRegressor(PLIPModel):
         if not hasattr(self, "coef_"):
             return self.fit(X, y, forces, stress, sample_weight)
         self._check_parameters()
+        self._begin_fit(descriptors=self._fit_parameters["descriptors"])
         if self._is_precomputed():
             arrays = self._check_arrays(X, y, forces, stress, sample_weight, reset=False)
             self.normal_equations_.add(*arrays)
@@ -279,6 +281,7 @@ class PLIPRegressor(PLIPModel):
         self._check_parameters()
         if not isinstance(normal_equations, NormalEquations):
             raise TypeError(f"expected NormalEquations, got {type(normal_equations).__name__}")
+        self._begin_fit(descriptors=normal_equations.descriptors)
         return self._solve(normal_equations)
 
     def _check_arrays(
@@ -363,7 +366,7 @@ class PLIPRegressor(PLIPModel):
             survey = Survey(equations, np.flatnonzero(coef), self.n_jobs)
             problem = problem.restricted(self._columns_of([coef], equations))  # the whole may take a gigabyte
         self._adopt(coef, path, equations, scales, references, examples, survey=survey)
-        # Ridge keeps all terms, and its penalty says how far.
+        # Ridge keeps more terms than labels tell apart: its penalty, not their number, limits what they do.
         if isinstance(equations, NormalEquations) and self.solver != "ridge":
             n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)
             warn_of_few_labels(equations.n_structures, n_labels, self.n_terms_)
