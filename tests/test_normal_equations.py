@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.constraints import FixAtoms
+from sample_fits import small_descriptors
 from sample_sums import (
     assert_same,
     carbide_descriptors,
@@ -162,6 +163,19 @@ def test_nothing_is_left_when_all_is_taken_out(structures, descriptors):
     assert rest.mean_squares(np.zeros((1, len(descriptors.terms_))), np.zeros((1, 2))) == {}
     with pytest.raises(ValueError, match="no target has both rows"):
         rest.problem()
+
+
+def test_what_was_not_added_cannot_be_taken_out(silicon_carbide):
+    train = silicon_carbide[0]
+    fitted = small_descriptors().fit(train)
+    some = NormalEquations.from_structures(train[::2], fitted)
+    others = NormalEquations.from_structures(train[1::4], fitted)
+    with pytest.raises(ValueError, match="rows to take out are not among those that were added"):
+        some - others
+    with pytest.raises(ValueError, match="more rows than there are"):
+        others - some
+    both = some + others
+    assert (both - others).n_structures == some.n_structures
 
 
 def test_different_terms_do_not_merge(structures, descriptors):

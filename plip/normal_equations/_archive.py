@@ -25,7 +25,7 @@ from plip.normal_equations._packed import Packed
 from plip.normal_equations._products import Products
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts
-from plip.normal_equations._sums import Sums
+from plip.normal_equations._sums import Sums, are_products, bounds_of_products
 
 if TYPE_CHECKING:
     from plip.normal_equations import NormalEquations
@@ -191,12 +191,9 @@ def _sums(target: str, header: Mapping[str, Any], arrays: Arrays, width: int, n_
     if not weight > 0:
         raise ValueError(f"the weight of its {target} rows is {weight}, not positive")
     products = _array(arrays, target, (width, width))
-    # Sums of squares and products, but for rounding where a part of the data was taken out.
-    squares = np.diagonal(products)
-    rounding = 1e-9 * np.abs(squares).max()
-    bound = np.sqrt(np.outer(np.maximum(squares, 0.0), np.maximum(squares, 0.0)))
-    if (squares < -rounding).any() or (np.abs(products) > (1.0 + 1e-6) * bound + rounding).any():
+    if not are_products(products):
         raise ValueError(f"its {target} products are no sums of squares and products")
+    bound, rounding = bounds_of_products(products)
     if (np.abs(products - products.T) > 1e-8 * bound + 1e-3 * rounding).any():
         raise ValueError(f"its {target} products are not symmetric")
     factor = None

@@ -38,7 +38,7 @@ from plip.normal_equations._hash import HASHES
 from plip.normal_equations._problem import linear_problem, pseudo_inverse
 from plip.normal_equations._sample import Sample
 from plip.normal_equations._sizes import Counts, natural_sizes
-from plip.normal_equations._sums import Sums
+from plip.normal_equations._sums import Sums, are_products
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]
@@ -334,7 +334,13 @@ class NormalEquations:
         return self if isinstance(other, int) and other == 0 else NotImplemented
 
     def __sub__(self, other: NormalEquations) -> NormalEquations:
-        return self.combined(other, -1).merged() if isinstance(other, NormalEquations) else NotImplemented
+        if not isinstance(other, NormalEquations):
+            return NotImplemented
+        rest = self.combined(other, -1).merged()
+        for target, n_rows in rest.n_rows.items():
+            if n_rows and not are_products(rest._sums[target].products):
+                raise ValueError(f"the {target} rows to take out are not among those that were added")
+        return rest
 
     def combined(self, other: NormalEquations, sign: int) -> NormalEquations:
         """As ``+`` (sign 1) and ``-`` (sign -1), with the memory of both until they are `merged`."""

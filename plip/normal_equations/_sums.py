@@ -19,7 +19,15 @@ from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._packed import Packed, mirror
 from plip.normal_equations._products import Products
 
-__all__ = ["NARROW", "Sums", "are_few", "empty_sums", "triangular_factor"]
+__all__ = [
+    "NARROW",
+    "Sums",
+    "are_few",
+    "are_products",
+    "bounds_of_products",
+    "empty_sums",
+    "triangular_factor",
+]
 
 # Largest number of columns for which the rows of many forces are kept, too: a QR decomposition takes three
 # times as long as products, which matters little there. For more columns products suffice: even where labels
@@ -324,6 +332,23 @@ def triangular_factor(rows: FloatArray) -> FloatArray:
     factor = np.zeros((rows.shape[1],) * 2, order="F")
     add_rows_to_factor(np.array(rows, order="F"), factor)
     return np.ascontiguousarray(factor)
+
+
+def bounds_of_products(products: FloatArray) -> tuple[FloatArray, float]:
+    """Largest absolute values that the squares on the diagonal allow, and what rounding may add.
+
+    Rounding is that of sums from which a part of the data was taken out.
+    """
+    squares = np.diagonal(products)
+    roots = np.sqrt(np.maximum(squares, 0.0))
+    return np.outer(roots, roots), 1e-9 * float(np.abs(squares).max())
+
+
+def are_products(products: FloatArray) -> bool:
+    """Whether a matrix can be sums of squares and products of the same rows."""
+    bound, rounding = bounds_of_products(products)
+    is_positive = np.diagonal(products).min() >= -rounding
+    return bool(is_positive and (np.abs(products) <= (1.0 + 1e-6) * bound + rounding).all())
 
 
 def empty_sums(width: int) -> dict[str, Sums]:

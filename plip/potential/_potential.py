@@ -124,7 +124,7 @@ class Potential:
     data, gains hardly more, 0.5 eV at most. All this is smooth to second derivatives, and changes no bit
     within the data. `doc/model.rst` has the equations.
 
-    Radial functions are evaluated by quintic splines on a grid that is refined until the error of a
+    Radial functions are evaluated by splines of degree seven on a grid that is refined until the error of a
     pair force is about 1e-9 eV/Angstrom, and exactly where no spline is that good. Forces
     and stress are the exact derivatives of the returned energy.
 
@@ -394,10 +394,7 @@ class Potential:
         ValueError
             If JSON cannot hold the record.
         """
-        made = Potential.__new__(Potential)
-        made._assign(**{**self.__getstate__(), "fit_record": record})
-        made._core = self._core
-        return made
+        return self._with(fit_record=record)
 
     def with_about(self, about: Mapping[str, Any] | None) -> Potential:
         """The same potential with other authors, license and citation.
@@ -417,10 +414,7 @@ class Potential:
         ValueError
             If it has other entries, or these are not texts.
         """
-        made = Potential.__new__(Potential)
-        made._assign(**{**self.__getstate__(), "about": about})
-        made._core = self._core
-        return made
+        return self._with(about=about)
 
     def with_uncertainty(self, uncertainty: Uncertainty | None) -> Potential:
         """The same potential with another record of its errors, or without one.
@@ -439,9 +433,13 @@ class Potential:
         ValueError
             If it belongs to another number of terms.
         """
+        return self._with(uncertainty=uncertainty)
+
+    def _with(self, **changed: Any) -> Potential:
+        """The same potential with another record, which changes nothing that was made of its terms."""
         made = Potential.__new__(Potential)
-        made._assign(**{**self.__getstate__(), "uncertainty": uncertainty})
-        made._core = self._core
+        made._assign(**{**self.__getstate__(), **changed})
+        made._core, made._design, made._term_values = self._core, self._design, self._term_values
         return made
 
     def evaluate(
