@@ -27,7 +27,7 @@ def test_demo_under_thirty_seconds(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["demo", "--quiet"]) == 0
     report = capsys.readouterr().out
-    # The figure that the main job is held to; the fit takes a small part of it.
+    # A demonstration that takes longer is not waited for; the fit takes a small part of it.
     assert float(re.search(r"\((\S+) s of CPU time\)", report).group(1)) < 30
     for word in (
         "meV/atom",
@@ -203,13 +203,22 @@ def test_few_structures_are_not_validated(cli_data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "option", ["--cutoff -1", "--cutoff inf", "--cv 1", "--terms 0", "--test-fraction 2"]
+    "command",
+    [
+        "fit --cutoff -1",
+        "fit --cutoff inf",
+        "fit --cv 1",
+        "fit --terms 0",
+        "fit --test-fraction 2",
+        "learn --cv 1",
+    ],
 )
-def test_numbers_out_of_range(option, capsys):
+def test_numbers_out_of_range(command, capsys):
+    name, option, value = command.split()
     with pytest.raises(SystemExit) as error:
-        main(["fit", "a.xyz", *option.split()])
+        main([name, "a.xyz", option, value])
     assert error.value.code == 2
-    assert f"argument {option.split()[0]}: must be" in capsys.readouterr().err
+    assert f"argument {option}: must be" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", ["Si", "Si=a", "Xx=1", "Si=nan", "Si=1 Si=2", "isolated Si=1"])

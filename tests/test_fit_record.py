@@ -224,6 +224,14 @@ def test_notebooks_show_tables(model, silicon_carbide):
     assert _parsed(model.path_).rows > 5
 
 
+def test_what_prints_says_what_it_is(model, silicon_carbide):
+    evaluation = Evaluation(model.potential_, silicon_carbide[0])
+    error = f"force {evaluation.errors()['force_rmse']:.4g} eV/A"
+    assert f"{len(silicon_carbide[0])} structures" in repr(evaluation) and error in repr(evaluation)
+    size = f"{len(model.coef_)} terms, {len(silicon_carbide[0])} structures"
+    assert repr(model.normal_equations_) == f"<NormalEquations C-Si: {size}>"
+
+
 @pytest.mark.parametrize("estimator", [PLIPRegressor(), PLIPRegressorCV(), PLIPDescriptors()])
 def test_documentation_links_lead_to_plip(estimator):
     name = type(estimator).__name__

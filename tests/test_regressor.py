@@ -393,6 +393,7 @@ def test_constraints_do_not_zero_forces():
         ("max_terms", 0),
         ("max_terms", 2.5),
         ("refit", "yes"),
+        ("verbose", "yes"),
         ("energy_weight", -1.0),
         ("stress_weight", np.inf),
         ("descriptors", "auto"),

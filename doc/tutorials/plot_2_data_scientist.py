@@ -12,7 +12,7 @@ You know scikit-learn, and not what a virial is. Five minutes of physics, then a
 # Quantum mechanics gives its energy, a number, at a cost of minutes to days. We want a function that gives
 # it in microseconds.
 #
-# Three targets come from each calculation, and all three are derivatives of one function:
+# Three targets come from each calculation. One function gives them all, by its value and its derivatives:
 #
 # - the **energy** (eV), one number;
 # - the **forces**, minus its gradient with respect to positions: three numbers for each atom (eV/Å);

@@ -307,7 +307,7 @@ def _add_learn(commands: Commands) -> None:
         "--terms", type=_count, metavar="N", help="number of terms of all fits (default: cross-validated)"
     )
     learn.add_argument(
-        "--cv", type=_count, metavar="K", help="number of parts (default: 10, of less than 50 structures 5)"
+        "--cv", type=_folds, metavar="K", help="number of parts (default: 10, of less than 50 structures 5)"
     )
     learn.add_argument("--plot", metavar="PNG", help="write a figure to this file")
     learn.add_argument("--csv", metavar="CSV", help="write errors by group, target and number to this file")

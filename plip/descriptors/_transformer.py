@@ -46,7 +46,8 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     """Interactions of a set of atoms, one column per term.
 
     A column holds X_n, the interaction summed over the structure, so that the energy is
-    ``sum_n w_n X_n`` plus the reference energies of the atoms.
+    ``sum_n w_n X_n`` plus the reference energies of the atoms. The default of estimators,
+    ``PLIPDescriptors.preset("accurate")``, offers four-body terms too; ``PLIPDescriptors()`` does not.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
         Embedding interaction.
     four_body : FourBody, "auto" or None, default=None
         Interaction of three arms. Each interaction may also be the name of a preset,
-        "fast", "balanced", "accurate" or "extensive"; see `preset`.
+        "fast", "balanced", "accurate", "extensive" or "stock"; see `preset`.
     species : sequence of str or None, default=None
         Chemical symbols; None takes those of the structures seen in fit.
     atom_counts : bool, default=False

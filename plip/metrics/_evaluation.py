@@ -192,6 +192,12 @@ class Evaluation:
         self.reference = data.labels
         self.predicted = predicted
 
+    def __repr__(self) -> str:
+        found = self.errors()
+        present = [target for target in UNITS if f"{target}_rmse" in found]
+        rmse = ", ".join(f"{target} {found[f'{target}_rmse']:.4g} {UNITS[target]}" for target in present)
+        return f"<Evaluation of {len(self.structures)} structures: RMSE {rmse}>"
+
     def _repr_html_(self) -> str:
         summary = self.summary()
         present = [target for target in UNITS if f"{target}_rmse" in summary]

@@ -106,6 +106,10 @@ class NormalEquations:
         self.sample = sample
         self.data_hash = data_hash
 
+    def __repr__(self) -> str:
+        size = f"{len(self.terms)} terms, {self.n_structures} structures"
+        return f"<NormalEquations {'-'.join(self.species)}: {size}>"
+
     def _repr_html_(self) -> str:
         rows = [("species", ", ".join(self.species)), ("terms", f"{len(self.terms):,}")]
         rows += [("structures", f"{self.n_structures:,}")]

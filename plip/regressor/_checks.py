@@ -41,6 +41,8 @@ def check_parameters(parameters: Mapping[str, Any], is_precomputed: bool) -> Non
     if not isinstance(parameters["refit"], (bool, np.bool_)):
         raise ValueError(f"refit must be True or False, got {parameters['refit']!r}")
     check_n_jobs(parameters["n_jobs"])
+    if not (is_integer(parameters["verbose"]) or isinstance(parameters["verbose"], (bool, np.bool_))):
+        raise ValueError(f"verbose must be an integer or a bool, got {parameters['verbose']!r}")
     if not is_precomputed:
         as_descriptors(parameters["descriptors"])
     _check_reference_energies(parameters["reference_energies"], is_precomputed)
