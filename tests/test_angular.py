@@ -113,7 +113,8 @@ def strained_sums(basis, degree, u, r, g, slope):
     last = (r * slope - degree * g) * known[degree + 2]
     if basis == MONOMIALS:
         table = strains([degree, -1]).reshape(-1, 6, 2)[n_components_below(basis, degree) :]
-        return (table["weight"] * np.append(m, last)[table["source"]]).sum(axis=-1)
+        weighted = (table["weight"] * np.append(m, last)[table["source"]]).sum(axis=-1)
+        return weighted / tables["weight"][begins[degree] : begins[degree + 1], None]
     lower = [(r * slope + (degree + 1) * g) * known[degree - 2]] if degree > 1 else []
     sources = np.concatenate([n, *lower, n + 1.5 * m, last])
     table = strains([-1, degree]).reshape(-1, 5, 3)[degree * (degree + 1) // 2 :]

@@ -269,9 +269,10 @@ static plip_strain *strain_of_monomial(int degree, int y, int z, int x, plip_str
     const int i = strain_of[x], j = strain_along[x], exponent[3] = {degree - y - z, y, z};
     const int same = exponent[i] ? monomial(degree, y - (i == 1) + (j == 1), z - (i == 2) + (j == 2)) : 0;
     const int more = monomial(degree + 2, y + (i == 1) + (j == 1), z + (i == 2) + (j == 2));
+    const double weight = multinomial(exponent[0], y, z);
 
-    *strains++ = (plip_strain){same, exponent[i]};
-    *strains++ = (plip_strain){COMPONENTS(degree) + more, 1.0};
+    *strains++ = (plip_strain){same, weight * exponent[i]};
+    *strains++ = (plip_strain){COMPONENTS(degree) + more, weight};
     return strains;
 }
 

@@ -89,8 +89,8 @@ static inline int strains_below(int basis, int degree)
                                    : 6 * STRAIN_OF_MONOMIAL * FIRST_MONOMIAL(degree);
 }
 
-/* The derivatives of all components up to max_degree[basis] with respect to the strains, monomials first. Unused entries
- * have the weight 0. The components must go two degrees further. */
+/* The derivatives of all components up to max_degree[basis] with respect to the strains, times the weights of the
+ * components, monomials first. Unused entries have the weight 0. The components must go two degrees further. */
 void plip_make_strains(const int max_degree[PLIP_N_BASES], const plip_component *components, plip_strain *strains);
 
 /* The weights of all monomials up to a degree. */

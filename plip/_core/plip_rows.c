@@ -257,7 +257,6 @@ typedef struct {
     double *strained;       /* (lanes, 6 state_size): derivatives of the moments of some atoms, as in strain_shape */
     double *strained_apart; /* the same by dominant neighbors, where there are any */
     double *group_strains, *own_strains; /* derivatives of group_sums, as in strain_shape, and own_sums */
-    double *strain_fields; /* those of some atoms, times the weights of the components of one degree */
     double *strain_moments, *strain_sources, *strain_tensors, *strain_weighted;
     double *strains; /* [strain][function] of one moment */
     double *kept;    /* derivatives and values of one neighbor */
@@ -370,7 +369,6 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strained_apart = new_numbers(OF_VIRIALS * lanes * plan->state_size);
     call->group_strains = new_numbers(ROOM_OF_STRAINS * n_group_sums);
     call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
-    call->strain_fields = new_numbers(2 * lanes * most.most_components * most.widest_field);
     call->strain_moments = new_numbers(2 * components * most.widest_set);
     call->strain_sources = new_numbers(3 * components * lanes); /* three blocks */
     call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
@@ -378,7 +376,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strains = new_numbers(OF_VIRIALS * most.widest_set);
     call->kept = new_numbers(2 * most.widest_set);
     if (!call->strained || !call->strained_apart || !call->group_strains || !call->own_strains ||
-        !call->strain_fields || !call->strain_moments || !call->strain_sources || !call->strain_tensors ||
+        !call->strain_moments || !call->strain_sources || !call->strain_tensors ||
         !call->strain_weighted || !call->strains || !call->kept)
         return -1;
     memset(call->group_strains, 0, (size_t)(ROOM_OF_STRAINS * n_group_sums) * sizeof(double));
@@ -397,7 +395,6 @@ static void free_call(rows_call *call)
     free_numbers(call->strained_apart);
     free_numbers(call->group_strains);
     free_numbers(call->own_strains);
-    free_numbers(call->strain_fields);
     free_numbers(call->strain_moments);
     free_numbers(call->strain_sources);
     free_numbers(call->strain_tensors);

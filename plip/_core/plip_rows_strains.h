@@ -344,50 +344,44 @@ static void NAME(find_strains)(const rows_call *call, const plip_moments *moment
 
 /* Adds the contractions of fields of one degree with derivatives of the moments of the functions of the same number, of
  * several atoms. `fields` and `moments` are their places. */
-static void NAME(add_strained_diagonal)(const strained_atom *atoms, int count, int n_components,
-                                        const plip_component *components, ptrdiff_t fields, ptrdiff_t moments,
-                                        const group_shape *shape, const strain_shape *strain, double *sums)
+static void NAME(add_strained_diagonal)(const strained_atom *atoms, int count, int n_components, ptrdiff_t fields,
+                                        ptrdiff_t moments, const group_shape *shape, const strain_shape *strain,
+                                        double *sums)
 {
-    const ptrdiff_t width = shape->width, step = strain->step;
+    const ptrdiff_t width = shape->width, step = strain->step, row = strain->of_moment;
     ptrdiff_t b;
     int j, k, x;
 
     for (b = 0; b < width; b += LANES) {
         VECTOR sum[OF_VIRIALS];
+        UNROLL(6)
         for (x = 0; x < OF_VIRIALS; x++)
             sum[x] = LOAD(sums + x * width + b);
-        for (j = 0; j < count; j++)
-            for (k = 0; k < n_components; k++) {
-                const double *strained = atoms[j].strained + moments + k * strain->of_moment + b;
-                const VECTOR field = components[k].weight * LOAD(atoms[j].state + fields + k * width + b);
+        for (j = 0; j < count; j++) {
+            const double *strained = atoms[j].strained + moments + b, *field = atoms[j].state + fields + b;
+            for (k = 0; k < n_components; k++, strained += row, field += width) {
+                UNROLL(6)
                 for (x = 0; x < OF_VIRIALS; x++)
-                    sum[x] += field * LOAD(strained + x * step);
+                    sum[x] += LOAD(field) * LOAD(strained + x * step);
             }
+        }
+        UNROLL(6)
         for (x = 0; x < OF_VIRIALS; x++)
             STORE(sums + x * width + b, sum[x]);
     }
 }
 
 /* The same for all fields with all functions. */
-static void NAME(add_strained_products)(const rows_call *call, const strained_atom *atoms, int count, int n_components,
-                                        const plip_component *components, ptrdiff_t fields, ptrdiff_t moments,
-                                        const group_shape *shape, const strain_shape *strain, double *sums)
+static void NAME(add_strained_products)(const strained_atom *atoms, int count, int n_components, ptrdiff_t fields,
+                                        ptrdiff_t moments, const group_shape *shape, const strain_shape *strain,
+                                        double *sums)
 {
     const ptrdiff_t width = shape->width, row = strain->of_moment;
-    const int has_weights = shape->set->basis == PLIP_MONOMIALS;
-    double *weighted = call->strain_fields;
     NAME(factors) factors[2 * LANES];
-    ptrdiff_t b;
-    int j, k;
+    int j;
 
-    for (j = 0; j < count; j++) {
-        const double *field = atoms[j].state + fields;
-        factors[j] = (NAME(factors)){n_components, has_weights ? weighted : field, width, 1,
-                                     atoms[j].strained + moments, row};
-        for (k = 0; k < n_components && has_weights; k++, weighted += width)
-            for (b = 0; b < width; b += LANES)
-                STORE(weighted + b, components[k].weight * LOAD(field + k * width + b));
-    }
+    for (j = 0; j < count; j++)
+        factors[j] = (NAME(factors)){n_components, atoms[j].state + fields, width, 1, atoms[j].strained + moments, row};
     NAME(add_several_products)(shape->step, row, factors, count, sums, row);
 }
 
@@ -404,11 +398,10 @@ static void NAME(contract_strains)(const rows_call *call, const plip_group *grou
 
     for (degree = group->lowest; degree <= group->highest; degree++, sums += strain.length) {
         const int n = components_of(shape.set->basis, degree);
-        const plip_component *components = plan->components + first_component(plan, shape.set->basis, degree);
         if (group->outer)
-            NAME(add_strained_products)(call, atoms, count, n, components, fields, moments, &shape, &strain, sums);
+            NAME(add_strained_products)(atoms, count, n, fields, moments, &shape, &strain, sums);
         else
-            NAME(add_strained_diagonal)(atoms, count, n, components, fields, moments, &shape, &strain, sums);
+            NAME(add_strained_diagonal)(atoms, count, n, fields, moments, &shape, &strain, sums);
         fields += n * shape.width;
         moments += n * strain.of_moment;
     }
