@@ -313,7 +313,10 @@ class _PartSums:
 
     def _add_to_total(self) -> None:
         """Add what is not there yet; no rows can follow."""
-        if not self._is_whole:
+        if self._is_whole:
+            # The sums of the next target take over the memory.
+            self._total.pack()
+        else:
             self._total.add_part(self._sums, self._placement)
 
 
