@@ -50,7 +50,7 @@ def add_products_of_columns(
     Parameters
     ----------
     part : ndarray of float64, shape (n_columns of the part, n_columns of the part)
-        If the sources do not ascend, all of it takes part, else its lower triangle alone.
+        The lower triangle alone takes part.
     columns : ndarray of intp, shape (n,)
         Numbers of columns among all, ascending.
     sources : ndarray of intp, shape (n,)
@@ -62,7 +62,7 @@ def add_products_of_columns(
     values : ndarray of float64, shape (width (width + 1) / 2,)
         As from `pack_lower`.
     """
-    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, k, end, source
+    cdef Py_ssize_t n = columns.shape[0], last = -1, i, j, k, end, source, below
     cdef double *row
     cdef double factor
     if part.shape[0] != part.shape[1] or sources.shape[0] != n or factors.shape[0] != n:
@@ -91,8 +91,12 @@ def add_products_of_columns(
                 row = &values[columns[i] * (columns[i] + 1) // 2 + columns[k]]
                 end = min(ends[k], i + 1) - k
                 factor, source = factors[i] * factors[k], sources[k]
-                for j in range(end):
+                # Sources need not ascend: some may be above the diagonal, and stand below it, too.
+                below = max(0, min(end, sources[i] + 1 - source))
+                for j in range(below):
                     row[j] += factor * part[sources[i], source + j]
+                for j in range(below, end):
+                    row[j] += factor * part[source + j, sources[i]]
                 k += end
 
 

@@ -47,12 +47,7 @@ class Packed:
             self.values -= other.values
 
     def add_part(self, matrix: FloatArray, placement: Placement) -> None:
-        """Add the products of a part of the columns, of which the lower triangle is known.
-
-        The upper triangle is overwritten.
-        """
-        if (np.diff(placement.sources) <= 0).any():
-            mirror(matrix)
+        """Add the products of a part of the columns, of which the lower triangle is known."""
         add_products_of_columns(matrix, *placement, self.width, self.values)
 
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
