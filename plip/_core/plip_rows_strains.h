@@ -430,9 +430,11 @@ static void NAME(take_own_strains)(const rows_call *call, const plip_group *grou
 static FORCE_INLINE ptrdiff_t NAME(place_of_strain)(const plip_group *group, const group_shape *shape,
                                                     const strain_shape *strain, int place)
 {
-    const int row = (int)shape->row, rows = (int)shape->rows, field = place % row, degree = place / row / rows;
+    const int row = (int)shape->row, rows = (int)shape->rows, line = place / row, field = place % row;
 
-    return degree * strain->length + (group->outer ? field * strain->of_moment + place / row % rows : field);
+    if (!group->outer)
+        return line * strain->length + field;
+    return line / rows * strain->length + field * strain->of_moment + line % rows;
 }
 
 /* Derivatives of columns from those of the sums of one group over all atoms. */
@@ -451,7 +453,8 @@ static void NAME(add_virials)(const rows_call *call, const plip_group *group, do
     for (e = group->contributions.begin; e < group->contributions.end; e++) {
         const plip_contribution *to = plan->contributions + e;
         const double *first = sums + NAME(place_of_strain)(group, &shape, &strain, to->place[0]);
-        const double *second = sums + NAME(place_of_strain)(group, &shape, &strain, to->place[1]);
+        const double *second =
+            to->place[1] == to->place[0] ? first : sums + NAME(place_of_strain)(group, &shape, &strain, to->place[1]);
         double *virial = virials + to->column;
         for (x = 0; x < OF_VIRIALS; x++)
             of[x] = to->coefficient * (first[x * step] + second[x * step]);
