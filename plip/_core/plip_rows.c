@@ -369,7 +369,7 @@ static int new_strains(rows_call *call, int lanes, ptrdiff_t n_group_sums, ptrdi
     call->strained_apart = new_numbers(OF_VIRIALS * lanes * plan->state_size);
     call->group_strains = new_numbers(ROOM_OF_STRAINS * n_group_sums);
     call->own_strains = new_numbers(OF_VIRIALS * n_own_sums);
-    call->strain_moments = new_numbers(2 * components * most.widest_set);
+    call->strain_moments = new_numbers(2 * components * most.widest_set + lanes);
     call->strain_sources = new_numbers(3 * components * lanes); /* three blocks */
     call->strain_tensors = new_numbers(OF_VIRIALS * call->bucket.stride);
     call->strain_weighted = new_numbers(OF_VIRIALS * capacity * most.widest_set);

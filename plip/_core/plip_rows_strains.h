@@ -151,7 +151,8 @@ static void NAME(strain_harmonics)(const rows_call *call, int max_degree, ptrdif
     }
 }
 
-/* Derivatives of moments: strained[component][strain][function], in rows as end_rows explains. */
+/* Derivatives of moments: strained[component][strain][function], in rows as end_rows explains. From two degrees more than
+ * the moments on, for monomials from degree 2 on, `of_slopes` are the last sources. */
 static void NAME(strain_moments)(const rows_call *call, const plip_function_set *set, const double *of_values,
                                  const double *of_slopes, double *strained)
 {
@@ -207,10 +208,56 @@ static void NAME(find_strain_tensors)(const rows_call *call)
     }
 }
 
-/* Derivatives of the moments over `m` neighbors from `first` on. `slope` has r g'; `moments` are computed if they are
- * NULL. */
+/* Whether one vector holds both M and N of all functions of a set, so that strains find the moments, too. */
+static FORCE_INLINE int NAME(are_found_together)(const plip_function_set *set)
+{
+    return 2 * set->count <= LANES && !(set->basis == PLIP_HARMONICS && set->max_degree == 0);
+}
+
+/* M and N of such a set side by side, [component][M, N], of `m` neighbors from `first` on and components up to two degrees
+ * more; and `slopes` as strain_moments takes them. */
+static void NAME(find_together)(const rows_call *call, const plip_function_set *set, const double *value,
+                                const double *slope, ptrdiff_t first, ptrdiff_t m, double *sums, double *slopes)
+{
+    const ptrdiff_t n = components_below(set->basis, set->max_degree + 3), stride = call->bucket.stride;
+    const double *component = call->bucket.component + first_component(call->plan, set->basis, 0) * stride;
+    double *both = call->strain_weighted;
+    ptrdiff_t k;
+    int degree;
+
+    /* Zeros behind the functions fill the vector. What is beyond it is overwritten. */
+    for (k = 0; k < m; k++) {
+        STORE(both + k * LANES, LOAD(value + (first + k) * LANES));
+        STORE(both + k * LANES + set->count, LOAD(slope + (first + k) * LANES));
+    }
+    NAME(product)(n, LANES, m, component + first, 1, stride, both, LANES, sums, LANES);
+    /* Read with the last sum. */
+    STORE(sums + n * LANES, (VECTOR){0});
+    k = 0;
+    for (degree = 0; degree <= set->max_degree + 2; degree++) {
+        const int is_last = set->basis == PLIP_HARMONICS ? degree > set->max_degree : degree > 1;
+        const double factor = is_last ? degree - 2.0 : 0.0;
+        for (; k < components_below(set->basis, degree + 1); k++)
+            STORE(slopes + k * LANES, LOAD(sums + k * LANES + set->count) - factor * LOAD(sums + k * LANES));
+    }
+}
+
+/* Takes the moments of the first `n` components from what find_together gives. */
+static void NAME(take_moments)(ptrdiff_t n, ptrdiff_t count, const double *sums, double *moments)
+{
+    double ones[LANES];
+    ptrdiff_t k;
+
+    for (k = 0; k < LANES; k++)
+        ones[k] = k < count;
+    for (k = 0; k < n; k++)
+        STORE(moments + k * LANES, LOAD(ones) * LOAD(sums + k * LANES));
+}
+
+/* Derivatives of the moments over `m` neighbors from `first` on. `slope` has r g'. `moments` are written if they are found
+ * together, else read, and may be NULL. */
 static void NAME(strain_neighbors)(const rows_call *call, const plip_function_set *set, const double *value,
-                                   const double *slope, ptrdiff_t first, ptrdiff_t m, const double *moments,
+                                   const double *slope, ptrdiff_t first, ptrdiff_t m, double *moments,
                                    double *strained)
 {
     const ptrdiff_t width = padded(set->count, LANES), stride = call->bucket.stride;
@@ -231,6 +278,14 @@ static void NAME(strain_neighbors)(const rows_call *call, const plip_function_se
         for (x = 0; x < OF_VIRIALS; x++)
             for (a = 0; a < width; a += LANES)
                 STORE(strained + x * step + a, LOAD(strains + x * width + a));
+        return;
+    }
+    if (NAME(are_found_together)(set)) {
+        of_slopes = of_values + (components_below(set->basis, set->max_degree + 3) + 1) * LANES;
+        NAME(find_together)(call, set, value, slope, first, m, of_values, of_slopes);
+        if (moments)
+            NAME(take_moments)(known, set->count, of_values, moments);
+        NAME(strain_moments)(call, set, of_values, of_slopes, strained);
         return;
     }
     if (!moments)
@@ -309,7 +364,7 @@ static void NAME(keep)(ptrdiff_t width, double *of_neighbor, double *kept)
  * `dominant` is one or -1, and, if wanted, of their own sums. Those by the dominant neighbor stand apart. `slope` and
  * `value` are the same afterwards. */
 static void NAME(find_strains)(const rows_call *call, const plip_moments *moments, int has_own, ptrdiff_t m,
-                               ptrdiff_t dominant, double *slope, double *value, const double *state)
+                               ptrdiff_t dominant, double *slope, double *value, double *state)
 {
     const plip_function_set *set = call->plan->sets + moments->set;
     const int is_known = moments->state == PLIP_COMMON;

@@ -19,7 +19,8 @@ static void NAME(find_moments)(const rows_call *call, int species, int s, int t,
         double *value = b->radial + 2 * b->capacity * set->first + m * width;
         if (moments->neighbor != t || (moments->state == PLIP_COMMON && moments->own < 0))
             continue;
-        if (moments->state != PLIP_COMMON)
+        if (moments->state != PLIP_COMMON &&
+            !(call->strained && m > 0 && dominant < 0 && NAME(are_found_together)(set)))
             NAME(find_moments_of_set)(call, set, value, 0, m, state + moments->state);
         has_own = moments->own >= 0 && (s == species || !same_own_sums(plan, species, moments));
         if (call->strained)
