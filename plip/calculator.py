@@ -156,7 +156,7 @@ class PLIPCalculator(Calculator):
         positions = check_positions(atoms)
         crowding = np.zeros(len(atoms))
         neighbors = self._neighbors.find(positions, cell, atoms.pbc)
-        energies, forces, strain, strains = self.potential.core.evaluate(
+        energies, forces, strain, strains = self.potential._core.evaluate(
             neighbors,
             positions,
             cell,
@@ -173,7 +173,7 @@ class PLIPCalculator(Calculator):
             if strains is not None:
                 self.results["stresses"] = strains / volume
         if self.uncertainty:
-            found = self.potential.uncertain_results(atoms, neighbors, positions, cell, species)
+            found = self.potential._uncertain_results(atoms, neighbors, positions, cell, species)
             self.results.update(zip(_OF_UNCERTAINTY, found, strict=True))
 
     def extrapolation(self, atoms: Atoms) -> FloatArray:
@@ -197,7 +197,7 @@ class PLIPCalculator(Calculator):
         self.potential.check_uncertainty()
         species, positions, cell = check_atoms(self.potential.species, atoms)
         neighbors = self._neighbors.find(positions, cell, atoms.pbc)
-        return self.potential.grades(neighbors, positions, cell, species)
+        return self.potential._grades(neighbors, positions, cell, species)
 
     def _warn_of_crowding(self, atoms: Atoms, crowding: FloatArray) -> None:
         """Warn once that the structure is denser than the training data."""

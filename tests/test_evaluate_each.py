@@ -18,11 +18,11 @@ def test_terms_of_several_structures_are_those_of_each(name):
     moved = atoms.copy()
     moved.positions[0] += 0.05
     arrays = gather(potential.species, [atoms, moved])
-    found, are_done = values_of_each(potential.term_values, *arrays, cutoff)
+    found, are_done = values_of_each(potential._term_values, *arrays, cutoff)
     assert are_done.all()
     for one, values in zip((atoms, moved), arrays.split(found), strict=True):
         species, positions, cell = check_atoms(potential.species, one)
-        expected = potential.term_values.values(neighbors(one, cutoff), positions, cell, species)
+        expected = potential._term_values.values(neighbors(one, cutoff), positions, cell, species)
         np.testing.assert_array_equal(values, expected)
 
 
@@ -50,4 +50,4 @@ def test_arrays_of_several_structures_are_checked():
         ({"positions": np.zeros((8, 2))}, "shape"),
     ):
         with pytest.raises(ValueError, match=message):
-            evaluate_each(potential.core, *arrays._replace(**change), 4.0)
+            evaluate_each(potential._core, *arrays._replace(**change), 4.0)

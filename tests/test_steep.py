@@ -53,7 +53,7 @@ def test_steep_functions_against_extended_precision(function, distance):
             coef = rng.normal(size=len(terms)) * 10.0 ** rng.integers(-6, 1)
             coef[[term.interaction in left_out for term in terms]] = 0.0
             potential = potential_of(terms, coef)
-            energies, forces, strain, _ = evaluate(potential.core, potential, atoms)
+            energies, forces, strain, _ = evaluate(potential._core, potential, atoms)
             energy, exact_forces, exact_strain = (x @ coef.astype(np.longdouble) for x in exact)
             size = float(np.abs(exact_forces).max())
             # Beside the promise of the tables: rounding of steep functions, of which the table of a
@@ -84,12 +84,12 @@ def test_roots_of_densities_come_and_go_smoothly(function, switch):
     for r in np.sort(np.concatenate([np.linspace(0.5, 3.9, 100), ends])):
         pair = Atoms("Cu2", [[0, 0, 0], [r, 0, 0]])
         exact_energy, exact_forces, _ = (-3.0 * x[..., 0] for x in oracle.oracle_derivatives(pair, terms))
-        energies, forces, _, _ = evaluate(potential.core, potential, pair)
+        energies, forces, _, _ = evaluate(potential._core, potential, pair)
         assert energies.sum() == pytest.approx(float(exact_energy), abs=1e-9)
         np.testing.assert_allclose(forces, exact_forces.astype(float), atol=2e-9, rtol=0)
     # So near the cutoff that the square of g is rounding, it is nothing.
     for distance in (cutoff - 1e-5, cutoff - 1e-7, cutoff):
-        last = evaluate(potential.core, potential, Atoms("Cu2", [[0, 0, 0], [distance, 0, 0]]))
+        last = evaluate(potential._core, potential, Atoms("Cu2", [[0, 0, 0], [distance, 0, 0]]))
         assert np.abs(last[0]).max() < 1e-10
         assert np.abs(last[1]).max() < 1e-5
 

@@ -331,7 +331,7 @@ class NormalEquations:
             return cls(*accumulator.finish(() if is_stream else [data]))
 
     def __add__(self, other: NormalEquations) -> NormalEquations:
-        return self.combined(other, 1).merged() if isinstance(other, NormalEquations) else NotImplemented
+        return self._combined(other, 1)._merged() if isinstance(other, NormalEquations) else NotImplemented
 
     def __radd__(self, other: int) -> NormalEquations:
         # The built-in sum starts from 0.
@@ -340,14 +340,14 @@ class NormalEquations:
     def __sub__(self, other: NormalEquations) -> NormalEquations:
         if not isinstance(other, NormalEquations):
             return NotImplemented
-        rest = self.combined(other, -1).merged()
+        rest = self._combined(other, -1)._merged()
         for target, n_rows in rest.n_rows.items():
             if n_rows and not are_products(rest._sums[target].products):
                 raise ValueError(f"the {target} rows to take out are not among those that were added")
         return rest
 
-    def combined(self, other: NormalEquations, sign: int) -> NormalEquations:
-        """As ``+`` (sign 1) and ``-`` (sign -1), with the memory of both until they are `merged`."""
+    def _combined(self, other: NormalEquations, sign: int) -> NormalEquations:
+        """As ``+`` (sign 1) and ``-`` (sign -1), with the memory of both until they are `_merged`."""
         if self.terms != other.terms or self.species != other.species:
             raise ValueError("these normal equations have different terms: use the same fitted descriptors")
         # Data without energies have no reference.
@@ -387,12 +387,12 @@ class NormalEquations:
             named,
         )
 
-    def merged(self) -> NormalEquations:
+    def _merged(self) -> NormalEquations:
         """The same with memory of its own."""
         self._sums = {target: sums.merged() for target, sums in self._sums.items()}
         return self
 
-    def stow(self, file: IO[bytes]) -> None:
+    def _stow(self, file: IO[bytes]) -> None:
         """Move the sums to a file, from which they are read whenever they are needed."""
         for sums in self._sums.values():
             sums.stow(file)

@@ -62,7 +62,7 @@ def sums_of_parts(
             accumulator = new_accumulator(some, descriptors, bar, reference, memory, n_jobs, workers)
             equations = NormalEquations(*accumulator.finish([some]))
             if file is not None:
-                equations.stow(file)
+                equations._stow(file)
             found.append(equations)
     return found
 

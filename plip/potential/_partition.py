@@ -97,7 +97,7 @@ class Partition:
         neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
         arrays = neighbors, positions, cell, species
         total, additive, repulsion = (
-            _values(core, arrays) for core in (potential.core, self.sum_of_terms, self.repulsion)
+            _values(core, arrays) for core in (potential._core, self.sum_of_terms, self.repulsion)
         )
         reference = self.reference[species], np.zeros_like(positions)
         parts = {label: _minus(_values(core, arrays), repulsion) for label, core in self.cores.items()}

@@ -149,9 +149,9 @@ class Potential:
         "__weakref__",
         "_about_text",
         "_coef",
-        "_core",
+        "_made_core",
         "_density_limits",
-        "_design",
+        "_made_design",
         "_energy_floors",
         "_fit_text",
         "_lock",
@@ -159,7 +159,7 @@ class Potential:
         "_reference",
         "_repulsion",
         "_species",
-        "_term_values",
+        "_made_term_values",
         "_terms",
         "_uncertainty",
     )
@@ -234,9 +234,9 @@ class Potential:
         self._uncertainty = uncertainty
         # What threads make of it, they make once.
         self._lock = threading.Lock()
-        self._core: Core | None = None
-        self._design: Design | None = None
-        self._term_values: TermValues | None = None
+        self._made_core: Core | None = None
+        self._made_design: Design | None = None
+        self._made_term_values: TermValues | None = None
         self._partitions: dict[str, Partition] = {}
 
     @property
@@ -290,14 +290,14 @@ class Potential:
 
     @property
     def table_error(self) -> float:
-        return self.core.table_error
+        return self._core.table_error
 
     @property
-    def core(self) -> Core:
+    def _core(self) -> Core:
         """The potential as the C core has it; made on first use."""
         with self._lock:
-            if self._core is None:
-                self._core = Core(
+            if self._made_core is None:
+                self._made_core = Core(
                     self.species,
                     self.terms,
                     np.array(self._reference),
@@ -305,25 +305,25 @@ class Potential:
                     density_limits=self._density_limits,
                     energy_floors=self._energy_floors,
                 )
-            return self._core
+            return self._made_core
 
     @property
-    def design(self) -> Design:
+    def _design(self) -> Design:
         """The terms as the kernels of design rows have them; made on first use."""
         with self._lock:
-            if self._design is None:
-                self._design = Design(self._terms, self._species)
-            return self._design
+            if self._made_design is None:
+                self._made_design = Design(self._terms, self._species)
+            return self._made_design
 
     @property
-    def term_values(self) -> TermValues:
+    def _term_values(self) -> TermValues:
         """The terms as the C core has them, each a value of its own; made on first use."""
         with self._lock:
-            if self._term_values is None:
-                self._term_values = TermValues(self._species, self._terms)
-            return self._term_values
+            if self._made_term_values is None:
+                self._made_term_values = TermValues(self._species, self._terms)
+            return self._made_term_values
 
-    def uncertain_results(
+    def _uncertain_results(
         self,
         atoms: Atoms,
         neighbors: NeighborList,
@@ -333,16 +333,16 @@ class Potential:
     ) -> tuple[float, FloatArray, FloatArray]:
         """The last three results of `evaluate`, of a checked structure and its pairs."""
         known = self.check_uncertainty()
-        shares = self.term_values.values(neighbors, positions, cell, species)
-        deviations = known.deviations(self.design, atoms, species, shares)
-        return *deviations, self.grades(neighbors, positions, cell, species)
+        shares = self._term_values.values(neighbors, positions, cell, species)
+        deviations = known.deviations(self._design, atoms, species, shares)
+        return *deviations, self._grades(neighbors, positions, cell, species)
 
-    def grades(
+    def _grades(
         self, neighbors: NeighborList, positions: FloatArray, cell: FloatArray, species: Int32Array
     ) -> FloatArray:
         """The extrapolation grades alone."""
         extent = self.check_uncertainty().extent(self._species)
-        return self.term_values.extrapolation(neighbors, positions, cell, species, *extent)
+        return self._term_values.extrapolation(neighbors, positions, cell, species, *extent)
 
     def __repr__(self) -> str:
         size = f"{len(self._terms)} terms, cutoff {self.cutoff:g} Angstrom"
@@ -439,7 +439,11 @@ class Potential:
         """The same potential with another record, which changes nothing that was made of its terms."""
         made = Potential.__new__(Potential)
         made._assign(**{**self.__getstate__(), **changed})
-        made._core, made._design, made._term_values = self._core, self._design, self._term_values
+        made._made_core, made._made_design, made._made_term_values = (
+            self._made_core,
+            self._made_design,
+            self._made_term_values,
+        )
         return made
 
     def evaluate(

@@ -54,7 +54,7 @@ def evaluate_arrays(
     """As `Potential.evaluate`, of a structure and its arrays from `check_atoms` or `take_atoms`."""
     species, positions, cell = arrays
     neighbors = find_pairs(positions, cell, atoms.pbc, potential.cutoff)
-    energies, force, strain, _ = potential.core.evaluate(neighbors, positions, cell, species, forces, stress)
+    energies, force, strain, _ = potential._core.evaluate(neighbors, positions, cell, species, forces, stress)
     results: Results = {"energy": math.fsum(energies), "energies": energies}
     if force is not None:
         results["forces"] = force
@@ -63,7 +63,7 @@ def evaluate_arrays(
         volume = np.abs(np.linalg.det(atoms.cell.array))
         results["stress"] = strain / volume if has_full_cell(atoms) else np.full(6, np.nan)
     if uncertainty:
-        found = potential.uncertain_results(atoms, neighbors, positions, cell, species)
+        found = potential._uncertain_results(atoms, neighbors, positions, cell, species)
         results["energy_std"], results["forces_std"], results["extrapolation"] = found
     return results
 
@@ -173,7 +173,7 @@ def _labels(evaluator: _Evaluator, indices: Sequence[int], structures: Sequence[
     """What the potential of an evaluator says of a chunk of structures, which are evaluated in one call."""
     potential = evaluator.potential
     arrays = gather(potential.species, structures)
-    found = evaluate_each(potential.core, *arrays, potential.cutoff, evaluator.forces, evaluator.stress)
+    found = evaluate_each(potential._core, *arrays, potential.cutoff, evaluator.forces, evaluator.stress)
     energies, forces, strains, are_done = found
     energy = np.array([math.fsum(of_structure) for of_structure in arrays.split(energies)])
     all_forces: list[FloatArray | None] | None = None if forces is None else [*arrays.split(forces)]

@@ -239,7 +239,7 @@ class PLIPRegressorCV(PLIPModel):
                     errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
                         total, parts, null, weight, references, penalty, bar
                     )
-                total = total.merged()
+                total = total._merged()
         del parts
         over_folds = {weight: fold_means(errors[weight]) for weight in weights}
         best = min(weights, key=lambda weight: over_folds[weight][0].min())
@@ -376,7 +376,7 @@ class PLIPRegressorCV(PLIPModel):
         found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, file)
         total = found[-1]
         if counts.max() <= 1:
-            total = functools.reduce(lambda some, part: some.combined(part, 1), found)
+            total = functools.reduce(lambda some, part: some._combined(part, 1), found)
         sums = dict(zip(distinct, found, strict=False))
         return total, [sums[test.tobytes()] for test in tests]
 
@@ -422,7 +422,7 @@ class PLIPRegressorCV(PLIPModel):
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
         for part in parts:
-            train = total.combined(part, -1)
+            train = total._combined(part, -1)
             models.append(self._models(train, references, penalty, weight))
             found = part.mean_squares(*models[-1])
             # Where all labels of a target are in this fold, the others say nothing of it.
