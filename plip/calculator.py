@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from plip._parameters import is_integer, is_number
 from plip._structures._checks import has_full_cell
 from plip._structures._evaluation import check_atoms, check_cell, check_positions, check_species, find_pairs
 from plip._types import BoolArray, FloatArray, Int32Array, StrPath
+from plip._warnings import warn
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -207,13 +207,11 @@ class PLIPCalculator(Calculator):
         densest = int(crowding.argmax())
         n_others = np.count_nonzero(crowding > 1.0) - 1
         others = f", and {n_others} more" if n_others else ""
-        warnings.warn(
+        warn(
             "more densely surrounded than any atom in the training data: atom "
             f"{densest} ({atoms.symbols[densest]}), {crowding[densest]:.2f} of the limit{others}. What keeps "
             "neighbors away is repulsion, not fitted. Add such structures to the training data if the "
-            "simulation is meant to go there",
-            UserWarning,
-            stacklevel=4,
+            "simulation is meant to go there"
         )
 
 

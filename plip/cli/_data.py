@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ __all__ = [
     "split",
     "weight_of",
     "weights_of_groups",
+    "with_places",
 ]
 
 # Arrays that every Atoms has.
@@ -110,12 +111,20 @@ class Data:
                 raise ValueError(self._located(error)) from error
 
     def _located(self, message: object) -> str:
-        def place(match: re.Match[str]) -> str:
-            index = int(match[1])
-            return self.places[index] if index < len(self.places) else match[0]
+        return with_places(message, self.places.__getitem__)
 
-        # As `plip._structures._checks.describe` names structures.
-        return re.sub(r"\b[Ss]tructure (\d+)\b", place, str(message))
+
+def with_places(message: object, place: Callable[[int], str]) -> str:
+    """A message with the places of structures, by their numbers, instead of these numbers."""
+
+    def named(match: re.Match[str]) -> str:
+        try:
+            return place(int(match[1]))
+        except IndexError:
+            return match[0]
+
+    # As `plip._structures._checks.describe` names structures.
+    return re.sub(r"\b[Ss]tructure (\d+)\b", named, str(message))
 
 
 def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bool = False) -> Data:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -51,7 +50,9 @@ class Pool:
 
     def located(self, message: object) -> str:
         """A message with the places of structures in their files."""
-        return re.sub(r"\b[Ss]tructure (\d+)\b", lambda match: self.place(int(match[1])), str(message))
+        from plip.cli._data import with_places
+
+        return with_places(message, self.place)
 
     def take(self, indices: Collection[int]) -> dict[int, Atoms]:
         """Structures by place in the pool, without labels."""

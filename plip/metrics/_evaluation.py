@@ -481,7 +481,7 @@ def _predicted_by(potentials: Sequence[Potential], data: LabelledStructures, n_j
         members.setdefault(id(potential), []).append(row)
     # Tables of potentials take a while to make: those of several are made at a time.
     new_workers(n_jobs, is_local=True)(
-        joblib.delayed(getattr)(potentials[rows[0]], "core") for rows in members.values()
+        joblib.delayed(getattr)(potentials[rows[0]], "_core") for rows in members.values()
     )
     for rows in members.values():
         part = predicted_labels(potentials[rows[0]], data.take(np.array(rows)), n_jobs)

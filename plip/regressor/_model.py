@@ -66,8 +66,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     _doc_link_module = "plip"
     _doc_link_template = DOCUMENTATION + "api/plip.{estimator_name}.html"
 
-    # Largest number of terms where max_terms is "auto" and the solver selects terms.
-    # Numbers of terms of one or two species, and of more.
+    # Largest numbers of terms of one or two species, and of more, where max_terms is "auto" and the solver
+    # selects terms.
     _automatic_sizes: tuple[int, int]
 
     def __sklearn_tags__(self) -> Any:
