@@ -6,9 +6,12 @@ import os
 from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from plip._types import StrPath
 from plip.cli._errors import CommandError
+
+if TYPE_CHECKING:
+    from plip._types import StrPath
 
 __all__ = ["Outputs", "check_writable"]
 
