@@ -142,6 +142,16 @@ def bad_files():
             f"repulsion of {pair!r}": _changed(["repulsion", pair], [0.4, 1.5])
             for pair in ("O", "O-Ge", "O-Si-O", "-", "", "O-", "Si-O")
         },
+        **{f"core forces are {v!r}": _changed(["core_forces"], v) | {"version": 5} for v in (True, [], 1)},
+        **{
+            f"core force is {v!r}": _changed(["core_forces"], {"O-Si": v}) | {"version": 5}
+            for v in (0, -1.5, True, "a", None, [7.5], {})
+        },
+        **{
+            f"core force of {pair!r}": _changed(["core_forces"], {pair: 7.5}) | {"version": 5}
+            for pair in ("O", "O-Ge", "O-Si-O", "-", "", "O-", "O-O")
+        },
+        "core force in version 4": _changed(["core_forces"], {"O-Si": 7.5}) | {"version": 4},
         **{f"density limits are {v!r}": _changed(["density_limits"], v) for v in (True, [], 1)},
         **{
             f"density limit is {v!r}": _changed(["density_limits", "Si"], v)
@@ -330,6 +340,9 @@ def good_files():
         "any species of one arm of three": _any(FOUR_BODY, ["O", "Si", "*", "O"]),
         "a newer version without need": document() | {"version": 3},
         "an older version": document() | {"version": 1},
+        "core force": _changed(["core_forces"], {"O-Si": 7.5}) | {"version": 5},
+        "no core forces": _changed(["core_forces"], {}) | {"version": 5},
+        "null core forces": document() | {"core_forces": None},
         "power of the cosine is 40": _changed(["terms", THREE_BODY, "power"], 40),
         "rank (20, 20, 0)": _changed(["terms", FOUR_BODY, "power"], [20, 20, 0]),
         "rank (7, 7, 7)": _changed(["terms", FOUR_BODY, "power"], [7, 7, 7]),

@@ -45,10 +45,11 @@ def sample_potential(atoms, cutoff, seed=0, n_terms=80, **options):
     return make_potential(atoms, terms, seed, n_terms)
 
 
-def beyond(potential, repulsion=None, density_limits=None, energy_floors=None):
-    """The same terms with other distances, limits and floors."""
+def beyond(potential, repulsion=None, density_limits=None, energy_floors=None, core_forces=None):
+    """The same terms with other distances, limits, floors and forces."""
     state = potential.__getstate__()
-    state |= {"repulsion": repulsion, "density_limits": density_limits, "energy_floors": energy_floors}
+    state |= {"repulsion": repulsion, "density_limits": density_limits}
+    state |= {"energy_floors": energy_floors, "core_forces": core_forces}
     changed = Potential.__new__(Potential)
     changed.__setstate__(state)
     return changed
@@ -69,7 +70,9 @@ def inside_and_outside(atoms, cutoff):
     # 1.003 times it is not a distance of any sample.
     limit = max(np.mean(densities(atoms, reach)) / 1.2, 1e-3)
     repulsion = {pair: (0.4 * middle, 1.003 * middle) for pair in pairs}
-    learned = beyond(potential, repulsion).evaluate(atoms)["energies"]
+    # Every second pair has a force of its own.
+    forces = {pair: 4.0 + n for n, pair in enumerate(repulsion) if n % 2 == 0}
+    learned = beyond(potential, repulsion, core_forces=forces).evaluate(atoms)["energies"]
     learned -= [potential.intercept[symbol] for symbol in atoms.symbols]
     return beyond(
         potential,
@@ -77,6 +80,7 @@ def inside_and_outside(atoms, cutoff):
         {symbol: (reach, limit) for symbol in potential.species},
         # Some atoms are little below it, where it matters most.
         {symbol: float(np.median(learned)) + 0.1 for symbol in potential.species},
+        forces,
     )
 
 

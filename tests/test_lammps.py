@@ -133,7 +133,7 @@ def test_plugin_errors(name, plugin, tmp_path):
     atoms, cutoff = sample("bulk")
     sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
     text = (tmp_path / "model.json").read_text()
-    (tmp_path / "newer.json").write_text(json.dumps(json.loads(text) | {"version": 5}))
+    (tmp_path / "newer.json").write_text(json.dumps(json.loads(text) | {"version": 6}))
     (tmp_path / "damaged.json").write_text(text[:-30])
     (tmp_path / "list.json").write_text("[1, 2]")
     pair, message = plugin_errors()[name]

@@ -43,13 +43,16 @@ def test_export_agrees_with_python(name, ranks, tmp_path):
 
 @needs_lammps
 @pytest.mark.parametrize("name", ["crystal", "three species"])
-def test_export_of_the_core_repulsion(name, tmp_path):
+@pytest.mark.parametrize("is_wall", [False, True])
+def test_export_of_the_core_repulsion(name, is_wall, tmp_path):
     atoms, cutoff, cell = structures()[name]
     d = neighbor_list("d", cell, cutoff)
     pairs = itertools.combinations_with_replacement(sorted(set(cell.symbols)), 2)
     # Some pairs are within; none is closer than 0.9 of it, where binding ends.
     outer = 1.09 * float(d.min())
-    potential = beyond(exportable(cell, cutoff), {pair: (0.4 * outer, outer) for pair in pairs})
+    repulsion = {pair: (0.4 * outer, outer) for pair in pairs}
+    forces = {pair: 5.0 for n, pair in enumerate(repulsion) if n % 2 == is_wall}
+    potential = beyond(exportable(cell, cutoff), repulsion, core_forces=forces)
     assert abs(potential.energy(cell) - beyond(potential).energy(cell)) > 0.1
     order = sorted(set(atoms.symbols), reverse=True)
     path = export(potential, tmp_path / "stock", order)

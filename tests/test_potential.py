@@ -442,7 +442,7 @@ def broken_files():
         "empty": (lambda path: path.write_text(""), "JSON"),
         "binary": (lambda path: path.write_bytes(b"\x80\x04\xff\x00"), "JSON"),
         "another format": (lambda path: path.write_text("[1, 2]"), "not a plip potential"),
-        "newer": (document(lambda d: d.update(version=5)), "upgrade plip-potential"),
+        "newer": (document(lambda d: d.update(version=6)), "upgrade plip-potential"),
         "no version": (document(lambda d: d.pop("version")), "damaged"),
         "other units": (document(lambda d: d["units"].update(energy="Ry")), "units"),
         "unknown symbol": (document(lambda d: d["species"].append("Xx")), "species"),

@@ -54,6 +54,7 @@ def printed_exactly(atoms, cutoff, families):
         {(a, b): (0.3, outer) for a in species for b in species if a <= b},
         {symbol: (reach, limit) for symbol in species},
         {symbol: -0.3 for symbol in species},
+        {(species[0], species[-1]): 7.5},
     )
 
 
@@ -61,10 +62,14 @@ def printed_exactly(atoms, cutoff, families):
 
 
 def read(text):
-    """Reference energies, distances of the repulsion, limits, and terms as (coefficient, function)."""
+    """Reference energies, distances and force of the repulsion, limits, and terms."""
     energies = dict(re.findall(r"(\w+) (-?[\d.]+)", re.search(r"reference energies \(eV\): (.*)", text)[1]))
     rows = [line.split() for line in text.splitlines()]
-    pairs = {tuple(row[0].split("-")): (float(row[4]), float(row[3])) for row in rows if is_numbers(row, 5)}
+    pairs = {
+        tuple(row[0].split("-")): (float(row[4]), float(row[3]), float(row[5].replace("-", "nan")))
+        for row in rows
+        if is_numbers(row, 6)
+    }
     limits = {row[0]: [float(cell) for cell in row[1:]] for row in rows if is_numbers(row, 4)}
     found = re.findall(r"^ *(-?\d\.\d+e\S+)  (sum .*(?:\n {5,}.*)*)", text, re.MULTILINE)
     terms = [(float(coefficient), read_term(" ".join(formula.split()))) for coefficient, formula in found]
@@ -168,16 +173,19 @@ def printed_energy(text, atoms, cutoff):
         return pairs[tuple(sorted((first, second)))]
 
     def change(function, center, symbol, r):
-        inner, outer = distances_of(center.symbol, symbol)
+        inner, outer, _ = distances_of(center.symbol, symbol)
         fade = step((r - inner) / (0.35 * (outer - inner))) if r < outer else 1.0
         return fade * function(at_rest(r, 0.95 * outer, outer))
 
     def repulsion(center, symbol, r):
-        inner, outer = distances_of(center.symbol, symbol)
+        inner, outer, force = distances_of(center.symbol, symbol)
         charges = atomic_numbers[center.symbol], atomic_numbers[symbol]
-        force = min(12.0, 0.05 * nuclei(*charges, 0.3) / (outer - inner))
-        way = at_rest(r, 0.95 * outer, outer) - at_rest(r, inner, 0.7 * outer)
-        faded = 1 - step((r - 0.8 * outer) / (0.2 * outer))
+        is_wall = np.isnan(force)
+        low, high = (0.8 * outer, outer) if is_wall else (0.6 * outer, 0.9 * outer)
+        end, begin = (inner, 0.7 * outer) if is_wall else (low, high)
+        force = min(12.0 if is_wall else force, 0.05 * nuclei(*charges, 0.3) / (outer - end))
+        way = at_rest(r, 0.95 * outer, outer) - at_rest(r, end, begin)
+        faded = 1 - step((r - low) / (high - low))
         return faded * nuclei(*charges, r) + force * way * (1 + 3 * way / outer)
 
     total = 0.0

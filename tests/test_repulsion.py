@@ -22,12 +22,13 @@ from plip._core import Core
 from plip._structures._evaluation import check_atoms, find_pairs
 from plip.datasets import load_silicon_carbide
 from plip.labels import LabelWarning
-from plip.regressor._repulsion import Push, _give_way, _pushes, automatic_repulsion
+from plip.regressor._repulsion import Push, _give_way, _known_forces, _pushes, automatic_repulsion
 from plip.report import Evaluation, fit_report
 
 # Where the functions rest and fade out and the repulsion of nuclei takes over, the force that adds to it, and
 # the repulsion of crowded atoms, as in doc/model.rst.
 REST, FULL, FORCED, FADE = 0.95, 0.8, 0.7, 0.35
+BEGIN_OF_KNOWN, FULL_OF_KNOWN = 0.9, 0.6
 FORCE, GROWTH, SHARE, CLOSEST = 12.0, 3.0, 0.05, 0.3
 STIFFNESS, EXPONENT, FADED, GONE, SOFT, MOST = 150.0, 2.65, 0.25, 1.2, 2.0, 50.0
 TOO_CLOSE, CLOSENESS = 0.9, 25.0
@@ -55,14 +56,17 @@ def ramp(low, high, r):
     return high - (high - low) * (0.5 - u**3 + 0.5 * u**4) + np.maximum(r - high, 0.0)
 
 
-def core_functions(number, inner, outer, r):
+def core_functions(number, inner, outer, r, force=None):
     """Repulsion of two like atoms, fade of the functions, and the distance at which they are taken."""
     fade = smooth_step((r - inner) / (FADE * (outer - inner)))
     reach = ramp(REST * outer, outer, r)
-    end = min(inner, 0.5 * outer)
-    way = reach - ramp(end, FORCED * outer, r)
-    force = min(FORCE, SHARE * nuclear(number, number, CLOSEST) / (outer - end))
-    above = smooth_step((r - FULL * outer) / (outer - FULL * outer))
+    if force is None:
+        force, low, high, end, begin = FORCE, FULL * outer, outer, min(inner, 0.5 * outer), FORCED * outer
+    else:
+        low, high = end, begin = FULL_OF_KNOWN * outer, BEGIN_OF_KNOWN * outer
+    way = reach - ramp(end, begin, r)
+    force = min(force, SHARE * nuclear(number, number, CLOSEST) / (outer - end))
+    above = smooth_step((r - low) / (high - low))
     repulsion = (1 - above) * nuclear(number, number, r) + force * way * (1 + GROWTH * way / outer)
     return repulsion, fade, reach
 
@@ -81,19 +85,22 @@ def faded_oracle(monkeypatch, inner, outer):
 def parts_of_energy(potential, atoms):
     """Reference energy, sum of terms and core repulsion of atoms of silicon."""
     d = neighbor_list("d", atoms, potential.repulsion["Si", "Si"][1])
-    core = 0.5 * np.sum(core_functions(14, *potential.repulsion["Si", "Si"], d)[0])
+    force = (potential.core_forces or {}).get(("Si", "Si"))
+    core = 0.5 * np.sum(core_functions(14, *potential.repulsion["Si", "Si"], d, force)[0])
     learned = float(oracle.oracle_energies(atoms, [t for t, _ in potential.terms]) @ potential.coef)
     return len(atoms) * potential.intercept["Si"], learned, core
 
 
 @pytest.mark.parametrize("name", ["bulk", "small cell", "chain", "molecule"])
-def test_energy_is_that_of_the_equations(name, monkeypatch):
+@pytest.mark.parametrize("forces", [None, {("Si", "Si"): 3.5}, {("Si", "Si"): 1e5}])
+def test_energy_is_that_of_the_equations(name, forces, monkeypatch):
     atoms, cutoff = sample(name)
     atoms.numbers[:] = 14
     shortest = neighbor_list("d", atoms, cutoff).min()
     # Some pairs are within, none is so close that its atoms bind nothing: the oracle knows totals alone.
     inner, outer = 0.4 * shortest, 1.1 * shortest
-    potential = beyond(sample_potential(atoms, cutoff, seed=3), {("Si", "Si"): (inner, outer)})
+    repulsion = {("Si", "Si"): (inner, outer)}
+    potential = beyond(sample_potential(atoms, cutoff, seed=3), repulsion, core_forces=forces)
     faded_oracle(monkeypatch, inner, outer)
     parts = parts_of_energy(potential, atoms)
     assert abs(parts[2]) > 0.1
@@ -206,6 +213,7 @@ def test_every_variant_agrees(name):
                 dict(potential.repulsion),
                 dict(potential.density_limits),
                 dict(potential.energy_floors),
+                dict(potential.core_forces),
             )
         except ValueError:
             continue
@@ -214,14 +222,17 @@ def test_every_variant_agrees(name):
         np.testing.assert_allclose(forces, expected["forces"], atol=1e-9 * np.abs(forces).max())
 
 
-def test_energy_is_smooth_where_the_repulsion_takes_over():
+@pytest.mark.parametrize("forces", [None, {("Si", "Si"): 6.0}])
+def test_energy_is_smooth_where_the_repulsion_takes_over(forces):
     """No jump in energy, force or its derivative at either end of the fade."""
-    potential = beyond(sample_potential(bulk("Si"), 4.0, seed=1), {("Si", "Si"): (1.0, 2.4)})
+    repulsion = {("Si", "Si"): (1.0, 2.4)}
+    potential = beyond(sample_potential(bulk("Si"), 4.0, seed=1), repulsion, core_forces=forces)
 
     def force(r):
         return potential.forces(Atoms("Si2", [[0, 0, 0], [r, 0, 0]]))[1, 0]
 
-    for r in (1.0, 1.0 + FADE * 1.4, FORCED * 2.4, FULL * 2.4, REST * 2.4, 2.4):
+    parts = FORCED, FULL, BEGIN_OF_KNOWN, FULL_OF_KNOWN, REST, 1.0
+    for r in (1.0, 1.0 + FADE * 1.4, *(part * 2.4 for part in parts)):
         h = 1e-5
         left, right = (force(r) - force(r - h)) / h, (force(r + h) - force(r)) / h
         # The third derivative of the energy times the step; a jump of the second would not shrink with it.
@@ -280,6 +291,7 @@ def test_file_keeps_every_bit(tmp_path):
     assert loaded.repulsion == potential.repulsion
     assert loaded.density_limits == potential.density_limits
     assert loaded.energy_floors == potential.energy_floors
+    assert loaded.core_forces == potential.core_forces
     for key, value in potential.evaluate(atoms).items():
         np.testing.assert_array_equal(loaded.evaluate(atoms)[key], value)
 
@@ -305,6 +317,24 @@ def test_file_keeps_every_bit(tmp_path):
 def test_bad_distances_limits_and_floors(repulsion, limits, floors, match):
     with pytest.raises(ValueError, match=match):
         beyond(sample_potential(bulk("Si"), 4.0), repulsion, limits, floors)
+
+
+@pytest.mark.parametrize(
+    ("forces", "match"),
+    [
+        ({("Si", "Si"): 0.0}, "positive"),
+        ({("Si", "Si"): -1.0}, "positive"),
+        ({("Si", "Si"): np.nan}, "finite"),
+        ({("Si", "Ge"): 1.0}, "pairs that have a repulsion"),
+        ({"SiSi": 1.0}, "pairs that have a repulsion"),
+    ],
+)
+def test_bad_forces(forces, match):
+    plain = sample_potential(bulk("Si"), 4.0)
+    with pytest.raises(ValueError, match=match):
+        beyond(plain, {("Si", "Si"): (1.0, 2.0)}, core_forces=forces)
+    with pytest.raises(ValueError, match="pairs that have a repulsion"):
+        beyond(plain, core_forces={("Si", "Si"): 1.0})
 
 
 # ------------------------------------------------------------------ what a fit makes of it
@@ -408,6 +438,82 @@ def test_pairs_that_never_come_close():
     radii = covalent_radii[atomic_numbers["Cu"]] + covalent_radii[atomic_numbers["Na"]]
     assert repulsion["Cu", "Na"][1] == pytest.approx(0.75 * radii, abs=1e-3)
     assert set(limits) == {"Cu", "Na"}
+
+
+def copper_structures(lengths, amplitude):
+    """Rattled crystals of copper with the labels of a calculator that needs no quantum mechanics."""
+    rng = np.random.default_rng(5)
+    structures = []
+    for length in lengths:
+        atoms = bulk("Cu", cubic=True) * (2, 2, 1)
+        atoms.set_cell(length * atoms.cell, scale_atoms=True)
+        atoms.rattle(amplitude, rng=rng)
+        structures.append(labelled(atoms))
+    return structures
+
+
+def labelled(atoms):
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+@pytest.mark.parametrize("amplitude", [0.05, 0.15])
+def test_pairs_that_are_closer_than_the_data_repel_as_in_matter(amplitude):
+    """Whether their repulsion begins at 0.95 of the shortest distance or at all of it."""
+    model = PLIPRegressor().fit(copper_structures(np.linspace(0.96, 1.05, 24), amplitude))
+    (shortest,) = model.normal_equations_.shortest_distances.values()
+    assert model.potential_.core_forces.keys() == {("Cu", "Cu")}
+    for atoms in copper_structures([0.97, 1.0, 1.03], 0.05):
+        i, j, vector, d = neighbor_list("ijDd", atoms, 2.8)
+        for k in range(0, len(i), len(i) // 8):
+            for part in (0.98, 0.96, 0.94, 0.92, 0.9):
+                pushed = atoms.copy()
+                pushed.positions[i[k]] += 0.5 * (1 - part * shortest / d[k]) * vector[k]
+                pushed.positions[j[k]] -= 0.5 * (1 - part * shortest / d[k]) * vector[k]
+                found = model.potential_.forces(pushed)
+                expected = labelled(pushed).get_forces()
+                error = np.linalg.norm(found - expected, axis=1).max()
+                assert error < 0.4 * np.linalg.norm(expected, axis=1).max()
+
+
+def test_forces_that_are_not_known(silicon_carbide, monkeypatch):
+    """A few pushed atoms say nothing, nor do those that disagree; others feel what the terms had."""
+    model = PLIPRegressor("stock", max_terms=20).fit(silicon_carbide)
+    shortest = model.normal_equations_.shortest_distances
+    wall, terms = beyond(model.potential_, model.potential_.repulsion), beyond(model.potential_)
+    structures = list(model.normal_equations_.sample.structures())
+    pushes = _pushes(structures, shortest, wall.cutoff)
+    known = _known_forces(wall, terms, structures, pushes, shortest)
+    assert ("C", "Si") in known
+    assert not _known_forces(wall, terms, structures, dict.fromkeys(pushes, ()), shortest)
+    push = pushes["C", "Si"][0]
+    at_rest = 0.95 * shortest["C", "Si"] - REST * wall.repulsion["C", "Si"][1]
+    matched = beyond(model.potential_, wall.repulsion, core_forces=known)
+    assert push.resistance(matched, at_rest) == pytest.approx(push.resistance(terms, at_rest), rel=0.1)
+    resistance = Push.resistance
+    signs = itertools.cycle([-1, 1])
+
+    def disagreeing(push, potential, further=0.0):
+        return resistance(push, potential, further) + 50.0 * next(signs) * (potential is terms)
+
+    monkeypatch.setattr(Push, "resistance", disagreeing)
+    assert ("C", "Si") not in _known_forces(wall, terms, structures, pushes, shortest)
+
+
+def test_walls_where_isolated_pairs_fall_together(monkeypatch, silicon_carbide):
+    """A wall is tried before the repulsion begins earlier."""
+    pair = "C", "Si"
+    first = PLIPRegressor("stock", max_terms=20).fit(silicon_carbide).potential_
+    assert pair in first.core_forces
+    monkeypatch.setattr(
+        "plip.regressor._repulsion._falls",
+        lambda potential, p, _: p == pair and pair in (potential.core_forces or {}),
+    )
+    second = PLIPRegressor("stock", max_terms=20).fit(silicon_carbide).potential_
+    assert pair not in (second.core_forces or {})
+    assert second.repulsion == first.repulsion
 
 
 def test_report_says_where_the_repulsion_begins(model, silicon_carbide):

@@ -30,7 +30,9 @@ SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weig
 def without_repulsion(potential):
     """The same terms, and nothing where the data end."""
     bare = Potential.__new__(Potential)
-    bare.__setstate__(potential.__getstate__() | {"repulsion": None, "density_limits": None})
+    bare.__setstate__(
+        potential.__getstate__() | {"repulsion": None, "density_limits": None, "core_forces": None}
+    )
     return bare
 
 
@@ -106,8 +108,8 @@ def test_each_pair_of_species_is_looked_at(silicon_carbide):
     for pair in itertools.combinations_with_replacement(potential.species, 2):
         kept = {other: fade for other, fade in potential.repulsion.items() if other != pair}
         changed = Potential.__new__(Potential)
-        state = potential.__getstate__() | {"terms": (), "coef": np.zeros(0), "repulsion": kept}
-        changed.__setstate__(state | {"uncertainty": None})
+        state = potential.__getstate__() | {"terms": (), "coef": np.zeros(0)}
+        changed.__setstate__(state | {"repulsion": kept, "core_forces": None, "uncertainty": None})
         findings = [finding for finding in changed.check_safety().findings if finding.kind == "pair"]
         assert [finding.figures["pair"] for finding in findings] == ["-".join(pair)]
 

@@ -22,6 +22,7 @@ BEYOND_SCHEMAS = {
     *("version is 1.0", "version 2e0", "rank with float"),
     *("power of the cosine is float", "power of a density is float"),
     *("repulsion of a pair is [1.5, 0.4]", "repulsion of 'O-Ge'", "repulsion of 'Si-O'"),
+    *("core force of 'O-Ge'", "core force of 'O-O'"),
     *("density limit of another species", "species missing", "term of another species"),
     *("reference energy missing", "reference energy too much"),
     *("rank: too large together", "rank: too many products"),
@@ -58,9 +59,9 @@ def parsed(content):
         return None
 
 
-def potential_of(terms, species=("O", "Si")):
+def potential_of(terms, species=("O", "Si"), **options):
     descriptors = SimpleNamespace(terms_=terms, species_=species)
-    return Potential(descriptors, [0.5] * len(terms), dict.fromkeys(species, -1.0))
+    return Potential(descriptors, [0.5] * len(terms), dict.fromkeys(species, -1.0), **options)
 
 
 ANY_PAIR = Term("two-body", ("*", "*"), (Gaussian(eta=1.0, centers=2.0),))
@@ -75,6 +76,16 @@ def test_files_of_every_version_that_is_written(validator, terms, version, tmp_p
     validator.validate(document)
     if terms:
         assert not validator.is_valid(document | {"version": version - 1})
+
+
+def test_potentials_with_forces_of_the_repulsion_need_a_version(validator, tmp_path):
+    repulsion = {("O", "Si"): (0.4, 1.5)}
+    for forces, version in (None, 2), ({}, 2), ({("O", "Si"): 7.5}, 5):
+        potential_of([], repulsion=repulsion, core_forces=forces).save(tmp_path / "model.json")
+        document = json.loads((tmp_path / "model.json").read_text())
+        assert document["version"] == version
+        validator.validate(document)
+    assert not validator.is_valid(document | {"version": 4})
 
 
 def test_files_of_the_first_version(validator):

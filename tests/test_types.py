@@ -141,6 +141,7 @@ def test_stubs_agree_with_the_constructors() -> None:
         simd="auto",
         repulsion={("H", "H"): (0.5, 0.7)},
         density_limits=None,
+        core_forces={("H", "H"): 3.0},
     )
     periodic = np.zeros(3, np.int32)
     _core.NeighborList(positions=np.zeros((1, 3)), cell=np.eye(3), periodic=periodic, cutoff=1.0)

@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 
 from plip._core._neighbors import NeighborList
-from plip._core._terms import _Floors, _Limits, _Repulsion
+from plip._core._terms import _Floors, _Forces, _Limits, _Repulsion
 from plip._types import FloatArray, Int32Array
 from plip.interactions._terms import Term
 
@@ -17,6 +17,7 @@ class Core:
         repulsion: _Repulsion = None,
         density_limits: _Limits = None,
         energy_floors: _Floors = None,
+        core_forces: _Forces = None,
         is_additive: bool = False,
     ) -> None: ...
     @property

@@ -95,6 +95,8 @@ cdef class Core:
         Species, and the range in Angstrom and the limit of the density around its atoms.
     energy_floors : mapping of str to float, or None
         Species, and the least learned energy of its atoms in eV.
+    core_forces : mapping of (str, str) to float, or None
+        Pairs of species whose core repulsion begins with a force of its own in eV/Angstrom, and that force.
     is_additive : bool
         Whether terms are only added up, even if neighbors are so close that binding should end. Limits and
         floors must be None, too, if the energy is to be the sum of energies of parts of the terms.
@@ -125,6 +127,7 @@ cdef class Core:
         repulsion=None,
         density_limits=None,
         energy_floors=None,
+        core_forces=None,
         bint is_additive=False,
     ):
         cdef _Repulsion beyond
@@ -135,7 +138,9 @@ cdef class Core:
         cdef int n_species = len(species), n_terms = len(terms)
         if reference.shape[0] != n_species:
             raise ValueError("there must be one reference energy per species")
-        beyond = _Repulsion(species, repulsion, density_limits, energy_floors, is_additive)
+        beyond = _Repulsion(
+            species, repulsion, density_limits, energy_floors, core_forces, is_additive
+        )
         records = _term_records(species, terms)
         with nogil:  # tables take a while
             self.potential = plip_create(

@@ -12,5 +12,5 @@ def radial_function(
     function: RadialFamily, cutoff: float, switch_distance: float, r: npt.ArrayLike
 ) -> FloatArray: ...
 def core_repulsion(
-    pair: tuple[str, str], fade: tuple[float, float], r: FloatArray
+    pair: tuple[str, str], fade: tuple[float, float], r: FloatArray, force: float = 0.0
 ) -> tuple[FloatArray, FloatArray, FloatArray]: ...

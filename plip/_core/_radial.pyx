@@ -9,7 +9,10 @@ cdef extern from "plip_core.h" nogil:
     void plip_cutoff_function(double, double, double *)
     void plip_switch(double, double, double *)
     void plip_radial(int, double, double, double, double, double, double *)
-    void plip_core_repulsion(int, int, double, double, double, double *, double *, double *)
+    ctypedef struct plip_core_pair:
+        int first_number, second_number
+        double inner, outer, force
+    void plip_core_repulsion(const plip_core_pair *, double, double *, double *, double *)
     int plip_atomic_number(const char *)
 
 __all__ = ["SWITCH_RANGE", "core_repulsion", "cutoff_function", "phi", "radial_function", "switch_function"]
@@ -96,7 +99,7 @@ def _room(r):
     return np.column_stack([r, r, r])
 
 
-def core_repulsion(pair, fade, const double[::1] r not None):
+def core_repulsion(pair, fade, const double[::1] r not None, double force=0.0):
     """Core repulsion of a pair, and what it does to radial functions: they become fade(r) g(reach(r)).
 
     Parameters
@@ -107,18 +110,21 @@ def core_repulsion(pair, fade, const double[::1] r not None):
         Inner and outer distance in Angstrom; see `plip.potential.Potential`.
     r : ndarray of float64, shape (n,)
         Distances in Angstrom.
+    force : float
+        With which it begins, eV/Angstrom; 0 if that is not known.
 
     Returns
     -------
     repulsion, fade, reach : ndarray of float64, shape (n, 3)
         Value, first and second derivative of the repulsion in eV, the factor, and the distance in Angstrom.
     """
-    cdef int k, first, second
-    cdef double inner, outer
+    cdef int k
+    cdef plip_core_pair record
     results = np.empty((3, r.shape[0], 3))
     cdef double[:, :, ::1] v = results
-    inner, outer = fade
-    first, second = [plip_atomic_number(symbol.encode()) for symbol in pair]
+    record.inner, record.outer = fade
+    record.force = force
+    record.first_number, record.second_number = [plip_atomic_number(symbol.encode()) for symbol in pair]
     for k in range(r.shape[0]):
-        plip_core_repulsion(first, second, inner, outer, r[k], &v[0, k, 0], &v[1, k, 0], &v[2, k, 0])
+        plip_core_repulsion(&record, r[k], &v[0, k, 0], &v[1, k, 0], &v[2, k, 0])
     return tuple(results)

@@ -14,6 +14,7 @@ cdef extern from "plip_core.h" nogil:
         const char *const *symbols
         const double *inner
         const double *outer
+        const double *force
         const double *range
         const double *limit
         const double *floor

@@ -89,10 +89,10 @@ def check_terms(species, terms):
             raise ValueError(f"term {n}: {error.decode()}")
 
 
-def check_repulsion(species, repulsion, density_limits, energy_floors):
-    """Raise ValueError for distances and limits that cannot be evaluated; parameters as for `Core`."""
+def check_repulsion(species, repulsion, density_limits, energy_floors, core_forces=None):
+    """Raise ValueError for what replaces terms and cannot be evaluated; parameters as for `Core`."""
     cdef char[PLIP_ERROR_LENGTH] error
-    beyond = _Repulsion(species, repulsion, density_limits, energy_floors)
+    beyond = _Repulsion(species, repulsion, density_limits, energy_floors, core_forces)
     if plip_check_repulsion(len(species), &beyond.record, error):
         raise ValueError(error.decode(errors="replace"))
 
@@ -100,7 +100,9 @@ def check_repulsion(species, repulsion, density_limits, energy_floors):
 cdef class _Repulsion:
     """The record of the core for what replaces the terms outside the data, and its memory."""
 
-    def __cinit__(self, species, repulsion, density_limits, energy_floors, bint is_additive=False):
+    def __cinit__(
+        self, species, repulsion, density_limits, energy_floors, core_forces, bint is_additive=False
+    ):
         cdef int n = len(species), k, s, t
         self.symbols = <const char **>calloc(n + 1, sizeof(char *))
         if self.symbols == NULL:
@@ -109,12 +111,15 @@ cdef class _Repulsion:
         for k in range(n):
             self.symbols[k] = self.names[k]
         index = {symbol: k for k, symbol in enumerate(species)}
-        self.distances = np.zeros((2, n, n))
+        self.distances = np.zeros((3, n, n))
         self.limits = np.zeros((2, n))
         for (first, second), fade in (repulsion or {}).items():
             s, t = index[first], index[second]
             for k in range(2):
                 self.distances[k, s, t] = self.distances[k, t, s] = fade[k]
+        for (first, second), force in (core_forces or {}).items():
+            s, t = index[first], index[second]
+            self.distances[2, s, t] = self.distances[2, t, s] = force
         for symbol, limit in (density_limits or {}).items():
             s = index[symbol]
             for k in range(2):
@@ -124,6 +129,7 @@ cdef class _Repulsion:
             self.floors[index[symbol]] = energy
         self.record.symbols = self.symbols
         self.record.inner, self.record.outer = &self.distances[0, 0, 0], &self.distances[1, 0, 0]
+        self.record.force = &self.distances[2, 0, 0]
         self.record.range, self.record.limit = &self.limits[0, 0], &self.limits[1, 0]
         self.record.floor = &self.floors[0]
         self.record.is_additive = is_additive

@@ -45,6 +45,7 @@ static void set_repulsion(center_builder *c)
         part->core.second_number = plip_atomic_number(repulsion->symbols[s]);
         part->core.inner = repulsion->inner[center * n_species + s];
         part->core.outer = repulsion->outer[center * n_species + s];
+        part->core.force = repulsion->force[center * n_species + s];
         if (!repulsion->is_additive)
             plan->too_close = fmax(plan->too_close, PLIP_TOO_CLOSE * part->core.outer);
         part->scalar.columns->repulsion = 0.5;

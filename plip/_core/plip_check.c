@@ -81,7 +81,11 @@ int plip_check_repulsion(int n_species, const plip_repulsion *repulsion, char *e
         }
         for (t = 0; t < n_species; t++) {
             const double inner = repulsion->inner[s * n_species + t], outer = repulsion->outer[s * n_species + t];
-            if (inner == 0.0 && outer == 0.0)
+            const double force = repulsion->force[s * n_species + t];
+            if (!(force >= 0.0 && force <= DBL_MAX))
+                return plip_refuse(error, "the force of the core repulsion of %s and %s must be positive, got %g", symbol,
+                                   repulsion->symbols[t], force);
+            if (inner == 0.0 && outer == 0.0 && force == 0.0)
                 continue;
             if (plip_check_length("a distance of the core repulsion", inner, error) ||
                 plip_check_length("a distance of the core repulsion", outer, error))

@@ -78,6 +78,7 @@ int plip_atomic_number(const char *symbol);
 typedef struct {
     const char *const *symbols;  /* (n_species,) chemical symbols */
     const double *inner, *outer; /* (n_species, n_species), symmetric: distances of the fade; outer 0: none */
+    const double *force;         /* (n_species, n_species), symmetric: of the core repulsion, eV/Angstrom; 0: not known */
     const double *range, *limit; /* (n_species,): neighbors counted up to `range`, their most; limit 0: none */
     const double *floor;         /* (n_species,): least energy of an atom less its reference, eV; -infinity: none */
     int is_additive;             /* whether binding goes on however close neighbors are: terms are only added up */
@@ -158,10 +159,15 @@ typedef struct {
 int plip_extrapolation(const plip_potential *terms, plip_workspace *workspace, const plip_system *system,
                        const plip_extent *extent, int n, const plip_center *centers, int mask, double *grades);
 
+/* Where the core repulsion of two species takes over; outer 0: nowhere. */
+typedef struct {
+    int first_number, second_number; /* atomic numbers */
+    double inner, outer, force; /* as in plip_repulsion */
+} plip_core_pair;
+
 /* Core repulsion of a pair: value, first and second derivative. For atoms closer than `outer` the radial functions
  * are fade(r) g(reach(r)); `fade` and `reach` may be NULL. */
-void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,
-                         double repulsion[3], double fade[3], double reach[3]);
+void plip_core_repulsion(const plip_core_pair *pair, double r, double repulsion[3], double fade[3], double reach[3]);
 
 /* Neighbor list: images first become atoms of their own ("all" = local, then images). */
 typedef struct {

@@ -75,7 +75,7 @@ static void value_of_neighbor(const plip_potential *potential, int n, exact_func
     }
 }
 
-void plip_go_to(exact_functions *at, const core_pair *core, double r)
+void plip_go_to(exact_functions *at, const plip_core_pair *core, double r)
 {
     int k;
 
@@ -86,8 +86,7 @@ void plip_go_to(exact_functions *at, const core_pair *core, double r)
     for (k = 0; k < 3; k++)
         at->repulsion[k] = 0.0;
     if (at->inside)
-        plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, r, at->repulsion,
-                            at->fade, at->reach);
+        plip_core_repulsion(core, r, at->repulsion, at->fade, at->reach);
 }
 
 /* Function n, in `room` unless it is kept. */

@@ -30,12 +30,6 @@ typedef struct {
     double weight;
 } product;
 
-/* Where the core repulsion of two species takes over; outer 0: nowhere. */
-typedef struct {
-    int first_number, second_number; /* atomic numbers */
-    double inner, outer;
-} core_pair;
-
 /* Atoms that are closer than this part of `outer` bind nothing; see plip_repulsion.c. */
 #define PLIP_TOO_CLOSE 0.9
 
@@ -67,7 +61,7 @@ typedef struct {
     double cutoff;
     double *rows;
     int *kinds; /* per interval: WHOLE, EXACT, or 1 + the number of its first piece */
-    const core_pair *core;
+    const plip_core_pair *core;
     int n_pieces, capacity;
     piece *pieces;
 } table;
@@ -103,7 +97,7 @@ typedef struct {
     double spacing, inverse_spacing;
     double square_cutoff, square_near; /* how far all functions reach, and the angular ones */
     double steep; /* below this distance a neighbor makes its center steep; see plip_steep.c */
-    core_pair core;
+    plip_core_pair core;
     table angular, scalar;
     table shared_angular, shared_scalar; /* of the shared section below core.outer; without rows if that is 0 */
 } section;
@@ -271,7 +265,7 @@ typedef struct {
     double cutoff, of_cutoff[3]; /* the latest cutoff, and its function */
 } exact_functions;
 
-void plip_go_to(exact_functions *at, const core_pair *core, double r);
+void plip_go_to(exact_functions *at, const plip_core_pair *core, double r);
 /* Value, first and second derivative of a column. `alone`: without the part of a neighbor with itself, which the
  * moments of this neighbor alone do not hold. */
 void plip_column_exact(const plip_potential *potential, const column *column, exact_functions *at, int alone,

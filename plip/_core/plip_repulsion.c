@@ -26,16 +26,20 @@
 #define COULOMB 14.399645
 #define SCREENING 0.46850
 
-/* Parts of outer: where the learned functions have come to rest, where the repulsion of nuclei stands in full, and where
- * the force that adds to it begins to fade. */
+/* Parts of outer: where the learned functions have come to rest, where the repulsion of nuclei begins and stands in
+ * full, and where the force that adds to it begins to fade. Where the force is known, the two of them change places
+ * further in: atoms in matter repel each other otherwise than nuclei do at the distances where data end. */
 #define REST 0.95
+#define BEGIN 1.0
 #define FULL 0.8
 #define FORCED 0.7
+#define BEGIN_OF_KNOWN 0.9
+#define FULL_OF_KNOWN 0.6
 /* Part of the way from inner to outer on which the learned functions fade out: there the repulsion is so steep that
  * nothing they lose can make up for it. */
 #define FADE 0.35
-/* eV/Angstrom. Surroundings of light atoms, whose nuclei hardly repel each other at these distances, pull with several
- * eV/Angstrom at an atom that comes closer. */
+/* eV/Angstrom, where the force is not known. Surroundings of light atoms, whose nuclei hardly repel each other at these
+ * distances, pull with several eV/Angstrom at an atom that comes closer. */
 #define FORCE 12.0
 /* How much the force grows with the way. It must: neighbors that an atom leaves behind push it on. */
 #define GROWTH 3.0
@@ -123,22 +127,26 @@ static void add_force(double force, double outer, const double seen[3], const do
     result[2] += force * (grown * curvature + 2.0 * GROWTH / outer * slope * slope);
 }
 
-void plip_core_repulsion(int first_number, int second_number, double inner, double outer, double r,
-                         double repulsion[3], double fade[3], double reach[3])
+void plip_core_repulsion(const plip_core_pair *pair, double r, double repulsion[3], double fade[3], double reach[3])
 {
-    const double end = fmin(inner, 0.5 * outer); /* of the force that adds to the repulsion of nuclei */
+    const double inner = pair->inner, outer = pair->outer;
+    const int is_known = pair->force > 0.0;
+    const double begin = outer * (is_known ? BEGIN_OF_KNOWN : BEGIN), full = outer * (is_known ? FULL_OF_KNOWN : FULL);
+    /* Of the force that adds to the repulsion of nuclei. */
+    const double force = is_known ? pair->force : FORCE, forced = is_known ? begin : FORCED * outer;
+    const double end = is_known ? full : fmin(inner, 0.5 * outer);
     double nuclear[3], closest[3], above[3], seen[3], taken[3];
     int k;
 
-    nuclear_repulsion(first_number, second_number, r, nuclear);
-    nuclear_repulsion(first_number, second_number, CLOSEST, closest);
-    smooth_step(FULL * outer, outer, r, above);
+    nuclear_repulsion(pair->first_number, pair->second_number, r, nuclear);
+    nuclear_repulsion(pair->first_number, pair->second_number, CLOSEST, closest);
+    smooth_step(full, begin, r, above);
     repulsion[0] = (1.0 - above[0]) * nuclear[0];
     repulsion[1] = (1.0 - above[0]) * nuclear[1] - above[1] * nuclear[0];
     repulsion[2] = (1.0 - above[0]) * nuclear[2] - 2.0 * above[1] * nuclear[1] - above[2] * nuclear[0];
     ramp(REST * outer, outer, r, seen);
-    ramp(end, FORCED * outer, r, taken);
-    add_force(fmin(FORCE, SHARE * closest[0] / (outer - end)), outer, seen, taken, repulsion);
+    ramp(end, forced, r, taken);
+    add_force(fmin(force, SHARE * closest[0] / (outer - end)), outer, seen, taken, repulsion);
     if (fade)
         smooth_step(inner, inner + FADE * (outer - inner), r, fade);
     for (k = 0; k < 3 && reach; k++)
@@ -187,21 +195,20 @@ static int find_neighbor(const plip_system *system, int center, int neighbor, do
 }
 
 /* Core repulsion and its slope; zero for pairs that are far enough from each other. */
-static double pair_repulsion(const core_pair *core, double square, double *slope)
+static double pair_repulsion(const plip_core_pair *core, double square, double *slope)
 {
     double result[3];
 
     *slope = 0.0;
     if (square >= core->outer * core->outer)
         return 0.0;
-    plip_core_repulsion(core->first_number, core->second_number, core->inner, core->outer, sqrt(square), result, NULL,
-                        NULL);
+    plip_core_repulsion(core, sqrt(square), result, NULL, NULL);
     *slope = result[1];
     return result[0];
 }
 
 /* The part of y that a pair makes, and its slope. */
-static double closeness(const core_pair *core, double square, double *slope)
+static double closeness(const plip_core_pair *core, double square, double *slope)
 {
     const double reach = PLIP_TOO_CLOSE * core->outer;
     double left;

@@ -227,7 +227,9 @@ def _print_safety_of_styles(
     from plip.potential import Potential
 
     whole = model.potential_
-    exported = Potential(model.descriptors_, model.coef_, whole.intercept, whole.repulsion)
+    exported = Potential(
+        model.descriptors_, model.coef_, whole.intercept, whole.repulsion, core_forces=whole.core_forces
+    )
     for finding in exported.check_safety(train.structures).findings:
         if finding.kind not in safety.kinds:
             print(f"Beyond the data, in stock styles, which have no limits of dense surroundings: {finding}")

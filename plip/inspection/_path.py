@@ -172,7 +172,7 @@ def _costs(estimator: Any, atoms: Atoms) -> tuple[IntArray, FloatArray]:
     sizes, rows = np.unique(estimator.path_.n_terms, return_index=True)
     chosen = np.unique(np.linspace(0, len(sizes) - 1, _TIMED_SIZES).astype(int))
     like = estimator.potential_
-    beyond_data = like.repulsion, like.density_limits, like.energy_floors
+    beyond_data = like.repulsion, like.density_limits, like.energy_floors, like.core_forces
     seconds = []
     for coef in estimator.path_.coefs[rows[chosen]]:
         potential = Potential(estimator.descriptors_, coef, like.intercept, *beyond_data)

@@ -192,7 +192,7 @@ def _table(potential: Potential, pair: Pair, terms: WeightedTerms) -> list[str]:
     r = np.linspace(R_MIN, cutoff, N_KNOTS)
     energy, force = np.zeros(N_KNOTS), np.zeros(N_KNOTS)
     if fade is not None:
-        core = core_repulsion(pair, fade, r)[0]
+        core = core_repulsion(pair, fade, r, (potential.core_forces or {}).get(pair, 0.0))[0]
         energy += np.where(r < outer, core[:, 0], 0.0)
         force -= np.where(r < outer, core[:, 1], 0.0)
     for term, w in terms:

@@ -20,7 +20,9 @@ namespace plip {
 
 using LAMMPS_NS::json;
 
-constexpr int FORMAT_VERSION = 4;
+constexpr int FORMAT_VERSION = 5;
+// The last one without forces of the core repulsion.
+constexpr int WITHOUT_FORCES = 4;
 // The last one without roots of densities.
 constexpr int WITHOUT_ROOTS = 3;
 // The last one without terms of any species.
@@ -34,7 +36,7 @@ struct Model {
     std::vector<double> reference;
     std::vector<plip_term> terms;
     // As in plip_repulsion.
-    std::vector<double> inner, outer, range, limit, floor;
+    std::vector<double> inner, outer, force, range, limit, floor;
     // As in plip_extent; empty if the file does not hold them.
     bool has_extent = false;
     std::vector<double> factor, leverage_limits, shortest;
@@ -142,7 +144,7 @@ inline plip_term read_term(const Model &model, const json &item)
         fail("a two-body term has no power");
     const bool is_root = term.kind == PLIP_N_BODY && power.is_number_float() && power.get<double>() == 0.5;
     if (is_root && model.version <= WITHOUT_ROOTS)
-        fail("its terms need version " + std::to_string(FORMAT_VERSION) + " of the format");
+        fail("its terms need version " + std::to_string(WITHOUT_ROOTS + 1) + " of the format");
     if (kind.n_powers == 1)
         term.power[0] = is_root ? int(PLIP_ROOT) : integer(power, "power");
     if (term.kind == PLIP_N_BODY && !is_root && term.power[0] == PLIP_ROOT)
@@ -197,26 +199,33 @@ inline plip_repulsion repulsion_of(const Model &model, std::vector<const char *>
     symbols.clear();
     for (const std::string &symbol : model.species)
         symbols.push_back(symbol.c_str());
-    return {symbols.data(),     model.inner.data(), model.outer.data(),
+    return {symbols.data(),     model.inner.data(), model.outer.data(), model.force.data(),
             model.range.data(), model.limit.data(), model.floor.data(), 0};
+}
+
+// The two species of a name such as "Si-O"; -1 for those that the model does not have.
+inline std::pair<int, int> pair_of(const Model &model, const std::string &name)
+{
+    const size_t dash = name.find('-');
+    return {model.index(name.substr(0, dash)),
+            dash == std::string::npos ? -1 : model.index(name.substr(dash + 1))};
 }
 
 inline void read_repulsion(Model &model, const json &document)
 {
     const size_t n = model.species.size();
     const json repulsion = document.value("repulsion", json()), limits = document.value("density_limits", json());
-    const json floors = document.value("energy_floors", json());
+    const json floors = document.value("energy_floors", json()), forces = document.value("core_forces", json());
     model.inner.assign(n * n, 0.0);
     model.outer.assign(n * n, 0.0);
+    model.force.assign(n * n, 0.0);
     model.range.assign(n, 0.0);
     model.limit.assign(n, 0.0);
     model.floor.assign(n, -INFINITY);
     if (!repulsion.is_null() && !repulsion.is_object())
         fail("repulsion must be an object or null");
     for (const auto &entry : repulsion.items()) {
-        const size_t dash = entry.key().find('-');
-        const int first = model.index(entry.key().substr(0, dash));
-        const int second = dash == std::string::npos ? -1 : model.index(entry.key().substr(dash + 1));
+        const auto [first, second] = pair_of(model, entry.key());
         if (first < 0 || second < 0 || model.outer[first * n + second] != 0.0)
             fail("repulsion must name pairs of its species, each once");
         if (array(entry.value(), "a repulsion").size() != 2)
@@ -224,6 +233,19 @@ inline void read_repulsion(Model &model, const json &document)
         const double inner = length(entry.value()[0], "repulsion"), outer = length(entry.value()[1], "repulsion");
         model.inner[first * n + second] = model.inner[second * n + first] = inner;
         model.outer[first * n + second] = model.outer[second * n + first] = outer;
+    }
+    if (!forces.is_null() && !forces.is_object())
+        fail("core_forces must be an object or null");
+    if (!forces.is_null() && model.version <= WITHOUT_FORCES)
+        fail("its core_forces need version " + std::to_string(WITHOUT_FORCES + 1) + " of the format");
+    for (const auto &entry : forces.items()) {
+        const auto [first, second] = pair_of(model, entry.key());
+        if (first < 0 || second < 0 || model.outer[first * n + second] == 0.0 || model.force[first * n + second] != 0.0)
+            fail("core_forces must name pairs that have a repulsion, each once");
+        const double force = number(entry.value(), "core force");
+        if (!(force > 0.0))
+            fail("core_forces must be positive");
+        model.force[first * n + second] = model.force[second * n + first] = force;
     }
     if (!limits.is_null() && !limits.is_object())
         fail("density_limits must be an object or null");

@@ -34,9 +34,10 @@ __all__ = [
 FORMAT = "plip-potential"
 
 # Newest version of the JSON format that this module reads and writes; it reads older ones too.
-VERSION = 4
-# The versions of potentials without roots of densities, and without terms of any species, so that older
-# releases read them.
+VERSION = 5
+# The versions of potentials without forces of the core repulsion, without roots of densities, and without
+# terms of any species, so that older releases read them.
+WITHOUT_FORCES = 4
 WITHOUT_ROOTS = 3
 WITHOUT_ANY = 2
 
@@ -54,10 +55,11 @@ LIMIT = ("range", "limit")
 
 def to_text(potential: Potential, uncertainty: bool = False) -> str:
     """The JSON document of a potential, with its uncertainty on request."""
-    repulsion, limits = potential.repulsion, potential.density_limits
+    repulsion, limits, forces = potential.repulsion, potential.density_limits, potential.core_forces
+    terms = [term for term, _ in potential.terms]
     document = {
         "format": FORMAT,
-        "version": _least_version([term for term, _ in potential.terms]),
+        "version": VERSION if forces else _least_version(terms),
         "plip": plip.__version__,
         "units": UNITS,
         "species": list(potential.species),
@@ -68,6 +70,8 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
         else {symbol: dict(zip(LIMIT, limit, strict=True)) for symbol, limit in limits.items()},
         "energy_floors": potential.energy_floors,
     }
+    if forces:
+        document["core_forces"] = {"-".join(pair): force for pair, force in forces.items()}
     if potential.about is not None:
         document["about"] = potential.about
     # One line per term, the coefficient first; json.dumps alone writes one line in all, or one per number.
@@ -91,7 +95,7 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
 def _least_version(terms: Sequence[Term]) -> int:
     """The oldest version of the format that has these terms."""
     if any(term.interaction == NBody.kind and term.power == NBody.root for term in terms):
-        return VERSION
+        return WITHOUT_FORCES
     return WITHOUT_ROOTS if any(ANY in term.species for term in terms) else WITHOUT_ANY
 
 
@@ -200,6 +204,8 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
     needed = _least_version(terms)
     if document["version"] < needed > WITHOUT_ANY:
         raise ValueError(f"its terms need version {needed} of the format")
+    if document["version"] < VERSION and document.get("core_forces") is not None:
+        raise ValueError(f"its core_forces need version {VERSION} of the format")
     return {
         "species": species,
         "terms": terms,
@@ -210,9 +216,10 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
             symbol: finite_number(f"reference energy of {symbol}", value)
             for symbol, value in reference.items()
         },
-        "repulsion": _read_repulsion(document),
+        "repulsion": _read_pairs(document, "repulsion"),
         "density_limits": _read_limits(document),
         "energy_floors": _entry(document, "energy_floors"),
+        "core_forces": _read_pairs(document, "core_forces"),
         # No part of the physics: what it may be wrong in spoils no potential, in LAMMPS neither.
         "fit_record": document["fit"] if isinstance(document.get("fit"), dict) else None,
         "about": _read_about(document.get("about")),
@@ -266,11 +273,9 @@ def _entry(document: dict[str, Any], name: str) -> dict[str, Any] | None:
     return value
 
 
-def _read_repulsion(document: dict[str, Any]) -> dict[tuple[str, ...], Any] | None:
-    repulsion = _entry(document, "repulsion")
-    if repulsion is None:
-        return None
-    return {tuple(pair.split("-")): fade for pair, fade in repulsion.items()}
+def _read_pairs(document: dict[str, Any], name: str) -> dict[tuple[str, ...], Any] | None:
+    entry = _entry(document, name)
+    return None if entry is None else {tuple(pair.split("-")): value for pair, value in entry.items()}
 
 
 def _read_limits(document: dict[str, Any]) -> dict[str, tuple[Any, ...]] | None:

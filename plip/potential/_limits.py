@@ -41,6 +41,24 @@ def read_repulsion(
     return FrozenDict(checked)
 
 
+def read_forces(
+    forces: Mapping[tuple[str, str], float] | None,
+    repulsion: Mapping[tuple[str, str], tuple[float, float]] | None,
+) -> FrozenDict[tuple[str, str], float] | None:
+    """Forces by sorted pair, of pairs that have a repulsion."""
+    if forces is None:
+        return None
+    checked: dict[tuple[str, str], float] = {}
+    for pair, force in forces.items():
+        first, second = sorted(pair) if isinstance(pair, tuple) and len(pair) == 2 else ("", "")
+        if (first, second) not in (repulsion or {}) or (first, second) in checked:
+            raise ValueError(f"core_forces must name pairs that have a repulsion, each once; got {pair!r}")
+        checked[first, second] = finite_number(f"core force of {first}-{second}", force)
+        if not checked[first, second] > 0.0:
+            raise ValueError(f"the core force of {first}-{second} must be positive, got {force!r}")
+    return FrozenDict(checked)
+
+
 def read_limits(
     limits: Mapping[str, tuple[float, float]] | None, species: tuple[str, ...]
 ) -> FrozenDict[str, tuple[float, float]] | None:

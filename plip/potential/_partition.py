@@ -55,7 +55,14 @@ def additive_core(
     """
     if reference is None:
         reference = np.zeros(len(potential.species))
-    return Core(potential.species, terms, reference, repulsion=potential.repulsion, is_additive=True)
+    return Core(
+        potential.species,
+        terms,
+        reference,
+        repulsion=potential.repulsion,
+        core_forces=potential.core_forces,
+        is_additive=True,
+    )
 
 
 class Partition:

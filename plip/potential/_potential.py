@@ -29,7 +29,7 @@ from plip.potential._json import (
     read_document,
     to_text,
 )
-from plip.potential._limits import FrozenDict, read_floors, read_limits, read_repulsion
+from plip.potential._limits import FrozenDict, read_floors, read_forces, read_limits, read_repulsion
 from plip.potential._partition import Part, Partition, selected
 from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 from plip.potential._uncertainty import Uncertainty, read_uncertainty
@@ -71,6 +71,9 @@ class Potential:
     energy_floors : dict of str to float, or None
         By species, the least energy of an atom, less its reference energy, in eV; what is below counts as
         little more. None, or a species that is missing: no floor.
+    core_forces : dict of (str, str) to float, or None
+        By pair of species that has a repulsion, the force in eV/Angstrom with which it begins, that of the
+        terms there. Without it (None, or a missing pair) the repulsion is a wall.
 
     Attributes
     ----------
@@ -88,6 +91,9 @@ class Potential:
         Ranges in Angstrom and limits of the density by species.
     energy_floors : dict of str to float, or None
         Least energies of an atom in eV by species.
+    core_forces : dict of (str, str) to float, or None
+        Forces in eV/Angstrom with which the core repulsion of sorted pairs of species begins; others have a
+        wall.
     cutoff : float
         Distance in Angstrom up to which neighbors matter.
     fit_record : dict or None
@@ -149,6 +155,7 @@ class Potential:
         "__weakref__",
         "_about_text",
         "_coef",
+        "_core_forces",
         "_made_core",
         "_density_limits",
         "_made_design",
@@ -172,6 +179,7 @@ class Potential:
         repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
         density_limits: Mapping[str, tuple[float, float]] | None = None,
         energy_floors: Mapping[str, float] | None = None,
+        core_forces: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         coef = np.asarray(coef, dtype=np.float64)
         if not hasattr(descriptors, "terms_"):
@@ -190,6 +198,7 @@ class Potential:
             repulsion,
             density_limits,
             energy_floors,
+            core_forces,
         )
 
     def _assign(
@@ -201,6 +210,7 @@ class Potential:
         repulsion: Mapping[tuple[str, str], tuple[float, float]] | None = None,
         density_limits: Mapping[str, tuple[float, float]] | None = None,
         energy_floors: Mapping[str, float] | None = None,
+        core_forces: Mapping[tuple[str, str], float] | None = None,
         fit_record: Mapping[str, Any] | None = None,
         uncertainty: Uncertainty | None = None,
         about: Mapping[str, Any] | None = None,
@@ -224,7 +234,9 @@ class Potential:
         self._repulsion = read_repulsion(repulsion, species)
         self._density_limits = read_limits(density_limits, species)
         self._energy_floors = read_floors(energy_floors, species)
-        check_repulsion(species, self._repulsion, self._density_limits, self._energy_floors)
+        self._core_forces = read_forces(core_forces, self._repulsion)
+        limits = self._density_limits, self._energy_floors, self._core_forces
+        check_repulsion(species, self._repulsion, *limits)
         self._terms = tuple(terms)
         # Text cannot be changed, whatever is nested in it.
         self._fit_text = None if fit_record is None else json.dumps(check_fit_record(fit_record))
@@ -262,6 +274,10 @@ class Potential:
     @property
     def energy_floors(self) -> dict[str, float] | None:
         return self._energy_floors
+
+    @property
+    def core_forces(self) -> dict[tuple[str, str], float] | None:
+        return self._core_forces
 
     @property
     def fit_record(self) -> dict[str, Any] | None:
@@ -304,6 +320,7 @@ class Potential:
                     repulsion=self._repulsion,
                     density_limits=self._density_limits,
                     energy_floors=self._energy_floors,
+                    core_forces=self._core_forces,
                 )
             return self._made_core
 
@@ -363,6 +380,7 @@ class Potential:
             "repulsion": self._repulsion,
             "density_limits": self._density_limits,
             "energy_floors": self._energy_floors,
+            "core_forces": self._core_forces,
             "fit_record": self.fit_record,
             "uncertainty": self._uncertainty,
             "about": self.about,
@@ -647,6 +665,7 @@ class Potential:
             [coefficient for _, coefficient in terms],
             dict.fromkeys(self._species, 0.0),
             self._repulsion,
+            core_forces=self._core_forces,
         )
         return part
 
@@ -779,7 +798,7 @@ class Potential:
         str
             An ``align*`` environment of the package amsmath with a line for each reference energy (``N`` is a
             number of atoms) and each term; see `Term.latex`. ``\\allowdisplaybreaks`` lets it run over pages.
-            It holds within the data: `repulsion`, `density_limits` and `energy_floors` are no part of it.
+            It holds within the data: what replaces the terms where the data end is no part of it.
 
         Raises
         ------

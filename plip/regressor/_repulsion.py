@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike
 
+from plip._core import core_repulsion
 from plip._structures._checks import volumes
 from plip._structures._evaluation import take_atoms
 from plip._structures._neighbors import Neighbors, find_all_neighbors
@@ -38,6 +39,17 @@ _STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
 # eV/Angstrom. Pairs hardly repel if more than a few pushed atoms meet less force at the first distance.
 _LEAST_SLOPE = 2.0
 _FEW = 0.05
+# The force of the core repulsion is that of the terms of a pair where these come to rest, at this part of the
+# distance at which the repulsion begins. So many pushed atoms must feel it; no more are looked at. All but
+# the lowest and the highest tenth of them must agree to this part of it. On the way from where the repulsion
+# begins, it must not fall by more than this part, and must not grow by more than this factor (Lennard-Jones
+# atoms have 1.95) to more than that of a wall. It is this number of eV/Angstrom at least, and that many times
+# the force with which all but a few pushed atoms are pulled by their other neighbors.
+_REST = 0.95
+_LEAST_PUSHES, _MOST_PUSHES = 5, 12
+_TENTH, _ALIKE = 0.1, 1.0
+_FALLEN, _GROWN = 0.3, 2.0
+_LEAST_FORCE, _OF_PULL = 1.0, 1.5
 # Isolated pairs are tried down to this distance in Angstrom.
 _NO_FALL = 0.3
 # Of the sum of covalent radii; neighbors in dense metals stand at 0.85 of it.
@@ -80,6 +92,23 @@ class Push(NamedTuple):
     atoms: Atoms
     pushed: int
     direction: FloatArray
+
+    def moved(self, further: float) -> Atoms:
+        """The structure after `further` Angstrom of the push."""
+        atoms = self.atoms.copy()
+        atoms.positions[self.pushed] += further * self.direction
+        return atoms
+
+    def resistance(self, potential: Potential, further: float = 0.0) -> float:
+        """Force in eV/Angstrom against the push, after `further` Angstrom of it."""
+        atoms = self.moved(further)
+        arrays = take_atoms(potential.species, atoms)
+        forces = evaluate_arrays(potential, atoms, arrays, forces=True, stress=False)["forces"]
+        return float(-forces[self.pushed] @ self.direction)
+
+
+Distances: TypeAlias = Mapping[tuple[str, str], float]
+Pushes: TypeAlias = dict[tuple[str, str], list[Push]]
 
 
 class Crystal:
@@ -147,38 +176,57 @@ def repulsive_potential(
         faded out, no limit that leaves the data as they are helps.
     """
     steps: Steps = Counter()
-    potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
+    forces: dict[tuple[str, str], float] = {}
+
+    def made() -> Potential:
+        limits = automatic_repulsion(equations, steps)
+        return Potential(descriptors, coef, references, *limits, core_forces=forces or None)
+
+    potential = made()
     shortest_distances = equations.shortest_distances
     if shortest_distances is None:
         return potential, True
     floors, crystals = _look_at(survey, potential, np.flatnonzero(coef))
-    for pair, of_pair in _pushes(survey.structures, shortest_distances, potential.cutoff).items():
+    pushes = _pushes(survey.structures, shortest_distances, potential.cutoff)
+    for pair, of_pair in pushes.items():
         if _give_way(potential, of_pair):
             steps[pair] = len(_STARTS) - 1
     if steps:
-        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
+        potential = made()
+    wall = Potential(descriptors, coef, references, potential.repulsion)
+    terms = Potential(descriptors, coef, references)
+    forces = _known_forces(wall, terms, survey.structures, pushes, shortest_distances)
+    if forces:
+        potential = made()
     known = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
+
+    last = len(_STARTS) - 1
     pairs, slackening = known, crystals
     while True:
         # What rises once does so too when repulsion begins earlier.
         pairs = [pair for pair in pairs if _falls(potential, pair, _STARTS[0] * shortest_distances[pair])]
         slackening = _weaker(slackening, potential, _STEADY, survey.n_jobs)
         symbols = {symbol for crystal in slackening for symbol in crystal.atoms.symbols}
-        further: list[tuple[str, str] | str] = [pair for pair in pairs if steps[pair] < len(_STARTS) - 1]
-        further += [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
-        steps.update(further)
-        if not further:
+        early = [pair for pair in pairs if steps[pair] < last or pair in forces]
+        denser = [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
+        steps.update(denser)
+        for pair in early:
+            # A wall is tried first.
+            if forces.pop(pair, None) is None:
+                steps[pair] += 1
+        if not early and not denser:
             # Where no density limit helps, pairs repel each other before the crystal falls.
             falling = _weaker(crystals, potential, _RESISTING, survey.n_jobs)
             inside = [pair for pair in known if any({*pair} <= {*of.atoms.symbols} for of in falling)]
-            early = [pair for pair in inside if steps[pair] < len(_STARTS) - 1]
+            early = [pair for pair in inside if steps[pair] < last or pair in forces]
             if not early:
                 break
             for pair in early:
-                steps[pair] = len(_STARTS) - 1
-        potential = Potential(descriptors, coef, references, *automatic_repulsion(equations, steps))
+                steps[pair] = last
+                forces.pop(pair, None)
+        potential = made()
     known_floors = None if equations.sample is None else floors
-    limits = potential.repulsion, potential.density_limits, known_floors
+    limits = potential.repulsion, potential.density_limits, known_floors, potential.core_forces
     return Potential(descriptors, coef, references, *limits), not falling
 
 
@@ -249,14 +297,14 @@ def _falls(potential: Potential, pair: tuple[str, str], first: float) -> bool:
 
 
 def _pushes(
-    structures: list[Atoms], shortest_distances: Mapping[tuple[str, str], float], cutoff: float
-) -> dict[tuple[str, str], list[Push]]:
+    structures: list[Atoms], shortest_distances: Distances, cutoff: float, rattle: float = _RATTLE
+) -> Pushes:
     """Structures in which an atom stands closer to a neighbor than any in the data.
 
     Of some structures, the atom of each species with the fewest neighbors is pushed, where the density limit
     helps least, onto the nearest neighbors of each species that no other atom stands before.
     """
-    pushes: dict[tuple[str, str], list[Push]] = {pair: [] for pair in shortest_distances}
+    pushes: Pushes = {pair: [] for pair in shortest_distances}
     # Sparse ones first, and then any.
     several = [atoms for atoms in structures if len(atoms) > 1]
     size = sum(map(len, several)) / max(len(several), 1)
@@ -266,7 +314,7 @@ def _pushes(
     rng = np.random.default_rng(0)
     for atoms in (*sparse, *(several[k] for k in evenly)):
         atoms = atoms.copy()
-        atoms.rattle(_RATTLE, rng=rng)
+        atoms.rattle(rattle, rng=rng)
         near = find_all_neighbors(atoms, cutoff)
         n_neighbors = np.diff(near.first_as)
         for symbol in sorted(set(atoms.symbols)):
@@ -313,13 +361,86 @@ def _clear_ways(atoms: Atoms, near: Neighbors, i: int, other: str) -> list[Float
 def _give_way(potential: Potential, pushes: list[Push]) -> bool:
     """Whether the energy hardly rises, or falls, as more than a few of the pushed atoms move on."""
     few = _FEW * len(pushes)
-    for atoms, pushed, direction in pushes:
-        arrays = take_atoms(potential.species, atoms)
-        forces = evaluate_arrays(potential, atoms, arrays, forces=True, stress=False)["forces"]
-        few -= bool(-forces[pushed] @ direction < _LEAST_SLOPE)
+    for push in pushes:
+        few -= push.resistance(potential) < _LEAST_SLOPE
         if few < 0.0:
             return True
     return False
+
+
+def _known_forces(
+    wall: Potential, terms: Potential, structures: list[Atoms], pushes: Pushes, shortest_distances: Distances
+) -> dict[tuple[str, str], float]:
+    """Forces in eV/Angstrom with which the core repulsion of pairs goes on where their terms end.
+
+    Parameters
+    ----------
+    wall : Potential
+        Terms with a core repulsion whose forces are not known, and without limits.
+    terms : Potential
+        The terms alone.
+    structures, shortest_distances
+        As in `_pushes`.
+    pushes : dict of (str, str) to list of Push
+        From `_pushes`.
+    """
+    assert wall.repulsion is not None
+    forces: dict[tuple[str, str], float] = {}
+    calm: Pushes = {}
+    for pair, of_pair in pushes.items():
+        further = _STARTS[0] * shortest_distances[pair] - _REST * wall.repulsion[pair][1]
+        apart = _with_one_close_neighbor(wall, of_pair, further)
+        if len(of_pair) >= _LEAST_PUSHES > len(apart):
+            # Rattled atoms of crystals may all have others.
+            calm = calm or _pushes(structures, shortest_distances, wall.cutoff, 0.0)
+            apart += _with_one_close_neighbor(wall, calm[pair], further)
+        if len(apart) >= _LEAST_PUSHES:
+            slope = _slope_of_terms(wall, terms, pair, apart, further)
+            force = float(f"{slope / _slope_of_repulsion(wall, pair, 1.0):.4g}")
+            # Nuclei of light atoms repel by too little to go on from any slope.
+            if _slope_of_repulsion(wall, pair, force) > 0.99 * slope > 0.0:
+                forces[pair] = force
+    return forces
+
+
+def _slope_of_terms(
+    wall: Potential, terms: Potential, pair: tuple[str, str], pushes: list[Push], further: float
+) -> float:
+    """How strongly the terms of a pair push where they come to rest, in eV/Angstrom; 0 if it is not known."""
+    assert wall.repulsion is not None
+    of_wall = _slope_of_repulsion(wall, pair, 0.0)
+    before = further - (1.0 - _REST) * wall.repulsion[pair][1]
+    # The pair feels the repulsion alone or the terms. All else is the same.
+    others = np.array([push.resistance(wall, further) for push in pushes]) - of_wall
+    slopes = np.array([push.resistance(terms, further) for push in pushes]) - others
+    first = float(np.median([push.resistance(terms, before) for push in pushes] - others))
+    low, slope, high = np.quantile(slopes, (_TENTH, 0.5, 1.0 - _TENTH)).tolist()
+    pull = -float(np.quantile(others, _FEW))
+    enough = max(slope, _LEAST_FORCE, _OF_PULL * pull)
+    agrees = high - low < _ALIKE * enough and first - slope < _FALLEN * enough
+    return enough if agrees and enough < max(_GROWN * first, of_wall) else 0.0
+
+
+def _with_one_close_neighbor(wall: Potential, pushes: list[Push], further: float) -> list[Push]:
+    """Some of the pushes whose atom feels the core repulsion of one neighbor alone."""
+    assert wall.repulsion is not None
+    starts = {pair: outer for pair, (_, outer) in wall.repulsion.items()}
+    found = []
+    for k in np.unique(np.linspace(0, len(pushes) - 1, _MOST_PUSHES).astype(int)) if pushes else ():
+        atoms, pushed = pushes[k].moved(further), pushes[k].pushed
+        near = find_all_neighbors(atoms, max(starts.values()))
+        part = slice(near.first_as[pushed], near.first_as[pushed + 1])
+        others = [sorted((atoms.symbols[pushed], other)) for other in atoms.symbols[near.neighbor_p[part]]]
+        if (near.distance_p[part] < [starts[first, second] for first, second in others]).sum() == 1:
+            found.append(pushes[k])
+    return found
+
+
+def _slope_of_repulsion(wall: Potential, pair: tuple[str, str], force: float) -> float:
+    """How strongly the core repulsion of a pair pushes where terms come to rest, in eV/Angstrom."""
+    assert wall.repulsion is not None
+    r = np.array([_REST * wall.repulsion[pair][1]])
+    return -float(core_repulsion(pair, wall.repulsion[pair], r, force)[0][0, 1])
 
 
 def automatic_repulsion(

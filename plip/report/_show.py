@@ -96,11 +96,14 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
     """Where the potential knows of data, and where the core repulsion begins, by pair."""
     shortest, analogs = data.get("shortest_distances", {}), data.get("analogs", {})
     repulsion = {"-".join(pair): distances for pair, distances in (potential.repulsion or {}).items()}
-    rows = [["valid distances (A)", "from", "to", "core repulsion below", "without terms below"]]
+    forces = {"-".join(pair): f"{force:g}" for pair, force in (potential.core_forces or {}).items()}
+    rows = [
+        ["valid distances (A)", "from", "to", "core repulsion below", "without terms below", "force (eV/A)"]
+    ]
     for pair in map("-".join, itertools.combinations_with_replacement(potential.species, 2)):
         start = f"{shortest[pair]:.3f}" if pair in shortest else "-"
         inner, outer = [f"{distance:g}" for distance in repulsion.get(pair, ())] or ["-", "-"]
-        rows.append([pair, start, f"{potential.cutoff:g}", outer, inner])
+        rows.append([pair, start, f"{potential.cutoff:g}", outer, inner, forces.get(pair, "-")])
     lines = [table(rows)]
     for pair in data.get("missing_pairs", ()):
         analog = analogs.get(pair)

@@ -113,16 +113,18 @@ class Case:
 
     def _potential(self):
         potential, n = self.potential, len(self.species)
-        fade = np.zeros((2, n, n))
+        fade, force = np.zeros((2, n, n)), np.zeros((n, n))
         for (a, b), ends in potential.repulsion.items():
             s, t = self.species.index(a), self.species.index(b)
             fade[:, s, t] = fade[:, t, s] = ends
+            force[s, t] = force[t, s] = potential.core_forces.get((a, b), 0.0)
         limits = np.array([potential.density_limits[s] for s in self.species])
         return [
             np.array([potential.intercept[s] for s in self.species]),
             records(self.species, potential.terms),
             b"".join(s.encode().ljust(4, b"\0") for s in self.species),
             *fade,
+            force,
             limits[:, 0].copy(),
             limits[:, 1].copy(),
             np.array([potential.energy_floors[s] for s in self.species]),

@@ -89,6 +89,7 @@ static void take_potential(case_of_potential *c)
     c->repulsion.symbols = names;
     c->repulsion.inner = TAKE(double, NULL);
     c->repulsion.outer = TAKE(double, NULL);
+    c->repulsion.force = TAKE(double, NULL);
     c->repulsion.range = TAKE(double, NULL);
     c->repulsion.limit = TAKE(double, NULL);
     c->repulsion.floor = TAKE(double, NULL);
