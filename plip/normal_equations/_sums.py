@@ -188,8 +188,6 @@ class Sums:
             if self._packed is None:
                 self._packed = Packed(self.width)
             self._packed.add_part(other._latest, placement)
-            # The sums of the next target take over the memory.
-            other._latest = None
         other._kept = [_Kept(kept.rows, placement) for kept in other._kept]
         self._count(other)
 
