@@ -398,3 +398,11 @@ def oracle_columns(species, two_body=None, three_body=None, n_body=None, four_bo
     if four_body is not None:
         keys |= four_body_columns(species, *four_body)
     return keys
+
+
+def nuclear(first, second, r):
+    """Repulsion of two nuclei in eV, from charges and Angstrom (Ziegler, Biersack & Littmark, 1985)."""
+    x = r / (0.46850 / (first**0.23 + second**0.23))
+    weights, rates = (0.18175, 0.50986, 0.28022, 0.02817), (3.1998, 0.94229, 0.4029, 0.20162)
+    screening = sum(weight * np.exp(-rate * x) for weight, rate in zip(weights, rates, strict=True))
+    return 14.399645 * first * second / r * screening

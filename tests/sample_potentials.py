@@ -45,6 +45,16 @@ def sample_potential(atoms, cutoff, seed=0, n_terms=80, **options):
     return make_potential(atoms, terms, seed, n_terms)
 
 
+def floors_of(potential, structures, below):
+    """Floors that much below the least energy of an atom of each species."""
+    least = dict.fromkeys(potential.species, 0.0)
+    for atoms in structures:
+        energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
+        for symbol, energy in zip(atoms.symbols, energies, strict=True):
+            least[symbol] = min(least[symbol], energy - potential.intercept[symbol])
+    return {symbol: energy - below for symbol, energy in least.items()}
+
+
 def beyond(potential, repulsion=None, density_limits=None, energy_floors=None, core_forces=None):
     """The same terms with other distances, limits, floors and forces."""
     state = potential.__getstate__()

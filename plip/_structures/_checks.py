@@ -26,6 +26,7 @@ __all__ = [
     "has_full_cell",
     "have_full_cells",
     "volumes",
+    "volumes_per_atom",
 ]
 
 # Angstrom. No two nuclei come within 0.5 A: atoms nearer than this are one atom entered twice.
@@ -119,6 +120,13 @@ def volumes(structures: Sequence[Atoms]) -> FloatArray:
     """Volumes of cells in Angstrom^3, shape (n,); NaN where `has_full_cell` is False."""
     cells = _cells(structures)
     return np.where(_span_a_volume(*np.moveaxis(cells, 0, -1)), np.abs(np.linalg.det(cells)), np.nan)
+
+
+def volumes_per_atom(structures: Sequence[Atoms]) -> FloatArray:
+    """Volumes per atom in Angstrom^3, shape (n,), infinite for structures that are not periodic."""
+    are_periodic = [atoms.pbc.all() for atoms in structures]
+    per_atom = volumes(structures) / [len(atoms) for atoms in structures]
+    return np.where(are_periodic, per_atom, np.inf)
 
 
 def check_structures(
