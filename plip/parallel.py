@@ -65,7 +65,8 @@ class _ExecutorBackend(ParallelBackendBase):
         self._n_workers = n_workers
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        return self._n_workers
+        # joblib would do the work of one job here.
+        return max(self._n_workers, 2)
 
     def submit(
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], Any] | None = None

@@ -11,6 +11,7 @@ from shutil import which
 import joblib
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
@@ -131,6 +132,40 @@ def test_errors_name_file_and_structure(train, descriptors, tmp_path, monkeypatc
         NormalEquations.from_files([tmp_path / "broken.xyz@5:"], descriptors)
 
 
+def test_damage_is_that_of_its_own_file(train, descriptors, tmp_path):
+    """Indices in the file that is damaged are no places in the data."""
+    _, folder = train
+    lines = (folder / "b.xyz").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "damaged.xyz").write_text("\n".join([*lines, "oops"]), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^\S*damaged\.xyz: structure 17 should begin in line") as error:
+        NormalEquations.from_files([folder / "a.xyz", tmp_path / "damaged.xyz"], descriptors)
+    assert "a.xyz" not in str(error.value)
+    inside = tmp_path / "structure 3"
+    inside.mkdir()
+    (inside / "b.xyz").write_text("\n".join(lines).replace("Si ", "Xx ", 1), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"/structure 3/b\.xyz, structure 0: ASE cannot read it"):
+        NormalEquations.from_files([folder / "a.xyz", inside / "b.xyz"], descriptors)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_errors_of_functions_name_file_and_structure(train, descriptors, monkeypatch, n_jobs):
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
+    structures, folder = train
+    paths = [folder / "a.xyz", folder / "b.xyz"]
+
+    def fails_late(atoms):
+        if np.array_equal(atoms.positions, structures[27].positions):
+            raise KeyError("REF_energy")
+
+    message = r"b\.xyz, structure 2 \(.*\): prepare failed: KeyError: 'REF_energy'"
+    with pytest.raises(ValueError, match=message):
+        NormalEquations.from_files(paths, descriptors, n_jobs=n_jobs, prepare=fails_late)
+    message = r"a\.xyz, structure 0 \(.*\): sample_weight must return a number or three"
+    for weigh in (lambda atoms: [1.0, 2.0], lambda atoms: "x", lambda atoms: None):
+        with pytest.raises(ValueError, match=message):
+            NormalEquations.from_files(paths, descriptors, n_jobs=n_jobs, sample_weight=weigh)
+
+
 def test_bad_paths(train, descriptors, tmp_path):
     _, folder = train
     with pytest.raises(TypeError, match="must be a list of file names"):
@@ -214,6 +249,20 @@ def test_errors_come_back_from_executors(train, descriptors, small_chunks, monke
         pytest.raises(ValueError, match=r"broken\.xyz, structure 30 \("),
     ):
         NormalEquations.from_files([tmp_path / "broken.xyz"], descriptors)
+
+
+def test_a_single_worker_works(train, descriptors):
+    class Counting(ThreadPoolExecutor):
+        n_jobs = 0
+
+        def submit(self, *job, **options):
+            self.n_jobs += 1
+            return super().submit(*job, **options)
+
+    with Counting(1) as executor, use_executor(executor, 1):
+        found = NormalEquations.from_structures(train[0], descriptors)
+    assert executor.n_jobs > 0
+    assert_same_bits(found, NormalEquations.from_structures(train[0], descriptors))
 
 
 def test_what_is_no_executor():
@@ -365,6 +414,13 @@ def test_one_part_gives_the_same_bits(parts):
     assert main(["fit", "--normal-equations", "all.npz", "--terms", "10"]) == 0
     fitted = PLIPRegressor("fast", max_terms=10).fit(read("all.xyz", ":")).potential_
     assert load_potential("model.json").terms == fitted.terms
+
+
+def test_descriptors_name_the_structure_in_its_file(parts, capsys):
+    empty = [*parts[:3], Atoms()]
+    write("empty.xyz", empty)
+    assert main(["descriptors", "a.xyz", "empty.xyz", "-o", "other.json"]) == 2
+    assert "empty.xyz, structure 3: it has no atoms" in capsys.readouterr().err
 
 
 def test_keys_of_accumulate(parts, capsys):

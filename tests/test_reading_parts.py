@@ -1,6 +1,7 @@
 """Parts of a file hold, together, what ASE reads of the whole, to the last bit."""
 
 import gzip
+import os
 import pickle
 import warnings
 from pathlib import Path
@@ -219,6 +220,38 @@ def test_damaged_files_name_the_structure(text, message, tmp_path):
         read(path, ":")
     with pytest.raises(ValueError, match=message):
         read_parts(path, atoms_per_part=3)
+
+
+@pytest.mark.parametrize("part", ["", "@5:", "@::3"])
+def test_bytes_that_are_no_text_name_the_structure(part, tmp_path):
+    structures = load_silicon_carbide()[0][:40]
+    write(tmp_path / "a.xyz", structures)
+    data = (tmp_path / "a.xyz").read_bytes()
+    place = data.index(b"Properties", find_frames(tmp_path / "a.xyz")[21].offset)
+    (tmp_path / "a.xyz").write_bytes(data[:place] + b'who="M\xfcller" ' + data[place:])
+    with pytest.raises(ValueError, match=r"a\.xyz, structure 21: byte 0xfc is no text in utf-8"):
+        read_parts(f"{tmp_path}/a.xyz{part}")
+
+
+def test_what_is_read_as_a_whole_is_damaged_as_a_whole(tmp_path):
+    write(tmp_path / "a.xyz", load_silicon_carbide()[0][:40])
+    packed = gzip.compress((tmp_path / "a.xyz").read_bytes())
+    (tmp_path / "a.xyz.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ValueError, match=r"a\.xyz\.gz: ASE cannot read it: EOFError"):
+        read_parts(tmp_path / "a.xyz.gz")
+
+
+def test_steps_of_zero(tmp_path):
+    write(tmp_path / "a.xyz", load_silicon_carbide()[0][:2])
+    with pytest.raises(ValueError, match=r"a\.xyz@0:2:0: the step of a slice must not be zero"):
+        split_file(f"{tmp_path}/a.xyz@0:2:0")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_pipes(tmp_path):
+    os.mkfifo(tmp_path / "pipe.xyz")
+    with pytest.raises(ValueError, match=r"pipe\.xyz: a pipe cannot be read twice"):
+        split_file(tmp_path / "pipe.xyz")
 
 
 def test_damage_beyond_what_is_read_does_not_matter(tmp_path):

@@ -25,7 +25,7 @@ from ase.io.extxyz import (
 
 from plip._reading._frames import VECTOR
 
-__all__ = ["iterate_text", "parse_comment"]
+__all__ = ["iterate_text", "parse_comment", "split_lines"]
 
 # One entry of a comment line: a key and a value, in double quotes or of plain characters.
 _PLAIN = r"[^\s=\"'{}\[\]\\]+"
@@ -66,11 +66,11 @@ def iterate_text(text: str, part: slice) -> Iterator[Atoms]:
     if not lines[-1]:
         # What follows the last line end is no line.
         del lines[-1]
-    for frame in itertools.islice(_split(lines), part.start, part.stop, part.step):
+    for frame in itertools.islice(split_lines(lines), part.start, part.stop, part.step):
         yield _read_frame(frame) or _read_by_ase(frame)
 
 
-def _split(lines: list[str]) -> Iterator[list[str]]:
+def split_lines(lines: list[str]) -> Iterator[list[str]]:
     """The lines of each structure."""
     start = 0
     while start < len(lines) and lines[start].strip():

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from plip._reading._errors import ReadingError
 from plip._types import StrPath
 from plip._warnings import warn
 
@@ -63,7 +64,7 @@ def find_frames(path: StrPath, last: int | None = None) -> list[Frame] | None:
     with open(path, "rb") as file:
         try:
             frames = list(_iterate(file, path, last))
-        except ValueError:
+        except ReadingError:
             if _has_lone_returns(file):
                 return None
             raise
@@ -91,7 +92,7 @@ def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame
             n_vectors += 1
             number += 1
         if n_vectors > _MOST_VECTORS:
-            raise ValueError(
+            raise ReadingError(
                 f"{os.fspath(path)}: structure {index} has {n_vectors} lines {VECTOR}, but ASE reads three: "
                 "delete the others"
             )
@@ -111,7 +112,7 @@ def _parse_number(header: str, path: StrPath, index: int, number: int) -> int:
         return int(header)
     except ValueError:
         before = f", or lines of structure {index - 1} are missing or too many" if index else ""
-        raise ValueError(
+        raise ReadingError(
             f"{os.fspath(path)}: structure {index} should begin in line {number} with its number of atoms, "
             f"but this is {header.strip()[:60]!r}{before}: correct the file or delete the damaged structure"
         ) from None

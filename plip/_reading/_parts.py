@@ -16,7 +16,8 @@ from ase.io.bundletrajectory import BundleTrajectory
 from ase.io.formats import filetype, get_compression
 from ase.utils import string2index
 
-from plip._reading._extended_xyz import iterate_text
+from plip._reading._errors import ReadingError
+from plip._reading._extended_xyz import iterate_text, split_lines
 from plip._reading._frames import Frame, find_frames
 from plip._types import StrPath
 
@@ -84,7 +85,7 @@ class FilePart:
 
         Raises
         ------
-        ValueError
+        ReadingError
             A structure is damaged; the message names its index in the file.
         """
         return list(self)
@@ -96,14 +97,18 @@ class FilePart:
             for atoms in self._iterate():
                 n += 1
                 yield atoms
+        except ReadingError:
+            raise
         except Exception as error:  # ASE's readers raise errors of many kinds
-            raise ValueError(
-                f"{self.place(n)}: ASE cannot read it: {type(error).__name__}: {error}. Correct or delete it"
+            # Before the first structure all of a file may be damaged that is read as a whole.
+            what = self.name if self.offset is None and n == 0 else self.place(n)
+            raise ReadingError(
+                f"{what}: ASE cannot read it: {type(error).__name__}: {error}. Correct or delete it"
             ) from error
         if not n:
-            raise ValueError(f"{self.name}: it has no structure")
+            raise ReadingError(f"{self.name}: it has no structure")
         if self.n_structures not in (None, n):
-            raise ValueError(
+            raise ReadingError(
                 f"{self.path}: {n} structures from {self.first} on where there were {self.n_structures}: the "
                 "file has changed, or lines end in stray carriage returns; correct it or read it again"
             )
@@ -140,7 +145,11 @@ class FilePart:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 # Encoding and line ends as where a file of text is opened.
-                text = io.TextIOWrapper(io.BytesIO(file.read(self.length))).read()
+                data = file.read(self.length)
+            try:
+                text = io.TextIOWrapper(io.BytesIO(data)).read()
+            except UnicodeDecodeError as error:
+                raise self._not_text(data, error) from error
             start = self.step * self.skipped
             end = None if self.n_structures is None else start + self.step * self.n_structures
             return iterate_text(text, slice(start, end, self.step))
@@ -148,6 +157,16 @@ class FilePart:
             return self._rows()
         return iread(
             self.path, self.selection, format=self.format, parallel=False, do_not_split_by_at_sign=True
+        )
+
+    def _not_text(self, data: bytes, error: UnicodeDecodeError) -> ReadingError:
+        """The error of bytes that are no text."""
+        before = data[: error.start].decode(error.encoding, "replace").splitlines()
+        n_begun = sum(1 for _ in split_lines(before))
+        index = self.first - self.step * self.skipped + max(n_begun - 1, 0)
+        return ReadingError(
+            f"{self.name}, structure {index}: byte {data[error.start]:#x} is no text in {error.encoding}: "
+            "write the file in this encoding, or delete the character"
         )
 
     def _rows(self) -> Iterator[Atoms]:
@@ -188,23 +207,27 @@ def split_file(path: StrPath, atoms_per_part: int = _ATOMS) -> list[FilePart]:
 
     Raises
     ------
-    ValueError
+    ReadingError
         There is no such file; it has no structure; a structure of extended XYZ does not begin where it
         should. The message names the file and the index of the structure.
     """
     whole = str(path)
     name, selection = _selected(whole)
     if not Path(name).exists():
-        raise ValueError(f"{whole}: no such file")
+        raise ReadingError(f"{whole}: no such file")
+    if not (Path(name).is_file() or Path(name).is_dir()):
+        raise ReadingError(f"{whole}: a pipe cannot be read twice; write the structures to a file")
+    if isinstance(selection, slice) and selection.step == 0:
+        raise ReadingError(f"{whole}: the step of a slice must not be zero")
     try:
         kind = filetype(name)
     except Exception as error:  # of many kinds
-        raise ValueError(f"{whole}: ASE cannot read it: {type(error).__name__}: {error}") from error
+        raise ReadingError(f"{whole}: ASE cannot read it: {type(error).__name__}: {error}") from error
     # What ASE says of any folder.
     if kind == "bundletrajectory" and not BundleTrajectory.is_bundle(name):
-        raise ValueError(f"{whole}: it is a folder; give the files in it")
+        raise ReadingError(f"{whole}: it is a folder; give the files in it")
     if isinstance(selection, str) and kind not in _DATABASES:
-        raise ValueError(f"{whole}: {selection!r} is neither an index nor a slice")
+        raise ReadingError(f"{whole}: {selection!r} is neither an index nor a slice")
     part = FilePart(name, name, kind, selection=selection)
     parts = None
     if kind == "extxyz" and get_compression(name)[1] is None and Path(name).is_file():
@@ -214,7 +237,7 @@ def split_file(path: StrPath, atoms_per_part: int = _ATOMS) -> list[FilePart]:
     elif kind == "traj":
         parts = _split_trajectory(part)
     if parts == []:
-        raise ValueError(f"{whole}: it has no structure")
+        raise ReadingError(f"{whole}: it has no structure")
     return parts or [_whole(part, whole)]
 
 
@@ -274,7 +297,7 @@ def _split_trajectory(part: FilePart) -> list[FilePart] | None:
         with Trajectory(part.path) as trajectory:
             n = len(trajectory)
     except Exception as error:  # of many kinds
-        raise ValueError(f"{part.path}: ASE cannot read it: {type(error).__name__}: {error}") from error
+        raise ReadingError(f"{part.path}: ASE cannot read it: {type(error).__name__}: {error}") from error
     chosen = range(n)[_as_slice(part.selection)]
     if chosen.step < 0:
         return None

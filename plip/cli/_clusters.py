@@ -31,17 +31,18 @@ _ANSWERED = ("preset", "cutoff", "shared")
 
 
 def descriptors(arguments: Namespace) -> None:
-    from plip._reading._parts import split_file
+    from plip.cli._data import Data, read_parts
     from plip.descriptors import PLIPDescriptors
 
     output = arguments.outputs.file(arguments.output)
     offer = {name: value for name, value in vars(arguments).items() if name in _ANSWERED}
-    structures = [atoms for path in arguments.structures for part in split_file(path) for atoms in part]
-    made = PLIPDescriptors.preset(offer.pop("preset", "accurate"), **offer).fit(structures)
+    data = Data(*read_parts(arguments.structures), groups=None)
+    with data.located():
+        made = PLIPDescriptors.preset(offer.pop("preset", "accurate"), **offer).fit(data.structures)
     made.save(output)
     print(
         f"{len(made.terms_)} terms of {', '.join(made.species_)}, cutoff {made.cutoff_:g} A, from "
-        f"{len(structures)} structures: {output}"
+        f"{len(data.structures)} structures: {output}"
     )
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "attach",
     "read_files",
     "read_group_weights",
+    "read_parts",
     "split",
     "weight_of",
     "weights_of_groups",
@@ -152,16 +153,7 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
         A file that cannot be read or is empty; a key that no structure has; no label at all; a stress or
         virial that cannot be converted. The message names the file.
     """
-    structures: list[Atoms] = []
-    places: list[str] = []
-    for path in paths:
-        with tqdm(desc=f"Reading {path}", unit=" structures", disable=not progress) as bar:
-            for part in split_file(path):
-                found = part.read()
-                _share(found)
-                structures += found
-                places += [part.place(number) for number in range(len(found))]
-                bar.update(len(found))
+    structures, places = read_parts(paths, progress)
     if required:
         _check_keys(structures, keys, paths[0])
     for atoms, place in zip(structures, places, strict=True):
@@ -177,6 +169,21 @@ def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bo
             "--energy-key, --forces-key, --stress-key, --virial-key"
         )
     return Data(structures, places, read_groups(structures, keys.group))
+
+
+def read_parts(paths: list[str], progress: bool = False) -> tuple[list[Atoms], list[str]]:
+    """Structures of files as they are, and where each of them comes from."""
+    structures: list[Atoms] = []
+    places: list[str] = []
+    for path in paths:
+        with tqdm(desc=f"Reading {path}", unit=" structures", disable=not progress) as bar:
+            for part in split_file(path):
+                found = part.read()
+                _share(found)
+                structures += found
+                places += [part.place(number) for number in range(len(found))]
+                bar.update(len(found))
+    return structures, places
 
 
 def _share(structures: Iterable[Atoms]) -> None:

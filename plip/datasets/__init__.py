@@ -45,4 +45,4 @@ def load_silicon_carbide() -> tuple[list[Atoms], list[Atoms]]:
 
 def _read(name: str) -> list[Atoms]:
     with files(__name__).joinpath(name).open(encoding="utf-8") as file:
-        return list(ase.io.iread(file, ":", format="extxyz"))
+        return list(ase.io.iread(file, ":", format="extxyz", parallel=False))

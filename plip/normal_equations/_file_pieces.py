@@ -15,8 +15,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from plip._reading._errors import ReadingError
 from plip._reading._parts import FilePart, split_file
-from plip._types import IntArray, StrPath
+from plip._structures._checks import describe
+from plip._types import FloatArray, IntArray, StrPath
 from plip.labels import TARGETS, LabelledStructures
 
 __all__ = ["FilePiece", "FileSequence", "Treatment"]
@@ -79,14 +81,34 @@ def labeled(
 ) -> LabelledStructures:
     """Read the labels of structures and check both; parameters as for `FilePiece`."""
     if treatment.prepare is not None:
-        for atoms in structures:
-            treatment.prepare(atoms)
+        for k, atoms in enumerate(structures, first):
+            with _called(k, atoms, "prepare"):
+                treatment.prepare(atoms)
     weights = None
     if treatment.sample_weight is not None:
-        given = [np.asarray(treatment.sample_weight(atoms), np.float64) for atoms in structures]
-        weights = np.array([np.broadcast_to(weight, len(TARGETS)) for weight in given])
+        weights = np.empty((len(structures), len(TARGETS)))
+        for k, atoms in enumerate(structures):
+            with _called(first + k, atoms, "sample_weight"):
+                weights[k] = _weights_of(treatment.sample_weight(atoms))
     # Some may lack labels or weight as long as others have them.
     return LabelledStructures.read(structures, sample_weight=weights, first=first, required=False, **reading)
+
+
+@contextmanager
+def _called(index: int, atoms: Atoms, name: str) -> Iterator[None]:
+    """Context of a function of the user, whose errors do not know of which structure they are."""
+    try:
+        yield
+    except Exception as error:  # of any kind
+        reason = error if isinstance(error, ValueError) else f"{name} failed: {type(error).__name__}: {error}"
+        raise ValueError(f"{describe(index, atoms)}: {reason}") from error
+
+
+def _weights_of(given: ArrayLike) -> FloatArray:
+    weights = np.asarray(given)
+    if weights.dtype.kind not in "iufb" or weights.shape not in ((), (len(TARGETS),)):
+        raise ValueError(f"sample_weight must return a number or three, got {given!r}")
+    return weights.astype(np.float64)
 
 
 class FileSequence:
@@ -142,9 +164,11 @@ class FileSequence:
         """Context in which errors say where their structures come from."""
         try:
             yield
+        except ReadingError:
+            # It names the file itself.
+            raise
         except ValueError as error:
-            # Those of reading name the file themselves.
-            text = re.sub(r"(?<!, )\b[Ss]tructure (\d+)\b", self._place, str(error))
+            text = re.sub(r"\b[Ss]tructure (\d+)\b", self._place, str(error))
             raise ValueError(text) from error
 
     def _place(self, match: re.Match[str]) -> str:
