@@ -441,7 +441,7 @@ def test_log_has_the_steps_and_the_error(model, files):
     assert main(["evaluate", path, str(files / "none.xyz"), "-q", "--log", log]) == 2
     lines = (files / "log.txt").read_text().splitlines()
     assert f"evaluate {path}" in lines[0]
-    assert lines[1].endswith(" INFO done") and " ERROR ValueError: " in lines[3] and "none.xyz" in lines[3]
+    assert lines[1].endswith(" INFO done") and " ERROR ReadingError: " in lines[3] and "none.xyz" in lines[3]
     assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ (INFO|ERROR|WARNING) ", line) for line in lines)
 
 
