@@ -55,6 +55,8 @@ from plip.solvers import LinearProblem, Path
 
 __all__ = ["PLIPModel"]
 
+# Parameters that change nothing of a fit.
+_OF_THE_RUN = {"memory", "n_jobs", "verbose"}
 # What "auto" means for solvers that shrink coefficients, as in the published method: they stop at an alpha.
 _SHRINKING = {"alpha": 1e-5, "max_terms": 300}
 
@@ -85,8 +87,9 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def _begin_fit(self, **known: Any) -> None:
         """Keep the parameters, for what is asked after the fit; `known` are those that the data decide."""
         # Nested parameters are set in the descriptors themselves.
-        own = {"descriptors": clone(self.descriptors, safe=False)}
-        self._fit_parameters = {**self.get_params(deep=False), **own, **known}
+        known = {"descriptors": clone(self.descriptors, safe=False), **known}
+        parameters = {**self.get_params(deep=False), **known}
+        self._fit_parameters = {name: parameters[name] for name in parameters if name not in _OF_THE_RUN}
 
     def _setting(self, name: str, n_species: int = 1) -> Any:
         """The value of a parameter, with "auto" replaced."""

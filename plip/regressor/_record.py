@@ -17,8 +17,6 @@ from plip.normal_equations import NormalEquations
 
 __all__ = ["fit_record"]
 
-# Parameters that change nothing of a potential.
-_OF_THE_RUN = {"memory", "n_jobs", "verbose"}
 # Of longer paths some sizes are kept, and digits that a plot shows.
 _MOST_SIZES = 100
 _DIGITS = 5
@@ -55,11 +53,7 @@ def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
     return {
         "settings": {
             "estimator": type(model).__name__,
-            **{
-                name: _plain(value)
-                for name, value in model._fit_parameters.items()
-                if name not in _OF_THE_RUN
-            },
+            **{name: _plain(value) for name, value in model._fit_parameters.items()},
         },
         "data": _data(equations, getattr(model, "analogs_", None)),
         "errors": errors,

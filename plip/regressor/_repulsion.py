@@ -87,6 +87,7 @@ def repulsive_potential(
         faded out, no limit that leaves the data as they are helps.
     """
     steps: Steps = Counter()
+    last = len(_STARTS) - 1
     forces: dict[tuple[str, str], float] = {}
 
     def made() -> Potential:
@@ -101,7 +102,7 @@ def repulsive_potential(
     pushes = find_pushes(survey.structures, shortest_distances, potential.cutoff)
     for pair, of_pair in pushes.items():
         if _give_way(potential, of_pair):
-            steps[pair] = len(_STARTS) - 1
+            steps[pair] = last
     if steps:
         potential = made()
     wall = Potential(descriptors, coef, references, potential.repulsion)
@@ -110,8 +111,6 @@ def repulsive_potential(
     if forces:
         potential = made()
     known = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
-
-    last = len(_STARTS) - 1
     pairs, slackening = known, crystals
     while True:
         # What rises once does so too when repulsion begins earlier.
