@@ -166,6 +166,7 @@ def test_pairs_that_are_closer_than_the_data_repel_as_in_matter(amplitude):
                 found = model.potential_.forces(pushed)
                 expected = labelled(pushed).get_forces()
                 error = np.linalg.norm(found - expected, axis=1).max()
+                # A wall is wrong by more than twice the whole, at the least distance at the latest.
                 assert error < 0.4 * np.linalg.norm(expected, axis=1).max()
 
 
@@ -182,6 +183,7 @@ def test_forces_that_are_not_known(silicon_carbide, monkeypatch):
     push = pushes["C", "Si"][0]
     at_rest = 0.95 * shortest["C", "Si"] - REST * wall.repulsion["C", "Si"][1]
     matched = beyond(model.potential_, wall.repulsion, core_forces=known)
+    # The force of a pair is the median of those in several surroundings.
     assert push.resistance(matched, at_rest) == pytest.approx(push.resistance(terms, at_rest), rel=0.1)
     resistance = Push.resistance
     signs = itertools.cycle([-1, 1])

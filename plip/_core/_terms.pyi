@@ -20,5 +20,5 @@ def check_repulsion(
     repulsion: _Repulsion,
     density_limits: _Limits,
     energy_floors: _Floors,
-    core_forces: _Forces = None,
+    core_forces: _Forces,
 ) -> None: ...

@@ -89,7 +89,7 @@ def check_terms(species, terms):
             raise ValueError(f"term {n}: {error.decode()}")
 
 
-def check_repulsion(species, repulsion, density_limits, energy_floors, core_forces=None):
+def check_repulsion(species, repulsion, density_limits, energy_floors, core_forces):
     """Raise ValueError for what replaces terms and cannot be evaluated; parameters as for `Core`."""
     cdef char[PLIP_ERROR_LENGTH] error
     beyond = _Repulsion(species, repulsion, density_limits, energy_floors, core_forces)

@@ -161,8 +161,9 @@ class FilePart:
 
     def _not_text(self, data: bytes, error: UnicodeDecodeError) -> ReadingError:
         """The error of bytes that are no text."""
-        before = data[: error.start].decode(error.encoding, "replace").splitlines()
-        n_begun = sum(1 for _ in split_lines(before))
+        # Lines end as they do in `iterate_text`.
+        before = io.TextIOWrapper(io.BytesIO(data[: error.start])).read()
+        n_begun = sum(1 for _ in split_lines(before.split("\n")))
         index = self.first - self.step * self.skipped + max(n_begun - 1, 0)
         return ReadingError(
             f"{self.name}, structure {index}: byte {data[error.start]:#x} is no text in {error.encoding}: "

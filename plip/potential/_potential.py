@@ -122,8 +122,9 @@ class Potential:
     -----
     Outside the data the energy is no longer the sum of terms. The outer of the two distances of a pair is a
     little below the shortest in the training data. For a closer pair, radial functions keep the value that
-    they have near that distance and fade out toward the inner one, while the screened repulsion of the
-    nuclei takes over (Ziegler, Biersack & Littmark, The Stopping and Range of Ions in Solids (1985)). Where
+    they have near that distance and fade out toward the inner one. A force takes their place, `core_forces`
+    or that of a wall, and further in the screened repulsion of the nuclei (Ziegler, Biersack & Littmark, The
+    Stopping and Range of Ions in Solids (1985)). Where
     the density n = sum over neighbors of (1 - r^2/range^2)^3 around an atom exceeds its limit, the binding
     terms fade out and a repulsion 150 eV log(n / limit)^2.65 takes over. Binding also ends where neighbors
     are far closer than in the data. An atom whose energy is below its floor, a little below the least in the

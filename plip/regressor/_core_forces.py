@@ -40,6 +40,11 @@ def known_forces(
         As in `find_pushes`.
     pushes : dict of (str, str) to list of Push
         From `find_pushes`.
+
+    Returns
+    -------
+    dict of (str, str) to float
+        Without the pairs whose force is not known.
     """
     assert wall.repulsion is not None
     forces: dict[tuple[str, str], float] = {}
