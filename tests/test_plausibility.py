@@ -175,6 +175,12 @@ def test_energies_of_zero_without_forces_are_kept():
         atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=np.zeros((1, 3)))
     # Energies relative to those of free atoms.
     np.testing.assert_array_equal(read_labels(X).energy[4:], [0.0, 0.0])
+    # Others have stresses, which free atoms have not.
+    X[:4] = labeled_copper()
+    np.testing.assert_array_equal(read_labels(X).energy[4:], [0.0, 0.0])
+    for atoms in X[4:]:
+        atoms.calc.results["stress"] = np.full(6, np.nan)
+    np.testing.assert_array_equal(read_labels(X).energy[4:], [0.0, 0.0])
     X = labeled_copper(forces=False, stress=False)
     assert (read_labels(X, y=np.zeros(4)).energy == 0).all()
 
@@ -239,6 +245,14 @@ def test_stresses_of_zero_are_left_out():
     for atoms in lone:
         atoms.calc = SinglePointCalculator(atoms, energy=-1.0, stress=np.zeros(6))
     assert targets_present(read_labels(lone))["virial"] == [True] * 3
+
+
+def test_molecules_without_stress_have_no_stress_of_zero():
+    X = labeled_copper()
+    for distance in (2.2, 2.3):
+        X.append(Atoms("Cu2", [[0, 0, 0], [0, 0, distance]]))
+        X[-1].calc = SinglePointCalculator(X[-1], energy=-1.0, forces=[[0, 0, 1.0], [0, 0, -1.0]])
+    assert targets_present(read_labels(X))["virial"] == [True] * 4 + [False] * 2
 
 
 def test_nothing_but_zeros_is_left_alone():

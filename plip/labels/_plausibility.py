@@ -113,7 +113,9 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
     """
     energy, forces, stress = labels.energy, labels.forces, labels.stress
     has_force = _are_not_zero(X, "forces", [None] * len(X) if forces is None else forces)
-    has_stress = _are_not_zero(X, "stress", [None] * len(X) if stress is None else [*stress])
+    # A row of NaN is no stress.
+    rows = [None] * len(X) if stress is None else [None if np.isnan(row).any() else row for row in stress]
+    has_stress = _are_not_zero(X, "stress", rows)
     pushed = has_force | has_stress
     if energy is not None:
         energy = _without_zero_energies(X, energy, pushed, first)
@@ -133,7 +135,8 @@ def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | N
         if value is None:
             attached = results_of(X[k]).get(name)
             with contextlib.suppress(TypeError, ValueError):
-                found[k] = attached is not None and bool(np.any(attached))
+                # NaN is not larger.
+                found[k] = attached is not None and bool(np.any(np.abs(attached) > 0.0))
     return found
 
 
@@ -167,8 +170,8 @@ def _without_zero_forces(
 def _without_zero_stresses(
     X: Sequence[Atoms], stress: FloatArray, suspect: BoolArray, is_given: bool, first: int
 ) -> FloatArray | None:
-    zero = np.zeros(len(X), bool)
-    zero[suspect] = have_bonds([X[k] for k in np.flatnonzero(suspect).tolist()])
+    zero = suspect & ~np.isnan(stress[:, 0])
+    zero[zero] = have_bonds([X[k] for k in np.flatnonzero(zero).tolist()])
     if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)
