@@ -101,7 +101,8 @@ class RadialFamily(Parameters):
 
     A family holds a grid of parameters as the user gave it; `grid` turns it into
     *scalar instances*, families whose parameters are plain floats, each of them one
-    radial function. Only scalar instances can be evaluated.
+    radial function. Only scalar instances can be evaluated. A subclass of a user, with other parameters for
+    instance, gives those of the family that it is made of, which files and other processes know.
 
     Attributes
     ----------
@@ -149,8 +150,9 @@ class RadialFamily(Parameters):
         """
         if "_is_frozen" in self.__dict__:
             return self
+        family = self._family()
         try:
-            function = type(self)(**{key: float(getattr(self, key)) for key in self._parameter_names()})
+            function = family(**{key: float(getattr(self, key)) for key in family._parameter_names()})
         except (TypeError, ValueError):
             raise ValueError(f"{self!r} is not one function: its parameters must be numbers") from None
         function.__dict__["_is_frozen"] = True
@@ -175,9 +177,10 @@ class RadialFamily(Parameters):
         ValueError
             If a parameter is not finite or outside its range.
         """
-        names = self._parameter_names()
+        family = self._family()
+        names = family._parameter_names()
         functions = [
-            type(self)(**dict(zip(names, map(float, values), strict=True)))
+            family(**dict(zip(names, map(float, values), strict=True)))
             for values in itertools.product(*self._grid_values(cutoff))
         ]
         for function in functions:
@@ -186,11 +189,16 @@ class RadialFamily(Parameters):
 
     def _grid_values(self, cutoff: float) -> Sequence[FloatArray]:
         name = type(self).__name__
-        return [_values(name, key, getattr(self, key)) for key in self._parameter_names()]
+        return [_values(name, key, getattr(self, key)) for key in self._family()._parameter_names()]
+
+    @classmethod
+    def _family(cls) -> type[RadialFamily]:
+        """The family of plip that a class is or is made of."""
+        return next((family for family in FAMILIES.values() if family.code == cls.code), cls)
 
     def kernel_parameters(self) -> tuple[float, float]:
         """The parameters (p, q) of a scalar instance as the kernels take them; q is 0 for families of one."""
-        p, *q = (float(getattr(self, key)) for key in self._parameter_names())
+        p, *q = (float(getattr(self, key)) for key in self._family()._parameter_names())
         return p, q[0] if q else 0.0
 
     def __call__(self, r: ArrayLike) -> FloatArray:

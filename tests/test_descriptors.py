@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from plip import PLIPDescriptors
+from plip.descriptors import load_descriptors
 from plip.descriptors._automatic import automatic_cutoff
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.normal_equations import NormalEquations
@@ -357,6 +358,25 @@ def test_copies_work(structures, duplicate):
     twin = duplicate(descriptors)
     np.testing.assert_array_equal(twin.transform(structures), descriptors.transform(structures))
     assert twin.terms_ == descriptors.terms_
+
+
+def test_subclasses_of_users_reach_files_and_other_processes(structures, tmp_path):
+    class Narrow(Gaussian):
+        def __init__(self, centers=(2.0, 3.0)):
+            super().__init__(eta=4.0, centers=centers)
+
+    class Angles(ThreeBody):
+        pass
+
+    structures = structures[:1]
+    plain = small(two_body=TwoBody(Gaussian(eta=4.0, centers=[2.0, 3.0]))).fit(structures)
+    descriptors = small(two_body=TwoBody(Narrow()), three_body=Angles(Gaussian(centers=2), max_power=2))
+    assert descriptors.fit(structures).terms_ == plain.terms_
+    # Other processes do not have the class.
+    assert pickle.loads(pickle.dumps(descriptors._design())).terms == tuple(plain.terms_)
+    descriptors.save(tmp_path / "descriptors.json")
+    loaded = load_descriptors(tmp_path / "descriptors.json")
+    assert loaded.terms_ == plain.terms_ and loaded.two_body == plain.two_body
 
 
 def test_terms_of_fitted_descriptors_survive_set_params(structures):

@@ -290,3 +290,17 @@ def test_counts_that_would_fill_the_memory_are_refused():
     for count in (10_001, 10**9, 2**70):
         with pytest.raises(ValueError, match="count and must be from 1 to 10000"):
             Gaussian(eta=1.0, centers=count).grid(4.0)
+
+
+class Narrow(Gaussian):
+    """Gaussians of one width, as a user may write them."""
+
+    def __init__(self, centers=(2.0, 3.0)):
+        super().__init__(eta=4.0, centers=centers)
+
+
+def test_functions_of_a_subclass_are_those_of_its_family():
+    assert Narrow().grid(5.0) == Gaussian(eta=4.0, centers=[2.0, 3.0]).grid(5.0)
+    assert Narrow(2.5).frozen() == Gaussian(eta=4.0, centers=2.5)
+    assert Narrow(2.5)([2.5, 3.5]).tolist() == Gaussian(eta=4.0, centers=2.5)([2.5, 3.5]).tolist()
+    assert Narrow(2.5).formula() == "exp(-4 (r - 2.5)^2)"

@@ -34,6 +34,12 @@ from plip.radial import FAMILIES
 
 __all__ = ["PLIPDescriptors"]
 
+# What parameters of descriptors can be, by their names in files.
+_CLASSES: dict[str, type[Parameters]] = {
+    **FAMILIES,
+    **{interaction.__name__: interaction for interaction in INTERACTIONS.values()},
+}
+
 # What descriptors have made ready; it is not pickled with them, and no use of them changes their attributes.
 _DESIGNS: weakref.WeakKeyDictionary[PLIPDescriptors, Design] = weakref.WeakKeyDictionary()
 
@@ -482,8 +488,10 @@ def descriptors_from_dict(data: Mapping[str, Any]) -> PLIPDescriptors:
 
 def _to_plain(value: Any) -> Any:
     if isinstance(value, Parameters):
-        parameters = {name: _to_plain(item) for name, item in value.get_params(deep=False).items()}
-        return {"class": type(value).__name__, "parameters": parameters}
+        # Files know no subclasses of users.
+        known = next(base for base in _CLASSES.values() if isinstance(value, base))
+        parameters = {name: _to_plain(getattr(value, name)) for name in known._parameter_names()}
+        return {"class": known.__name__, "parameters": parameters}
     if isinstance(value, dict):  # the switch of NBody
         return {"pairs": [[*pair, _to_plain(distance)] for pair, distance in value.items()]}
     if isinstance(value, (list, tuple, range, np.ndarray)):
@@ -498,5 +506,5 @@ def _from_plain(value: Any) -> Any:
         return value
     if "pairs" in value:
         return {(first, second): distance for first, second, distance in value["pairs"]}
-    classes = {**FAMILIES, **{interaction.__name__: interaction for interaction in INTERACTIONS.values()}}
-    return classes[value["class"]](**{name: _from_plain(item) for name, item in value["parameters"].items()})
+    parameters = {name: _from_plain(item) for name, item in value["parameters"].items()}
+    return _CLASSES[value["class"]](**parameters)
