@@ -144,8 +144,7 @@ class PLIPCalculator(Calculator):
         UserWarning
             Once, if an atom is more densely surrounded than any in the training data.
         """
-        super().calculate(atoms, properties, system_changes)
-        atoms = self.atoms
+        atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise ValueError("the calculator has no structure: give calculate one")
         if self._frame is None or not self._frame.is_of(atoms):
@@ -167,14 +166,17 @@ class PLIPCalculator(Calculator):
         )
         self._warn_of_crowding(atoms, crowding)
         energy = math.fsum(energies.tolist())
-        self.results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
+        results = {"energy": energy, "free_energy": energy, "energies": energies, "forces": forces}
         if volume is not None:
-            self.results["stress"] = strain / volume
+            results["stress"] = strain / volume
             if strains is not None:
-                self.results["stresses"] = strains / volume
+                results["stresses"] = strains / volume
         if self.uncertainty:
             found = self.potential._uncertain_results(atoms, neighbors, positions, cell, species)
-            self.results.update(zip(_OF_UNCERTAINTY, found, strict=True))
+            results.update(zip(_OF_UNCERTAINTY, found, strict=True))
+        # Structure and results change together: one that is refused leaves those of the last one.
+        super().calculate(atoms, properties, system_changes)
+        self.results = results
 
     def extrapolation(self, atoms: Atoms) -> FloatArray:
         """How far the surroundings of each atom are from those of the fit.

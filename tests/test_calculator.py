@@ -165,6 +165,23 @@ def test_bad_structures_are_refused():
         other.get_potential_energy()
 
 
+def test_what_was_refused_has_no_results():
+    atoms, cutoff = sample("bulk")
+    calc = sample_potential(atoms, cutoff, n_terms=3).calculator()
+    calc.calculate(atoms)
+    energy = calc.results["energy"]
+    lost, unknown = atoms.copy(), atoms.copy()
+    lost.positions[1] = lost.positions[0]
+    unknown.symbols[0] = "Ge"
+    for bad, message in ((lost, "closer than"), (unknown, "Ge")):
+        with pytest.raises(ValueError, match=message):
+            calc.calculate(bad)
+        assert calc.get_property("energy", atoms, allow_calculation=False) == energy
+        with pytest.raises(ValueError, match=message):
+            calc.get_property("energy", bad)
+        calc.calculate(atoms)
+
+
 # The list that is reused
 
 
