@@ -22,6 +22,7 @@ from lammps_runs import (
     run_lammps,
     run_python,
     structures,
+    thermo,
 )
 from sample_potentials import beyond, inside_and_outside, interactions, make_potential, sample_potential
 from sample_structures import sample
@@ -504,6 +505,67 @@ def test_python_and_lammps_run_the_same_trajectory(plugin, tmp_path):
     rows = np.loadtxt(tmp_path / "end.dump", skiprows=9)
     assert np.abs(rows[:, 1:] - moving.positions).max() < 1e-6
     assert np.abs(rows[:, 1:] - atoms.positions).max() > 0.1
+
+
+def flux_of_heat(potential, atoms, velocities):
+    """Rate of change of sum r_i e_i less that by sum v_i e_i, eV A/ps, of atoms that are not periodic."""
+    step = 2e-4  # ps
+    energies = []
+    for n in (-2, -1, 1, 2):
+        moved = atoms.copy()
+        moved.positions += n * step * velocities
+        energies.append(potential.evaluate(moved)["energies"])
+    rates = (energies[0] - 8 * energies[1] + 8 * energies[2] - energies[3]) / (12 * step)
+    return (rates + (potential.forces(atoms) * velocities).sum(axis=1)) @ atoms.positions
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("style", ["plip", "hybrid/overlay plip zero 4.0"])
+def test_fluxes_of_heat_carry_the_energy_of_atoms(style, ranks, plugin, tmp_path):
+    atoms, cutoff, cell = structures()["three species"]
+    potential = inside_and_outside(cell, cutoff)
+    assert any(term.interaction == "four-body" for term, _ in potential.terms)
+    potential.save(tmp_path / "model.json")
+    order = ["Ti", "O", "Sr"]
+    velocities = np.random.default_rng(0).normal(scale=5.0, size=atoms.positions.shape)
+    atoms.pbc = False
+    expected = flux_of_heat(potential, atoms, velocities)
+    # It lies across the borders of a periodic cell.
+    inside = atoms.copy()
+    inside.pbc = True
+    inside.set_cell(np.ptp(atoms.positions, axis=0) + 2.0 * cutoff)
+    inside.positions -= atoms.positions.mean(axis=0)
+    commands, _ = lammps_setup(tmp_path, inside, order)
+    name = style.split()[0]
+    coefficients = "* * plip" if name != "plip" else "* *"
+    commands += [f"pair_style {style}", f"pair_coeff {coefficients} model.json {' '.join(order)}"]
+    commands += ["pair_coeff * * zero"] * (name != "plip")
+    for n, (x, y, z) in enumerate(velocities, 1):
+        commands.append(f"set atom {n} vx {x:.17g} vy {y:.17g} vz {z:.17g}")
+    commands += [
+        "compute k all ke/atom",
+        "compute e all pe/atom",
+        "compute s all centroid/stress/atom NULL virial",
+        "compute j all heat/flux k e s",
+        f"compute t all reduce sum {' '.join(f'c_s[{n}]' for n in range(1, 10))}",
+        "compute p all pressure NULL virial",
+        "thermo_style custom step c_j[1] c_j[2] c_j[3] c_j[4] c_j[5] c_j[6] vol "
+        f"{' '.join(f'c_p[{n}]' for n in range(1, 7))} {' '.join(f'c_t[{n}]' for n in range(1, 10))}",
+        "thermo_modify norm no",
+        "thermo_modify format float %.16g",
+        "run 0",
+    ]
+    code, log = run_lammps(tmp_path, commands, plugin, ranks)
+    assert code == 0, log[-1000:]
+    row = thermo(log)
+    np.testing.assert_allclose(row[1:4] - row[4:7], expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+    # Atoms have their part of the virial, which is symmetric.
+    pressures, sums = row[8:14], row[14:23]
+    scale = np.abs(sums).max()
+    np.testing.assert_allclose(sums[:6], -pressures * row[7], rtol=0, atol=1e-9 * scale)
+    np.testing.assert_allclose(sums[6:], sums[3:6], rtol=0, atol=1e-9 * scale)
 
 
 @needs_lammps

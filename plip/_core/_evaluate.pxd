@@ -14,6 +14,7 @@ cdef extern from "plip_core.h" nogil:
         double *forces
         double *strain_derivative
         double *strain_derivatives
+        double *centroid_derivatives
 
     ctypedef struct plip_extent:
         const double *factor

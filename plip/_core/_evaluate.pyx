@@ -279,6 +279,7 @@ cdef class Core:
         system.forces = NULL if forces is None else &forces[0, 0]
         system.strain_derivative = NULL if strain is None else &strain[0]
         system.strain_derivatives = NULL if strains is None else &strains[0, 0]
+        system.centroid_derivatives = NULL
         with nogil:
             status = _add_centers(
                 self.potential,

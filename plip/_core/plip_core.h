@@ -96,6 +96,7 @@ typedef struct {
     double *forces;               /* (n_all, 3) */
     double *strain_derivative;    /* (6,) xx yy zz yz xz xy: sum over pairs of D_a dE/dD_b, eV */
     double *strain_derivatives;   /* (n_all, 6): the same, half to each atom of a pair */
+    double *centroid_derivatives; /* (n_all, 9) xx yy zz xy xz yz yx zx zy: all to the neighbor, for fluxes of heat */
 } plip_system;
 
 /* NULL, with the reason in `error` (PLIP_ERROR_LENGTH characters), if the terms cannot be evaluated.

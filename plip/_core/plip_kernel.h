@@ -161,7 +161,8 @@ static int NAME(evaluate_species)(const plip_potential *potential, plip_workspac
 static int NAME(evaluate)(const plip_potential *potential, plip_workspace *work, const plip_system *system, int n,
                           plip_center *centers, int mask)
 {
-    const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives;
+    const int derivatives = system->forces || system->strain_derivative || system->strain_derivatives ||
+                            system->centroid_derivatives;
     int most = 0, s, i;
 
     for (i = 0; i < n; i++) {

@@ -456,6 +456,19 @@ static void NAME(add_strains)(const plip_system *system, const pair_arrays *pair
     }
 }
 
+/* The same, all nine numbers and all to the neighbor. */
+static void NAME(add_centroids)(const plip_system *system, const pair_arrays *pairs, double *const force[3])
+{
+    const int n = pairs->near + pairs->far;
+    int j;
+
+    for (j = 0; j < n; j++) {
+        const double vector[3] = {pairs->dx[j], pairs->dy[j], pairs->dz[j]};
+        const double derivative[3] = {force[0][j], force[1][j], force[2][j]};
+        plip_add_centroid(system, pairs->index[j], vector, derivative);
+    }
+}
+
 /* Adds what the pairs of a center make of its adjoints to the results. Returns whether all is finite. */
 static int NAME(backward)(const plip_potential *potential, const center_plan *plan, const plip_system *system,
                           const plip_workspace *work, const center_arrays *arrays, int i)
@@ -488,6 +501,8 @@ static int NAME(backward)(const plip_potential *potential, const center_plan *pl
             NAME(add_strain)(pairs, force, strain);
         if (system->strain_derivatives)
             NAME(add_strains)(system, pairs, i, force);
+        if (system->centroid_derivatives)
+            NAME(add_centroids)(system, pairs, force);
     }
     if (system->forces)
         for (k = 0; k < 3; k++)

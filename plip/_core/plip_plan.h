@@ -275,5 +275,7 @@ int plip_is_steep(const center_plan *plan, int n_species, const center_arrays *a
 /* Puts the energy of a center right whose neighbors are too dense or too close, or that is bound too strongly, and adds
  * to the derivatives what the moments do not know. Returns what the adjoints are to be multiplied by. */
 double plip_crowd(const center_plan *plan, const plip_system *system, double density, plip_center *center, int mask);
+/* Adds a distance vector times the derivative of a center with respect to it. */
+void plip_add_centroid(const plip_system *system, int neighbor, const double vector[3], const double derivative[3]);
 
 #endif

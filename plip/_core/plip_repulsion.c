@@ -153,6 +153,15 @@ void plip_core_repulsion(const plip_core_pair *pair, double r, double repulsion[
         reach[k] = seen[k];
 }
 
+void plip_add_centroid(const plip_system *system, int neighbor, const double vector[3], const double derivative[3])
+{
+    static const int first[9] = {0, 1, 2, 0, 0, 1, 1, 2, 2}, second[9] = {0, 1, 2, 1, 2, 2, 0, 0, 1};
+    int k;
+
+    for (k = 0; k < 9; k++)
+        system->centroid_derivatives[9 * (size_t)neighbor + k] += vector[first[k]] * derivative[second[k]];
+}
+
 /* Derivatives with respect to the pair vector to one neighbor: `slope` along it. */
 static void add_pair(const plip_system *system, int i, int j, const double vector[3], double slope_over_r)
 {
@@ -171,6 +180,10 @@ static void add_pair(const plip_system *system, int i, int j, const double vecto
             system->strain_derivatives[6 * (size_t)i + k] += 0.5 * part;
             system->strain_derivatives[6 * (size_t)j + k] += 0.5 * part;
         }
+    }
+    if (system->centroid_derivatives) {
+        const double derivative[3] = {slope_over_r * vector[0], slope_over_r * vector[1], slope_over_r * vector[2]};
+        plip_add_centroid(system, j, vector, derivative);
     }
 }
 

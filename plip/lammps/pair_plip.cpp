@@ -85,7 +85,7 @@ public:
         restartinfo = 0;
         one_coeff = 1;
         manybody_flag = 1;
-        centroidstressflag = CENTROID_NOTAVAIL;
+        centroidstressflag = CENTROID_AVAIL;
     }
 
     ~PairPLIP() override
@@ -161,6 +161,10 @@ public:
             strains.assign(6 * size_t(n_all), 0.0);
             system.strain_derivatives = strains.data();
         }
+        if (cvflag_atom) {
+            centroids.assign(9 * size_t(n_all), 0.0);
+            system.centroid_derivatives = centroids.data();
+        }
         find_excluded();
         int lost = -1;
         double total = 0.0, crowding = 0.0, closest = INFINITY;
@@ -200,6 +204,10 @@ public:
             for (int i = 0; i < n_all; i++)
                 for (int k = 0; k < 6; k++)
                     vatom[i][k] -= strains[6 * size_t(i) + ORDER[k]];
+        if (cvflag_atom)
+            for (int i = 0; i < n_all; i++)
+                for (int k = 0; k < 9; k++)
+                    cvatom[i][k] -= centroids[9 * size_t(i) + k];
         if (vflag_fdotr)
             virial_fdotr_compute();
     }
@@ -228,7 +236,8 @@ public:
 
     double memory_usage() override
     {
-        double bytes = Pair::memory_usage() + double((strains.capacity() + grades.capacity()) * sizeof(double));
+        const size_t n_numbers = strains.capacity() + centroids.capacity() + grades.capacity();
+        double bytes = Pair::memory_usage() + double(n_numbers * sizeof(double));
         for (const plip_potential *potential : {current.potential.get(), current.extent.terms.get()})
             bytes += potential ? double(plip_memory(potential)) : 0.0;
         return bytes + double(current.extent.factor.capacity() * sizeof(double));
@@ -241,7 +250,7 @@ private:
 
     Setting current;
     bool warned_of_crowding = false;
-    std::vector<double> strains;
+    std::vector<double> strains, centroids;
     // Of the atoms of this process on the present step, if there are any yet; 0 for those of other styles.
     bool has_grades = false;
     std::vector<double> grades;
