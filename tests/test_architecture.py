@@ -14,8 +14,8 @@ PACKAGE = Path(plip.__file__).parent
 
 # Rooms from the ground up, as in doc/architecture.rst: a room imports only rooms of lower floors.
 FLOORS = (
-    {"_types", "_html", "_parameters", "_warnings", "_workers"},
-    {"_files", "_core", "datasets", "parallel"},
+    {"_types", "_html", "_parameters", "_places", "_workers"},
+    {"_files", "_core", "_warnings", "datasets", "parallel"},
     {"_reading", "_structures", "radial", "solvers", "_config"},
     {"interactions", "labels"},
     {"calculator", "safety"},

@@ -1,5 +1,6 @@
 """The audit finds each fault that is planted, names its structures, and nothing in clean data."""
 
+import re
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -581,6 +582,20 @@ def test_messages_name_files(copper):
     places = [f"a.xyz, structure {k}" for k in range(len(found))]
     message = audit(found, places=places, quick=True).findings[0].message
     assert message.startswith("a.xyz, structures 1 and 8: no forces")
+
+
+def test_places_in_errors_and_evidence():
+    train, _ = load_silicon_carbide()
+    places = [f"a.xyz, structure {k}" for k in range(20)]
+    for atoms in train[:20]:
+        atoms.calc.results["forces"] = atoms.calc.results["forces"] + [0.0, 0.0, 0.2]
+    (found,) = [f for f in audit(train[:20], places=places, quick=True).findings if f.kind == "net force"]
+    assert re.search(r"per atom in a\.xyz, structure \d+\)", found.evidence)
+    bad = Atoms("Si2", positions=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"^b\.xyz, structure 0 \(Si2\): atoms 0 and 1 are closer"):
+        audit(train[:20], test=[bad], places=places, test_places=["b.xyz, structure 0"])
+    with pytest.raises(ValueError, match=r"^c\.xyz, structure 1 \(Si2\): atoms 0 and 1 are closer"):
+        audit([train[0], bad], places=["c.xyz, structure 0", "c.xyz, structure 1"])
 
 
 def test_names_of_many_places():

@@ -147,6 +147,27 @@ def test_damage_is_that_of_its_own_file(train, descriptors, tmp_path):
         NormalEquations.from_files([folder / "a.xyz", inside / "b.xyz"], descriptors)
 
 
+@pytest.mark.parametrize("head", [5, 512])
+@pytest.mark.parametrize("name", ["b.xyz", "b.traj"])
+def test_warnings_name_file_and_structure(train, descriptors, tmp_path, monkeypatch, head, name):
+    structures, folder = train
+    unlabeled = [*structures[25:31], structures[31].copy(), *structures[32:]]
+    write(tmp_path / name, unlabeled)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", head)
+    with pytest.warns(UserWarning, match=rf"/{name}, structure 6 \(.*\): no label to fit"):
+        NormalEquations.from_files([folder / "a.xyz", tmp_path / name], descriptors, n_jobs=2)
+    with pytest.warns(UserWarning, match=rf"/{name}, structure 6 \(.*\): no label to fit"):
+        NormalEquations.from_files([f"{tmp_path / name}@4:"], descriptors)
+
+
+def test_warnings_of_files_count_in_their_own_file(train, descriptors, tmp_path):
+    _, folder = train
+    text = (folder / "b.xyz").read_text(encoding="utf-8")
+    (tmp_path / "blank.xyz").write_text(f"{text}\n{text}", encoding="utf-8")
+    with pytest.warns(UserWarning, match=r"/blank\.xyz: line \d+ is blank where structure 17 should begin"):
+        NormalEquations.from_files([folder / "a.xyz", tmp_path / "blank.xyz"], descriptors)
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_errors_of_functions_name_file_and_structure(train, descriptors, monkeypatch, n_jobs):
     monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)

@@ -141,6 +141,7 @@ def _warn_of_rest(file: IO[bytes], path: StrPath, index: int, number: int) -> No
         if line.strip():
             warn(
                 f"{os.fspath(path)}: line {number} is blank where structure {index} should begin. ASE stops "
-                f"there and ignores what follows from line {number + lines} on: delete the blank line"
+                f"there and ignores what follows from line {number + lines} on: delete the blank line",
+                is_located=True,
             )
             return

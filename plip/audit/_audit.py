@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
+from plip._places import located
 from plip._structures._checks import check_structures
 from plip._types import BoolArray, IntArray
 from plip.audit._duplicates import find_duplicates, find_leaks
@@ -88,16 +90,22 @@ def audit(
     >>> audit(train[::8], quick=True).kinds
     ('force sign',)
     """
-    checked = check_structures(structures)
-    data, doubts = _read(checked)
-    tested = (
-        None if test is None else LabelledStructures.read(test, required=False, purpose="to score against")
-    )
-    names = read_groups(checked) if groups is None else np.asarray(groups, dtype=str)
-    report = audit_labelled(data, names, tested, quick)
+    tested = None
+    if test is not None:
+        with _located(test_places):
+            tested = LabelledStructures.read(test, required=False, purpose="to score against")
+    with _located(places):
+        checked = check_structures(structures)
+        data, doubts = _read(checked)
+        names = read_groups(checked) if groups is None else np.asarray(groups, dtype=str)
+        report = audit_labelled(data, names, tested, quick)
     # What the fits find says more.
     doubts = [doubt for doubt in doubts if doubt.kind == "labels" or doubt.kind not in report.kinds]
     return replace(report, findings=(*doubts, *report.findings)).placed(places, test_places)
+
+
+def _located(places: Sequence[str] | None) -> AbstractContextManager[None]:
+    return nullcontext() if places is None else located(places.__getitem__)
 
 
 @single_blas_thread()  # many products of small matrices: threads of BLAS double the CPU time

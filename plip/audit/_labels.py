@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from plip._places import with_places
 from plip._structures._balance import BALANCED, imbalances
 from plip._structures._checks import has_full_cell
 from plip._structures._composition import rows_of_compositions
@@ -68,12 +69,13 @@ def find_net_forces(data: LabelledStructures, frozen: list[BoolArray]) -> list[F
         return []
     worst = members[net[members].argmax()]
     per_atom = 1e3 * net[worst] / data.n_atoms[worst]
+    where = with_places(f"structure {data.places[worst]}")
     return [
         Finding(
             "net force",
             tuple(members.tolist()),
-            f"forces add up to as much as {net[worst]:.2f} eV/A ({per_atom:.0f} meV/A per atom in structure "
-            f"{data.places[worst]}) instead of zero",
+            f"forces add up to as much as {net[worst]:.2f} eV/A ({per_atom:.0f} meV/A per atom in {where}) "
+            "instead of zero",
             "Converge these calculations (grid, self-consistency), or subtract the mean force",
         )
     ]

@@ -106,15 +106,14 @@ def audit(arguments: Namespace) -> int:
 def _audited(data: Data, test: Data | None, quick: bool = False) -> AuditReport:
     from plip.audit import audit
 
-    with data.located():
-        return audit(
-            data.structures,
-            None if test is None else test.structures,
-            groups=data.groups,
-            places=data.places,
-            test_places=None if test is None else test.places,
-            quick=quick,
-        )
+    return audit(
+        data.structures,
+        None if test is None else test.structures,
+        groups=data.groups,
+        places=data.places,
+        test_places=None if test is None else test.places,
+        quick=quick,
+    )
 
 
 def fit(arguments: Namespace) -> None:
@@ -183,7 +182,7 @@ def _fit_and_report(
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
     wall, processor = time.perf_counter(), _processor_seconds()
     try:
-        with train.located():
+        with train.located(), warnings.catch_warnings():
             # They have been shown, for all targets.
             warnings.simplefilter("ignore", LabelWarning)
             model.fit(checked["train"], sample_weight=weights)

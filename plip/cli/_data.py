@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import math
 import re
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedShuffleSplit
 from tqdm import tqdm
 
+from plip._places import located
 from plip._reading._parts import split_file
 from plip._structures._checks import has_full_cell
 from plip._types import FloatArray, IntArray
@@ -36,7 +36,6 @@ __all__ = [
     "split",
     "weight_of",
     "weights_of_groups",
-    "with_places",
 ]
 
 # Arrays that every Atoms has.
@@ -96,36 +95,9 @@ class Data:
             None if self.groups is None else self.groups[rows],
         )
 
-    @contextmanager
-    def located(self) -> Iterator[None]:
+    def located(self) -> AbstractContextManager[None]:
         """Context in which errors and warnings say where their structures come from."""
-        show = warnings.showwarning
-
-        def show_located(message: Warning | str, *rest: Any, **options: Any) -> None:
-            show(self._located(message), *rest, **options)
-
-        with warnings.catch_warnings():
-            warnings.showwarning = show_located
-            try:
-                yield
-            except ValueError as error:
-                raise ValueError(self._located(error)) from error
-
-    def _located(self, message: object) -> str:
-        return with_places(message, self.places.__getitem__)
-
-
-def with_places(message: object, place: Callable[[int], str]) -> str:
-    """A message with the places of structures, by their numbers, instead of these numbers."""
-
-    def named(match: re.Match[str]) -> str:
-        try:
-            return place(int(match[1]))
-        except IndexError:
-            return match[0]
-
-    # As `plip._structures._checks.describe` names structures.
-    return re.sub(r"\b[Ss]tructure (\d+)\b", named, str(message))
+        return located(self.places.__getitem__)
 
 
 def read_files(paths: list[str], keys: Keys, required: bool = True, progress: bool = False) -> Data:

@@ -48,12 +48,6 @@ class Pool:
             index -= count
         raise IndexError(index)
 
-    def located(self, message: object) -> str:
-        """A message with the places of structures in their files."""
-        from plip.cli._data import with_places
-
-        return with_places(message, self.place)
-
     def take(self, indices: Collection[int]) -> dict[int, Atoms]:
         """Structures by place in the pool, without labels."""
         found: dict[int, Atoms] = {}
@@ -69,6 +63,7 @@ def select(arguments: Namespace) -> None:
     from ase.io import write
 
     from plip._files import write_whole
+    from plip._places import located
     from plip.regressor import PLIPRegressor
     from plip.selection import rank_structures
 
@@ -81,7 +76,7 @@ def select(arguments: Namespace) -> None:
     model = PLIPRegressor(**given, n_jobs=arguments.n_jobs, verbose=int(progress))
     with train.located():
         model.fit(train.structures)
-    try:
+    with located(pool.place):
         places, shares = rank_structures(
             pool,
             arguments.number,
@@ -91,8 +86,6 @@ def select(arguments: Namespace) -> None:
             n_jobs=arguments.n_jobs,
             verbose=int(progress),
         )
-    except ValueError as error:
-        raise CommandError(pool.located(error)) from error
     if not len(places):
         raise CommandError("the pool has no structure that the training data lack")
     origins = [pool.place(index) for index in places.tolist()]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
-from plip._reading._errors import ReadingError
+from plip._places import located
 from plip._reading._parts import FilePart, split_file
 from plip._structures._checks import describe
 from plip._types import FloatArray, IntArray, StrPath
@@ -73,7 +72,13 @@ class FilePiece:
 
     def read_here(self) -> LabelledStructures:
         """The structures with their labels, both checked."""
-        return labeled(self.part.read(), self.first, self.treatment, self.reading)
+        with _located_in(self.part, self.first):
+            return labeled(self.part.read(), self.first, self.treatment, self.reading)
+
+
+def _located_in(part: FilePart, first: int) -> AbstractContextManager[None]:
+    """Context for structures of a part of a file, the first of which has this place in the data."""
+    return located(lambda index: part.place(index - first))
 
 
 def labeled(
@@ -152,28 +157,23 @@ class FileSequence:
             else:
                 structures = part.read()
                 self._give(part, len(structures))
-                yield labeled(structures, first, self._treatment, reading)
+                # Whatever thread asks for it.
+                with _located_in(part, first):
+                    data = labeled(structures, first, self._treatment, reading)
+                yield data
 
     def _give(self, part: FilePart, n_structures: int) -> None:
         self._parts.append(part)
         self._firsts.append(self._n_given)
         self._n_given += n_structures
 
-    @contextmanager
-    def located(self) -> Iterator[None]:
-        """Context in which errors say where their structures come from."""
-        try:
-            yield
-        except ReadingError:
-            # It names the file itself.
-            raise
-        except ValueError as error:
-            text = re.sub(r"\b[Ss]tructure (\d+)\b", self._place, str(error))
-            raise ValueError(text) from error
+    def located(self) -> AbstractContextManager[None]:
+        """Context in which errors and warnings say where their structures come from."""
+        return located(self._place)
 
-    def _place(self, match: re.Match[str]) -> str:
-        index = int(match[1])
+    def _place(self, index: int) -> str:
+        """Where the structure at this place in the data comes from, if it was given out."""
         if index >= self._n_given:
-            return match[0]
+            raise IndexError(index)
         row = bisect.bisect(self._firsts, index) - 1
         return self._parts[row].place(index - self._firsts[row])
