@@ -8,7 +8,7 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from plip import PLIPDescriptors, PLIPRegressor
+from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.radial import Gaussian
 from plip.regressor._analogs import _are_twins, _group, find_analogs, with_analogs
@@ -106,6 +106,21 @@ def test_a_pair_without_data_has_the_terms_of_its_twins():
     np.testing.assert_array_equal(path[seen], model.coef_[seen])
     assert model.n_terms_ == np.count_nonzero(model.coef_) == len(model.potential_.terms)
     assert np.count_nonzero(path) <= 60
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_terms_of_twins_do_not_count_in_cross_validation():
+    train = alloys([["Mo", "Nb"], ["Nb", "Ta"]], np.random.default_rng(1))
+    teacher = PLIPRegressor(descriptors(True), max_terms=20, stress_weight=0.0).fit(train).potential_
+    labels = teacher.predict(train)
+    for atoms, energy, forces in zip(train, labels.energy, labels.forces, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
+    model = PLIPRegressorCV(descriptors(True), cv=3, max_terms=30, stress_weight=0.0, selection="min")
+    record = model.fit(train).potential_.fit_record
+    size = model.selected_size_
+    assert record["sizes"]["chosen"] == size < model.n_terms_ == len(model.potential_.terms)
+    error = record["errors"]["cross-validation"]["force_rmse"]
+    assert error == pytest.approx(model.cv_results_["force_rmse"][size], rel=1e-7)
 
 
 def test_the_labels_of_arms_stay_sorted():

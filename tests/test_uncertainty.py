@@ -349,6 +349,15 @@ def test_fits_that_did_not_see_all_structures_are_calibrated_later(silicon_carbi
     )
 
 
+def test_calibration_reads_the_labels_of_the_fit(silicon_carbide):
+    """Parameters that were set since belong to the next fit."""
+    train, test = silicon_carbide
+    model = PLIPRegressor(small_descriptors(), max_terms=8, solver="omp").fit(train)
+    expected = model.predict(test, return_std=True)[1]
+    model.set_params(energy_weight=0.0).calibrate(train)
+    np.testing.assert_array_equal(model.predict(test, return_std=True)[1], expected)
+
+
 def test_potentials_without_a_calibration_say_what_to_do(model, tmp_path):
     model.potential_.save(tmp_path / "small.json")
     small = load_potential(tmp_path / "small.json")

@@ -339,10 +339,10 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if self._is_precomputed():
             raise ValueError("precomputed descriptors make no potential: fit structures instead")
-        limits = self.descriptors_._limits(is_fitted=True)
-        data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **self._reading())
-        survey = Survey(self.normal_equations_, np.flatnonzero(self.coef_), self.n_jobs)
         fitted = self._as_fitted()
+        limits = self.descriptors_._limits(is_fitted=True)
+        data = LabelledStructures.read(X, y, forces, stress, sample_weight, **limits, **fitted._reading())
+        survey = Survey(self.normal_equations_, np.flatnonzero(self.coef_), self.n_jobs)
         fitted._calibrate(data, fitted._solved_problem(), survey)
         self.potential_ = fitted.potential_
         return self
@@ -399,7 +399,9 @@ class PLIPModel(RegressorMixin, BaseEstimator):
     def _keep_record(self) -> Self:
         """Let the potential know of the fit."""
         if not self._is_precomputed():
-            self.potential_ = self.potential_.with_fit_record(fit_record(self, self.coef_))
+            size = getattr(self, "selected_size_", len(self.path_) - 1)
+            record = fit_record(self, self.path_.coefs[size], size)
+            self.potential_ = self.potential_.with_fit_record(record)
         return self
 
     def _make_potential(
@@ -481,7 +483,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             )
         coef = self.path_.coefs[rows[-1]]
         potential, _ = self._as_fitted()._make_potential(coef, self.normal_equations_, self._references)
-        return potential.with_fit_record(fit_record(self, coef))
+        return potential.with_fit_record(fit_record(self, coef, n_terms))
 
     @overload
     def predict(self, X: Iterable[Atoms] | ArrayLike, return_std: Literal[False] = False) -> FloatArray: ...

@@ -24,7 +24,7 @@ _DIGITS = 5
 _ERROR_DIGITS = 8
 
 
-def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
+def fit_record(model: Any, coef: FloatArray, size: int) -> dict[str, Any]:
     """What `Potential.fit_record` tells of a fitted estimator.
 
     Parameters
@@ -32,7 +32,10 @@ def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
     model : PLIPRegressor or PLIPRegressorCV
         Fitted to structures.
     coef : ndarray of float64, shape (n_terms,)
-        Coefficients of the potential, those of `model` or of another size on its path.
+        Coefficients of the potential on the path of `model`; terms of analogs, which the data do not touch,
+        are not among them.
+    size : int
+        Place of this model in the results of cross-validation, if there are any.
 
     Returns
     -------
@@ -45,10 +48,10 @@ def fit_record(model: Any, coef: FloatArray) -> dict[str, Any]:
     references = equations.references(coef[None], model._references)
     errors = {"train": _rounded(equations.mean_squares(coef[None], references), 0)}
     results = getattr(model, "cv_results_", None)
-    if results is not None and n_terms < len(results["n_terms"]):
+    if results is not None:
         targets = [target for target in equations.n_rows if f"{target}_rmse" in results]
         errors["cross-validation"] = {
-            f"{target}_rmse": _round(results[f"{target}_rmse"][n_terms], _ERROR_DIGITS) for target in targets
+            f"{target}_rmse": _round(results[f"{target}_rmse"][size], _ERROR_DIGITS) for target in targets
         }
     return {
         "settings": {
