@@ -1,5 +1,7 @@
 """Normal equations: the sums themselves, their merging and their files."""
 
+import inspect
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -15,11 +17,12 @@ from sample_sums import (
     take_labels_away,
 )
 
-from plip import NormalEquations, PLIPDescriptors
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor
 from plip._design._rows import Design, StructureDesign
 from plip.interactions import NBody, ThreeBody, TwoBody
 from plip.labels import TARGETS
 from plip.radial import Gaussian
+from plip.solvers import solve
 
 
 @pytest.fixture
@@ -30,6 +33,17 @@ def structures():
 @pytest.fixture
 def descriptors(structures):
     return carbide_descriptors(structures)
+
+
+def test_defaults_are_those_of_the_estimators():
+    estimator = PLIPRegressor().get_params()
+    for function, names in (
+        (NormalEquations.problem, ("energy_weight", "force_weight", "stress_weight")),
+        (solve, ("solver", "refit")),
+    ):
+        parameters = inspect.signature(function).parameters
+        assert {name: parameters[name].default for name in names} == {name: estimator[name] for name in names}
+    assert inspect.signature(solve).parameters["alpha"].default == PLIPRegressor()._setting("alpha")
 
 
 @pytest.mark.parametrize("missing", [False, True])

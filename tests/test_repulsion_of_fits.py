@@ -18,7 +18,7 @@ from sample_potentials import beyond, densities, floors_of, sample_potential
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
 from plip.datasets import load_silicon_carbide
-from plip.labels import LabelWarning
+from plip.labels import LabelledStructures, LabelWarning
 from plip.regressor._core_forces import known_forces
 from plip.regressor._pushes import Push, find_pushes
 from plip.regressor._repulsion import _give_way, automatic_repulsion
@@ -437,6 +437,10 @@ def test_fits_warn_of_close_atoms_whose_forces_do_not_know_of_it(silicon_carbide
         with warnings.catch_warnings():
             warnings.simplefilter("error", LabelWarning)
             model.fit(train)
+    data = LabelledStructures.read([*train[:2], spoiled, *train[3:]])
+    with pytest.warns(LabelWarning, match=r"^structure 2 \(") as caught:
+        model.fit(data.take(np.arange(len(data))[::-1]))
+    assert {w.message.structures for w in caught if isinstance(w.message, LabelWarning)} == {(2,)}
 
 
 def test_normal_equations_of_older_versions_give_no_repulsion(silicon_carbide):

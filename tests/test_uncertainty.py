@@ -384,6 +384,7 @@ def test_potentials_without_a_calibration_say_what_to_do(model, tmp_path):
         ("shortest_distances", [["Si", "Xe", 2.0]]),
         ("shortest_distances", [["C", "Si", 2.0], ["Si", "C", 2.0]]),
         ("shortest_distances", [["C", "Si", 0.0]]),
+        ("shortest_distances", [[["C"], "Si", 2.0]]),
         ("least_leverages", [0.0]),
         ("of_atoms", {"Si": {"axes": "AAAA"}}),
         ("of_structures", []),

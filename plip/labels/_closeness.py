@@ -127,15 +127,13 @@ def warn_of_close_pairs(data: LabelledStructures, shortest: Mapping[tuple[str, s
     if not close:
         return
     row = min(close, key=lambda k: close[k].share)
-    chosen = np.zeros(len(data), bool)
-    chosen[list(close)] = True
+    places = data.places[list(close)]
     others = f" and {len(close) - 1} more" if len(close) > 1 else ""
     warn(
         f"{describe(int(data.places[row]), data.structures[row])}{others}: atoms closer than bonds are; the "
         f"closest are {close[row]}. Core repulsion begins below this distance only, so that simulations may "
         "fail: correct positions or cell (lengths are in Angstrom), or leave such structures out, which the "
         "audit names (plip.audit.audit)",
-        chosen,
-        int(data.places[0]),
+        np.isin(np.arange(places.max() + 1), places),
         kind="close atoms",
     )

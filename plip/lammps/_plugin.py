@@ -1,4 +1,4 @@
-"""The LAMMPS plugin with ``pair_style plip``, and export to pair styles that LAMMPS has.
+"""The LAMMPS plugin with ``pair_style plip``: build it, and let LAMMPS find it.
 
 LAMMPS imports this module whenever it starts (entry point ``lammps.plugins``). Functions therefore import
 what is heavy themselves.

@@ -408,9 +408,9 @@ class NormalEquations:
     @single_blas_thread()
     def problem(
         self,
-        energy_weight: float = 30.0,
+        energy_weight: float = 40.0,
         force_weight: float = 1.0,
-        stress_weight: float = 0.0,
+        stress_weight: float = 5.0,
         reference_energies: Mapping[str, float] | None = None,
         contribution_penalty: float | Callable[[LinearProblem], float] = 0.0,
     ) -> LinearProblem:
@@ -418,7 +418,7 @@ class NormalEquations:
 
         Parameters
         ----------
-        energy_weight, force_weight, stress_weight : float
+        energy_weight, force_weight, stress_weight : float, default=40.0, 1.0, 5.0
             Factors of the rows: energy per atom (eV), force components (eV/Angstrom),
             virial per atom (eV).
         reference_energies : dict or None
@@ -440,7 +440,7 @@ class NormalEquations:
 
         Examples
         --------
-        >>> both.problem(energy_weight=40.0).gram.shape == (len(both.terms), len(both.terms))
+        >>> both.problem(energy_weight=60.0).gram.shape == (len(both.terms), len(both.terms))
         True
         """
         weights = dict(zip(TARGETS, (energy_weight, force_weight, stress_weight), strict=True))

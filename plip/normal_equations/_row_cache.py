@@ -26,6 +26,7 @@ __all__ = ["Storage"]
 
 # Modules that decide which numbers the rows of a structure are.
 _SOURCES = (
+    "_core._blas",
     "_core._evaluate",
     "_core._neighbors",
     "_core._radial",
@@ -42,6 +43,7 @@ _SOURCES = (
     "_design._tables",
     "normal_equations._row_cache",
     "normal_equations._sums",
+    "radial",
 )
 
 

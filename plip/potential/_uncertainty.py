@@ -367,7 +367,7 @@ def read_uncertainty(document: Mapping[str, Any], n_terms: int, species: Sequenc
     }
     distances: dict[tuple[str, str], float] = {}
     for item in found["shortest_distances"]:
-        if not isinstance(item, list) or len(item) != 3 or not set(item[:2]) <= set(species):
+        if not isinstance(item, list) or len(item) != 3 or not all(symbol in species for symbol in item[:2]):
             raise ValueError("uncertainty: shortest_distances must list two species and a distance each")
         if (item[0], item[1]) in distances or (item[1], item[0]) in distances:
             raise ValueError(f"uncertainty: the shortest distance of {item[0]}-{item[1]} is there twice")

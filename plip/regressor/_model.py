@@ -635,7 +635,9 @@ class PLIPModel(RegressorMixin, BaseEstimator):
             purpose="to score against",
         )
         has_forces = data.labels.forces is not None
-        predicted = predict_labels(self.potential_, data.structures, self.n_jobs, has_forces, stress=False)
+        predicted = predict_labels(
+            self.potential_, data.structures, self.n_jobs, has_forces, stress=False, places=data.places
+        )
         return metrics.score(data.structures, data.labels, predicted)
 
 

@@ -415,8 +415,8 @@ SOLVERS: Mapping[str, Callable[[LinearProblem, float, int | None], Path]] = {
 
 def solve(
     problem: LinearProblem,
-    solver: str = "lasso_lars",
-    alpha: float = 1e-5,
+    solver: str = "replacement",
+    alpha: float = 0.0,
     max_terms: int | None = None,
     refit: bool = False,
 ) -> tuple[FloatArray, Path]:
@@ -425,14 +425,14 @@ def solve(
     Parameters
     ----------
     problem : LinearProblem
-    solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}
-        See `lasso_lars_path`, `omp_path`, `replacement_path`, `adaptive_lasso_path` and
+    solver : {"replacement", "omp", "lasso_lars", "adaptive_lasso", "ridge"}, default="replacement"
+        See `replacement_path`, `omp_path`, `lasso_lars_path`, `adaptive_lasso_path` and
         `ridge_elimination_path`.
-    alpha : float
+    alpha : float, default=0.0
         Penalty or smallest relative gain.
-    max_terms : int or None
+    max_terms : int or None, default=None
         Largest number of terms.
-    refit : bool
+    refit : bool, default=False
         Whether to give the models the coefficients of `refit`; those of "omp" and "replacement"
         have them anyway.
 
