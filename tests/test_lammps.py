@@ -146,6 +146,33 @@ def test_plugin_errors(name, plugin, tmp_path):
     assert message in log, log[-500:]
 
 
+# Types, their species and masses, and whether a type has the mass of another.
+MASSES = {
+    "as they should be": ("Ti O Sr", (47.867, 15.999, 87.62), False),
+    "another order": ("O Ti Sr", (47.867, 15.999, 87.62), True),
+    "one name for two types": ("Ti Ti O", (47.867, 47.867, 15.999), False),
+    "close to each other": ("Sr Sr Ti", (86.0, 88.0, 84.0), False),
+    "all equal": ("Ti O Sr", (1.0, 1.0, 1.0), False),
+    "light isotopes and heavy hydrogen": ("Ti O Sr", (46.0, 18.0, 84.0), False),
+}
+
+
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize("name", MASSES)
+def test_masses_show_species_in_another_order(name, plugin, tmp_path):
+    symbols, masses, is_wrong = MASSES[name]
+    atoms, cutoff = sample("three species")
+    sample_potential(atoms, cutoff, n_terms=5).save(tmp_path / "model.json")
+    commands, _ = lammps_setup(tmp_path, atoms, ["Ti", "O", "Sr"])
+    commands += [f"mass {n} {mass}" for n, mass in enumerate(masses, 1)]
+    commands += ["pair_style plip", f"pair_coeff * * model.json {symbols}", "run 0", "run 0"]
+    code, log = run_lammps(tmp_path, commands, plugin)
+    assert code == 0, log[-500:]
+    warning = "atom type 1 (O) has the mass 47.867, type 2 (Ti) 15.999"
+    assert log.count("in the order of the types") == log.count(warning) == int(is_wrong)
+
+
 IMPOSSIBLE = {
     "coincident": (9e-4, 1.0, "closer than 0.001 A"),
     "too large": (1.5, 1e250, "is not finite"),

@@ -74,6 +74,7 @@ struct Setting {
     std::unique_ptr<plip_potential, Free> potential;
     std::unique_ptr<plip_workspace, Free> workspace;
     std::vector<int> species_of_type; // from 1; -1 for types of another style
+    std::vector<std::string> symbols; // of the species
     Extent extent;                    // without terms if the file does not hold it
 };
 
@@ -117,6 +118,7 @@ public:
         }
         throw_together(arg[2], problem);
         current = std::move(setting);
+        compared_masses = false;
         if (!allocated) {
             memory->create(setflag, n_types + 1, n_types + 1, "pair:setflag");
             memory->create(cutsq, n_types + 1, n_types + 1, "pair:cutsq");
@@ -135,6 +137,7 @@ public:
             error->all(FLERR, "pair style plip needs units metal");
         neighbor->add_request(this, NeighConst::REQ_FULL);
         find_covered_groups();
+        compare_masses();
     }
 
     double init_one(int i, int j) override
@@ -247,13 +250,38 @@ private:
     static constexpr int ORDER[6] = {0, 1, 2, 5, 4, 3};
     // As in Python: distances in Angstrom at which atoms coincide, and energies in eV that are no longer sums.
     static constexpr double OVERLAP = 1e-3, LARGEST_ENERGY = 1e200;
+    // Argon is heavier than potassium by a factor of 1.022, more than any other element than a later one.
+    static constexpr double HEAVIER = 1.025;
 
     Setting current;
-    bool warned_of_crowding = false;
+    bool warned_of_crowding = false, compared_masses = false;
     std::vector<double> strains, centroids;
     // Of the atoms of this process on the present step, if there are any yet; 0 for those of other styles.
     bool has_grades = false;
     std::vector<double> grades;
+
+    // Species in another order than the types are a mistake that nothing else shows.
+    void compare_masses()
+    {
+        if (!atom->mass || compared_masses)
+            return;
+        compared_masses = true;
+        for (int i = 1; i <= atom->ntypes; i++)
+            for (int j = 1; j <= atom->ntypes; j++) {
+                const int a = current.species_of_type[i], b = current.species_of_type[j];
+                if (a < 0 || b < 0 || !atom->mass_setflag[i] || !atom->mass_setflag[j])
+                    continue;
+                const char *lighter = current.symbols[a].c_str(), *heavier = current.symbols[b].c_str();
+                if (plip_atomic_number(lighter) >= plip_atomic_number(heavier) ||
+                    atom->mass[i] < HEAVIER * atom->mass[j])
+                    continue;
+                if (comm->me == 0)
+                    error->warning(FLERR, "pair style plip: atom type {} ({}) has the mass {:.6g}, type {} ({}) {:.6g}: "
+                                   "pair_coeff must name the species in the order of the types", i, lighter,
+                                   atom->mass[i], j, heavier, atom->mass[j]);
+                return;
+            }
+    }
 
     void set_atoms(plip_system &system) const
     {
@@ -404,6 +432,7 @@ private:
     {
         const Model model = plip::read_model(text);
         Setting setting;
+        setting.symbols = model.species;
         setting.species_of_type.assign(atom->ntypes + 1, -1);
         for (int type = 1; type <= atom->ntypes; type++) {
             const std::string symbol = symbols[type - 1];
