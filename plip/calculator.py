@@ -47,7 +47,12 @@ class PLIPCalculator(Calculator):
         "extrapolation", (n_atoms,), as in `Potential.evaluate`. Deviations cost several times a step; for
         the grade alone, now and then, use an `ExtrapolationObserver`.
     **kwargs
-        Passed on to `ase.calculators.calculator.Calculator`.
+        Passed on to `ase.calculators.calculator.Calculator`: ``directory``, ``label`` and ``atoms``.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not known.
 
     Notes
     -----
@@ -98,6 +103,31 @@ class PLIPCalculator(Calculator):
         self.n_threads = int(n_threads)
         self._neighbors = _SkinList(potential.cutoff, float(skin))
         self._has_warned = False
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Refuse parameters: ASE would take any, and those of this class stay as they are.
+
+        Parameters
+        ----------
+        **kwargs
+            None.
+
+        Returns
+        -------
+        dict
+            Empty: what has changed.
+
+        Raises
+        ------
+        TypeError
+            If there are any.
+        """
+        if kwargs:
+            raise TypeError(
+                f"there is no parameter {', '.join(kwargs)} to be set; potential.calculator takes skin, "
+                "n_threads and uncertainty, which stay as they are"
+            )
+        return {}
 
     def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
         """What has changed since the last calculation.

@@ -94,6 +94,19 @@ def test_parameters_are_checked():
                 potential.calculator(**{name: value})
 
 
+def test_unknown_parameters_are_refused(tmp_path):
+    atoms, cutoff = sample("bulk")
+    potential = sample_potential(atoms, cutoff, n_terms=3)
+    with pytest.raises(TypeError, match="no parameter nthreads"):
+        potential.calculator(nthreads=2)
+    calc = potential.calculator(directory=str(tmp_path), atoms=atoms)
+    assert atoms.calc is calc
+    with pytest.raises(TypeError, match="no parameter skin"):
+        calc.set(skin=3.0)
+    assert calc.set() == {}
+    assert atoms.get_potential_energy() == pytest.approx(potential.energy(atoms), abs=1e-10)
+
+
 @pytest.mark.parametrize("number", [2, np.int64(2), np.uint8(2)])
 def test_any_integer_is_a_number_of_threads(number):
     atoms, cutoff = sample("small cell")
