@@ -598,6 +598,26 @@ def test_places_in_errors_and_evidence():
         audit([train[0], bad], places=["c.xyz, structure 0", "c.xyz, structure 1"])
 
 
+def test_sets_of_duplicates_and_leaks_name_files(copper):
+    second, _ = plant(copper[10:], Fault("", scale("forces", 0.0), [4, 5]))
+    found = [*copper[:10], copper[20], *second]
+    places = [f"a.xyz, structure {k}" for k in range(10)]
+    places += [f"b.xyz, structure {k}" for k in range(len(second) + 1)]
+    places[1] = "c.xyz, structure 0"
+    report = audit(found, [copper[1]], places=places, test_places=["d.xyz, structure 7"], quick=True)
+    messages = {finding.kind: finding.message for finding in report.findings}
+    assert "translation: b.xyz, structures 0 and 11." in messages["duplicate"]
+    assert "(d.xyz, structure 7 of the test is c.xyz, structure 0);" in messages["leak"]
+    assert messages["labels"].startswith("b.xyz, structures 5 and 6: forces of exactly 0")
+    (finding,) = audit([copper[0], copper[1], copper[0]], places=places[:3], quick=True).findings
+    assert finding.evidence.endswith("translation: a.xyz, structures 0 and 2")
+    (finding,) = audit([copper[0], copper[1], copper[1]], places=places[:3], quick=True).findings
+    assert finding.evidence.endswith("translation: c.xyz, structure 0 and a.xyz, structure 2")
+    numbered = {finding.kind: finding.message for finding in audit(found, [copper[1]], quick=True).findings}
+    assert "translation: structures 10 and 21." in numbered["duplicate"]
+    assert "(structure 0 of the test is structure 1);" in numbered["leak"]
+
+
 def test_names_of_many_places():
     assert name_places(["a, structure 1", "b, structure 2"]) == "a, structure 1; b, structure 2"
     many = name_places([f"structure {k}" for k in range(20)])

@@ -195,6 +195,16 @@ def test_forces_that_are_not_known(silicon_carbide, monkeypatch):
     assert ("C", "Si") not in known_forces(wall, terms, structures, pushes, shortest)
 
 
+def test_dummy_atoms_have_no_nucleus_that_repels():
+    random = np.random.default_rng(0)
+    corners = [[0, 0, 0], [2.5, 0, 0], [0, 2.5, 0], [0, 0, 2.5], [1.2, 1.2, 1.2]]
+    structures = [Atoms("Cu4X", corners + 0.3 * random.random((5, 3))) for _ in range(40)]
+    energies = [float(atoms.get_all_distances().sum()) for atoms in structures]
+    potential = PLIPRegressor("fast", max_terms=20).fit(structures, energies).potential_
+    assert set(potential.repulsion) == {("Cu", "Cu"), ("Cu", "X"), ("X", "X")}
+    assert not any("X" in pair for pair in potential.core_forces or {})
+
+
 def test_walls_where_isolated_pairs_fall_together(monkeypatch, silicon_carbide):
     """A wall is tried before the repulsion begins earlier."""
     pair = "C", "Si"

@@ -98,7 +98,7 @@ def audit(
         checked = check_structures(structures)
         data, doubts = _read(checked)
         names = read_groups(checked) if groups is None else np.asarray(groups, dtype=str)
-        report = audit_labelled(data, names, tested, quick)
+        report = audit_labelled(data, names, tested, quick, test_places)
     # What the fits find says more.
     doubts = [doubt for doubt in doubts if doubt.kind == "labels" or doubt.kind not in report.kinds]
     return replace(report, findings=(*doubts, *report.findings)).placed(places, test_places)
@@ -114,6 +114,7 @@ def audit_labelled(
     groups: NDArray[np.str_] | None,
     test: LabelledStructures | None = None,
     quick: bool = False,
+    test_places: Sequence[str] | None = None,
 ) -> AuditReport:
     """The audit of structures whose labels were read; see `audit`."""
     names = _kinds(data) if groups is None else groups
@@ -125,7 +126,7 @@ def audit_labelled(
         *find_missing_cells(data),
         *find_missing_labels(data),
         *find_duplicates(data),
-        *([] if test is None else find_leaks(data, test)),
+        *([] if test is None else find_leaks(data, test, test_places)),
     ]
     found, data = find_energies_per_atom(data)
     findings += found
@@ -172,7 +173,10 @@ def _read(structures: list[Atoms]) -> tuple[LabelledStructures, list[Finding]]:
     for entry in caught:
         if isinstance(entry.message, LabelWarning):
             members = entry.message.structures or tuple(places.tolist())
-            evidence, _, remedy = str(entry.message).partition(". ")
+            text = str(entry.message)
+            if entry.message.structures:  # which the finding names, and all of them
+                _, _, text = text.partition(": ")
+            evidence, _, remedy = text.partition(". ")
             doubts.append(Finding(entry.message.kind, members, evidence, remedy or "Check these labels"))
         else:
             warnings.warn_explicit(entry.message, entry.category, entry.filename, entry.lineno)

@@ -8,7 +8,7 @@ displacement.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from plip._places import with_places
 from plip._structures._composition import formula_key
 from plip._structures._neighbors import find_neighbors
 from plip._types import FloatArray, IntArray
-from plip.audit._report import Finding, name_places
+from plip.audit._report import Finding, name_places, numbered
 from plip.labels import LabelledStructures
 
 __all__ = ["find_duplicates", "find_leaks"]
@@ -98,7 +99,9 @@ def _is_step(data: LabelledStructures, pair: _Pair) -> bool:
     return _STEP * float(data.n_atoms[pair.first]) < change <= most
 
 
-def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Finding]:
+def find_leaks(
+    data: LabelledStructures, test: LabelledStructures, test_places: Sequence[str] | None
+) -> list[Finding]:
     """Test structures that training data hold too."""
     n = len(data)
     pairs = _pairs([*data.structures, *test.structures], n)
@@ -107,7 +110,11 @@ def find_leaks(data: LabelledStructures, test: LabelledStructures) -> list[Findi
     train = tuple(sorted({pair.first for pair in pairs}))
     tested = tuple(sorted({pair.second - n for pair in pairs}))
     same = sum(pair.displacement <= _SAME for pair in pairs)
-    examples = ", ".join(f"{pair.second - n} of the test is {pair.first}" for pair in pairs[:5])
+    names = numbered(range(len(test))) if test_places is None else test_places
+    examples = "; ".join(
+        f"{names[pair.second - n]} of the test is {with_places(f'structure {pair.first}')}"
+        for pair in pairs[:5]
+    )
     return [
         Finding(
             "leak",
@@ -256,13 +263,13 @@ def _families(n: int, pairs: list[_Pair]) -> list[IntArray]:
     return [members[family[members] == number] for number in np.unique(family[members])]
 
 
-def _list(families: Iterable[IntArray]) -> str:
-    families = list(families)
+def _list(families: list[IntArray]) -> str:
     texts = [
-        name_places([f"structure {k}" for k in family]).removeprefix("structures ") for family in families
+        name_places([with_places(name) for name in numbered(family.tolist())], " and ")
+        for family in families[:5]
     ]
-    rest = f" and {len(texts) - 5} more sets" if len(texts) > 5 else ""
-    return "; ".join(texts[:5]) + rest
+    rest = f" and {len(families) - 5} more sets" if len(families) > 5 else ""
+    return "; ".join(texts) + rest
 
 
 def _contradictions(data: LabelledStructures, families: list[IntArray]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-__all__ = ["AuditReport", "Finding", "name_places", "weights_remedy"]
+__all__ = ["AuditReport", "Finding", "name_places", "numbered", "weights_remedy"]
 
 # Structures that a message names one by one.
 _MOST_NAMED = 8
@@ -56,9 +56,9 @@ class Finding:
     @property
     def message(self) -> str:
         """str: structures, evidence, remedy and option, in one line."""
-        where = name_places(self.places or _numbered(self.structures))
+        where = name_places(self.places or numbered(self.structures))
         if self.test_structures:
-            tests = name_places(self.test_places or _numbered(self.test_structures))
+            tests = name_places(self.test_places or numbered(self.test_structures))
             where = f"{where}; of the test data {tests}"
         option = "" if self.option is None else f" (option: {self.option})"
         return f"{where}: {self.evidence}. {self.remedy}{option}."
@@ -132,17 +132,20 @@ class AuditReport:
         return str(self)
 
 
-def _numbered(structures: Sequence[int]) -> tuple[str, ...]:
+def numbered(structures: Iterable[int]) -> tuple[str, ...]:
+    """Names of structures by their numbers in the data."""
     return tuple(f"structure {index}" for index in structures)
 
 
-def name_places(places: Sequence[str]) -> str:
+def name_places(places: Sequence[str], separator: str = "; ") -> str:
     """Name structures by file and number, the first few one by one.
 
     Parameters
     ----------
     places : sequence of str
         Such as "b.xyz, structure 3" or "structure 3".
+    separator : str, default="; "
+        Between files.
 
     Returns
     -------
@@ -153,7 +156,7 @@ def name_places(places: Sequence[str]) -> str:
     for place in places:
         file, _, number = place.rpartition("structure ")
         files.setdefault(file, []).append(number)
-    return "; ".join(f"{file}{_join(numbers)}" for file, numbers in files.items())
+    return separator.join(f"{file}{_join(numbers)}" for file, numbers in files.items())
 
 
 def _join(numbers: list[str]) -> str:

@@ -293,9 +293,12 @@ def _print_audit(train: Data, test: Data | None, checked: Mapping[str, LabelledS
     """Print what a quick audit finds, one line each."""
     from plip.audit._audit import audit_labelled
 
+    test_places = None if test is None else test.places
     with train.located():
-        report = audit_labelled(checked["train"], train.groups, checked.get("test"), quick=True)
-    report = report.placed(train.places, None if test is None else test.places)
+        report = audit_labelled(
+            checked["train"], train.groups, checked.get("test"), quick=True, test_places=test_places
+        )
+    report = report.placed(train.places, test_places)
     for finding in report.findings:
         print(f"Audit: {finding}")
     for remark in report.remarks:

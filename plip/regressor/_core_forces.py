@@ -50,6 +50,8 @@ def known_forces(
     forces: dict[tuple[str, str], float] = {}
     calm: Pushes = {}
     for pair, of_pair in pushes.items():
+        if "X" in pair:  # a dummy atom has no nucleus that repels
+            continue
         further = START * shortest_distances[pair] - _REST * wall.repulsion[pair][1]
         apart = _with_one_close_neighbor(wall, of_pair, further)
         if len(of_pair) >= _LEAST_PUSHES > len(apart):
