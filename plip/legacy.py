@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from plip._core import check_terms, is_element
 from plip._types import StrPath
+from plip._warnings import warn
 from plip.interactions import Term
 from plip.interactions._n_body import NBody
 from plip.interactions._three_body import ThreeBody
@@ -328,9 +328,8 @@ def _warn_of_jumps(terms: dict[Term, float]) -> None:
         # The steepest point of exp(gamma / x) where that program has zero.
         x = min(ONSET_GAP, -gamma / 2)
         if abs(weight * gamma) / x**2 * math.exp(gamma / x) > LAST_DIGIT:
-            warnings.warn(
+            warn(
                 f"Stillinger-Weber functions of the published program jump to zero {ONSET_GAP} Angstrom "
                 "beyond their onset; here they are smooth, and differ where atoms come as close as that",
-                stacklevel=3,
             )
             return

@@ -1,6 +1,8 @@
 """The check of a potential after its fit: what it finds, what it passes, and that passed ones simulate."""
 
+import copy
 import itertools
+import pickle
 from types import MappingProxyType
 
 import numpy as np
@@ -20,7 +22,9 @@ from plip.datasets import load_silicon_carbide
 from plip.interactions import TwoBody
 from plip.potential import Potential
 from plip.radial import Gaussian
+from plip.report._crystals import _candidates
 from plip.safety import Finding, SafetyReport
+from plip.safety._check import _Check
 from plip.safety._hot_runs import HotRuns
 from plip.safety._report import kind_of, name_of
 
@@ -260,6 +264,31 @@ def test_report_is_text():
     report = SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
     assert not report.is_safe and report.kinds == ("pair",)
     assert str(report) == repr(report) == "Safety: 1 finding (pushed atoms: 3)\n  pair: A-B: falls"
+
+
+def test_reports_are_copied_and_sent_to_other_processes():
+    finding = Finding("pair", "A-B: falls", {"pair": "A-B", "distances": (2.0, 1.0)})
+    report = SafetyReport((finding,), {"pushed atoms": 3})
+    for twin in (pickle.loads(pickle.dumps(report)), copy.deepcopy(report)):
+        assert twin == report
+        with pytest.raises(TypeError):
+            twin.findings[0].figures["pair"] = "A-C"
+
+
+@pytest.mark.parametrize("placeholder", [0.0, None])
+def test_ground_states_are_those_of_the_labels(placeholder):
+    structures = []
+    for energy in (-3.0, -3.5, -3.2):
+        structures.append(bulk("Cu", cubic=True))
+        results = {"energy": 4 * energy, "free_energy": placeholder}
+        structures[-1].calc = SinglePointCalculator(structures[-1])
+        structures[-1].calc.results = results
+    pairs = TwoBody(Gaussian(eta=1.0, centers=2.5))
+    descriptors = PLIPDescriptors(4.0, two_body=pairs, three_body=None, n_body=None).fit(structures)
+    potential = Potential(descriptors, [-0.1], {"Cu": 0.0})
+    ((crystal, _),) = _Check(potential, structures).samples
+    assert crystal is structures[1]
+    assert _candidates(potential, structures, None)[0][0] is structures[1]
 
 
 class Springs:

@@ -1,5 +1,6 @@
 """Labels that the calculators of structures hold; nothing is computed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from plip._structures._checks import errors_of
 from plip.labels._values import is_missing
 
-__all__ = ["ENERGY_NAMES", "Attached", "plain_number", "results_of"]
+__all__ = ["ENERGY_NAMES", "Attached", "attached_energy", "plain_number", "results_of"]
 
 # Names of an energy, the preferred one first.
 ENERGY_NAMES = ("free_energy", "energy")
@@ -24,6 +25,13 @@ def results_of(atoms: Atoms) -> Mapping[str, Any]:
     """Results of the calculator by name, empty without one."""
     results = getattr(atoms.calc, "results", None)
     return results if isinstance(results, Mapping) else {}
+
+
+def attached_energy(atoms: Atoms) -> float:
+    """Energy in eV that the calculator holds, of whatever atoms; NaN without one."""
+    results = results_of(atoms)
+    name = _name_of_label(results, ENERGY_NAMES)
+    return math.nan if name is None else plain_number(results[name])
 
 
 class Attached:

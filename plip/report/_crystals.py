@@ -16,6 +16,7 @@ from ase.optimize import BFGS
 from ase.phonons import Phonons
 
 from plip._types import FloatArray
+from plip.labels._attached import attached_energy
 from plip.potential import Potential
 
 __all__ = ["Bands", "Crystal", "find_crystals"]
@@ -193,8 +194,8 @@ def _candidates(
             continue
         formula = atoms.get_chemical_formula(empirical=True)
         frequency[formula] += 1
-        results = getattr(atoms.calc, "results", {})
-        energy = results.get("free_energy", results.get("energy", math.inf)) / len(atoms)
+        energy = attached_energy(atoms) / len(atoms)
+        energy = energy if math.isfinite(energy) else math.inf
         if (formula, group) not in best or energy < best[formula, group][0]:
             best[formula, group] = energy, atoms
     # Each composition has a share of the places, by how frequent it is; its ground state comes first.

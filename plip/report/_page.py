@@ -371,7 +371,8 @@ def _summary(
         names = ", ".join(dict.fromkeys(missing))
         sentences.append(f"The data hold no structure with {names}: there it is a guess.")
     if audit is not None:
-        sentences.append(f"The audit of the data found {len(audit) or 'nothing'}{' things' * bool(audit)}.")
+        number = "1 thing" if len(audit) == 1 else f"{len(audit)} things" if audit else "nothing"
+        sentences.append(f"The audit of the data found {number}.")
     return sentences
 
 

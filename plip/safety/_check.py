@@ -6,7 +6,6 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from ase.data import chemical_symbols
 from plip._structures._checks import check_structures, volumes
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
+from plip.labels._attached import attached_energy
 from plip.safety._cells import supercell
 from plip.safety._distances import Pair, core_distances, sorted_pair, sum_of_radii
 from plip.safety._hot_runs import FAR_BELOW, TEMPERATURE, HotRuns
@@ -81,7 +81,7 @@ def check_safety(potential: Potential, structures: Iterable[Atoms] | None = None
     check.crystals()
     check.pushes()
     check.hot_atoms()
-    return SafetyReport(tuple(check.findings), MappingProxyType(dict(check.counts)))
+    return SafetyReport(tuple(check.findings), check.counts)
 
 
 class _Check:
@@ -96,7 +96,7 @@ class _Check:
         self.samples = self._samples() if self.structures else self._lattices()
 
     def _find(self, kind: str, message: str, **figures: Figure) -> None:
-        self.findings.append(Finding(kind, message, MappingProxyType(figures)))
+        self.findings.append(Finding(kind, message, figures))
 
     def _energy(self, atoms: Atoms) -> float:
         try:
@@ -134,9 +134,8 @@ class _Check:
         bound = [
             atoms for atoms in alike if len(atoms) > 1 or self._neighbors(atoms).distance_p.size
         ] or alike
-        labels = [_label(atoms) for atoms in bound]
-        energies = [label for label in labels if label is not None]
-        if len(energies) < len(bound):
+        energies = [attached_energy(atoms) for atoms in bound]
+        if not np.isfinite(energies).all():
             bound = _spread(bound, most)
             energies = [self._energy(atoms) for atoms in bound]
         return bound[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, bound, strict=True)]))]
@@ -405,13 +404,6 @@ class _Check:
             runs.run(atoms)
         self.findings += runs.findings
         self.counts[f"steps at {TEMPERATURE:,.0f} K"] = runs.n_steps
-
-
-def _label(atoms: Atoms) -> float | None:
-    """Energy that is attached to a structure, or None."""
-    results = getattr(atoms.calc, "results", {})
-    energy = results.get("free_energy", results.get("energy"))
-    return float(energy) if energy is not None and np.isfinite(energy) else None
 
 
 def _composition(atoms: Atoms) -> tuple[tuple[str, int], ...]:

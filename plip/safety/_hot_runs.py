@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.safety._cells import slab, supercell, with_interstitials
 from plip.safety._distances import Pair, sorted_pair, sum_of_radii
-from plip.safety._report import Figure, Finding, kind_of, name_of
+from plip.safety._report import Finding, kind_of, name_of
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -92,8 +91,7 @@ class HotRuns:
 
     def _find(self, kind: str, name: str, message: str, **figures: float) -> None:
         text = f"{name} at {TEMPERATURE:,.0f} K{message}"
-        all_figures: dict[str, Figure] = {"structure": name, "temperature": TEMPERATURE, **figures}
-        self.findings.append(Finding(kind, text, MappingProxyType(all_figures)))
+        self.findings.append(Finding(kind, text, {"structure": name, "temperature": TEMPERATURE, **figures}))
 
     def _simulate(self, name: str, atoms: Atoms, lowest: float, at_rest: float, free_steps: int = 0) -> None:
         """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ase import Atoms
 
@@ -49,7 +49,14 @@ class Finding:
 
     kind: str
     message: str
-    figures: Mapping[str, Figure] = field(default_factory=lambda: MappingProxyType({}))
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A read-only view is not pickled.
+        return type(self), (self.kind, self.message, dict(self.figures))
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
@@ -79,6 +86,12 @@ class SafetyReport:
 
     findings: tuple[Finding, ...]
     counts: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counts", MappingProxyType(dict(self.counts)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.findings, dict(self.counts))
 
     @property
     def is_safe(self) -> bool:
