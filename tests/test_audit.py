@@ -584,6 +584,13 @@ def test_messages_name_files(copper):
     assert message.startswith("a.xyz, structures 1 and 8: no forces")
 
 
+def test_a_stress_of_nan_is_none():
+    train, _ = load_silicon_carbide()
+    alone = Atoms("Si")
+    alone.calc = SinglePointCalculator(alone, energy=-0.9, forces=np.zeros((1, 3)), stress=np.full(6, np.nan))
+    assert "missing cell" not in audit([*train[:20], alone], quick=True).kinds
+
+
 def test_places_in_errors_and_evidence():
     train, _ = load_silicon_carbide()
     places = [f"a.xyz, structure {k}" for k in range(20)]

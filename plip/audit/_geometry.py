@@ -16,7 +16,7 @@ from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.audit._report import Finding
 from plip.labels import LabelledStructures
-from plip.labels._attached import results_of
+from plip.labels._attached import has_attached
 from plip.labels._closeness import closest_shares, find_close_pairs
 
 __all__ = ["Closest", "find_close_atoms", "find_length_units", "find_missing_cells", "find_types"]
@@ -166,8 +166,7 @@ def find_missing_cells(data: LabelledStructures) -> list[Finding]:
     for k, atoms in enumerate(data.structures):
         if atoms.pbc.any():
             continue
-        stress = results_of(atoms).get("stress")
-        if stress is not None and np.any(stress):
+        if has_attached(atoms, "stress"):
             with_stress.append(k)
         elif free[formulas[k]] <= _MINORITY * periodic[formulas[k]] and _fits_a_cell(
             atoms, partners[formulas[k]]

@@ -1,5 +1,6 @@
 """Labels that the calculators of structures hold; nothing is computed."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from plip._structures._checks import errors_of
 from plip.labels._values import is_missing
 
-__all__ = ["ENERGY_NAMES", "Attached", "attached_energy", "plain_number", "results_of"]
+__all__ = ["ENERGY_NAMES", "Attached", "attached_energy", "has_attached", "plain_number", "results_of"]
 
 # Names of an energy, the preferred one first.
 ENERGY_NAMES = ("free_energy", "energy")
@@ -32,6 +33,14 @@ def attached_energy(atoms: Atoms) -> float:
     results = results_of(atoms)
     name = _name_of_label(results, ENERGY_NAMES)
     return math.nan if name is None else plain_number(results[name])
+
+
+def has_attached(atoms: Atoms, name: str) -> bool:
+    """Whether the calculator holds forces or a stress that are not all zero; NaN stands for none."""
+    # Of what is no array of numbers, or missing, nobody knows a size.
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        return bool(np.any(np.abs(results_of(atoms)[name]) > 0.0))
+    return False
 
 
 class Attached:

@@ -1,6 +1,5 @@
 """Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
 
-import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from plip._structures._balance import have_bonds, must_have_forces
 from plip._structures._checks import describe, has_full_cell
 from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray
-from plip.labels._attached import plain_number, results_of
+from plip.labels._attached import has_attached, plain_number, results_of
 from plip.labels._labels import ATTRIBUTES, TARGETS, Labels
 from plip.labels._values import have_larger, real_array
 
@@ -133,10 +132,7 @@ def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | N
     found = have_larger(values, 0.0)
     for k, value in enumerate(values):
         if value is None:
-            attached = results_of(X[k]).get(name)
-            with contextlib.suppress(TypeError, ValueError):
-                # NaN is not larger.
-                found[k] = attached is not None and bool(np.any(np.abs(attached) > 0.0))
+            found[k] = has_attached(X[k], name)
     return found
 
 
