@@ -11,7 +11,7 @@ from ase import Atom, Atoms, units
 from ase.build import bulk, fcc111, molecule, mx2
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import write
+from ase.io import read, write
 from ase.md.langevin import Langevin
 from ase.neighborlist import neighbor_list
 from ase.optimize import FIRE
@@ -27,6 +27,7 @@ from plip.safety import Finding, SafetyReport
 from plip.safety._check import _Check
 from plip.safety._hot_runs import HotRuns
 from plip.safety._report import kind_of, name_of
+from plip.selection import select_structures
 
 SETTINGS = {"solver": "replacement", "alpha": 0.0, "max_terms": 30, "stress_weight": 10.0}
 
@@ -350,6 +351,83 @@ def test_holes_that_only_hot_atoms_reach_are_found(depth, kinds):
     assert all(0.2 < finding.figures["depth"] < depth for finding in runs.findings)
 
 
+# ------------------------------------------------------------------ structures that show it
+
+
+def test_structures_show_what_the_figures_say(copper_structures):
+    apart = one_pair_term(20.0, copper_structures)
+    findings = {finding.kind: finding for finding in apart.check_safety(copper_structures).findings}
+    (atom,) = findings["expansion"].structures  # it falls apart into single atoms
+    assert len(atom) == 1 and not atom.pbc.any()
+    left, alone = findings["evaporation"].structures
+    assert alone == atom and left.pbc.all()
+    crowded = one_pair_term(-5.0, copper_structures)
+    findings = {finding.kind: finding for finding in crowded.check_safety(copper_structures).findings}
+    lengths = [(atoms.get_volume() / len(atoms)) ** (1 / 3) for atoms in findings["compression"].structures]
+    high, low = findings["compression"].figures["lengths"]
+    assert len(lengths) == 1 or lengths[1] / lengths[0] == pytest.approx(low / high)
+    assert findings["collapse"].structures
+
+
+@pytest.mark.parametrize("kind", ["fall", "dimer"])
+def test_structures_of_pairs(kind):
+    """A hole outside the core, and one that ends inside."""
+    train = [labeled_by_emt(bulk("Cu", a=a, cubic=True)) for a in (3.4, 3.6, 3.8)]
+    potential = one_pair_term(-5.0, train)
+    findings = potential.check_safety(train).findings
+    (found,) = [finding for finding in findings if finding.kind == {"fall": "pair", "dimer": "dimer"}[kind]]
+    reach = 0.8 * 0.96 * 3.4 / np.sqrt(2)
+    told = found.figures["distances"] if kind == "fall" else [found.figures["distance"]]
+    assert [atoms.get_distance(0, 1) for atoms in found.structures] == pytest.approx(
+        [r for r in told if r >= reach]
+    )
+
+
+def test_the_way_into_a_hole_is_told():
+    """As far as its atoms keep apart, and without what belongs to other structures."""
+    crystal = bulk("Cu", cubic=True)
+    crystal.info["energy"] = -3.0
+    crystal.set_array("forces", np.zeros((4, 3)))
+    crystal.calc = SinglePointCalculator(crystal, energy=-3.0)
+    truth = Holes(0.7)
+    runs = HotRuns(truth, {("Cu", "Cu"): 0.01})
+    runs.run(crystal)
+    for finding in runs.findings:
+        energies = [
+            truth.evaluate(atoms, stress=False)["energy"] / len(atoms) for atoms in finding.structures
+        ]
+        assert len(energies) > 10 and max(energies) > 0.0
+        assert -energies[-1] == pytest.approx(finding.figures["depth"], rel=1e-9)
+        for atoms in finding.structures:
+            assert atoms.calc is None and not atoms.info and set(atoms.arrays) == {"numbers", "positions"}
+    # Now they know of each other.
+    near = HotRuns(Holes(0.7), {("Cu", "Cu"): 2.5})
+    near.run(crystal)
+    ways = [finding.structures for finding in near.findings]
+    assert sum(map(len, ways)) < sum(len(finding.structures) for finding in runs.findings)
+    assert all(neighbor_list("d", atoms, 2.0).size == 0 for way in ways for atoms in way)
+
+
+def test_labels_of_these_structures_mend_the_fit():
+    rng = np.random.default_rng(0)
+    compound = bulk("Al", a=3.75, cubic=True)
+    compound.symbols = "Al2Ni2"
+    train = []
+    for k in range(12):
+        atoms = compound.copy()
+        strain = np.eye(3) * (1.0 + 0.02 * (k % 5 - 2)) + rng.normal(scale=0.01, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        atoms.rattle(0.05, rng=rng)
+        train.append(labeled_by_emt(atoms))
+    n_failed = 0
+    while not (report := (model := PLIPRegressor().fit(train)).potential_.check_safety(train)).is_safe:
+        assert (n_failed := n_failed + 1) < 4
+        pool = report.structures
+        chosen = select_structures(pool, min(8, len(pool)), model)
+        train += [labeled_by_emt(pool[k].copy()) for k in chosen]
+    assert n_failed > 0  # else there is nothing to mend
+
+
 def test_the_zero_of_energy_does_not_matter(silicon_carbide):
     """Interstitial atoms change the composition, and with all electrons an atom has many thousand eV."""
     structures, potential = silicon_carbide
@@ -414,6 +492,33 @@ def test_an_unsafe_potential_is_not_written(copper_file, tmp_path, capsys, monke
     assert main([*command, "--allow-unsafe"]) == 0
     captured = capsys.readouterr()
     assert output.exists() and "Safety: " in captured.out and captured.err == ""
+    assert not (tmp_path / "model_failing.xyz").exists()  # the finding has no structures
+
+
+def test_structures_that_fail_are_written(copper_file, copper_structures, tmp_path, capsys, monkeypatch):
+    rng = np.random.default_rng(5)
+    failing = [bulk("Cu", a=3.0 + 0.1 * k, cubic=True) for k in range(14)]
+    for atoms in failing:
+        atoms.rattle(0.3, rng=rng)
+    finding = Finding("collapse", "Cu at 5,000 K", structures=(*failing, *copper_structures[:3]))
+    report = SafetyReport((finding,), MappingProxyType({"steps at 5,000 K": 10}))
+    monkeypatch.setattr(Potential, "check_safety", lambda self, structures=None: report)
+    output = str(tmp_path / "model.json")
+    command = ["fit", copper_file, "-o", output, "--preset", "fast", "--terms", "8", "-q", "--no-plot"]
+    first, second = tmp_path / "model_failing.xyz", tmp_path / "model_failing_2.xyz"
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert f"Structures to label, best first: {first}" in captured.out
+    assert f"Calculate the structures in {first}," in captured.err
+    found = read(first, ":")
+    assert len(found) == 10 and all(atoms.calc is None for atoms in found)
+    cells = [atoms.cell.array for atoms in failing]  # those of the data are known
+    assert all(any(np.allclose(atoms.cell.array, cell) for cell in cells) for atoms in found)
+    text = first.read_text()
+    # What is there may hold labels by now.
+    assert main([*command, "--allow-unsafe"]) == 0
+    assert str(second) in capsys.readouterr().out
+    assert first.read_text() == text == second.read_text()
 
 
 def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):

@@ -193,8 +193,9 @@ def _finish(
         "Without structures the number of terms is not cross-validated (--terms), there are no "
         "uncertainties, and the check takes a sample of the geometry"
     )
+    failing = _commands.write_failing(safety, model, arguments, output)
     if not written:
-        raise CommandError(_commands._refusal(safety, output))
+        raise CommandError(_commands.refusal(safety, output, failing))
     print(f"Potential: {output}")
     return evaluations
 

@@ -61,6 +61,9 @@ SETTINGS = (
     "reference_energies",
 )
 
+# Structures that are written where a potential fails, at most.
+_MOST_FAILING = 10
+
 # Settings by purpose; options take precedence. "stock" is for the pair styles of any LAMMPS.
 PURPOSES: dict[str, dict[str, Any]] = {
     "accurate": {},
@@ -207,8 +210,9 @@ def _fit_and_report(
     print(safety)
     if vars(arguments).get("target") == "stock":
         _print_safety_of_styles(model, train, safety)
+    failing = write_failing(safety, model, arguments, output)
     if not written:
-        raise CommandError(_refusal(safety, output))
+        raise CommandError(refusal(safety, output, failing))
     _log.info("wrote %s", output)
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)
@@ -306,8 +310,29 @@ def _print_audit(train: Data, test: Data | None, checked: Mapping[str, LabelledS
     return report
 
 
-def _refusal(safety: SafetyReport, output: Path) -> str:
-    """Why a potential was not written, and what may help."""
+def write_failing(
+    safety: SafetyReport, model: PLIPRegressor | PLIPRegressorCV, arguments: Namespace, output: Path
+) -> Path | None:
+    """Write the structures of a check that are most worth labeling beside the potential, if there are any."""
+    from ase.io import write
+
+    from plip._files import write_whole
+    from plip.selection import rank_structures
+
+    if not safety.structures or not model.n_terms_:
+        return None
+    places, _ = rank_structures(safety.structures, _MOST_FAILING, model, n_jobs=arguments.n_jobs)
+    if not places.size:
+        return None
+    path: Path = arguments.outputs.new(output.with_name(f"{output.stem}_failing.xyz"))
+    with write_whole(path, "w") as file:
+        write(file, [safety.structures[k] for k in places.tolist()], format="extxyz")
+    print(f"Structures to label, best first: {path}")
+    return path
+
+
+def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
+    """Why a potential was not written, and what may help; `failing` is from `write_failing`."""
     kinds = set(safety.kinds)
     lacking = []
     if kinds & {"collapse", "drift"}:
@@ -316,11 +341,16 @@ def _refusal(safety: SafetyReport, output: Path) -> str:
         lacking.append("compressed ones and such with interstitial atoms")
     if kinds & {"dimer", "expansion", "evaporation"}:
         lacking.append("expanded ones, surfaces and isolated atoms")
+    remedy = f"Add training structures of the kind that fails: {'; '.join(lacking)}"
+    if failing is not None:
+        remedy = (
+            f"Calculate the structures in {failing}, add them to the training data, and fit again: of "
+            f"crystals, mostly one or two rounds are enough. Or add others of the kind: {'; '.join(lacking)}"
+        )
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
-        f"(see above). Add training structures of the kind that fails: {'; '.join(lacking)}. Now and then "
-        "--target fast, fewer terms (--terms) or stresses in the data help, too. --allow-unsafe writes it as "
-        "it is, to run it until it fails and label some of what it leads to (plip select)"
+        f"(see above). {remedy}. Now and then --target fast, fewer terms (--terms) or stresses in the data "
+        "help, too. --allow-unsafe writes it as it is"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from argparse import Namespace
 from importlib.util import find_spec
@@ -57,6 +58,12 @@ class Outputs:
             raise CommandError(f"{path}: the command {self._taken[real]} this file, too; give another name")
         self._taken[real] = "writes"
         return Path(path)
+
+    def new(self, path: StrPath) -> Path:
+        """A file to write that is not there yet: of this name, or with a number behind its stem."""
+        path = Path(path)
+        names = itertools.chain([path], (path.with_stem(f"{path.stem}_{k}") for k in itertools.count(2)))
+        return self.file(next(name for name in names if not name.exists()))
 
     def plot(self, path: StrPath) -> Path:
         """A figure to write."""

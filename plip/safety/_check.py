@@ -18,7 +18,7 @@ from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
 from plip.labels._attached import attached_energy
 from plip.safety._cells import supercell
-from plip.safety._distances import Pair, core_distances, sorted_pair, sum_of_radii
+from plip.safety._distances import Pair, core_distances, labelable, sorted_pair, sum_of_radii
 from plip.safety._hot_runs import FAR_BELOW, TEMPERATURE, HotRuns
 from plip.safety._report import Figure, Finding, SafetyReport, kind_of, name_of
 
@@ -95,8 +95,9 @@ class _Check:
         self.distances = core_distances(potential, self.structures)
         self.samples = self._samples() if self.structures else self._lattices()
 
-    def _find(self, kind: str, message: str, **figures: Figure) -> None:
-        self.findings.append(Finding(kind, message, figures))
+    def _find(self, kind: str, message: str, structures: Sequence[Atoms], **figures: Figure) -> None:
+        shown = labelable(structures, self.distances)
+        self.findings.append(Finding(kind, message, figures, shown))
 
     def _energy(self, atoms: Atoms) -> float:
         try:
@@ -160,7 +161,7 @@ class _Check:
         for crystal, start in self.samples:
             name = name_of(crystal)
             lengths = np.linspace(start, min(_SMALLEST, start), 25)
-            energies = np.array([self._scaled(crystal, length) for length in lengths])
+            energies = np.array([self._energy(_scaled(crystal, length)) / len(crystal) for length in lengths])
             first = int(np.argmax(np.diff(energies, append=np.inf) >= 0.0)) if start > _DENSEST else 0
             if lengths[first] < _RELEASE * start or energies[0] - energies[first] > FAR_BELOW:
                 first = 0
@@ -171,6 +172,7 @@ class _Check:
                     "compression",
                     f"{name}: the energy falls by {fall:.3g} eV/atom from {high:.2f} to {low:.2f} of the "
                     "length",
+                    [_scaled(crystal, high), _scaled(crystal, low)],
                     composition=name,
                     fall=fall,
                     lengths=(high, low),
@@ -183,15 +185,17 @@ class _Check:
 
     def _expanded(self, name: str, crystal: Atoms) -> None:
         lengths = [*np.linspace(1.0, _LARGEST, 26), math.inf]
-        energies = [self._scaled(crystal, length) for length in lengths[:-1]]
+        energies = [self._energy(_scaled(crystal, length)) / len(crystal) for length in lengths[:-1]]
         energies.append(float(np.mean([self.potential.intercept[symbol] for symbol in crystal.symbols])))
         lowest = int(np.argmin(energies))
         depth, length = energies[0] - energies[lowest], lengths[lowest]
         if depth > FAR_BELOW:
-            where = f"at {length:.2f} of the length" if length < math.inf else "as single atoms"
+            is_whole = length < math.inf
             self._find(
                 "expansion",
-                f"{name}: {depth:.3g} eV/atom below the {kind_of(crystal)} {where}",
+                f"{name}: {depth:.3g} eV/atom below the {kind_of(crystal)} "
+                + (f"at {length:.2f} of the length" if is_whole else "as single atoms"),
+                [_scaled(crystal, length)] if is_whole else [*map(Atoms, sorted(set(crystal.symbols)))],
                 composition=name,
                 depth=depth,
                 length=length,
@@ -209,6 +213,7 @@ class _Check:
                 self._find(
                     "evaporation",
                     f"{name}: an atom of {symbol} gains {gain:.3g} eV when it leaves the {kind_of(crystal)}",
+                    [left, Atoms(symbol)],
                     composition=name,
                     species=symbol,
                     gain=gain,
@@ -228,13 +233,6 @@ class _Check:
         )
         deviation = of_left["energy_std"] + (0.0 if is_alone else of_atom["energy_std"])
         return bool(of_left["extrapolation"].max() <= 1.0 and deviation < _CERTAIN * gain)
-
-    def _scaled(self, atoms: Atoms, length: float) -> float:
-        """Energy per atom at another length."""
-        scaled = atoms.copy()
-        scaled.positions *= length
-        scaled.cell *= length
-        return self._energy(scaled) / len(atoms)
 
     # Pairs
 
@@ -258,24 +256,26 @@ class _Check:
         try:
             energies = potential.evaluate(atoms, forces=False, stress=False)["energies"]
         except ValueError as error:
-            self._find("pair", str(error))
+            self._find("pair", str(error), [])
             return
         energies = energies.reshape(-1, 2).sum(axis=1)
         for pair, n_far, r in curves:
             of_pair, energies = energies[: len(r)], energies[len(r) :]
             of_pair = of_pair - sum(potential.intercept[symbol] for symbol in pair)
             if "X" not in pair:  # a dummy atom has no nucleus that repels
-                self._wall("-".join(pair), r[n_far:], of_pair[n_far:])
+                self._wall(pair, r[n_far:], of_pair[n_far:])
             self._dimer(pair, r, of_pair)
         self.counts["pairs of species"] = len(curves)
 
-    def _wall(self, name: str, r: FloatArray, energies: FloatArray) -> None:
+    def _wall(self, pair: Pair, r: FloatArray, energies: FloatArray) -> None:
+        name = "-".join(pair)
         fall, high, low = _deepest_fall(energies)
         if fall > _SHALLOW:
             self._find(
                 "pair",
                 f"{name}: the energy of two atoms falls by {fall:.3g} eV from {r[high]:.2f} to "
                 f"{r[low]:.2f} A",
+                [_two_atoms(pair, r[high]), _two_atoms(pair, r[low])],
                 pair=name,
                 fall=fall,
                 distances=(r[high], r[low]),
@@ -285,6 +285,7 @@ class _Check:
             self._find(
                 "pair",
                 f"{name}: two atoms at {_LAST:g} A have only {wall:.3g} eV more than at {r[0]:.2f} A",
+                [_two_atoms(pair, r[0])],
                 pair=name,
                 wall=wall,
                 distances=(r[0], r[-1]),
@@ -305,6 +306,7 @@ class _Check:
                         "dimer",
                         f"{name}: two atoms at {r[lowest]:.2f} A have {depth:.3g} eV/atom less than the "
                         f"{kind_of(crystal)}",
+                        [_two_atoms(pair, r[lowest])],
                         pair=name,
                         depth=depth,
                         distance=r[lowest],
@@ -315,43 +317,31 @@ class _Check:
         looked_at = [atoms for atoms, _ in self.samples]
         looked_at += _spread(self.structures, _MOST_PUSHED - min(len(looked_at), _MOST_PUSHED // 2))
         energies_left, n_pushes = _MOST_ENERGIES, 0
-        worst: dict[Pair, tuple[float, float, float, str]] = {}
+        worst: dict[Pair, tuple[float, Atoms, Atoms, float, float]] = {}
         for k, atoms in enumerate(looked_at):
             share = energies_left // (len(looked_at) - k)
             number = min(_MOST_BONDS, share // (_PUSH_POINTS * len(atoms)))
             for i, j, vector, distance in self._bonds(atoms, number):
                 pair = sorted_pair(atoms.symbols[i], atoms.symbols[j])
-                fall, high, low = self._push(atoms, i, vector, distance, self.distances[pair])
+                r = np.geomspace(min(_FIRST * self.distances[pair], distance), _LAST, _PUSH_POINTS)
+                pushed = [_pushed(atoms, i, vector * (1.0 - x / distance)) for x in r]
+                fall, high, low = _deepest_fall(np.array([self._energy(one) for one in pushed]))
                 if fall > max(_SHALLOW, worst[pair][0] if pair in worst else 0.0):
-                    worst[pair] = fall, high, low, atoms.get_chemical_formula()
+                    worst[pair] = fall, pushed[high], pushed[low], r[high], r[low]
                 energies_left -= _PUSH_POINTS * len(atoms)
                 n_pushes += 1
-        for pair, (fall, high, low, formula) in worst.items():
+        for pair, (fall, higher, lower, outer, inner) in worst.items():
             name = "-".join(pair)
             self._find(
                 "push",
-                f"{name}: an atom of {formula} pushed onto a neighbor gains {fall:.3g} eV from {high:.2f} "
-                f"to {low:.2f} A",
+                f"{name}: an atom of {higher.get_chemical_formula()} pushed onto a neighbor gains {fall:.3g} "
+                f"eV from {outer:.2f} to {inner:.2f} A",
+                [higher, lower],
                 pair=name,
                 fall=fall,
-                distances=(high, low),
+                distances=(outer, inner),
             )
         self.counts["pushed atoms"] = n_pushes
-
-    def _push(
-        self, atoms: Atoms, i: int, vector: FloatArray, distance: float, core_distance: float
-    ) -> tuple[float, float, float]:
-        """Largest fall in energy of atom i on its way along a vector to a neighbor, and the distances of
-        the neighbor where the fall begins and ends.
-        """
-        r = np.geomspace(min(_FIRST * core_distance, distance), _LAST, _PUSH_POINTS)
-        energies = []
-        for x in r:
-            pushed = atoms.copy()
-            pushed.positions[i] += vector * (1.0 - x / distance)
-            energies.append(self._energy(pushed))
-        fall, high, low = _deepest_fall(np.array(energies))
-        return fall, r[high], r[low]
 
     def _bonds(self, atoms: Atoms, number: int) -> list[tuple[int, int, FloatArray, float]]:
         """Pairs of neighbors (i, j, vector, distance) without an atom on the way from i to j.
@@ -404,6 +394,25 @@ class _Check:
             runs.run(atoms)
         self.findings += runs.findings
         self.counts[f"steps at {TEMPERATURE:,.0f} K"] = runs.n_steps
+
+
+def _scaled(atoms: Atoms, length: float) -> Atoms:
+    """Atoms and cell at another length."""
+    scaled = atoms.copy()
+    scaled.positions *= length
+    scaled.cell *= length
+    return scaled
+
+
+def _pushed(atoms: Atoms, i: int, vector: FloatArray) -> Atoms:
+    """The structure with atom i moved."""
+    pushed = atoms.copy()
+    pushed.positions[i] += vector
+    return pushed
+
+
+def _two_atoms(pair: Pair, distance: float) -> Atoms:
+    return Atoms(pair, [(0.0, 0.0, 0.0), (distance, 0.0, 0.0)])
 
 
 def _composition(atoms: Atoms) -> tuple[tuple[str, int], ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,11 +17,13 @@ from plip._structures._neighbors import find_all_neighbors
 if TYPE_CHECKING:
     from plip.potential import Potential
 
-__all__ = ["BEGINNING", "Pair", "core_distances", "sorted_pair", "sum_of_radii"]
+__all__ = ["BEGINNING", "Pair", "core_distances", "first_within", "labelable", "sorted_pair", "sum_of_radii"]
 
 # The core distance of a pair of species is where its repulsion begins: at 0.96 to 1 of the shortest distance
 # in the data.
 BEGINNING = 0.96
+# Of the core distance. Closer atoms feel little but the repulsion of their cores.
+_DEEP = 0.8
 
 Pair: TypeAlias = tuple[str, str]
 
@@ -52,6 +56,30 @@ def core_distances(potential: Potential, structures: list[Atoms]) -> dict[Pair, 
         else:
             distances[pair] = BEGINNING * shortest[pair] if shortest[pair] < math.inf else sum_of_radii(pair)
     return distances
+
+
+def first_within(atoms: Atoms, limits: Mapping[Pair, float]) -> tuple[Pair, float] | None:
+    """The first two atoms that are closer than the limit of their species, and their distance, or None."""
+    near = find_all_neighbors(atoms, max(limits.values()))
+    for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
+        pair = sorted_pair(atoms.symbols[i], atoms.symbols[j])
+        if r < limits[pair]:
+            return pair, float(r)
+    return None
+
+
+def labelable(structures: Iterable[Atoms], distances: Mapping[Pair, float]) -> tuple[Atoms, ...]:
+    """Atoms and cells of those structures whose labels a fit could use.
+
+    In others, two atoms are deep within the core distance of their species, or atoms have flown away.
+    """
+    limits = {pair: _DEEP * distance for pair, distance in distances.items()}
+    found = []
+    for atoms in structures:
+        with contextlib.suppress(ValueError):
+            if first_within(atoms, limits) is None:
+                found.append(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc))
+    return tuple(found)
 
 
 def sum_of_radii(pair: Pair) -> float:

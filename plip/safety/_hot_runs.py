@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from ase import Atoms, units
 
-from plip._structures._neighbors import find_all_neighbors
 from plip._types import FloatArray
 from plip.safety._cells import slab, supercell, with_interstitials
-from plip.safety._distances import Pair, sorted_pair, sum_of_radii
+from plip.safety._distances import Pair, first_within, labelable, sum_of_radii
 from plip.safety._report import Finding, kind_of, name_of
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ _DRIFT = 0.02
 _FINER = 4
 # Most atoms times steps, which bounds the time.
 _MOST_HEATED = 100_000
+# Steps between two structures on the way, about a period of vibrations.
+_APART = 25
 
 
 class HotRuns:
@@ -68,6 +69,9 @@ class HotRuns:
         self.n_steps = 0
         self._potential = potential
         self._distances = distances
+        # The way of the structure itself, which runs go on from.
+        self._relaxation: list[Atoms] = []
+        self._fused = {pair: _FUSED * min(r, sum_of_radii(pair)) for pair, r in distances.items()}
 
     def run(self, crystal: Atoms) -> None:
         """All runs of a structure."""
@@ -80,6 +84,7 @@ class HotRuns:
         except ValueError:  # not finite
             lowest = -math.inf
         at_rest = min(lowest, self._cooled(walk))
+        self._relaxation = walk.way
         if not atoms.pbc.all():
             self._simulate(name, atoms, lowest, at_rest, free_steps=_FREE_STEPS)
         else:
@@ -89,9 +94,11 @@ class HotRuns:
             self._simulate(f"{name} with interstitials", crowded, lowest, at_rest, free_steps=_FREE_STEPS)
             self._simulate(f"slab of {name}", slab(atoms), lowest, at_rest)
 
-    def _find(self, kind: str, name: str, message: str, **figures: float) -> None:
+    def _find(self, kind: str, name: str, message: str, way: Sequence[Atoms], **figures: float) -> None:
         text = f"{name} at {TEMPERATURE:,.0f} K{message}"
-        self.findings.append(Finding(kind, text, {"structure": name, "temperature": TEMPERATURE, **figures}))
+        shown = labelable([*self._relaxation, *way], self._distances)
+        known = {"structure": name, "temperature": TEMPERATURE, **figures}
+        self.findings.append(Finding(kind, text, known, shown))
 
     def _simulate(self, name: str, atoms: Atoms, lowest: float, at_rest: float, free_steps: int = 0) -> None:
         """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without, and
@@ -110,18 +117,20 @@ class HotRuns:
             totals, reason = self._go_on(walk, step, n_free, lowest)
             n_done += len(totals)
             if not reason and np.ptp(totals) > _DRIFT:
-                totals, reason = self._go_on(start, step / _FINER, _FINER * n_free, lowest)
+                walk = start
+                totals, reason = self._go_on(walk, step / _FINER, _FINER * n_free, lowest)
                 n_done = n_heated + len(totals) // _FINER
             if not reason and (drift := float(np.ptp(totals))) > _DRIFT:
-                self._find("drift", name, f": the total energy changes by {drift:.3g} eV/atom", drift=drift)
+                message = f": the total energy changes by {drift:.3g} eV/atom"
+                self._find("drift", name, message, walk.way, drift=drift)
         if reason:
             n_done += 1
             time = n_done * step / units.fs
-            self._find("collapse", name, f", after {time:.0f} fs: {reason}", time=time)
+            self._find("collapse", name, f", after {time:.0f} fs: {reason}", walk.way, time=time)
         elif (depth := at_rest - self._cooled(walk)) > _BELOW:
             kind = kind_of(atoms)
             message = f" and then cooled: the energy is {depth:.3g} eV/atom below that of the cooled {kind}"
-            self._find("collapse", name, message, depth=depth)
+            self._find("collapse", name, message, walk.way, depth=depth)
         self.n_steps += n_done
 
     def _cooled(self, walk: _Walk) -> float:
@@ -132,6 +141,7 @@ class HotRuns:
             except ValueError:  # not finite
                 return -math.inf
             walk.stop_uphill()
+        walk.way.append(walk.atoms.copy())
         return walk.energy / len(walk.atoms)
 
     def _go_on(
@@ -151,6 +161,7 @@ class HotRuns:
             except ValueError as error:  # atoms at one place, or far away
                 reason = str(error)
             if reason:
+                walk.way.append(walk.atoms.copy())
                 return totals, reason
             totals.append(walk.total_energy / len(walk.atoms))
         return totals, None
@@ -164,12 +175,8 @@ class HotRuns:
             return f"the energy is {lowest - energy:.3g} eV/atom below that of the {kind_of(atoms)}"
         if not is_thorough:
             return None
-        near = find_all_neighbors(atoms, _FUSED * max(self._distances.values()))
-        for i, j, r in zip(near.centers(1), near.neighbor_p, near.distance_p, strict=True):
-            pair = sorted_pair(atoms.symbols[i], atoms.symbols[j])
-            if r < _FUSED * min(self._distances[pair], sum_of_radii(pair)):
-                return f"atoms of {'-'.join(pair)} come as close as {r:.2f} A"
-        return None
+        fused = first_within(atoms, self._fused)
+        return None if fused is None else f"atoms of {'-'.join(fused[0])} come as close as {fused[1]:.2f} A"
 
 
 class _Walk:
@@ -177,6 +184,8 @@ class _Walk:
 
     Attributes
     ----------
+    way : list of ase.Atoms
+        What they were at first, and now and then on their way.
     masses : ndarray of float64, shape (n_atoms, 1)
     time_step : float
         A good one for these atoms.
@@ -187,17 +196,19 @@ class _Walk:
 
     def __init__(self, potential: Potential, atoms: Atoms) -> None:
         self.atoms = atoms
+        self.way = [atoms.copy()]
         self.masses: FloatArray = atoms.get_masses()[:, None]
         self.time_step = _TIME_STEP * math.sqrt(max(1.0, float(self.masses.min())) / 12.0) * units.fs
         self.energy = 0.0
         self._potential = potential
         self._references = math.fsum(potential.intercept[symbol] for symbol in atoms.symbols)
         self._velocities, self._forces = np.zeros((2, len(atoms), 3))
+        self._n_steps = 0
 
     def copy(self) -> _Walk:
         """The same atoms at the same place, which go on by themselves."""
         copied = copy.copy(self)
-        copied.atoms, copied._velocities = self.atoms.copy(), self._velocities.copy()
+        copied.atoms, copied._velocities, copied.way = self.atoms.copy(), self._velocities.copy(), [*self.way]
         return copied
 
     def draw_velocities(self, rng: np.random.Generator) -> None:
@@ -212,6 +223,9 @@ class _Walk:
         results = self._potential.evaluate(self.atoms, stress=False)
         self.energy, self._forces = results["energy"] - self._references, results["forces"]
         self._velocities += 0.5 * length * self._forces / self.masses
+        self._n_steps += 1
+        if self._n_steps % _APART == 0:
+            self.way.append(self.atoms.copy())
 
     def stop_uphill(self) -> None:
         """Take the velocities away if the forces point against them."""

@@ -35,6 +35,9 @@ class Finding:
         What happened, in one line.
     figures : mapping of str to float, tuple of float or str
         The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
+    structures : tuple of ase.Atoms
+        Structures that show it, or lead there, without labels. Those whose atoms are so close that labels
+        would change nothing are left out.
 
     Examples
     --------
@@ -50,13 +53,14 @@ class Finding:
     kind: str
     message: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    structures: tuple[Atoms, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only view is not pickled.
-        return type(self), (self.kind, self.message, dict(self.figures))
+        return type(self), (self.kind, self.message, dict(self.figures), self.structures)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.message}"
@@ -97,6 +101,11 @@ class SafetyReport:
     def is_safe(self) -> bool:
         """Whether there is no finding."""
         return not self.findings
+
+    @property
+    def structures(self) -> tuple[Atoms, ...]:
+        """The structures of all findings, a tuple of ase.Atoms: labels of some of them mend the potential."""
+        return tuple(atoms for finding in self.findings for atoms in finding.structures)
 
     @property
     def kinds(self) -> tuple[str, ...]:
