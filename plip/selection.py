@@ -91,7 +91,7 @@ def select_structures(
     Warns
     -----
     UserWarning
-        The pool has fewer than `n` structures that are no copies.
+        Fewer than `n` structures of the pool tell the fit anything new: others are copies.
 
     Notes
     -----
@@ -113,7 +113,7 @@ def select_structures(
     """
     places, _ = rank_structures(pool, n, model, known=known, cost=cost, n_jobs=n_jobs, verbose=verbose)
     if len(places) < n:
-        warn(f"the pool has {len(places)} structures that are neither known nor copies, fewer than n={n}")
+        warn(f"only {len(places)} structures of the pool tell the fit anything new, fewer than n={n}")
     return places
 
 
@@ -301,7 +301,8 @@ class _Candidates:
     @single_blas_thread()
     def _ranked(self) -> list[int]:
         """The best of the candidates, best first."""
-        rest = np.arange(self._used)
+        # No label tells anything of a pool whose rows are all zero, such as lone atoms with fixed references.
+        rest = np.arange(self._used if self._pool.any() else 0)
         matrix = self._prior.copy()
         chosen: list[int] = []
         while rest.size and len(chosen) < self._n:

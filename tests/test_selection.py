@@ -137,7 +137,7 @@ def turned(atoms, repeat=1):
 def test_never_a_copy(data, model):
     pool = data[1][:9]
     copies = [*pool, *(turned(atoms) for atoms in pool), *(turned(atoms, 2) for atoms in pool[:3])]
-    with pytest.warns(UserWarning, match="9 structures that are neither known nor copies, fewer than n=15"):
+    with pytest.warns(UserWarning, match="only 9 structures .* anything new, fewer than n=15"):
         chosen = select_structures(copies, 15, model)
     assert sorted(k % 9 for k in chosen.tolist()) == list(range(9))
 
@@ -150,6 +150,16 @@ def test_never_a_known_structure(data, model):
     assert sorted(chosen.tolist()) == list(range(len(train), len(train) + 6))
     chosen = select_structures(pool[:8], 2, model, known=[turned(atoms) for atoms in pool[:6]])
     assert sorted(chosen.tolist()) == [6, 7]
+
+
+def test_none_of_a_pool_that_tells_nothing(data):
+    """Lone atoms have no terms, and their energies are fixed."""
+    references = {"C": -1.0, "Si": -2.0}
+    fixed = PLIPRegressor(small_descriptors(), max_terms=12, reference_energies=references).fit(data[0])
+    alone = [Atoms(symbol, cell=[30.0] * 3, pbc=True) for symbol in ("Si", "C")]
+    with pytest.warns(UserWarning, match="only 0 structures"):
+        assert len(select_structures(alone, 2, fixed)) == 0
+    assert select_structures([*alone, data[1][0]], 1, fixed).tolist() == [2]
 
 
 def test_small_displacements_are_no_copies(model, data):

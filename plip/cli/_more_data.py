@@ -98,7 +98,7 @@ def select(arguments: Namespace) -> None:
         atoms.info.update(pool_index=index, pool_structure=origin)
         chosen.append(atoms)
     if len(places) < arguments.number:
-        print(f"The pool has no more than {len(places)} structures that are neither known nor copies.")
+        print(f"The pool has no more than {len(places)} structures that tell the fit anything new.")
     with write_whole(output, "wb" if file_format.isbinary else "w") as file:
         write(file, chosen, format=file_format.name)
     print(f"Structures to label, best first: {output}")

@@ -97,8 +97,8 @@ class HotRuns:
     def _find(self, kind: str, name: str, message: str, way: Sequence[Atoms], **figures: float) -> None:
         text = f"{name} at {TEMPERATURE:,.0f} K{message}"
         shown = labelable([*self._relaxation, *way], self._distances)
-        known = {"structure": name, "temperature": TEMPERATURE, **figures}
-        self.findings.append(Finding(kind, text, known, shown))
+        found = Finding(kind, text, {"structure": name, "temperature": TEMPERATURE, **figures}, shown)
+        self.findings.append(found)
 
     def _simulate(self, name: str, atoms: Atoms, lowest: float, at_rest: float, free_steps: int = 0) -> None:
         """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without, and
