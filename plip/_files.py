@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from plip._types import StrPath
 
-__all__ = ["digest_arrays", "write_whole"]
+__all__ = ["digest_arrays", "without_empty_texts", "write_whole"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -174,3 +174,11 @@ def _sync_folder(folder: str) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def without_empty_texts(info: Mapping[Any, Any]) -> dict[Any, Any]:
+    """What a structure to be written knows beside its atoms, without texts of no character.
+
+    ASE writes these to extended XYZ as a key without a value, and reads the next entry for it.
+    """
+    return {key: value for key, value in info.items() if not (isinstance(value, str) and not value)}

@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.io import write
 
 from plip._core import NeighborList
+from plip._files import without_empty_texts
 from plip._parameters import is_integer, is_number
 from plip._structures._checks import has_full_cell
 from plip._structures._evaluation import check_atoms, check_cell, check_positions, check_species, find_pairs
@@ -349,7 +350,7 @@ class ExtrapolationObserver:
         if not largest > self.limit:
             return
         found = self.atoms.copy()
-        found.info["extrapolation"] = largest
+        found.info = {**without_empty_texts(found.info), "extrapolation": largest}
         self.structures.append(found)
         if self.path is not None:
             write(os.fspath(self.path), found, format="extxyz", append=True)

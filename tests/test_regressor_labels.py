@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from sample_fits import partly_labeled, separate_labels, small_descriptors
@@ -16,6 +17,7 @@ from sklearn.model_selection import (
 from sklearn.preprocessing import StandardScaler
 
 from plip import NormalEquations, PLIPRegressor, PLIPRegressorCV
+from plip.labels import LabelWarning, read_labels
 from plip.metrics import neg_energy_rmse, neg_force_rmse
 from plip.report import Evaluation
 
@@ -149,6 +151,31 @@ def test_labels_under_other_names_are_no_secret(silicon_carbide):
     for estimator in (PLIPRegressor, PLIPRegressorCV):
         with pytest.warns(UserWarning, match=r"arrays\['force'\].*info\['virial'\]"):
             estimator(small_descriptors(), max_terms=5).fit(train)
+
+
+def test_keys_without_a_value_swallow_no_label_silently(silicon_carbide, tmp_path):
+    """ASE writes an empty text as a key without a value."""
+    train = [atoms.copy() for atoms in silicon_carbide[0][:8]]
+    for atoms, source in zip(train, silicon_carbide[0], strict=False):
+        atoms.info = {"note": "E = energy=1", "comment": ""}
+        atoms.calc = source.calc
+    write(tmp_path / "train.xyz", train)
+    found = read(tmp_path / "train.xyz", ":")
+    message = (
+        r"structure 0 \(C4Si4\) and 7 others: info\['comment'\] is 'energy=-53.*nothing after 'comment='"
+    )
+    with pytest.warns(LabelWarning, match=message):
+        read_labels(found)
+    # The periodicity of a molecule.
+    molecule = Atoms("H2", [[0, 0, 0], [0, 0, 0.8]], cell=[9, 9, 9], info={"comment": ""})
+    write(tmp_path / "molecule.xyz", molecule)
+    with pytest.warns(LabelWarning, match="info.'comment'. is 'pbc=F F F'"):
+        read_labels([read(tmp_path / "molecule.xyz")], y=[-1.0])
+    for atoms in train:
+        atoms.info["comment"] = "encut=500"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read_labels(train)
 
 
 def test_scaled_energies_contradict_attached_forces(silicon_carbide):

@@ -210,6 +210,20 @@ def test_errors(data, model):
         select_structures(pool, 1, nothing)
 
 
+def test_empty_texts_swallow_nothing_of_what_was_chosen(data, tmp_path):
+    train, pool = data
+    pool = [atoms.copy() for atoms in pool[:4]]
+    for atoms in pool:
+        atoms.info = {"comment": ""}
+        atoms.pbc = (True, True, False)
+    write(tmp_path / "train.xyz", train)
+    write(tmp_path / "pool.traj", pool)
+    files = [str(tmp_path / name) for name in ("pool.traj", "train.xyz", "chosen.xyz")]
+    assert main(["select", files[0], "--train", files[1], "-n", "1", "--terms", "12", "-o", files[2]]) == 0
+    (atoms,) = read(files[2], ":")
+    assert atoms.info["pool_index"] in range(4) and list(atoms.pbc) == [True, True, False]
+
+
 def test_command(data, tmp_path, capsys):
     train, pool = data
     write(tmp_path / "train.xyz", train)

@@ -450,6 +450,7 @@ def copper():
 
 def test_observers_stop_a_simulation_that_leaves_the_data(copper, tmp_path):
     atoms = bulk("Cu", cubic=True) * (2, 2, 2)
+    atoms.info["comment"] = ""
     atoms.calc = copper.calculator()
     settings = {"temperature_K": 4000, "friction": 0.05, "fixcm": False}
     dynamics = Langevin(atoms, 3 * units.fs, **settings, rng=np.random.default_rng(0))

@@ -165,8 +165,13 @@ def _share(structures: Iterable[Atoms]) -> None:
             atoms.calc.atoms = atoms
 
 
-def _names(source: Iterable[object]) -> str:
-    return ", ".join(str(name) for name in source if name not in _GEOMETRY) or "nothing"
+def _names(source: Mapping[Any, object]) -> str:
+    names = []
+    for name, value in source.items():
+        if name not in _GEOMETRY:
+            # As it is where the reader of a file took the next entry for the value.
+            names.append(f"{name} ({value!r})" if isinstance(value, str) and "=" in value else str(name))
+    return ", ".join(names) or "nothing"
 
 
 def _check_keys(structures: list[Atoms], keys: Keys, path: str) -> None:

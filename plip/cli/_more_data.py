@@ -62,7 +62,7 @@ class Pool:
 def select(arguments: Namespace) -> None:
     from ase.io import write
 
-    from plip._files import write_whole
+    from plip._files import without_empty_texts, write_whole
     from plip._places import located
     from plip.regressor import PLIPRegressor
     from plip.selection import rank_structures
@@ -95,7 +95,7 @@ def select(arguments: Namespace) -> None:
     for rank, (index, share, origin) in enumerate(zip(places.tolist(), shares, origins, strict=True), 1):
         atoms = found[index]
         print(f"{rank:>4}  {100 * share:>14.1f} %  {len(atoms):>5}  {origin}")
-        atoms.info.update(pool_index=index, pool_structure=origin)
+        atoms.info = {**without_empty_texts(atoms.info), "pool_index": index, "pool_structure": origin}
         chosen.append(atoms)
     if len(places) < arguments.number:
         print(f"The pool has no more than {len(places)} structures that tell the fit anything new.")

@@ -1,5 +1,6 @@
 """Doubts about labels: placeholders of readers, other names, wrong units, contradictions."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ __all__ = [
     "warn_of_large_stresses",
     "warn_of_other_names",
     "warn_of_predictions",
+    "warn_of_swallowed_entries",
 ]
 
 # eV/atom. Energies relative to that of one structure are rarely all larger.
@@ -42,6 +44,11 @@ _LOOKS_LIKE = {
 }
 _SHORT = {"energy": ("e", "e0", "pe"), "force": ("f", "fxyz"), "virial": ()}
 _SETTING = ("weight", "cutoff", "sigma", "kinetic", "std", "unit")
+
+# An entry of a line of extended XYZ that is a label or says what is periodic.
+_ENTRY = re.compile(
+    rf"\w*(?:pbc|{'|'.join(word for words in _LOOKS_LIKE.values() for word in words)})\w*=.", re.I
+)
 
 _PLACEHOLDER = "Taken for the placeholder of a file without this label and left out; None says so"
 
@@ -203,6 +210,29 @@ def other_names(atoms: Atoms, target: str) -> list[str]:
         if shape in {"energy": ((),), "force": ((len(atoms), 3),), "virial": ((6,), (9,), (3, 3))}[target]:
             found.append(f"{'arrays' if force else 'info'}[{key!r}]")
     return found
+
+
+def warn_of_swallowed_entries(X: Sequence[Atoms], first: int) -> None:
+    """Warn of files of extended XYZ whose lines have a key without a value before a label or ``pbc``.
+
+    ASE writes an empty text so, and reads what follows for the value.
+    """
+    found: dict[int, tuple[object, str]] = {}
+    for k, atoms in enumerate(X):
+        for key, value in atoms.info.items():
+            if isinstance(value, str) and _ENTRY.match(value):
+                found[k] = key, value
+    if found:
+        chosen = np.zeros(len(X), bool)
+        chosen[list(found)] = True
+        key, value = next(iter(found.values()))
+        warn(
+            f"{name_structures(X, chosen, first)}: info[{key!r}] is {value!r}: the file has nothing after "
+            f"'{key}=', and its reader took the next entry for the value. Give it a text there, "
+            "or leave it out",
+            chosen,
+            first,
+        )
 
 
 def warn_of_other_names(X: Sequence[Atoms], labels: Labels, targets: Collection[str]) -> None:

@@ -20,6 +20,7 @@ from plip.labels._plausibility import (
     warn_of_large_stresses,
     warn_of_other_names,
     warn_of_predictions,
+    warn_of_swallowed_entries,
 )
 from plip.labels._stress import components_of
 from plip.labels._values import check_array, check_arrays, check_length, check_numbers, is_missing, real_array
@@ -122,6 +123,7 @@ def read_labels(
     labels = leave_out_placeholders(X, labels, given, first)
     warn_of_large_stresses(labels)
     warn_of_other_names(X, labels, targets if hinted is None else hinted)
+    warn_of_swallowed_entries(X, first)
     if required and not labels.targets():
         raise no_labels(X[0], targets, purpose)
     warn_of_predictions(X, labels, given, first)
