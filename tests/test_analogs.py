@@ -106,6 +106,12 @@ def test_a_pair_without_data_has_the_terms_of_its_twins():
     np.testing.assert_array_equal(path[seen], model.coef_[seen])
     assert model.n_terms_ == np.count_nonzero(model.coef_) == len(model.potential_.terms)
     assert np.count_nonzero(path) <= 60
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from plip.inspection import PathDisplay
+
+    assert PathDisplay.from_estimator(model).chosen == np.count_nonzero(path) < model.n_terms_
+    matplotlib.pyplot.close("all")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

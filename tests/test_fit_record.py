@@ -241,13 +241,20 @@ def test_documentation_links_lead_to_plip(estimator):
     assert link in estimator._repr_html_()
 
 
-def test_what_is_set_after_a_fit_changes_nothing_of_it(silicon_carbide):
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_what_is_set_after_a_fit_changes_nothing_of_it(silicon_carbide, monkeypatch):
     train = silicon_carbide[0][::8]
     model = PLIPRegressor(small_descriptors(), max_terms=10).fit(train)
     other = PLIPRegressor(small_descriptors(), max_terms=10).fit(train)
     other.set_params(energy_weight=1000.0, contribution_penalty=1.0, repulsion=None, solver="ridge")
     for name in ("descriptors__cutoff", "alpha"):
         other.set_params(**{name: 2.5})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(NormalEquations, "_accumulate", interrupted)
+        other.fit(train)
     assert other.potential_at(5).repulsion == model.potential_at(5).repulsion is not None
     assert other.potential_at(5).fit_record == model.potential_at(5).fit_record
     expected = model.calibrate(train).predict(train, return_std=True)

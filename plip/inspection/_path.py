@@ -115,7 +115,8 @@ class PathDisplay:
         curves["cancellation"] = {"mean structure": (sizes, equations.mean_cancellation(path.coefs))}
         if cost_of is not None:
             curves["cost"] = {f"{len(cost_of)} atoms": _costs(estimator, cost_of)}
-        chosen = getattr(estimator, "selected_size_", estimator.n_terms_)
+        # Terms that twins lend do not count here.
+        chosen = getattr(estimator, "selected_size_", int(path.n_terms[-1]))
         return cls(curves, chosen).plot(ax=ax, quantity=quantity)
 
     def plot(self, ax: Axes | None = None, quantity: str = "force") -> PathDisplay:

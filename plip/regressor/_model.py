@@ -85,11 +85,11 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         check_parameters(self.get_params(deep=False), self._is_precomputed())
 
     def _begin_fit(self, **known: Any) -> None:
-        """Keep the parameters, for what is asked after the fit; `known` are those that the data decide."""
+        """Keep the parameters for `_adopt`; `known` are those that the data decide."""
         # Nested parameters are set in the descriptors themselves.
         known = {"descriptors": clone(self.descriptors, safe=False), **known}
         parameters = {**self.get_params(deep=False), **known}
-        self._fit_parameters = {name: parameters[name] for name in parameters if name not in _OF_THE_RUN}
+        self._begun_parameters = {name: parameters[name] for name in parameters if name not in _OF_THE_RUN}
 
     def _setting(self, name: str, n_species: int = 1) -> Any:
         """The value of a parameter, with "auto" replaced."""
@@ -240,6 +240,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         `scales` are those of the problem that was solved. `potential` is that of the coefficients, and
         `survey` is that of the equations, if they are at hand.
         """
+        # For what is asked after the fit. One that fails before leaves those of the last.
+        self._fit_parameters = self.__dict__.pop("_begun_parameters")
         self.path_ = path
         self.normal_equations_: Any = equations  # of structures or of an array
         self.column_scale_ = scales
