@@ -7,8 +7,11 @@ from ase.neighborlist import neighbor_list
 from lammps_runs import (
     assert_agrees,
     evaluate,
+    lammps_setup,
     needs_lammps,
+    run_lammps,
     structures,
+    thermo,
 )
 from sample_potentials import beyond, interactions, make_potential, sample_potential
 from sample_structures import sample
@@ -86,6 +89,29 @@ def test_export_of_a_pair_potential_alone(tmp_path):
     potential = make_potential(atoms, terms)
     path = export(potential, tmp_path, ["Mo"])
     assert_agrees(evaluate(tmp_path, atoms, ["Mo"], [f"include {path}"]), potential, atoms, 1e-8)
+
+
+@needs_lammps
+@pytest.mark.parametrize("kind", ["two_body", "n_body", "three_body"])
+@pytest.mark.parametrize("units", ["real", "electron", "lj"])
+def test_numbers_are_not_taken_for_those_of_other_units(units, kind, tmp_path):
+    """LAMMPS converts tables and densities to units real; all else is an error."""
+    atoms, cutoff = sample("two species")
+    parts = {kind: interactions(cutoff)[kind]}
+    if kind == "n_body":
+        parts["n_body"] = NBody(Gaussian(eta=1.5, centers=[1.5, 2.5]), powers=2)
+    potential = make_potential(atoms, build_terms(["C", "Si"], cutoff, **parts))
+    commands, _ = lammps_setup(tmp_path, atoms, ["C", "Si"])
+    commands[0] = f"units {units}"
+    path = export(potential, tmp_path / "stock", ["C", "Si"])
+    run = [f"include {path}", "thermo_modify norm no", "thermo_modify format float %.16g", "run 0"]
+    code, log = run_lammps(tmp_path, [*commands, *run])
+    if units == "real" and kind != "three_body":
+        assert code == 0, log[-500:]
+        assert thermo(log)[2] == pytest.approx(23.06 * potential.energy(atoms), rel=1e-4)
+    else:
+        assert code != 0
+        assert f"requires metal units but {units} units are in use" in log, log[-500:]
 
 
 def test_export_is_deterministic(tmp_path, capsys):

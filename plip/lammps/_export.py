@@ -180,7 +180,7 @@ def _write_tables(
     if pairs:
         lines = [line for pair, members in pairs.items() for line in _table(potential, pair, members)]
         with write_whole(path) as file:
-            file.write("# two-body part of a plip potential, eV and Angstrom\n\n" + "\n".join(lines))
+            file.write("# two-body part of a plip potential, UNITS: metal\n\n" + "\n".join(lines))
     return [Style("table", path, pair) for pair in pairs]
 
 
@@ -256,8 +256,8 @@ def _write_embedding(
     density_step = (largest or 1.0) / (N_DENSITIES - 1)
     density = density_step * np.arange(N_DENSITIES)
     lines = [
-        "# N-body part of a plip potential: powers of densities",
-        "# eV and Angstrom",
+        "# N-body part of a plip potential, UNITS: metal",
+        "# powers of densities",
         "#",
         f"{len(species)} {' '.join(species)}",
         f"{N_DENSITIES} {density_step!r} {r.size} {step!r} {cutoff!r}",
@@ -341,7 +341,7 @@ def _write_spline(potential: Potential, path: Path, term: Term, angles: Angles, 
     cosine = np.linspace(-1.0, 1.0, N_KNOTS)
     zero = _spline(np.array([0.0, 1.0]), np.zeros(2), 0.0, 0.0)
     identity = _spline(np.array([0.0, 1.0]), np.array([0.0, 1.0]), 1.0, 1.0)
-    lines = ["# three-body part of a plip potential, eV and Angstrom", f"meam/spline {n} {' '.join(species)}"]
+    lines = ["# three-body part of a plip potential, UNITS: metal", f"meam/spline {n} {' '.join(species)}"]
     for _ in range(n * (n + 1) // 2 + n):  # pair functions and densities
         lines += zero
     for symbol in species:
