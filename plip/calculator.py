@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.io import write
+from ase.outputs import Properties
 
 from plip._core import NeighborList
 from plip._files import without_empty_texts
@@ -208,6 +209,18 @@ class PLIPCalculator(Calculator):
         # Structure and results change together: one that is refused leaves those of the last one.
         super().calculate(atoms, properties, system_changes)
         self.results = results
+
+    def export_properties(self) -> Properties:
+        """Results as ASE's container, which knows nothing of what `uncertainty` adds.
+
+        Returns
+        -------
+        ase.outputs.Properties
+            Energies, forces and stresses.
+        """
+        return Properties(
+            {name: value for name, value in self.results.items() if name not in _OF_UNCERTAINTY}
+        )
 
     def extrapolation(self, atoms: Atoms) -> FloatArray:
         """How far the surroundings of each atom are from those of the fit.

@@ -431,6 +431,9 @@ def test_calculator(model, silicon_carbide):
     for name in ("energy_std", "forces_std", "extrapolation"):
         np.testing.assert_allclose(atoms.calc.results[name], expected[name], rtol=1e-12)
     np.testing.assert_allclose(atoms.calc.extrapolation(atoms), expected["extrapolation"], rtol=1e-9)
+    known = atoms.get_properties(["energy", "forces"])
+    assert known["energy"] == pytest.approx(expected["energy"], abs=1e-10)
+    assert "energy_std" not in known
 
 
 @pytest.fixture(scope="module")
