@@ -16,12 +16,13 @@ from ase.md.langevin import Langevin
 from ase.neighborlist import neighbor_list
 from ase.optimize import FIRE
 
-from plip import PLIPDescriptors, PLIPRegressor
+from plip import PLIPDescriptors, PLIPRegressor, load_potential
 from plip.cli import main
 from plip.datasets import load_silicon_carbide
 from plip.interactions import TwoBody
 from plip.potential import Potential
 from plip.radial import Gaussian
+from plip.report import potential_summary
 from plip.report._crystals import _candidates
 from plip.safety import Finding, SafetyReport
 from plip.safety._check import _Check
@@ -261,8 +262,12 @@ def test_each_kind_of_molecule_and_one_crystal_run_hot(silicon_carbide, monkeypa
     assert kind_of(molecules[0]) == "molecule" and kind_of(structures[0]) == "crystal"
 
 
+def report_of_one():
+    return SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
+
+
 def test_report_is_text():
-    report = SafetyReport((Finding("pair", "A-B: falls"),), {"pushed atoms": 3, "pairs of species": 0})
+    report = report_of_one()
     assert not report.is_safe and report.kinds == ("pair",)
     assert str(report) == repr(report) == "Safety: 1 finding (pushed atoms: 3)\n  pair: A-B: falls"
 
@@ -528,4 +533,11 @@ def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):
     assert main([*command, "-q", "--no-plot"]) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Safety: ")]
     assert len(lines) == 1 and lines[0].startswith("Safety: nothing found (")
-    assert (tmp_path / "model.json").exists()
+    # The file tells of it.
+    potential = load_potential(tmp_path / "model.json")
+    assert potential.fit_record["safety"]["findings"] == []
+    assert main(["show", str(tmp_path / "model.json")]) == 0
+    assert lines[0] in " ".join(capsys.readouterr().out.split())
+    changed = potential.with_fit_record({**potential.fit_record, "safety": report_of_one().as_record()})
+    assert str(report_of_one()) in potential_summary(changed)
+    assert "Safety: not checked" in potential_summary(potential.with_fit_record(None))

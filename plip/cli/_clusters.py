@@ -177,6 +177,7 @@ def _finish(
     potential = signed(model.potential_, arguments)
     seen = [] if equations.sample is None else list(equations.sample.structures())
     safety = potential.check_safety(seen or None)
+    potential = _commands.checked_by(potential, safety)
     evaluations: dict[str, Evaluation] = {}
     if test is not None:
         with test.located():

@@ -194,6 +194,7 @@ def _fit_and_report(
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
     model.potential_ = signed(model.potential_, arguments)
     safety = model.potential_.check_safety(train.structures)
+    model.potential_ = checked_by(model.potential_, safety)
     # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
     # A potential without terms has no uncertainty.
@@ -308,6 +309,11 @@ def _print_audit(train: Data, test: Data | None, checked: Mapping[str, LabelledS
     for remark in report.remarks:
         print(f"Remark: {remark}")
     return report
+
+
+def checked_by(potential: Potential, safety: SafetyReport) -> Potential:
+    """The potential with what its check found in its record."""
+    return potential.with_fit_record({**(potential.fit_record or {}), "safety": safety.as_record()})
 
 
 def write_failing(

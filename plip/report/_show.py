@@ -15,6 +15,7 @@ from plip._types import FloatArray
 from plip.interactions._terms import KINDS
 from plip.potential import Potential
 from plip.report._text import WIDTH, reference_energies, table
+from plip.safety._report import lines_of
 
 __all__ = ["PAIRS", "first_distance", "potential_summary"]
 
@@ -69,7 +70,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
         _data(record.get("data", {})),
     ]
     parts.append(_uncertainty(potential))
-    parts += [_errors(record.get("errors", {})), _settings(record.get("settings", {}))]
+    parts += [_errors(record.get("errors", {})), _safety(record), _settings(record.get("settings", {}))]
     parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
     return "\n\n".join(part for part in parts if part)
 
@@ -176,6 +177,14 @@ def _errors(errors: Mapping[str, Mapping[str, float | None]]) -> str:
             cells.append("-" if value is None else f"{factor * value:.{digits}f}")
         rows.append([name, *cells])
     return table(rows)
+
+
+def _safety(record: Mapping[str, Any]) -> str:
+    """What the check after the fit found."""
+    if "safety" not in record:
+        return "Safety: not checked by a fit (plip fit does so, and Potential.check_safety)"
+    lines = [textwrap.fill(line, WIDTH - 2, subsequent_indent="  ") for line in lines_of(record["safety"])]
+    return "\n".join([lines[0], *(textwrap.indent(line, "  ") for line in lines[1:])])
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

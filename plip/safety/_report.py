@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ase import Atoms
 
-__all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "name_of"]
+__all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "lines_of", "name_of"]
 
 Figure: TypeAlias = float | tuple[float, ...] | str
 
@@ -66,6 +66,14 @@ class Finding:
         return f"{self.kind}: {self.message}"
 
 
+def lines_of(record: Mapping[str, Any]) -> list[str]:
+    """What `SafetyReport.as_record` says: how much was tried, and a line for each finding."""
+    tried = ", ".join(f"{name}: {count}" for name, count in record["counts"].items() if count)
+    number = len(record["findings"])
+    found = f"{number} finding{'s' * (number > 1)}" if number else "nothing found"
+    return [f"Safety: {found} ({tried})", *record["findings"]]
+
+
 @dataclass(frozen=True, repr=False)
 class SafetyReport:
     """What `plip.Potential.check_safety` found.
@@ -102,6 +110,16 @@ class SafetyReport:
         """Whether there is no finding."""
         return not self.findings
 
+    def as_record(self) -> dict[str, Any]:
+        """What a file of the potential can tell: "counts" and "findings", the latter as text.
+
+        Returns
+        -------
+        dict
+            For the entry "safety" of `Potential.fit_record`.
+        """
+        return {"counts": dict(self.counts), "findings": [str(finding) for finding in self.findings]}
+
     @property
     def structures(self) -> tuple[Atoms, ...]:
         """The structures of all findings, a tuple of ase.Atoms: labels of some of them mend the potential."""
@@ -113,11 +131,6 @@ class SafetyReport:
         return tuple(sorted({finding.kind for finding in self.findings}))
 
     def __str__(self) -> str:
-        tried = ", ".join(f"{name}: {count}" for name, count in self.counts.items() if count)
-        if self.is_safe:
-            return f"Safety: nothing found ({tried})"
-        number = len(self.findings)
-        head = f"Safety: {number} finding{'s' * (number > 1)} ({tried})"
-        return "\n".join([head, *(f"  {finding}" for finding in self.findings)])
+        return "\n  ".join(lines_of(self.as_record()))
 
     __repr__ = __str__
