@@ -41,6 +41,22 @@ def test_labels_under_other_names(cli_fit, cli_data, tmp_path, capsys):
     assert renamed == errors_of(cli_fit["report"], "test")
 
 
+def test_reports_name_structures_of_several_files_by_file(cli_fit, cli_data, tmp_path, capsys):
+    # Atoms that are closer than any of the fit.
+    squeezed = cli_data[1][0].copy()
+    squeezed.set_cell(0.6 * squeezed.cell, scale_atoms=True)
+    squeezed.calc = SinglePointCalculator(squeezed, **cli_data[1][0].calc.results)
+    second = str(tmp_path / "second.xyz")
+    write(second, [cli_data[1][1], squeezed], format="extxyz")
+    distance = squeezed.get_distance(0, 1, mic=True)
+    expected = f"down to {distance:.2f} A (C-Si, {second}, structure 1)"
+    assert main(["evaluate", cli_fit["model"], cli_fit["test"], second, "-q"]) == 0
+    assert expected in " ".join(capsys.readouterr().out.split())
+    tests = ["--test", cli_fit["test"], "--test", second]
+    assert main(["fit", cli_fit["train"], *tests, *SMALL, "-o", str(tmp_path / "model.json")]) == 0
+    assert expected in " ".join(capsys.readouterr().out.split())
+
+
 def test_named_energy_wins_over_attached_ones(cli_fit, cli_data, tmp_path, capsys):
     path = tmp_path / "both.xyz"
     atoms = cli_data[1][0].copy()

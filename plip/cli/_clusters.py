@@ -187,8 +187,9 @@ def _finish(
     if written:
         potential.save(output)
     print(f"{len(potential.terms)} terms, root mean square errors of the fit: {_errors(model, equations)}")
-    if evaluations:
-        print(evaluation_report(evaluations))
+    if test is not None:
+        with test.located():
+            print(evaluation_report(evaluations))
     print(safety)
     print(
         "Without structures the number of terms is not cross-validated (--terms), there are no "

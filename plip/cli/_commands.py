@@ -9,6 +9,7 @@ import time
 import warnings
 from argparse import Namespace
 from collections.abc import Collection, Mapping
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,7 +206,9 @@ def _fit_and_report(
     if written and test is not None:
         model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
         model.potential_.save(output, uncertainty=keep)
-    print(fit_report(model, evaluations))
+    # Of structures, a report names those of the test alone.
+    with nullcontext() if test is None else test.located():
+        print(fit_report(model, evaluations))
     _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
     print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
     print(safety)
@@ -395,7 +398,8 @@ def evaluate(arguments: Namespace) -> None:
         f"{arguments.model}: {'-'.join(potential.species)}, {len(potential.terms)} terms, "
         f"cutoff {potential.cutoff:g} A\n"
     )
-    print(evaluation_report(evaluations))
+    with data.located():
+        print(evaluation_report(evaluations))
     if potential.uncertainty is None:
         print("\nThe file has no uncertainty: no intervals and extrapolation grades (plip fit --uncertainty)")
     _write_plot(evaluations, plot)

@@ -14,7 +14,7 @@ __all__ = ["ClosestPair", "closer_than_fitted"]
 
 
 class ClosestPair(NamedTuple):
-    """Two atoms of a structure that feel the core repulsion most: row, species, and distance in Angstrom."""
+    """The closest atoms of a structure that feel the core repulsion: row, species, distance in Angstrom."""
 
     row: int
     pair: tuple[str, str]
@@ -41,9 +41,9 @@ def closer_than_fitted(evaluation: Evaluation) -> list[ClosestPair]:
         species, _, _ = take_atoms(potential.species, atoms)
         near = find_all_neighbors(atoms, float(begins.max()))
         centers, neighbors = near.centers(1), near.neighbor_p
-        parts = near.distance_p / begins[species[centers], species[neighbors]]
-        if parts.min(initial=1.0) < 1.0:
-            p = int(parts.argmin())
+        is_inside = near.distance_p < begins[species[centers], species[neighbors]]
+        if is_inside.any():
+            p = int(np.where(is_inside, near.distance_p, np.inf).argmin())
             first, second = sorted((atoms.symbols[centers[p]], atoms.symbols[neighbors[p]]))
             found.append(ClosestPair(row, (first, second), float(near.distance_p[p])))
     return found

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from plip._places import with_places
 from plip._types import FloatArray
 from plip.interactions import Term
 from plip.interactions._terms import KINDS
@@ -177,7 +178,11 @@ def _too_close(name: str, evaluation: Evaluation) -> list[str]:
         f"the fit, down to {distance:.2f} A ({'-'.join(pair)}, structure {row}), where the core repulsion "
         "acts"
     )
-    return [textwrap.fill(f"{text}; RMSE without these: {others}" if others else text, WIDTH)]
+    text = with_places(text)
+    if others:
+        text += f"; RMSE without these: {others}"
+    # Names of files stay whole.
+    return [textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)]
 
 
 def _size_table(evaluations: Mapping[str, Evaluation]) -> str:
