@@ -255,6 +255,13 @@ def test_nullable_and_masked_arrays():
         read_labels(X, y=pandas.Series([-12.0, None, -36.0, -48.0]))
 
 
+def test_stress_is_a_table():
+    X = [bulk("Cu", a=3.6 + 0.1 * k) for k in range(3)]
+    stress = 1e-3 * np.arange(18.0).reshape(3, 6)
+    table = pandas.DataFrame(stress, columns=["xx", "yy", "zz", "yz", "xz", "xy"], index=[5, 1, 3])
+    np.testing.assert_array_equal(read_labels(X, stress=table).stress, stress)
+
+
 def test_labels_of_nobody():
     X = labeled_copper()
     labels = read_labels(X, y=[None] * 4, forces=[None] * 4)

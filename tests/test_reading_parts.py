@@ -241,6 +241,23 @@ def test_what_is_read_as_a_whole_is_damaged_as_a_whole(tmp_path):
         read_parts(tmp_path / "a.xyz.gz")
 
 
+def test_files_of_other_formats_than_ase_takes_them_for(tmp_path):
+    """ASE tells some formats by the name alone."""
+    (tmp_path / "md.out").write_text("  Invoking another program\n")
+    with pytest.raises(
+        ValueError, match=r"md\.out: it has no structure\. ASE takes it for 'espresso-out': if"
+    ):
+        read_parts(tmp_path / "md.out")
+    (tmp_path / "POSCAR").write_text("a comment\n1.0\n")
+    with pytest.raises(ValueError, match=r"POSCAR: ASE cannot read it: .*ASE takes it for 'vasp': if"):
+        read_parts(tmp_path / "POSCAR")
+    (tmp_path / "model.json").write_text('{"format": "plip-potential"}')
+    with pytest.raises(
+        ValueError, match=r"model\.json: ASE cannot read it: .*\. Correct it or leave it out$"
+    ):
+        read_parts(tmp_path / "model.json")
+
+
 def test_steps_of_zero(tmp_path):
     write(tmp_path / "a.xyz", load_silicon_carbide()[0][:2])
     with pytest.raises(ValueError, match=r"a\.xyz@0:2:0: the step of a slice must not be zero"):

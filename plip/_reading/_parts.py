@@ -101,17 +101,30 @@ class FilePart:
             raise
         except Exception as error:  # ASE's readers raise errors of many kinds
             # Before the first structure all of a file may be damaged that is read as a whole.
-            what = self.name if self.offset is None and n == 0 else self.place(n)
+            is_whole = self.offset is None and n == 0
+            what, remedy = (
+                (self.name, self._remedy()) if is_whole else (self.place(n), "Correct or delete it")
+            )
             raise ReadingError(
-                f"{what}: ASE cannot read it: {type(error).__name__}: {error}. Correct or delete it"
+                f"{what}: ASE cannot read it: {type(error).__name__}: {error}. {remedy}"
             ) from error
         if not n:
-            raise ReadingError(f"{self.name}: it has no structure")
+            remedy = "" if self.selection is not None else f". {self._remedy()}"
+            raise ReadingError(f"{self.name}: it has no structure{remedy}")
         if self.n_structures not in (None, n):
             raise ReadingError(
                 f"{self.path}: {n} structures from {self.first} on where there were {self.n_structures}: the "
                 "file has changed, or lines end in stray carriage returns; correct it or read it again"
             )
+
+    def _remedy(self) -> str:
+        """What to do with a file that is read as a whole and gives nothing."""
+        if self.format in ("extxyz", "traj", *_DATABASES):
+            return "Correct it or leave it out"
+        return (
+            f"ASE takes it for {self.format!r}: if it is of another format, read it with ase.io.read(..., "
+            "format=...) and write it as extended XYZ; if not, correct it or leave it out"
+        )
 
     def take(self, rows: slice) -> FilePart:
         """Some neighboring structures of a part whose numbers of atoms are known.

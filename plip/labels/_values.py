@@ -40,6 +40,8 @@ def is_missing(value: object) -> bool:
 
 def check_length(values: Any, X: Sequence[Atoms], name: str) -> list[Any]:
     """The values as a list, one for each structure."""
+    if hasattr(values, "columns") and hasattr(values, "to_numpy"):
+        values = values.to_numpy()  # the list of a table is that of its columns
     try:
         values = list(values)
     except TypeError:
