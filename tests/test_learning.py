@@ -1,6 +1,8 @@
 """Learning curves: errors against the number of structures, from sums of parts."""
 
 import csv
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +51,13 @@ def test_errors_are_those_of_separate_fits(train, curve):
                 assert curve.by_group[group]["force"][row, fold] == pytest.approx(
                     found["force_rmse"], rel=1e-4
                 )
+
+
+def test_cells_of_small_numbers_are_apart(curve):
+    tiny = {target: 1.234e-6 * values for target, values in curve.errors.items()}
+    small = replace(curve, errors=tiny, by_group={"a": tiny})
+    for line in str(small).splitlines():
+        assert line.count("±") < 2 or all("±" in cell for cell in re.split(" {2,}", line)[-3:])
 
 
 def test_grids_are_those_of_a_fit():

@@ -82,7 +82,9 @@ class LearningCurve:
         lines = ["structures  terms" + "".join(f"{f'{name} ({UNITS[name]})':>22}" for name in targets)]
         for k, size in enumerate(self.sizes):
             cells = (_cell(self.errors[target][k]) for target in targets)
-            lines.append(f"{size:>10.0f}  {self.n_terms[k]:>5.0f}" + "".join(f"{cell:>22}" for cell in cells))
+            lines.append(
+                f"{size:>10.0f}  {self.n_terms[k]:>5.0f}" + "".join(f"  {cell:>20}" for cell in cells)
+            )
         if self.by_group:
             width = max(map(len, self.by_group)) + 2
             lines += ["", "by group, at the last size, and the fall where data double"]
@@ -92,7 +94,7 @@ class LearningCurve:
                     f"{_cell(curves[target][-1], gains.get(target))}" if target in curves else ""
                     for target in targets
                 )
-                lines.append(f"{group:<{width}}" + "".join(f"{cell:>26}" for cell in cells))
+                lines.append(f"{group:<{width}}" + "".join(f"  {cell:>24}" for cell in cells))
         return "\n".join([*lines, "", self.summary()])
 
     def gains(self, group: str | None = None) -> dict[str, tuple[float, float]]:
