@@ -179,9 +179,10 @@ class PLIPCalculator(Calculator):
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
             raise ValueError("the calculator has no structure: give calculate one")
-        if self._frame is None or not self._frame.is_of(atoms):
-            self._frame = _Frame(self.potential.species, atoms)
-        species, cell, volume = self._frame.species, self._frame.cell, self._frame.volume
+        frame = self._frame
+        if frame is None or not frame.is_of(atoms):
+            frame = self._frame = _Frame(self.potential.species, atoms)
+        species, cell, volume = frame.species, frame.cell, frame.volume
         if volume is None and {"stress", "stresses"}.intersection(properties):
             raise PropertyNotImplementedError("a stress needs three independent cell vectors")
         positions = check_positions(atoms)
@@ -385,7 +386,8 @@ class _SkinList:
         self.cutoff = cutoff
         self.skin = skin
         self.n_builds = 0
-        self._pairs: NeighborList | None = None
+        # The list and what it is of, together: an interrupt never leaves the one without the other.
+        self._kept: tuple[NeighborList, FloatArray, FloatArray, BoolArray] | None = None
 
     def __getstate__(self) -> dict[str, float]:
         # A copy builds its own list, also in another process.
@@ -396,20 +398,31 @@ class _SkinList:
 
     def find(self, positions: FloatArray, cell: FloatArray, pbc: BoolArray) -> NeighborList:
         """A list that holds all pairs within the cutoff; parameters as for `find_pairs`."""
-        if self._pairs is None or not self._holds(positions, cell, pbc):
-            self._pairs = find_pairs(positions, cell, pbc, self.cutoff + self.skin)
-            self._positions, self._cell, self._pbc = positions.copy(), cell, np.array(pbc)
-            self.n_builds += 1
-        return self._pairs
+        kept = self._kept
+        if kept is not None and self._holds(*kept[1:], positions, cell, pbc):
+            return kept[0]
+        pairs = find_pairs(positions, cell, pbc, self.cutoff + self.skin)
+        self._kept = pairs, positions.copy(), cell, np.array(pbc)
+        self.n_builds += 1
+        return pairs
 
-    def _holds(self, positions: FloatArray, cell: FloatArray, pbc: BoolArray) -> bool:
-        if positions.shape != self._positions.shape or (pbc != self._pbc).any():
+    def _holds(
+        self,
+        reference: FloatArray,
+        old_cell: FloatArray,
+        old_pbc: BoolArray,
+        positions: FloatArray,
+        cell: FloatArray,
+        pbc: BoolArray,
+    ) -> bool:
+        """Whether the list of the first three serves the others."""
+        if positions.shape != reference.shape or (pbc != old_pbc).any():
             return False
-        reference, shrink = self._positions, 1.0
-        if (cell != self._cell).any():
+        shrink = 1.0
+        if (cell != old_cell).any():
             # Strain F moves all atoms and images together: D = D_0 F + (d_j - d_i). |D_0 F| is at least |D_0|
             # times the smallest singular value of F, so that only the displacements d use up the skin.
-            strain = np.linalg.solve(self._cell, cell)
+            strain = np.linalg.solve(old_cell, cell)
             reference = reference @ strain
             shrink = np.linalg.svd(strain, compute_uv=False)[-1]
         moved = math.sqrt(np.square(positions - reference).sum(axis=1).max(initial=0.0))

@@ -246,6 +246,25 @@ def test_list_lasts_until_half_the_skin(solid):
     assert builds() == 6
 
 
+class Interrupted(np.ndarray):
+    """Positions of which no copy can be made in time."""
+
+    def copy(self, order="C"):
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_no_list_of_other_positions(solid):
+    atoms, potential = solid
+    calc = potential.calculator()
+    calc.calculate(atoms)
+    moved = atoms.positions.copy()
+    moved[::2] *= 2.0
+    with pytest.raises(KeyboardInterrupt):
+        calc._neighbors.find(moved.view(Interrupted), atoms.cell.array, atoms.pbc)
+    calc.calculate(atoms)
+    assert calc.results["energy"] == pytest.approx(potential.energy(atoms), abs=1e-9)
+
+
 def test_same_list_serves_exchanged_species():
     atoms, cutoff = sample("two species")
     potential = sample_potential(atoms, cutoff)
