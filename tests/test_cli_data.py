@@ -52,7 +52,7 @@ def test_reports_name_structures_of_several_files_by_file(cli_fit, cli_data, tmp
     expected = f"down to {distance:.2f} A (C-Si, {second}, structure 1)"
     assert main(["evaluate", cli_fit["model"], cli_fit["test"], second, "-q"]) == 0
     assert expected in " ".join(capsys.readouterr().out.split())
-    tests = ["--test", cli_fit["test"], "--test", second]
+    tests = ["--test", cli_fit["test"], second]
     assert main(["fit", cli_fit["train"], *tests, *SMALL, "-o", str(tmp_path / "model.json")]) == 0
     assert expected in " ".join(capsys.readouterr().out.split())
 

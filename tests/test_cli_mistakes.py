@@ -58,6 +58,8 @@ def test_partial_stress_is_taken_and_absent_stress_is_an_error(cli_fit, cli_data
     [
         (["fit", "missing.xyz"], "missing.xyz: no such file"),
         (["fit", "{train}", "--test", "missing.xyz"], "missing.xyz: no such file"),
+        # A pattern of names that the shell has replaced.
+        (["fit", "--test", "{test}", "{train}"], "training structures (before --test, which takes all files"),
         (["evaluate", "missing.json", "{test}"], "missing.json"),
         (["evaluate", "{train}", "{test}"], "train.xyz"),
         (["fit", "{train}", "-o", "nowhere/model.json"], "no folder nowhere"),

@@ -88,7 +88,9 @@ def fit(arguments: Namespace) -> None:
     elif arguments.train:
         _commands.fit(arguments)
     else:
-        raise CommandError("give training structures, or --normal-equations")
+        raise CommandError(
+            "give training structures (before --test, which takes all files behind it), or --normal-equations"
+        )
 
 
 def _fit_normal_equations(arguments: Namespace) -> None:

@@ -79,9 +79,10 @@ def _add_audit(commands: Commands) -> None:
     audit.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
     audit.add_argument(
         "--test",
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="FILE",
-        help="test structures, to look for those of the data (may be repeated)",
+        help="test structures, to look for those of the data",
     )
     audit.add_argument("--quick", action="store_true", help="only what `plip fit` does by itself")
     _add_labels(audit)
@@ -140,9 +141,10 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
     test = parser.add_mutually_exclusive_group()
     test.add_argument(
         "--test",
-        action="append",
+        action="extend",
+        nargs="+",
         metavar="FILE",
-        help="test structures, for the report only (may be repeated)",
+        help="test structures, for the report only",
     )
     test.add_argument(
         "--test-fraction",
@@ -287,7 +289,7 @@ def _add_report(commands: Commands) -> None:
     report.add_argument(
         "train", nargs="*", help="structures of the fit, any file that ASE reads (file@slice too)"
     )
-    report.add_argument("--test", action="append", metavar="FILE", help="test structures (may be repeated)")
+    report.add_argument("--test", action="extend", nargs="+", metavar="FILE", help="test structures")
     report.add_argument("-o", "--output", metavar="HTML", help="the report (default: beside the potential)")
     _add_labels(report)
     _add_progress(report)
@@ -329,10 +331,11 @@ def _add_select(commands: Commands) -> None:
     )
     select.add_argument(
         "--train",
-        action="append",
+        action="extend",
+        nargs="+",
         required=True,
         metavar="FILE",
-        help="training structures, with labels (may be repeated)",
+        help="training structures, with labels",
     )
     select.add_argument(
         "-n", "--number", type=_count, default=20, metavar="N", help="how many to choose (default: 20)"
