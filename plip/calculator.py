@@ -54,7 +54,7 @@ class PLIPCalculator(Calculator):
     Raises
     ------
     TypeError
-        If a parameter is not known.
+        If `potential` is none, or a parameter is not known.
 
     Notes
     -----
@@ -90,6 +90,11 @@ class PLIPCalculator(Calculator):
         uncertainty: bool = False,
         **kwargs: Any,
     ) -> None:
+        if not hasattr(potential, "_core"):
+            raise TypeError(
+                "potential must be a plip.Potential, such as load_potential(path) and model.potential_, got "
+                f"{type(potential).__name__}"
+            )
         if not is_number(skin) or not 0 <= skin < math.inf:
             raise ValueError(f"skin must be a length in Angstrom, not negative, got {skin!r}")
         if not is_integer(n_threads) or not 1 <= n_threads <= _MOST_THREADS:

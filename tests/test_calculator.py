@@ -25,6 +25,7 @@ from ase.optimize import BFGS
 from sample_potentials import energy_after_a_move, energy_of, interactions, make_potential, sample_potential
 from sample_structures import sample
 
+from plip import PLIPRegressor
 from plip.calculator import PLIPCalculator
 from plip.interactions import TwoBody
 from plip.interactions._terms import build_terms
@@ -92,6 +93,12 @@ def test_parameters_are_checked():
         for value in values:
             with pytest.raises(ValueError, match=name):
                 potential.calculator(**{name: value})
+
+
+@pytest.mark.parametrize("other", ["model.json", None, PLIPRegressor()])
+def test_only_potentials_have_calculators(other):
+    with pytest.raises(TypeError, match="load_potential"):
+        PLIPCalculator(other)
 
 
 def test_unknown_parameters_are_refused(tmp_path):
