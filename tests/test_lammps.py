@@ -64,6 +64,18 @@ def test_plugin_agrees_outside_the_data(plugin, tmp_path):
 
 @needs_lammps
 @needs_compiler
+def test_each_potential_warns_once_of_dense_surroundings(plugin, tmp_path):
+    atoms, cutoff, cell = structures()["three species"]
+    inside_and_outside(cell, cutoff).save(tmp_path / "model.json")
+    commands, _ = lammps_setup(tmp_path, atoms, ["Ti", "O", "Sr"])
+    use = ["pair_coeff * * model.json Ti O Sr", "run 0", "run 0"]
+    code, log = run_lammps(tmp_path, [*commands, "pair_style plip", *use, *use], plugin)
+    assert code == 0, log[-500:]
+    assert log.count("more densely surrounded") == 2
+
+
+@needs_lammps
+@needs_compiler
 def test_plugin_knows_terms_of_any_species(plugin, tmp_path):
     atoms, cutoff, cell = structures()["three species"]
     species = sorted(set(atoms.symbols))

@@ -118,7 +118,7 @@ public:
         }
         throw_together(arg[2], problem);
         current = std::move(setting);
-        compared_masses = false;
+        warned_of_crowding = compared_masses = false;
         if (!allocated) {
             memory->create(setflag, n_types + 1, n_types + 1, "pair:setflag");
             memory->create(cutsq, n_types + 1, n_types + 1, "pair:cutsq");
