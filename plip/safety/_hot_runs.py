@@ -69,15 +69,15 @@ class HotRuns:
         self.n_steps = 0
         self._potential = potential
         self._distances = distances
-        # The way of the structure itself, which runs go on from.
+        # The way of the structure itself to where it is at rest, from where all runs begin.
         self._relaxation: list[Atoms] = []
         self._fused = {pair: _FUSED * min(r, sum_of_radii(pair)) for pair, r in distances.items()}
 
     def run(self, crystal: Atoms) -> None:
         """All runs of a structure."""
         name = name_of(crystal)
-        atoms = supercell(crystal)
-        walk = _Walk(self._potential, atoms)
+        walk = _Walk(self._potential, supercell(crystal))
+        atoms = walk.atoms
         try:
             walk.step(0.0)
             lowest = walk.energy / len(atoms)
@@ -195,7 +195,7 @@ class _Walk:
     """
 
     def __init__(self, potential: Potential, atoms: Atoms) -> None:
-        self.atoms = atoms
+        self.atoms = atoms.copy()
         self.way = [atoms.copy()]
         self.masses: FloatArray = atoms.get_masses()[:, None]
         self.time_step = _TIME_STEP * math.sqrt(max(1.0, float(self.masses.min())) / 12.0) * units.fs
