@@ -17,9 +17,10 @@ from sample_fits import small_descriptors
 
 from plip import PLIPRegressor, PLIPRegressorCV, load_potential
 from plip.cli import main
+from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody
 from plip.interactions._terms import build_terms
-from plip.metrics import Evaluation
+from plip.metrics import Evaluation, cancellation
 from plip.radial import Gaussian
 from plip.solvers import SOLVERS
 
@@ -28,7 +29,7 @@ pytest.importorskip("matplotlib")
 
 from sample_potentials import interactions  # noqa: E402
 
-from plip.report import evaluation_report, potential_summary, write_report  # noqa: E402
+from plip.report import evaluation_report, fit_report, potential_summary, write_report  # noqa: E402
 from plip.report._crystals import find_crystals  # noqa: E402
 from plip.report._mathml import to_mathml  # noqa: E402
 from plip.report._uncertainty import farthest, known  # noqa: E402
@@ -250,6 +251,18 @@ def test_a_part_of_an_evaluation_is_that_of_its_structures(evaluations):
     for target in ("energy", "force"):
         np.testing.assert_array_equal(part.parity(target), expected.parity(target))
         np.testing.assert_array_equal(part.std(target), expected.std(target))
+
+
+def test_largest_cancellation_of_a_sample_says_so():
+    train, test = load_silicon_carbide()
+    model = PLIPRegressor("fast", max_terms=5).fit(train)
+    found = {
+        name: Evaluation(model.potential_, data) for name, data in (("train", train[:60]), ("test", test))
+    }
+    text = " ".join(fit_report(model, found).split())
+    some, rest = (cancellation(model.potential_, data) for data in (train[:60:2], test))
+    assert f"train {np.median(some):.1f} (at most {some.max():.1f} in 30 of 60 structures), " in text
+    assert f"test {np.median(rest):.1f} (at most {rest.max():.1f})" in text
 
 
 def test_the_same_potential_gives_the_same_page(model, evaluations, path, tmp_path):

@@ -111,7 +111,9 @@ def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -
         found = cancellation(potential, structures)
         found = found[np.isfinite(found)]
         if found.size:
-            parts.append(f"{name} {np.median(found):.1f} (at most {found.max():.1f})")
+            rest = len(structures) < len(evaluation.structures)
+            where = f" in {len(structures)} of {len(evaluation.structures):,} structures" if rest else ""
+            parts.append(f"{name} {np.median(found):.1f} (at most {found.max():.1f}{where})")
     if not parts:
         return "cancellation: none, since there are no terms"
     return "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
