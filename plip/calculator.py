@@ -62,6 +62,8 @@ class PLIPCalculator(Calculator):
     has half of the pair term, the center has all of any other term, and each atom of a pair has half of the
     stress of their pair force. They add up to "energy" and "stress".
 
+    As all calculators of ASE, this one serves one thread at a time. Several can share the potential.
+
     Examples
     --------
     >>> from plip import PLIPRegressor

@@ -417,6 +417,25 @@ def test_partial_exclusions_keep_the_reference_energy(ranks, plugin, tmp_path):
 
 @needs_lammps
 @needs_compiler
+def test_lists_of_a_group_serve_if_it_has_all_atoms(plugin, tmp_path):
+    atoms, carbon = atoms_with_some_gone()
+    potential = sample_potential(sample("two species")[0], 3.4, n_terms=60)
+    potential.save(tmp_path / "model.json")
+    group = ["group si type 1", "atom_modify first si", "neigh_modify include si"]
+    pair = ["pair_style hybrid/overlay plip zero 4.0", "pair_coeff * * plip model.json Si NULL"]
+    energy, *_ = evaluate(
+        tmp_path, atoms, ["Si", "C"], [*group, *pair, "pair_coeff * * zero"], plugin, ranks=2
+    )
+    assert energy == pytest.approx(potential.energy(atoms[~carbon]), abs=1e-9)
+    commands, _ = lammps_setup(tmp_path, atoms, ["Si", "C"])
+    commands += [*group, "pair_style plip", "pair_coeff * * model.json Si C", "run 0"]
+    code, log = run_lammps(tmp_path, commands, plugin)
+    assert code != 0
+    assert "neigh_modify include leaves out" in log
+
+
+@needs_lammps
+@needs_compiler
 def test_isolated_atoms_count(plugin, tmp_path):
     potential = sample_potential(sample("bulk")[0], 4.2)
     potential.save(tmp_path / "model.json")

@@ -136,6 +136,7 @@ public:
         if (strcmp(update->unit_style, "metal") != 0)
             error->all(FLERR, "pair style plip needs units metal");
         neighbor->add_request(this, NeighConst::REQ_FULL);
+        check_included();
         find_covered_groups();
         compare_masses();
     }
@@ -259,6 +260,21 @@ private:
     // Of the atoms of this process on the present step, if there are any yet; 0 for those of other styles.
     bool has_grades = false;
     std::vector<double> grades;
+
+    // Atoms without a list would have no energy, and those near them wrong forces.
+    void check_included() const
+    {
+        if (!neighbor->includegroup)
+            return;
+        int missing = 0;
+        for (int i = 0; i < atom->nlocal; i++)
+            if (current.species_of_type[atom->type[i]] >= 0 && !(atom->mask[i] & group->bitmask[neighbor->includegroup]))
+                missing = 1;
+        MPI_Allreduce(MPI_IN_PLACE, &missing, 1, MPI_INT, MPI_MAX, world);
+        if (missing)
+            error->all(FLERR, "pair style plip needs the neighbors of all of its atoms, which neigh_modify include "
+                       "leaves out");
+    }
 
     // Species in another order than the types are a mistake that nothing else shows.
     void compare_masses()
