@@ -1,6 +1,7 @@
 """Authors, license and citation of a potential: in its file, in reports, from the command line."""
 
 import copy
+import io
 import json
 import pickle
 from types import SimpleNamespace
@@ -101,6 +102,16 @@ def test_about_command_changes_what_it_is_told(potential, tmp_path, capsys):
     assert load_potential(path).about == expected
     assert "authors: Ada, Bea\n" in capsys.readouterr().out
     assert main(["about", str(path), "--license", ""]) == 2
+
+
+def test_terminals_that_cannot_show_a_name(potential, tmp_path, monkeypatch):
+    path = tmp_path / "model.json"
+    potential.save(path)
+    printed = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding="ascii", write_through=True))
+    assert main(["about", str(path), "--author", "Émilie"]) == 0
+    assert load_potential(path).about["authors"] == ["Émilie"]
+    assert rb"authors: \xc9milie" in printed.getvalue()
 
 
 def test_a_fit_signs_its_potential(silicon_carbide, tmp_path, capsys):

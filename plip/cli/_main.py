@@ -1,6 +1,7 @@
 """The entry point of the command ``plip``: run a command, and say in one line what went wrong."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -51,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = make_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # A name that the terminal cannot show must not end a command before its files are written.
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         # Whatever filters the environment sets, a warning neither disappears nor ends a command.
