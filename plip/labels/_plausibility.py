@@ -220,7 +220,7 @@ def warn_of_swallowed_entries(X: Sequence[Atoms], first: int) -> None:
     found: dict[int, tuple[object, str]] = {}
     for k, atoms in enumerate(X):
         for key, value in atoms.info.items():
-            if isinstance(value, str) and _ENTRY.match(value):
+            if isinstance(value, str) and "=" in value and _ENTRY.match(value):
                 found[k] = key, value
     if found:
         chosen = np.zeros(len(X), bool)
