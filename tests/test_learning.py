@@ -90,7 +90,7 @@ def test_cross_validation_chooses_a_size_for_each_number_of_structures(train):
     # The largest size is what cross-validation itself finds with the same folds.
     folds = [
         (np.setdiff1d(np.arange(len(train)), test), test)
-        for _, test in StratifiedByGroup(3).split((), groups=["all"] * len(train))
+        for _, test in StratifiedByGroup(3).split(train, groups=["all"] * len(train))
     ]
     whole = model.set_params(cv=folds).fit(train)
     assert curve.n_terms[-1] == whole.selected_size_

@@ -88,11 +88,16 @@ def test_folds_have_the_share_of_every_group():
             assert abs(np.count_nonzero(names[test] == name) - share) < 1
 
 
-def test_small_groups_are_split_together():
-    names = np.array(["bulk"] * 20 + ["surface"] * 2 + ["atom"])
-    folds = list(StratifiedByGroup(5).split([None] * 23, groups=names))
-    sizes = [len(test) for _, test in folds]
-    assert max(sizes) - min(sizes) <= 1
+@pytest.mark.parametrize("seed", range(5))
+def test_structures_of_small_groups_are_in_different_folds(seed):
+    names = np.array(["bulk"] * 17 + ["surface"] * 2 + ["atom"] + ["slab"] * 4 + ["melt"] * 8)
+    folds = list(StratifiedByGroup(5, random_state=seed).split([None] * 32, groups=names))
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(32))
+    for group in [names == name for name in set(names)] + [names != ""]:
+        sizes = [np.count_nonzero(group[test]) for _, test in folds]
+        assert max(sizes) - min(sizes) <= 1
+    with pytest.raises(ValueError, match="groups has 4 entries for 32 structures"):
+        next(StratifiedByGroup(5).split([None] * 32, groups=names[:4]))
 
 
 def test_cross_validation_by_group(silicon_carbide, regressor):

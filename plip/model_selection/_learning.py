@@ -287,7 +287,7 @@ def _tests(n: int, names: NDArray[np.str_] | None, n_folds: int | None) -> list[
     if names is None:
         splits = KFold(n_folds, shuffle=True, random_state=0).split(np.arange(n))
     else:
-        splits = StratifiedByGroup(n_folds).split((), groups=names)
+        splits = StratifiedByGroup(n_folds).split(range(n), groups=names)
     return [np.sort(test) for _, test in splits]
 
 

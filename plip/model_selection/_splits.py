@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import BaseCrossValidator, KFold, StratifiedKFold
+from sklearn.model_selection import BaseCrossValidator
+from sklearn.utils import check_random_state
 
 from plip._parameters import is_integer
 from plip._structures._checks import check_structures
@@ -56,13 +57,14 @@ class StratifiedByGroup(BaseCrossValidator):
         return self.n_splits
 
     def split(
-        self, X: Sequence[Atoms], y: Any = None, groups: ArrayLike | None = None
+        self, X: Sequence[Any], y: Any = None, groups: ArrayLike | None = None
     ) -> Iterator[tuple[IntArray, IntArray]]:
         """Places of the structures to train and to test, fold by fold.
 
         Parameters
         ----------
         X : sequence of n ase.Atoms
+            With `groups` only their number counts.
         y : ignored
         groups : (n,) array_like, or None
             Group of each structure; None reads those of the structures.
@@ -74,36 +76,26 @@ class StratifiedByGroup(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If `n_splits` is not an integer from 2 to n, or no structure has a group.
+            If `n_splits` is not an integer from 2 to n, no structure has a group, or `groups` has another
+            length.
         """
         names = read_groups(list(X), self.key) if groups is None else np.asarray(groups)
         if names is None:
             raise ValueError("no structure names a group: give `key`, the key in atoms.info, or take KFold")
+        if groups is not None and len(names) != len(X):
+            raise ValueError(f"groups has {len(names)} entries for {len(X)} structures; give one for each")
         if not is_integer(self.n_splits) or not 2 <= self.n_splits <= len(names):
             raise ValueError(
                 f"n_splits must be an integer from 2 to the number of structures ({len(names)}), got "
                 f"{self.n_splits!r}"
             )
-        codes = _merged(np.unique(names, return_inverse=True)[1], self.n_splits)
-        kind = StratifiedKFold if codes.any() else KFold
-        yield from kind(self.n_splits, shuffle=True, random_state=self.random_state).split(codes, codes)
-
-
-def _merged(codes: IntArray, fewest: int) -> IntArray:
-    """Groups with fewer structures than folds are one group, if need be with the smallest of the others."""
-    codes = codes + 1
-    while True:
-        sizes = np.bincount(codes)
-        small = np.flatnonzero((sizes > 0) & (sizes < fewest))
-        if not small.size or np.count_nonzero(sizes) == 1:
-            return codes if np.count_nonzero(sizes) > 1 else np.zeros_like(codes)
-        others = np.flatnonzero(sizes >= fewest)
-        joined = (
-            small
-            if sizes[small].sum() >= fewest or not others.size
-            else [*small, others[sizes[others].argmin()]]
-        )
-        codes[np.isin(codes, joined)] = 0
+        order = check_random_state(self.random_state).permutation(len(names))
+        # Group after group, in turn: folds differ by at most one structure, of a group and of all.
+        order = order[np.argsort(names[order], kind="stable")]
+        fold = np.empty(len(names), dtype=int)
+        fold[order] = np.arange(len(names)) % self.n_splits
+        for k in range(self.n_splits):
+            yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
 
 
 def composition_groups(X: Sequence[Atoms]) -> NDArray[np.str_]:
