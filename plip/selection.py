@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 from ase import Atoms
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_solve, solve_triangular
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
@@ -23,7 +23,7 @@ from plip._workers import new_workers
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._information import structure_information
 from plip.regressor._model import PLIPModel
-from plip.regressor._precision import coefficient_precision
+from plip.regressor._precision import coefficient_precision, factor_of
 
 __all__ = ["select_structures"]
 
@@ -295,7 +295,9 @@ class _Candidates:
         """Places of the best candidates, best first, and the part of the standard deviation that is left."""
         chosen = self._ranked()
         matrices = np.cumsum([self._prior, *(self._information[k] for k in chosen)], axis=0)
-        variances = np.array([np.trace(cho_solve(cho_factor(matrix), self._pool)) for matrix in matrices])
+        variances = np.array(
+            [np.trace(cho_solve((factor_of(matrix), True), self._pool)) for matrix in matrices]
+        )
         return self._places[chosen], np.sqrt(variances[1:] / variances[0])
 
     @single_blas_thread()
@@ -340,7 +342,7 @@ def best_candidate(
     """
     values, vectors = np.linalg.eigh(pool)
     factor = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
-    half = cho_solve(cho_factor(matrix), factor.T)
+    half = cho_solve((factor_of(matrix), True), factor.T)
     before = float(np.sum(factor.T * half))
     # In the basis where A is 1 and G diagonal, g_i, the decrease is sum_i b_i g_i / (1 + g_i), and sum_i b_i
     # is the variance before. With m = sum_i b_i g_i / sum_i b_i = <G, A^-1 B A^-1> / before, the decrease is
@@ -352,7 +354,7 @@ def best_candidate(
         if bounds[k] <= most:
             break
         place = int(rest[k])
-        lower = np.linalg.cholesky(matrix + information[place])
+        lower = factor_of(matrix + information[place])
         after = float(np.sum(solve_triangular(lower, factor.T, lower=True) ** 2))
         gain = (before - after) / costs[place]
         if gain > most:

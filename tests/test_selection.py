@@ -210,6 +210,17 @@ def test_errors(data, model):
         select_structures(pool, 1, nothing)
 
 
+def test_fits_whose_data_do_not_tell_reference_energies_apart():
+    """Crystals of one composition at rest: each force is zero, and only the sum of both references counts."""
+    from plip.datasets import load_silicon_carbide
+
+    train, pool = load_silicon_carbide()
+    model = PLIPRegressor("fast", max_terms=10, stress_weight=0.0).fit(train[:3])
+    places, shares = rank_structures(pool, 5, model)
+    assert len(set(places.tolist())) == 5
+    assert (np.diff(shares) <= 0).all() and 0 < shares[-1] < shares[0] < 1
+
+
 def test_empty_texts_swallow_nothing_of_what_was_chosen(data, tmp_path):
     train, pool = data
     pool = [atoms.copy() for atoms in pool[:4]]

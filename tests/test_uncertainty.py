@@ -23,7 +23,7 @@ from plip.calculator import ExtrapolationError, ExtrapolationObserver
 from plip.labels import LabelledStructures
 from plip.potential._uncertainty import as_in_a_file
 from plip.regressor import _uncertainty
-from plip.regressor._precision import coefficient_precision
+from plip.regressor._precision import coefficient_precision, factor_of
 
 # Half the width of an interval that holds 90 % of a normal distribution.
 WIDTH = 1.6449
@@ -235,7 +235,7 @@ def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_ca
     equations, of_targets, solved = fit.normal_equations_, fit._weights_of_targets(), fit._solved_problem()
     matrix, prior, kept = coefficient_precision(equations, fit.coef_, solved, of_targets, True)
     references = np.array([fit.intercept_[symbol] for symbol in ("C", "Si")])
-    factor = _uncertainty._factor(matrix + np.diag(prior))
+    factor = factor_of(matrix + np.diag(prior))
     model = _uncertainty._Model(fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets)
     data = LabelledStructures.read([train[3]], **fit._reading())
     design = Design([fit.descriptors_.terms_[k] for k in kept], ("C", "Si"))

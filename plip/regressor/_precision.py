@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.linalg import LinAlgError, cholesky
 
 from plip._types import FloatArray, IntArray
 from plip.normal_equations import NormalEquations
@@ -12,12 +13,14 @@ from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._information import fit_information
 from plip.solvers import LinearProblem, residual_squares
 
-__all__ = ["coefficient_precision"]
+__all__ = ["coefficient_precision", "factor_of"]
 
 # eV. What is known of reference energies before any data.
 _REFERENCE = 10.0
 # Part of the labels that remains unexplained at least, so that exact data leave some doubt.
 _EXACT = 1e-12
+# Part of the diagonal that keeps factors of columns that depend on each other from breaking down.
+_RIDGE = 1e-10
 
 
 @single_blas_thread()
@@ -66,3 +69,19 @@ def coefficient_precision(
         places = np.arange(len(matrix) - len(kept), len(matrix))
         matrix[places, places] += problem.weight_sum * problem.ridge
     return matrix, prior, kept
+
+
+def factor_of(matrix: FloatArray, least: FloatArray | float = 1.0) -> FloatArray:
+    """Triangular factor of a normal matrix; columns of zeros get the square of `least`."""
+    diagonal = np.sqrt(np.diagonal(matrix))
+    scales = np.where(diagonal > 0, diagonal, least)
+    scaled = matrix / scales / scales[:, None]
+    ridge = _RIDGE
+    while True:
+        scaled[np.diag_indices_from(scaled)] = 1.0 + ridge
+        try:
+            factor: FloatArray = cholesky(scaled, lower=True)
+        except LinAlgError:
+            ridge *= 10.0
+            continue
+        return factor * scales[:, None]

@@ -23,6 +23,7 @@ from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, as_in_a_file, forward
+from plip.regressor._precision import factor_of
 from plip.regressor._survey import (
     MOST_IN_MEMORY,
     AtomTerms,
@@ -46,8 +47,6 @@ _TRIED = 500
 _ROWS = 4096
 # Directions in which surroundings differ most.
 _DIRECTIONS = 8
-# Part of the diagonal that keeps factors of columns that depend on each other from breaking down.
-_RIDGE = 1e-10
 # eV. A term of an atom matters from this contribution on.
 _NOTHING = 1e-3
 # Part of the diagonal that keeps what is left without a structure from breaking down.
@@ -170,7 +169,7 @@ def find_uncertainty(
         np.array([potential.intercept[symbol] for symbol in potential.species]),
         np.searchsorted(union, kept),
         matrix,
-        _factor(matrix + np.diag(prior)),
+        factor_of(matrix + np.diag(prior)),
         weights,
     )
     order = np.random.default_rng(_SEED).permutation(len(data))
@@ -187,7 +186,7 @@ def find_uncertainty(
     borders = np.cumsum(rows.n_atoms)[:-1]
     shares, species_a = np.split(every, borders), np.concatenate(kinds)
     # A term that no atom of the data has is far away once it matters.
-    leverage_factor = _factor(every.T @ every, _NOTHING / np.abs(coef[kept]))
+    leverage_factor = factor_of(every.T @ every, _NOTHING / np.abs(coef[kept]))
     models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
     looked_at, n_typical = _looked_at(every, rows.n_atoms, coef[kept])
     errors = _errors_of_forces(
@@ -323,22 +322,6 @@ def _limits(
     limits *= 1.0 + _ROUNDING
     found = zip(potential.species, limits.tolist(), strict=True)
     return {symbol: limit for symbol, limit in found if limit > 0}
-
-
-def _factor(matrix: FloatArray, least: FloatArray | float = 1.0) -> FloatArray:
-    """Triangular factor of a normal matrix; columns of zeros get the square of `least`."""
-    diagonal = np.sqrt(np.diagonal(matrix))
-    scales = np.where(diagonal > 0, diagonal, least)
-    scaled = matrix / scales / scales[:, None]
-    ridge = _RIDGE
-    while True:
-        scaled[np.diag_indices_from(scaled)] = 1.0 + ridge
-        try:
-            factor: FloatArray = cholesky(scaled, lower=True)
-        except LinAlgError:
-            ridge *= 10.0
-            continue
-        return factor * scales[:, None]
 
 
 def _sampled_atoms(structures: Sequence[Atoms], species: Sequence[str]) -> list[IntArray]:
