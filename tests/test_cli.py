@@ -229,6 +229,17 @@ def test_wrong_reference_energies(bad, capsys):
     assert "SYMBOL=ENERGY" in capsys.readouterr().err
 
 
+def test_dummy_atoms_have_reference_energies(tmp_path):
+    structures = [Atoms("CuX", [[0, 0, 0], [0, 0, 2 + 0.05 * k]]) for k in range(12)]
+    for k, atoms in enumerate(structures):
+        atoms.calc = SinglePointCalculator(atoms, energy=-3.0 - 0.1 * k)
+    write(tmp_path / "train.xyz", structures, format="extxyz")
+    output = tmp_path / "model.json"
+    options = ["--preset", "fast", "--terms", "2", "--no-plot", "-q", "--allow-unsafe", "-o", str(output)]
+    assert main(["fit", str(tmp_path / "train.xyz"), *options, "--reference", "Cu=-3.5", "X=0"]) == 0
+    assert load_potential(output).intercept == {"Cu": -3.5, "X": 0.0}
+
+
 @pytest.mark.parametrize(
     "both", [["--test", "b.xyz", "--test-fraction", "0.1"], ["--stress-key", "a", "--virial-key", "b"]]
 )

@@ -492,7 +492,7 @@ class _Reference(argparse.Action):
                 number = float(energy)
             except ValueError:
                 number = math.nan
-            if symbol not in chemical_symbols[1:] or not math.isfinite(number) or symbol in table:
+            if symbol not in chemical_symbols or not math.isfinite(number) or symbol in table:
                 raise argparse.ArgumentError(
                     self, f"expected 'isolated' or SYMBOL=ENERGY, each symbol once, got {value!r}"
                 )
