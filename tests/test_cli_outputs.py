@@ -69,7 +69,7 @@ def test_chosen_structures_are_written_whole_or_not_at_all(folder, capsys, monke
         assert len(read(name, ":")) == 2
 
 
-@pytest.mark.parametrize("name", ["chosen.nonsense", "POSCAR"])
+@pytest.mark.parametrize("name", ["chosen.nonsense", "POSCAR", "chosen.xyz.gz", "chosen.json"])
 def test_formats_of_several_structures(name, folder, capsys):
     message = fails(capsys, "select", "test.xyz", "--train", "train.xyz", "-o", name, "-q")
     assert name in message and ".xyz or .traj" in message
