@@ -69,7 +69,19 @@ def test_chosen_structures_are_written_whole_or_not_at_all(folder, capsys, monke
         assert len(read(name, ":")) == 2
 
 
-@pytest.mark.parametrize("name", ["chosen.nonsense", "POSCAR", "chosen.xyz.gz", "chosen.json"])
+@pytest.mark.parametrize("name", ["chosen.nonsense", "POSCAR", "chosen.json"])
 def test_formats_of_several_structures(name, folder, capsys):
     message = fails(capsys, "select", "test.xyz", "--train", "train.xyz", "-o", name, "-q")
     assert name in message and ".xyz or .traj" in message
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "select test.xyz --train train.xyz -o chosen.xyz.gz",
+        "fit train.xyz -o model.json.xz",
+        "fit train.xyz --csv errors.csv.bz2",
+    ],
+)
+def test_names_of_compressed_files(command, folder, capsys):
+    assert "not compressed" in fails(capsys, *command.split(), "-q")

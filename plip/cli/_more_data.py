@@ -106,11 +106,11 @@ def select(arguments: Namespace) -> None:
 
 def _format_of(path: Path) -> IOFormat:
     """ASE's format for structures in a file of this name."""
-    from ase.io.formats import filetype, get_compression, ioformats
+    from ase.io.formats import filetype, ioformats
 
     name = "extxyz" if path.suffix.lower() in (".xyz", ".extxyz") else filetype(str(path), read=False)
-    # Nothing compresses what is written to an open file, and ASE's JSON holds one structure there.
-    found = None if get_compression(str(path))[1] or name == "json" else ioformats.get(name)
+    # To an open file ASE writes no more than one structure as JSON.
+    found = None if name == "json" else ioformats.get(name)
     if found is None or found.single or not (found.can_write and found.acceptsfd):
         raise CommandError(
             f"{path}: ASE cannot write several structures to a file of this name; end it in .xyz or .traj"

@@ -30,6 +30,8 @@ _READ = (
     "train",
     "weights",
 )
+# Readers decompress files of these names.
+_COMPRESSED = (".gz", ".bz2", ".xz")
 
 
 class Outputs:
@@ -53,6 +55,9 @@ class Outputs:
     def file(self, path: StrPath) -> Path:
         """A file to write."""
         check_writable(path)
+        suffix = Path(path).suffix
+        if suffix.lower() in _COMPRESSED:
+            raise CommandError(f"{path}: files are written as they are, not compressed; leave {suffix} out")
         real = os.path.realpath(path)
         if real in self._taken:
             raise CommandError(f"{path}: the command {self._taken[real]} this file, too; give another name")
