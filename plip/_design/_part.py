@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from plip._types import FloatArray, IntArray
 from plip.interactions import Term
 from plip.interactions._n_body import NBody
 from plip.interactions._two_body import TwoBody
+from plip.radial import RadialFamily
 
 __all__ = ["Placement", "of_one_species"]
 
@@ -70,7 +71,11 @@ def of_one_species(terms: Sequence[Term], symbol: str) -> tuple[list[Term], IntA
     factors : ndarray of float64, shape (n_terms,)
         The multiples.
     """
-    places: dict[Term, int] = {}
+    different: list[Term] = []
+    places: dict[tuple[Hashable, ...], int] = {}
+    functions: dict[RadialFamily, int] = {}
+    # Terms share their functions, whose hashes take longer than all else.
+    number_of: dict[int, int] = {}
     sources, factors = np.zeros(len(terms), int), np.ones(len(terms))
     has_one_switch = _has_one_switch(terms)
     for k, term in enumerate(terms):
@@ -79,11 +84,18 @@ def of_one_species(terms: Sequence[Term], symbol: str) -> tuple[list[Term], IntA
             factors[k] = 2.0
         # Arms that differ have other sums over pairs of neighbors.
         are_alike = term.species[-len(term.radial) :].count(ANY) in (0, len(term.radial))
-        same = term
-        if are_alike and (term.interaction != NBody.kind or has_one_switch):
-            same = dataclasses.replace(term, species=(symbol,) * len(term.species))
-        sources[k] = places.setdefault(same, len(places))
-    return list(places), sources, factors
+        is_resolved = are_alike and (term.interaction != NBody.kind or has_one_switch)
+        species = (symbol,) * len(term.species) if is_resolved else term.species
+        for function in term.radial:
+            if id(function) not in number_of:
+                number_of[id(function)] = functions.setdefault(function, len(functions))
+        numbers = [number_of[id(function)] for function in term.radial]
+        key = term.interaction, species, *numbers, term.power, term.cutoff, term.switch
+        if key not in places:
+            places[key] = len(different)
+            different.append(dataclasses.replace(term, species=species))
+        sources[k] = places[key]
+    return different, sources, factors
 
 
 def _has_one_switch(terms: Sequence[Term]) -> bool:
