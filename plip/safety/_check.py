@@ -56,6 +56,8 @@ _PUSH_POINTS = 20
 # other neighbors, often of the species that is pushed, stand closer to it than to each other.
 _NEARLY_THERE = 0.75
 _MOST_ENERGIES = 40_000
+# Structures on the way to a length at which a crystal has less energy.
+_ON_THE_WAY = 3
 
 Item = TypeVar("Item")
 
@@ -195,7 +197,9 @@ class _Check:
                 "expansion",
                 f"{name}: {depth:.3g} eV/atom below the {kind_of(crystal)} "
                 + (f"at {length:.2f} of the length" if is_whole else "as single atoms"),
-                [_scaled(crystal, length)] if is_whole else [*map(Atoms, sorted(set(crystal.symbols)))],
+                [_scaled(crystal, x) for x in np.linspace(length, 1.0, _ON_THE_WAY, endpoint=False)]
+                if is_whole
+                else [*map(Atoms, sorted(set(crystal.symbols)))],
                 composition=name,
                 depth=depth,
                 length=length,
@@ -317,7 +321,7 @@ class _Check:
         looked_at = [atoms for atoms, _ in self.samples]
         looked_at += _spread(self.structures, _MOST_PUSHED - min(len(looked_at), _MOST_PUSHED // 2))
         energies_left, n_pushes = _MOST_ENERGIES, 0
-        worst: dict[Pair, tuple[float, Atoms, Atoms, float, float]] = {}
+        falls: dict[Pair, list[tuple[float, Atoms, Atoms, float, float]]] = {}
         for k, atoms in enumerate(looked_at):
             share = energies_left // (len(looked_at) - k)
             number = min(_MOST_BONDS, share // (_PUSH_POINTS * len(atoms)))
@@ -326,17 +330,18 @@ class _Check:
                 r = np.geomspace(min(_FIRST * self.distances[pair], distance), _LAST, _PUSH_POINTS)
                 pushed = [_pushed(atoms, i, vector * (1.0 - x / distance)) for x in r]
                 fall, high, low = _deepest_fall(np.array([self._energy(one) for one in pushed]))
-                if fall > max(_SHALLOW, worst[pair][0] if pair in worst else 0.0):
-                    worst[pair] = fall, pushed[high], pushed[low], r[high], r[low]
+                if fall > _SHALLOW:
+                    falls.setdefault(pair, []).append((fall, pushed[high], pushed[low], r[high], r[low]))
                 energies_left -= _PUSH_POINTS * len(atoms)
                 n_pushes += 1
-        for pair, (fall, higher, lower, outer, inner) in worst.items():
+        for pair, of_pair in falls.items():
             name = "-".join(pair)
+            fall, pushed_atoms, _, outer, inner = max(of_pair, key=lambda one: one[0])
             self._find(
                 "push",
-                f"{name}: an atom of {higher.get_chemical_formula()} pushed onto a neighbor gains {fall:.3g} "
-                f"eV from {outer:.2f} to {inner:.2f} A",
-                [higher, lower],
+                f"{name}: an atom of {pushed_atoms.get_chemical_formula()} pushed onto a neighbor gains "
+                f"{fall:.3g} eV from {outer:.2f} to {inner:.2f} A",
+                [atoms for _, higher, lower, _, _ in of_pair for atoms in (higher, lower)],
                 pair=name,
                 fall=fall,
                 distances=(outer, inner),
