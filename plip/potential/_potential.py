@@ -839,7 +839,8 @@ class Potential:
         Returns
         -------
         plip.safety.SafetyReport
-            `is_safe` and `findings`; printed, it says what was tried and what failed.
+            `is_safe`, `findings`, and the `structures` whose labels mend the potential; printed, it says what
+            was tried and what failed.
 
         Raises
         ------
