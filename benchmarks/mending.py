@@ -24,8 +24,6 @@ from plip import PLIPRegressor
 from plip.selection import select_structures
 
 FIRST, PER_ROUND, ROUNDS = 14, 10, 6
-# Angstrom, around structures that are not periodic in all directions, for calculators that need a cell.
-VACUUM = 8.0
 
 
 def ordered(first, second, a):
@@ -49,14 +47,10 @@ MATERIALS = {
 
 
 def labeled(atoms, calculator):
-    """A copy with labels of the calculator, in a periodic cell if it is in none."""
+    """A copy with labels of the calculator, periodic in all directions if that needs it."""
     atoms = atoms.copy()
-    if calculator is not EMT and not atoms.pbc.all():
-        if atoms.pbc.any():
-            atoms.center(VACUUM, axis=np.flatnonzero(~atoms.pbc))
-        else:
-            atoms.center(VACUUM)
-        atoms.pbc = True
+    if calculator is not EMT:
+        atoms.pbc = True  # cells have vacuum where they were not periodic
     worker = atoms.copy()
     worker.calc = calculator()
     results = {"energy": worker.get_potential_energy(), "forces": worker.get_forces()}

@@ -18,6 +18,8 @@ from ase.optimize import FIRE
 
 from plip import PLIPDescriptors, PLIPRegressor, load_potential
 from plip.cli import main
+from plip.cli._errors import CommandError
+from plip.cli._outputs import Outputs
 from plip.datasets import load_silicon_carbide
 from plip.interactions import TwoBody
 from plip.potential import Potential
@@ -26,6 +28,7 @@ from plip.report import potential_summary
 from plip.report._crystals import _candidates
 from plip.safety import Finding, SafetyReport
 from plip.safety._check import _Check
+from plip.safety._distances import labelable
 from plip.safety._hot_runs import HotRuns
 from plip.safety._report import kind_of, name_of
 from plip.selection import select_structures
@@ -372,6 +375,7 @@ def test_structures_show_what_the_figures_say(copper_structures):
     high, low = findings["compression"].figures["lengths"]
     assert len(lengths) == 1 or lengths[1] / lengths[0] == pytest.approx(low / high)
     assert findings["collapse"].structures
+    assert "np." not in str([dict(finding.figures) for finding in findings.values()])
 
 
 @pytest.mark.parametrize("kind", ["fall", "dimer"])
@@ -402,7 +406,8 @@ def test_the_way_into_a_hole_is_told():
             truth.evaluate(atoms, stress=False)["energy"] / len(atoms) for atoms in finding.structures
         ]
         assert len(energies) > 10 and max(energies) > 0.0
-        assert -energies[-1] == pytest.approx(finding.figures["depth"], rel=1e-9)
+        if finding.structures[-1].pbc.all():  # slabs are no longer where the truth has its sites
+            assert -energies[-1] == pytest.approx(finding.figures["depth"], rel=1e-9)
         for atoms in finding.structures:
             assert atoms.calc is None and not atoms.info and set(atoms.arrays) == {"numbers", "positions"}
     # Now they know of each other.
@@ -411,6 +416,28 @@ def test_the_way_into_a_hole_is_told():
     ways = [finding.structures for finding in near.findings]
     assert sum(map(len, ways)) < sum(len(finding.structures) for finding in runs.findings)
     assert all(neighbor_list("d", atoms, 2.0).size == 0 for way in ways for atoms in way)
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False), (False, False, False)])
+@pytest.mark.parametrize("has_cell", [True, False])
+def test_structures_suit_programs_that_are_periodic(pbc, has_cell):
+    """Images of what is not periodic are 10 Angstrom apart, however far atoms have flown."""
+    atoms = bulk("Cu", cubic=True)
+    atoms.pbc = pbc
+    atoms.positions[0] -= 0.1 + 20.0 * ~np.array(pbc)  # beyond its cell
+    if not has_cell:
+        atoms.cell[~np.array(pbc)] = 0.0
+    (shown,) = labelable([atoms], {("Cu", "Cu"): 1.0})
+    assert shown.pbc.tolist() == list(pbc) and shown.cell.rank == 3
+    shifts = shown.positions - atoms.positions
+    np.testing.assert_allclose(shifts, np.broadcast_to(shifts[0], shifts.shape), atol=1e-12)
+    for axis in range(3):
+        length = shown.cell.lengths()[axis]
+        if pbc[axis]:
+            assert shown.cell[axis] == pytest.approx(atoms.cell[axis])
+        else:
+            assert length - np.ptp(shown.positions[:, axis]) == pytest.approx(10.0)
+            assert shown.positions[:, axis].min() == pytest.approx(5.0)
 
 
 def test_labels_of_these_structures_mend_the_fit():
@@ -524,6 +551,29 @@ def test_structures_that_fail_are_written(copper_file, copper_structures, tmp_pa
     assert main([*command, "--allow-unsafe"]) == 0
     assert str(second) in capsys.readouterr().out
     assert first.read_text() == text == second.read_text()
+    # Nor does it replace another output.
+    assert main([*command, "--allow-unsafe", "--csv", str(tmp_path / "model_failing_3.xyz")]) == 0
+    assert str(tmp_path / "model_failing_4.xyz") in capsys.readouterr().out
+    assert (tmp_path / "model_failing_4.xyz").read_text() == text
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), CommandError("no permission to write")])
+def test_structures_that_cannot_be_written_do_not_hide_the_findings(
+    copper_file, copper_structures, tmp_path, capsys, monkeypatch, error
+):
+    def refuse(self, path):
+        raise error
+
+    report = SafetyReport((Finding("collapse", "Cu", structures=(bulk("Cu", a=4.0),)),), {"pairs": 1})
+    monkeypatch.setattr(Potential, "check_safety", lambda self, structures=None: report)
+    monkeypatch.setattr(Outputs, "new", refuse)
+    output = tmp_path / "model.json"
+    command = ["fit", copper_file, "-o", str(output), "--preset", "fast", "--terms", "8", "-q", "--no-plot"]
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert f"Structures to label were not written: {error}" in captured.out
+    assert f"{output} was not written" in captured.err and "Add training structures" in captured.err
+    assert main([*command, "--allow-unsafe"]) == 0 and output.exists()
 
 
 def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):
@@ -541,3 +591,8 @@ def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):
     changed = potential.with_fit_record({**potential.fit_record, "safety": report_of_one().as_record()})
     assert str(report_of_one()) in potential_summary(changed)
     assert "Safety: not checked" in potential_summary(potential.with_fit_record(None))
+    whole = report_of_one().as_record()
+    wrong = [whole | {"counts": [1]}, whole | {"findings": "push"}, whole | {"findings": [1]}]
+    for damaged in (None, "safe", [], {}, *wrong):
+        changed = potential.with_fit_record({**potential.fit_record, "safety": damaged})
+        assert "Safety: what the file says of it is damaged" in potential_summary(changed)

@@ -322,7 +322,10 @@ def checked_by(potential: Potential, safety: SafetyReport) -> Potential:
 def write_failing(
     safety: SafetyReport, model: PLIPRegressor | PLIPRegressorCV, arguments: Namespace, output: Path
 ) -> Path | None:
-    """Write the structures of a check that are most worth labeling beside the potential, if there are any."""
+    """Write the structures of a check that are most worth labeling beside the potential, if there are any.
+
+    Where they cannot be written, the command goes on, since what was found matters more.
+    """
     from ase.io import write
 
     from plip._files import write_whole
@@ -333,9 +336,13 @@ def write_failing(
     places, _ = rank_structures(safety.structures, _MOST_FAILING, model, n_jobs=arguments.n_jobs)
     if not places.size:
         return None
-    path: Path = arguments.outputs.new(output.with_name(f"{output.stem}_failing.xyz"))
-    with write_whole(path, "w") as file:
-        write(file, [safety.structures[k] for k in places.tolist()], format="extxyz")
+    try:
+        path: Path = arguments.outputs.new(output.with_name(f"{output.stem}_failing.xyz"))
+        with write_whole(path, "w") as file:
+            write(file, [safety.structures[k] for k in places.tolist()], format="extxyz")
+    except (CommandError, OSError) as error:
+        print(f"Structures to label were not written: {error}")
+        return None
     print(f"Structures to label, best first: {path}")
     return path
 
@@ -353,8 +360,8 @@ def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
     remedy = f"Add training structures of the kind that fails: {'; '.join(lacking)}"
     if failing is not None:
         remedy = (
-            f"Calculate the structures in {failing}, add them to the training data, and fit again: of "
-            f"crystals, mostly one or two rounds are enough. Or add others of the kind: {'; '.join(lacking)}"
+            f"Calculate the structures in {failing}, add them to the training data, and fit again: for "
+            f"crystals, one or two rounds usually suffice. Or add others of the kind: {'; '.join(lacking)}"
         )
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "

@@ -65,10 +65,13 @@ class Outputs:
         return Path(path)
 
     def new(self, path: StrPath) -> Path:
-        """A file to write that is not there yet: of this name, or with a number behind its stem."""
+        """A file to write that is no other file: of this name, or with a number behind its stem."""
         path = Path(path)
         names = itertools.chain([path], (path.with_stem(f"{path.stem}_{k}") for k in itertools.count(2)))
-        return self.file(next(name for name in names if not name.exists()))
+        return self.file(next(name for name in names if not self._is_taken(name)))
+
+    def _is_taken(self, path: Path) -> bool:
+        return os.path.lexists(path) or os.path.realpath(path) in self._taken
 
     def plot(self, path: StrPath) -> Path:
         """A figure to write."""

@@ -183,7 +183,11 @@ def _safety(record: Mapping[str, Any]) -> str:
     """What the check after the fit found."""
     if "safety" not in record:
         return "Safety: not checked by a fit (plip fit does so, and Potential.check_safety)"
-    lines = [textwrap.fill(line, WIDTH - 2, subsequent_indent="  ") for line in lines_of(record["safety"])]
+    try:
+        found = lines_of(record["safety"])
+    except ValueError:
+        return "Safety: what the file says of it is damaged (Potential.check_safety makes the check)"
+    lines = [textwrap.fill(line, WIDTH - 2, subsequent_indent="  ") for line in found]
     return "\n".join([lines[0], *(textwrap.indent(line, "  ") for line in lines[1:])])
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 from ase import Atom, Atoms
 
-__all__ = ["slab", "supercell", "with_interstitials"]
+__all__ = ["slab", "supercell", "with_interstitials", "with_vacuum"]
 
 _FEWEST_ATOMS = 32
-# Vacuum beside a slab in Angstrom.
+# Vacuum beside slabs and molecules in Angstrom.
 _VACUUM = 10.0
 
 
@@ -45,4 +45,15 @@ def slab(atoms: Atoms) -> Atoms:
     atoms = atoms.copy()
     atoms.cell[2] *= 1.0 + _VACUUM / atoms.cell.lengths()[2]
     atoms.pbc = (True, True, False)
+    return atoms
+
+
+def with_vacuum(atoms: Atoms) -> Atoms:
+    """The same atoms in the middle of a cell that has vacuum wherever they are not periodic.
+
+    Programs that are periodic in all directions need it, between images of atoms that leave a slab, too.
+    """
+    atoms = atoms.copy()
+    if not atoms.pbc.all():
+        atoms.center(0.5 * _VACUUM, axis=np.flatnonzero(~atoms.pbc))
     return atoms

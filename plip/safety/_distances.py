@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 
 from plip._structures._neighbors import find_all_neighbors
+from plip.safety._cells import with_vacuum
 
 if TYPE_CHECKING:
     from plip.potential import Potential
@@ -69,7 +70,7 @@ def first_within(atoms: Atoms, limits: Mapping[Pair, float]) -> tuple[Pair, floa
 
 
 def labelable(structures: Iterable[Atoms], distances: Mapping[Pair, float]) -> tuple[Atoms, ...]:
-    """Atoms and cells of those structures whose labels a fit could use.
+    """Atoms and cells, with vacuum, of those structures whose labels a fit could use.
 
     In others, two atoms are deep within the core distance of their species, or atoms have flown away.
     """
@@ -78,7 +79,8 @@ def labelable(structures: Iterable[Atoms], distances: Mapping[Pair, float]) -> t
     for atoms in structures:
         with contextlib.suppress(ValueError):
             if first_within(atoms, limits) is None:
-                found.append(Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc))
+                bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+                found.append(with_vacuum(bare))
     return tuple(found)
 
 

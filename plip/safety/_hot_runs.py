@@ -126,7 +126,7 @@ class HotRuns:
         if reason:
             n_done += 1
             time = n_done * step / units.fs
-            self._find("collapse", name, f", after {time:.0f} fs: {reason}", walk.way, time=time)
+            self._find("collapse", name, f", after {time:.1f} fs: {reason}", walk.way, time=time)
         elif (depth := at_rest - self._cooled(walk)) > _BELOW:
             kind = kind_of(atoms)
             message = f" and then cooled: the energy is {depth:.3g} eV/atom below that of the cooled {kind}"

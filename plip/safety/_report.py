@@ -19,6 +19,13 @@ def name_of(atoms: Atoms) -> str:
     return str(atoms.get_chemical_formula(empirical=bool(atoms.pbc.any())))
 
 
+def _plain(value: Figure) -> Figure:
+    """The same without types of NumPy."""
+    if isinstance(value, tuple):
+        return tuple(map(float, value))
+    return value if isinstance(value, str) else float(value)
+
+
 def kind_of(atoms: Atoms) -> str:
     return "crystal" if atoms.pbc.any() else "molecule"
 
@@ -37,7 +44,8 @@ class Finding:
         The numbers of the message, in eV, Angstrom, kelvin and femtoseconds.
     structures : tuple of ase.Atoms
         Structures that show it, or lead there, without labels. Those whose atoms are so close that labels
-        would change nothing are left out.
+        would change nothing are left out. In directions that are not periodic, cells have 10 Angstrom of
+        vacuum.
 
     Examples
     --------
@@ -56,7 +64,8 @@ class Finding:
     structures: tuple[Atoms, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "figures", MappingProxyType(dict(self.figures)))
+        figures = {name: _plain(value) for name, value in self.figures.items()}
+        object.__setattr__(self, "figures", MappingProxyType(figures))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A read-only view is not pickled.
@@ -66,12 +75,21 @@ class Finding:
         return f"{self.kind}: {self.message}"
 
 
-def lines_of(record: Mapping[str, Any]) -> list[str]:
-    """What `SafetyReport.as_record` says: how much was tried, and a line for each finding."""
-    tried = ", ".join(f"{name}: {count}" for name, count in record["counts"].items() if count)
-    number = len(record["findings"])
+def lines_of(record: Any) -> list[str]:
+    """What `SafetyReport.as_record` says: how much was tried, and a line for each finding.
+
+    A ValueError says that a record is no such one, as files that were edited may have it.
+    """
+    entries = record if isinstance(record, dict) else {}
+    counts, findings = entries.get("counts"), entries.get("findings")
+    if not isinstance(counts, dict) or not isinstance(findings, list):
+        raise ValueError(f"expected counts and findings of a check, got {record!r}")
+    if not all(isinstance(finding, str) for finding in findings):
+        raise ValueError(f"findings must be texts, got {findings!r}")
+    tried = ", ".join(f"{name}: {count}" for name, count in counts.items() if count)
+    number = len(findings)
     found = f"{number} finding{'s' * (number > 1)}" if number else "nothing found"
-    return [f"Safety: {found} ({tried})", *record["findings"]]
+    return [f"Safety: {found} ({tried})", *findings]
 
 
 @dataclass(frozen=True, repr=False)
@@ -122,7 +140,7 @@ class SafetyReport:
 
     @property
     def structures(self) -> tuple[Atoms, ...]:
-        """The structures of all findings, a tuple of ase.Atoms: labels of some of them mend the potential."""
+        """The structures of all findings, a tuple of ase.Atoms: labels of a few often mend the potential."""
         return tuple(atoms for finding in self.findings for atoms in finding.structures)
 
     @property
