@@ -183,7 +183,8 @@ class PLIPRegressor(PLIPModel):
             attached ones.
         sample_weight : array_like, shape (n_structures,) or (n_structures, 3), or None
             Weight of each structure, which multiplies its squared residuals; three columns are the weights of
-            its energy, forces and stress.
+            its energy, forces and stress. Only their ratios matter. Two copies of a structure are not quite a
+            weight of 2: they are more data, which lowers the automatic penalty.
 
         Returns
         -------
