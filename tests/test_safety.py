@@ -440,6 +440,26 @@ def test_structures_suit_programs_that_are_periodic(pbc, has_cell):
             assert shown.positions[:, axis].min() == pytest.approx(5.0)
 
 
+def test_near_duplicates_are_named_once():
+    """Several runs begin at the same place, and rest there."""
+    crystal = bulk("Cu", cubic=True)
+    near, moved, strained, other = (crystal.copy() for _ in range(4))
+    near.positions += 0.02 / np.sqrt(3)
+    moved.positions[0, 0] += 0.2
+    strained.set_cell(1.05 * crystal.cell, scale_atoms=True)
+    other.symbols[0] = "Ni"
+    open_ = crystal.copy()
+    open_.pbc = False
+    different = (crystal, moved, strained, other, open_, crystal[:3])
+    first, second = (
+        Finding("push", "", structures=different),
+        Finding("drift", "", structures=(near, *different)),
+    )
+    report = SafetyReport((first, second), {})
+    assert len(report.structures) == 6
+    assert all(found is atoms for found, atoms in zip(report.structures, different, strict=True))
+
+
 def test_labels_of_these_structures_mend_the_fit():
     rng = np.random.default_rng(0)
     compound = bulk("Al", a=3.75, cubic=True)

@@ -361,7 +361,7 @@ def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
     if failing is not None:
         remedy = (
             f"Calculate the structures in {failing}, add them to the training data, and fit again: for "
-            f"crystals, one to three rounds usually suffice. Or add others of the kind: {'; '.join(lacking)}"
+            f"crystals, a few rounds usually suffice. Or add others of the kind: {'; '.join(lacking)}"
         )
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "

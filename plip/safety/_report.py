@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+import numpy as np
 from ase import Atoms
 
 __all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "lines_of", "name_of"]
+
+# Root mean square in Angstrom of displacements between near duplicates, whose labels tell the same.
+_NEAR = 0.05
 
 Figure: TypeAlias = float | tuple[float, ...] | str
 
@@ -24,6 +29,14 @@ def _plain(value: Figure) -> Figure:
     if isinstance(value, tuple):
         return tuple(map(float, value))
     return value if isinstance(value, str) else float(value)
+
+
+def _is_near(first: Atoms, second: Atoms) -> bool:
+    """Whether two structures are the same up to small displacements of the same atoms."""
+    if not np.array_equal(first.numbers, second.numbers) or not np.array_equal(first.pbc, second.pbc):
+        return False
+    moved = np.concatenate([first.positions - second.positions, first.cell.array - second.cell.array])
+    return bool((moved**2).sum() < len(first) * _NEAR**2)
 
 
 def kind_of(atoms: Atoms) -> str:
@@ -140,8 +153,15 @@ class SafetyReport:
 
     @property
     def structures(self) -> tuple[Atoms, ...]:
-        """The structures of all findings, a tuple of ase.Atoms: labels of a few often mend the potential."""
-        return tuple(atoms for finding in self.findings for atoms in finding.structures)
+        """The structures of all findings, a tuple of ase.Atoms without near duplicates.
+
+        Labels of a few often mend the potential.
+        """
+        found: list[Atoms] = []
+        for atoms in itertools.chain.from_iterable(finding.structures for finding in self.findings):
+            if not any(_is_near(atoms, other) for other in found):
+                found.append(atoms)
+        return tuple(found)
 
     @property
     def kinds(self) -> tuple[str, ...]:
