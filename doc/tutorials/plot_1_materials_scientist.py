@@ -98,6 +98,8 @@ for name, atoms in {
 print(potential.check_safety(train))
 
 # %%
+# If it finds any, the report has the structures to label next (:doc:`/simulation`).
+#
 # And each atom has a grade, at most 1 for surroundings like those of the data. A vacancy is among the data;
 # an interstitial atom is not:
 vacancy, interstitial = (bulk("SiC", "zincblende", a=4.38, cubic=True) * 2 for _ in range(2))
@@ -138,8 +140,8 @@ ax.set(xlabel="time (fs)", ylabel="temperature (K)")
 # Keep it
 # -------
 # ``potential.save("SiC.json", uncertainty=True)`` writes one readable file. From the shell, ``plip fit
-# train.xyz --test test.xyz -o SiC.json --report SiC.html`` does all of this page and writes a report to
-# share.
+# train.xyz --test test.xyz -o SiC.json --report SiC.html`` fits, tests and checks like this page, and writes
+# a report to share.
 #
 # Next: :ref:`sphx_glr_auto_examples_plot_audit.py` before you trust your data,
 # :ref:`sphx_glr_auto_examples_plot_read_a_potential.py`,
