@@ -80,7 +80,7 @@ class Design:
         species = [self.species[s] for s in held]
         self.kernel = Kernel(build_plan(terms, species, vector_length(instruction_set)), instruction_set)
         self.touched = {s: _touched(self.terms, self.species[s]) for s in held}
-        self._parts: dict[frozenset[int], Design] = {}
+        self._parts: dict[tuple[int, ...], Design] = {}
         self._lock = threading.Lock()
 
     def __reduce__(self) -> tuple[Callable[[bytes], Design], tuple[bytes]]:
@@ -107,13 +107,13 @@ class Design:
         Of one species alone, terms of any species are those of this species, and are computed once. The
         design itself where it would be hardly smaller. It is made once for each set of species.
         """
-        numbers = frozenset(atoms.numbers.tolist())
+        present = tuple(np.flatnonzero(np.bincount(self.species_of(atoms))).tolist())
         with self._lock:
-            if numbers not in self._parts:
-                self._parts[numbers] = self._part_of_species(sorted(self._index[[*numbers]].tolist()))
-            return self._parts[numbers]
+            if present not in self._parts:
+                self._parts[present] = self._part_of_species(present)
+            return self._parts[present]
 
-    def _part_of_species(self, present: Sequence[int]) -> Design:
+    def _part_of_species(self, present: tuple[int, ...]) -> Design:
         symbols = {ANY, *(self.species[s] for s in present)}
         columns = [k for k, term in enumerate(self.terms) if symbols.issuperset(term.species)]
         terms, placement = [self.terms[k] for k in columns], Placement.of(np.array(columns, int))
