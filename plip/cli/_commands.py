@@ -331,15 +331,16 @@ def write_failing(
     from plip._files import write_whole
     from plip.selection import rank_structures
 
-    if not safety.structures or not model.n_terms_:
+    structures = safety.structures
+    if not structures or not model.n_terms_:
         return None
-    places, _ = rank_structures(safety.structures, _MOST_FAILING, model, n_jobs=arguments.n_jobs)
+    places, _ = rank_structures(structures, _MOST_FAILING, model, n_jobs=arguments.n_jobs)
     if not places.size:
         return None
     try:
         path: Path = arguments.outputs.new(output.with_name(f"{output.stem}_failing.xyz"))
         with write_whole(path, "w") as file:
-            write(file, [safety.structures[k] for k in places.tolist()], format="extxyz")
+            write(file, [structures[k] for k in places.tolist()], format="extxyz")
     except (CommandError, OSError) as error:
         print(f"Structures to label were not written: {error}")
         return None
