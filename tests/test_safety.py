@@ -371,9 +371,11 @@ def test_structures_show_what_the_figures_say(copper_structures):
     assert alone == atom and left.pbc.all()
     crowded = one_pair_term(-5.0, copper_structures)
     findings = {finding.kind: finding for finding in crowded.check_safety(copper_structures).findings}
-    lengths = [(atoms.get_volume() / len(atoms)) ** (1 / 3) for atoms in findings["compression"].structures]
+    first, last = findings["compression"].structures
     high, low = findings["compression"].figures["lengths"]
-    assert len(lengths) == 1 or lengths[1] / lengths[0] == pytest.approx(low / high)
+    assert last.cell.lengths() / first.cell.lengths() == pytest.approx(low / high)
+    fall = (crowded.energy(first) - crowded.energy(last)) / len(first)
+    assert fall == pytest.approx(findings["compression"].figures["fall"])
     assert findings["collapse"].structures
     assert "np." not in str([dict(finding.figures) for finding in findings.values()])
 
