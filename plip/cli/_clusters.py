@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from plip.cli import _commands
 from plip.cli._errors import CommandError
+from plip.cli._safety import checked_by, refusal, write_failing
 
 # As in `_commands`, for a quick `plip --help`.
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def _finish(
     potential = signed(model.potential_, arguments)
     seen = [] if equations.sample is None else list(equations.sample.structures())
     safety = potential.check_safety(seen or None)
-    potential = _commands.checked_by(potential, safety)
+    potential = checked_by(potential, safety)
     evaluations: dict[str, Evaluation] = {}
     if test is not None:
         with test.located():
@@ -197,9 +198,9 @@ def _finish(
         "Without structures the number of terms is not cross-validated (--terms), there are no "
         "uncertainties, and the check takes a sample of the geometry"
     )
-    failing = _commands.write_failing(safety, model, arguments, output)
+    failing = write_failing(safety, model, arguments, output)
     if not written:
-        raise CommandError(_commands.refusal(safety, output, failing))
+        raise CommandError(refusal(safety, output, failing))
     print(f"Potential: {output}")
     return evaluations
 

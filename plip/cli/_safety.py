@@ -1,0 +1,76 @@
+"""What commands make of the check of a potential: a record, structures to label, a refusal to write."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plip.cli._errors import CommandError
+
+if TYPE_CHECKING:
+    from plip.potential import Potential
+    from plip.regressor import PLIPRegressor, PLIPRegressorCV
+    from plip.safety import SafetyReport
+
+__all__ = ["checked_by", "refusal", "write_failing"]
+
+# Structures that are written where a potential fails, at most.
+_MOST_FAILING = 10
+
+
+def checked_by(potential: Potential, safety: SafetyReport) -> Potential:
+    """The potential with what its check found in its record."""
+    return potential.with_fit_record({**(potential.fit_record or {}), "safety": safety.as_record()})
+
+
+def write_failing(
+    safety: SafetyReport, model: PLIPRegressor | PLIPRegressorCV, arguments: Namespace, output: Path
+) -> Path | None:
+    """Write the structures of a check that are most worth labeling beside the potential, if there are any.
+
+    Where they cannot be written, the command goes on, since what was found matters more.
+    """
+    from ase.io import write
+
+    from plip._files import write_whole
+    from plip.selection import rank_structures
+
+    structures = safety.structures
+    if not structures or not model.n_terms_:
+        return None
+    places, _ = rank_structures(structures, _MOST_FAILING, model, n_jobs=arguments.n_jobs)
+    if not places.size:
+        return None
+    try:
+        path: Path = arguments.outputs.new(output.with_name(f"{output.stem}_failing.xyz"))
+        with write_whole(path, "w") as file:
+            write(file, [structures[k] for k in places.tolist()], format="extxyz")
+    except (CommandError, OSError) as error:
+        print(f"Structures to label were not written: {error}")
+        return None
+    print(f"Structures to label, best first: {path}")
+    return path
+
+
+def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
+    """Why a potential was not written, and what may help; `failing` is from `write_failing`."""
+    kinds = set(safety.kinds)
+    lacking = []
+    if kinds & {"collapse", "drift"}:
+        lacking.append("hot and molten ones and slabs")
+    if kinds & {"pair", "push", "compression", "collapse"}:
+        lacking.append("compressed ones and such with interstitial atoms")
+    if kinds & {"dimer", "expansion", "evaporation"}:
+        lacking.append("expanded ones, surfaces and isolated atoms")
+    remedy = f"Add training structures of the kind that fails: {'; '.join(lacking)}"
+    if failing is not None:
+        remedy = (
+            f"Calculate the structures in {failing}, add them to the training data, and fit again: for "
+            f"crystals, a few rounds usually suffice. Or add others of the kind: {'; '.join(lacking)}"
+        )
+    return (
+        f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
+        f"(see above). {remedy}. Now and then --target fast, fewer terms (--terms) or stresses in the data "
+        "help, too. --allow-unsafe writes it as it is"
+    )
