@@ -577,6 +577,14 @@ def test_structures_that_fail_are_written(copper_file, copper_structures, tmp_pa
     assert main([*command, "--allow-unsafe", "--csv", str(tmp_path / "model_failing_3.xyz")]) == 0
     assert str(tmp_path / "model_failing_4.xyz") in capsys.readouterr().out
     assert (tmp_path / "model_failing_4.xyz").read_text() == text
+    # A fit to sums has no structures but those of the check.
+    terms, sums = str(tmp_path / "terms.json"), str(tmp_path / "sums.npz")
+    assert main(["descriptors", copper_file, "--preset", "fast", "-o", terms]) == 0
+    assert main(["accumulate", copper_file, "--descriptors", terms, "-o", sums, "-q"]) == 0
+    summed = tmp_path / "summed.json"
+    assert main(["fit", "--normal-equations", sums, "--terms", "8", "-o", str(summed), "-q"]) == 2
+    assert "summed_failing.xyz, add them" in capsys.readouterr().err
+    assert not summed.exists() and len(read(tmp_path / "summed_failing.xyz", ":")) == 10
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), CommandError("no permission to write")])
