@@ -95,6 +95,20 @@ def test_a_good_potential_passes(copper, copper_structures):
     assert copper.check_safety().is_safe
 
 
+def test_files_keep_the_last_check(copper, copper_structures, tmp_path):
+    potential = copper.with_fit_record({"settings": {}})
+    assert "Safety: not checked" in potential_summary(potential)
+    for structures in (copper_structures, copper_structures[::2]):
+        report = potential.check_safety(structures)
+        potential.save(tmp_path / "Cu.json")
+        loaded = load_potential(tmp_path / "Cu.json")
+        assert loaded.fit_record == {"settings": {}, "safety": report.as_record()}
+        assert f"pushed atoms: {report.counts['pushed atoms']}" in " ".join(potential_summary(loaded).split())
+    bare = without_repulsion(copper).with_fit_record(None)
+    assert not bare.check_safety().is_safe
+    assert bare.fit_record["safety"]["findings"]
+
+
 def test_a_potential_without_repulsion_is_found(copper, copper_structures):
     bare = without_repulsion(copper)
     report = bare.check_safety(copper_structures)

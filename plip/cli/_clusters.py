@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from plip.cli import _commands
 from plip.cli._errors import CommandError
-from plip.cli._safety import checked_by, refusal, write_failing
+from plip.cli._safety import refusal, write_failing
 
 # As in `_commands`, for a quick `plip --help`.
 if TYPE_CHECKING:
@@ -180,7 +180,6 @@ def _finish(
     potential = signed(model.potential_, arguments)
     seen = [] if equations.sample is None else list(equations.sample.structures())
     safety = potential.check_safety(seen or None)
-    potential = checked_by(potential, safety)
     evaluations: dict[str, Evaluation] = {}
     if test is not None:
         with test.located():

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from plip.cli._errors import CommandError
 from plip.cli._outputs import check_writable
-from plip.cli._safety import checked_by, refusal, write_failing
+from plip.cli._safety import refusal, write_failing
 
 # Commands import the rest themselves, so that `plip --help` is quick.
 if TYPE_CHECKING:
@@ -193,7 +193,6 @@ def _fit_and_report(
     wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
     model.potential_ = signed(model.potential_, arguments)
     safety = model.potential_.check_safety(train.structures)
-    model.potential_ = checked_by(model.potential_, safety)
     # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
     # A potential without terms has no uncertainty.

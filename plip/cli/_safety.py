@@ -1,4 +1,4 @@
-"""What commands make of the check of a potential: a record, structures to label, a refusal to write."""
+"""What commands make of the check of a potential: structures to label, a refusal to write."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from typing import TYPE_CHECKING
 from plip.cli._errors import CommandError
 
 if TYPE_CHECKING:
-    from plip.potential import Potential
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
     from plip.safety import SafetyReport
 
-__all__ = ["checked_by", "refusal", "write_failing"]
+__all__ = ["refusal", "write_failing"]
 
 # Structures that are written where a potential fails, at most.
 _MOST_FAILING = 10
-
-
-def checked_by(potential: Potential, safety: SafetyReport) -> Potential:
-    """The potential with what its check found in its record."""
-    return potential.with_fit_record({**(potential.fit_record or {}), "safety": safety.as_record()})
 
 
 def write_failing(

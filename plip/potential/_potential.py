@@ -99,7 +99,7 @@ class Potential:
     fit_record : dict or None
         Facts about the fit, as JSON has them: "settings" of the estimator; "data", with sizes, a hash and the
         shortest distances; "errors" by data set; "sizes", the errors of other numbers of terms; "safety",
-        what `plip fit` found in its check. Entries may be missing. It is a copy, and no part of the physics.
+        what `check_safety` found. Entries may be missing. It is a copy, and no part of the physics.
         None in files of older versions, and for a potential that was made without a fit.
     about : dict or None
         Who made the potential and on what terms others may use it: "authors", a list of names, "license" and
@@ -136,7 +136,7 @@ class Potential:
     and stress are the exact derivatives of the returned energy.
 
     A potential cannot be changed, so that its energies agree with the file that it saves; a
-    copy is the potential itself.
+    copy is the potential itself. Its record alone grows, by what `check_safety` finds.
 
     Examples
     --------
@@ -830,6 +830,8 @@ class Potential:
     def check_safety(self, structures: Iterable[Atoms] | None = None) -> SafetyReport:
         """Try situations of simulations: short distances, compression, expansion, hot atoms.
 
+        The result becomes the entry "safety" of `fit_record`, so that `save` keeps it.
+
         Parameters
         ----------
         structures : iterable of ase.Atoms or None, default=None
@@ -870,7 +872,9 @@ class Potential:
         """
         from plip.safety import check_safety
 
-        return check_safety(self, structures)
+        report = check_safety(self, structures)
+        self._fit_text = json.dumps({**(self.fit_record or {}), "safety": report.as_record()})
+        return report
 
     def save(self, path: StrPath, uncertainty: bool = False) -> None:
         """Write the potential as readable JSON, exact to the last bit.

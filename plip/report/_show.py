@@ -182,7 +182,7 @@ def _errors(errors: Mapping[str, Mapping[str, float | None]]) -> str:
 def _safety(record: Mapping[str, Any]) -> str:
     """What the check after the fit found."""
     if "safety" not in record:
-        return "Safety: not checked by a fit (plip fit does so, and Potential.check_safety)"
+        return "Safety: not checked (plip fit does so, and Potential.check_safety)"
     try:
         found = lines_of(record["safety"])
     except ValueError:
