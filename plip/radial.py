@@ -108,6 +108,8 @@ class RadialFamily(Parameters):
     ----------
     code : int
         Number by which the compiled kernels know the family.
+    changes_sign : bool
+        Whether phi is negative at some distances, so that it has no root.
 
     Examples
     --------
@@ -121,6 +123,7 @@ class RadialFamily(Parameters):
     """
 
     code = -1
+    changes_sign = False
 
     def __setattr__(self, name: str, value: object) -> None:
         self._refuse_frozen()
@@ -556,6 +559,7 @@ class LennardJones(RadialFamily):
     """
 
     code = 7
+    changes_sign = True
 
     def __init__(self, sigma: ArrayLike) -> None:
         self.sigma = sigma

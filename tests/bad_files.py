@@ -54,7 +54,7 @@ def _any(n, species, version=3):
 
 
 FAMILY = {family: n for n, family in enumerate(RADIAL)}
-TWO_BODY, THREE_BODY, N_BODY, FOUR_BODY = 0, 8, 9, 10
+TWO_BODY, THREE_BODY, N_BODY, FOUR_BODY = 0, len(RADIAL), len(RADIAL) + 1, len(RADIAL) + 2
 
 
 def _changed(path, value):
@@ -242,6 +242,8 @@ def bad_files():
         "power of a density is 0": _changed(["terms", N_BODY, "power"], 0),
         "power of a density is 1001": _changed(["terms", N_BODY, "power"], 1001),
         "power of a cosine in a list": _changed(["terms", THREE_BODY, "power"], [2]),
+        "root of a function that changes sign": document()
+        | {"version": 4, "terms": [_term("N-body", ["O", "Si"], ["LennardJones"], cutoff=4.0, power=0.5)]},
         "switch of a pair": _changed(["terms", 0, "switch"], 2.0),
         "switch is false": _changed(["terms", N_BODY, "switch"], False),
     }

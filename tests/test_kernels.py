@@ -19,7 +19,7 @@ from plip import PLIPDescriptors
 from plip._core._rows import instruction_sets
 from plip._design._rows import Design, StructureDesign
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
-from plip.radial import Gaussian, LennardJones, LogNormal, Power, Slater, StillingerWeber
+from plip.radial import Gaussian, LogNormal, Power, Slater, StillingerWeber
 
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 # Seven-point central difference: its error is h^6 / 140 of the seventh derivative, below 1e-9 of the first
@@ -37,7 +37,7 @@ def fitted(atoms, cutoff, **interactions):
 
 def powers_for(radial, *powers):
     """With the root, which does not take functions that change sign."""
-    return powers if any(isinstance(function, LennardJones) for function in radial) else (0.5, *powers)
+    return powers if any(function.changes_sign for function in radial) else (0.5, *powers)
 
 
 def everything(cutoff, radial=None):
@@ -120,7 +120,7 @@ def configuration(kind, atoms, cutoff, functions):
     if kind == "N-body":
         return {"n_body": NBody(functions, powers=(2, 3, 4, 7))}
     if kind == "roots":
-        functions = [function for function in functions if not isinstance(function, LennardJones)]
+        functions = [function for function in functions if not function.changes_sign]
         return {"n_body": NBody(functions, powers=(2, 0.5))}
     if kind == "N-body switch":
         closest = oracle.pair_distances(atoms, cutoff).min(initial=cutoff)

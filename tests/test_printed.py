@@ -15,7 +15,7 @@ from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._sharing import Block
 from plip.interactions._terms import build_terms
 from plip.potential import Potential
-from plip.radial import Gaussian, LennardJones, LogNormal
+from plip.radial import Gaussian, LogNormal
 from plip.report import potential_summary
 
 # The potential
@@ -25,7 +25,7 @@ def all_terms(species, cutoff, families):
     """Terms of every interaction and family, with and without places for any species."""
     functions = [function for family in families.values() for function in family.grid(cutoff)]
     functions += [Gaussian(eta=0.7, centers=-0.5), LogNormal(onsets=-0.2, scales=1.4)]
-    smooth = [function for function in functions if not isinstance(function, LennardJones)]
+    smooth = [function for function in functions if not function.changes_sign]
     offers = {
         "two_body": (TwoBody(functions), [(), (True, True), (True, False)]),
         "three_body": (ThreeBody(functions, 2, mixed=True), [(), (True,) * 3, (False, True, False)]),

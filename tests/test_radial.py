@@ -8,6 +8,8 @@ import pytest
 from sklearn.base import clone
 
 from plip import radial
+from plip.interactions import NBody
+from plip.interactions._terms import build_terms
 from plip.potential import potential_schema
 from plip.radial import (
     FAMILIES,
@@ -46,8 +48,12 @@ def test_every_place_that_lists_families_has_this_one(name):
     in_schema = potential_schema()["$defs"]["function"]["oneOf"]
     (found,) = [entry for entry in in_schema if entry["properties"]["family"]["const"] == name]
     assert found["required"] == ["family", *parameters]
+    of_roots = potential_schema()["$defs"]["term"]["allOf"][-1]["then"]["properties"]["radial"]["items"]
+    without_roots = of_roots["properties"]["family"]["not"]["enum"]
+    assert (name in without_roots) == FAMILIES[name].changes_sign
     package = Path(radial.__file__).parent
     entry = ", ".join([f'"{text}"' for text in (name, *parameters)] + ["NULL"] * (2 - len(parameters)))
+    entry += f", {FAMILIES[name].changes_sign:d}"
     assert f"{{{entry}}}" in (package / "_core" / "plip_check.c").read_text(encoding="utf-8")
     page = package.parent / "doc" / "model.rst"
     if page.is_file():
@@ -65,6 +71,18 @@ def test_value_and_derivative(families, name):
         # 1e-12: some roundings of functions of order one, amplified at most by exponents of order ten.
         np.testing.assert_allclose(value, expected, rtol=1e-12, atol=1e-300)
         np.testing.assert_allclose(slope, expected_slope, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_families_say_whether_they_change_sign(families, name):
+    values = [function(DISTANCES) for function in families[name].grid(6.0)]
+    assert (np.min(values) < 0.0 < np.max(values)) == FAMILIES[name].changes_sign
+    with_roots = NBody(families[name], powers=0.5)
+    if FAMILIES[name].changes_sign:
+        with pytest.raises(ValueError, match=f"leave {name}.* out"):
+            build_terms(["Si"], 6.0, n_body=with_roots)
+    else:
+        assert build_terms(["Si"], 6.0, n_body=with_roots)
 
 
 @pytest.mark.parametrize("cutoff", [2.5, 4.0])

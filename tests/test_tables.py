@@ -16,6 +16,7 @@ from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._terms import build_terms
 from plip.potential import Potential
 from plip.radial import (
+    FAMILIES,
     Gaussian,
     GaussianType,
     LennardJones,
@@ -30,9 +31,6 @@ from plip.radial import (
 def pair_potential(function, cutoff=4.0, coefficient=1.0):
     terms = build_terms(["Cu"], cutoff, two_body=TwoBody(function))
     return Potential(SimpleNamespace(terms_=terms, species_=("Cu",)), [coefficient], {"Cu": 0.0})
-
-
-FAMILIES = "Gaussian Slater GaussianType StillingerWeber Power Lorentzian LogNormal LennardJones".split()
 
 
 @pytest.mark.parametrize("family", FAMILIES)

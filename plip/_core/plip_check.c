@@ -16,10 +16,10 @@
 #define MAX_PRODUCTS 200000
 
 const plip_family PLIP_FAMILIES[PLIP_N_FAMILIES] = {
-    {"Gaussian", "eta", "centers"},      {"Slater", "powers", "zeta"},
-    {"GaussianType", "powers", "zeta"},  {"StillingerWeber", "gamma", "onset"},
-    {"Power", "powers", NULL},           {"Lorentzian", "centers", "exponents"},
-    {"LogNormal", "onsets", "scales"},   {"LennardJones", "sigma", NULL},
+    {"Gaussian", "eta", "centers", 0},      {"Slater", "powers", "zeta", 0},
+    {"GaussianType", "powers", "zeta", 0},  {"StillingerWeber", "gamma", "onset", 0},
+    {"Power", "powers", NULL, 0},           {"Lorentzian", "centers", "exponents", 0},
+    {"LogNormal", "onsets", "scales", 0},   {"LennardJones", "sigma", NULL, 1},
 };
 
 const plip_interaction PLIP_INTERACTIONS[PLIP_N_INTERACTIONS] = {
@@ -193,8 +193,9 @@ int plip_check_term(int n_species, const plip_term *term, char *error)
             return -1;
     if (plip_check_power(term->kind, term->power, error) || plip_check_length("cutoff", term->cutoff, error))
         return -1;
-    if (plip_is_root(term) && term->family[0] == PLIP_LENNARD_JONES)
-        return plip_refuse(error, "the root of a density has a kink where its function, LennardJones, changes sign");
+    if (plip_is_root(term) && PLIP_FAMILIES[term->family[0]].changes_sign)
+        return plip_refuse(error, "the root of a density has a kink where its function, %s, changes sign",
+                           PLIP_FAMILIES[term->family[0]].name);
     if (term->switch_distance != 0.0) {
         if (term->kind != PLIP_N_BODY)
             return plip_refuse(error, "only the density of an N-body term may have a switch");

@@ -52,13 +52,14 @@ static inline int plip_is_root(const plip_term *term)
     return term->kind == PLIP_N_BODY && term->power[0] == PLIP_ROOT;
 }
 
-/* Names of interactions and radial families, and of the parameters p and q, in Python and in files. */
+/* Interactions and radial families, with their names and those of the parameters p and q in Python and in files. */
 typedef struct {
     const char *name;
     int n_species, n_functions, n_powers;
 } plip_interaction;
 typedef struct {
     const char *name, *p, *q; /* q is NULL where there is one parameter */
+    int changes_sign;         /* whether phi is negative at some distances */
 } plip_family;
 extern const plip_interaction PLIP_INTERACTIONS[PLIP_N_INTERACTIONS];
 extern const plip_family PLIP_FAMILIES[PLIP_N_FAMILIES];

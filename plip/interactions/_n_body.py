@@ -20,7 +20,7 @@ from plip.interactions._interaction import (
     as_length,
     latex_symbol,
 )
-from plip.radial import LennardJones, RadialFamily, number_latex, number_text
+from plip.radial import RadialFamily, number_latex, number_text
 
 if TYPE_CHECKING:
     from plip.interactions._terms import Term
@@ -80,9 +80,10 @@ class NBody(Interaction):
 
     def _columns(self, places: Places, functions: list[RadialFamily]) -> Iterator[dict[str, Any]]:
         powers = self._checked_powers()
-        if self.root in powers and any(isinstance(function, LennardJones) for function in functions):
+        changing = [function.label() for function in functions if function.changes_sign]
+        if self.root in powers and changing:
             raise ValueError(
-                "the power 0.5 of NBody has a kink where its function changes sign: leave LennardJones out"
+                f"the power 0.5 of NBody has a kink where a function changes sign: leave {changing[0]} out"
             )
         switches = self._checked_switch()
         for center, neighbor in itertools.product(*places):
