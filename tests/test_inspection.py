@@ -91,7 +91,7 @@ def test_a_potential_stands_for_an_estimator_without_data(potential, silicon_car
     from_model = PairDisplay.from_potential(potential)
     for pair, energies in from_model.energies.items():
         assert np.array_equal(energies, potential.pair_energy(from_model.r, pair))
-    with pytest.raises(TypeError, match="fitted estimator or a Potential"):
+    with pytest.raises(TypeError, match="expected a Potential or an estimator"):
         PairDisplay.from_estimator(silicon_carbide)
 
 

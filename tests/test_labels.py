@@ -287,6 +287,13 @@ def test_index_of_a_part_of_the_data():
         read_labels(X, first=100)
 
 
+@pytest.mark.parametrize("container", [list, tuple, np.array, pandas.DataFrame])
+def test_weights_of_targets_in_any_container(container):
+    rows = [[1.0, 2.0, 3.0], [0.0, 1.0, 1.0], [1.0, 0.0, 0.0], [2.0, 2.0, 2.0]]
+    labels = read_labels(labeled_copper(), sample_weight=container(rows))
+    np.testing.assert_array_equal(labels.sample_weight, rows)
+
+
 @pytest.mark.parametrize("container", [list, tuple, np.array, pandas.Series])
 def test_given_energies_win(container):
     y = [1, 2.5, np.float32(3), np.int64(4)]

@@ -6,19 +6,23 @@ from ase import Atoms
 from sample_fits import small_descriptors
 from sklearn.ensemble import BaggingRegressor
 from sklearn.inspection import permutation_importance
-from sklearn.model_selection import cross_validate
+from sklearn.model_selection import GridSearchCV, cross_validate
 
 from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
+from plip.inspection import PairDisplay, PathDisplay
 from plip.metrics import (
     RMSEScorer,
+    cancellation,
     error_summary,
     group_scorers,
     neg_energy_rmse,
+    neg_force_rmse,
     neg_stress_rmse,
     read_groups,
 )
 from plip.model_selection import StratifiedByGroup, as_column, composition_groups
 from plip.regressor import fit_committee
+from plip.report import potential_summary
 
 GPA = 160.21766
 
@@ -129,6 +133,33 @@ def test_a_column_of_structures_is_as_good_as_a_list(model, regressor, silicon_c
     np.testing.assert_array_equal(model.predict(as_column(test)), model.predict(test))
     with pytest.raises(TypeError, match="structure 1: expected ase.Atoms, got int"):
         as_column([train[0], 1])
+
+
+def test_what_reads_groups_takes_a_column(silicon_carbide):
+    train = silicon_carbide[0]
+    column = as_column(train)
+    assert (read_groups(column) == read_groups(train)).all()
+    assert group_scorers(column).keys() == group_scorers(train).keys()
+    folds = zip(StratifiedByGroup(3).split(column), StratifiedByGroup(3).split(train), strict=True)
+    assert all((found[1] == expected[1]).all() for found, expected in folds)
+
+
+def test_a_search_is_as_good_as_its_best_estimator(silicon_carbide):
+    train, test = silicon_carbide
+    grid = {"max_terms": [4, 8]}
+    search = GridSearchCV(PLIPRegressor(small_descriptors()), grid, cv=3, scoring=neg_force_rmse).fit(train)
+    best = search.best_estimator_
+    assert neg_force_rmse(search, test) == neg_force_rmse(best, test)
+    assert neg_stress_rmse(search, test) == neg_stress_rmse(best, test)
+    np.testing.assert_array_equal(cancellation(search, test), cancellation(best.potential_, test))
+    assert potential_summary(search) == potential_summary(best.potential_)
+    assert PathDisplay.from_estimator(search).chosen == best.n_terms_
+    assert PairDisplay.from_estimator(search).data.distances.keys() == {("C", "C"), ("C", "Si"), ("Si", "Si")}
+    for unfitted in (search.estimator, GridSearchCV(best, grid)):
+        with pytest.raises(TypeError, match="fitted to structures, got"):
+            cancellation(unfitted, test)
+        with pytest.raises(TypeError, match="fitted to structures, got"):
+            PathDisplay.from_estimator(unfitted)
 
 
 def test_bagging(regressor, silicon_carbide):

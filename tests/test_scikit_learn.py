@@ -107,6 +107,30 @@ def test_precomputed_takes_no_structures():
         PLIPRegressor("precomputed").fit([bulk("Si"), bulk("Si")], [0.0, 1.0])
 
 
+@pytest.mark.parametrize("name", ["X", "y", "sample_weight"])
+def test_missing_numbers_of_precomputed_arrays_are_named(name):
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.normal(size=(9, 3)), "y": rng.normal(size=9), "sample_weight": np.ones(9)}
+    spoiled = arrays[name].astype(object)
+    spoiled.flat[4] = None
+    with pytest.raises(ValueError, match=f"{name} must hold real numbers, got NoneType"):
+        PLIPRegressor("precomputed").fit(**arrays | {name: spoiled})
+
+
+def test_fits_of_another_kind_are_forgotten(silicon_carbide):
+    train = silicon_carbide[0][::6]
+    columns = PLIPDescriptors.preset("fast").set_output(transform="pandas").fit_transform(train)
+    energies = [atoms.get_potential_energy() for atoms in train]
+    of_structures = PLIPRegressor("fast", max_terms=5).fit(train)
+    of_columns = PLIPRegressor("precomputed", max_terms=5).fit(columns, energies)
+    both = PLIPRegressor("fast", max_terms=5).fit(train)
+    both.set_params(descriptors="precomputed").fit(columns, energies)
+    assert vars(both).keys() == vars(of_columns).keys() and not hasattr(both, "potential_")
+    both.set_params(descriptors="fast").fit(train)
+    assert vars(both).keys() == vars(of_structures).keys() and not hasattr(both, "feature_names_in_")
+    np.testing.assert_array_equal(both.coef_, of_structures.coef_)
+
+
 def test_precomputed_agrees_with_lasso_lars():
     from sklearn.linear_model import LassoLars
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from ase import Atom, Atoms
 from ase.build import bulk, molecule
+from ase.db import connect
 from ase.neighborlist import neighbor_list
 
-from plip import PLIPDescriptors
+from plip import PLIPDescriptors, PLIPRegressor
 from plip._core._close_pairs import first_close_pair
 from plip._structures._checks import _estimate_neighbors, check_structures, describe, errors_of, has_full_cell
 
@@ -52,6 +53,33 @@ def test_object_array_of_atoms_is_accepted():
     assert len(check_structures(array)) == 2
 
 
+def test_table_of_one_column_is_accepted():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"atoms": silicon(2), "energy": [1.0, 2.0]})
+    assert len(check_structures(table[["atoms"]])) == 2
+    with pytest.raises(TypeError, match="X is a table"):
+        check_structures(table)
+
+
+def test_databases_and_their_rows_are_refused_with_a_remedy(tmp_path):
+    database = connect(tmp_path / "silicon.db")
+    database.write(silicon(1)[0])
+    with pytest.raises(TypeError, match=r"X is a database; pass .*toatoms\(\) for row in X.select\(\)"):
+        check_structures(database)
+    with pytest.raises(TypeError, match=r"structure 0: .* got AtomsRow; pass row.toatoms\(\)"):
+        check_structures(database.select())
+
+
+@pytest.mark.parametrize("use", [check_structures, PLIPRegressor("fast").fit])
+def test_generator_that_was_read_is_told_from_no_structures(use):
+    generator = iter(silicon(2))
+    assert len(check_structures(generator)) == 2
+    with pytest.raises(ValueError, match="a generator can be read once only: pass a list"):
+        use(generator)
+    with pytest.raises(ValueError, match="at least one is needed$"):
+        use([])
+
+
 @pytest.mark.parametrize(
     ("X", "message"),
     [
@@ -61,6 +89,7 @@ def test_object_array_of_atoms_is_accepted():
         (SimpleNamespace(columns=["atoms"]), r"X is a table; pass the column .* table\['atoms'\]"),
         (["train.xyz"], "structure 0: expected an ase.Atoms, got str"),
         (np.array(silicon(2), dtype=object), "array of single Atom objects"),
+        (np.ones((2, 5)), r'numbers.*are for PLIPRegressor\("precomputed"\)'),
         (np.array(silicon(1)[0], dtype=object), "structure 0: expected an ase.Atoms, got Atom"),
         (np.zeros((3, 2)), "dtype float64"),
         (np.zeros(3), "dtype float64"),

@@ -5,7 +5,7 @@ Index suffixes: r_ac is atom x Cartesian, s_ad is atom x cell direction.
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from plip._types import BoolArray, FloatArray, IntArray
 __all__ = [
     "CLOSEST_IN_DATA",
     "LARGEST_LENGTH",
+    "as_list",
     "check_limits",
     "check_neighbors",
     "check_structures",
@@ -25,6 +26,7 @@ __all__ = [
     "errors_of",
     "has_full_cell",
     "have_full_cells",
+    "no_structures",
     "volumes",
     "volumes_per_atom",
 ]
@@ -167,7 +169,7 @@ def check_structures(
         or thinner than `closest`, two atoms within `closest` (periodic images included), too many neighbors
         within `cutoff`. The message names the first such structure.
     """
-    structures = _as_list(X, first)
+    structures = as_list(X, first)
     for index, atoms in enumerate(structures):
         if len(atoms) == 0:
             raise ValueError(f"structure {first + index}: it has no atoms; remove it")
@@ -199,13 +201,27 @@ def _check_part(structures: list[Atoms], species: list[str] | None, first: int, 
     return thickness
 
 
-def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
+def no_structures(X: Iterable[Atoms]) -> ValueError:
+    """The error for X without any structure."""
+    used = "; a generator can be read once only: pass a list" if isinstance(X, Iterator) else ""
+    return ValueError(f"X holds no structures; at least one is needed{used}")
+
+
+def as_list(X: Iterable[Atoms], first: int = 0) -> list[Atoms]:
+    """What a user gives as structures in a list, in which each is an Atoms and nothing else is checked."""
     if isinstance(X, Atoms):
         raise TypeError("X is a single Atoms; pass a sequence of structures, such as [atoms]")
-    # As `plip.model_selection.as_column` makes it for meta-estimators.
+    # As `plip.model_selection.as_column` makes it for meta-estimators, and tables of one column give it.
+    if hasattr(X, "columns") and getattr(X, "shape", ())[1:] == (1,):
+        X = np.asarray(X)
     if isinstance(X, np.ndarray) and X.dtype == object and X.ndim == 2 and X.shape[1] == 1:
         X = X[:, 0]
-    if isinstance(X, np.ndarray) and (X.dtype != object or X.ndim != 1):
+    if isinstance(X, np.ndarray) and X.dtype != object:
+        raise TypeError(
+            f"X is an array of shape {X.shape} and dtype {X.dtype}; pass a list of ase.Atoms (numbers, such "
+            'as those of PLIPDescriptors, are for PLIPRegressor("precomputed"))'
+        )
+    if isinstance(X, np.ndarray) and X.ndim != 1:
         raise TypeError(
             f"X is an array of shape {X.shape} and dtype {X.dtype}; pass a list of ase.Atoms (numpy.array "
             "turns such a list into an array of single Atom objects), and to meta-estimators of scikit-learn "
@@ -215,15 +231,19 @@ def _as_list(X: Iterable[Atoms], first: int) -> list[Atoms]:
         raise TypeError("X is a table; pass the column that holds its structures, such as table['atoms']")
     if isinstance(X, (str, os.PathLike)):
         raise TypeError(f"X is the name of a file; read its structures first: ase.io.read({str(X)!r}, ':')")
+    if hasattr(X, "select"):
+        raise TypeError("X is a database; pass its structures, such as [row.toatoms() for row in X.select()]")
     try:
         structures = list(X)
     except TypeError:
         raise TypeError(f"X must be a sequence of ase.Atoms, got {type(X).__name__}") from None
     if not structures:
-        raise ValueError("X holds no structures; at least one is needed")
+        raise no_structures(X)
     for index, atoms in enumerate(structures):
         if not isinstance(atoms, Atoms):
-            raise TypeError(f"structure {first + index}: expected an ase.Atoms, got {type(atoms).__name__}")
+            remedy = "; pass row.toatoms()" if hasattr(atoms, "toatoms") else ""
+            kind = type(atoms).__name__
+            raise TypeError(f"structure {first + index}: expected an ase.Atoms, got {kind}{remedy}")
     return structures
 
 

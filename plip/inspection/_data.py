@@ -14,8 +14,9 @@ from plip._structures._isolated import isolated_pairs
 from plip._structures._neighbors import Neighbors, find_neighbors
 from plip._types import FloatArray
 from plip.potential import Potential
+from plip.potential._models import as_potential
 
-__all__ = ["TrainingData", "as_potential", "data_of"]
+__all__ = ["TrainingData", "as_estimator", "data_of"]
 
 # Of more atoms, every second structure is left out, and so on: a histogram does not need them.
 _MOST_ATOMS = 20_000
@@ -142,16 +143,20 @@ def _unit_vectors(neighbors: Neighbors, bucket: int, reach: float) -> FloatArray
     return vectors[r < reach]
 
 
-def as_potential(model: Any) -> Potential:
-    """The potential of a fitted estimator, or the potential itself."""
-    potential = getattr(model, "potential_", model)
-    if not isinstance(potential, Potential):
-        raise TypeError(f"expected a fitted estimator or a Potential, got {type(model).__name__}")
-    return potential
+def as_estimator(model: Any) -> Any:
+    """A fitted estimator, that of a search or the one given."""
+    estimator = getattr(model, "best_estimator_", model)
+    if not (hasattr(estimator, "potential_") and hasattr(estimator, "path_")):
+        raise TypeError(
+            "expected a PLIPRegressor or PLIPRegressorCV that was fitted to structures, got "
+            f"{type(model).__name__}"
+        )
+    return estimator
 
 
 def data_of(model: Any) -> TrainingData | None:
     """Data of a fitted estimator; None if its normal equations do not know them, and for a potential."""
     potential = as_potential(model)
-    sample = getattr(getattr(model, "normal_equations_", None), "sample", None)
+    estimator = getattr(model, "best_estimator_", model)
+    sample = getattr(getattr(estimator, "normal_equations_", None), "sample", None)
     return None if sample is None else TrainingData(list(sample.structures()), potential)

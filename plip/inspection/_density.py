@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
-from plip.inspection._data import TrainingData, as_potential, data_of
+from plip.inspection._data import TrainingData, data_of
 from plip.inspection._style import (
     DATA,
     add_legend,
@@ -23,6 +23,7 @@ from plip.inspection._style import (
     styles,
 )
 from plip.potential import Potential
+from plip.potential._models import as_potential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._types import BoolArray, FloatArray
-from plip.inspection._data import TrainingData, as_potential, data_of
+from plip.inspection._data import TrainingData, data_of
 from plip.inspection._style import (
     DATA,
     add_legend,
@@ -23,6 +23,7 @@ from plip.inspection._style import (
     styles,
 )
 from plip.potential import Potential
+from plip.potential._models import as_potential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

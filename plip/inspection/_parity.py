@@ -10,11 +10,11 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
-from plip.inspection._data import as_potential
 from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation
 from plip.metrics._errors import SHOWN_UNITS
+from plip.potential._models import as_potential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

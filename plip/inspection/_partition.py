@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
-from plip.inspection._data import as_potential, data_of
+from plip.inspection._data import data_of
 from plip.inspection._style import (
     add_legend,
     figure_of,
@@ -23,6 +23,7 @@ from plip.inspection._style import (
     wrapped,
 )
 from plip.potential import Potential
+from plip.potential._models import as_potential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 
 from plip._types import FloatArray, IntArray
+from plip.inspection._data import as_estimator
 from plip.inspection._style import add_legend, figure_of, new_axes, short_term, styles
 from plip.potential import Potential
 
@@ -97,6 +98,7 @@ class PathDisplay:
         -------
         PathDisplay
         """
+        estimator = as_estimator(estimator)
         equations, path = estimator.normal_equations_, estimator.path_
         results = getattr(estimator, "cv_results_", None)
         sizes = path.n_terms if results is None else results["n_terms"]
@@ -243,6 +245,7 @@ class StabilityDisplay:
         -------
         StabilityDisplay
         """
+        estimator = as_estimator(estimator)
         if not hasattr(estimator, "stability_"):
             raise TypeError("only a fitted PLIPRegressorCV has folds; give one that was fitted to structures")
         is_kept = estimator.coef_ != 0

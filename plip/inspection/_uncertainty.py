@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from plip._types import FloatArray
-from plip.inspection._data import as_potential
 from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation, coverage
+from plip.potential._models import as_potential
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -63,7 +63,7 @@ def read_labels(
     stress : array-like of shape (n, 6), or sequence of n array-likes of shape (6,) or (3, 3), optional
         eV/A^3, Voigt order xx yy zz yz xz xy, tension positive; a row of NaN counts as missing. Attached
         stresses of structures whose cell has no volume mean nothing and are passed over.
-    sample_weight : array-like of shape (n,), or array of shape (n, 3), optional
+    sample_weight : array-like of shape (n,) or (n, 3), optional
         One by default; three columns are weights of the energy, the forces and the stress.
     targets : collection of {"energy", "force", "virial"}, optional
         Targets to read; attached labels of other targets are ignored.
@@ -258,6 +258,8 @@ def read_sample_weight(X: Sequence[Atoms], sample_weight: Any, first: int, requi
     """Weights (n,) of the structures or (n, 3) of their targets, one by default."""
     if sample_weight is None:
         return np.ones(len(X))
+    if isinstance(sample_weight, (list, tuple)) and any(map(np.ndim, sample_weight)):
+        sample_weight = real_array(sample_weight, "sample_weight")
     if getattr(sample_weight, "shape", ())[1:] == (len(TARGETS),):
         columns = np.asanyarray(sample_weight).T
         weights = np.column_stack([check_numbers(column, X, "sample_weight", first) for column in columns])

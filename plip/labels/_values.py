@@ -194,14 +194,16 @@ def check_plain(values: Any, name: str) -> None:
     Raises
     ------
     ValueError
-        Masked entries, booleans or strings.
+        Masked entries, booleans, strings or None.
     """
+    if values is None:
+        return
     rows = [values, *values] if isinstance(values, (list, tuple)) else [values]
     if any(isinstance(row, np.ma.MaskedArray) and np.ma.is_masked(row) for row in rows):
         raise ValueError(f"{name} has masked entries; leave those samples out")
     array = np.asarray(values, dtype=object if isinstance(values, (list, tuple)) else None)
     entries = array.ravel() if array.dtype == object else array.ravel()[:1]
     for entry in entries:
-        if isinstance(entry, (str, bytes, bool, np.bool_)) or entry is np.ma.masked:
+        if entry is None or isinstance(entry, (str, bytes, bool, np.bool_)) or entry is np.ma.masked:
             what = "a masked entry" if entry is np.ma.masked else type(entry).__name__
             raise ValueError(f"{name} must hold real numbers, got {what}")

@@ -20,6 +20,7 @@ from plip._structures._evaluation import find_pairs, take_atoms
 from plip._types import FloatArray, IntArray
 from plip.labels import TARGETS, Labels
 from plip.potential import Potential
+from plip.potential._models import as_potential
 
 __all__ = [
     "OF_LABELS",
@@ -137,7 +138,7 @@ def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArra
 
     Parameters
     ----------
-    potential : Potential
+    potential : Potential, or a fitted estimator
     structures : sequence of n ase.Atoms
 
     Returns
@@ -155,6 +156,7 @@ def cancellation(potential: Potential, structures: Sequence[Atoms]) -> FloatArra
     >>> bool((cancellation(model.potential_, test) >= 1.0).all())
     True
     """
+    potential = as_potential(potential)
     structures = check_structures(structures, species=potential.species, cutoff=potential.cutoff)
     nothing = np.zeros(len(potential.species))
     cores = [Core(potential.species, [term], nothing) for term in potential.terms]

@@ -14,13 +14,14 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 
 from plip._html import table
-from plip._structures._checks import check_structures
+from plip._structures._checks import as_list, check_structures
 from plip._types import BoolArray, FloatArray, IntArray
 from plip._warnings import warn
 from plip._workers import new_workers
 from plip.labels import LabelledStructures, Labels
 from plip.metrics._errors import OF_LABELS, UNITS, coverage, errors, summarize, values_of
 from plip.potential import Potential
+from plip.potential._models import potential_of
 from plip.potential._prediction import evaluate_many, predict_labels
 
 __all__ = [
@@ -427,7 +428,11 @@ def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] 
     'zincblende-eos'
     """
     keys = ("group", "config_type") if key is None else (key,)
-    names = [next((atoms.info[key] for key in keys if atoms.info.get(key) is not None), None) for atoms in X]
+    structures = as_list(X)
+    names = [
+        next((atoms.info[key] for key in keys if atoms.info.get(key) is not None), None)
+        for atoms in structures
+    ]
     if all(name is None for name in names):
         return None
     return np.array(["(no group)" if name is None else str(name) for name in names])
@@ -435,14 +440,8 @@ def read_groups(X: Sequence[Atoms], key: str | None = None) -> NDArray[np.str_] 
 
 def limits_of(model: object) -> dict[str, Any]:
     """Species and cutoff to check structures for; other models than potentials check them themselves."""
-    potential = _potential(model)
+    potential = potential_of(model)
     return {} if potential is None else {"species": potential.species, "cutoff": potential.cutoff}
-
-
-def _potential(model: object) -> Potential | None:
-    """The potential that a model is or has, or None."""
-    potential = getattr(model, "potential_", model)
-    return potential if isinstance(potential, Potential) else None
 
 
 def labeled(
@@ -458,8 +457,9 @@ def labeled(
 def predicted_labels(model: Any, data: LabelledStructures, n_jobs: int | None = None) -> Labels:
     """What a model predicts for structures, of the targets that they have; by default with its own n_jobs."""
     forces, stress = data.labels.forces is not None, data.labels.stress is not None
-    potential = _potential(model)
+    potential = potential_of(model)
     if potential is not None:
+        model = getattr(model, "best_estimator_", model)
         n_jobs = getattr(model, "n_jobs", None) if n_jobs is None else n_jobs
         return predict_labels(potential, data.structures, n_jobs, forces, stress, data.places)
     X = list(data.structures)

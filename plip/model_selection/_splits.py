@@ -79,7 +79,7 @@ class StratifiedByGroup(BaseCrossValidator):
             If `n_splits` is not an integer from 2 to n, no structure has a group, or `groups` has another
             length.
         """
-        names = read_groups(list(X), self.key) if groups is None else np.asarray(groups)
+        names = read_groups(X, self.key) if groups is None else np.asarray(groups)
         if names is None:
             raise ValueError("no structure names a group: give `key`, the key in atoms.info, or take KFold")
         if groups is not None and len(names) != len(X):

@@ -10,6 +10,7 @@ import joblib
 from ase import Atoms
 from sklearn.base import clone
 
+from plip._structures._checks import no_structures
 from plip._types import FloatArray, StrPath
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
@@ -56,7 +57,7 @@ def read_batches(
         is_labeled = is_labeled or bool(data.labels.targets())
         yield data, descriptors
     if first_structure is None:
-        raise ValueError("X holds no structures; at least one is needed")
+        raise no_structures(X)
     if not is_labeled:
         raise no_labels(first_structure, reading["targets"])
 

@@ -28,6 +28,10 @@ from plip.solvers import solve
 
 __all__ = ["PLIPRegressor"]
 
+# What fits to structures have and fits to arrays have not, and the other way round.
+_OF_STRUCTURES = ("analogs_", "descriptors_", "potential_", "_references")
+_OF_ARRAYS = ("feature_names_in_",)
+
 
 class PLIPRegressor(PLIPModel):
     """Sparse linear interatomic potential, fitted to energies, forces and stresses.
@@ -367,6 +371,8 @@ class PLIPRegressor(PLIPModel):
             survey = Survey(equations, np.flatnonzero(coef), self.n_jobs)
             problem = problem.restricted(self._columns_of([coef], equations))  # the whole may take a gigabyte
         self._adopt(coef, path, equations, scales, references, examples, survey=survey)
+        for name in _OF_STRUCTURES if isinstance(equations, ArrayEquations) else _OF_ARRAYS:
+            self.__dict__.pop(name, None)  # of the fit before
         # Ridge keeps more terms than labels tell apart: its penalty, not their number, limits what they do.
         if isinstance(equations, NormalEquations) and self.solver != "ridge":
             n_labels = sum(n for target, n in equations.n_rows.items() if getattr(self, WEIGHTS[target]) > 0)

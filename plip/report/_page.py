@@ -18,6 +18,7 @@ from plip.metrics import Evaluation, cancellation
 from plip.metrics._errors import SHOWN_UNITS
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
+from plip.potential._models import as_potential
 from plip.report._crystals import Crystal, find_crystals
 from plip.report._mathml import to_mathml
 from plip.report._text import DIGITS
@@ -53,7 +54,7 @@ def write_report(
     ----------
     path : str or path-like
         File to write.
-    potential : Potential
+    potential : Potential, or a fitted estimator
     evaluations : mapping of str to Evaluation, or None
         By name of the data set: "train", "cross-validation" (`Evaluation.of_folds`), "test". The figures show
         the structures of "train", else of the first one; without any, sections that need data are left out.
@@ -87,7 +88,7 @@ def write_report(
         _environment()
         .get_template("report.html")
         .render(
-            _context(potential, dict(evaluations or {}), places or {}, findings, safety, title),
+            _context(as_potential(potential), dict(evaluations or {}), places or {}, findings, safety, title),
             remarks=list(remarks),
         )
     )

@@ -14,6 +14,7 @@ from plip._core import ANY
 from plip._types import FloatArray
 from plip.interactions._terms import KINDS
 from plip.potential import Potential
+from plip.potential._models import as_potential
 from plip.report._text import WIDTH, reference_energies, table
 from plip.safety._report import lines_of
 
@@ -42,7 +43,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
 
     Parameters
     ----------
-    potential : Potential
+    potential : Potential, or a fitted estimator
     n_terms : int, default=10
         How many terms to show: those with the largest coefficients of each kind in turn, in their order.
 
@@ -61,6 +62,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     >>> print(potential_summary(model.potential_).splitlines()[0])
     potential of C, Si: 20 terms (...), cutoff 4.3 A
     """
+    potential = as_potential(potential)
     record = potential.fit_record or {}
     parts = [
         _head(potential),
