@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from ase import Atoms, units
@@ -69,8 +69,6 @@ class HotRuns:
         self.n_steps = 0
         self._potential = potential
         self._distances = distances
-        # The way of the structure itself to where it is at rest, from where all runs begin.
-        self._relaxation: list[Atoms] = []
         self._fused = {pair: _FUSED * min(r, sum_of_radii(pair)) for pair, r in distances.items()}
 
     def run(self, crystal: Atoms) -> None:
@@ -83,42 +81,39 @@ class HotRuns:
             lowest = walk.energy / len(atoms)
         except ValueError:  # not finite
             lowest = -math.inf
-        at_rest = min(lowest, self._cooled(walk))
-        self._relaxation = walk.way
+        start = _Start(lowest, min(lowest, self._cooled(walk)), walk.way)
         if not atoms.pbc.all():
-            self._simulate(name, atoms, lowest, at_rest, free_steps=_FREE_STEPS)
+            self._simulate(name, atoms, start, free_steps=_FREE_STEPS)
         else:
-            self._simulate(name, atoms, lowest, at_rest)
+            self._simulate(name, atoms, start)
             # Interstitial atoms and surfaces, which data of crystals seldom have, are new surroundings.
             crowded = with_interstitials(atoms, self._potential.species)
-            self._simulate(f"{name} with interstitials", crowded, lowest, at_rest, free_steps=_FREE_STEPS)
-            self._simulate(f"slab of {name}", slab(atoms), lowest, at_rest)
+            self._simulate(f"{name} with interstitials", crowded, start, free_steps=_FREE_STEPS)
+            self._simulate(f"slab of {name}", slab(atoms), start)
 
     def _find(self, kind: str, name: str, message: str, way: Sequence[Atoms], **figures: float) -> None:
         text = f"{name} at {TEMPERATURE:,.0f} K{message}"
-        shown = labelable([*self._relaxation, *way], self._distances)
+        shown = labelable(way, self._distances)
         found = Finding(kind, text, {"structure": name, "temperature": TEMPERATURE, **figures}, shown)
         self.findings.append(found)
 
-    def _simulate(self, name: str, atoms: Atoms, lowest: float, at_rest: float, free_steps: int = 0) -> None:
+    def _simulate(self, name: str, atoms: Atoms, start: _Start, free_steps: int = 0) -> None:
         """Velocity Verlet steps: first with velocities that are drawn anew now and then, then without, and
         at last with velocities that are taken away.
-
-        The energies are those of the crystal and of the cooled crystal, in eV/atom.
         """
-        walk = _Walk(self._potential, atoms)
+        walk = _Walk(self._potential, atoms, start.way)
         step = walk.time_step
         share = min(1.0, _MOST_HEATED / (len(atoms) * (_HEATED_STEPS + free_steps)))
         n_heated, n_free = math.ceil(share * _HEATED_STEPS), math.ceil(share * free_steps)
-        totals, reason = self._go_on(walk, step, n_heated, lowest, np.random.default_rng(0))
+        totals, reason = self._go_on(walk, step, n_heated, start.lowest, np.random.default_rng(0))
         n_done = len(totals)
         if not reason and n_free:
-            start = walk.copy()
-            totals, reason = self._go_on(walk, step, n_free, lowest)
+            heated = walk.copy()
+            totals, reason = self._go_on(walk, step, n_free, start.lowest)
             n_done += len(totals)
             if not reason and np.ptp(totals) > _DRIFT:
-                walk = start
-                totals, reason = self._go_on(walk, step / _FINER, _FINER * n_free, lowest)
+                walk = heated
+                totals, reason = self._go_on(walk, step / _FINER, _FINER * n_free, start.lowest)
                 n_done = n_heated + len(totals) // _FINER
             if not reason and (drift := float(np.ptp(totals))) > _DRIFT:
                 message = f": the total energy changes by {drift:.3g} eV/atom"
@@ -127,7 +122,7 @@ class HotRuns:
             n_done += 1
             time = n_done * step / units.fs
             self._find("collapse", name, f", after {time:.1f} fs: {reason}", walk.way, time=time)
-        elif (depth := at_rest - self._cooled(walk)) > _BELOW:
+        elif (depth := start.at_rest - self._cooled(walk)) > _BELOW:
             kind = kind_of(atoms)
             message = f" and then cooled: the energy is {depth:.3g} eV/atom below that of the cooled {kind}"
             self._find("collapse", name, message, walk.way, depth=depth)
@@ -179,13 +174,31 @@ class HotRuns:
         return None if fused is None else f"atoms of {'-'.join(fused[0])} come as close as {fused[1]:.2f} A"
 
 
+class _Start(NamedTuple):
+    """The structure itself, from which all runs begin once it has cooled.
+
+    `lowest` and `at_rest` are its energies before and after, in eV/atom; `way` is what it was meanwhile.
+    """
+
+    lowest: float
+    at_rest: float
+    way: list[Atoms]
+
+
 class _Walk:
     """Atoms on their way; units of ASE.
+
+    Parameters
+    ----------
+    potential : Potential
+    atoms : ase.Atoms
+    way : sequence of ase.Atoms
+        What led here.
 
     Attributes
     ----------
     way : list of ase.Atoms
-        What they were at first, and now and then on their way.
+        What led here, what they were at first, and now and then on their way.
     masses : ndarray of float64, shape (n_atoms, 1)
     time_step : float
         A good one for these atoms.
@@ -194,9 +207,9 @@ class _Walk:
         the interstitial atoms, must not count.
     """
 
-    def __init__(self, potential: Potential, atoms: Atoms) -> None:
+    def __init__(self, potential: Potential, atoms: Atoms, way: Sequence[Atoms] = ()) -> None:
         self.atoms = atoms.copy()
-        self.way = [atoms.copy()]
+        self.way = [*way, atoms.copy()]
         self.masses: FloatArray = atoms.get_masses()[:, None]
         self.time_step = _TIME_STEP * math.sqrt(max(1.0, float(self.masses.min())) / 12.0) * units.fs
         self.energy = 0.0
