@@ -21,12 +21,10 @@ namespace plip {
 using LAMMPS_NS::json;
 
 constexpr int FORMAT_VERSION = 5;
-// The last one without forces of the core repulsion.
-constexpr int WITHOUT_FORCES = 4;
-// The last one without roots of densities.
-constexpr int WITHOUT_ROOTS = 3;
-// The last one without terms of any species.
-constexpr int WITHOUT_ANY = 2;
+// The first ones with terms of any species, roots of densities, and forces of the core repulsion.
+constexpr int FIRST_WITH_ANY = 3;
+constexpr int FIRST_WITH_ROOTS = 4;
+constexpr int FIRST_WITH_FORCES = 5;
 // Levels of arrays and objects in each other; a potential has six.
 constexpr int MAX_DEPTH = 32;
 
@@ -125,8 +123,8 @@ inline plip_term read_term(const Model &model, const json &item)
         fail("the parts of a term do not fit together");
     for (int k = 0; k < kind.n_species; k++) {
         const std::string symbol = text(species[k], "species");
-        if (symbol == "*" && model.version <= WITHOUT_ANY)
-            fail("its terms need version " + std::to_string(WITHOUT_ANY + 1) + " of the format");
+        if (symbol == "*" && model.version < FIRST_WITH_ANY)
+            fail("its terms need version " + std::to_string(FIRST_WITH_ANY) + " of the format");
         term.species[k] = symbol == "*" ? PLIP_ANY : model.index(symbol);
     }
     for (int k = 0; k < kind.n_functions; k++) {
@@ -141,10 +139,10 @@ inline plip_term read_term(const Model &model, const json &item)
     }
     const json power = item.value("power", json());
     if (kind.n_powers == 0 && !power.is_null())
-        fail("a two-body term has no power");
+        fail(std::string("a ") + kind.name + " term has no power");
     const bool is_root = term.kind == PLIP_N_BODY && power.is_number_float() && power.get<double>() == 0.5;
-    if (is_root && model.version <= WITHOUT_ROOTS)
-        fail("its terms need version " + std::to_string(WITHOUT_ROOTS + 1) + " of the format");
+    if (is_root && model.version < FIRST_WITH_ROOTS)
+        fail("its terms need version " + std::to_string(FIRST_WITH_ROOTS) + " of the format");
     if (kind.n_powers == 1)
         term.power[0] = is_root ? int(PLIP_ROOT) : integer(power, "power");
     if (term.kind == PLIP_N_BODY && !is_root && term.power[0] == PLIP_ROOT)
@@ -236,8 +234,8 @@ inline void read_repulsion(Model &model, const json &document)
     }
     if (!forces.is_null() && !forces.is_object())
         fail("core_forces must be an object or null");
-    if (!forces.is_null() && model.version <= WITHOUT_FORCES)
-        fail("its core_forces need version " + std::to_string(WITHOUT_FORCES + 1) + " of the format");
+    if (!forces.is_null() && model.version < FIRST_WITH_FORCES)
+        fail("its core_forces need version " + std::to_string(FIRST_WITH_FORCES) + " of the format");
     for (const auto &entry : forces.items()) {
         const auto [first, second] = pair_of(model, entry.key());
         if (first < 0 || second < 0 || model.outer[first * n + second] == 0.0 || model.force[first * n + second] != 0.0)

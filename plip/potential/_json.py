@@ -35,11 +35,13 @@ FORMAT = "plip-potential"
 
 # Newest version of the JSON format that this module reads and writes; it reads older ones too.
 VERSION = 5
-# The versions of potentials without forces of the core repulsion, without roots of densities, and without
-# terms of any species, so that older releases read them.
-WITHOUT_FORCES = 4
-WITHOUT_ROOTS = 3
-WITHOUT_ANY = 2
+# A file has the oldest version that holds what is in it, at least the first one here, so that older releases
+# read it. The others are the first with terms of any species, roots of densities, and forces of the core
+# repulsion.
+LEAST_WRITTEN = 2
+FIRST_WITH_ANY = 3
+FIRST_WITH_ROOTS = 4
+FIRST_WITH_FORCES = 5
 
 UNITS = {"energy": "eV", "length": "Angstrom"}
 
@@ -59,7 +61,7 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
     terms = [term for term, _ in potential.terms]
     document = {
         "format": FORMAT,
-        "version": VERSION if forces else _least_version(terms),
+        "version": max(LEAST_WRITTEN, _version_of(terms), FIRST_WITH_FORCES if forces else 1),
         "plip": plip.__version__,
         "units": UNITS,
         "species": list(potential.species),
@@ -92,11 +94,11 @@ def to_text(potential: Potential, uncertainty: bool = False) -> str:
     return text + "\n}\n"
 
 
-def _least_version(terms: Sequence[Term]) -> int:
+def _version_of(terms: Sequence[Term]) -> int:
     """The oldest version of the format that has these terms."""
     if any(term.interaction == NBody.kind and term.power == NBody.root for term in terms):
-        return WITHOUT_FORCES
-    return WITHOUT_ROOTS if any(ANY in term.species for term in terms) else WITHOUT_ANY
+        return FIRST_WITH_ROOTS
+    return FIRST_WITH_ANY if any(ANY in term.species for term in terms) else 1
 
 
 def read_document(path: StrPath) -> dict[str, Any]:
@@ -201,11 +203,10 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ValueError("terms must be a list of objects")
     terms = [Term.from_dict(item) for item in items]
-    needed = _least_version(terms)
-    if document["version"] < needed > WITHOUT_ANY:
-        raise ValueError(f"its terms need version {needed} of the format")
-    if document["version"] < VERSION and document.get("core_forces") is not None:
-        raise ValueError(f"its core_forces need version {VERSION} of the format")
+    if document["version"] < _version_of(terms):
+        raise ValueError(f"its terms need version {_version_of(terms)} of the format")
+    if document["version"] < FIRST_WITH_FORCES and document.get("core_forces") is not None:
+        raise ValueError(f"its core_forces need version {FIRST_WITH_FORCES} of the format")
     return {
         "species": species,
         "terms": terms,
