@@ -200,7 +200,7 @@ def oracle_magnitudes(atoms, terms):
     Rounding errors of X_n are a small multiple of the machine precision times this number, however much of it
     cancels in X_n itself.
     """
-    magnitude = dict.fromkeys(("two-body", "three-body", "N-body", "four-body"), _magnitude)
+    magnitude = dict.fromkeys(RULES, _magnitude)
     return _evaluate(atoms, terms, magnitude)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from test_architecture import import_graph
 
 import plip
 import plip.normal_equations._row_cache as row_cache
@@ -167,6 +168,17 @@ def test_builds_differ_by_instruction_set_and_by_source(monkeypatch, tmp_path):
     changed.write_bytes(Path(neighbors.__file__).read_bytes() + b"\n")
     monkeypatch.setattr(neighbors, "__file__", str(changed))
     assert row_cache._build.__wrapped__(names[0]) != before
+
+
+def test_every_module_that_computes_rows_is_a_source():
+    graph, found, left = import_graph(), set(), ["plip._design._rows"]
+    while left:
+        name = left.pop()
+        if name not in found and name.split(".")[1] == "_design":
+            found.add(name)
+            left += graph[name]
+    assert found <= {f"plip.{name}" for name in row_cache._SOURCES}
+    assert len(found) >= 8
 
 
 def test_sample_weights_multiply_what_is_kept(structures, descriptors, tmp_path, computed):

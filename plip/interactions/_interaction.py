@@ -58,8 +58,8 @@ def as_length(name: str, value: object) -> float:
 class Interaction(Parameters):
     """Base of the interactions.
 
-    A subclass sets the attributes below and has the methods `_columns`, `_count` and `formula_of`. Its
-    parameters are checked when the columns are made.
+    A subclass sets the attributes below and has the methods `_columns`, `_count`, `formula_of` and
+    `latex_of`, and `exponent` if its terms are powers. Its parameters are checked when the columns are made.
 
     Attributes
     ----------

@@ -40,6 +40,7 @@ _SOURCES = (
     "_design._part",
     "_design._plan",
     "_design._rows",
+    "_design._sharing",
     "_design._tables",
     "normal_equations._row_cache",
     "normal_equations._sums",

@@ -21,7 +21,6 @@ _SYMBOLS = {
     "\\}": '<mo stretchy="false">}</mo>',
     "-": "<mo>−</mo>",
 }
-# Delimiters that follow grow with what is between them.
 # Delimiters, and how large they are.
 _LARGE = {"\\bigl": "1.2em", "\\bigr": "1.2em", "\\Bigl": "1.8em", "\\Bigr": "1.8em"}
 _SUM = '<mo movablelimits="false">∑</mo>'
