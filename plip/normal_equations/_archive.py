@@ -131,37 +131,50 @@ def _read(archive: Any) -> tuple[Any, ...]:
         for target in TARGETS
     }
     reference = _array(arrays, "reference", (len(species),))
-    extent = None
-    if "extent" in arrays:
-        shape = len(species), len(species) + 1
-        extent = Extent.from_array(_array(arrays, "extent", shape, is_finite=False))
-        shortest = extent.shortest
-        if not ((shortest > 0) & ((shortest <= 1e3) | (shortest == np.inf))).all():
-            raise ValueError("its shortest distances are not lengths of at most 1000 Angstrom")
-        if not np.array_equal(shortest, shortest.T):
-            raise ValueError("its shortest distances are not symmetric")
-        if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
-            raise ValueError("its largest densities are negative, NaN or infinite")
-    counts = None
-    if extent is not None and "count_atoms" in arrays:
-        shapes = Counts.shapes(len(species), len(descriptors.terms_))
-        counts = Counts(**{name: _array(arrays, f"count_{name}", shape) for name, shape in shapes.items()})
-        if any((array < 0).any() for array in counts.arrays().values()):
-            raise ValueError("its counts are negative")
-    isolated = header.get("isolated_energies")
-    if isolated is not None:
-        if set(isolated) != set(species):
-            raise ValueError("its isolated_energies are not those of its species")
-        isolated = {
-            symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
-            for symbol in species
-        }
+    # Older archives lack some of the others.
+    extent = _extent(arrays, len(species)) if "extent" in arrays else None
+    has_counts = extent is not None and "count_atoms" in arrays
+    counts = _counts(arrays, len(species), len(descriptors.terms_)) if has_counts else None
+    isolated = _isolated(header, species) if header.get("isolated_energies") is not None else None
     sample = _sample(arrays, species) if "sample_sizes" in arrays else None
-    named = header.get("data_hash")
-    if named is not None and (not isinstance(named, str) or not re.fullmatch("[0-9a-f]{64}", named)):
-        raise ValueError(f"its data_hash is {named!r}, not 64 hexadecimal digits")
-    data_hash = None if named is None else int(named, 16)
+    data_hash = _data_hash(header["data_hash"]) if header.get("data_hash") is not None else None
     return descriptors, sums, reference, n_structures, extent, counts, isolated, sample, data_hash
+
+
+def _extent(arrays: Arrays, n_species: int) -> Extent:
+    extent = Extent.from_array(_array(arrays, "extent", (n_species, n_species + 1), is_finite=False))
+    shortest = extent.shortest
+    if not ((shortest > 0) & ((shortest <= 1e3) | (shortest == np.inf))).all():
+        raise ValueError("its shortest distances are not lengths of at most 1000 Angstrom")
+    if not np.array_equal(shortest, shortest.T):
+        raise ValueError("its shortest distances are not symmetric")
+    if not ((extent.densest >= 0) & np.isfinite(extent.densest)).all():
+        raise ValueError("its largest densities are negative, NaN or infinite")
+    return extent
+
+
+def _counts(arrays: Arrays, n_species: int, n_terms: int) -> Counts:
+    shapes = Counts.shapes(n_species, n_terms)
+    counts = Counts(**{name: _array(arrays, f"count_{name}", shape) for name, shape in shapes.items()})
+    if any((array < 0).any() for array in counts.arrays().values()):
+        raise ValueError("its counts are negative")
+    return counts
+
+
+def _isolated(header: Mapping[str, Any], species: tuple[str, ...]) -> dict[str, list[float]]:
+    isolated = header["isolated_energies"]
+    if set(isolated) != set(species):
+        raise ValueError("its isolated_energies are not those of its species")
+    return {
+        symbol: [_number(f"isolated energy of {symbol}", value) for value in isolated[symbol]]
+        for symbol in species
+    }
+
+
+def _data_hash(text: object) -> int:
+    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError(f"its data_hash is {text!r}, not 64 hexadecimal digits")
+    return int(text, 16)
 
 
 def _sample(arrays: Arrays, species: tuple[str, ...]) -> Sample:

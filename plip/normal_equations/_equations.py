@@ -11,7 +11,7 @@ import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import joblib
 import numpy as np
@@ -42,6 +42,8 @@ from plip.normal_equations._sums import Sums, are_products
 from plip.solvers import LinearProblem
 
 __all__ = ["NormalEquations"]
+
+Known = TypeVar("Known")
 
 # Median ratio of the root mean square of columns, composition projected out, to that of their values, below
 # which the penalty on contributions is reduced. It is 1.2 to 1.9 in data of Si, Mo, SiC, Cu-Au and Ta.
@@ -356,35 +358,25 @@ class NormalEquations:
         sums = {target: self._sums[target].combined(rebased[target], sign) for target in TARGETS}
         if any(part.n_rows < 0 for part in sums.values()):
             raise ValueError("cannot take out more rows than there are")
-        extent = self._extent
-        if sign > 0 and extent is not None:
-            extent = other._extent and extent.merged(other._extent)
-        sample = self.sample
-        if sign > 0 and sample is not None:
-            sample = other.sample and sample.merged(other.sample)
-        counts = None
-        if self._counts is not None and other._counts is not None:
-            counts = self._counts.combined(other._counts, sign)
-        named = None
-        if self.data_hash is not None and other.data_hash is not None:
-            named = (self.data_hash + sign * other.data_hash) % HASHES
-        isolated = None
-        if self.isolated_energies is not None and other.isolated_energies is not None:
-            combine = operator.add if sign > 0 else _removed
-            isolated = {
-                symbol: combine(energies, other.isolated_energies[symbol])
-                for symbol, energies in self.isolated_energies.items()
-            }
+        extent, sample = self._extent, self.sample
+        if sign > 0:
+            extent = _of_both(extent, other._extent, Extent.merged)
+            sample = _of_both(sample, other.sample, Sample.merged)
+        combine = operator.add if sign > 0 else _removed
         return NormalEquations(
             self.descriptors,
             sums,
             reference,
             self.n_structures + sign * other.n_structures,
             extent,
-            counts,
-            isolated,
+            _of_both(self._counts, other._counts, lambda a, b: a.combined(b, sign)),
+            _of_both(
+                self.isolated_energies,
+                other.isolated_energies,
+                lambda a, b: {symbol: combine(energies, b[symbol]) for symbol, energies in a.items()},
+            ),
             sample,
-            named,
+            _of_both(self.data_hash, other.data_hash, lambda a, b: (a + sign * b) % HASHES),
         )
 
     def _merged(self) -> NormalEquations:
@@ -657,6 +649,13 @@ class NormalEquations:
         True
         """
         return cls(*read_archive(path))
+
+
+def _of_both(
+    first: Known | None, second: Known | None, combine: Callable[[Known, Known], Known]
+) -> Known | None:
+    """What follows from what both know, or None; files of older versions do not know all."""
+    return None if first is None or second is None else combine(first, second)
 
 
 def _removed(energies: list[float], others: list[float]) -> list[float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -41,6 +42,7 @@ Steps: TypeAlias = Counter[tuple[str, str] | str]
 # begins at the next ones if two such atoms alone would fall together, at the last one if pairs hardly repel
 # or crystals fall.
 _STARTS = (START, 0.955, 0.96, 0.97, 0.98, 1.0)
+_LAST = len(_STARTS) - 1
 # eV/Angstrom. Pairs hardly repel if more than a few pushed atoms meet less force at the first distance.
 _LEAST_SLOPE = 2.0
 # Isolated pairs are tried down to this distance in Angstrom.
@@ -86,58 +88,98 @@ def repulsive_potential(
         Whether it resists the compression of crystals of the data. Where terms fall steeply before they have
         faded out, no limit that leaves the data as they are helps.
     """
-    steps: Steps = Counter()
-    last = len(_STARTS) - 1
-    forces: dict[tuple[str, str], float] = {}
+    search = _Search(descriptors, coef, references, equations)
+    if equations.shortest_distances is None:
+        return search.potential, True
+    floors, crystals = _look_at(survey, search.potential, np.flatnonzero(coef))
+    search.heed_pushes(survey.structures)
+    resists = search.heed_falls(crystals, survey.n_jobs)
+    return search.with_floors(None if equations.sample is None else floors), resists
 
-    def made() -> Potential:
-        limits = automatic_repulsion(equations, steps)
-        return Potential(descriptors, coef, references, *limits, core_forces=forces or None)
 
-    potential = made()
-    shortest_distances = equations.shortest_distances
-    if shortest_distances is None:
-        return potential, True
-    floors, crystals = _look_at(survey, potential, np.flatnonzero(coef))
-    pushes = find_pushes(survey.structures, shortest_distances, potential.cutoff)
-    for pair, of_pair in pushes.items():
-        if _give_way(potential, of_pair):
-            steps[pair] = last
-    if steps:
-        potential = made()
-    wall = Potential(descriptors, coef, references, potential.repulsion)
-    terms = Potential(descriptors, coef, references)
-    forces = known_forces(wall, terms, survey.structures, pushes, shortest_distances)
-    if forces:
-        potential = made()
-    known = [pair for pair, shortest in shortest_distances.items() if math.isfinite(shortest)]
-    pairs, slackening = known, crystals
-    while True:
-        # What rises once does so too when repulsion begins earlier.
-        pairs = [pair for pair in pairs if _falls(potential, pair, _STARTS[0] * shortest_distances[pair])]
-        slackening = weaker_crystals(slackening, potential, STEADY, survey.n_jobs)
-        symbols = {symbol for crystal in slackening for symbol in crystal.atoms.symbols}
-        early = [pair for pair in pairs if steps[pair] < last or pair in forces]
-        denser = [symbol for symbol in sorted(symbols) if steps[symbol] < len(_MARGINS) - 1]
-        steps.update(denser)
+class _Search:
+    """Potentials of the same terms on the way to a repulsion under which nothing falls together.
+
+    Attributes
+    ----------
+    potential : Potential
+        The one so far.
+    """
+
+    def __init__(
+        self,
+        descriptors: PLIPDescriptors,
+        coef: ArrayLike,
+        references: Mapping[str, float],
+        equations: NormalEquations,
+    ) -> None:
+        self._of_terms = functools.partial(Potential, descriptors, coef, references)
+        self._equations = equations
+        self._shortest = equations.shortest_distances or {}
+        self._steps: Steps = Counter()
+        self._forces: dict[tuple[str, str], float] = {}
+        self.potential = self._made()
+
+    def _made(self) -> Potential:
+        limits = automatic_repulsion(self._equations, self._steps)
+        return self._of_terms(*limits, core_forces=self._forces or None)
+
+    def with_floors(self, floors: Mapping[str, float] | None) -> Potential:
+        """The potential so far with energy floors."""
+        found = self.potential
+        return self._of_terms(found.repulsion, found.density_limits, floors, found.core_forces)
+
+    def heed_pushes(self, structures: Sequence[Atoms]) -> None:
+        """Begin as pushed atoms of the data meet resistance, with the forces that they feel."""
+        pushes = find_pushes(structures, self._shortest, self.potential.cutoff)
+        for pair, of_pair in pushes.items():
+            if _give_way(self.potential, of_pair):
+                self._steps[pair] = _LAST
+        if self._steps:
+            self.potential = self._made()
+        wall, terms = self._of_terms(self.potential.repulsion), self._of_terms()
+        self._forces = known_forces(wall, terms, structures, pushes, self._shortest)
+        if self._forces:
+            self.potential = self._made()
+
+    def heed_falls(self, crystals: list[Crystal], n_jobs: int | None) -> bool:
+        """Begin earlier until no isolated pair falls and crystals resist compression; whether they do."""
+        known = [pair for pair, shortest in self._shortest.items() if math.isfinite(shortest)]
+        pairs, slackening = known, crystals
+        while True:
+            # What rises once does so too when repulsion begins earlier.
+            pairs = [pair for pair in pairs if _falls(self.potential, pair, START * self._shortest[pair])]
+            slackening = weaker_crystals(slackening, self.potential, STEADY, n_jobs)
+            if not self._step(pairs, slackening):
+                # Where no density limit helps, pairs repel each other before the crystal falls.
+                falling = weaker_crystals(crystals, self.potential, RESISTING, n_jobs)
+                inside = [pair for pair in known if any({*pair} <= {*of.atoms.symbols} for of in falling)]
+                if not self._leap(inside):
+                    return not falling
+            self.potential = self._made()
+
+    def _can_be_earlier(self, pair: tuple[str, str]) -> bool:
+        return self._steps[pair] < _LAST or pair in self._forces
+
+    def _step(self, pairs: Sequence[tuple[str, str]], crystals: Sequence[Crystal]) -> bool:
+        """One step for pairs and for the densities of crystals, as far as there is any; whether there is."""
+        early = [pair for pair in pairs if self._can_be_earlier(pair)]
+        symbols = sorted({symbol for crystal in crystals for symbol in crystal.atoms.symbols})
+        less_dense = [symbol for symbol in symbols if self._steps[symbol] < len(_MARGINS) - 1]
+        self._steps.update(less_dense)
         for pair in early:
             # A wall is tried first.
-            if forces.pop(pair, None) is None:
-                steps[pair] += 1
-        if not early and not denser:
-            # Where no density limit helps, pairs repel each other before the crystal falls.
-            falling = weaker_crystals(crystals, potential, RESISTING, survey.n_jobs)
-            inside = [pair for pair in known if any({*pair} <= {*of.atoms.symbols} for of in falling)]
-            early = [pair for pair in inside if steps[pair] < last or pair in forces]
-            if not early:
-                break
-            for pair in early:
-                steps[pair] = last
-                forces.pop(pair, None)
-        potential = made()
-    known_floors = None if equations.sample is None else floors
-    limits = potential.repulsion, potential.density_limits, known_floors, potential.core_forces
-    return Potential(descriptors, coef, references, *limits), not falling
+            if self._forces.pop(pair, None) is None:
+                self._steps[pair] += 1
+        return bool(early or less_dense)
+
+    def _leap(self, pairs: Sequence[tuple[str, str]]) -> bool:
+        """All steps for pairs, if there are any left; whether there were."""
+        early = [pair for pair in pairs if self._can_be_earlier(pair)]
+        for pair in early:
+            self._steps[pair] = _LAST
+            self._forces.pop(pair, None)
+        return bool(early)
 
 
 def _energies(potential: Potential, atoms: Atoms) -> FloatArray:
