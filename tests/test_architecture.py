@@ -152,6 +152,30 @@ def test_rooms_import_only_lower_floors():
     assert upward == []
 
 
+def exported(path):
+    """The names in `__all__` of a Python file."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def test_files_name_what_others_take_from_them():
+    """What a file does not list may change without a look at others, those of its own room too."""
+    files = {name: path for name, path in SOURCES.items() if path.suffix == ".py"}
+    private = {name: path for name, path in files.items() if path.name[0] == "_" and path.name[1] != "_"}
+    listed = {name: exported(path) for name, path in private.items()}
+    unlisted = {
+        (node.module, alias.name)
+        for path in files.values()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in listed
+        for alias in node.names
+        if alias.name not in listed[node.module]
+    }
+    assert unlisted == set()
+
+
 @pytest.mark.parametrize("module", PUBLIC)
 def test_public_names(module):
     assert set(importlib.import_module(module).__all__) == PUBLIC[module]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from plip.potential import Potential
 
+__all__ = ["OPTIONS", "add_options", "signed"]
+
 # Options by entry of `Potential.about`.
 OPTIONS = {"authors": "author", "license": "license", "citation": "cite"}
 

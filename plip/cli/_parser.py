@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import plip
 from plip.cli import _about, _clusters, _commands, _conversions, _more_data
 
+__all__ = ["make_parser"]
+
 if TYPE_CHECKING:
     # What `add_subparsers` returns; argparse has no public name for it.
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]

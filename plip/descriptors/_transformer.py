@@ -32,7 +32,14 @@ from plip.interactions._sharing import Block, are_alike, are_complete, are_metal
 from plip.interactions._terms import INTERACTIONS, Term, build_terms
 from plip.radial import FAMILIES
 
-__all__ = ["PLIPDescriptors"]
+__all__ = [
+    "FORMAT",
+    "VERSION",
+    "PLIPDescriptors",
+    "as_descriptors",
+    "descriptors_from_dict",
+    "descriptors_to_dict",
+]
 
 # What parameters of descriptors can be, by their names in files.
 _CLASSES: dict[str, type[Parameters]] = {

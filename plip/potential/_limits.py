@@ -7,6 +7,8 @@ from typing import NoReturn, TypeVar
 
 from plip.potential._json import LIMIT, finite_number
 
+__all__ = ["FrozenDict", "read_floors", "read_forces", "read_limits", "read_repulsion"]
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 

@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 # Rows of cells of a table.
 Rows: TypeAlias = list[list[Any]]
 
-__all__ = ["Evaluation", "evaluation_report", "fit_report", "reference_energies"]
+__all__ = [
+    "DIGITS",
+    "WIDTH",
+    "Evaluation",
+    "evaluation_report",
+    "fit_report",
+    "reference_energies",
+    "table",
+]
 
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
