@@ -129,7 +129,7 @@ class _Search:
         found = self.potential
         return self._of_terms(found.repulsion, found.density_limits, floors, found.core_forces)
 
-    def heed_pushes(self, structures: Sequence[Atoms]) -> None:
+    def heed_pushes(self, structures: list[Atoms]) -> None:
         """Begin as pushed atoms of the data meet resistance, with the forces that they feel."""
         pushes = find_pushes(structures, self._shortest, self.potential.cutoff)
         for pair, of_pair in pushes.items():
