@@ -45,6 +45,16 @@ def test_the_file_keeps_it(potential, tmp_path):
     assert signed.with_fit_record(None).about == ABOUT
 
 
+def test_potentials_that_differ_in_records_share_what_is_made_of_their_terms(potential, tmp_path):
+    """Also what neither has needed so far: tables, and the tables of rows."""
+    potential.save(tmp_path / "model.json")
+    fresh = load_potential(tmp_path / "model.json")
+    signed = fresh.with_about(ABOUT)
+    assert signed._core is fresh._core
+    assert signed._term_values is fresh._term_values
+    assert fresh.select("two-body")._core is not fresh._core
+
+
 def test_it_cannot_be_changed(potential):
     signed = potential.with_about(ABOUT)
     signed.about["authors"].append("Eve")

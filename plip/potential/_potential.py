@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,6 +30,7 @@ from plip.potential._json import (
     to_text,
 )
 from plip.potential._limits import FrozenDict, read_floors, read_forces, read_limits, read_repulsion
+from plip.potential._once import Once
 from plip.potential._partition import Part, Partition, selected
 from plip.potential._prediction import Results, evaluate_arrays, predict_labels
 from plip.potential._uncertainty import Uncertainty, read_uncertainty
@@ -157,17 +158,16 @@ class Potential:
         "_about_text",
         "_coef",
         "_core_forces",
-        "_made_core",
+        "_core_once",
         "_density_limits",
-        "_made_design",
+        "_design_once",
         "_energy_floors",
         "_fit_text",
-        "_lock",
         "_partitions",
         "_reference",
         "_repulsion",
         "_species",
-        "_made_term_values",
+        "_term_values_once",
         "_terms",
         "_uncertainty",
     )
@@ -201,6 +201,13 @@ class Potential:
             energy_floors,
             core_forces,
         )
+
+    @staticmethod
+    def _of_state(**state: Any) -> Potential:
+        """The potential of what `__getstate__` gives, or of a part of it."""
+        made = Potential.__new__(Potential)
+        made._assign(**state)
+        return made
 
     def _assign(
         self,
@@ -245,11 +252,20 @@ class Potential:
         if uncertainty is not None and uncertainty.n_terms != len(self._terms):
             raise ValueError("uncertainty belongs to a potential with another number of terms")
         self._uncertainty = uncertainty
-        # What threads make of it, they make once.
-        self._lock = threading.Lock()
-        self._made_core: Core | None = None
-        self._made_design: Design | None = None
-        self._made_term_values: TermValues | None = None
+        self._core_once = Once(
+            functools.partial(
+                Core,
+                species,
+                self.terms,
+                np.array(reference),
+                repulsion=self._repulsion,
+                density_limits=self._density_limits,
+                energy_floors=self._energy_floors,
+                core_forces=self._core_forces,
+            )
+        )
+        self._design_once = Once(functools.partial(Design, self._terms, species))
+        self._term_values_once = Once(functools.partial(TermValues, species, self._terms))
         self._partitions: dict[str, Partition] = {}
 
     @property
@@ -311,35 +327,13 @@ class Potential:
 
     @property
     def _core(self) -> Core:
-        """The potential as the C core has it; made on first use."""
-        with self._lock:
-            if self._made_core is None:
-                self._made_core = Core(
-                    self.species,
-                    self.terms,
-                    np.array(self._reference),
-                    repulsion=self._repulsion,
-                    density_limits=self._density_limits,
-                    energy_floors=self._energy_floors,
-                    core_forces=self._core_forces,
-                )
-            return self._made_core
-
-    @property
-    def _design(self) -> Design:
-        """The terms as the kernels of design rows have them; made on first use."""
-        with self._lock:
-            if self._made_design is None:
-                self._made_design = Design(self._terms, self._species)
-            return self._made_design
+        """The potential as the C core has it."""
+        return self._core_once()
 
     @property
     def _term_values(self) -> TermValues:
-        """The terms as the C core has them, each a value of its own; made on first use."""
-        with self._lock:
-            if self._made_term_values is None:
-                self._made_term_values = TermValues(self._species, self._terms)
-            return self._made_term_values
+        """The terms as the C core has them, each a value of its own."""
+        return self._term_values_once()
 
     def _uncertain_results(
         self,
@@ -352,7 +346,7 @@ class Potential:
         """The last three results of `evaluate`, of a checked structure and its pairs."""
         known = self.check_uncertainty()
         shares = self._term_values.values(neighbors, positions, cell, species)
-        deviations = known.deviations(self._design, atoms, species, shares)
+        deviations = known.deviations(self._design_once(), atoms, species, shares)
         return *deviations, self._grades(neighbors, positions, cell, species)
 
     def _grades(
@@ -456,13 +450,9 @@ class Potential:
 
     def _with(self, **changed: Any) -> Potential:
         """The same potential with another record, which changes nothing that was made of its terms."""
-        made = Potential.__new__(Potential)
-        made._assign(**{**self.__getstate__(), **changed})
-        made._made_core, made._made_design, made._made_term_values = (
-            self._made_core,
-            self._made_design,
-            self._made_term_values,
-        )
+        made = Potential._of_state(**{**self.__getstate__(), **changed})
+        made._core_once, made._design_once = self._core_once, self._design_once
+        made._term_values_once = self._term_values_once
         return made
 
     def evaluate(
@@ -659,16 +649,14 @@ class Potential:
         {'two-body'}
         """
         terms = selected(self.terms, interaction, species)
-        part = Potential.__new__(Potential)
-        part._assign(
-            self._species,
-            [term for term, _ in terms],
-            [coefficient for _, coefficient in terms],
-            dict.fromkeys(self._species, 0.0),
-            self._repulsion,
+        return Potential._of_state(
+            species=self._species,
+            terms=[term for term, _ in terms],
+            coef=[coefficient for _, coefficient in terms],
+            intercept=dict.fromkeys(self._species, 0.0),
+            repulsion=self._repulsion,
             core_forces=self._core_forces,
         )
-        return part
 
     def pair_energy(self, r: ArrayLike, species: Sequence[str]) -> FloatArray:
         """Energy of an isolated pair of atoms less that of its atoms, the first of the many-body expansion.
@@ -936,10 +924,8 @@ def load_potential(path: StrPath) -> Potential:
     """
     document = read_document(path)
     with errors_of_file(path):
-        potential = Potential.__new__(Potential)
         state = contents(document)
-        potential._assign(
-            **state, uncertainty=read_uncertainty(document, len(state["terms"]), state["species"])
-        )
+        uncertainty = read_uncertainty(document, len(state["terms"]), state["species"])
+        potential = Potential._of_state(**state, uncertainty=uncertainty)
         check_terms(potential.species, potential.terms)
     return potential
