@@ -14,8 +14,9 @@ from sample_fits import small_descriptors
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
 from plip.cli import main
 from plip.metrics import Evaluation
-from plip.report import potential_summary
+from plip.report import potential_summary, write_report
 from plip.report._tables import with_errors
+from plip.safety import SafetyReport
 
 PENALTY = 1e-4
 
@@ -181,6 +182,78 @@ def test_summary_says_what_the_api_says(model, record):
 def test_summary_of_a_potential_without_a_record(model):
     text = potential_summary(model.potential_.with_fit_record(None), n_terms=3)
     assert "says nothing of the data" in text and "terms (3 of" in text
+
+
+def _edited(potential, place, value, path):
+    """The potential of a file with another value, or without one, at a place of the record."""
+    potential.save(path)
+    document = json.loads(path.read_text())
+    *outer, name = place.split(".")
+    entry = document["fit"]
+    for part in outer:
+        entry = entry[part]
+    if value is _ABSENT:
+        del entry[name]
+    else:
+        entry[name] = value
+    path.write_text(json.dumps(document))
+    return load_potential(path)
+
+
+_ABSENT = object()
+_PLACES = [
+    *("settings", "data", "errors", "sizes"),
+    *("data.n_structures", "data.n_labels", "data.hash", "data.shortest_distances", "data.volume_per_atom"),
+    *("data.missing_pairs", "data.missing_combinations", "data.isolated_pairs", "data.analogs"),
+    *("errors.train", "sizes.chosen", "sizes.offered", "sizes.n_terms", "sizes.train", "sizes.cancellation"),
+]
+
+
+@pytest.mark.parametrize("place", _PLACES)
+@pytest.mark.parametrize("value", [None, 5, "text", [1, None], {"a": [1]}, {"a": {}}, _ABSENT])
+def test_summaries_of_edited_files_show_the_rest(model, place, value, tmp_path):
+    text = potential_summary(_edited(model.potential_, place, value, tmp_path / "model.json"))
+    assert "pair C-Si" in text and text.isascii() and "fitted to 0" not in text
+    assert place.startswith("errors") or "errors, RMSE" in text
+    assert place.startswith("data") or model.potential_.fit_record["data"]["hash"] in text
+
+
+@pytest.mark.parametrize("place", _PLACES)
+def test_what_is_damaged_in_edited_files_is_named(model, place, tmp_path):
+    wrong = 5 if place == "data.hash" else "text"
+    text = potential_summary(_edited(model.potential_, place, wrong, tmp_path / "model.json"))
+    named = "sizes" if place.startswith("sizes") else place
+    assert f"\ndamaged in the file, and left out: {named}\n" in text
+
+
+def test_pages_of_edited_files_show_the_rest(model, tmp_path):
+    pytest.importorskip("jinja2")
+    potential = model.potential_
+    for place in (
+        "settings",
+        "errors.train",
+        "sizes",
+        "data.n_labels",
+        "data.volume_per_atom",
+        "data.analogs",
+    ):
+        potential = _edited(potential, place, "text", tmp_path / "model.json")
+    potential = _edited(potential, "data.n_structures", _ABSENT, tmp_path / "model.json")
+    write_report(tmp_path / "page.html", potential, safety=SafetyReport((), {}))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (
+        "settings, sizes, data.n_labels, data.volume_per_atom, data.analogs, errors.train: left out" in page
+    )
+    assert model.potential_.fit_record["data"]["hash"] in page
+
+
+def test_edited_authors_keep_the_license(model, tmp_path):
+    path = tmp_path / "model.json"
+    model.potential_.with_about({"authors": ["A. Author"], "license": "CC0-1.0"}).save(path)
+    document = json.loads(path.read_text())
+    document["about"] |= {"authors": [5], "year": 2026}
+    path.write_text(json.dumps(document))
+    assert load_potential(path).about == {"license": "CC0-1.0"}
 
 
 def test_show_prints_the_summary(model, tmp_path, capsys):

@@ -229,9 +229,13 @@ def contents(document: dict[str, Any]) -> dict[str, Any]:
 
 def _read_about(about: object) -> dict[str, Any] | None:
     """As the record of a fit: what is wrong in it spoils no potential."""
-    with contextlib.suppress(ValueError):
-        return check_about(about)
-    return None
+    if not isinstance(about, dict):
+        return None
+    found: dict[str, Any] = {}
+    for name in ABOUT:
+        with contextlib.suppress(ValueError):
+            found |= check_about({name: about.get(name)}) or {}
+    return found or None
 
 
 def check_about(about: object) -> dict[str, Any] | None:

@@ -364,7 +364,7 @@ class Potential:
         energies = ", ".join(f"{symbol} {energy:.6g}" for symbol, energy in self.intercept.items())
         title = f"Potential {'-'.join(self.species)}: cutoff {self.cutoff:g} Å, reference (eV): {energies}"
         rows = [(f"{coefficient:.6g}", term.interaction, term.formula()) for term, coefficient in self.terms]
-        return table(title, rows, ("coefficient (eV)", "interaction", "formula"))
+        return table(title, rows, ("coefficient", "interaction", "formula"))
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -21,6 +21,7 @@ from plip.potential import Potential
 from plip.potential._models import as_potential
 from plip.report._crystals import Crystal, find_crystals
 from plip.report._mathml import to_mathml
+from plip.report._record import readable_record
 from plip.report._text import DIGITS
 from plip.report._uncertainty import FOLDS, LEVEL, cells, farthest, known, uncertainties
 from plip.report._worst import largest_errors, worst_structures
@@ -125,7 +126,7 @@ def _context(
     """What the template shows."""
     from plip.report import _figures
 
-    record = potential.fit_record or {}
+    record, damaged = readable_record(potential)
     data = evaluations.get("train", next(iter(evaluations.values()), None))
     structures = [] if data is None else _thinned(data.structures, _MANY)
     if safety is None:
@@ -142,6 +143,7 @@ def _context(
         "version": plip.__version__,
         "potential": potential,
         "record": record,
+        "damaged": damaged,
         "about": potential.about or {},
         "units": SHOWN_UNITS,
         "citation": _CITATION,
@@ -345,7 +347,7 @@ def _summary(
         f"The energy of {', '.join(potential.species)} is a sum of {len(potential.terms)} terms ({parts})"
         + (f", chosen from {offered:,} on offer." if offered else ".")
     ]
-    if record.get("data"):
+    if "n_structures" in record.get("data", {}):
         sentences.append(f"It was fitted to {record['data']['n_structures']:,} structures.")
     name = next((name for name in ("test", FOLDS, "train") if name in evaluations), None)
     if name is not None:

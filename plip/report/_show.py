@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from plip._types import FloatArray
 from plip.interactions._terms import KINDS
 from plip.potential import Potential
 from plip.potential._models import as_potential
+from plip.report._record import readable_record
 from plip.report._text import WIDTH, reference_energies, table
 from plip.safety._report import lines_of
 
@@ -63,7 +65,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     potential of C, Si: 20 terms (...), cutoff 4.3 A
     """
     potential = as_potential(potential)
-    record = potential.fit_record or {}
+    record, damaged = readable_record(potential)
     parts = [
         _head(potential),
         _about(potential),
@@ -71,6 +73,9 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
         _limits(potential),
         _data(record.get("data", {})),
     ]
+    if damaged:
+        text = f"damaged in the file, and left out: {', '.join(damaged)}"
+        parts.append(textwrap.fill(text, WIDTH, subsequent_indent="  "))
     parts.append(_uncertainty(potential))
     parts += [_errors(record.get("errors", {})), _safety(record), _settings(record.get("settings", {}))]
     parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
@@ -116,7 +121,7 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
         pairs = map("-".join, itertools.combinations_with_replacement(potential.species, 2))
         if dense := [pair for pair in pairs if pair not in data["isolated_pairs"]]:
             text = f"no isolated pairs in the data: the energies of {', '.join(dense)} below are extrapolated"
-            lines += textwrap.wrap(text, WIDTH)
+            lines += textwrap.wrap(text, WIDTH, break_on_hyphens=False)
     if data.get("missing_combinations"):
         lines.append(f"no training structure holds {', '.join(data['missing_combinations'])} together")
     return "\n".join(lines)
@@ -139,7 +144,9 @@ def _data(data: Mapping[str, Any]) -> str:
         return "the file says nothing of the data it was fitted to (written by hand or by an older plip)"
     names = {"energy": "energies", "force": "force components", "virial": "stress components"}
     labels = ", ".join(f"{n:,} {names.get(name, name)}" for name, n in data.get("n_labels", {}).items())
-    lines = [f"fitted to {data.get('n_structures', 0):,} structures: {labels}"]
+    lines = []
+    if "n_structures" in data:
+        lines.append(f"fitted to {data['n_structures']:,} structures" + (f": {labels}" if labels else ""))
     if "volume_per_atom" in data:
         low, high = data["volume_per_atom"]
         lines.append(f"volumes of the periodic ones: {low:.2f} to {high:.2f} A^3/atom")
@@ -211,7 +218,8 @@ def first_distance(potential: Potential, pair: tuple[str, str]) -> float:
 def _pair_plots(potential: Potential) -> list[str]:
     """A plot of each of the first pairs."""
     plots = []
-    for pair in itertools.islice(itertools.combinations_with_replacement(potential.species, 2), PAIRS):
+    pairs = list(itertools.combinations_with_replacement(potential.species, 2))
+    for pair in pairs[:PAIRS]:
         r = np.linspace(first_distance(potential, pair), potential.cutoff, 400)
         energies = potential.pair_energy(r, pair)
         low = int(np.argmin(energies))
@@ -220,6 +228,8 @@ def _pair_plots(potential: Potential) -> list[str]:
         # A wall would flatten the rest.
         top = max(1.5 * -float(energies[low]), 0.1)
         plots.append(_plot(f"pair {'-'.join(pair)}, {depth}", r, np.minimum(energies, top), "A"))
+    if len(pairs) > PAIRS:
+        plots.append(f"{len(pairs) - PAIRS} more pairs are not shown (Potential.pair_energy has them all)")
     return plots
 
 
@@ -256,7 +266,9 @@ def _plot(title: str, x: FloatArray, y: FloatArray, unit: str) -> str:
     halves = np.minimum(((high - values) / span * 2 * _ROWS).astype(int), 2 * _ROWS - 1)
     for column, half in enumerate(halves.tolist()):
         grid[half // 2][column] = "." if half % 2 else "'"
-    labels = {0: f"{high:.2f}", _ROWS - 1: f"{low:.2f}"}
+    digits = max(2, 1 - math.floor(math.log10(span)))
+    # Sums with 0.0 have no minus sign where they are zero.
+    labels = {row: f"{round(y, digits) + 0.0:.{digits}f}" for row, y in ((0, high), (_ROWS - 1, low))}
     lines = [f"{labels.get(row, ''):>9} |{''.join(cells)}".rstrip() for row, cells in enumerate(grid)]
     axis = f"{x[0]:.2f}".ljust(_COLUMNS - 12) + f"{x[-1]:.2f} {unit}"
     return "\n".join([f"{title}: energy (eV)", *lines, " " * 11 + axis])

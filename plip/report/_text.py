@@ -124,7 +124,8 @@ def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -
             parts.append(f"{name} {np.median(found):.1f} (at most {found.max():.1f}{where})")
     if not parts:
         return "cancellation: none, since there are no terms"
-    return "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
+    text = "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ")
 
 
 def _number(value: float) -> str:
