@@ -1,8 +1,10 @@
 """Sums of products of rows, and the rank-k update below them."""
 
+import functools
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import weakref
@@ -13,6 +15,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip._core._blas import add_row_products, add_rows_to_factor
 from plip._design._part import Placement
+from plip.normal_equations import _products, _sums
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.normal_equations._sums import Sums
 
@@ -281,3 +284,58 @@ def test_a_copied_process_does_not_wait_for_threads_that_it_does_not_have():
         assert os.waitpid(child, 0)[1] == 0
     """
     subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
+
+
+def parts_of_sums(n_rows):
+    """Sums of four parts whose rows are kept, and the rows of all."""
+    rng = np.random.default_rng(n_rows)
+    rows = rng.normal(size=(4, n_rows, 30))
+    parts = []
+    for some in rows:
+        part = Sums(30)
+        part.add_rows(some.copy(), float(n_rows), keep=True)
+        part.complete()
+        parts.append(part)
+    return parts, rows.reshape(-1, 30)
+
+
+def added(parts):
+    return functools.reduce(lambda total, part: total.combined(part, 1), parts)
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 20])
+def test_stowed_sums_are_the_same(n_rows):
+    parts, rows = parts_of_sums(n_rows)
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            part.stow(file)
+        total, without = added(parts), added(parts[1:])
+        np.testing.assert_allclose(total.products, rows.T @ rows, atol=1e-13)
+        np.testing.assert_allclose(total.factor.T @ total.factor, rows.T @ rows, atol=1e-13)
+        np.testing.assert_array_equal(without.factor, rows[n_rows:])
+        np.testing.assert_allclose(without.products, rows[n_rows:].T @ rows[n_rows:], atol=1e-13)
+        difference = total.combined(parts[0], -1)
+        np.testing.assert_array_equal(difference.products, without.products)
+        np.testing.assert_allclose(total.merged().products, rows.T @ rows, atol=1e-13)
+
+
+@pytest.mark.parametrize(("n_rows", "n_updates"), [(3, 1), (20, 0)])
+def test_stowed_rows_are_multiplied_together_or_once(n_rows, n_updates, monkeypatch):
+    parts, rows = parts_of_sums(n_rows)
+    counted = []
+    with tempfile.TemporaryFile() as file:
+        for part in parts:
+            part.stow(file)
+        for module in (_products, _sums):
+            monkeypatch.setattr(
+                module, "add_row_products", lambda *args: counted.append(1) or add_row_products(*args)
+            )
+        np.testing.assert_allclose(added(parts).products, rows.T @ rows, atol=1e-13)
+        assert len(counted) == n_updates
+
+
+def test_rows_are_multiplied_in_blocks(monkeypatch):
+    parts, rows = parts_of_sums(9)
+    monkeypatch.setattr(_sums, "_ROWS_AT_ONCE", 10)
+    np.testing.assert_allclose(added(parts).products, rows.T @ rows, atol=1e-13)
+    assert [len(some) for some in _sums._together(part.factor for part in parts)] == [18, 18]

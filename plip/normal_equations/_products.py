@@ -13,6 +13,10 @@ from plip.normal_equations._packed import Packed
 __all__ = ["Products"]
 
 
+# Rows of which products are made again whenever they are needed, as a part of the number of columns.
+_FEW_ROWS = 0.125
+
+
 class _Stowed:
     """An array in a file that is open."""
 
@@ -47,8 +51,13 @@ class Products:
         self._packed: FloatArray | _Stowed | None = None if packed is None else packed.values
 
     def stow(self, file: IO[bytes]) -> None:
-        """Move the arrays to a file, from which they are read whenever they are needed."""
+        """Move the arrays to a file, from which they are read whenever they are needed.
+
+        The products come along unless rows are so few that it takes as long to read them as to make them.
+        """
         if isinstance(self._factor, np.ndarray):
+            if self._packed is None and len(self._factor) > _FEW_ROWS * self.width:
+                self._packed = self.packed.values
             self._factor = _Stowed(self._factor, file)
         if isinstance(self._packed, np.ndarray):
             self._packed = _Stowed(self._packed, file)
@@ -57,6 +66,11 @@ class Products:
     def is_stowed(self) -> bool:
         """Whether the arrays are in a file."""
         return isinstance(self._factor, _Stowed) or isinstance(self._packed, _Stowed)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether the products are known, not rows alone."""
+        return self._packed is not None
 
     @property
     def factor(self) -> FloatArray | None:
@@ -69,16 +83,10 @@ class Products:
         values = self._packed
         if values is None:
             matrix = np.zeros((self.width, self.width))
-            self.add_to(matrix)
+            if (rows := self.factor) is not None:
+                add_row_products(np.ascontiguousarray(rows), matrix)
             return Packed.of(matrix)
         return Packed(self.width, values.load() if isinstance(values, _Stowed) else values)
-
-    def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
-        """Add a positive multiple to the lower triangle of a matrix of shape (width, width)."""
-        if self._packed is not None:
-            self.packed.add_to(matrix, factor)
-        elif (rows := self.factor) is not None:
-            add_row_products(np.ascontiguousarray(rows), matrix, factor)
 
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the products."""

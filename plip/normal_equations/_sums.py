@@ -6,7 +6,7 @@ the square root of the sample weight of their structure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, NamedTuple
 
 import numpy as np
@@ -33,6 +33,9 @@ __all__ = [
 # times as long as products, which matters little there. For more columns products suffice: even where labels
 # are those of another fit, and columns depend on each other, errors are 3e-5 of the terms.
 NARROW = 100
+
+# Rows that are multiplied at once: each time all products of the columns are read and written.
+_ROWS_AT_ONCE = 512
 
 # Rounding of the square of an error that follows from products, as a part of the square of the terms. In
 # random fits it is 1e-18 (many rows) to 5e-16 (two rows).
@@ -257,6 +260,7 @@ class Sums:
                 packed.add(part.packed, sign)
         return Sums(self.width, self.weight, self.n_rows, [(1, Products(self.width, factor, packed))])
 
+    @single_blas_thread()
     def stow(self, file: IO[bytes]) -> None:
         """Move the arrays to a file, from which they are read whenever they are needed."""
         for _, part in self._parts:
@@ -283,11 +287,12 @@ class Sums:
 
     def add_to(self, matrix: FloatArray, factor: float = 1.0) -> None:
         """Add a positive multiple of the products to the lower triangle of a matrix, (width, width)."""
+        unpacked = [part for sign, part in self._parts if sign > 0 and not part.is_packed]
+        for rows in _together(part.factor for part in unpacked):
+            add_row_products(rows, matrix, factor)
         for sign, part in self._parts:
-            if sign > 0:
-                part.add_to(matrix, factor)
-            else:
-                part.packed.add_to(matrix, -factor)
+            if sign < 0 or part.is_packed:
+                part.packed.add_to(matrix, sign * factor)
 
     def rows(self, first: int) -> FloatArray:
         """ndarray of float64, shape (width - first, width): the last rows of the products."""
@@ -318,6 +323,19 @@ class Sums:
         # Root mean squares of the terms, added up, are no less than those of their sums.
         terms = np.abs(vectors) @ np.sqrt(np.maximum(diagonal, 0.0))
         return _PRODUCT_ROUNDING * terms**2 > 2e-6 * squares
+
+
+def _together(parts: Iterable[FloatArray | None]) -> Iterator[FloatArray]:
+    """The rows of several arrays, not too few at a time."""
+    waiting: list[FloatArray] = []
+    for rows in parts:
+        if rows is not None:
+            waiting.append(rows)
+        if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+            yield np.ascontiguousarray(waiting[0]) if len(waiting) == 1 else np.concatenate(waiting)
+            waiting = []
+    if waiting:
+        yield np.concatenate(waiting)
 
 
 @single_blas_thread()
