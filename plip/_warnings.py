@@ -3,13 +3,42 @@
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
+from typing import NamedTuple
 
 from plip._places import with_places
 
-__all__ = ["warn"]
+__all__ = ["KeptWarning", "keep_warnings", "warn"]
 
 _PACKAGE = os.path.join(os.path.dirname(__file__), "")
+
+
+class KeptWarning(NamedTuple):
+    """A warning that nobody has seen yet. It can be pickled."""
+
+    message: str | Warning
+    category: type[Warning]
+
+    def show(self) -> None:
+        """Warn now."""
+        warn(self.message, self.category, is_located=True)
+
+
+_kept: ContextVar[list[KeptWarning] | None] = ContextVar("_kept", default=None)
+
+
+@contextmanager
+def keep_warnings() -> Iterator[list[KeptWarning]]:
+    """Context that collects plip's warnings of this thread: those of other processes nobody would see."""
+    found: list[KeptWarning] = []
+    token = _kept.set(found)
+    try:
+        yield found
+    finally:
+        _kept.reset(token)
 
 
 def warn(message: str | Warning, category: type[Warning] = UserWarning, is_located: bool = False) -> None:
@@ -23,10 +52,15 @@ def warn(message: str | Warning, category: type[Warning] = UserWarning, is_locat
         Whether the message names the file itself. In others, numbers of structures become their places if
         these are known, see `plip._places.located`.
     """
-    if isinstance(message, Warning):
-        message.args = (with_places(message),)
-    elif not is_located:
-        message = with_places(message)
+    if not is_located:
+        if isinstance(message, Warning):
+            message.args = (with_places(message),)
+        else:
+            message = with_places(message)
+    kept = _kept.get()
+    if kept is not None:
+        kept.append(KeptWarning(message, category))
+        return
     frame: FrameType | None = sys._getframe()
     level = outermost = 1
     while frame is not None:

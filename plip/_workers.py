@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ from typing import Any
 import joblib
 from joblib.parallel import ThreadingBackend
 
-__all__ = ["are_threads", "can_send_on", "in_order", "new_workers", "same_workers"]
+__all__ = ["are_threads", "can_send_on", "end_on_failure", "in_order", "new_workers", "same_workers"]
 
 
 def new_workers(n_jobs: int | None, is_local: bool = False, **options: Any) -> joblib.Parallel:
@@ -98,16 +99,31 @@ def _workers_in_order(n_jobs: int | None) -> joblib.Parallel | None:
 
 def in_order(
     jobs: Iterable[Any], n_jobs: int | None, workers: joblib.Parallel | None = None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Begin joblib jobs, and yield their results in order; `workers` are from `same_workers`."""
     parallel = workers or _workers_in_order(n_jobs)
     if parallel is None:
         return _by_lists(jobs, n_jobs)
-    results: Iterator[Any] = parallel(jobs)
+    results: Generator[Any, None, None] = parallel(jobs)
     return results
 
 
-def _by_lists(jobs: Iterable[Any], n_jobs: int | None) -> Iterator[Any]:
+@contextmanager
+def end_on_failure(results: Generator[Any, None, None]) -> Iterator[None]:
+    """Context that takes results of `in_order`: a failure in it, such as an interrupt, ends the jobs at once.
+
+    They would go on for as long as the traceback is kept, and then joblib would count those that were done.
+    """
+    try:
+        yield
+    except BaseException:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            results.close()
+        raise
+
+
+def _by_lists(jobs: Iterable[Any], n_jobs: int | None) -> Generator[Any, None, None]:
     """Results in order, holding only a few at a time."""
     jobs = iter(jobs)
     with new_workers(n_jobs) as parallel:

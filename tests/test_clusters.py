@@ -1,9 +1,11 @@
 """Sums and predictions on the workers of a cluster: the same bits as here, whatever happens to a worker."""
 
+import gc
 import os
 import pickle
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import util
 from shutil import which
@@ -22,6 +24,7 @@ from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, load_potential
 from plip._workers import in_order
 from plip.cli import main
 from plip.descriptors import load_descriptors
+from plip.labels import LabelWarning
 from plip.metrics import read_groups
 from plip.normal_equations._chunks import Cutter
 from plip.parallel import use_executor
@@ -158,6 +161,70 @@ def test_warnings_name_file_and_structure(train, descriptors, tmp_path, monkeypa
         NormalEquations.from_files([folder / "a.xyz", tmp_path / name], descriptors, n_jobs=2)
     with pytest.warns(UserWarning, match=rf"/{name}, structure 6 \(.*\): no label to fit"):
         NormalEquations.from_files([f"{tmp_path / name}@4:"], descriptors)
+
+
+def test_warnings_come_back_from_processes(train, descriptors, small_chunks, monkeypatch, tmp_path):
+    structures, _ = train
+    write(tmp_path / "b.xyz", [*structures[:31], structures[31].copy(), *structures[32:]])
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
+    for can_send_on in (False, True):
+        monkeypatch.setattr("plip.normal_equations._accumulation.can_send_on", lambda yes=can_send_on: yes)
+        with (
+            joblib.parallel_config(backend="loky", n_jobs=2),
+            pytest.warns(LabelWarning, match=r"/b\.xyz, structure 31 \(.*\): no label to fit") as found,
+        ):
+            NormalEquations.from_files([tmp_path / "b.xyz"], descriptors)
+        (warning,) = found
+        assert warning.message.structures == (31,) and warning.filename == __file__
+
+
+def test_warnings_that_are_errors_end_the_work(train, descriptors, small_chunks, monkeypatch, tmp_path):
+    structures, _ = train
+    write(tmp_path / "b.xyz", [*structures[:15], structures[15].copy(), *structures[16:]])
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
+    for backend in ("threading", "loky"):
+        with joblib.parallel_config(backend=backend, n_jobs=2):
+            with warnings.catch_warnings(), pytest.raises(LabelWarning, match="no label to fit"):
+                warnings.simplefilter("error")
+                NormalEquations.from_files([tmp_path / "b.xyz"], descriptors)
+            # Nothing is left of the jobs that joblib would warn of.
+            gc.collect()
+            assert_same_bits(
+                NormalEquations.from_structures(structures, descriptors),
+                NormalEquations.from_structures(structures, descriptors, n_jobs=1),
+            )
+
+
+def test_labels_of_zero_in_parts_of_the_data(train, descriptors, small_chunks, monkeypatch, tmp_path):
+    """One chunk has one of them, and does not know of the others."""
+    structures = [atoms.copy() for atoms in train[0]]
+    for k, (atoms, known) in enumerate(zip(structures, train[0], strict=True)):
+        atoms.calc = SinglePointCalculator(atoms, **known.calc.results)
+        if k in (8, 30):
+            atoms.calc.results["stress"] = np.zeros(6)
+        if k in (9, 31):
+            atoms.calc.results["forces"] = np.zeros((len(atoms), 3))
+        if k in (10, 32):
+            atoms.calc.results["energy"] = 0.0
+    write(tmp_path / "zero.xyz", structures)
+    structures = read(tmp_path / "zero.xyz", ":")
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
+    with pytest.warns(LabelWarning, match="left out"):
+        whole = NormalEquations.from_structures(structures, descriptors)
+    assert whole.n_rows["energy"] == len(structures) - 2
+    with pytest.warns(LabelWarning, match="left out"):
+        assert_same_bits(NormalEquations.from_files([tmp_path / "zero.xyz"], descriptors), whole)
+    with pytest.warns(LabelWarning, match="left out"):
+        assert_same_bits(NormalEquations.from_structures(iter(structures), descriptors), whole)
+
+
+def test_a_name_that_is_wrong_does_not_wait(train, descriptors, monkeypatch):
+    def read_head(*_):
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr("plip.normal_equations._equations.read_head", read_head)
+    with pytest.raises(ValueError, match="none.xyz: no such file"):
+        NormalEquations.from_files([train[1] / "a.xyz", train[1] / "none.xyz"], descriptors)
 
 
 def test_warnings_of_files_count_in_their_own_file(train, descriptors, tmp_path):

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from plip import NormalEquations
 from plip._design._sharing import SharedWork
-from plip._workers import in_order, new_workers
+from plip._workers import end_on_failure, in_order, new_workers
 from plip.normal_equations._chunk_sums import chunk_sums
 from plip.normal_equations._chunks import Cutter
 from plip.normal_equations._sample import Sampler
@@ -145,6 +145,23 @@ def test_a_failure_ends_the_work():
     n_threads = threading.active_count()
     with pytest.raises(ZeroDivisionError):
         list(in_order((joblib.delayed(inverse)(number) for number in range(5, -400, -1)), 2))
+    assert len(begun) < 200
+    assert threading.active_count() == n_threads
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_interrupt_between_results_ends_the_work():
+    begun = []
+
+    def nap(number):
+        begun.append(number)
+        threading.Event().wait(0.002)
+
+    n_threads = threading.active_count()
+    results = in_order((joblib.delayed(nap)(number) for number in range(400)), 2)
+    with pytest.raises(KeyboardInterrupt), end_on_failure(results):
+        next(results)
+        raise KeyboardInterrupt
     assert len(begun) < 200
     assert threading.active_count() == n_threads
 

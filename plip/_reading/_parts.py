@@ -21,7 +21,7 @@ from plip._reading._extended_xyz import iterate_text, split_lines
 from plip._reading._frames import Frame, find_frames
 from plip._types import StrPath
 
-__all__ = ["FilePart", "split_file"]
+__all__ = ["FilePart", "find_file", "split_file"]
 
 # Of one part of an extended XYZ file, about: ASE reads it in half a second.
 _ATOMS = 10_000
@@ -225,6 +225,27 @@ def split_file(path: StrPath, atoms_per_part: int = _ATOMS) -> list[FilePart]:
         There is no such file; it has no structure; a structure of extended XYZ does not begin where it
         should. The message names the file and the index of the structure.
     """
+    part = find_file(path)
+    parts = None
+    if part.format == "extxyz" and get_compression(part.path)[1] is None and Path(part.path).is_file():
+        frames = find_frames(part.path, _last(part.selection))
+        if frames is not None:
+            parts = _split_frames(part, frames, atoms_per_part)
+    elif part.format == "traj":
+        parts = _split_trajectory(part)
+    if parts == []:
+        raise ReadingError(f"{path}: it has no structure")
+    return parts or [_whole(part, str(path))]
+
+
+def find_file(path: StrPath) -> FilePart:
+    """Find a file of structures and its format, but read none; parameters and errors as of `split_file`.
+
+    Returns
+    -------
+    FilePart
+        The whole file, and what of it is selected.
+    """
     whole = str(path)
     name, selection = _selected(whole)
     if not Path(name).exists():
@@ -242,17 +263,7 @@ def split_file(path: StrPath, atoms_per_part: int = _ATOMS) -> list[FilePart]:
         raise ReadingError(f"{whole}: it is a folder; give the files in it")
     if isinstance(selection, str) and kind not in _DATABASES:
         raise ReadingError(f"{whole}: {selection!r} is neither an index nor a slice")
-    part = FilePart(name, name, kind, selection=selection)
-    parts = None
-    if kind == "extxyz" and get_compression(name)[1] is None and Path(name).is_file():
-        frames = find_frames(name, _last(selection))
-        if frames is not None:
-            parts = _split_frames(part, frames, atoms_per_part)
-    elif kind == "traj":
-        parts = _split_trajectory(part)
-    if parts == []:
-        raise ReadingError(f"{whole}: it has no structure")
-    return parts or [_whole(part, whole)]
+    return FilePart(name, name, kind, selection=selection)
 
 
 def _selected(path: str) -> tuple[str, Selection]:

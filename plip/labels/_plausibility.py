@@ -88,7 +88,9 @@ def name_structures(X: Sequence[Atoms], chosen: BoolArray, first: int) -> str:
 # Labels of exactly zero
 
 
-def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection[str], first: int) -> Labels:
+def leave_out_placeholders(
+    X: Sequence[Atoms], labels: Labels, given: Collection[str], first: int, is_part: bool = False
+) -> Labels:
     """Labels without those that are exactly zero where no calculation gives zero.
 
     Readers of files put zeros where the file has nothing. These zeros cannot be true:
@@ -112,11 +114,14 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
         Targets that the user has given.
     first : int
         Place of the first structure in the data, for messages.
+    is_part : bool, default=False
+        Whether others belong to the data, too: then nothing tells that one structure is the only one.
 
     Returns
     -------
     Labels
     """
+    most = 0 if is_part else 1
     energy, forces, stress = labels.energy, labels.forces, labels.stress
     has_force = _are_not_zero(X, "forces", [None] * len(X) if forces is None else forces)
     # A row of NaN is no stress.
@@ -124,13 +129,13 @@ def leave_out_placeholders(X: Sequence[Atoms], labels: Labels, given: Collection
     has_stress = _are_not_zero(X, "stress", rows)
     pushed = has_force | has_stress
     if energy is not None:
-        energy = _without_zero_energies(X, energy, pushed, first)
+        energy = _without_zero_energies(X, energy, pushed, first, most)
     # NaN counts as not zero.
     informed = pushed | (np.ones(len(X), bool) if energy is None else energy != 0)
     if forces is not None:
-        forces = _without_zero_forces(X, forces, informed & ~has_force, "force" in given, first)
+        forces = _without_zero_forces(X, forces, informed & ~has_force, "force" in given, first, most)
     if stress is not None:
-        stress = _without_zero_stresses(X, stress, informed & ~has_stress, "virial" in given, first)
+        stress = _without_zero_stresses(X, stress, informed & ~has_stress, "virial" in given, first, most)
     return replace(labels, energy=energy, forces=forces, stress=stress)
 
 
@@ -144,11 +149,13 @@ def _are_not_zero(X: Sequence[Atoms], name: str, values: Sequence[FloatArray | N
 
 
 def _without_zero_energies(
-    X: Sequence[Atoms], energy: FloatArray, pushed: BoolArray, first: int
+    X: Sequence[Atoms], energy: FloatArray, pushed: BoolArray, first: int, most: int
 ) -> FloatArray | None:
     zero = (energy == 0) & pushed
     others = (energy / [len(atoms) for atoms in X])[np.isfinite(energy) & (energy != 0)]
-    is_zero_of_energy = zero.sum() == 1 and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
+    is_zero_of_energy = (
+        zero.sum() <= most and others.size and np.abs(others).min() <= max(_FAR, np.ptp(others))
+    )
     if not zero.any() or is_zero_of_energy:
         return energy
     reason = "an energy of exactly 0 beside forces or a stress that are not zero"
@@ -158,32 +165,39 @@ def _without_zero_energies(
 
 
 def _without_zero_forces(
-    X: Sequence[Atoms], forces: list[FloatArray | None], suspect: BoolArray, is_given: bool, first: int
+    X: Sequence[Atoms],
+    forces: list[FloatArray | None],
+    suspect: BoolArray,
+    is_given: bool,
+    first: int,
+    most: int,
 ) -> list[FloatArray | None] | None:
     zero = np.zeros(len(X), bool)
     suspects = [k for k in np.flatnonzero(suspect).tolist() if forces[k] is not None]
     zero[suspects] = must_have_forces([X[k] for k in suspects])
     reason = "forces of exactly 0 though no symmetry forbids them"
-    if not _warn_of_zeros(X, zero, is_given, first, reason):
+    if not _warn_of_zeros(X, zero, is_given, first, most, reason):
         return forces
     forces = [None if out else force for out, force in zip(zero, forces, strict=True)]
     return None if all(force is None for force in forces) else forces
 
 
 def _without_zero_stresses(
-    X: Sequence[Atoms], stress: FloatArray, suspect: BoolArray, is_given: bool, first: int
+    X: Sequence[Atoms], stress: FloatArray, suspect: BoolArray, is_given: bool, first: int, most: int
 ) -> FloatArray | None:
     zero = suspect & ~np.isnan(stress[:, 0])
     zero[zero] = have_bonds([X[k] for k in np.flatnonzero(zero).tolist()])
-    if not _warn_of_zeros(X, zero, is_given, first, "a stress of exactly 0 between near atoms"):
+    if not _warn_of_zeros(X, zero, is_given, first, most, "a stress of exactly 0 between near atoms"):
         return stress
     stress = np.where(zero[:, None], np.nan, stress)
     return None if np.isnan(stress).all() else stress
 
 
-def _warn_of_zeros(X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: int, reason: str) -> bool:
-    """Warn of several labels of zero; return whether to leave them out."""
-    if zero.sum() < 2:
+def _warn_of_zeros(
+    X: Sequence[Atoms], zero: BoolArray, is_given: bool, first: int, most: int, reason: str
+) -> bool:
+    """Warn of more than `most` labels of zero; return whether to leave them out."""
+    if zero.sum() <= most:
         return False
     ending = "Give None where there is no label" if is_given else _PLACEHOLDER
     warn(f"{name_structures(X, zero, first)} of {len(X)}: {reason}. {ending}", zero, first)

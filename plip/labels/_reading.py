@@ -41,6 +41,7 @@ def read_labels(
     first: int = 0,
     purpose: str = "to fit",
     required: bool = True,
+    is_part: bool = False,
 ) -> Labels:
     """Collect the targets of structures: those given, else those attached to the Atoms.
 
@@ -75,6 +76,8 @@ def read_labels(
         What the labels are for; messages say it.
     required : bool, default=True
         Whether it is an error that no structure has a label, or none a weight.
+    is_part : bool, default=False
+        Whether other structures belong to the data, too.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def read_labels(
     )
     if "energy" in given:
         warn_of_contradiction(X, labels, given)
-    labels = leave_out_placeholders(X, labels, given, first)
+    labels = leave_out_placeholders(X, labels, given, first, is_part)
     warn_of_large_stresses(labels)
     warn_of_other_names(X, labels, targets if hinted is None else hinted)
     warn_of_swallowed_entries(X, first)

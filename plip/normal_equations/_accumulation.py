@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any
 
 import joblib
 
 from plip._types import FloatArray, StrPath
-from plip._workers import are_threads, can_send_on, in_order
+from plip._workers import are_threads, can_send_on, end_on_failure, in_order
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -70,7 +70,7 @@ class Accumulator:
         # Batches whose work is not begun, and pieces whose work is, up to some structure.
         self._batches: list[LabelledStructures] = []
         self._waiting: collections.deque[tuple[Piece, int]] = collections.deque()
-        self._parts: Iterator[list[Part]] = iter(())
+        self._parts: Generator[list[Part], None, None] | None = None
         self._is_group_open = False
         # Sums of the group whose chunks come in, and of all groups before it.
         self._group = Part.empty(design)
@@ -157,16 +157,21 @@ class Accumulator:
     @single_blas_thread()
     def _add_up(self) -> None:
         """Add the results of what was begun, in order."""
-        for part in itertools.chain.from_iterable(self._parts):
-            self._bar.update(part.n_structures)
-            # A group may have more atoms than a sample.
-            for sample in part.labelled:
-                self._sampler.add(sample)
-            part.labelled = []
-            self._group.add(part)
-            if self._group.ends_group:
-                self._end_group()
-        self._parts = iter(())
+        if self._parts is None:
+            return
+        with end_on_failure(self._parts):
+            for part in itertools.chain.from_iterable(self._parts):
+                self._bar.update(part.n_structures)
+                # A group may have more atoms than a sample.
+                for sample in part.labelled:
+                    self._sampler.add(sample)
+                for warning in part.warnings:
+                    warning.show()
+                part.labelled, part.warnings = [], []
+                self._group.add(part)
+                if self._group.ends_group:
+                    self._end_group()
+        self._parts = None
 
     def _end_group(self) -> None:
         self._total.add(self._group)

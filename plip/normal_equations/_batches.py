@@ -48,6 +48,7 @@ def read_batches(
             first=n_structures,
             # A batch of a generator may lack labels as long as others have some.
             required=not is_stream,
+            is_part=is_stream,
             **{**descriptors._limits(is_fitted), **reading},
         )
         if not is_fitted:

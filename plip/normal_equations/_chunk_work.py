@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, Self
 
 import joblib
@@ -14,6 +14,7 @@ from plip._design._extent import Extent
 from plip._design._rows import Design, StructureDesign, StructureRows
 from plip._design._sharing import SharedWork
 from plip._types import FloatArray, IntArray
+from plip._warnings import KeptWarning, keep_warnings
 from plip._workers import in_order
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -45,7 +46,8 @@ class Piece(Protocol):
 class Part:
     """What some chunks, or a share of one, add to normal equations.
 
-    Attributes are those of normal equations, all structures with a label, and whether a group of chunks ends.
+    Attributes are those of normal equations, all structures with a label, whether a group of chunks ends, and
+    warnings.
     """
 
     n_structures: int
@@ -56,6 +58,7 @@ class Part:
     labelled: list[Sample]
     data_hash: int
     ends_group: bool = True
+    warnings: list[KeptWarning] = field(default_factory=list)
 
     @classmethod
     def empty(cls, design: Design) -> Part:
@@ -83,6 +86,7 @@ class Part:
         self.labelled += other.labelled
         self.data_hash = (self.data_hash + other.data_hash) % HASHES
         self.ends_group = other.ends_group
+        self.warnings += other.warnings
 
 
 class ChunkJob(NamedTuple):
@@ -106,8 +110,11 @@ class ChunkWork:
     def __call__(self, chunk: ChunkJob) -> list[Part]:
         """The parts of all shares of a chunk."""
         if chunk.n_shares == 1:
-            data = LabelledStructures.joined([piece.read_here() for piece in chunk.pieces])
-            return [self.part(chunk, data, self.stored, Share())]
+            with keep_warnings() as found:
+                data = LabelledStructures.joined([piece.read_here() for piece in chunk.pieces])
+                part = self.part(chunk, data, self.stored, Share())
+            part.warnings = found
+            return [part]
         shared = SharedChunk(self, chunk)
         return [part for number in range(chunk.n_shares) for part in shared(number)]
 
@@ -160,8 +167,11 @@ class SharedChunk:
 
     def __call__(self, number: int) -> list[Part]:
         (piece,) = self._chunk.pieces
-        (data,) = self._data.finish(lambda _: piece.read_here())
-        return [self._work.part(self._chunk, data, self._stored, Share(number, self._chunk.n_shares))]
+        with keep_warnings() as found:
+            (data,) = self._data.finish(lambda _: piece.read_here())
+            part = self._work.part(self._chunk, data, self._stored, Share(number, self._chunk.n_shares))
+        part.warnings = found
+        return [part]
 
     def _stored(
         self, design: Design, atoms: Atoms, forces: FloatArray | None, has_stress: bool

@@ -246,7 +246,8 @@ class NormalEquations:
         """Accumulate the normal equations of labeled structures in files, which the workers read.
 
         The result is that of `from_structures` with all the structures, to the last bit. At no time does a
-        process hold more than a few chunks of them.
+        process hold more than a few chunks of them. One difference follows from that: attached labels of
+        exactly zero that cannot be true are left out even if there is only one of them.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from plip._places import located
-from plip._reading._parts import FilePart, split_file
+from plip._reading._parts import FilePart, find_file, split_file
 from plip._structures._checks import describe
 from plip._types import FloatArray, IntArray, StrPath
 from plip.labels import TARGETS, LabelledStructures
@@ -95,8 +95,10 @@ def labeled(
         for k, atoms in enumerate(structures):
             with _called(first + k, atoms, "sample_weight"):
                 weights[k] = _weights_of(treatment.sample_weight(atoms))
-    # Some may lack labels or weight as long as others have them.
-    return LabelledStructures.read(structures, sample_weight=weights, first=first, required=False, **reading)
+    # Some may lack labels or weight as long as others have them, in these files or in those of other jobs.
+    return LabelledStructures.read(
+        structures, sample_weight=weights, first=first, required=False, is_part=True, **reading
+    )
 
 
 @contextmanager
@@ -127,6 +129,10 @@ class FileSequence:
     """
 
     def __init__(self, paths: Sequence[StrPath], treatment: Treatment) -> None:
+        paths = list(paths)
+        # A name that is wrong must not wait for the work on the files before it.
+        for path in paths:
+            find_file(path)
         self._rest: Iterator[FilePart] = (part for path in paths for part in split_file(path))
         self._treatment = treatment
         # Parts that were given out, and the places of their first structures in the data.
