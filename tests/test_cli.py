@@ -1,6 +1,10 @@
 """The command line: what it prints, what it writes, and its options."""
 
+import contextlib
+import errno
+import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -347,6 +351,38 @@ def test_reader_that_stops_early_is_no_error(cli_fit, tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     process.wait()
+
+
+class Closed(io.StringIO):
+    """A stream that cannot be written to."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+        self.handle = os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, text):
+        raise self.error
+
+    def fileno(self):
+        return self.handle
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), OSError(errno.ENOSPC, "full")]
+)
+def test_all_files_are_written_if_no_output_is(error, cli_fit, tmp_path, capsys):
+    """A pipe whose reader has enough is no error, but a disk that is full."""
+    output, table = tmp_path / "model.json", tmp_path / "table.csv"
+    command = ["fit", cli_fit["train"], "-o", str(output), "--csv", str(table), "--preset", "fast"]
+    command += ["--terms", "5", "--allow-unsafe", "--no-plot"]
+    with contextlib.redirect_stdout(Closed(error)), contextlib.redirect_stderr(Closed(error)):
+        code = main(command)
+    assert code == (0 if error.errno == errno.EPIPE else 2)
+    assert len(load_potential(output).terms) == 5
+    assert table.read_text(encoding="utf-8")
+    with contextlib.redirect_stdout(None), contextlib.redirect_stderr(None):
+        assert main(["show", str(output)]) == 0
 
 
 def test_reference_energies(cli_fit, cli_data, tmp_path, capsys):

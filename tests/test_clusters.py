@@ -500,6 +500,23 @@ def test_accumulated_parts_give_the_fit_to_all(parts):
     assert_same_bits(NormalEquations.load("a.npz"), whole)
 
 
+def test_test_data_are_checked_before_the_fit(parts, capsys, monkeypatch):
+    assert accumulate("a") == 0
+    copper = bulk("Cu")
+    copper.calc = SinglePointCalculator(copper, energy=-3.5)
+    write("copper.xyz", copper)
+    monkeypatch.delattr(PLIPRegressor, "fit_normal_equations")
+    assert main(["fit", "--normal-equations", "a.npz", "--terms", "5", "--test", "copper.xyz"]) == 2
+    assert "copper.xyz, structure 0 (Cu): element Cu" in capsys.readouterr().err
+
+
+def test_a_file_counts_once(parts, capsys):
+    options = ["--descriptors", "d.json", "-o", "twice.npz"]
+    assert main(["accumulate", "a.xyz", "b.xyz", "./a.xyz", *options]) == 2
+    assert "./a.xyz is given twice" in capsys.readouterr().err
+    assert main(["accumulate", "a.xyz@:5", "a.xyz@5:", *options]) == 0
+
+
 def test_one_part_gives_the_same_bits(parts):
     write("all.xyz", parts)
     assert accumulate("all") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from plip.cli._data import Data
+    from plip.labels import LabelledStructures
     from plip.metrics import Evaluation
     from plip.normal_equations import NormalEquations
     from plip.regressor import PLIPRegressor
@@ -54,6 +56,9 @@ def accumulate(arguments: Namespace) -> None:
 
     output = arguments.outputs.file(arguments.output)
     keys = _commands.keys_of(arguments)
+    for number, path in enumerate(arguments.data):
+        if os.path.realpath(path) in map(os.path.realpath, arguments.data[:number]):
+            raise CommandError(f"{path} is given twice: its structures would count twice; leave one out")
     weigh = None
     if arguments.weights is not None:
         weigh = functools.partial(weight_of, table=read_group_weights(arguments.weights), key=keys.group)
@@ -104,13 +109,15 @@ def _fit_normal_equations(arguments: Namespace) -> None:
     table = None if arguments.csv is None else arguments.outputs.file(arguments.csv)
     test = None if arguments.test is None else _commands._read(arguments.test, arguments, required=False)
     equations = _merged(arguments.normal_equations)
+    # Errors in the data come before the long work.
+    checked = None if test is None else _commands._check(test, species=equations.species)
     print(f"{_described(equations)} in {len(arguments.normal_equations)} files")
     model = PLIPRegressor(equations.descriptors, **settings, n_jobs=arguments.n_jobs)
     try:
         model.fit_normal_equations(equations)
     except (PathError, FitError) as error:
         raise CommandError(error) from error
-    evaluations = _finish(model, equations, test, arguments, output)
+    evaluations = _finish(model, equations, test, checked, arguments, output)
     _commands._write_plot(evaluations, plot)
     if table is not None:
         _commands._write_table(table, {"test": test}, evaluations)
@@ -168,6 +175,7 @@ def _finish(
     model: PLIPRegressor,
     equations: NormalEquations,
     test: Data | None,
+    checked: LabelledStructures | None,
     arguments: Namespace,
     output: Path,
 ) -> dict[str, Evaluation]:
@@ -181,9 +189,9 @@ def _finish(
     seen = [] if equations.sample is None else list(equations.sample.structures())
     safety = potential.check_safety(seen or None)
     evaluations: dict[str, Evaluation] = {}
-    if test is not None:
+    if test is not None and checked is not None:
         with test.located():
-            evaluations["test"] = Evaluation(potential, test.structures, test.groups)
+            evaluations["test"] = Evaluation(potential, checked, test.groups, n_jobs=arguments.n_jobs)
         potential = with_errors(potential, evaluations)
     written = safety.is_safe or arguments.allow_unsafe
     if written:

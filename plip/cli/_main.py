@@ -8,7 +8,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 import plip
 from plip.cli._errors import CommandError
@@ -55,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         # A name that the terminal cannot show must not end a command before its files are written.
         sys.stdout.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings():
+    output, messages = _Stream(sys.stdout), _Stream(sys.stderr)
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(messages),
+        warnings.catch_warnings(),
+    ):
         warnings.showwarning = _show_warning
         # Whatever filters the environment sets, a warning neither disappears nor ends a command.
         warnings.simplefilter("default", UserWarning)
@@ -66,12 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.outputs.file(log)
             with _logged(log, sys.argv[1:] if argv is None else argv):
                 code: int | None = arguments.run(arguments)
+            output.finish()
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            # The reader of the output, such as `head`, has enough. Python would complain again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except (CommandError, OSError, ValueError) as error:
             if arguments.traceback:
                 traceback.print_exc()
@@ -79,7 +82,50 @@ def main(argv: Sequence[str] | None = None) -> int:
             return EXIT_USER_ERROR
         else:
             return code or 0
-    return 0
+        finally:
+            output.flush()
+
+
+class _Stream:
+    """A stream of text whose end does not end the command, which still has files to write.
+
+    The reader of a pipe, such as `head`, may have enough, or the disk may be full.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        # There is none where it was closed before.
+        self._stream = stream or io.StringIO()
+        self._failure: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._failing():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._failing():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._failure = error
+            # What is left goes nowhere, and Python does not complain again at exit.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def finish(self) -> None:
+        """Raise if something could not be written that somebody may want to read."""
+        self.flush()
+        if self._failure is not None and not isinstance(self._failure, BrokenPipeError):
+            self._failure.filename = "output"
+            raise self._failure
 
 
 @contextlib.contextmanager
