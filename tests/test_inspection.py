@@ -411,6 +411,25 @@ def test_numbers_of_terms_are_integers():
     assert "chosen: 1 term" in [line.get_label() for line in display.ax_.lines]
 
 
+def test_volumes_of_slabs_are_no_volumes_of_the_data(potential, silicon_carbide):
+    crystals = [atoms for atoms in silicon_carbide[0] if atoms.info["group"] == "zincblende-eos"]
+    slab = crystals[0] * (1, 1, 2)
+    slab.center(vacuum=6.0, axis=2)
+    of_crystals = EquationOfStateDisplay.from_potential(potential, crystals[0], crystals).known
+    assert (
+        of_crystals == EquationOfStateDisplay.from_potential(potential, crystals[0], [*crystals, slab]).known
+    )
+    volumes = [atoms.get_volume() / len(atoms) for atoms in crystals]
+    assert of_crystals == pytest.approx((min(volumes), max(volumes)))
+    assert EquationOfStateDisplay.from_potential(potential, crystals[0], [slab]).known is None
+
+
+def test_the_only_curve_of_a_path_has_a_name(silicon_carbide):
+    model = PLIPRegressor(small_descriptors(), max_terms=5).fit(silicon_carbide[0][::8])
+    display = PathDisplay.from_estimator(model, quantity="energy")
+    assert "train" in [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
 def test_least_energy_of_a_crystal_is_shown():
     volumes = np.linspace(8.0, 22.0, 50)
     energy = 0.05 * (volumes - 12.0) ** 2 - 2.0

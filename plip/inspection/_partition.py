@@ -9,6 +9,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
 
+from plip._structures._checks import volumes_per_atom
+from plip._structures._layers import have_vacuum
 from plip._types import FloatArray
 from plip.inspection._data import data_of
 from plip.inspection._style import (
@@ -250,7 +252,8 @@ class EquationOfStateDisplay:
         atoms : ase.Atoms
             A crystal.
         structures : iterable of ase.Atoms or None
-            Those of the fit. Volumes beyond those of its periodic structures of the same species are shaded.
+            Those of the fit. Volumes beyond those of its periodic structures of the same species, without
+            vacuum, are shaded.
         lengths, by, ax
             As in `from_estimator`.
 
@@ -343,10 +346,8 @@ def _shown(energies: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
 
 
 def _volumes(crystal: Atoms, structures: Iterable[Atoms]) -> tuple[float, float] | None:
-    """Smallest and largest volume per atom of periodic structures with the species of a crystal."""
-    volumes = [
-        atoms.get_volume() / len(atoms)
-        for atoms in structures
-        if atoms.pbc.all() and set(atoms.symbols) == set(crystal.symbols)
-    ]
-    return (min(volumes), max(volumes)) if volumes else None
+    """Smallest and largest volume per atom of structures of the species of a crystal, without vacuum."""
+    species = set(crystal.symbols)
+    alike = [atoms for atoms in structures if atoms.pbc.all() and set(atoms.symbols) == species]
+    volumes = volumes_per_atom(alike)[~have_vacuum(alike)]
+    return (float(volumes.min()), float(volumes.max())) if volumes.size else None

@@ -145,7 +145,7 @@ class PathDisplay:
         shown = []
         for (name, (sizes, values)), style in zip(self.curves[quantity].items(), styles(), strict=False):
             marker = style.marker if len(sizes) <= _TIMED_SIZES else None
-            label = name if len(self.curves[quantity]) > 1 or quantity == "cost" else None
+            label = None if quantity == "cancellation" else name
             ax.plot(
                 sizes,
                 factor * values,

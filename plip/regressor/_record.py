@@ -12,6 +12,7 @@ from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
 
 from plip._structures._isolated import MOST_ISOLATED, isolated_pairs
+from plip._structures._layers import vacuum_of_arrays
 from plip._types import FloatArray
 from plip.normal_equations import NormalEquations
 
@@ -105,6 +106,9 @@ def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | N
         sample = equations.sample
         record["n_atoms"] = int(sample.sizes.sum())
         whole = sample.periodic.all(axis=1) & (sample.sizes > 0)
+        of_whole = np.repeat(whole, sample.sizes)
+        # Slabs and molecules in boxes have more volume than their atoms take.
+        whole[whole] = ~vacuum_of_arrays(sample.sizes[whole], sample.positions[of_whole], sample.cells[whole])
         if whole.any():
             volumes = np.abs(np.linalg.det(sample.cells[whole])) / sample.sizes[whole]
             record["volume_per_atom"] = [_round(volumes.min()), _round(volumes.max())]

@@ -15,6 +15,7 @@ from ase.filters import UnitCellFilter
 from ase.optimize import BFGS
 from ase.phonons import Phonons
 
+from plip._structures._layers import have_vacuum
 from plip._types import FloatArray
 from plip.labels._attached import attached_energy
 from plip.potential import Potential
@@ -32,8 +33,6 @@ _MOST_IN_CELL = 12
 _FORCE, _SAME_PLACE = 2e-3, 0.08
 # Crystals of one composition are alike within these, eV/atom and Angstrom^3/atom.
 _ALIKE = (2e-3, 0.1)
-# Angstrom: wider empty layers are vacuum beside a slab.
-_VACUUM = 4.5
 # A relaxed crystal whose volume has changed by more has become something else.
 _CHANGED = 1.6
 _STRAIN = 4e-3
@@ -172,7 +171,7 @@ def find_crystals(
         if len(found) == _MOST_CRYSTALS:
             break
         relaxed = _relaxed(potential, atoms)
-        cell = None if relaxed is None or _has_vacuum(relaxed) else _primitive(relaxed)
+        cell = None if relaxed is None or have_vacuum([relaxed])[0] else _primitive(relaxed)
         cell = None if cell is None or len(cell) > _MOST_IN_CELL else _relaxed(potential, cell)
         if cell is None:
             continue
@@ -221,13 +220,6 @@ def _relaxed(potential: Potential, atoms: Atoms) -> Atoms | None:
         return None
     ratio = made.get_volume() / volume
     return made if is_relaxed and 1 / _CHANGED < ratio < _CHANGED else None
-
-
-def _has_vacuum(atoms: Atoms) -> bool:
-    """Whether there is an empty layer across one of the cell vectors."""
-    fractions = np.sort(atoms.get_scaled_positions(), axis=0)
-    gaps = np.diff(np.vstack([fractions, fractions[0] + 1.0]), axis=0).max(axis=0)
-    return bool((gaps * _heights(atoms)).max() > _VACUUM)
 
 
 def _heights(atoms: Atoms) -> FloatArray:

@@ -149,7 +149,7 @@ def _data(data: Mapping[str, Any]) -> str:
         lines.append(f"fitted to {data['n_structures']:,} structures" + (f": {labels}" if labels else ""))
     if "volume_per_atom" in data:
         low, high = data["volume_per_atom"]
-        lines.append(f"volumes of the periodic ones: {low:.2f} to {high:.2f} A^3/atom")
+        lines.append(f"volumes of crystals and melts: {low:.2f} to {high:.2f} A^3/atom")
     if data.get("hash"):
         lines.append(f"hash of the data: {data['hash']}")
     return "\n".join(lines)
