@@ -109,6 +109,16 @@ def test_missing_pairs_and_combinations_are_named(silicon_carbide):
     assert data["isolated_pairs"] == []
 
 
+def test_volumes_of_slabs_are_not_recorded(silicon_carbide):
+    train, _ = silicon_carbide
+    slab = train[0].copy()
+    slab.center(vacuum=6.0, axis=2)
+    slab.calc = SinglePointCalculator(slab, energy=train[0].get_potential_energy())
+    data = PLIPRegressor(small_descriptors(), max_terms=4).fit([*train, slab]).potential_.fit_record["data"]
+    volumes = [atoms.get_volume() / len(atoms) for atoms in train]
+    assert data["volume_per_atom"] == pytest.approx([min(volumes), max(volumes)], rel=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_isolated_pairs_are_known(silicon_carbide):
     dimers = []

@@ -9,12 +9,13 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import GPa
+from sample_fits import small_descriptors
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
 
-from plip import PLIPDescriptors, Potential
+from plip import PLIPDescriptors, PLIPRegressor, Potential
 from plip.labels import Labels, read_labels
 from plip.metrics import (
     UNITS,
@@ -208,6 +209,15 @@ def test_score_of_one_structure_is_that_of_its_forces():
 
 
 # --- errors ---
+
+
+def test_evaluations_of_estimators_are_those_of_their_potentials(silicon_carbide):
+    train, test = silicon_carbide
+    model = PLIPRegressor(small_descriptors(), max_terms=8).fit(train[::3])
+    of_model, of_potential = Evaluation(model, test), Evaluation(model.potential_, test)
+    assert of_model.potential is model.potential_
+    assert of_model.summary() == of_potential.summary()
+    assert of_model.uncertainty() == of_potential.uncertainty()
 
 
 def test_errors_by_hand():

@@ -73,7 +73,7 @@ class Evaluation:
 
     Parameters
     ----------
-    potential : Potential
+    potential : Potential, or a fitted estimator
         The potential.
     X : sequence of n ase.Atoms, or LabelledStructures
         Structures with labels attached, or with their labels.
@@ -132,7 +132,8 @@ class Evaluation:
     ) -> None:
         data = labeled(potential, X, labels)
         self._n_jobs = n_jobs
-        self._assign(potential, data, predicted_labels(potential, data, n_jobs), _groups_of(data, groups))
+        predicted = predicted_labels(potential, data, n_jobs)
+        self._assign(potential_of(potential) or potential, data, predicted, _groups_of(data, groups))
         if self._agrees():
             warn(
                 "labels and predictions agree in all digits that files have: these labels seem to have been "

@@ -82,13 +82,16 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def _count(number: int, name: str) -> str:
+    """Such as "1 term" or "1,200 terms"."""
+    return f"{number:,} {name}{'s' * (number != 1)}"
+
+
 def _head(potential: Potential) -> str:
     kinds = Counter(term.interaction for term, _ in potential.terms)
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "none"
-    head = (
-        f"potential of {', '.join(potential.species)}: {len(potential.terms)} terms ({counts}), cutoff "
-        f"{potential.cutoff:g} A"
-    )
+    species, number = ", ".join(potential.species), _count(len(potential.terms), "term")
+    head = f"potential of {species}: {number} ({counts}), cutoff {potential.cutoff:g} A"
     return "\n".join([textwrap.fill(head, WIDTH, subsequent_indent="  "), reference_energies(potential)])
 
 
@@ -146,7 +149,9 @@ def _data(data: Mapping[str, Any]) -> str:
     labels = ", ".join(f"{n:,} {names.get(name, name)}" for name, n in data.get("n_labels", {}).items())
     lines = []
     if "n_structures" in data:
-        lines.append(f"fitted to {data['n_structures']:,} structures" + (f": {labels}" if labels else ""))
+        lines.append(
+            f"fitted to {_count(data['n_structures'], 'structure')}" + (f": {labels}" if labels else "")
+        )
     if "volume_per_atom" in data:
         low, high = data["volume_per_atom"]
         lines.append(f"volumes of crystals and melts: {low:.2f} to {high:.2f} A^3/atom")
