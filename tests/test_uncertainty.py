@@ -22,7 +22,7 @@ from plip._design._rows import Design
 from plip.calculator import ExtrapolationError, ExtrapolationObserver
 from plip.labels import LabelledStructures
 from plip.potential._uncertainty import as_in_a_file
-from plip.regressor import _uncertainty
+from plip.regressor import _unseen
 from plip.regressor._precision import coefficient_precision, factor_of
 
 # Half the width of an interval that holds 90 % of a normal distribution.
@@ -236,10 +236,10 @@ def test_errors_without_folds_are_those_of_fits_without_the_structure(silicon_ca
     matrix, prior, kept = coefficient_precision(equations, fit.coef_, solved, of_targets, True)
     references = np.array([fit.intercept_[symbol] for symbol in ("C", "Si")])
     factor = factor_of(matrix + np.diag(prior))
-    model = _uncertainty._Model(fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets)
+    model = _unseen.Fit(fit.coef_[kept], references, np.arange(len(kept)), matrix, factor, of_targets)
     data = LabelledStructures.read([train[3]], **fit._reading())
     design = Design([fit.descriptors_.terms_[k] for k in kept], ("C", "Si"))
-    found = _uncertainty._errors(design, data, np.arange(len(train[3])), model, None)
+    found = _unseen._errors(design, data, np.arange(len(train[3])), model, None)
     other = PLIPRegressor(fit.descriptors_, **weights).fit(train[:3] + train[4:]).normal_equations_
     problem = other.problem(*weights.values())
     coef = np.zeros_like(fit.coef_)

@@ -27,7 +27,8 @@ from plip.normal_equations._parts import sums_of_parts, take_examples
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
 from plip.regressor._survey import Survey
-from plip.regressor._uncertainty import Fold, columns_of
+from plip.regressor._uncertainty import columns_of
+from plip.regressor._unseen import Fold
 from plip.solvers import SOLVERS, LinearProblem, Path, refit_path
 
 __all__ = ["PLIPRegressorCV", "fold_means"]

@@ -50,7 +50,8 @@ from plip.regressor._support import (
     warn_of_triplets,
 )
 from plip.regressor._survey import Survey
-from plip.regressor._uncertainty import Fold, columns_of, find_uncertainty
+from plip.regressor._uncertainty import columns_of, find_uncertainty
+from plip.regressor._unseen import Fold
 from plip.solvers import LinearProblem, Path
 
 __all__ = ["PLIPModel"]

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-import joblib
 import numpy as np
-from ase import Atoms
 from ase.data import atomic_numbers
-from scipy.linalg import LinAlgError, cho_solve, cholesky, eigh
+from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from scipy.stats import norm
 
-from plip._design._rows import Design, StructureDesign
-from plip._structures._checks import has_full_cell
+from plip._design._rows import Design
 from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
-from plip._workers import new_workers
 from plip.labels import LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
-from plip.potential._uncertainty import NEIGHBORS, References, Uncertainty, as_in_a_file, forward
+from plip.potential._uncertainty import References, Uncertainty, as_in_a_file, forward
 from plip.regressor._precision import factor_of
 from plip.regressor._survey import (
     MOST_IN_MEMORY,
@@ -31,16 +26,24 @@ from plip.regressor._survey import (
     summaries_of_atoms,
     terms_of_atoms,
 )
+from plip.regressor._unseen import (
+    MOST_REFERENCES,
+    SEED,
+    Errors,
+    Fit,
+    Fold,
+    FoldModel,
+    errors_of_forces,
+    models_of_folds,
+)
 
-__all__ = ["Fold", "columns_of", "find_uncertainty"]
+__all__ = ["columns_of", "find_uncertainty"]
 
 # Errors of forces are looked at in structures of about so many atoms, or of this part of all, spread evenly
 # over the energies, and in others of half as many atoms, which differ most from those and from each other.
 _FEWEST_LOOKED_AT, _MOST_LOOKED_AT = 500, 1_500
 _LOOKED_AT = 0.05
 _UNUSUAL = 0.5
-# Atoms, and structures, that a potential remembers.
-_MOST_REFERENCES = 2_000
 # Atoms of each species whose errors are compared with those of others.
 _TRIED = 500
 # Rows that are multiplied at a time.
@@ -49,8 +52,6 @@ _ROWS = 4096
 _DIRECTIONS = 8
 # eV. A term of an atom matters from this contribution on.
 _NOTHING = 1e-3
-# Part of the diagonal that keeps what is left without a structure from breaking down.
-_LEFT_OUT = 1e-9
 # Least leverage over the mean one, where symmetry leaves nothing to predict: 1e-3 of the usual errors.
 _LEAST = 1e-6
 # Leverage over the mean one from which on an error tells something of others.
@@ -60,67 +61,6 @@ _TELLING = 1e-4
 _SHARE = 0.9
 # Distances in the data are met by rounding.
 _ROUNDING = 1e-9
-_SEED = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """Structures that a model was not fitted to, and this model.
-
-    Attributes
-    ----------
-    test : ndarray of int
-        Places of the structures in the data.
-    coef : ndarray of float64, shape (n_terms,)
-    references : ndarray of float64, shape (n_species,)
-    """
-
-    test: IntArray
-    coef: FloatArray
-    references: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """The fit, and which columns of a design are its terms."""
-
-    coef: FloatArray
-    intercept: FloatArray
-    kept: IntArray
-    matrix: FloatArray
-    factor: FloatArray
-    weights: Mapping[str, float]
-
-    @property
-    def n_references(self) -> int:
-        """Number of fitted reference energies, which come before the terms in matrix and factor."""
-        return len(self.matrix) - len(self.kept)
-
-    def energy_rows(self, totals: FloatArray, counts: FloatArray) -> FloatArray:
-        """Rows of energies per atom, (n, m), from terms and numbers of atoms of structures."""
-        rows = np.hstack([counts, totals[:, self.kept]]) / counts.sum(axis=1, keepdims=True)
-        return np.ascontiguousarray(rows[:, -len(self.matrix) :])
-
-
-@dataclass(frozen=True, eq=False)
-class _Errors:
-    """Squared errors of a structure, by a model that has not seen it and by the fit.
-
-    Attributes
-    ----------
-    sample : ndarray of int, shape (m,)
-        Atoms whose errors are there.
-    of_force : ndarray of float64, shape (m, 2, 3)
-    rows : ndarray of float64, shape (3 m, n_terms)
-        Rows of the forces on these atoms.
-    unseen_energy : float
-        Error of the energy per atom in eV by a fit without the structure; NaN with folds.
-    """
-
-    sample: IntArray
-    of_force: FloatArray
-    rows: FloatArray
-    unseen_energy: float
 
 
 @single_blas_thread()
@@ -164,7 +104,7 @@ def find_uncertainty(
     matrix, prior, kept = precision
     union = columns_of([coef, *(fold.coef for fold in folds or ())])
     terms = [equations.terms[n] for n in union]
-    model = _Model(
+    model = Fit(
         coef[union],
         np.array([potential.intercept[symbol] for symbol in potential.species]),
         np.searchsorted(union, kept),
@@ -172,7 +112,7 @@ def find_uncertainty(
         factor_of(matrix + np.diag(prior)),
         weights,
     )
-    order = np.random.default_rng(_SEED).permutation(len(data))
+    order = np.random.default_rng(SEED).permutation(len(data))
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), MOST_IN_MEMORY)) + 1]
     structures = [data.structures[row] for row in surveyed]
     places = survey.places(structures)
@@ -187,9 +127,9 @@ def find_uncertainty(
     shares, species_a = np.split(every, borders), np.concatenate(kinds)
     # A term that no atom of the data has is far away once it matters.
     leverage_factor = factor_of(every.T @ every, _NOTHING / np.abs(coef[kept]))
-    models = [_fold_model(folds, number, union) for number in _held_out(folds, len(data))[surveyed].tolist()]
+    models = models_of_folds(folds, len(data), surveyed, union)
     looked_at, n_typical = _looked_at(every, rows.n_atoms, coef[kept])
-    errors = _errors_of_forces(
+    errors = errors_of_forces(
         Design(terms, potential.species),
         rows.take(looked_at),
         [models[row] for row in looked_at],
@@ -289,7 +229,7 @@ def _evenly(energies: FloatArray, n_atoms: IntArray, most: float) -> list[int]:
     last = np.cumsum(n_atoms[order])
     # Large structures are chosen more often.
     count = max(round(most * n_atoms.sum() / np.square(n_atoms).sum()), 1)
-    places = (np.arange(count) + np.random.default_rng(_SEED).random()) / count * last[-1]
+    places = (np.arange(count) + np.random.default_rng(SEED).random()) / count * last[-1]
     return np.unique(order[np.searchsorted(last, places)]).tolist()
 
 
@@ -324,145 +264,12 @@ def _limits(
     return {symbol: limit for symbol, limit in found if limit > 0}
 
 
-def _sampled_atoms(structures: Sequence[Atoms], species: Sequence[str]) -> list[IntArray]:
-    """Atoms of structures that a potential remembers: as many of each species, at random."""
-    rng = np.random.default_rng(_SEED)
-    symbols = np.concatenate([np.array(atoms.get_chemical_symbols()) for atoms in structures])
-    owner = np.repeat(np.arange(len(structures)), [len(atoms) for atoms in structures])
-    atom = np.concatenate([np.arange(len(atoms)) for atoms in structures])
-    share = max(_MOST_REFERENCES // len(species), 4 * NEIGHBORS)
-    of_species = (rng.permutation(np.flatnonzero(symbols == symbol))[:share] for symbol in species)
-    rows = np.sort(np.concatenate(list(of_species)))
-    return [atom[rows[owner[rows] == number]] for number in range(len(structures))]
-
-
-def _held_out(folds: Sequence[Fold] | None, n: int) -> IntArray:
-    """The first fold that holds each structure out, or -1."""
-    held_out = np.full(n, -1)
-    for number, fold in reversed(list(enumerate(folds or ()))):
-        held_out[fold.test] = number
-    return held_out
-
-
-def _fold_model(
-    folds: Sequence[Fold] | None, number: int, union: IntArray
-) -> tuple[FloatArray, FloatArray] | None:
-    """Coefficients and reference energies of a fold; NaN where none holds the structure out."""
-    if folds is None:
-        return None
-    if number < 0:
-        return np.full(len(union), np.nan), np.full(len(folds[0].references), np.nan)
-    return folds[number].coef[union], folds[number].references
-
-
-def _errors_of_forces(
-    design: Design,
-    data: LabelledStructures,
-    models: Sequence[tuple[FloatArray, FloatArray] | None],
-    model: _Model,
-    n_jobs: int | None,
-) -> list[_Errors]:
-    """Errors of all these structures."""
-    samples = _sampled_atoms(data.structures, design.species)
-    jobs = (
-        joblib.delayed(_errors)(design, data.take(np.array([row])), sample, model, models[row])
-        for row, sample in enumerate(samples)
-    )
-    found: list[_Errors] = new_workers(n_jobs)(jobs)
-    return found
-
-
-def _errors(
-    design: Design,
-    data: LabelledStructures,
-    sample: IntArray,
-    model: _Model,
-    fold: tuple[FloatArray, FloatArray] | None,
-) -> _Errors:
-    """Errors of one structure."""
-    atoms, labels = data.structures[0], data.labels
-    n_atoms = len(atoms)
-    rows = StructureDesign(design, atoms, has_virials=fold is None)
-    force_rows = np.empty((3 * n_atoms, len(design.terms)))
-    rows.write_rows(0, force_rows)
-    forces = None if labels.forces is None else labels.forces[0]
-    if forces is None:
-        forces = np.full((n_atoms, 3), np.nan)
-    fit = (force_rows @ model.coef).reshape(-1, 3) - forces
-    kept_rows = np.ascontiguousarray(force_rows[:, model.kept])
-    unseen_energy = np.nan
-    if fold is None:
-        assert rows.virials is not None  # as asked for
-        energy = np.nan if labels.energy is None else labels.energy[0]
-        energy_row = model.energy_rows(rows.values[None], rows.counts[None])
-        of_energy = (rows.values @ model.coef + rows.counts @ model.intercept - energy) / n_atoms
-        of_virial = np.full(6, np.nan)
-        if labels.stress is not None and has_full_cell(atoms):
-            of_virial = (rows.virials @ model.coef - labels.stress[0] * atoms.get_volume()) / n_atoms
-        change = _change(
-            model,
-            np.broadcast_to(labels.sample_weight.reshape(1, -1), (1, 3))[0],
-            {
-                "energy": (energy_row, np.array([of_energy])),
-                "force": (kept_rows, fit.ravel()),
-                "virial": (rows.virials[:, model.kept] / n_atoms, of_virial),
-            },
-        )
-        unseen = fit + (kept_rows @ change[model.n_references :]).reshape(-1, 3)
-        unseen_energy = float(of_energy + energy_row[0] @ change)
-    else:
-        unseen = (force_rows @ fold[0]).reshape(-1, 3) - forces
-    of_sample = kept_rows.reshape(n_atoms, 3, len(model.kept))[sample].reshape(-1, len(model.kept))
-    return _Errors(
-        sample,
-        np.stack([np.square(part[sample]) for part in (unseen, fit)], axis=1),
-        of_sample,
-        unseen_energy,
-    )
-
-
-def _change(
-    model: _Model, weight: FloatArray, parts: Mapping[str, tuple[FloatArray, FloatArray]]
-) -> FloatArray:
-    """Change of reference energies and coefficients if a structure is left out of the normal equations.
-
-    Parameters
-    ----------
-    model : _Model
-    weight : ndarray of float64, shape (3,)
-        Weight of the structure for each target.
-    parts : mapping of str to (ndarray, ndarray)
-        Rows R and errors r of each target; errors of NaN are missing labels.
-
-    Returns
-    -------
-    ndarray of float64, shape (m,)
-        The solution of (A - R^T V^2 R) dw = R^T V^2 r.
-    """
-    gram, moment = np.zeros_like(model.matrix), np.zeros(len(model.matrix))
-    for (target, (rows, errors)), of_target in zip(parts.items(), weight, strict=True):
-        if np.isfinite(errors).all():
-            square = model.weights[target] ** 2 * of_target
-            first = len(model.matrix) - rows.shape[1]
-            gram[first:, first:] += square * rows.T @ rows
-            moment[first:] += square * rows.T @ errors
-    scale = np.sqrt(np.maximum(np.diagonal(model.matrix), np.finfo(np.float64).tiny))
-    left = (model.matrix - gram) / scale / scale[:, None]
-    # What this structure alone has told is unknown without it: its coefficients stay.
-    left[np.diag_indices_from(left)] += _LEFT_OUT
-    try:
-        change: FloatArray = cho_solve((cholesky(left, lower=True), True), moment / scale) / scale
-    except LinAlgError:
-        return np.zeros(len(moment))
-    return change
-
-
 def _references_of_atoms(
-    found: Sequence[_Errors],
+    found: Sequence[Errors],
     n_typical: int,
     shares: Sequence[FloatArray],
     kinds: Sequence[Int32Array],
-    model: _Model,
+    model: Fit,
     species: Sequence[str],
 ) -> tuple[dict[str, References], float]:
     """Errors of forces by surroundings, scaled to hold the share that they should; the least leverage.
@@ -511,16 +318,16 @@ def _references_of_structures(
     data: LabelledStructures,
     species: Sequence[str],
     totals: FloatArray,
-    models: Sequence[tuple[FloatArray, FloatArray] | None],
+    models: Sequence[FoldModel | None],
     unseen: FloatArray,
-    model: _Model,
+    model: Fit,
 ) -> tuple[References, float]:
     """Errors of energies by structure, scaled to hold the share that they should; the least leverage.
 
     `unseen` are errors per atom by fits without the structure, NaN where they are not known or folds have
     them.
     """
-    n = min(len(data), _MOST_REFERENCES)
+    n = min(len(data), MOST_REFERENCES)
     counts = composition_of(data.structures[:n], [atomic_numbers[symbol] for symbol in species])
     sizes, totals = data.n_atoms[:n], totals[:n]
     means = totals[:, model.kept] / sizes[:, None]
