@@ -7,13 +7,16 @@ import sys
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.build import bulk
 from sample_fits import small_descriptors
 from scipy.spatial import cKDTree
 from sklearn.model_selection import KFold
 
-from plip import NormalEquations, PLIPRegressor, PLIPRegressorCV
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential
+from plip.interactions import TwoBody
 from plip.metrics import Evaluation
 from plip.plotting import parity_plot
+from plip.radial import Gaussian
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -31,6 +34,7 @@ from plip.inspection import (  # noqa: E402
     StabilityDisplay,
     UncertaintyDisplay,
 )
+from plip.inspection._data import TrainingData  # noqa: E402
 
 PENALTY = 1e-4
 
@@ -332,6 +336,25 @@ def test_density_is_one_in_the_crystal(fitted, silicon_carbide):
         largest = fitted.normal_equations_.largest_densities[symbol]
         _, limit = potential.density_limits[symbol]
         assert sample.max() / of_data.limits[symbol] == pytest.approx(largest / limit)
+
+
+def test_the_crystal_of_an_element_is_the_element():
+    function = TwoBody(Gaussian(eta=1.0, centers=[2.5]))
+    structures = [
+        bulk("Cu", a=4.1),
+        bulk("CuNi", "rocksalt", a=4.6),
+        bulk("Cu", a=3.6),
+        bulk("Cu", "hcp", a=2.9),
+    ]
+    descriptors = PLIPDescriptors(4.0, function, three_body=None, n_body=None, shared=False).fit(structures)
+    # Pairs of copper and nickel bind most strongly.
+    coef = [-0.1 if len(set(term.species)) == 1 else -10.0 for term in descriptors.terms_]
+    potential = Potential(descriptors, np.array(coef), {"Cu": 0.0, "Ni": 0.0})
+    energies = np.array([potential.energy(atoms) / len(atoms) for atoms in structures])
+    assert energies.argmin() == 1 and energies[[0, 2, 3]].argmin() == 1
+    data = TrainingData(structures, potential)
+    assert data.crystal(potential, "Cu") is structures[2]
+    assert data.crystal(potential, "Ni") is structures[1]
 
 
 def test_bars_and_curves_add_up_to_the_energy(potential, silicon_carbide):

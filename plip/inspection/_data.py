@@ -125,10 +125,17 @@ class TrainingData:
         return np.concatenate([np.zeros(0), *found])
 
     def crystal(self, potential: Potential, species: str) -> Atoms | None:
-        """The periodic structure with a species whose energy is the lowest, less reference energies."""
+        """The periodic structure with a species whose energy is the lowest, less reference energies.
+
+        Structures of fewer species come first: the crystal of an element is the element.
+        """
+        with_species = [
+            atoms for atoms in self.structures if atoms.pbc.all() and (atoms.symbols == species).any()
+        ]
+        fewest = min((len(set(atoms.symbols)) for atoms in with_species), default=0)
         least, best = np.inf, None
-        for atoms in self.structures:
-            if atoms.pbc.all() and (atoms.symbols == species).any():
+        for atoms in with_species:
+            if len(set(atoms.symbols)) == fewest:
                 reference = sum(potential.intercept[symbol] for symbol in atoms.symbols)
                 energy = (potential.energy(atoms) - reference) / len(atoms)
                 if energy < least:

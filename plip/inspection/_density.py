@@ -95,7 +95,8 @@ class DensityDisplay:
         estimator : PLIPRegressor or PLIPRegressorCV
         crystals : mapping of str to ase.Atoms, or None
             Structure that is the unit of density, by species of the atom. None takes the periodic structure
-            of the data with the lowest energy per atom, less reference energies.
+            of the data with the lowest energy per atom, less reference energies, among those of the fewest
+            species: the element, if the data hold it.
         density : array_like of float, shape (n,)
             Relative densities.
         ax : matplotlib.axes.Axes or None

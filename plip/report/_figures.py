@@ -129,7 +129,9 @@ def functions(potential: Potential, structures: Sequence[Atoms] | None) -> list[
         few = _few(structures)
         found.append((caption, draw(lambda ax: AngleDisplay.from_potential(potential, few, ax=ax), 7.4)))
     if "N-body" in kinds and structures and any(atoms.pbc.all() for atoms in structures):
-        caption = "N-body energy of an atom as its surroundings grow denser; 1 is the crystal."
+        caption = (
+            "N-body energy of an atom as its surroundings grow denser; 1 is its crystal of lowest energy."
+        )
         found.append(
             (caption, draw(lambda ax: DensityDisplay.from_potential(potential, structures, ax=ax), 7.4))
         )

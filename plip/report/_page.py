@@ -402,7 +402,7 @@ def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
             f"({ranked[first]:.3f} eV/Å)."
         )
     if "force" in worst:
-        sentences.append(f"No force component is off by more than {np.nanmax(worst['force']):.2f} eV/Å.")
+        sentences.append(f"The largest error of a force component is {np.nanmax(worst['force']):.2f} eV/Å.")
     return sentences
 
 
