@@ -840,15 +840,15 @@ class Potential:
         Notes
         -----
         The energy must not fall as atoms come closer than in the data. The check tries two isolated atoms of
-        each pair of species, from 0.95 of the shortest distance in the data to 0.1 Angstrom; atoms in
-        structures, pushed onto their nearest neighbors; and the crystals among the structures, compressed
-        from the least volume of their composition to 0.6 of the length. Crystals that are expanded to 1.5 of
-        the length, or taken apart into pairs or atoms, must not be 0.5 eV/atom lower, and no atom may gain
-        1 eV when it leaves the crystal, unless the data say so (of helium in a metal, with isolated atoms
-        and the bare metal in `structures`). A few hundred steps at 5,000 K, of a crystal, of one with
-        interstitial atoms, of a slab and of each molecule, must not fuse atoms and must conserve the energy,
-        at least in steps of a quarter. What they lead to must not be 0.2 eV/atom lower than the crystal or
-        the molecule after both are cooled.
+        each pair of species, from 0.95 of the distance where repulsion begins, or from half the sum of their
+        covalent radii if that is longer, to 0.1 Angstrom; atoms in structures, pushed onto their nearest
+        neighbors; and the crystals among the structures, compressed from the least volume of their
+        composition to 0.6 of the length. Crystals that are expanded to 1.5 of the length, or taken apart into
+        pairs or atoms, must not be 0.5 eV/atom lower, and no atom may gain 1 eV when it leaves the crystal,
+        unless the data say so (of helium in a metal, with isolated atoms and the bare metal in `structures`).
+        A few hundred steps at 5,000 K, of a crystal, of one with interstitial atoms, of a slab and of each
+        molecule, must not fuse atoms and must conserve the energy, at least in steps of a quarter. What they
+        lead to must not be 0.2 eV/atom lower than the crystal or the molecule after both are cooled.
 
         The same input gives the same report. A few hundred small structures take about a second; of a larger
         set, the check takes a sample.

@@ -6,6 +6,7 @@ import functools
 import math
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any, Self
 
 import joblib
@@ -228,62 +229,53 @@ class PLIPRegressorCV(PLIPModel):
             self.n_splits_ = len(tests)
             references = self._fixed_references(total.species, total.isolated_energies)
             null = self._null_mean_squares(total)
-            errors: dict[float, FloatArray] = {}
-            folds: dict[float, list[tuple[FloatArray, FloatArray]]] = {}
-            mean_squares: dict[float, dict[str, FloatArray]] = {}
             with (
                 single_blas_thread(),
                 tqdm(total=len(weights) * len(parts), desc="paths", disable=not self.verbose) as bar,
             ):
                 penalty = self._strength(total, references)
-                for weight in weights:
-                    errors[weight], mean_squares[weight], folds[weight] = self._cross_validate(
-                        total, parts, null, weight, references, penalty, bar
-                    )
+                validated = {
+                    weight: self._cross_validate(total, parts, null, weight, references, penalty, bar)
+                    for weight in weights
+                }
                 total = total._merged()
         del parts
-        over_folds = {weight: fold_means(errors[weight]) for weight in weights}
-        best = min(weights, key=lambda weight: over_folds[weight][0].min())
-        mean, spread, _ = over_folds[best]
+        best = min(weights, key=lambda weight: validated[weight].means[0].min())
+        found = validated[best]
+        mean, spread, _ = found.means
         with single_blas_thread():
             problem = self._problem(total, references, penalty, best)
             path = self._path(problem, len(total.species))
-        index = self._choose_size(len(errors[best]), *over_folds[best])
+        index = self._choose_size(len(found.errors), *found.means)
         # The whole problem may take a gigabyte.
         scales, columns = problem.scales, self._columns_of(path.coefs[index : index + 1 + _FURTHER], total)
         problem = problem.restricted(columns)
-
-        def held_out(size: int) -> list[Fold]:
-            pairs = zip(tests, folds[best], strict=True)
-            return [Fold(test, coefs[size], energies[size]) for test, (coefs, energies) in pairs]
-
-        shown = columns_of([path.coefs[index], *(fold.coef for fold in held_out(index))])
+        shown = columns_of([path.coefs[index], *(fold.coef for fold in found.held_out(tests, index))])
         survey = Survey(total, shown, self.n_jobs)
         index, potential = self._resisting(index, path, total, references, survey)
         self.energy_weight_ = best
         self.selected_size_ = index
-        self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in folds[best]], axis=0)
+        self.stability_ = np.mean([coefs[index] != 0 for coefs, _ in found.models], axis=0)
         self.alpha_ = float(path.alphas[index])
         self.cv_results_ = {
             "n_terms": np.arange(len(mean)),
             "mean_error": mean,
             "std_error": spread,
-            **{f"{target}_rmse": np.sqrt(values) for target, values in mean_squares[best].items()},
+            **{f"{target}_rmse": np.sqrt(values) for target, values in found.mean_squares.items()},
             "cancellation": total.mean_cancellation(path.coefs),
         }
         coef = path.coefs[index].copy()
         examples = take_examples(data)
         self._adopt(coef, path, total, scales, references, examples, potential)
+        folds = found.held_out(tests, index)
+        energies = (dict(zip(total.species, fold.references, strict=True)) for fold in folds)
         self.folds_ = [
-            (
-                test,
-                Potential(self.descriptors_, coefs[index], dict(zip(total.species, e0[index], strict=True))),
-            )
-            for test, (coefs, e0) in zip(tests, folds[best], strict=True)
+            (fold.test, Potential(self.descriptors_, fold.coef, own))
+            for fold, own in zip(folds, energies, strict=True)
         ]
         self._keep_record()
         problem = problem.restricted(np.searchsorted(columns, np.flatnonzero(self.coef_)))
-        self._calibrate(data, problem, survey, held_out(index))
+        self._calibrate(data, problem, survey, folds)
         return self
 
     def _check_choices(self) -> list[float]:
@@ -412,12 +404,8 @@ class PLIPRegressorCV(PLIPModel):
         references: Mapping[str, float] | None,
         penalty: float,
         bar: Any,
-    ) -> tuple[FloatArray, dict[str, FloatArray], list[tuple[FloatArray, FloatArray]]]:
-        """Relative errors, shape (n_folds, n_targets, n_sizes), and mean squares by target over all folds.
-
-        The list has the coefficients of each fold, (n_sizes, n_terms), and reference energies by species. In
-        the errors, folds without any label are missing; NaN stands for targets without a label in a fold.
-        """
+    ) -> _Validation:
+        """Fit to all but each part, and look at the errors there."""
         errors: list[FloatArray] = []
         models: list[tuple[FloatArray, FloatArray]] = []
         squares: dict[str, Any] = {}
@@ -440,7 +428,7 @@ class PLIPRegressorCV(PLIPModel):
         if not errors:
             raise ValueError("cv: no target has labels both in a test set and in its training set")
         mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
-        return np.array(errors), mean_squares, models
+        return _Validation(np.array(errors), mean_squares, models)
 
     def _models(
         self, train: NormalEquations, references: Mapping[str, float] | None, penalty: float, weight: float
@@ -448,6 +436,35 @@ class PLIPRegressorCV(PLIPModel):
         """Coefficients and reference energies of the models of all sizes."""
         path = self._path(self._problem(train, references, penalty, weight), len(train.species))
         return path.coefs, train.references(path.coefs, references)
+
+
+@dataclass(frozen=True, eq=False)
+class _Validation:
+    """What folds say of the models of all sizes with one energy weight.
+
+    Attributes
+    ----------
+    errors : ndarray of float64, shape (n_folds, n_targets, n_sizes)
+        Relative errors. Folds without any label are missing, and NaN stands for targets without a label in
+        a fold.
+    mean_squares : dict of str to ndarray of float64, shape (n_sizes,)
+        By target, over all folds.
+    models : list of (ndarray, ndarray), shapes (n_sizes, n_terms) and (n_sizes, n_species)
+        Coefficients and reference energies by fold.
+    """
+
+    errors: FloatArray
+    mean_squares: dict[str, FloatArray]
+    models: list[tuple[FloatArray, FloatArray]]
+
+    @functools.cached_property
+    def means(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        return fold_means(self.errors)
+
+    def held_out(self, tests: Sequence[IntArray], size: int) -> list[Fold]:
+        """The models of one size, and what they were not fitted to."""
+        pairs = zip(tests, self.models, strict=True)
+        return [Fold(test, coefs[size], energies[size]) for test, (coefs, energies) in pairs]
 
 
 def fold_means(errors: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
