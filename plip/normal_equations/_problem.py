@@ -12,7 +12,6 @@ __all__ = ["linear_problem", "pseudo_inverse"]
 # Below the second the data hardly touch the column: its term could be hundreds of times as large outside the
 # data as inside. In dense data (Si, Mo, SiC, SiO2, Mo-Nb) no column is below 3e-3.
 _ROUNDING = 1e-11
-
 _LEAST_TOUCHED = 3e-3
 
 # The fit has one more row for every column, with this squared weight and the target zero for a contribution
