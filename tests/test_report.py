@@ -15,7 +15,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from sample_fits import small_descriptors
 
-from plip import PLIPRegressor, PLIPRegressorCV, load_potential
+from plip import PLIPRegressor, PLIPRegressorCV, Potential, load_potential
 from plip.cli import main
 from plip.datasets import load_silicon_carbide
 from plip.interactions import NBody
@@ -276,6 +276,24 @@ def test_report_without_data(model, tmp_path):
     page = parsed(tmp_path / "bare.html")
     assert page.rows == len(model.potential_.terms) and "errors" not in page.sections
     assert "not audited" in page.sections["audit"]
+    # Nothing that was not tried is said to have been found.
+    assert "none were given" in page.sections["checks"] and "relaxes to" not in page.sections["checks"]
+    assert "pushed onto others showed nothing" in page.sections["summary"]
+    assert "heated" not in page.sections["summary"]
+
+
+def test_report_with_data_tells_of_hot_runs(page):
+    assert "heated to 5,000 K showed nothing" in page.sections["summary"]
+
+
+def test_a_potential_without_terms_has_no_crystals(model, silicon_carbide):
+    nothing = Potential(model.descriptors_, np.zeros(len(model.coef_)), model.intercept_)
+    assert find_crystals(nothing, silicon_carbide[0][:10]) == []
+
+
+def test_a_single_structure_is_not_odd(model, silicon_carbide):
+    evaluation = Evaluation(model.potential_, silicon_carbide[1][:1])
+    assert [found.oddities for found in worst_structures(model.potential_, evaluation)] == [()]
 
 
 def test_missing_package_is_named(model, tmp_path, monkeypatch):

@@ -167,7 +167,9 @@ def find_crystals(
         out.
     """
     found: list[Crystal] = []
-    for atoms, group in _candidates(potential, structures, groups)[:_MOST_TRIED]:
+    # Nothing holds atoms together without terms, and any structure is at rest.
+    candidates = _candidates(potential, structures, groups)[:_MOST_TRIED] if potential.terms else []
+    for atoms, group in candidates:
         if len(found) == _MOST_CRYSTALS:
             break
         relaxed = _relaxed(potential, atoms)

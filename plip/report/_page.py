@@ -144,6 +144,7 @@ def _context(
         "potential": potential,
         "record": record,
         "damaged": damaged,
+        "has_data": data is not None,
         "about": potential.about or {},
         "units": SHOWN_UNITS,
         "citation": _CITATION,
@@ -330,6 +331,13 @@ def _pairs(potential: Potential, data: Mapping[str, Any]) -> list[tuple[str, str
 
 # Words
 
+# What the check of safety does with atoms, by the names of its counts.
+_TRIALS = {
+    "pairs of species": "brought close in pairs",
+    "crystals or lattices": "compressed in crystals",
+    "pushed atoms": "pushed onto others",
+}
+
 
 def _summary(
     potential: Potential,
@@ -362,12 +370,7 @@ def _summary(
             )
     for crystal in crystals:
         sentences.append(_of_crystal(crystal))
-    if safety.is_safe:
-        sentences.append(
-            "Atoms pushed together, pulled apart or heated to 5,000 K showed nothing that is wrong."
-        )
-    else:
-        sentences.append(f"Simulations may fail: {'; '.join(str(finding) for finding in safety.findings)}.")
+    sentences += _of_safety(safety)
     data_record = record.get("data", {})
     missing = [*data_record.get("missing_combinations", ()), *data_record.get("missing_pairs", ())]
     if missing:
@@ -419,6 +422,17 @@ def _of_uncertainty(name: str, evaluation: Evaluation) -> list[str]:
         return [f"{sentence}."]
     count = f"{found['n_extrapolated']:,} of {found['n_atoms']:,}" if found["n_extrapolated"] else "none"
     return [f"{sentence}; {count} of the atoms are farther from the data than any that was fitted."]
+
+
+def _of_safety(safety: SafetyReport) -> list[str]:
+    """What was tried, where nothing failed; without data nothing is heated."""
+    if not safety.is_safe:
+        return [f"Simulations may fail: {'; '.join(str(finding) for finding in safety.findings)}."]
+    tried = [
+        _TRIALS.get(name, name.replace("steps at", "heated to")) for name, n in safety.counts.items() if n
+    ]
+    ways = " and ".join([", ".join(tried[:-1]), tried[-1]] if tried[1:] else tried)
+    return [f"Atoms that were {ways} showed nothing that is wrong."] if tried else []
 
 
 def _of_crystal(crystal: Crystal) -> str:

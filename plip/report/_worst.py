@@ -103,6 +103,8 @@ def worst_structures(potential: Potential, evaluation: Evaluation) -> list[Worst
 def _oddities(potential: Potential, evaluation: Evaluation, rows: IntArray) -> list[list[str]]:
     """What sets each of the rows apart, in words."""
     structures = evaluation.structures
+    if len(structures) == 1:
+        return [[] for _ in rows]
     features = _features(potential, evaluation)
     formulas = [atoms.get_chemical_formula(empirical=True) for atoms in structures]
     of_formula = Counter(formulas)
