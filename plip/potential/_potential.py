@@ -224,17 +224,9 @@ class Potential:
         about: Mapping[str, Any] | None = None,
     ) -> None:
         species = tuple(species)
-        if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
-            raise ValueError(
-                f"intercept must give one reference energy for each of the species {', '.join(species)}, "
-                f"got {intercept!r}"
-            )
-        reference = tuple(float(intercept[symbol]) for symbol in species)
+        reference = _checked_reference(species, terms, intercept)
         if not np.isfinite(coef).all() or not np.isfinite(reference).all():
             raise ValueError("coefficients and reference energies must be finite")
-        unknown = {symbol for term in terms for symbol in term.species} - {ANY, *species}
-        if unknown:
-            raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
         # An array over bytes can never be made writeable.
         self._coef = np.frombuffer(np.asarray(coef, dtype=np.float64).tobytes())
         self._species = species
@@ -890,6 +882,21 @@ class Potential:
             self.check_uncertainty()
         with write_whole(path) as file:
             file.write(to_text(self, uncertainty))
+
+
+def _checked_reference(
+    species: tuple[str, ...], terms: Iterable[Term], intercept: Mapping[str, float]
+) -> tuple[float, ...]:
+    """The reference energies in the order of the species, of which the terms have no others."""
+    if set(intercept) != set(species) or len(set(species)) != len(species) or not species:
+        raise ValueError(
+            f"intercept must give one reference energy for each of the species {', '.join(species)}, "
+            f"got {intercept!r}"
+        )
+    unknown = {symbol for term in terms for symbol in term.species} - {ANY, *species}
+    if unknown:
+        raise ValueError(f"terms have species without a reference energy: {', '.join(sorted(unknown))}")
+    return tuple(float(intercept[symbol]) for symbol in species)
 
 
 def load_potential(path: StrPath) -> Potential:

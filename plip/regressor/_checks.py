@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,29 +20,41 @@ __all__ = ["WEIGHTS", "check_labels", "check_parameters", "find_unlabeled"]
 WEIGHTS = dict(zip(TARGETS, ("energy_weight", "force_weight", "stress_weight"), strict=True))
 
 
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
+
+
+def _is_strength(value: Any) -> bool:
+    return is_number(value) and 0 <= value < math.inf
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_))
+
+
+_STRENGTH = "a number of at least 0"
+
+# What a parameter must be, as a condition and in words.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    **dict.fromkeys(("alpha", "contribution_penalty"), (lambda x: _is_auto(x) or _is_strength(x), _STRENGTH)),
+    **dict.fromkeys(WEIGHTS.values(), (_is_strength, _STRENGTH)),
+    "solver": (lambda x: isinstance(x, str) and x in SOLVERS, f"one of {', '.join(SOLVERS)}"),
+    "max_terms": (
+        lambda x: x is None or _is_auto(x) or (is_integer(x) and x >= 1),
+        "a positive integer, 'auto' or None",
+    ),
+    "repulsion": (lambda x: x is None or _is_auto(x), "'auto' or None"),
+    "refit": (_is_bool, "True or False"),
+    "verbose": (lambda x: is_integer(x) or _is_bool(x), "an integer or a bool"),
+}
+
+
 def check_parameters(parameters: Mapping[str, Any], is_precomputed: bool) -> None:
     """Raise unless the parameters of an estimator, by name, are those of a fit."""
-    for name in ("alpha", "energy_weight", "force_weight", "stress_weight", "contribution_penalty"):
-        value = parameters[name]
-        may_be_auto = name in ("alpha", "contribution_penalty")
-        if may_be_auto and isinstance(value, str) and value == "auto":
-            continue
-        if not is_number(value) or not 0 <= value < math.inf:
-            raise ValueError(f"{name} must be a number of at least 0, got {value!r}")
-    if not isinstance(parameters["solver"], str) or parameters["solver"] not in SOLVERS:
-        raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {parameters['solver']!r}")
-    value = parameters["max_terms"]
-    is_count = is_integer(value) and value >= 1
-    if not (value is None or is_count or isinstance(value, str) and value == "auto"):
-        raise ValueError(f"max_terms must be a positive integer, 'auto' or None, got {value!r}")
-    value = parameters["repulsion"]
-    if not (value is None or isinstance(value, str) and value == "auto"):
-        raise ValueError(f"repulsion must be 'auto' or None, got {value!r}")
-    if not isinstance(parameters["refit"], (bool, np.bool_)):
-        raise ValueError(f"refit must be True or False, got {parameters['refit']!r}")
+    for name, (is_valid, expected) in _RULES.items():
+        if not is_valid(parameters[name]):
+            raise ValueError(f"{name} must be {expected}, got {parameters[name]!r}")
     check_n_jobs(parameters["n_jobs"])
-    if not (is_integer(parameters["verbose"]) or isinstance(parameters["verbose"], (bool, np.bool_))):
-        raise ValueError(f"verbose must be an integer or a bool, got {parameters['verbose']!r}")
     if not is_precomputed:
         as_descriptors(parameters["descriptors"])
     _check_reference_energies(parameters["reference_energies"], is_precomputed)
