@@ -8,6 +8,7 @@ import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from importlib import util
+from multiprocessing import get_context
 from shutil import which
 
 import joblib
@@ -331,7 +332,7 @@ def test_errors_come_back_from_executors(train, descriptors, small_chunks, monke
     write(tmp_path / "broken.xyz", broken)
     monkeypatch.setattr("plip.normal_equations._batches._BATCH", 5)
     with (
-        ProcessPoolExecutor(2) as executor,
+        ProcessPoolExecutor(2, get_context("spawn")) as executor,
         use_executor(executor, 2),
         pytest.warns(UserWarning, match="no label to fit"),
         pytest.raises(ValueError, match=r"broken\.xyz, structure 30 \("),

@@ -325,7 +325,7 @@ def test_a_label_beyond_what_matter_has_gives_a_warning(name):
     for atoms, source in zip(train, load_silicon_carbide()[0], strict=True):
         atoms.calc = SinglePointCalculator(atoms, **source.calc.results)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         LabelledStructures.read(train)
     results = train[60].calc.results
     results[label] = spoil(results[label], train[60])
@@ -337,7 +337,7 @@ def test_a_label_beyond_what_matter_has_gives_a_warning(name):
     train[60].positions[1] = train[60].positions[0] + 0.3
     train[60].calc = SinglePointCalculator(train[60], **results)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         LabelledStructures.read(train)
 
 

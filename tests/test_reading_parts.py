@@ -308,7 +308,7 @@ def test_what_a_blank_line_hides(tmp_path):
     assert_same_structures(found, read(path, ":"))
     path.write_text(GOOD + "\n\n")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         read_parts(path)
 
 

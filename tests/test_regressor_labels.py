@@ -174,7 +174,7 @@ def test_keys_without_a_value_swallow_no_label_silently(silicon_carbide, tmp_pat
     for atoms in train:
         atoms.info["comment"] = "encut=500"
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         read_labels(train)
 
 
@@ -214,7 +214,7 @@ def test_evaluations_of_predictions_from_a_file_warn(fitted, silicon_carbide, tm
     with pytest.warns(UserWarning, match="agree in all digits"):
         Evaluation(fitted.potential_, read(tmp_path / "run.xyz", ":"))
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         Evaluation(fitted.potential_, silicon_carbide[1])
 
 

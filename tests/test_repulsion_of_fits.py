@@ -405,7 +405,7 @@ def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
     crystal = bulk("SiC", "zincblende", a=4.38)
     crystal.calc = model.potential_.calculator()
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UserWarning)
         crystal.get_potential_energy()
     crystal.set_cell(0.75 * crystal.cell, scale_atoms=True)
     message = r"atom \d \((C|Si)\), \d\.\d\d of the limit, and 1 more\. .* is repulsion, not fitted"

@@ -116,4 +116,6 @@ def test_bad_files_do_not_fit(validator):
     documents = {name: parsed(content) for name, content in BAD_FILES.items()}
     documents = {name: document for name, document in documents.items() if document is not None}
     assert len(documents) > 200
+    # Python 3.13 and later read it.
+    documents.pop("very deep where nobody looks", None)
     assert {name for name, document in documents.items() if validator.is_valid(document)} == BEYOND_SCHEMAS

@@ -6,6 +6,7 @@ mypy reads this file too (see pyproject.toml). `assert_type` does nothing at run
 from __future__ import annotations
 
 import ast
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -74,9 +75,9 @@ def functions_of(name: str, value: object) -> Iterator[tuple[str, Callable[..., 
         for key, member in vars(value).items():
             function = getattr(member, "fget", None) or getattr(member, "__func__", member)
             is_private = key.startswith("_") and not key.endswith("__")
-            # The methods that dataclasses write are in no file.
+            # The methods of dataclasses are in no file, or in that of dataclasses.
             if inspect.isfunction(function) and not is_private:
-                if inspect.unwrap(function).__code__.co_filename != "<string>":
+                if inspect.unwrap(function).__code__.co_filename not in ("<string>", dataclasses.__file__):
                     yield f"{name}.{key}", function
 
 
