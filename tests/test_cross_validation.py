@@ -1,6 +1,7 @@
 """PLIPRegressorCV: errors over folds, the size and the energy weight that they choose."""
 
 import math
+import threading
 import tracemalloc
 
 import numpy as np
@@ -44,6 +45,27 @@ def test_cross_validated_errors_are_those_of_separate_fits(silicon_carbide):
     assert model.cv_results_["force_rmse"][20] == pytest.approx(np.sqrt(forces / n_forces), rel=1e-4)
     assert model.n_splits_ == 4
     assert model.cv_results_["n_terms"].tolist() == list(range(21))
+
+
+@pytest.mark.parametrize("solver", ["replacement", "lasso_lars"])
+def test_threads_that_solve_folds_change_no_bit(silicon_carbide, monkeypatch, solver):
+    train = silicon_carbide[0][:40]
+    options = {"solver": solver, "max_terms": 12, "energy_weights": [5.0, 40.0], "cv": 7}
+    one = PLIPRegressorCV(small_descriptors(), n_jobs=1, **options).fit(train)
+    monkeypatch.setattr("plip.regressor._cross_validation._MANY_COLUMNS", 1)
+    threads = set()
+    path = PLIPRegressorCV._path
+
+    def noted(self, *arguments):
+        threads.add(threading.get_ident())
+        return path(self, *arguments)
+
+    monkeypatch.setattr(PLIPRegressorCV, "_path", noted)
+    many = PLIPRegressorCV(small_descriptors(), n_jobs=3, **options).fit(train)
+    assert len(threads) > 2
+    np.testing.assert_array_equal(many.coef_, one.coef_)
+    for name, values in one.cv_results_.items():
+        np.testing.assert_array_equal(many.cv_results_[name], values)
 
 
 @pytest.mark.parametrize("solver", ["lasso_lars", "omp", "adaptive_lasso"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import IO
 
 import numpy as np
@@ -17,6 +18,10 @@ __all__ = ["Products"]
 _FEW_ROWS = 0.125
 
 
+# A file has one place that is read next, whoever reads.
+_one_reader = threading.Lock()
+
+
 class _Stowed:
     """An array in a file that is open."""
 
@@ -27,8 +32,9 @@ class _Stowed:
         file.write(np.ascontiguousarray(array).data)
 
     def load(self) -> FloatArray:
-        self._file.seek(self._start)
-        data = self._file.read(8 * int(np.prod(self._shape)))
+        with _one_reader:
+            self._file.seek(self._start)
+            data = self._file.read(8 * int(np.prod(self._shape)))
         return np.frombuffer(data, np.float64).reshape(self._shape)
 
 

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from plip._parameters import is_integer, is_number
 from plip._types import FloatArray, IntArray, StrPath
 from plip._warnings import warn
+from plip._workers import new_workers
 from plip.descriptors import PLIPDescriptors
 from plip.labels import LabelledStructures
 from plip.labels._closeness import warn_of_close_pairs
@@ -39,6 +40,11 @@ _EXACT = 1e-12
 
 # Bytes of the sums of folds that stay in memory.
 _IN_MEMORY = 4 * 2**20
+
+# Threads solve the problems of folds at the same time from so many columns on; with fewer, they would wait
+# for each other's Python code. Those that are solved at a time, two square matrices each, take so many bytes.
+_MANY_COLUMNS = 1000
+_SOLVED_AT_A_TIME = 1e8
 
 # Sizes beyond the chosen one that are tried where crystals would fall in energy when compressed.
 _FURTHER = 10
@@ -406,29 +412,35 @@ class PLIPRegressorCV(PLIPModel):
         bar: Any,
     ) -> _Validation:
         """Fit to all but each part, and look at the errors there."""
+        n_terms = len(total.terms)
+        most = max(int(_SOLVED_AT_A_TIME / (16 * n_terms**2)), 1) if n_terms >= _MANY_COLUMNS else 1
+
+        def of_fold(part: NormalEquations) -> tuple[tuple[FloatArray, FloatArray], dict[str, FloatArray]]:
+            train = total._combined(part, -1)
+            models = self._models(train, references, penalty, weight)
+            found = part.mean_squares(*models)
+            bar.update()
+            # Where all labels of a target are in this fold, the others say nothing of it.
+            return models, {target: values for target, values in found.items() if train.n_rows[target]}
+
+        workers = new_workers(min(joblib.effective_n_jobs(self.n_jobs), most), is_local=True)
+        found = workers(joblib.delayed(of_fold)(part) for part in parts)
         errors: list[FloatArray] = []
-        models: list[tuple[FloatArray, FloatArray]] = []
         squares: dict[str, Any] = {}
         weight_sums: dict[str, float] = {}
-        for part in parts:
-            train = total._combined(part, -1)
-            models.append(self._models(train, references, penalty, weight))
-            found = part.mean_squares(*models[-1])
-            # Where all labels of a target are in this fold, the others say nothing of it.
-            found = {target: values for target, values in found.items() if train.n_rows[target]}
-            if found.keys() & null.keys():
-                nothing = np.full(len(models[-1][0]), np.nan)
-                relative = [found.get(target, nothing) / value for target, value in null.items()]
+        for part, (models, of_targets) in zip(parts, found, strict=True):
+            if of_targets.keys() & null.keys():
+                nothing = np.full(len(models[0]), np.nan)
+                relative = [of_targets.get(target, nothing) / value for target, value in null.items()]
                 errors.append(np.array(relative))
-            for target, values in found.items():
+            for target, values in of_targets.items():
                 n = part.weight_sums[target]
                 squares[target] = squares.get(target, 0.0) + n * values
                 weight_sums[target] = weight_sums.get(target, 0.0) + n
-            bar.update()
         if not errors:
             raise ValueError("cv: no target has labels both in a test set and in its training set")
         mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
-        return _Validation(np.array(errors), mean_squares, models)
+        return _Validation(np.array(errors), mean_squares, [models for models, _ in found])
 
     def _models(
         self, train: NormalEquations, references: Mapping[str, float] | None, penalty: float, weight: float
