@@ -53,6 +53,7 @@ from plip.regressor._survey import Survey
 from plip.regressor._uncertainty import columns_of, find_uncertainty
 from plip.regressor._unseen import Fold
 from plip.solvers import LinearProblem, Path
+from plip.solvers._paths import SHRINKING
 
 __all__ = ["PLIPModel"]
 
@@ -104,7 +105,7 @@ class PLIPModel(RegressorMixin, BaseEstimator):
 
     def _selects(self) -> bool:
         """Whether the solver selects terms, rather than shrinks coefficients."""
-        return self.solver in ("omp", "replacement")
+        return self.solver not in SHRINKING
 
     def _penalty(self, equations: NormalEquations) -> float | Callable[[LinearProblem], float]:
         """Strength of the penalty on contributions for these data, or what finds it from the problem."""

@@ -29,6 +29,7 @@ from plip.solvers._selection import Replacement, at_most, forward_selection
 from plip.solvers._tableau import RIDGE, Tableau, ridged
 
 __all__ = [
+    "SHRINKING",
     "SOLVERS",
     "adaptive_lasso_path",
     "lasso_lars_path",
@@ -401,8 +402,8 @@ def refit_path(problem: LinearProblem, path: Path) -> Path:
     return scaled.path(path.alphas, coefs)
 
 
-# Solvers whose coefficients a refit changes.
-_SHRUNK = ("lasso_lars", "adaptive_lasso", "ridge")
+# Solvers that shrink coefficients, which a refit changes; the others select terms.
+SHRINKING = ("lasso_lars", "adaptive_lasso", "ridge")
 
 SOLVERS: Mapping[str, Callable[[LinearProblem, float, int | None], Path]] = {
     "lasso_lars": lasso_lars_path,
@@ -463,7 +464,7 @@ def solve(
     if solver not in SOLVERS:
         raise ValueError(f"solver must be one of {', '.join(SOLVERS)}, got {solver!r}")
     path = SOLVERS[solver](problem, alpha, max_terms)
-    if refit and solver in _SHRUNK:
+    if refit and solver in SHRINKING:
         path = refit_path(problem, path)
     return path.coefs[-1].copy(), path
 
