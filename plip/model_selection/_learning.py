@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,7 +22,7 @@ from plip.metrics import UNITS, errors, read_groups
 from plip.model_selection._splits import StratifiedByGroup
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
-from plip.normal_equations._parts import sums_of_parts
+from plip.normal_equations._parts import file_for_sums, sums_of_parts, total_of
 from plip.potential import Potential
 from plip.potential._prediction import predict_labels
 from plip.regressor import PLIPRegressor, PLIPRegressorCV
@@ -264,14 +262,15 @@ def learning_curve(
     tests = _tests(len(data), names, n_folds)
     descriptors._fit_checked(data.structures, forces=data.labels.forces)
     model._check_data(data, descriptors)
-    parts = sums_of_parts(data, descriptors, tests, model.memory, model.n_jobs, model.verbose)
     counts = _numbers(len(tests) - 1)
-    curve = _Curve(model, data, parts, tests, names)
-    with single_blas_thread(), tqdm(total=len(counts), desc="sizes", disable=not model.verbose) as bar:
-        for count in counts:
-            curve.add(count)
-            bar.update()
-    return curve.finished()
+    with file_for_sums() as file:
+        parts = sums_of_parts(data, descriptors, tests, model.memory, model.n_jobs, model.verbose, file)
+        curve = _Curve(model, data, parts, tests, names)
+        with single_blas_thread(), tqdm(total=len(counts), desc="sizes", disable=not model.verbose) as bar:
+            for count in counts:
+                curve.add(count)
+                bar.update()
+        return curve.finished()
 
 
 def _tests(n: int, names: NDArray[np.str_] | None, n_folds: int | None) -> list[IntArray]:
@@ -317,7 +316,7 @@ class _Curve:
         names: NDArray[np.str_] | None,
     ) -> None:
         self._model, self._data, self._parts, self._tests, self._names = model, data, parts, tests, names
-        self._total = functools.reduce(operator.add, parts)
+        self._total = total_of(parts)
         self._references = model._fixed_references(self._total.species, self._total.isolated_energies)
         self._sizes: list[float] = []
         self._n_terms: list[float] = []
@@ -326,10 +325,7 @@ class _Curve:
     def add(self, count: int) -> None:
         """Fit to so many parts, each of the others in turn being the test."""
         places = range(len(self._parts))
-        trains = [
-            functools.reduce(operator.add, [self._parts[(k + 1 + j) % len(places)] for j in range(count)])
-            for k in places
-        ]
+        trains = [total_of([self._parts[(k + 1 + j) % len(places)] for j in range(count)]) for k in places]
         models = [self._fit(train) for train in trains]
         row = self._choose(models)
         self._sizes.append(float(np.mean([train.n_structures for train in trains])))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Sequence
 from typing import IO
 
@@ -17,7 +19,10 @@ from plip.normal_equations._batches import new_accumulator
 from plip.normal_equations._equations import NormalEquations
 from plip.normal_equations._references import least_squares_reference
 
-__all__ = ["sums_of_parts", "take_examples"]
+__all__ = ["file_for_sums", "sums_of_parts", "take_examples", "total_of"]
+
+# Bytes of sums in a file that stay in memory.
+_IN_MEMORY = 4 * 2**20
 
 # A fit checks itself by structures of at most this many atoms, if there are any.
 _EXAMPLE_ATOMS = 100
@@ -65,6 +70,16 @@ def sums_of_parts(
                 equations._stow(file)
             found.append(equations)
     return found
+
+
+def file_for_sums() -> IO[bytes]:
+    """A new file for `sums_of_parts`, which stays in memory while it is small."""
+    return tempfile.SpooledTemporaryFile(_IN_MEMORY)
+
+
+def total_of(parts: Sequence[NormalEquations]) -> NormalEquations:
+    """The sums of several parts, with the memory of these, or their file, which must stay open."""
+    return functools.reduce(lambda some, part: some._combined(part, 1), parts)
 
 
 def take_examples(data: LabelledStructures) -> LabelledStructures:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
@@ -25,7 +24,7 @@ from plip.labels import LabelledStructures
 from plip.labels._closeness import warn_of_close_pairs
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
-from plip.normal_equations._parts import sums_of_parts, take_examples
+from plip.normal_equations._parts import file_for_sums, sums_of_parts, take_examples, total_of
 from plip.potential import Potential
 from plip.regressor._model import PLIPModel
 from plip.regressor._survey import Survey
@@ -37,9 +36,6 @@ __all__ = ["PLIPRegressorCV", "fold_means"]
 
 # Relative errors below this are rounding, and alike.
 _EXACT = 1e-12
-
-# Bytes of the sums of folds that stay in memory.
-_IN_MEMORY = 4 * 2**20
 
 # Threads solve the problems of folds at the same time from so many columns on; with fewer, they would wait
 # for each other's Python code. Those that are solved at a time, two square matrices each, take so many bytes.
@@ -229,7 +225,7 @@ class PLIPRegressorCV(PLIPModel):
         descriptors._fit_checked(data.structures, forces=data.labels.forces)
         self._check_data(data, descriptors)
         # Sums of the folds that are large wait in a file until the total is merged.
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        with file_for_sums() as file:
             total, parts = self._accumulate(data, descriptors, tests, file)
             warn_of_close_pairs(data, total.shortest_distances or {})
             self.n_splits_ = len(tests)
@@ -375,7 +371,7 @@ class PLIPRegressorCV(PLIPModel):
         found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, file)
         total = found[-1]
         if counts.max() <= 1:
-            total = functools.reduce(lambda some, part: some._combined(part, 1), found)
+            total = total_of(found)
         sums = dict(zip(distinct, found, strict=False))
         return total, [sums[test.tobytes()] for test in tests]
 
