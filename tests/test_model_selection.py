@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_validate
 from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
 from plip.inspection import PairDisplay, PathDisplay
 from plip.metrics import (
+    Evaluation,
     RMSEScorer,
     cancellation,
     error_summary,
@@ -22,7 +23,7 @@ from plip.metrics import (
 )
 from plip.model_selection import StratifiedByGroup, as_column, composition_groups
 from plip.regressor import fit_committee
-from plip.report import potential_summary
+from plip.report import fit_report, potential_summary
 
 GPA = 160.21766
 
@@ -155,7 +156,13 @@ def test_a_search_is_as_good_as_its_best_estimator(silicon_carbide):
     assert potential_summary(search) == potential_summary(best.potential_)
     assert PathDisplay.from_estimator(search).chosen == best.n_terms_
     assert PairDisplay.from_estimator(search).data.distances.keys() == {("C", "C"), ("C", "Si"), ("Si", "Si")}
+    tested = {"test": Evaluation(search, test)}
+    assert fit_report(search, tested) == fit_report(best, tested)
+    with pytest.raises(TypeError, match="only a fitted PLIPRegressorCV has folds, got PLIPRegressor"):
+        Evaluation.of_folds(search, train)
     for unfitted in (search.estimator, GridSearchCV(best, grid)):
+        with pytest.raises(TypeError, match="fitted to structures, got"):
+            Evaluation.of_folds(unfitted, train)
         with pytest.raises(TypeError, match="fitted to structures, got"):
             cancellation(unfitted, test)
         with pytest.raises(TypeError, match="fitted to structures, got"):

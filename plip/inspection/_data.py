@@ -16,7 +16,7 @@ from plip._types import FloatArray
 from plip.potential import Potential
 from plip.potential._models import as_potential
 
-__all__ = ["TrainingData", "as_estimator", "data_of"]
+__all__ = ["TrainingData", "data_of"]
 
 # Of more atoms, every second structure is left out, and so on: a histogram does not need them.
 _MOST_ATOMS = 20_000
@@ -148,17 +148,6 @@ def _unit_vectors(neighbors: Neighbors, bucket: int, reach: float) -> FloatArray
     r = neighbors.distance_p[part]
     vectors: FloatArray = neighbors.vector_pc[part] / r[:, None]
     return vectors[r < reach]
-
-
-def as_estimator(model: Any) -> Any:
-    """A fitted estimator, that of a search or the one given."""
-    estimator = getattr(model, "best_estimator_", model)
-    if not (hasattr(estimator, "potential_") and hasattr(estimator, "path_")):
-        raise TypeError(
-            "expected a PLIPRegressor or PLIPRegressorCV that was fitted to structures, got "
-            f"{type(model).__name__}"
-        )
-    return estimator
 
 
 def data_of(model: Any) -> TrainingData | None:

@@ -10,9 +10,9 @@ import numpy as np
 from ase import Atoms
 
 from plip._types import FloatArray, IntArray
-from plip.inspection._data import as_estimator
 from plip.inspection._style import add_legend, figure_of, new_axes, short_term, styles
 from plip.potential import Potential
+from plip.potential._models import as_estimator
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,7 @@ from plip._workers import new_workers
 from plip.labels import LabelledStructures, Labels
 from plip.metrics._errors import OF_LABELS, UNITS, coverage, errors, summarize, values_of
 from plip.potential import Potential
-from plip.potential._models import potential_of
+from plip.potential._models import as_estimator, potential_of
 from plip.potential._prediction import evaluate_many, predict_labels
 
 __all__ = [
@@ -167,6 +167,9 @@ class Evaluation:
         ValueError
             If the folds are those of other data.
         """
+        model = as_estimator(model)
+        if not hasattr(model, "folds_"):
+            raise TypeError(f"only a fitted PLIPRegressorCV has folds, got {type(model).__name__}")
         data = labeled(model, X, labels)
         owners = {int(row): potential for rows, potential in model.folds_ for row in rows}
         if not owners or max(owners) >= len(data):

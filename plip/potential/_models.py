@@ -4,7 +4,7 @@ from typing import Any
 
 from plip.potential._potential import Potential
 
-__all__ = ["as_potential", "potential_of"]
+__all__ = ["as_estimator", "as_potential", "potential_of"]
 
 
 def potential_of(model: Any) -> Potential | None:
@@ -24,3 +24,14 @@ def as_potential(model: Any) -> Potential:
             "a pipeline"
         )
     return potential
+
+
+def as_estimator(model: Any) -> Any:
+    """A fitted estimator, that of a search or the one given."""
+    estimator = getattr(model, "best_estimator_", model)
+    if not (hasattr(estimator, "potential_") and hasattr(estimator, "path_")):
+        raise TypeError(
+            "expected a PLIPRegressor or PLIPRegressorCV that was fitted to structures, got "
+            f"{type(model).__name__}"
+        )
+    return estimator

@@ -15,6 +15,7 @@ from plip.interactions._terms import KINDS
 from plip.metrics import UNITS, Evaluation, cancellation
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
+from plip.potential._models import as_estimator
 from plip.report._close import closer_than_fitted
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 
@@ -76,6 +77,7 @@ def fit_report(
     >>> "core repulsion" in report
     True
     """
+    model = as_estimator(model)
     strength = np.abs(model.coef_) * model.column_scale_
     order = np.argsort(-strength, kind="stable")[:n_strongest]
     strongest = [
