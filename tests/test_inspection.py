@@ -176,6 +176,18 @@ def test_uncertainty_is_on_the_diagonal_where_intervals_hold():
         UncertaintyDisplay({}, "stress")
 
 
+def test_errors_of_rounding_draw_no_line_to_nowhere():
+    rng = np.random.default_rng(0)
+    deviations = np.exp(rng.uniform(-4.0, 1.0, 2_000))
+    errors = deviations * rng.normal(size=2_000)
+    # Zeros by symmetry, of atoms whose deviations are zero but for rounding, too.
+    few = {"rounding": (1e-12 * errors[:30], 1e-9 * deviations[:30])}
+    display = UncertaintyDisplay({"all": (errors, deviations), **few}, "force").plot()
+    curves = {line.get_label().split(":")[0]: line for line in display.ax_.lines}
+    assert len(curves["all"].get_xdata()) == len(display.bins["all"][0])
+    assert len(curves["rounding"].get_xdata()) == 0 < len(display.bins["rounding"][0])
+
+
 def test_uncertainty_has_the_coverage_of_each_group(fitted, silicon_carbide):
     _, test = silicon_carbide
     evaluation = Evaluation(fitted.potential_, test)

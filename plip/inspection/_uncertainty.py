@@ -189,7 +189,7 @@ class UncertaintyDisplay:
 
         self.figure_ = figure_of(ax)
         title, unit, factor = _TARGETS[self.target]
-        drawn = []
+        drawn, lines = [], []
         for (name, (errors, deviations)), label, style in zip(
             self.series.items(), labels, styles(), strict=False
         ):
@@ -207,7 +207,7 @@ class UncertaintyDisplay:
                 rasterized=True,
                 zorder=1,
             )
-            ax.plot(
+            lines += ax.plot(
                 factor * self.bins[name][0],
                 factor * self.bins[name][1],
                 color=style.color,
@@ -220,10 +220,14 @@ class UncertaintyDisplay:
         values = np.concatenate([np.zeros(0), *drawn])
         values = values[values > 0]
         if values.size:
-            # Exact zeros, by symmetry, have no place on these axes.
+            # Zeros by symmetry, exact or rounded, have no place on these axes.
             limits = np.quantile(values, 0.005) / 1.5, values.max() * 1.5
             ax.plot(limits, limits, color="0.4", linewidth=0.8, zorder=0)
             ax.set(xscale="log", yscale="log", xlim=limits, ylim=(limits[0] / 10.0, limits[1]))
+            for line in lines:
+                x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+                is_shown = (x >= limits[0]) & (y >= limits[0] / 10.0)
+                line.set_data(x[is_shown], y[is_shown])
             if limits[1] < 100.0 * limits[0]:
                 # Powers of ten alone would be one or two numbers; by itself matplotlib writes too many.
                 ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
