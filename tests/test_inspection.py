@@ -176,6 +176,20 @@ def test_uncertainty_is_on_the_diagonal_where_intervals_hold():
         UncertaintyDisplay({}, "stress")
 
 
+def test_names_of_groups_are_drawn_as_they_are(potential, silicon_carbide):
+    names = ["a$b$c", "$\\bad{$", "_hidden", "100 % {x}^2"]
+    structures = silicon_carbide[1][:8]
+    evaluation = Evaluation(potential, structures, groups=[names[k % 4] for k in range(8)])
+    parity = ParityDisplay.from_evaluations({name: evaluation for name in names}, target="force")
+    bars = PartitionDisplay.from_potential(potential, dict(zip(names, structures, strict=False)))
+    found = [text.get_text().split(":")[0] for text in parity.ax_.get_legend().get_texts()]
+    assert [text.replace("\\$", "$").strip() for text in found] == names
+    ticks = [text.get_text() for text in bars.ax_.get_xticklabels()]
+    assert [text.replace("\\$", "$").strip() for text in ticks] == names
+    for display in (parity, bars):
+        display.figure_.canvas.draw()
+
+
 def test_errors_of_rounding_draw_no_line_to_nowhere():
     rng = np.random.default_rng(0)
     deviations = np.exp(rng.uniform(-4.0, 1.0, 2_000))

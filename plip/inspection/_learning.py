@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ase import Atoms
 
-from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, plain, styles
 from plip.metrics._errors import SHOWN_UNITS
 from plip.model_selection import LearningCurve, learning_curve
 
@@ -105,7 +105,7 @@ class LearningDisplay:
         if by_group:
             curves |= self.curve.by_group
         shown = {name: found[target] for name, found in curves.items() if target in found}
-        self.ax_ = ax = new_axes(ax, "LearningDisplay", 4.8 + legend_width(list(shown)))
+        self.ax_ = ax = new_axes(ax, "LearningDisplay", 4.8 + legend_width([*map(plain, shown)]))
         self.figure_ = figure_of(ax)
         sizes = self.curve.sizes
         for (name, values), style in zip(shown.items(), styles(), strict=False):
@@ -117,7 +117,7 @@ class LearningDisplay:
                 linestyle=style.line,
                 marker=style.marker,
                 markersize=4,
-                label=name,
+                label=plain(name),
             )
             if not by_group:
                 ax.fill_between(

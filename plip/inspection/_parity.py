@@ -10,7 +10,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from plip._types import FloatArray
-from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, plain, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation
 from plip.metrics._errors import SHOWN_UNITS
@@ -150,7 +150,7 @@ class ParityDisplay:
         """
         title, digits, _ = _TARGETS[self.target]
         unit = SHOWN_UNITS[self.target]
-        labels = [f"{name}: RMSE {error:.{digits}f} {unit}" for name, error in self.rmse.items()]
+        labels = [f"{plain(name)}: RMSE {error:.{digits}f} {unit}" for name, error in self.rmse.items()]
         self.ax_ = ax = new_axes(ax, "ParityDisplay", 4.4 + legend_width(labels), 4.4)
         self.figure_ = figure_of(ax)
         ends = [values for pair in self.series.values() for values in pair if values.size]

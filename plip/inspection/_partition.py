@@ -18,6 +18,7 @@ from plip.inspection._style import (
     figure_of,
     legend_width,
     new_axes,
+    plain,
     set_limits,
     shade,
     short_term,
@@ -153,7 +154,7 @@ class PartitionDisplay:
         ax.axhline(0.0, color="0.4", linewidth=0.8)
         is_long = max(map(len, self.names), default=0) > _LONG_NAME
         slant: dict[str, Any] = {"rotation": 20, "ha": "right"} if is_long else {}
-        ax.set_xticks(places, [wrapped(name, _LONG_LINE) for name in self.names], **slant)
+        ax.set_xticks(places, [wrapped(plain(name), _LONG_LINE) for name in self.names], **slant)
         ax.set_ylabel("energy − reference (eV/atom)")
         add_legend(ax, labels, is_full=True)
         return self

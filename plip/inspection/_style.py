@@ -25,6 +25,7 @@ __all__ = [
     "figure_of",
     "legend_width",
     "new_axes",
+    "plain",
     "save_figure",
     "set_limits",
     "shade",
@@ -87,6 +88,12 @@ def new_axes(ax: Axes | None, name: str, width: float = 4.8, height: float = 3.6
         raise ImportError(f"{name} needs matplotlib: pip install matplotlib") from error
     _, made = plt.subplots(figsize=(width, height), layout="constrained")
     return made
+
+
+def plain(name: str) -> str:
+    """A name that users gave, for a figure: dollars are no mathematics, and none is hidden from a legend."""
+    name = name.replace("$", r"\$")
+    return f" {name}" if name.startswith("_") else name
 
 
 def wrapped(name: str, width: int = _MOST_LETTERS) -> str:

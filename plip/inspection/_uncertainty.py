@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 from plip._types import FloatArray
-from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, styles
+from plip.inspection._style import add_legend, figure_of, legend_width, new_axes, plain, styles
 from plip.labels import Labels
 from plip.metrics import Evaluation, coverage
 from plip.potential._models import as_potential
@@ -183,7 +183,7 @@ class UncertaintyDisplay:
         -------
         self
         """
-        labels = [f"{name}: {100 * self.coverage[name]:.1f} % inside" for name in self.series]
+        labels = [f"{plain(name)}: {100 * self.coverage[name]:.1f} % inside" for name in self.series]
         self.ax_ = ax = new_axes(ax, "UncertaintyDisplay", 4.4 + legend_width(labels), 4.4)
         from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
