@@ -166,11 +166,8 @@ def _fit_and_report(
 ) -> None:
     from plip._structures._composition import species_of
     from plip.cli._about import signed
-    from plip.labels import LabelWarning
-    from plip.regressor import FitError
     from plip.report import fit_report
     from plip.report._tables import with_errors
-    from plip.solvers import PathError
 
     # Errors in the data and options come before the long work.
     page = None if arguments.report is None else arguments.outputs.page(arguments.report)
@@ -182,32 +179,21 @@ def _fit_and_report(
     _log.info("read %d structures", len(train.structures))
     audited = _print_audit(train, test, checked)
     model.set_params(n_jobs=arguments.n_jobs, verbose=int(_shows_progress(arguments)))
-    wall, processor = time.perf_counter(), _processor_seconds()
-    try:
-        with train.located(), warnings.catch_warnings():
-            # They have been shown, for all targets.
-            warnings.simplefilter("ignore", LabelWarning)
-            model.fit(checked["train"], sample_weight=weights)
-    except (PathError, FitError) as error:
-        raise CommandError(error) from error
-    wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    took = _timed_fit(model, train, checked["train"], weights)
     model.potential_ = signed(model.potential_, arguments)
     safety = model.potential_.check_safety(train.structures)
     # It is saved before the report, so that no error in the report can lose the fit.
     written = safety.is_safe or arguments.allow_unsafe
-    # A potential without terms has no uncertainty.
-    keep = arguments.uncertainty and model.potential_.uncertainty is not None
     if written:
-        model.potential_.save(output, uncertainty=keep)
+        _save(model, output, arguments)
     evaluations = _evaluate(model, train, test, checked)
     if written and test is not None:
         model.potential_ = with_errors(model.potential_, {"test": evaluations["test"]})
-        model.potential_.save(output, uncertainty=keep)
+        _save(model, output, arguments)
     # Of structures, a report names those of the test alone.
     with nullcontext() if test is None else test.located():
         print(fit_report(model, evaluations))
-    _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
-    print(f"\nFitted in {wall:.1f} s ({processor:.1f} s of CPU time)")
+    print(f"\n{took}")
     print(safety)
     if vars(arguments).get("target") == "stock":
         _print_safety_of_styles(model, train, safety)
@@ -222,6 +208,33 @@ def _fit_and_report(
     if page is not None:
         pages = {"train": train, "test": test}
         _write_page(page, model.potential_, pages, evaluations, safety, audited)
+
+
+def _timed_fit(
+    model: PLIPRegressor | PLIPRegressorCV, train: Data, data: LabelledStructures, weights: FloatArray | None
+) -> str:
+    """Fit, and say how long it took."""
+    from plip.labels import LabelWarning
+    from plip.regressor import FitError
+    from plip.solvers import PathError
+
+    wall, processor = time.perf_counter(), _processor_seconds()
+    try:
+        with train.located(), warnings.catch_warnings():
+            # They have been shown, for all targets.
+            warnings.simplefilter("ignore", LabelWarning)
+            model.fit(data, sample_weight=weights)
+    except (PathError, FitError) as error:
+        raise CommandError(error) from error
+    wall, processor = time.perf_counter() - wall, _processor_seconds() - processor
+    _log.info("fitted %d terms in %.1f s", len(model.potential_.terms), wall)
+    return f"Fitted in {wall:.1f} s ({processor:.1f} s of CPU time)"
+
+
+def _save(model: PLIPRegressor | PLIPRegressorCV, path: Path, arguments: Namespace) -> None:
+    # A potential without terms has no uncertainty.
+    keep = arguments.uncertainty and model.potential_.uncertainty is not None
+    model.potential_.save(path, uncertainty=keep)
 
 
 def _print_safety_of_styles(
