@@ -114,14 +114,13 @@ def find_uncertainty(
     )
     order = np.random.default_rng(SEED).permutation(len(data))
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), MOST_IN_MEMORY)) + 1]
-    structures = [data.structures[row] for row in surveyed]
-    places = survey.places(structures)
-    if places is None:
-        found = terms_of_atoms(potential.species, terms, structures, n_jobs)
-    else:
-        of_sample = list(survey.values(union))
-        found = (of_sample[place] for place in places)
     rows = data.take(surveyed)
+    places = survey.places(rows.structures)
+    found: Iterable[AtomTerms] = (
+        terms_of_atoms(potential.species, terms, rows.structures, n_jobs)
+        if places is None
+        else map(list(survey.values(union)).__getitem__, places)
+    )
     kinds, every, totals = _gathered(found, rows.n_atoms, model.kept, len(union))
     borders = np.cumsum(rows.n_atoms)[:-1]
     shares, species_a = np.split(every, borders), np.concatenate(kinds)
