@@ -9,7 +9,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import GridSearchCV, cross_validate
 
 from plip import PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
-from plip.inspection import PairDisplay, PathDisplay
+from plip.inspection import DensityDisplay, PairDisplay, PathDisplay
 from plip.metrics import (
     Evaluation,
     RMSEScorer,
@@ -156,6 +156,9 @@ def test_a_search_is_as_good_as_its_best_estimator(silicon_carbide):
     assert potential_summary(search) == potential_summary(best.potential_)
     assert PathDisplay.from_estimator(search).chosen == best.n_terms_
     assert PairDisplay.from_estimator(search).data.distances.keys() == {("C", "C"), ("C", "Si"), ("Si", "Si")}
+    for model in (best, search):
+        drawn = DensityDisplay.from_potential(model, train)
+        assert drawn.limits == DensityDisplay.from_potential(best.potential_, train).limits
     tested = {"test": Evaluation(search, test)}
     assert fit_report(search, tested) == fit_report(best, tested)
     with pytest.raises(TypeError, match="only a fitted PLIPRegressorCV has folds, got PLIPRegressor"):

@@ -47,6 +47,7 @@ class TrainingData:
     """
 
     def __init__(self, structures: Iterable[Atoms], potential: Potential) -> None:
+        potential = as_potential(potential)
         # A single structure is a sequence of atoms.
         given = [structures] if isinstance(structures, Atoms) else structures
         kept = check_structures(given, species=potential.species, cutoff=potential.cutoff)
