@@ -14,7 +14,10 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     LeaveOneGroupOut,
+    RepeatedStratifiedKFold,
     ShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
     TimeSeriesSplit,
     cross_validate,
 )
@@ -292,6 +295,12 @@ def test_energy_weights_without_energies(silicon_carbide):
 @pytest.mark.parametrize("cv", [ShuffleSplit(3, test_size=2, train_size=2), TimeSeriesSplit(3)])
 def test_splits_that_leave_structures_out_of_both_parts(silicon_carbide, cv):
     with pytest.raises(ValueError, match="does not train on all structures outside its test"):
+        PLIPRegressorCV(small_descriptors(), cv=cv).fit(silicon_carbide[0][::8])
+
+
+@pytest.mark.parametrize("cv", [StratifiedKFold(3), StratifiedShuffleSplit(3), RepeatedStratifiedKFold()])
+def test_splits_by_class_are_refused_with_a_remedy(silicon_carbide, cv):
+    with pytest.raises(ValueError, match=r"StratifiedByGroup$"):
         PLIPRegressorCV(small_descriptors(), cv=cv).fit(silicon_carbide[0][::8])
 
 

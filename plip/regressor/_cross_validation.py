@@ -12,7 +12,14 @@ import joblib
 import numpy as np
 from ase import Atoms
 from numpy.typing import ArrayLike
-from sklearn.model_selection import KFold, check_cv
+from sklearn.model_selection import (
+    KFold,
+    RepeatedStratifiedKFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
 from tqdm.auto import tqdm
 
 from plip._parameters import is_integer, is_number
@@ -41,6 +48,9 @@ _EXACT = 1e-12
 # for each other's Python code. Those that are solved at a time, two square matrices each, take so many bytes.
 _MANY_COLUMNS = 1000
 _SOLVED_AT_A_TIME = 1e8
+
+# Splitters by classes, which energies are not.
+_BY_CLASS = (StratifiedKFold, RepeatedStratifiedKFold, StratifiedGroupKFold, StratifiedShuffleSplit)
 
 # Sizes beyond the chosen one that are tried where crystals would fall in energy when compressed.
 _FURTHER = 10
@@ -343,6 +353,11 @@ class PLIPRegressorCV(PLIPModel):
                     "structures, use a smaller cv (at least 2), or PLIPRegressor"
                 )
             cv = KFold(int(cv), shuffle=True, random_state=0)
+        if isinstance(cv, _BY_CLASS):
+            raise ValueError(
+                f"{type(cv).__name__} stratifies by classes, which energies are not: take "
+                "plip.model_selection.StratifiedByGroup"
+            )
         splits = list(check_cv(cv).split(data.structures, data.labels.energy, groups))
         if len(splits) < 2:
             raise ValueError("cv must make at least two splits")
