@@ -204,11 +204,11 @@ GOOD = "2\nProperties=species:S:1:pos:R:3 energy=-1.5\nSi 0 0 0\nC 0 0 2\n"
         (2 * GOOD + "Si 0 0 0\n" + GOOD, "structure 2 should begin in line 9.*'Si 0 0 0'.*structure 1 are"),
         (2 * GOOD + "-\n" + GOOD, "structure 2 should begin"),
         ("Si 0 0 0\n", "structure 0 should begin in line 1.*delete the damaged structure$"),
-        (2 * GOOD + GOOD[:-8], "structure 2: ASE cannot read it: .*Correct or delete it"),
+        (2 * GOOD + GOOD[:-8], "structure 2 should have 2 atoms, but the file ends after 1"),
         (3 * GOOD + GOOD.replace("0 0 2", "0 0"), "structure 3: ASE cannot read it"),
         (GOOD + GOOD.replace("0 0 2", "0 0 x"), "structure 1: ASE cannot read it.*'x'"),
         (GOOD + GOOD.replace("energy", "stress"), "structure 1: ASE cannot read it.*stress"),
-        (2 * GOOD + "2", "structure 2: ASE cannot read it"),
+        (2 * GOOD + "2", "structure 2 should have 2 atoms, but the file ends after 0"),
         (GOOD + "".join(f"VEC{k} 1 1 1\n" for k in range(4)), "structure 0 has 4 lines VEC"),
         ("", "some.xyz"),
     ],
@@ -222,12 +222,24 @@ def test_damaged_files_name_the_structure(text, message, tmp_path):
         read_parts(path, atoms_per_part=3)
 
 
+@pytest.mark.parametrize("n_atoms", [3, 10**12, 10**30])
+def test_wrong_numbers_of_atoms(n_atoms, tmp_path):
+    """ASE counts up to them."""
+    (tmp_path / "a.xyz").write_text(GOOD + f"{n_atoms}{GOOD[1:]}", encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=f"structure 1 should have {n_atoms} atoms, but the file ends after 2"
+    ):
+        read_parts(tmp_path / "a.xyz")
+    (part,) = split_file(f"{tmp_path}/a.xyz@0")
+    assert len(part.read()) == 1
+
+
 @pytest.mark.parametrize("part", ["", "@5:", "@::3"])
 def test_bytes_that_are_no_text_name_the_structure(part, tmp_path):
     structures = load_silicon_carbide()[0][:40]
     write(tmp_path / "a.xyz", structures)
     data = (tmp_path / "a.xyz").read_bytes()
-    place = data.index(b"Properties", find_frames(tmp_path / "a.xyz")[21].offset)
+    place = data.index(b"Properties", find_frames(tmp_path / "a.xyz")["offset"][21])
     (tmp_path / "a.xyz").write_bytes(data[:place] + b'who="M\xfcller" ' + data[place:])
     with pytest.raises(ValueError, match=r"a\.xyz, structure 21: byte 0xfc is no text in utf-8"):
         read_parts(f"{tmp_path}/a.xyz{part}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from plip._reading._errors import ReadingError
 from plip._types import StrPath
 from plip._warnings import warn
 
-__all__ = ["VECTOR", "Frame", "find_frames"]
+__all__ = ["VECTOR", "find_frames"]
 
 # Cell vectors below the atoms, as some programs write them; ASE reads at most three.
 VECTOR = "VEC"
@@ -20,23 +24,11 @@ _MOST_VECTORS = 3
 _BLOCK = 1 << 20
 
 
-class Frame(NamedTuple):
-    """One structure in an extended XYZ file.
-
-    Attributes
-    ----------
-    offset, end : int
-        Its bytes in the file.
-    n_atoms : int
-        As its first line says.
-    """
-
-    offset: int
-    end: int
-    n_atoms: int
+# One structure of an extended XYZ file: its bytes, and its number of atoms as its first line says.
+_FRAME = np.dtype([("offset", np.int64), ("end", np.int64), ("n_atoms", np.int64)])
 
 
-def find_frames(path: StrPath, last: int | None = None) -> list[Frame] | None:
+def find_frames(path: StrPath, last: int | None = None) -> NDArray[np.void] | None:
     """Find the structures of an extended XYZ file by their numbers of atoms; nothing else is parsed.
 
     Parameters
@@ -47,9 +39,9 @@ def find_frames(path: StrPath, last: int | None = None) -> list[Frame] | None:
 
     Returns
     -------
-    list of Frame, or None
-        The structures that ASE would read: it stops at a blank line where a structure would begin. None if
-        only ASE knows, since some lines end in a carriage return alone.
+    structured ndarray, shape (n,), or None
+        "offset", "end" and "n_atoms" of the structures that ASE would read: it stops at a blank line where a
+        structure would begin. None if only ASE knows, since some lines end in a carriage return alone.
 
     Raises
     ------
@@ -63,15 +55,16 @@ def find_frames(path: StrPath, last: int | None = None) -> list[Frame] | None:
     """
     with open(path, "rb") as file:
         try:
-            frames = list(_iterate(file, path, last))
+            # A file may have many millions.
+            frames = np.fromiter(_iterate(file, path, last), _FRAME)
         except ReadingError:
             if _has_lone_returns(file):
                 return None
             raise
-        return None if frames and _has_lone_returns(file, frames[-1].end) else frames
+        return None if len(frames) and _has_lone_returns(file, int(frames["end"][-1])) else frames
 
 
-def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame]:
+def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[tuple[int, int, int]]:
     line, offset, number = file.readline(), 0, 1
     for index in itertools.count():
         header = _decode(line)
@@ -80,8 +73,13 @@ def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame
             return
         n_atoms = _parse_number(header, path, index, number)
         n_lines = 1 + max(n_atoms, 0)
-        for _ in itertools.islice(file, n_lines):
-            pass
+        n_read = sum(1 for _ in itertools.islice(file, min(n_lines, sys.maxsize)))
+        if n_read < n_lines and n_atoms > 0:
+            # ASE would look for every atom beyond the end.
+            raise ReadingError(
+                f"{os.fspath(path)}: structure {index} should have {n_atoms} atoms, but the file ends after "
+                f"{max(n_read - 1, 0)}: correct the number, or delete the structure if the file was cut off"
+            )
         number += 1 + n_lines
         n_vectors = 0
         while True:
@@ -96,7 +94,7 @@ def _iterate(file: IO[bytes], path: StrPath, last: int | None) -> Iterator[Frame
                 f"{os.fspath(path)}: structure {index} has {n_vectors} lines {VECTOR}, but ASE reads three: "
                 "delete the others"
             )
-        yield Frame(offset, end, n_atoms)
+        yield offset, end, n_atoms
         if index == last:
             return
         offset = end

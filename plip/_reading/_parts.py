@@ -15,10 +15,11 @@ from ase.io import Trajectory, iread
 from ase.io.bundletrajectory import BundleTrajectory
 from ase.io.formats import filetype, get_compression
 from ase.utils import string2index
+from numpy.typing import NDArray
 
 from plip._reading._errors import ReadingError
 from plip._reading._extended_xyz import iterate_text, split_lines
-from plip._reading._frames import Frame, find_frames
+from plip._reading._frames import find_frames
 from plip._types import StrPath
 
 __all__ = ["FilePart", "find_file", "split_file"]
@@ -292,25 +293,25 @@ def _as_slice(selection: Selection) -> slice:
     return selection or slice(None)
 
 
-def _split_frames(part: FilePart, frames: list[Frame], atoms_per_part: int) -> list[FilePart] | None:
+def _split_frames(part: FilePart, frames: NDArray[np.void], atoms_per_part: int) -> list[FilePart] | None:
     chosen = range(len(frames))[_as_slice(part.selection)]
     if chosen.step < 0:
         return None
-    ends = np.cumsum([max(frame.n_atoms, 1) for frame in frames])
+    part_of = (np.cumsum(np.maximum(frames["n_atoms"], 1)) - 1) // atoms_per_part
     parts = []
     # What lies between structures that are chosen is read, too.
-    for _, group in itertools.groupby(chosen, lambda index: (ends[index] - 1) // atoms_per_part):
+    for _, group in itertools.groupby(chosen, part_of.__getitem__):
         indices = list(group)
-        offset = frames[indices[0]].offset
+        offset = int(frames["offset"][indices[0]])
         parts.append(
             replace(
                 part,
                 first=indices[0],
                 step=chosen.step,
                 n_structures=len(indices),
-                n_atoms=tuple(frames[index].n_atoms for index in indices),
+                n_atoms=tuple(frames["n_atoms"][indices].tolist()),
                 offset=offset,
-                length=frames[indices[-1]].end - offset,
+                length=int(frames["end"][indices[-1]]) - offset,
                 selection=None,
             )
         )
