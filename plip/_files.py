@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from plip._types import StrPath
 
-__all__ = ["digest_arrays", "without_empty_texts", "write_whole"]
+__all__ = ["digest_arrays", "scratch_file", "without_empty_texts", "write_whole"]
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -25,6 +26,8 @@ _KINDS = (
 )
 # Errors of a system or file system that has no files without a name.
 _NO_NAMELESS = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}
+# Errors of a disk or a quota that is full.
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @contextlib.contextmanager
@@ -76,6 +79,34 @@ def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
             error.filename = os.fspath(path)
         raise
     _sync_folder(os.path.dirname(path))
+
+
+@contextlib.contextmanager
+def scratch_file(most_in_memory: int) -> Iterator[IO[bytes]]:
+    """Open a file without a name that is gone afterwards.
+
+    Parameters
+    ----------
+    most_in_memory : int
+        Bytes up to which it stays in memory.
+
+    Yields
+    ------
+    file
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the message says where it would be.
+    """
+    try:
+        with tempfile.SpooledTemporaryFile(most_in_memory) as file:
+            yield file
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            error.filename = tempfile.gettempdir()
+            error.strerror = f"{error.strerror} for temporary files: name another folder, TMPDIR=..."
+        raise
 
 
 def digest_arrays(text: str, arrays: Mapping[str, npt.NDArray[Any]]) -> str:

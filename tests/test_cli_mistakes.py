@@ -74,7 +74,7 @@ def test_partial_stress_is_taken_and_absent_stress_is_an_error(cli_fit, cli_data
         (["fit", "{train}", "--solver", "magic"], "solver"),
         (["fit", "{train}", "--alpha", "-1"], "alpha"),
         (["fit", "{train}", "--energy-weight", "nan"], "energy_weight"),
-        (["fit", "{garbage}"], "cannot read"),
+        (["fit", "{garbage}"], "structure 0 should have 3 atoms, but the file ends after 1"),
         (["fit", "{empty}"], "empty.xyz"),
     ],
 )
@@ -133,6 +133,16 @@ def test_fit_that_fails_is_one_line(kind, cli_fit, tmp_path, monkeypatch, capsys
     message = fails(capsys, "fit", cli_fit["train"], "-o", tmp_path / "model.json", "-q")
     assert message == "plip: error: alpha cannot be reached"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["Unable to allocate 50.5 MiB", ""])
+def test_memory_that_is_used_up_is_one_line(text, cli_fit, tmp_path, monkeypatch, capsys):
+    def fit(*arguments, **options):
+        raise MemoryError(text)
+
+    monkeypatch.setattr("plip.PLIPRegressorCV.fit", fit)
+    message = fails(capsys, "fit", cli_fit["train"], "-o", tmp_path / "model.json", "-q")
+    assert message.startswith("plip: error: not enough memory: ") and text in message
 
 
 def test_failed_fit_leaves_the_old_potential(cli_fit, tmp_path, capsys):

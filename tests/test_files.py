@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -16,7 +17,7 @@ from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from plip import NormalEquations, PLIPDescriptors, Potential, _files
-from plip._files import write_whole
+from plip._files import scratch_file, write_whole
 from plip.interactions import TwoBody
 from plip.lammps import export
 from plip.plotting import parity_plot
@@ -264,6 +265,16 @@ def test_the_system_without_nameless_files_falls_back(path, monkeypatch):
     monkeypatch.setattr(_files, "_link_to", lambda handle: f"/nowhere/{handle}")
     write(path, "second")
     assert (path.read_text(), names(path.parent)) == ("second", ["model.json"])
+
+
+def test_a_full_disk_of_temporary_files_is_named():
+    with (
+        pytest.raises(OSError, match="for temporary files: name another folder, TMPDIR") as error,
+        scratch_file(100) as file,
+    ):
+        file.write(b"1" * 200)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert error.value.filename == tempfile.gettempdir()
 
 
 def test_everything_that_is_saved_goes_this_way(tmp_path):

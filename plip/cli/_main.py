@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             print("plip: interrupted", file=sys.stderr)
             return EXIT_INTERRUPTED
-        except (CommandError, OSError, ValueError) as error:
+        except (CommandError, MemoryError, OSError, ValueError) as error:
             if arguments.traceback:
                 traceback.print_exc()
             print(f"plip: error: {_one_line(error)}", file=sys.stderr)
@@ -154,6 +154,9 @@ def _logged(path: str | None, argv: Sequence[str]) -> Iterator[None]:
 
 
 def _one_line(error: object) -> str:
+    if isinstance(error, MemoryError):
+        # Often without a text.
+        return f"not enough memory: {error or 'it is used up'}; take fewer workers or a smaller preset"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import IO
 
 import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
+from plip._files import scratch_file
 from plip._types import IntArray, StrPath
 from plip._workers import same_workers
 from plip.descriptors import PLIPDescriptors
@@ -72,9 +73,9 @@ def sums_of_parts(
     return found
 
 
-def file_for_sums() -> IO[bytes]:
+def file_for_sums() -> AbstractContextManager[IO[bytes]]:
     """A new file for `sums_of_parts`, which stays in memory while it is small."""
-    return tempfile.SpooledTemporaryFile(_IN_MEMORY)
+    return scratch_file(_IN_MEMORY)
 
 
 def total_of(parts: Sequence[NormalEquations]) -> NormalEquations:
