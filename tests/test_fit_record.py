@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from sample_fits import small_descriptors
 
-from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, load_potential
+from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV, Potential, load_potential
 from plip.cli import main
 from plip.metrics import Evaluation
 from plip.report import potential_summary, write_report
@@ -187,6 +187,16 @@ def test_summary_says_what_the_api_says(model, record):
     for pair, r in record["data"]["shortest_distances"].items():
         assert f"\n{pair} " in text and f"{r:.3f}" in text
     assert "pair C-Si" in text
+
+
+def test_angles_of_shared_terms_are_plotted(silicon_carbide):
+    shared = PLIPDescriptors(three_body="fast", two_body=None, n_body=None, shared=True)
+    shared.fit(silicon_carbide[0])
+    coef = [float(term.species == ("*", "*", "*")) for term in shared.terms_]
+    assert any(coef)
+    potential = Potential(shared, coef, {"C": 0.0, "Si": 0.0})
+    text = potential_summary(potential)
+    assert text.count("\nangle ") == 3 and "\n3 more angles are not shown" in text
 
 
 def test_summary_of_a_potential_without_a_record(model):

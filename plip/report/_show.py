@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from plip._core import ANY
 from plip._types import FloatArray
 from plip.interactions._terms import KINDS
 from plip.potential import Potential
@@ -239,23 +238,28 @@ def _pair_plots(potential: Potential) -> list[str]:
 
 
 def _angle_plots(potential: Potential) -> list[str]:
-    """The energy of triplets that have terms of their own; the arms are those of the lowest pairs."""
-    plots: list[str] = []
-    angles = np.linspace(50.0, 180.0, 200)
-    kinds = (term.species[:3] for term, _ in potential.terms if term.interaction == "three-body")
-    for triplet in dict.fromkeys(kind for kind in kinds if ANY not in kind):
-        center, *ends = triplet
-        arms = [_lowest(potential, (center, end)) for end in ends]
-        energies = potential.triplet_energy(arms[0], arms[1], angles, triplet)
-        if np.ptp(energies) > _FLAT and len(plots) < _MOST_ANGLES:
-            title = f"angle {ends[0]}-{center}-{ends[1]}, arms of {arms[0]:.2f} and {arms[1]:.2f} A, "
-            plots.append(_plot(title + "less its pairs", angles, energies, "degrees"))
+    """A plot of each of the triplets that angles change most; their arms are those of the lowest pairs."""
+    species, angles = potential.species, np.linspace(50.0, 180.0, 200)
+    lowest = {(s, t): _lowest(potential, (s, t)) for s in species for t in species}
+    found = []
+    for center in species:
+        for ends in itertools.combinations_with_replacement(species, 2):
+            arms = [lowest[center, end] for end in ends]
+            energies = potential.triplet_energy(arms[0], arms[1], angles, (center, *ends))
+            if np.ptp(energies) > _FLAT:
+                title = f"angle {ends[0]}-{center}-{ends[1]}, arms of {arms[0]:.2f} and {arms[1]:.2f} A, "
+                found.append((title + "less its pairs", energies))
+    found.sort(key=lambda one: -float(np.ptp(one[1])))
+    plots = [_plot(title, angles, energies, "degrees") for title, energies in found[:_MOST_ANGLES]]
+    if len(found) > _MOST_ANGLES:
+        number = len(found) - _MOST_ANGLES
+        plots.append(f"{number} more angles are not shown (Potential.triplet_energy has them all)")
     return plots
 
 
 def _lowest(potential: Potential, pair: tuple[str, str]) -> float:
-    """Distance in Angstrom where the energy of a pair is least."""
-    r = np.linspace(first_distance(potential, pair), potential.cutoff, 400)
+    """Distance in Angstrom where the energy of a pair is least, within 0.9 of the cutoff."""
+    r = np.linspace(first_distance(potential, pair), 0.9 * potential.cutoff, 400)
     return float(r[np.argmin(potential.pair_energy(r, pair))])
 
 
