@@ -27,8 +27,6 @@ def have_vacuum(structures: Sequence[Atoms]) -> BoolArray:
     """
     if not structures:
         return np.zeros(0, bool)
-    if not structures:
-        return np.zeros(0, bool)
     return vacuum_of_arrays(
         np.array([len(atoms) for atoms in structures]),
         np.concatenate([atoms.positions for atoms in structures]),
