@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 from joblib.parallel import ThreadingBackend
 
-__all__ = ["are_threads", "can_send_on", "end_on_failure", "in_order", "new_workers", "same_workers"]
+__all__ = ["are_threads", "can_send_on", "end", "end_on_failure", "in_order", "new_workers", "same_workers"]
 
 
 def new_workers(n_jobs: int | None, is_local: bool = False, **options: Any) -> joblib.Parallel:
@@ -110,17 +110,22 @@ def in_order(
 
 @contextmanager
 def end_on_failure(results: Generator[Any, None, None]) -> Iterator[None]:
-    """Context that takes results of `in_order`: a failure in it, such as an interrupt, ends the jobs at once.
-
-    They would go on for as long as the traceback is kept, and then joblib would count those that were done.
-    """
+    """Context that takes results of `in_order`: a failure in it, such as an interrupt, ends the jobs."""
     try:
         yield
     except BaseException:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            results.close()
+        end(results)
         raise
+
+
+def end(results: Generator[Any, None, None]) -> None:
+    """End the jobs of `in_order` whose results nobody will take.
+
+    They would go on for as long as the traceback is kept, and then joblib would count those that were done.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        results.close()
 
 
 def _by_lists(jobs: Iterable[Any], n_jobs: int | None) -> Generator[Any, None, None]:

@@ -166,6 +166,25 @@ def test_an_interrupt_between_results_ends_the_work():
     assert threading.active_count() == n_threads
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("error", [KeyError("user"), KeyboardInterrupt()])
+def test_a_generator_that_fails_ends_the_work(structures, descriptors, monkeypatch, error):
+    monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 8)
+    monkeypatch.setattr("plip.normal_equations._batches._BATCH", 4)
+
+    def stream():
+        yield from structures * 10
+        raise error
+
+    n_threads = []
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            NormalEquations.from_structures(stream(), descriptors, n_jobs=2)
+        n_threads.append(threading.active_count())
+    # The first time tqdm begins a thread of its own.
+    assert n_threads[0] == n_threads[1]
+
+
 def test_bad_number_of_workers_is_refused(structures, descriptors):
     with pytest.raises(ValueError, match="n_jobs must be a positive integer.*'2'"):
         NormalEquations.from_structures(structures, descriptors, n_jobs="2")

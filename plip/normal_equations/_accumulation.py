@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 
 from plip._types import FloatArray, StrPath
-from plip._workers import are_threads, can_send_on, end_on_failure, in_order
+from plip._workers import are_threads, can_send_on, end, end_on_failure, in_order
 from plip.descriptors import PLIPDescriptors
 from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations._blas_threads import single_blas_thread
@@ -84,6 +84,14 @@ class Accumulator:
         if n_chunks >= _CHUNKS_PER_WORKER * joblib.effective_n_jobs(self._n_jobs):
             self._begin(self._batches)
             self._batches = []
+
+    def stop(self) -> None:
+        """End what threads have begun, since the next structures cannot be read.
+
+        Processes finish the few chunks that were handed over: loky's pool breaks if they are taken back.
+        """
+        if self._parts is not None and self._are_threads:
+            end(self._parts)
 
     def _begin(self, pieces: Iterable[Piece], are_last: bool = False) -> None:
         self._add_up()

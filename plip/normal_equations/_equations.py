@@ -323,13 +323,18 @@ class NormalEquations:
         # A generator has no length, so its structures are counted.
         total = None if is_stream or not isinstance(X, Sized) else len(X)
         with tqdm(total=total, desc="structures", disable=not verbose) as bar:
-            for data, fitted in read_batches(X, descriptors, labels, reading):
-                if inspect is not None:
-                    inspect(data, fitted)
-                if accumulator is None:
-                    accumulator = new_accumulator(data, fitted, bar, **options)
-                if is_stream:
-                    accumulator.add(data)
+            try:
+                for data, fitted in read_batches(X, descriptors, labels, reading):
+                    if inspect is not None:
+                        inspect(data, fitted)
+                    if accumulator is None:
+                        accumulator = new_accumulator(data, fitted, bar, **options)
+                    if is_stream:
+                        accumulator.add(data)
+            except BaseException:
+                if accumulator is not None:
+                    accumulator.stop()
+                raise
             assert accumulator is not None  # read_batches refuses data without structures
             return cls(*accumulator.finish(() if is_stream else [data]))
 
