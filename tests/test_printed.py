@@ -10,13 +10,16 @@ from oracle import centers
 from sample_potentials import beyond, densities, make_potential
 from sample_structures import sample
 
+from plip import PLIPRegressor
 from plip._core import ANY
+from plip.datasets import load_silicon_carbide
 from plip.interactions import FourBody, NBody, ThreeBody, TwoBody
 from plip.interactions._sharing import Block
 from plip.interactions._terms import build_terms
 from plip.potential import Potential
 from plip.radial import Gaussian, LogNormal
 from plip.report import potential_summary
+from plip.report._text import in_lines
 
 # The potential
 
@@ -226,3 +229,17 @@ def test_text_and_latex_of_a_term_have_the_same_numbers(families):
         numbers = r"(?<![A-Za-z_])\d+(?:\.\d+)?"
         assert sorted(re.findall(numbers, formula)) == sorted(re.findall(numbers, latex)), (formula, latex)
         assert "- -" not in formula and "00000000" not in formula
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(40, 60), (80, 80), (300, 100)])
+def test_texts_are_as_wide_as_the_terminal(monkeypatch, columns, widest):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = in_lines("potential " * 40, start="* ")
+    assert widest - 10 < max(map(len, text.splitlines())) <= widest
+    assert text.split() == ["*", *["potential"] * 40]
+
+
+def test_a_summary_fits_a_terminal_of_80_letters(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    model = PLIPRegressor("fast", max_terms=20).fit(load_silicon_carbide()[0][::8])
+    assert max(map(len, potential_summary(model.potential_).splitlines())) <= 80

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from plip.interactions._terms import KINDS
 from plip.potential import Potential
 from plip.potential._models import as_potential
 from plip.report._record import readable_record
-from plip.report._text import WIDTH, reference_energies, table
+from plip.report._text import in_lines, reference_energies, table
 from plip.safety._report import lines_of
 
 __all__ = ["PAIRS", "first_distance", "potential_summary"]
@@ -74,7 +73,7 @@ def potential_summary(potential: Potential, n_terms: int = 10) -> str:
     ]
     if damaged:
         text = f"damaged in the file, and left out: {', '.join(damaged)}"
-        parts.append(textwrap.fill(text, WIDTH, subsequent_indent="  "))
+        parts.append(in_lines(text))
     parts.append(_uncertainty(potential))
     parts += [_errors(record.get("errors", {})), _safety(record), _settings(record.get("settings", {}))]
     parts += _pair_plots(potential) + _angle_plots(potential) + [_terms(potential, n_terms)]
@@ -91,15 +90,13 @@ def _head(potential: Potential) -> str:
     counts = ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]) or "none"
     species, number = ", ".join(potential.species), _count(len(potential.terms), "term")
     head = f"potential of {species}: {number} ({counts}), cutoff {potential.cutoff:g} A"
-    return "\n".join([textwrap.fill(head, WIDTH, subsequent_indent="  "), reference_energies(potential)])
+    return "\n".join([in_lines(head), reference_energies(potential)])
 
 
 def _about(potential: Potential) -> str:
     about = potential.about or {}
     texts = {name: ", ".join(text) if name == "authors" else text for name, text in about.items()}
-    return "\n".join(
-        textwrap.fill(f"{name}: {text}", WIDTH, subsequent_indent="  ") for name, text in texts.items()
-    )
+    return "\n".join(in_lines(f"{name}: {text}") for name, text in texts.items())
 
 
 def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
@@ -107,9 +104,7 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
     shortest, analogs = data.get("shortest_distances", {}), data.get("analogs", {})
     repulsion = {"-".join(pair): distances for pair, distances in (potential.repulsion or {}).items()}
     forces = {"-".join(pair): f"{force:g}" for pair, force in (potential.core_forces or {}).items()}
-    rows = [
-        ["valid distances (A)", "from", "to", "core repulsion below", "without terms below", "force (eV/A)"]
-    ]
+    rows = [["valid distances (A)", "from", "to", "repulsion below", "no terms below", "force (eV/A)"]]
     for pair in map("-".join, itertools.combinations_with_replacement(potential.species, 2)):
         start = f"{shortest[pair]:.3f}" if pair in shortest else "-"
         inner, outer = [f"{distance:g}" for distance in repulsion.get(pair, ())] or ["-", "-"]
@@ -118,14 +113,15 @@ def _distances(potential: Potential, data: Mapping[str, Any]) -> str:
     for pair in data.get("missing_pairs", ()):
         analog = analogs.get(pair)
         like = f"; it is taken to be like {analog}" if analog else ""
-        lines.append(f"no training structure has the pair {pair} within the cutoff{like}")
+        lines.append(in_lines(f"no training structure has the pair {pair} within the cutoff{like}"))
     if "isolated_pairs" in data:
         pairs = map("-".join, itertools.combinations_with_replacement(potential.species, 2))
         if dense := [pair for pair in pairs if pair not in data["isolated_pairs"]]:
             text = f"no isolated pairs in the data: the energies of {', '.join(dense)} below are extrapolated"
-            lines += textwrap.wrap(text, WIDTH, break_on_hyphens=False)
+            lines.append(in_lines(text, indent="", keep_words=True))
     if data.get("missing_combinations"):
-        lines.append(f"no training structure holds {', '.join(data['missing_combinations'])} together")
+        text = f"no training structure holds {', '.join(data['missing_combinations'])} together"
+        lines.append(in_lines(text))
     return "\n".join(lines)
 
 
@@ -148,14 +144,13 @@ def _data(data: Mapping[str, Any]) -> str:
     labels = ", ".join(f"{n:,} {names.get(name, name)}" for name, n in data.get("n_labels", {}).items())
     lines = []
     if "n_structures" in data:
-        lines.append(
-            f"fitted to {_count(data['n_structures'], 'structure')}" + (f": {labels}" if labels else "")
-        )
+        text = f"fitted to {_count(data['n_structures'], 'structure')}" + (f": {labels}" if labels else "")
+        lines.append(in_lines(text))
     if "volume_per_atom" in data:
         low, high = data["volume_per_atom"]
         lines.append(f"volumes of crystals and melts: {low:.2f} to {high:.2f} A^3/atom")
     if data.get("hash"):
-        lines.append(f"hash of the data: {data['hash']}")
+        lines.append(in_lines(f"hash of the data: {data['hash']}", keep_words=True))
     return "\n".join(lines)
 
 
@@ -168,12 +163,10 @@ def _uncertainty(potential: Potential) -> str:
         )
     n_atoms = sum(len(references.points) for references in known.of_atoms.values())
     limits = ", ".join(f"{symbol} {limit:.3g}" for symbol, limit in known.leverage_limits.items())
-    return textwrap.fill(
+    return in_lines(
         f"uncertainty: standard deviations by the errors of {n_atoms:,} atoms and "
         f"{len(known.of_structures.points):,} structures; extrapolation grades by a largest leverage of "
-        f"{limits}",
-        WIDTH,
-        subsequent_indent="  ",
+        f"{limits}"
     )
 
 
@@ -200,8 +193,7 @@ def _safety(record: Mapping[str, Any]) -> str:
         found = lines_of(record["safety"])
     except ValueError:
         return "Safety: what the file says of it is damaged (Potential.check_safety makes the check)"
-    lines = [textwrap.fill(line, WIDTH - 2, subsequent_indent="  ") for line in found]
-    return "\n".join([lines[0], *(textwrap.indent(line, "  ") for line in lines[1:])])
+    return "\n".join([in_lines(found[0]), *(in_lines(line, "  ", "    ") for line in found[1:])])
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
@@ -209,7 +201,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
         return ""
     text = ", ".join(f"{name}={value}" for name, value in settings.items() if name != "estimator")
     head = f"settings of {settings.get('estimator', 'the fit')}: "
-    return textwrap.fill(head + text, WIDTH, subsequent_indent="  ")
+    return in_lines(head + text)
 
 
 def first_distance(potential: Potential, pair: tuple[str, str]) -> float:
@@ -296,9 +288,7 @@ def _terms(potential: Potential, n_terms: int) -> str:
     for n in shown:
         term, coefficient = potential.terms[n]
         start = f"{coefficient:>12.4e}  "
-        lines += textwrap.wrap(
-            term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
-        )
+        lines.append(in_lines(term.formula(), start, " " * len(start)))
     formulas = [potential.terms[n][0].formula() for n in shown]
     lines += [text for part, text in _NOTATION.items() if any(part in formula for formula in formulas)]
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,17 +28,18 @@ Rows: TypeAlias = list[list[Any]]
 
 __all__ = [
     "DIGITS",
-    "WIDTH",
     "Evaluation",
     "evaluation_report",
     "fit_report",
+    "in_lines",
     "reference_energies",
     "table",
 ]
 
 # Digits of the errors of each target in its unit of `plip.metrics`.
 DIGITS = {"energy": 2, "force": 4, "stress": 3}
-WIDTH = 100
+# Letters in a line.
+_NARROWEST, _WIDEST = 60, 100
 # Between the columns of a table.
 _GAP = "  "
 # Numbers of terms that the table of cross-validation shows, besides the chosen one.
@@ -127,7 +129,7 @@ def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -
     if not parts:
         return "cancellation: none, since there are no terms"
     text = "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ")
+    return in_lines(text)
 
 
 def _number(value: float) -> str:
@@ -194,8 +196,7 @@ def _too_close(name: str, evaluation: Evaluation) -> list[str]:
     text = with_places(text)
     if others:
         text += f"; RMSE without these: {others}"
-    # Names of files stay whole.
-    return [textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)]
+    return [in_lines(text, indent="", keep_words=True)]
 
 
 def _size_table(evaluations: Mapping[str, Evaluation]) -> str:
@@ -256,16 +257,14 @@ def _strongest_terms(strongest: list[tuple[float, float, Term]]) -> str:
     lines = ["strongest terms: relative strength, coefficient, formula (r in A, energy in eV)"]
     for rank, (strength, coefficient, term) in enumerate(strongest, start=1):
         start = f"{rank:>3}  {strength:5.3f}  {coefficient:>11.4e}  "
-        lines += textwrap.wrap(
-            term.formula(), WIDTH, initial_indent=start, subsequent_indent=" " * len(start)
-        )
+        lines.append(in_lines(term.formula(), start, " " * len(start)))
     return "\n".join(lines)
 
 
 def reference_energies(potential: Potential) -> str:
     """The energies of atoms without neighbors."""
     energies = ", ".join(f"{symbol} {energy:.4f}" for symbol, energy in potential.intercept.items())
-    return textwrap.fill(f"reference energies (eV): {energies}", WIDTH, subsequent_indent="  ")
+    return in_lines(f"reference energies (eV): {energies}")
 
 
 def _where_data_end(potential: Potential) -> str:
@@ -273,7 +272,24 @@ def _where_data_end(potential: Potential) -> str:
     if potential.repulsion is None:
         return "no core repulsion: nothing keeps atoms apart where the data end"
     distances = ", ".join(f"{'-'.join(pair)} {outer:.2f}" for pair, (_, outer) in potential.repulsion.items())
-    return textwrap.fill(f"core repulsion below (A): {distances}", WIDTH, subsequent_indent="  ")
+    return in_lines(f"core repulsion below (A): {distances}")
+
+
+def in_lines(text: str, start: str = "", indent: str = "  ", keep_words: bool = False) -> str:
+    """A text in lines as wide as the terminal, within limits, or of most letters where there is none.
+
+    Names of files and of pairs, which may have hyphens, stay whole on request.
+    """
+    columns = shutil.get_terminal_size((_WIDEST, 24)).columns
+    width = min(max(columns, _NARROWEST), _WIDEST)
+    return textwrap.fill(
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=not keep_words,
+        break_on_hyphens=not keep_words,
+    )
 
 
 def table(rows: Rows) -> str:
