@@ -71,7 +71,12 @@ class _ExecutorBackend(ParallelBackendBase):
     def submit(
         self, func: Callable[[], Any], callback: Callable[[Future[Any]], Any] | None = None
     ) -> Future[Any]:
-        future = self._executor.submit(func)
+        try:
+            future = self._executor.submit(func)
+        except Exception as error:
+            # It is broken or was shut down. joblib would wait for a job that nobody has.
+            future = Future()
+            future.set_exception(error)
         if callback is not None:
             future.add_done_callback(callback)
         return future

@@ -354,6 +354,24 @@ def test_a_single_worker_works(train, descriptors):
     assert_same_bits(found, NormalEquations.from_structures(train[0], descriptors))
 
 
+def test_an_executor_that_is_shut_down_is_an_error(train, descriptors, small_chunks):
+    class Ending(ThreadPoolExecutor):
+        n_jobs = 0
+
+        def submit(self, *job, **options):
+            self.n_jobs += 1
+            if self.n_jobs == 6:
+                self.shutdown(wait=False)
+            return super().submit(*job, **options)
+
+    with (
+        Ending(2) as executor,
+        use_executor(executor, 2),
+        pytest.raises(RuntimeError, match="after shutdown"),
+    ):
+        NormalEquations.from_structures(train[0], descriptors)
+
+
 def test_what_is_no_executor():
     with pytest.raises(TypeError, match="must be a concurrent.futures.Executor, got int"), use_executor(2, 2):
         pass
