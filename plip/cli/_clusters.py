@@ -184,6 +184,7 @@ def _finish(
     from plip.metrics import Evaluation
     from plip.report import evaluation_report
     from plip.report._tables import with_errors
+    from plip.report._text import safety_text
 
     potential = signed(model.potential_, arguments)
     seen = [] if equations.sample is None else list(equations.sample.structures())
@@ -200,7 +201,7 @@ def _finish(
     if test is not None:
         with test.located():
             print(evaluation_report(evaluations))
-    print(safety)
+    print(safety_text(safety.as_record()))
     print(
         "Without structures the number of terms is not cross-validated (--terms), there are no "
         "uncertainties, and the check takes a sample of the geometry"

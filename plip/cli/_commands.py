@@ -168,6 +168,7 @@ def _fit_and_report(
     from plip.cli._about import signed
     from plip.report import fit_report
     from plip.report._tables import with_errors
+    from plip.report._text import safety_text
 
     # Errors in the data and options come before the long work.
     page = None if arguments.report is None else arguments.outputs.page(arguments.report)
@@ -194,7 +195,7 @@ def _fit_and_report(
     with nullcontext() if test is None else test.located():
         print(fit_report(model, evaluations))
     print(f"\n{took}")
-    print(safety)
+    print(safety_text(safety.as_record()))
     if vars(arguments).get("target") == "stock":
         _print_safety_of_styles(model, train, safety)
     failing = write_failing(safety, model, arguments, output)

@@ -15,8 +15,7 @@ from plip.interactions._terms import KINDS
 from plip.potential import Potential
 from plip.potential._models import as_potential
 from plip.report._record import readable_record
-from plip.report._text import in_lines, reference_energies, table
-from plip.safety._report import lines_of
+from plip.report._text import in_lines, reference_energies, safety_text, table
 
 __all__ = ["PAIRS", "first_distance", "potential_summary"]
 
@@ -190,10 +189,9 @@ def _safety(record: Mapping[str, Any]) -> str:
     if "safety" not in record:
         return "Safety: not checked (plip fit does so, and Potential.check_safety)"
     try:
-        found = lines_of(record["safety"])
+        return safety_text(record["safety"])
     except ValueError:
         return "Safety: what the file says of it is damaged (Potential.check_safety makes the check)"
-    return "\n".join([in_lines(found[0]), *(in_lines(line, "  ", "    ") for line in found[1:])])
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

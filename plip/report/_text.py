@@ -19,6 +19,7 @@ from plip.potential import Potential
 from plip.potential._models import as_estimator
 from plip.report._close import closer_than_fitted
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
+from plip.safety._report import lines_of
 
 if TYPE_CHECKING:
     from plip.regressor import PLIPRegressor, PLIPRegressorCV
@@ -33,6 +34,7 @@ __all__ = [
     "fit_report",
     "in_lines",
     "reference_energies",
+    "safety_text",
     "table",
 ]
 
@@ -273,6 +275,12 @@ def _where_data_end(potential: Potential) -> str:
         return "no core repulsion: nothing keeps atoms apart where the data end"
     distances = ", ".join(f"{'-'.join(pair)} {outer:.2f}" for pair, (_, outer) in potential.repulsion.items())
     return in_lines(f"core repulsion below (A): {distances}")
+
+
+def safety_text(record: Any) -> str:
+    """What `SafetyReport.as_record` says; a ValueError says that a record is no such one."""
+    head, *findings = lines_of(record)
+    return "\n".join([in_lines(head), *(in_lines(finding, "  ", "    ") for finding in findings)])
 
 
 def in_lines(text: str, start: str = "", indent: str = "  ", keep_words: bool = False) -> str:
