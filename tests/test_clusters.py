@@ -360,7 +360,7 @@ def test_an_executor_that_is_shut_down_is_an_error(train, descriptors, small_chu
 
         def submit(self, *job, **options):
             self.n_jobs += 1
-            if self.n_jobs == 6:
+            if self.n_jobs == 12:
                 self.shutdown(wait=False)
             return super().submit(*job, **options)
 
