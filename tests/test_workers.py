@@ -166,7 +166,6 @@ def test_an_interrupt_between_results_ends_the_work():
     assert threading.active_count() == n_threads
 
 
-@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("error", [KeyError("user"), KeyboardInterrupt()])
 def test_a_generator_that_fails_ends_the_work(structures, descriptors, monkeypatch, error):
     monkeypatch.setattr("plip.normal_equations._chunks.CHUNK_ATOMS", 8)
