@@ -149,7 +149,6 @@ def test_a_failure_ends_the_work():
     assert threading.active_count() == n_threads
 
 
-@pytest.mark.filterwarnings("error")
 def test_an_interrupt_between_results_ends_the_work():
     begun = []
 

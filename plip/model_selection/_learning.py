@@ -264,7 +264,7 @@ def learning_curve(
     model._check_data(data, descriptors)
     counts = _numbers(len(tests) - 1)
     with file_for_sums() as file:
-        parts = sums_of_parts(data, descriptors, tests, model.memory, model.n_jobs, model.verbose, file)
+        parts = sums_of_parts(data, descriptors, tests, file, model.memory, model.n_jobs, model.verbose)
         curve = _Curve(model, data, parts, tests, names)
         with single_blas_thread(), tqdm(total=len(counts), desc="sizes", disable=not model.verbose) as bar:
             for count in counts:

@@ -33,10 +33,10 @@ def sums_of_parts(
     data: LabelledStructures,
     descriptors: PLIPDescriptors,
     parts: Sequence[IntArray],
+    file: IO[bytes],
     memory: joblib.Memory | StrPath | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
-    file: IO[bytes] | None = None,
 ) -> list[NormalEquations]:
     """The normal equations of several parts of the data, which can be added.
 
@@ -46,12 +46,12 @@ def sums_of_parts(
         Checked for the species and the cutoff of the descriptors.
     descriptors : PLIPDescriptors
         Fitted.
-    memory, n_jobs, verbose
-        As for `NormalEquations.from_structures`.
     parts : sequence of ndarray of int
         Places of the structures of each part.
-    file : binary file or None
-        Where the sums of a part are kept until they are needed; None keeps them in memory.
+    file : binary file
+        Where the sums of a part are kept until they are needed, from `file_for_sums`.
+    memory, n_jobs, verbose
+        As for `NormalEquations.from_structures`.
 
     Returns
     -------
@@ -67,8 +67,7 @@ def sums_of_parts(
             some = data.take(part)
             accumulator = new_accumulator(some, descriptors, bar, reference, memory, n_jobs, workers)
             equations = NormalEquations(*accumulator.finish([some]))
-            if file is not None:
-                equations._stow(file)
+            equations._stow(file)
             found.append(equations)
     return found
 

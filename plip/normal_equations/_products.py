@@ -13,10 +13,8 @@ from plip.normal_equations._packed import Packed
 
 __all__ = ["Products"]
 
-
 # Rows of which products are made again whenever they are needed, as a part of the number of columns.
 _FEW_ROWS = 0.125
-
 
 # A file has one place that is read next, whoever reads.
 _one_reader = threading.Lock()

@@ -101,7 +101,7 @@ class Potential:
         Facts about the fit, as JSON has them: "settings" of the estimator; "data", with sizes, a hash and the
         shortest distances; "errors" by data set; "sizes", the errors of other numbers of terms; "safety",
         what `check_safety` found. Entries may be missing. It is a copy, and no part of the physics.
-        None in files of older versions, and for a potential that was made without a fit.
+        None in files of older versions, and for a potential that was made without a fit, until it is checked.
     about : dict or None
         Who made the potential and on what terms others may use it: "authors", a list of names, "license" and
         "citation", texts. Entries may be missing. It is a copy.

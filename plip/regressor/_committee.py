@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from plip._parameters import is_integer
 from plip.labels import LabelledStructures
-from plip.normal_equations._parts import sums_of_parts
+from plip.normal_equations._parts import file_for_sums, sums_of_parts, total_of
 from plip.potential import Potential
 from plip.regressor._regressor import PLIPRegressor
 
@@ -88,10 +88,12 @@ def fit_committee(
     n_blocks = min(int(n_blocks), len(data))
     if n_blocks < 2:
         raise ValueError("a bootstrap needs at least two structures")
-    parts = KFold(n_blocks, shuffle=True, random_state=rng).split(np.arange(len(data)))
-    blocks = sums_of_parts(data, descriptors, [rows for _, rows in parts], model.memory, model.n_jobs)
+    splits = KFold(n_blocks, shuffle=True, random_state=rng).split(np.arange(len(data)))
+    parts = [rows for _, rows in splits]
     members = []
-    for _ in range(n_members):
-        drawn = sum(blocks[k] for k in rng.randint(n_blocks, size=n_blocks))
-        members.append(clone(model).fit_normal_equations(drawn).potential_)
+    with file_for_sums() as file:
+        blocks = sums_of_parts(data, descriptors, parts, file, model.memory, model.n_jobs)
+        for _ in range(n_members):
+            drawn = total_of([blocks[k] for k in rng.randint(n_blocks, size=n_blocks)])
+            members.append(clone(model).fit_normal_equations(drawn).potential_)
     return members

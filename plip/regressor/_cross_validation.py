@@ -383,7 +383,7 @@ class PLIPRegressorCV(PLIPModel):
         # The sums of overlapping test sets are not the whole.
         rest = np.arange(len(data)) if counts.max() > 1 else np.flatnonzero(counts == 0)
         parts = [*distinct.values(), *([rest] if len(rest) else [])]
-        found = sums_of_parts(data, descriptors, parts, self.memory, self.n_jobs, self.verbose, file)
+        found = sums_of_parts(data, descriptors, parts, file, self.memory, self.n_jobs, self.verbose)
         total = found[-1]
         if counts.max() <= 1:
             total = total_of(found)
