@@ -121,21 +121,18 @@ static double interpolate(const builder *b, const double *row, int c, double x, 
     return value;
 }
 
-/* How much larger than its bound a moment is by one neighbor in a range alone, at least 1. */
-static double growth(const builder *b, const table *t, range of)
+/* How much larger than its bound a moment is by one neighbor alone at the ends of the range of the last row, at least 1. */
+static double growth(const builder *b, const table *t)
 {
-    double largest = 1.0, value[3];
+    double largest = 1.0;
     int c, side;
 
-    for (side = 0; side < 2; side++) {
-        plip_go_to(b->at, t->core, side ? of.end : of.begin);
-        for (c = 0; c < t->n_columns; c++) {
-            const column *own = t->columns + c;
-            if (own->order < 2 || !own->n_products)
-                continue;
-            plip_column_exact(b->potential, own, b->at, 0, value);
-            largest = fmax(largest, fabs(value[0]) / b->bounds[own->products[0].a]);
-        }
+    for (c = 0; c < t->n_columns; c++) {
+        const column *own = t->columns + c;
+        if (own->order < 2 || !own->n_products)
+            continue;
+        for (side = 0; side < 3; side += 2)
+            largest = fmax(largest, fabs(b->at_places[3 * c + side][0]) / b->bounds[own->products[0].a]);
     }
     return largest;
 }
@@ -172,7 +169,7 @@ static double error_of_row(const builder *b, const table *t, const double *row, 
 {
     /* Where the derivative of the error is largest, and the error itself. */
     static const double places[6] = {0.132, 0.25, 0.372, 0.628, 0.75, 0.868};
-    const double grown = growth(b, t, of);
+    const double grown = growth(b, t);
     double worst = 0.0;
     int c, k;
 
