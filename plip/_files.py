@@ -40,7 +40,7 @@ def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
         File name. An existing file is replaced in one step and keeps its permissions; if writing fails, it
         stays as it was. The target of a symbolic link is replaced, not the link.
     mode : {"w", "wb"}
-        Text (UTF-8) or binary.
+        Text (UTF-8, with escapes for what it cannot hold) or binary.
 
     Yields
     ------
@@ -61,7 +61,9 @@ def write_whole(path: StrPath, mode: str = "w") -> Iterator[IO[Any]]:
     path = os.path.realpath(path)
     handle, temporary = _open_new(path)
     try:
-        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+        # Names of files, which tables and reports have, are bytes that need not be UTF-8.
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "backslashreplace")
+        with open(handle, mode, encoding=encoding, errors=errors) as file:
             if before is not None:
                 _take_over(handle, before)
             yield file

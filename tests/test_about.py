@@ -84,6 +84,13 @@ def test_errors(potential, about, message, tmp_path):
     assert load_potential(tmp_path / "model.json").terms == potential.terms
 
 
+def test_what_no_file_can_hold_is_refused(potential):
+    """Arguments in an encoding that is not the locale's: no reader would take the file."""
+    for about in ({"authors": ["J\udcc3\udcb6rg"]}, {"license": "\ud800"}):
+        with pytest.raises(ValueError, match="must be text in UTF-8"):
+            potential.with_about(about)
+
+
 def test_it_is_shown(potential, tmp_path):
     signed = potential.with_about(ABOUT | {"citation": "<b>A</b> & É"})
     text = potential_summary(signed)
@@ -111,14 +118,19 @@ def test_about_command_changes_what_it_is_told(potential, tmp_path, capsys):
     expected = {"authors": ["Ada", "Bea"], "license": "CC0-1.0", "citation": "Ada & Bea (2026)"}
     assert load_potential(path).about == expected
     assert "authors: Ada, Bea\n" in capsys.readouterr().out
-    assert main(["about", str(path), "--license", ""]) == 2
+    for wrong in ("", " ", "J\udcc3\udcb6rg"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["about", str(path), "--license", wrong])
 
 
-def test_terminals_that_cannot_show_a_name(potential, tmp_path, monkeypatch):
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_terminals_that_cannot_show_a_name(errors, potential, tmp_path, monkeypatch):
+    """Python has the second kind in the locale C."""
     path = tmp_path / "model.json"
     potential.save(path)
     printed = io.BytesIO()
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(printed, encoding="ascii", write_through=True))
+    terminal = io.TextIOWrapper(printed, encoding="ascii", errors=errors, write_through=True)
+    monkeypatch.setattr("sys.stdout", terminal)
     assert main(["about", str(path), "--author", "Émilie"]) == 0
     assert load_potential(path).about["authors"] == ["Émilie"]
     assert rb"authors: \xc9milie" in printed.getvalue()

@@ -62,6 +62,12 @@ def test_text_and_bytes(way, path):
     assert names(path.parent) == ["model.json"]
 
 
+def test_what_is_no_unicode_is_escaped(way, path):
+    """The name of a file of structures, in a table."""
+    write(path, os.fsdecode(b"\xe9.xyz"))
+    assert path.read_bytes() == rb"\udce9.xyz"
+
+
 @pytest.mark.parametrize("permissions", [0o600, 0o644, 0o664, 0o640, 0o400, 0o755])
 def test_an_existing_file_keeps_its_permissions(way, path, permissions):
     path.write_text("old")

@@ -52,8 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = make_parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        # A name that the terminal cannot show must not end a command before its files are written.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        # A letter that the terminal cannot show must not end a command before its files are written. In the
+        # locale C Python escapes surrogates only.
         sys.stdout.reconfigure(errors="backslashreplace")
     output, messages = _Stream(sys.stdout), _Stream(sys.stderr)
     with (
@@ -134,7 +135,7 @@ def _logged(path: str | None, argv: Sequence[str]) -> Iterator[None]:
     if path is None:
         yield
         return
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("plip")
     level = logger.level

@@ -57,9 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_demo(commands: Commands) -> None:
     demo = commands.add_parser(
         "demo",
-        help="fit the silicon-carbide data set that comes with plip",
-        description="Fit the silicon-carbide data set that comes with plip, with the default settings, "
-        "and print a report; write the potential and a parity plot.",
+        help="fit a potential to the silicon-carbide data set that comes with plip",
+        description="Fit a potential to the silicon-carbide data set that comes with plip, with the default "
+        "settings. Print its errors and terms; write the potential and a parity plot.",
     )
     # A demonstration shows its potential even if the check finds something.
     demo.set_defaults(run=_commands.demo, allow_unsafe=True, uncertainty=True)
@@ -70,12 +70,11 @@ def _add_demo(commands: Commands) -> None:
 def _add_audit(commands: Commands) -> None:
     audit = commands.add_parser(
         "audit",
-        help="say what is wrong with labeled structures",
-        description="Say what is wrong with labeled structures before a fit: units, signs and order of "
-        "labels, "
-        "shifted groups, labels unlike those of similar structures, forces set to zero, duplicates, leaks "
-        "into "
-        "the test, atoms too close, missing cells. Exit code 1 if anything is found.",
+        help="find what is wrong with labeled structures",
+        description="Find what is wrong with labeled structures before a fit: wrong units, signs and orders "
+        "of labels, shifted groups, labels unlike those of similar structures, forces set to zero, "
+        "duplicates, test structures in the training data, atoms too close, missing cells. The exit code is "
+        "1 if anything is found.",
     )
     audit.set_defaults(run=_commands.audit)
     audit.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
@@ -84,9 +83,9 @@ def _add_audit(commands: Commands) -> None:
         action="extend",
         nargs="+",
         metavar="FILE",
-        help="test structures, to look for those of the data",
+        help="test structures, which should not be among the data",
     )
-    audit.add_argument("--quick", action="store_true", help="only what `plip fit` does by itself")
+    audit.add_argument("--quick", action="store_true", help="only the checks that `plip fit` makes by itself")
     _add_labels(audit)
     _add_progress(audit)
 
@@ -96,7 +95,8 @@ def _add_fit(commands: Commands) -> None:
         "fit",
         help="fit a potential to labeled structures",
         description="Fit a potential to structures with energies (eV), forces (eV/A) or stresses (eV/A^3) "
-        "and print a report; write the potential and a parity plot. Any structure may lack some of these.",
+        "and print its errors and terms; write the potential and a parity plot. A structure may lack some of "
+        "these labels. The exit code is 2 if the potential fails the check of its safety and is not written.",
     )
     fit.set_defaults(run=_clusters.fit)
     fit.add_argument("train", nargs="*", help="training structures, any file that ASE reads (file@slice too)")
@@ -104,7 +104,7 @@ def _add_fit(commands: Commands) -> None:
         "--normal-equations",
         nargs="+",
         metavar="NPZ",
-        help="fit to what `plip accumulate` wrote, instead of structures",
+        help="fit to the files that `plip accumulate` wrote, instead of structures",
     )
     _add_test(fit)
     _add_output(fit, "model.json")
@@ -122,8 +122,8 @@ def _add_fit(commands: Commands) -> None:
         "--uncertainty",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="whether the file keeps what standard deviations and extrapolation grades need, some 0.1 to "
-        "0.4 MB (default: yes)",
+        help="keep in the file what standard deviations and extrapolation grades need, 0.1 to 0.4 MB "
+        "(default: yes)",
     )
     _add_run(fit)
 
@@ -152,9 +152,11 @@ def _add_test(parser: argparse.ArgumentParser) -> None:
         "--test-fraction",
         type=_fraction,
         metavar="X",
-        help="leave out this share of every group for the test, such as 0.1",
+        help="take this share of every group as test structures, such as 0.1",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of --test-fraction (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed of --test-fraction (default: 0)"
+    )
 
 
 def _add_size(parser: argparse.ArgumentParser) -> None:
@@ -191,7 +193,7 @@ def _add_offer(model: argparse._ArgumentGroup) -> None:
     model.add_argument(
         "--preset",
         metavar="NAME",
-        help="interactions on offer: fast, balanced, accurate, extensive or stock (default: accurate)",
+        help="candidate terms: fast, balanced, accurate, extensive or stock (default: accurate)",
     )
     model.add_argument(
         "--cutoff",
@@ -203,7 +205,8 @@ def _add_offer(model: argparse._ArgumentGroup) -> None:
         "--shared",
         action=argparse.BooleanOptionalAction,
         default=argparse.SUPPRESS,
-        help="whether terms for any species are on offer, too: what alloys share",
+        help="whether some candidate terms hold for all species alike, as alloys need them (default: "
+        "decided from the data)",
     )
 
 
@@ -225,10 +228,10 @@ def _add_solver(model: argparse._ArgumentGroup) -> None:
         "--max-terms",
         type=_count_or_none,
         metavar="N",
-        help=f"most terms kept, or 'none' (default: {DEFAULTS['max_terms']})",
+        help=f"largest number of terms, or 'none' (default: {DEFAULTS['max_terms']})",
     )
     model.add_argument(
-        "--refit", action="store_true", help="solve the kept terms again without the penalty (default: no)"
+        "--refit", action="store_true", help="fit the kept terms again without the penalty (default: no)"
     )
     weights = {"energy": "energies per atom", "force": "force components", "stress": "virials per atom"}
     for name, what in weights.items():
@@ -253,9 +256,9 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate = commands.add_parser(
         "evaluate",
         help="print the errors of a potential on labeled structures",
-        description="Print the errors of a potential on labeled structures and, if its file has the "
-        "uncertainty, which share of them the 90 % intervals hold, and how many atoms are beyond the data of "
-        "the fit.",
+        description="Print the errors of a potential on labeled structures. If its file has the uncertainty, "
+        "also print which share of the errors lies within the 90 % intervals, and how many atoms are beyond "
+        "the data of the fit.",
     )
     evaluate.set_defaults(run=_commands.evaluate)
     evaluate.add_argument("model", help="potential, a JSON file written by plip")
@@ -284,7 +287,7 @@ def _add_report(commands: Commands) -> None:
         help="write a report on a potential as one HTML page",
         description="Write a report on a potential as one HTML page that needs no network: model card, "
         "errors by group, worst structures, uncertainty, functions, terms, crystals with elastic constants "
-        "and phonons, where the data end. Sections that need structures are left out without any.",
+        "and phonons, where the data end. Without structures, the sections that need them are left out.",
     )
     report.set_defaults(run=_commands.report, test_fraction=None)
     report.add_argument("model", help="potential, a JSON file written by plip")
@@ -300,10 +303,10 @@ def _add_report(commands: Commands) -> None:
 def _add_learn(commands: Commands) -> None:
     learn = commands.add_parser(
         "learn",
-        help="say whether more data would help",
-        description="Print errors of structures that were left out against the number of structures that "
-        "were fitted, and whether more data would help, of which groups. Each fit has the number of terms "
-        "with the smallest errors.",
+        help="tell whether more data would help",
+        description="Fit to more and more of the structures. Print the errors of each fit on structures that "
+        "it has not seen, and tell whether more data would help, and of which groups. Each fit has the "
+        "number of terms with the smallest errors.",
     )
     learn.set_defaults(run=_more_data.learn)
     learn.add_argument("data", nargs="+", help="labeled structures, any file that ASE reads (file@slice too)")
@@ -340,24 +343,28 @@ def _add_select(commands: Commands) -> None:
         help="training structures, with labels",
     )
     select.add_argument(
-        "-n", "--number", type=_count, default=20, metavar="N", help="how many to choose (default: 20)"
+        "-n", "--number", type=_count, default=20, metavar="N", help="structures to choose (default: 20)"
     )
     select.add_argument(
         "-o",
         "--output",
         default="chosen.xyz",
         metavar="FILE",
-        help="the chosen structures (default: chosen.xyz); info has pool_index and pool_structure",
+        help="the chosen structures (default: chosen.xyz), with their places in the pool in atoms.info",
     )
     select.add_argument(
-        "--terms", type=_count, metavar="N", help="number of terms of the fit (default: as PLIPRegressor)"
+        "--terms",
+        type=_count,
+        metavar="N",
+        help="number of terms of the fit (default: 50, or 100 for three species or more)",
     )
     select.add_argument(
         "--cost",
         type=float,
         default=0.0,
         metavar="P",
-        help="a label costs the number of atoms to this power: 0 counts structures, 1 atoms (default: 0)",
+        help="the cost of labeling a structure is its number of atoms to this power: with 0 all structures "
+        "cost the same (default: 0)",
     )
     _add_labels(select)
     _add_run(select)
@@ -366,8 +373,8 @@ def _add_select(commands: Commands) -> None:
 def _add_descriptors(commands: Commands) -> None:
     descriptors = commands.add_parser(
         "descriptors",
-        help="choose the terms on offer, for `plip accumulate`",
-        description="Choose the terms on offer from structures that have all species, the shortest distances "
+        help="make the candidate terms, for `plip accumulate`",
+        description="Make the candidate terms from structures that have all species, the shortest distances "
         "and typical surroundings, and write them for `plip accumulate`. Labels are not needed.",
     )
     descriptors.set_defaults(run=_clusters.descriptors)
@@ -375,18 +382,21 @@ def _add_descriptors(commands: Commands) -> None:
         "structures", nargs="+", help="structures, any file that ASE reads (file@slice too)"
     )
     descriptors.add_argument(
-        "-o", "--output", default="descriptors.json", metavar="JSON", help="default: descriptors.json"
+        "-o",
+        "--output",
+        default="descriptors.json",
+        metavar="JSON",
+        help="the candidate terms (default: descriptors.json)",
     )
-    _add_offer(descriptors.add_argument_group("offer", argument_default=argparse.SUPPRESS))
+    _add_offer(descriptors.add_argument_group("candidate terms", argument_default=argparse.SUPPRESS))
 
 
 def _add_accumulate(commands: Commands) -> None:
     accumulate = commands.add_parser(
         "accumulate",
         help="sum up a part of the data, for `plip fit --normal-equations`",
-        description="Write the sums over a part of the training data that a fit needs, in a file whose size "
-        "does not depend on the data. Each job of a job array takes a part, and "
-        "`plip fit --normal-equations` merges them.",
+        description="Sum up a part of the training data in a file, whose size does not depend on the data. "
+        "Each job of a job array takes a part, and `plip fit --normal-equations` fits to all files.",
     )
     accumulate.set_defaults(run=_clusters.accumulate)
     accumulate.add_argument(
@@ -396,7 +406,7 @@ def _add_accumulate(commands: Commands) -> None:
         "--descriptors",
         required=True,
         metavar="JSON",
-        help="the same terms for all parts, from `plip descriptors`",
+        help="the candidate terms that `plip descriptors` wrote, the same for all parts",
     )
     accumulate.add_argument("-o", "--output", required=True, metavar="NPZ", help="the sums")
     _add_labels(accumulate)
@@ -407,9 +417,9 @@ def _add_accumulate(commands: Commands) -> None:
 def _add_about(commands: Commands) -> None:
     about = commands.add_parser(
         "about",
-        help="say who made a potential, its license and what to cite",
-        description="Keep authors, license and citation in the file of a potential, and print them. What is "
-        "not given stays as it is.",
+        help="set or print the authors, license and citation of a potential",
+        description="Set the authors, the license or the citation in the file of a potential, and print all "
+        "of them. What is not given stays as it is.",
     )
     about.set_defaults(run=_commands.about)
     about.add_argument("model", help="potential, a JSON file written by plip")
@@ -437,14 +447,14 @@ def _add_table(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:
-    labels = parser.add_argument_group("labels that do not have ASE's names, and groups")
+    labels = parser.add_argument_group("labels that do not have ASE's names or units, and groups")
     labels.add_argument("--energy-key", metavar="KEY", help="energies are in atoms.info[KEY]")
     labels.add_argument("--forces-key", metavar="KEY", help="forces are in atoms.arrays[KEY]")
     stress = labels.add_mutually_exclusive_group()
     stress.add_argument(
         "--stress-key",
         metavar="KEY",
-        help="stresses are in atoms.info[KEY], 6 (xx yy zz yz xz xy) or 3 x 3 components",
+        help="stresses are in atoms.info[KEY], as 6 (xx yy zz yz xz xy) or 3 x 3 components",
     )
     stress.add_argument(
         "--virial-key",

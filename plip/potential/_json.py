@@ -253,6 +253,9 @@ def check_about(about: object) -> dict[str, Any] | None:
         if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
             kind = "a list of names" if name == "authors" else "a text"
             raise ValueError(f"{name} must be {kind}, got {value!r}")
+        if any("\ud800" <= letter <= "\udfff" for text in texts for letter in text):
+            # What Python makes of bytes that are no UTF-8. No reader of files would take it.
+            raise ValueError(f"{name} must be text in UTF-8, got {value!r}")
         checked[name] = texts if name == "authors" else value
     return checked or None
 
