@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import IO
 
@@ -24,6 +25,8 @@ __all__ = ["file_for_sums", "sums_of_parts", "take_examples", "total_of"]
 
 # Bytes of sums in a file that stay in memory.
 _IN_MEMORY = 4 * 2**20
+# With more columns a part takes more than 50 MB, so that there is one in memory at a time.
+_FEW_COLUMNS = 2000
 
 # A fit checks itself by structures of at most this many atoms, if there are any.
 _EXAMPLE_ATOMS = 100
@@ -58,17 +61,28 @@ def sums_of_parts(
     list of NormalEquations
     """
     reference = least_squares_reference(data, descriptors.species_)
-    found = []
+    # Workers begin the next part while the last one goes to the file.
+    is_ahead = joblib.effective_n_jobs(n_jobs) > 1 and len(descriptors.terms_) <= _FEW_COLUMNS
+    found: list[NormalEquations] = []
+    stowing: list[Future[None]] = []
     with (
+        ThreadPoolExecutor(1) as writer,
         same_workers(n_jobs) as workers,
         tqdm(total=sum(map(len, parts)), desc="structures", disable=not verbose) as bar,
     ):
         for part in parts:
             some = data.take(part)
             accumulator = new_accumulator(some, descriptors, bar, reference, memory, n_jobs, workers)
-            equations = NormalEquations(*accumulator.finish([some]))
-            equations._stow(file)
-            found.append(equations)
+            found.append(NormalEquations(*accumulator.finish([some])))
+            if not is_ahead:
+                found[-1]._stow(file)
+                continue
+            stowing.append(writer.submit(found[-1]._stow, file))
+            # At most two parts are in memory.
+            for done in stowing[:-1]:
+                done.result()
+        for done in stowing:
+            done.result()
     return found
 
 
