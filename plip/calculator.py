@@ -133,8 +133,8 @@ class PLIPCalculator(Calculator):
         """
         if kwargs:
             raise TypeError(
-                f"there is no parameter {', '.join(kwargs)} to be set; potential.calculator takes skin, "
-                "n_threads and uncertainty, which stay as they are"
+                f"the calculator has no parameter {', '.join(kwargs)} that can be set: give skin, n_threads "
+                "and uncertainty to potential.calculator"
             )
         return {}
 
@@ -185,7 +185,7 @@ class PLIPCalculator(Calculator):
         """
         atoms = self.atoms if atoms is None else atoms
         if atoms is None:
-            raise ValueError("the calculator has no structure: give calculate one")
+            raise ValueError("the calculator has no structure: pass atoms to calculate")
         frame = self._frame
         if frame is None or not frame.is_of(atoms):
             frame = self._frame = _Frame(self.potential.species, atoms)
@@ -260,12 +260,11 @@ class PLIPCalculator(Calculator):
         self._has_warned = True
         densest = int(crowding.argmax())
         n_others = np.count_nonzero(crowding > 1.0) - 1
-        others = f", and {n_others} more" if n_others else ""
+        others = f", and so are {n_others} more" if n_others else ""
         warn(
-            "more densely surrounded than any atom in the training data: atom "
-            f"{densest} ({atoms.symbols[densest]}), {crowding[densest]:.2f} of the limit{others}. What keeps "
-            "neighbors away is repulsion, not fitted. Add such structures to the training data if the "
-            "simulation is meant to go there"
+            f"atom {densest} ({atoms.symbols[densest]}) is more densely surrounded than any in the training "
+            f"data, {crowding[densest]:.2f} times the limit{others}. A repulsion, which is not fitted, keeps "
+            "its neighbors away. Add such structures to the training data if the simulation should go there"
         )
 
 

@@ -301,7 +301,8 @@ def _radial(nature: int, a: float, b: float) -> tuple[RadialFamily, float]:
             return Gaussian(eta=a, centers=b), 1.0
         case 2:
             raise ValueError(
-                "Lennard-Jones functions (family 2) have no cutoff there and cannot be expressed"
+                "Lennard-Jones functions (family 2) of the published program have no cutoff, and plip has no "
+                "such functions"
             )
         case 3:
             return StillingerWeber(gamma=a, onset=b), 1.0
@@ -309,7 +310,10 @@ def _radial(nature: int, a: float, b: float) -> tuple[RadialFamily, float]:
             return Slater(powers=a, zeta=b), 1.0 / (2.0**a * math.exp(-2.0 * b))
         case 5:
             if a <= 2 and a != 1:
-                raise ValueError(f"the force of the power {a:g} is not the derivative of its energy there")
+                raise ValueError(
+                    f"in the published program the force of the power {a:g} is not the derivative of its "
+                    "energy, and plip has no such functions"
+                )
             return Power(powers=a), 1.0
         case 6:
             return GaussianType(powers=a, zeta=b), 1.0 / (2.0**a * math.exp(-4.0 * b))

@@ -467,5 +467,5 @@ def test_atoms_that_meet_within_the_skin(pbc):
 
 def test_a_calculator_without_a_structure_asks_for_one():
     atoms, cutoff = sample("bulk")
-    with pytest.raises(ValueError, match="give calculate one"):
+    with pytest.raises(ValueError, match="pass atoms to calculate"):
         sample_potential(atoms, cutoff).calculator().calculate()

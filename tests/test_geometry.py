@@ -83,7 +83,7 @@ def test_geometry_is_kept(structures, descriptors, tmp_path, monkeypatch):
     """Of the structures with labels, and of no more atoms than fit."""
     unlabeled = structures[0].copy()
     unlabeled.calc = None
-    with pytest.warns(LabelWarning, match="passed over"):
+    with pytest.warns(LabelWarning, match="no label to fit; ignored"):
         first = NormalEquations.from_structures([unlabeled, *structures[:2]], descriptors)
     both = first + NormalEquations.from_structures(structures[2:], first.descriptors)
     both.save(tmp_path / "both.npz")

@@ -61,7 +61,10 @@ def check_atoms(known: Sequence[str], atoms: Atoms) -> tuple[Int32Array, FloatAr
 def check_species(known: Sequence[str], atoms: Atoms) -> Int32Array:
     """The species of `check_atoms`."""
     if not hasattr(atoms, "get_atomic_numbers"):
-        raise TypeError(f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one")
+        raise TypeError(
+            f"expected one ase.Atoms, got {type(atoms).__name__}: evaluate structures one by one, or use "
+            "predict"
+        )
     numbers_a = atoms.get_atomic_numbers()
     inside = (numbers_a >= 0) & (numbers_a <= _LARGEST_NUMBER)
     species = _places(tuple(known))[np.where(inside, numbers_a, 0)]

@@ -136,8 +136,8 @@ def _settings(arguments: Namespace) -> dict[str, Any]:
     given = {name: value for name, value in vars(arguments).items() if name in _commands.SETTINGS}
     if "preset" in purpose or not given.keys().isdisjoint(_ANSWERED):
         raise CommandError(
-            "--normal-equations hold what is on offer: give --preset, --cutoff and --shared to "
-            "`plip descriptors` beforehand, and leave --target fast and stock out"
+            "the files of --normal-equations have their candidate terms: give --preset, --cutoff and "
+            "--shared to `plip descriptors` instead, and leave --target fast or stock out"
         )
     settings = {**purpose, **given}
     if arguments.terms is not None:

@@ -126,7 +126,7 @@ def fit(arguments: Namespace) -> None:
 
     purpose = PURPOSES[arguments.target]
     if "preset" in purpose and "preset" in arguments:
-        raise CommandError(f"--target {arguments.target} says what is on offer: leave --preset out")
+        raise CommandError(f"--target {arguments.target} chooses the candidate terms: leave --preset out")
     given = {name: value for name, value in vars(arguments).items() if name in SETTINGS}
     settings = {"preset": "accurate", **purpose, **given}
     offer = {name: settings.pop(name) for name in ("preset", "cutoff", "shared") if name in settings}
@@ -146,7 +146,7 @@ def fit(arguments: Namespace) -> None:
     weights = None if arguments.weights is None else weights_of_groups(arguments.weights, train.groups)
     is_sized = arguments.terms is not None or "alpha" in given
     if arguments.cv is not None and is_sized:
-        raise CommandError("--cv is of no use with --terms or --alpha, which say the number of terms")
+        raise CommandError("--terms and --alpha decide the number of terms: leave --cv out")
     if is_sized or len(train.structures) < FEWEST_TO_VALIDATE:
         settings.pop("selection", None)
         model = PLIPRegressor(**settings)

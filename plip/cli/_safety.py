@@ -52,19 +52,19 @@ def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
     kinds = set(safety.kinds)
     lacking = []
     if kinds & {"collapse", "drift"}:
-        lacking.append("hot and molten ones and slabs")
+        lacking.append("hot crystals, melts and slabs")
     if kinds & {"pair", "push", "compression", "collapse"}:
-        lacking.append("compressed ones and such with interstitial atoms")
+        lacking.append("compressed crystals and crystals with interstitial atoms")
     if kinds & {"dimer", "expansion", "evaporation"}:
-        lacking.append("expanded ones, surfaces and isolated atoms")
-    remedy = f"Add training structures of the kind that fails: {'; '.join(lacking)}"
+        lacking.append("expanded crystals, surfaces and isolated atoms")
+    remedy = f"Add training structures of the kinds that fail: {', '.join(lacking)}"
     if failing is not None:
         remedy = (
             f"Calculate the structures in {failing}, add them to the training data, and fit again: for "
-            f"crystals, a few rounds usually suffice. Or add others of the kind: {'; '.join(lacking)}"
+            f"crystals, a few rounds usually suffice. Or add other {', '.join(lacking)}"
         )
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
-        f"(see above). {remedy}. Now and then --target fast, fewer terms (--terms) or stresses in the data "
-        "help, too. --allow-unsafe writes it as it is"
+        f"(see above). {remedy}. Sometimes --target fast, fewer terms (--terms) or stresses in the data also "
+        "help. --allow-unsafe writes the potential anyway"
     )

@@ -179,7 +179,7 @@ def _warn_of_unlabeled(X: Sequence[Atoms], labels: Labels, first: int, purpose: 
     has_weight = labels.sample_weight.reshape(len(X), -1).any(axis=1)
     unlabeled = has_weight & ~is_labeled
     if unlabeled.any():
-        warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; passed over", unlabeled, first)
+        warn(f"{name_structures(X, unlabeled, first)}: no label {purpose}; ignored", unlabeled, first)
 
 
 def _given_or_attached(X: Sequence[Atoms], given: Any, name: str, attached: Attached) -> list[Any]:

@@ -135,8 +135,8 @@ def _check_export(potential: Potential, terms: dict[str, WeightedTerms], species
         shown = "; ".join(refused[:3]) + (f" and {len(refused) - 3} more" if len(refused) > 3 else "")
         raise ValueError(
             f"LAMMPS has no stock style for {len(refused)} of the terms: {shown}. Use pair_style plip "
-            "(plip lammps build), or fit without four-body terms, mixed three-body functions and densities "
-            "that change their sign"
+            "(plip lammps build), or fit with the preset 'stock' (plip fit --target stock), which has no "
+            "four-body terms, mixed three-body functions or densities that change their sign"
         )
 
 

@@ -574,8 +574,9 @@ class NormalEquations:
                 found[target] = squares / sums.weight
                 if sums.are_rounding(model, squares).any():
                     warn(
-                        f"{target} errors of some models are so small beside the terms, which cancel each "
-                        "other, that sums of products hold few of their digits: evaluate the potential",
+                        f"{target} errors of some models are so small beside their terms, which cancel each "
+                        "other, that these sums give few digits of them: compute them from the potential "
+                        "(plip.metrics.Evaluation)",
                     )
         return found
 

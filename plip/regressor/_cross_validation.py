@@ -364,9 +364,9 @@ class PLIPRegressorCV(PLIPModel):
         for number, (train, test) in enumerate(splits):
             if not np.array_equal(np.sort(train), np.setdiff1d(np.arange(len(data)), test)):
                 raise ValueError(
-                    f"split {number} of cv does not train on all structures outside its test, as those with "
-                    "a train_size and TimeSeriesSplit: for such use sklearn.model_selection.GridSearchCV "
-                    "over max_terms of PLIPRegressor"
+                    f"split {number} of cv does not train on all structures outside its test set, like "
+                    "splits with a train_size and TimeSeriesSplit. For these use "
+                    "sklearn.model_selection.GridSearchCV over max_terms of PLIPRegressor"
                 )
         return [np.sort(np.asarray(test)) for _, test in splits]
 
@@ -403,12 +403,12 @@ class PLIPRegressorCV(PLIPModel):
         constant = [target for target, value in null.items() if value == 0]
         if len(constant) == len(null):
             raise ValueError(
-                "energies that follow the composition alone and forces and stresses of zero leave nothing to "
-                "choose a number of terms by: check the labels, or use PLIPRegressor"
+                "cross-validation has nothing to choose a number of terms by: energies follow from the "
+                "composition alone, and forces and stresses are zero. Check the labels, or use PLIPRegressor"
             )
         if constant:
             warn(
-                f"labels that do not vary: the error of {' and '.join(constant)} is not cross-validated",
+                f"the labels of {' and '.join(constant)} do not vary: cross-validation ignores their error",
             )
         return {target: value for target, value in null.items() if value > 0}
 
@@ -449,7 +449,10 @@ class PLIPRegressorCV(PLIPModel):
                 squares[target] = squares.get(target, 0.0) + n * values
                 weight_sums[target] = weight_sums.get(target, 0.0) + n
         if not errors:
-            raise ValueError("cv: no target has labels both in a test set and in its training set")
+            raise ValueError(
+                "no split of cv has labels of one kind in both its training and its test set: use other "
+                "folds, or add labels"
+            )
         mean_squares = {target: squares[target] / weight_sums[target] for target in squares}
         return _Validation(np.array(errors), mean_squares, [models for models, _ in found])
 

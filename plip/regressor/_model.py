@@ -222,7 +222,8 @@ class PLIPModel(RegressorMixin, BaseEstimator):
         missing = [symbol for symbol in species if symbol not in given]
         if missing:
             raise ValueError(
-                f"reference_energies has no energy of {', '.join(missing)}: add it, or take None to fit them"
+                f"reference_energies has no energy of {', '.join(missing)}: add it, or fit all of them "
+                "(None, the default)"
             )
         return {symbol: float(given[symbol]) for symbol in species}
 

@@ -95,7 +95,8 @@ def warn_of_triplets(terms: Sequence[Term], scales: FloatArray) -> None:
         named = ", ".join(sorted(missing)[:_MOST_NAMED]) + (", ..." if len(missing) > _MOST_NAMED else "")
         warn(
             f"no structure holds these species within the cutoff of one atom: {named}. The potential knows "
-            "nothing of what the three do together: use descriptors with shared=True, or add such structures",
+            "nothing of what these three do together: use descriptors with shared=True, or add such "
+            "structures",
         )
 
 
@@ -134,7 +135,10 @@ def warn_of_no_terms(n_offered: int, alpha: float) -> None:
             f"alpha={alpha:g}, in the unit of the weighted labels, is above what any term explains, or the "
             "data touch no term: use a smaller alpha or larger weights"
         )
-    warn(f"no term was kept of {n_offered}: the potential is the sum of its reference energies. {reason}")
+    warn(
+        f"no term was kept of {n_offered} candidates: the potential is the sum of its reference energies. "
+        f"{reason}"
+    )
 
 
 def warn_of_few_labels(n_structures: int, n_labels: int, n_terms: int) -> None:

@@ -33,7 +33,8 @@ def path_errors() -> Iterator[None]:
     except LinAlgError as error:
         raise PathError(
             f"the fit lost all digits ({error}): the columns depend on each other more than rounding allows, "
-            "perhaps because the structures hardly differ. Add other structures, use a larger alpha or 'omp'"
+            "perhaps because the structures hardly differ. Add other structures, or use a larger "
+            "alpha or solver='omp'"
         ) from error
 
 
