@@ -568,8 +568,8 @@ def test_keys_of_accumulate(parts, capsys):
     [
         (["a.xyz"], "leave training files out"),
         (["--cv", "5"], "leave --cv out"),
-        (["--preset", "fast"], "to `plip descriptors` beforehand"),
-        (["--target", "fast"], "to `plip descriptors` beforehand"),
+        (["--preset", "fast"], "to `plip descriptors` instead"),
+        (["--target", "fast"], "to `plip descriptors` instead"),
         (["--terms", "5", "--max-terms", "5"], "leave --max-terms out"),
     ],
 )

@@ -282,7 +282,7 @@ def test_forces_of_rounding_choose_nothing():
     train = [bulk("Cu", a=a) for a in np.linspace(3.3, 4.0, 15)]
     energies = [(atoms.get_volume() - 11.8) ** 2 for atoms in train]
     forces = [1e-15 * rng.normal(size=(1, 3)) for _ in train]
-    with pytest.warns(UserWarning, match="error of force is not cross-validated"):
+    with pytest.warns(UserWarning, match="labels of force do not vary"):
         PLIPRegressorCV("fast", cv=3, max_terms=6).fit(train, energies, forces=forces)
 
 
@@ -314,7 +314,7 @@ def test_cross_validation_of_constant_labels(silicon_carbide):
     for y in (np.zeros(len(bare)), -5.3 * sizes, -5.3 * sizes - 2.0 * counts):
         with pytest.raises(ValueError, match="nothing to choose"):
             PLIPRegressorCV(small_descriptors(), cv=3).fit(bare, y)
-    with pytest.warns(UserWarning, match="error of energy is not cross-validated"):
+    with pytest.warns(UserWarning, match="labels of energy do not vary"):
         both = PLIPRegressorCV(small_descriptors(), cv=3).fit(bare, -5.3 * sizes, forces=forces)
     assert np.isfinite(both.cv_results_["mean_error"]).all()
     assert both.selected_size_ > 0

@@ -282,7 +282,7 @@ GAUSSIAN = (1, (1, 1, 1), (2, 2, 1), 1, 0, 0)
     [
         ([GAUSSIAN], [1, 2], "2 coefficients, but .* has 3 columns"),
         ([(2, (1, 1, 1), (2, 2, 1), 1, 0, 0)], [1, 0, 0], "line 12: Lennard-Jones"),
-        ([(5, (2, 2, 1), (2, 2, 1), 1, 0, 0)], [1, 0, 0], "line 12: the force of the power 2"),
+        ([(5, (2, 2, 1), (2, 2, 1), 1, 0, 0)], [1, 0, 0], "line 12: .* the force of the power 2"),
         ([(7, (2, 2, 1), (3, 3, 1), 1, 0, 0)], [1, 0, 0], "line 12: .*even"),
         ([(9, (2, 2, 1), (3, 3, 1), 1, 0, 0)], [1, 0, 0], "line 12: there is no family 9"),
         ([GAUSSIAN, (3, (-1, -1, 0), (2, 2, 1), 1, 0, 0)], [1, 0, 0], "line 13: steps must be positive"),
