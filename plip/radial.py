@@ -5,7 +5,7 @@ cutoff function f_c multiplies all of them.
 
 References
 ----------
-Radial families: M. Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020);
+Radial families: M. Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2021);
 cutoff function: J. Behler and M. Parrinello, Phys. Rev. Lett. 98, 146401 (2007).
 """
 

@@ -21,7 +21,7 @@ enum {
 };
 
 /* The switch of a density rises between these parts of the shortest distance (Benoit et al., Mach. Learn.: Sci.
- * Technol. 2, 025003 (2020)). */
+ * Technol. 2, 025003 (2021)). */
 #define PLIP_SWITCH_BEGIN 0.95
 #define PLIP_SWITCH_END 1.05
 

@@ -46,7 +46,7 @@ def audit(
     test_places: Sequence[str] | None = None,
     quick: bool = False,
 ) -> AuditReport:
-    """Say what is wrong with labeled structures, and how it shows.
+    """Find what is wrong with labeled structures, with the evidence.
 
     Quick fits to a sample of the structures tell whether energies, forces and stresses belong together,
     and what each structure should have; nothing is taken from metadata. Labels are those attached to the

@@ -56,7 +56,7 @@ VERSION = 1
 
 
 class PLIPDescriptors(TransformerMixin, BaseEstimator):
-    """Interactions of a set of atoms, one column per term.
+    """Descriptors of structures: the sum of each term, one column per term.
 
     A column holds X_n, the interaction summed over the structure, so that the energy is
     ``sum_n w_n X_n`` plus the reference energies of the atoms. The default of estimators,
@@ -85,7 +85,7 @@ class PLIPDescriptors(TransformerMixin, BaseEstimator):
     atom_counts : bool, default=False
         Whether `transform` puts the number of atoms of each species in front, one column per species.
     shared : bool or "auto", default="auto"
-        Whether there are terms with "*" in their label, which sum over atoms of any species: what alloys
+        Whether there are terms with "*" in their label, which sum over atoms of any species and which alloys
         share. "auto" gives them to interactions that are "auto" or the name of a preset, where all species
         are metals or of similar size (covalent radii within 25 %), or the data lack a combination of them.
         Terms of particular species are offered beside them as far as the data hold every combination; other

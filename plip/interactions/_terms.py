@@ -38,7 +38,7 @@ KEYS = {"interaction", "species", "radial", "power", "cutoff", "switch", "coeffi
 
 @dataclass(frozen=True, eq=True)
 class Term:
-    """One interaction X_n of the model, the meaning of one column.
+    """One term X_n of a potential: the meaning of one column.
 
     Terms are made by `plip.PLIPDescriptors` and read from files of potentials. They are values: they
     cannot be changed, and terms with the same contents are equal.

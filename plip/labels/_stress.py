@@ -21,7 +21,7 @@ STRESS_UNITS = {"eV/A^3": 1.0, "GPa": GPa, "kbar": 0.1 * GPa}
 
 
 def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
-    """Stress of a virial.
+    """Convert a virial to a stress.
 
         stress = -virial / volume
 
@@ -58,7 +58,7 @@ def stress_from_virial(virial: ArrayLike, volume: float) -> FloatArray:
 
 
 def convert_stress(stress: ArrayLike, unit: str = "eV/A^3", sign: str = "tension") -> FloatArray:
-    """Stress in plip's unit and sign.
+    """Convert a stress to the unit and sign of plip.
 
     Parameters
     ----------

@@ -191,7 +191,7 @@ def _weighted_mean(squares: FloatArray, weights: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Uncertainty:
-    """Covariance of the kept terms, how far the data reach, and where which errors were made.
+    """What a potential knows of its errors: covariance of its terms, known errors, reach of the data.
 
     With x the terms of an atom, of a force component, or of a structure per atom, together with its
     composition if reference energies were fitted, and C = A^-1 the inverse normal matrix of the fit,

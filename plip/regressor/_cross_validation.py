@@ -68,7 +68,7 @@ class PLIPRegressorCV(PLIPModel):
     Parameters
     ----------
     descriptors : PLIPDescriptors, name of a preset or None, default="accurate"
-        The interactions on offer, as in `PLIPRegressor`.
+        The candidate terms, as in `PLIPRegressor`.
     solver : {"replacement", "omp", "lasso_lars", "adaptive_lasso", "ridge"}, default="replacement"
         Whose path is searched.
     alpha : float or "auto", default="auto"
@@ -89,12 +89,13 @@ class PLIPRegressorCV(PLIPModel):
         How the number of terms is chosen. "min" takes the one with the smallest error. A number takes the
         fewest terms with which the root mean square error of no target is larger than there by more than this
         part (geometric mean over folds). "one_standard_error" takes the fewest terms with which the error is
-        at most one standard error above the smallest. If crystals of the data would fall in energy when
-        compressed, whatever the core repulsion, the next of the ten larger sizes is taken that resists.
+        at most one standard error above the smallest. If the energy of a crystal of the data
+        would fall when it is compressed, whatever the core repulsion, the first of the ten next larger sizes
+        with which it does not is taken.
     contribution_penalty : float or "auto", default="auto"
         See `PLIPRegressor`.
     repulsion : {"auto", None}, default="auto"
-        What follows where the data end; see `PLIPRegressor`.
+        What happens beyond the data; see `PLIPRegressor`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms; see `PLIPRegressor`.
     memory : None, str, path-like or joblib.Memory, default=None

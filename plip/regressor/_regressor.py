@@ -40,18 +40,19 @@ class PLIPRegressor(PLIPModel):
 
     ``1/(2n) sum_rows v_row^2 (X w - y)_row^2 + mu f/2 sum_n (x_n w_n)^2 [+ alpha sum_n |s_n w_n|]``
 
-    (the last term by "lasso_lars" alone, the others have at most `max_terms` terms) over the coefficients w
-    and the reference energies of the species. Rows are the energy per atom, the force components and the
-    virial per atom. v are their weights times the root of the sample weight, n is the sum of the sample
-    weights over rows, s_n the weighted root mean square of column n after the composition, and with it the
-    reference energies, is projected out, and x_n the root mean square of what it adds to the energy per atom.
-    mu is `contribution_penalty`, f a unit; see `NormalEquations.problem`.
-    (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2020), extended from forces to all three targets.)
+    over the coefficients w and the reference energies of the species. Rows are the energy per atom, the force
+    components and the virial per atom. v are their weights times the root of the sample weight, and n is the
+    sum of the sample weights over rows. The second sum keeps terms from cancelling each other: x_n is the
+    root mean square of what column n adds to the energy per atom, mu is `contribution_penalty`, and f a unit;
+    see `NormalEquations.problem`. The last sum is the penalty of "lasso_lars"; the default solver keeps at
+    most `max_terms` terms instead. s_n is the weighted root mean square of column n after the composition,
+    and with it the reference energies, is projected out.
+    (Benoit et al., Mach. Learn.: Sci. Technol. 2, 025003 (2021), extended from forces to all three targets.)
 
     Parameters
     ----------
     descriptors : PLIPDescriptors, name of a preset, "precomputed" or None, default="accurate"
-        The interactions on offer; a name means ``PLIPDescriptors.preset(name)``, None ``PLIPDescriptors()``.
+        The candidate terms; a name means ``PLIPDescriptors.preset(name)``, None ``PLIPDescriptors()``.
         With "precomputed", X is a numeric array (n_samples, n_terms) and y any target.
     solver : {"lasso_lars", "omp", "replacement", "adaptive_lasso", "ridge"}, default="replacement"
         How coefficients are found; see `plip.solvers`.
@@ -76,10 +77,10 @@ class PLIPRegressor(PLIPModel):
         of that where terms are shared between species, and less where terms explain all but a thousandth of
         the labels or more; it is 0 for the others.
     repulsion : {"auto", None}, default="auto"
-        What follows where the data end. With "auto", atoms that are closer than any pair of their species in
+        What happens beyond the data. With "auto", atoms that are closer than any pair of their species in
         the data repel each other, and so do atoms that are more densely surrounded than any in the data,
         while the fitted functions fade out, and no atom is bound much more strongly than those of the data;
-        structures within the data keep every bit. With None the fitted functions go on. See `Potential`.
+        structures within the data keep every bit. With None the fitted functions continue. See `Potential`.
     reference_energies : dict, "isolated" or None, default=None
         Energies of isolated atoms. None fits them; a dict fixes them, in eV by chemical symbol (it may hold
         more species than the data); "isolated" takes them from the structures of one atom without neighbors.
@@ -115,7 +116,7 @@ class PLIPRegressor(PLIPModel):
     normal_equations_ : NormalEquations
         Sums over the data that were fitted.
     n_features_in_ : int
-        Number of terms on offer.
+        Number of candidate terms.
 
     Examples
     --------

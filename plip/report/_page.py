@@ -353,7 +353,7 @@ def _summary(
     offered = record.get("sizes", {}).get("offered")
     sentences = [
         f"The energy of {', '.join(potential.species)} is a sum of {len(potential.terms)} terms ({parts})"
-        + (f", chosen from {offered:,} on offer." if offered else ".")
+        + (f", chosen from {offered:,} candidates." if offered else ".")
     ]
     if "n_structures" in record.get("data", {}):
         sentences.append(f"It was fitted to {record['data']['n_structures']:,} structures.")

@@ -53,7 +53,7 @@ _SAMPLE = 50
 def fit_report(
     model: PLIPRegressor | PLIPRegressorCV, evaluations: Mapping[str, Evaluation], n_strongest: int = 10
 ) -> str:
-    """What a user wants to know of a fit.
+    """Report on a fit as text: errors, terms, and where the data end.
 
     Parameters
     ----------
@@ -126,11 +126,11 @@ def _cancellation(potential: Potential, evaluations: Mapping[str, Evaluation]) -
         found = found[np.isfinite(found)]
         if found.size:
             rest = len(structures) < len(evaluation.structures)
-            where = f" in {len(structures)} of {len(evaluation.structures):,} structures" if rest else ""
-            parts.append(f"{name} {np.median(found):.1f} (at most {found.max():.1f}{where})")
+            where = f" ({len(structures)} of {len(evaluation.structures):,} structures)" if rest else ""
+            parts.append(f"{name} {np.median(found):.1f}, {found.max():.1f}{where}")
     if not parts:
         return "cancellation: none, since there are no terms"
-    text = "cancellation, sum of |terms| over |sum|, median: " + ", ".join(parts)
+    text = "cancellation, the sum of |terms| over |their sum|, median and largest: " + "; ".join(parts)
     return in_lines(text)
 
 
