@@ -12,6 +12,8 @@ import plip
 
 # The order of the gallery.
 sys.path.insert(0, os.path.dirname(__file__))
+# Examples call `lmp` by name, also where the environment is not active.
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
 
 project = "plip"
 author = "The plip developers"
