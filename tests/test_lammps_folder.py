@@ -118,6 +118,13 @@ def test_no_home_folder_to_build_in(monkeypatch):
         plugin_folder()
 
 
+def test_a_cache_folder_that_cannot_be_made(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file" / "cache"))
+    with pytest.raises(BuildError, match="cache cannot be created .*: set XDG_CACHE_HOME to a folder"):
+        plip_lammps._make_private(Path(plugin_folder()))
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_folder_is_made_for_the_user_alone(there, monkeypatch, tmp_path):
     cache = tmp_path / "cache"

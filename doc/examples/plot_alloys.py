@@ -41,7 +41,7 @@ tests = {"Ag-Cu": alloys("Cu", "Ag", 15, rng), "Ag-Au, not in the data": alloys(
 
 # %%
 # Two fits. In the first, places ``*`` of terms stand for atoms of any species; terms of particular species
-# are on offer where the data hold them. In the second, every term belongs to particular species. The fit
+# are candidates where the data hold them. In the second, every term belongs to particular species. The fit
 # warns that Ag and Au never meet.
 import warnings
 

@@ -46,12 +46,12 @@ own = PLIPDescriptors(
     n_body=NBody(Slater(powers=0.0, zeta=[1.0, 2.0]), powers=(0.5, 2)),
 )
 model = PLIPRegressorCV(own, max_terms=30).fit(train)
-print(f"{len(model.coef_)} columns on offer, {model.n_terms_} terms kept")
+print(f"{len(model.coef_)} candidate terms, {model.n_terms_} terms kept")
 for term, coefficient in model.potential_.terms[:5]:
     print(f"{coefficient:10.3e} x {term.formula()}")
 
 # %%
-# Beside the default offer: fewer columns leave less to choose from, and a search that is quicker.
+# The default has more candidates: fewer of them leave less to choose from, and are searched faster.
 default = PLIPRegressorCV(max_terms=30).fit(train)
 for name, fitted in (("own functions", model), ("default", default)):
     energy, force = -1e3 * neg_energy_rmse(fitted, test), -neg_force_rmse(fitted, test)

@@ -297,9 +297,14 @@ def _make_private(folder: Path) -> None:
     """Create a folder that only the user may use."""
     for place in (*reversed(folder.parents), folder):
         if not place.exists():
-            # Another process may create it at the same time.
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.mkdir(place, 0o700)
+            except FileExistsError:
+                pass  # Another process has created it at the same time.
+            except OSError as error:
+                raise BuildError(
+                    f"{place} cannot be created ({error.strerror}): set XDG_CACHE_HOME to a folder of yours"
+                ) from error
     if not hasattr(os, "getuid"):
         return
     for place in (folder.parent, folder):

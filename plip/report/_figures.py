@@ -125,7 +125,7 @@ def functions(potential: Potential, structures: Sequence[Atoms] | None) -> list[
     ]
     kinds = {term.interaction for term, _ in potential.terms}
     if kinds & {"three-body", "four-body", "N-body"}:
-        caption = "What an angle costs: energy of three isolated atoms less that of their pairs."
+        caption = "Energy of three isolated atoms minus that of their pairs, against the angle."
         few = _few(structures)
         found.append((caption, draw(lambda ax: AngleDisplay.from_potential(potential, few, ax=ax), 7.4)))
     if "N-body" in kinds and structures and any(atoms.pbc.all() for atoms in structures):

@@ -365,8 +365,8 @@ def _summary(
         found = cancellation(potential, _thinned(data.structures, _SAMPLE))
         if np.isfinite(found).any():
             sentences.append(
-                f"The sizes of the terms add up to {np.nanmedian(found):.1f} times their sum: the smaller "
-                "this number, the more each term can be read by itself."
+                f"The absolute values of the terms add up to {np.nanmedian(found):.1f} times their sum. The "
+                "smaller this number, the more each term means by itself."
             )
     for crystal in crystals:
         sentences.append(_of_crystal(crystal))
@@ -375,7 +375,7 @@ def _summary(
     missing = [*data_record.get("missing_combinations", ()), *data_record.get("missing_pairs", ())]
     if missing:
         names = ", ".join(dict.fromkeys(missing))
-        sentences.append(f"The data hold no structure with {names}: there it is a guess.")
+        sentences.append(f"The data hold no structure with {names}: for these the potential is a guess.")
     if audit is not None:
         number = "1 thing" if len(audit) == 1 else f"{len(audit)} things" if audit else "nothing"
         sentences.append(f"The audit of the data found {number}.")
@@ -385,17 +385,17 @@ def _summary(
 def _of_errors(name: str, evaluation: Evaluation) -> list[str]:
     """Errors of one data set, and where they are largest."""
     where = {
-        "test": "For test structures, which the fit has not seen,",
-        FOLDS: "For structures that were left out of the fit (cross-validation),",
-        "train": "For the structures of the fit,",
+        "test": "on test structures, which the fit has not seen,",
+        FOLDS: "on structures that were left out of the fit (cross-validation)",
+        "train": "on the structures of the fit",
     }[name]
     summary, worst = evaluation.summary(), largest_errors(evaluation)
     words = {"energy": "energies", "force": "force components", "stress": "stress components"}
     typical = ", ".join(
-        f"{words[target]} are off by {summary[f'{target}_rmse']:.{DIGITS[target]}f} {SHOWN_UNITS[target]}"
+        f"{summary[f'{target}_rmse']:.{DIGITS[target]}f} {SHOWN_UNITS[target]} for {words[target]}"
         for target in evaluation.n_labels
     )
-    sentences = [f"{where} {typical} (root mean square)."]
+    sentences = [f"Root mean square errors {where} are {typical}."]
     groups = summary.get("groups", {})
     ranked = {group: found["force_rmse"] for group, found in groups.items() if "force_rmse" in found}
     if len(ranked) > 1:
@@ -415,13 +415,13 @@ def _of_uncertainty(name: str, evaluation: Evaluation) -> list[str]:
     if found is None or not np.isfinite(found.get("force_coverage", np.nan)):
         return []
     sentence = (
-        f"The {100 * LEVEL:.0f} % intervals that it predicts hold {100 * found['force_coverage']:.0f} % of "
-        "these forces"
+        f"Of these forces, {100 * found['force_coverage']:.0f} % are within the {100 * LEVEL:.0f} % "
+        "intervals that the potential predicts"
     )
     if name != "test":
         return [f"{sentence}."]
     count = f"{found['n_extrapolated']:,} of {found['n_atoms']:,}" if found["n_extrapolated"] else "none"
-    return [f"{sentence}; {count} of the atoms are farther from the data than any that was fitted."]
+    return [f"{sentence}; {count} of the atoms are farther from the data than any atom of the fit."]
 
 
 def _of_safety(safety: SafetyReport) -> list[str]:
@@ -432,7 +432,7 @@ def _of_safety(safety: SafetyReport) -> list[str]:
         _TRIALS.get(name, name.replace("steps at", "heated to")) for name, n in safety.counts.items() if n
     ]
     ways = " and ".join([", ".join(tried[:-1]), tried[-1]] if tried[1:] else tried)
-    return [f"Atoms that were {ways} showed nothing that is wrong."] if tried else []
+    return [f"The check of safety found nothing. In it, atoms were {ways}."] if tried else []
 
 
 def _of_crystal(crystal: Crystal) -> str:
