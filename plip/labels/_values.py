@@ -2,7 +2,7 @@
 
 import numbers
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ def check_length(values: Any, X: Sequence[Atoms], name: str) -> list[Any]:
     """The values as a list, one for each structure."""
     if hasattr(values, "columns") and hasattr(values, "to_numpy"):
         values = values.to_numpy()  # the list of a table is that of its columns
+    if isinstance(values, (Mapping, Set)):  # the list of a dict is that of its keys, and a set has no order
+        raise ValueError(f"{name} must be a list of one entry per structure, got {type(values).__name__}")
     try:
         values = list(values)
     except TypeError:
