@@ -311,6 +311,47 @@ def test_labels_that_are_missing_are_left_out(silicon_carbide):
     assert np.isnan(found["forces_std"]).all()
 
 
+@pytest.mark.filterwarnings("ignore:the energies given are not those attached")
+@pytest.mark.parametrize("estimator", [PLIPRegressor, PLIPRegressorCV])
+@pytest.mark.parametrize("place", [0, 1])
+def test_labels_of_weight_zero_are_missing(silicon_carbide, estimator, place):
+    train, test = silicon_carbide[0][::2], silicon_carbide[1]
+    labels = [[atoms.calc.results[name] for atoms in train] for name in ("energy", "forces")]
+    missing, wrong = [list(values) for values in labels], [list(values) for values in labels]
+    weights = np.ones((len(train), 3))
+    for k in range(0, len(train), 3):
+        missing[place][k] = None
+        wrong[place][k] = 100.0 * labels[place][k]
+        weights[k, place] = 0.0
+    options = {"max_terms": 8, "repulsion": None}
+    expected = estimator(small_descriptors(), **options).fit(train, *missing).potential_
+    model = estimator(small_descriptors(), **options).fit(train, *wrong, sample_weight=weights)
+    for atoms in test[:3]:
+        found, known = (p.evaluate(atoms, uncertainty=True) for p in (model.potential_, expected))
+        for name in ("energy", "energy_std", "forces_std", "extrapolation"):
+            np.testing.assert_allclose(found[name], known[name], rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:.*no label to fit")
+@pytest.mark.parametrize("what", ["weight", "labels"])
+def test_structures_that_were_not_fitted_are_no_data(silicon_carbide, what):
+    train = silicon_carbide[0][::4]
+    crushed = [atoms.copy() for atoms in train[:3]]
+    for atoms in crushed:
+        atoms.set_cell(0.85 * atoms.cell, scale_atoms=True)
+    energies, forces = ([a.calc.results[name] for a in train] for name in ("energy", "forces"))
+    given = {"y": [*energies, None, None, None], "forces": [*forces, None, None, None]}
+    if what == "weight":
+        given["y"][-3:] = [1000.0] * 3
+        given["sample_weight"] = [1.0] * len(train) + [0.0] * 3
+    model = PLIPRegressor(small_descriptors(), max_terms=8).fit([*train, *crushed], **given)
+    expected = PLIPRegressor(small_descriptors(), max_terms=8).fit(train, energies, forces=forces)
+    for atoms in (train[1], crushed[0]):
+        found, known = (m.potential_.evaluate(atoms, uncertainty=True) for m in (model, expected))
+        for name in ("energy", "energy_std", "forces_std", "extrapolation"):
+            np.testing.assert_allclose(found[name], known[name], rtol=1e-6)
+
+
 def test_silicon(shared_datasets):
     """The figures of doc/uncertainty.rst, with room for other machines."""
     train = ase.io.read(shared_datasets / "Si_train.xyz", ":")

@@ -151,6 +151,18 @@ class Labels:
         """Which structures have a label whose weight is not zero, (n,) bool."""
         return self.present(target) & (self.weight(target) > 0)
 
+    def without_unused(self) -> Labels:
+        """The same where labels of weight zero are missing."""
+        energy, force, virial = (self.used(target) for target in TARGETS)
+        return Labels(
+            energy=None if self.energy is None else np.where(energy, self.energy, np.nan),
+            forces=None
+            if self.forces is None
+            else [values if is_used else None for values, is_used in zip(self.forces, force, strict=True)],
+            stress=None if self.stress is None else np.where(virial[:, None], self.stress, np.nan),
+            sample_weight=self.sample_weight,
+        )
+
     def targets(self) -> list[str]:
         """Names of the targets that any structure has, among "energy", "force", "virial"."""
         return [target for target in TARGETS if self.values(target) is not None]

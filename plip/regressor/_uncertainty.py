@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from ase import Atoms
 from ase.data import atomic_numbers
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
@@ -13,7 +15,7 @@ from scipy.stats import norm
 from plip._design._rows import Design
 from plip._structures._composition import composition_of
 from plip._types import BoolArray, FloatArray, Int32Array, IntArray
-from plip.labels import LabelledStructures
+from plip.labels import TARGETS, LabelledStructures
 from plip.normal_equations import NormalEquations
 from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
@@ -112,7 +114,11 @@ def find_uncertainty(
         factor_of(matrix + np.diag(prior)),
         weights,
     )
+    # A label of weight zero was not fitted, and neither was a structure without any other.
+    data = replace(data, labels=data.labels.without_unused())
+    is_fitted = np.any([data.labels.present(target) for target in TARGETS], axis=0)
     order = np.random.default_rng(SEED).permutation(len(data))
+    order = order[is_fitted[order]]
     surveyed = order[: int(np.searchsorted(np.cumsum(data.n_atoms[order]), MOST_IN_MEMORY)) + 1]
     rows = data.take(surveyed)
     places = survey.places(rows.structures)
@@ -151,7 +157,14 @@ def find_uncertainty(
     return Uncertainty(
         model.factor,
         leverage_factor,
-        _limits(potential, data, surveyed, species_a, every, leverage_factor, n_jobs),
+        _limits(
+            potential,
+            [data.structures[row] for row in np.setdiff1d(order, surveyed)],
+            species_a,
+            every,
+            leverage_factor,
+            n_jobs,
+        ),
         _shortest_distances(equations),
         of_atoms,
         of_structures,
@@ -234,14 +247,13 @@ def _evenly(energies: FloatArray, n_atoms: IntArray, most: float) -> list[int]:
 
 def _limits(
     potential: Potential,
-    data: LabelledStructures,
-    surveyed: IntArray,
+    rest: Sequence[Atoms],
     species_a: Int32Array,
     shares: FloatArray,
     factor: FloatArray,
     n_jobs: int | None,
 ) -> dict[str, float]:
-    """Largest leverage of the atoms of each species; those of the surveyed structures are at hand."""
+    """Largest leverage of the atoms of each species; those of all but the rest of the data are at hand."""
 
     def largest(species_a: Int32Array, terms: FloatArray) -> FloatArray:
         limits = np.zeros(len(potential.species))
@@ -253,7 +265,6 @@ def _limits(
     def summarize(found: list[AtomTerms]) -> FloatArray:
         return largest(*map(np.concatenate, zip(*found, strict=True)))
 
-    rest = [data.structures[row] for row in np.setdiff1d(np.arange(len(data)), surveyed)]
     terms = [term for term, _ in potential.terms]
     of_rest = summaries_of_atoms(potential.species, terms, rest, n_jobs, summarize)
     limits = np.max([largest(species_a, shares), *of_rest], axis=0)
