@@ -260,7 +260,7 @@ class PLIPCalculator(Calculator):
         self._has_warned = True
         densest = int(crowding.argmax())
         n_others = np.count_nonzero(crowding > 1.0) - 1
-        others = f", and so are {n_others} more" if n_others else ""
+        others = f", and so {'are' if n_others > 1 else 'is'} {n_others} more" if n_others else ""
         warn(
             f"atom {densest} ({atoms.symbols[densest]}) is more densely surrounded than any in the training "
             f"data, {crowding[densest]:.2f} times the limit{others}. A repulsion, which is not fitted, keeps "

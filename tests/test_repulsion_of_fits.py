@@ -408,7 +408,7 @@ def test_calculator_says_once_that_a_structure_is_denser_than_the_data(model):
         warnings.simplefilter("error", UserWarning)
         crystal.get_potential_energy()
     crystal.set_cell(0.75 * crystal.cell, scale_atoms=True)
-    message = r"atom \d \((C|Si)\) is more .*, \d\.\d\d times the limit, and so are 1 more\. A repulsion"
+    message = r"atom \d \((C|Si)\) is more .*, \d\.\d\d times the limit, and so is 1 more\. A repulsion"
     with pytest.warns(UserWarning, match=message) as caught:
         crystal.get_potential_energy()
         crystal.set_cell(0.99 * crystal.cell, scale_atoms=True)

@@ -108,9 +108,9 @@ rows = [(len(labeled), *errors(model), *errors(by_chance))]
 # %%
 # The loop
 # --------
-# Explore, choose, label, add. :func:`~plip.selection.select_structures` takes the snapshots that would make
-# the predictions for all of them surest, and ``partial_fit`` adds them. ``calibrate`` then needs all
-# structures.
+# Explore, choose, label, add. :func:`~plip.selection.select_structures` chooses the snapshots whose labels
+# would lower the uncertainty of all predictions most, and ``partial_fit`` adds them to the fit. ``calibrate``
+# then needs all structures.
 for number in range(1, ROUNDS + 1):
     pool, steps = explore(model.potential_, random)
     chosen = select_structures(pool, min(N_LABELS, len(pool)), model)
@@ -143,4 +143,4 @@ for ax, ours, chance, unit in zip(
 axes[0].legend(frameon=False)
 
 # %%
-# :doc:`/more_data` has means over several seeds and more rounds, and says where a choice saves nothing.
+# :doc:`/more_data` has means over several seeds and more rounds, and tells where choosing saves nothing.

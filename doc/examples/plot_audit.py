@@ -17,10 +17,10 @@ groups = np.array([atoms.info["group"] for atoms in train])
 print(*np.unique(groups), sep=", ")
 
 # %%
-# Plant
-# -----
-# Stresses of all structures in kbar, forces of three structures of the opposite sign, a group with another
-# zero of energy (as from another pseudopotential), and a test structure among the training data.
+# Plant the faults
+# ----------------
+# Stresses of all structures are in kbar, forces of three structures have the opposite sign, a group has
+# another zero of energy (as from another pseudopotential), and a test structure is among the training data.
 for atoms in train:
     atoms.calc.results["stress"] = atoms.calc.results["stress"] * 1602.1766208
 for k in np.flatnonzero(groups == "zincblende-thermal")[:3]:
@@ -31,21 +31,21 @@ for k in np.flatnonzero(groups == "wurtzite"):
 train.append(test[5])
 
 # %%
-# Find
-# ----
+# Find them
+# ---------
 report = audit(train, test)
 print(report)
 
 # %%
-# Each finding has its structures, the evidence, and a remedy. For ``plip fit`` it names the option that
-# mends it.
+# Each finding has its structures, the evidence, and a remedy, such as the option of ``plip fit`` that
+# corrects it.
 for finding in report.findings:
     print(f"{finding.kind:>14}: {len(finding.structures):>3} structures")
 
 # %%
-# What it would have cost
-# -----------------------
-# The same fit to the data as they were and as they are now.
+# What the faults would have cost
+# -------------------------------
+# The same fit to the data with and without the faults:
 import warnings
 
 import matplotlib.pyplot as plt

@@ -21,23 +21,23 @@ model = PLIPRegressorCV().fit(train)
 print(model.selected_size_, "terms chosen")
 
 # %%
-# Errors of training data fall for ever. Those of the folds level off, and that is where to stop.
-# Cancellation says how much terms work against each other.
+# The training error falls with every term. The error of the folds levels off, and that is where to stop.
+# The cancellation tells how much the terms work against each other.
 figure, axes = plt.subplots(2, 2, figsize=(10.0, 7.0), layout="constrained")
 path = PathDisplay.from_estimator(model, test, ax=axes[0, 0])
 for ax, quantity in zip(axes.flat[1:], ("energy", "virial", "cancellation"), strict=True):
     path.plot(ax=ax, quantity=quantity)
 
 # %%
-# Any size of the path is at hand, with its own reference energies.
+# The potential of any size on the path is available, with its own reference energies.
 crystal = next(atoms for atoms in train if atoms.info["group"] == "zincblende-eos")
 for n_terms in (10, 20, 40, 60):
     potential = model.potential_at(n_terms)
     print(f"{len(potential.terms):>3} terms: {potential.energy(crystal) / len(crystal):.4f} eV/atom")
 
 # %%
-# ``selection="min"`` takes the size of the least error, ``"one_standard_error"`` the rule of that name, and
-# a number the tolerance.
+# ``selection="min"`` takes the size of least error, ``"one_standard_error"`` follows the rule of that name,
+# and a number is the tolerance.
 for selection in ("min", 0.07, 0.2):
     model.set_params(selection=selection).fit(train)
     energy, force = -1e3 * neg_energy_rmse(model, test), -neg_force_rmse(model, test)

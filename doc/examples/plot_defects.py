@@ -7,7 +7,7 @@ copper by ASE's EMT takes the place of first-principles calculations.
 """
 
 # %%
-# Training data of the kinds that the potential shall know: crystals, cells with a vacancy, slabs.
+# The training data have the kinds of structures that matter here: crystals, cells with a vacancy, slabs.
 import numpy as np
 from ase.build import bulk, fcc100, fcc110, fcc111
 from ase.calculators.emt import EMT

@@ -47,8 +47,8 @@ def elastic_constants(atoms):
 
 
 # %%
-# Fits to silicon carbide with and without its stresses. Energies and forces of large displacements say
-# little of small strains; stresses do.
+# Fits to silicon carbide with and without its stresses. Energies and forces of large displacements
+# contain little about small strains; stresses do.
 from plip import PLIPRegressorCV
 from plip.datasets import load_silicon_carbide
 

@@ -33,8 +33,8 @@ search.fit(train, groups=groups)
 print("best:", search.best_params_)
 
 # %%
-# Structures of one kind stand together in these data. :class:`~plip.model_selection.StratifiedByGroup` puts
-# a share of every kind into every fold.
+# Structures of one kind follow each other in these data. :class:`~plip.model_selection.StratifiedByGroup`
+# puts a share of every kind into every fold.
 results = pd.DataFrame(search.cv_results_)
 results["energy (meV/atom)"] = -1e3 * results["mean_test_energy"]
 results["force (eV/Å)"] = -results["mean_test_force"]
@@ -53,7 +53,7 @@ ax.set(xlabel="cutoff (Å)", ylabel="force error of cross-validation (eV/Å)")
 ax.legend(frameon=False)
 
 # %%
-# The search has refitted the best settings to all training data. It is read like any other model.
+# The search has refitted the best settings to all training data. The result can be read like any other model.
 print(f"test: {-1e3 * neg_energy_rmse(search.best_estimator_, test):.1f} meV/atom, ", end="")
 print(f"{-neg_force_rmse(search.best_estimator_, test):.3f} eV/Å")
 search.best_estimator_.potential_

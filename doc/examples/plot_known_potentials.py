@@ -9,7 +9,8 @@ compared with the functions.
 # %%
 # The potentials are those of ``known_potentials.py`` beside this file: an embedded-atom potential of copper
 # by ASE and, if LAMMPS is installed, the Stillinger-Weber potential of silicon. The data have pairs,
-# triplets and clusters beside crystals: crystals alone know a pair curve only together with all neighbors.
+# triplets and clusters beside crystals: crystals alone determine a pair curve only together with all
+# neighbors.
 from importlib.util import find_spec
 
 import known_potentials
@@ -59,4 +60,4 @@ for name, truth in known.items():
     print(f"{name}: pairs {100 * pair:.2f} %, triplets {100 * triplet:.2f} %")
 
 # %%
-# :doc:`/reading` has more potentials, and says what it takes to find their functions.
+# :doc:`/reading` has more potentials, and tells what is needed to find their functions.

@@ -24,7 +24,7 @@ if not Path(plugin_folder()).is_dir():
     build_plugin()
 
 # %%
-# An input like any other. The radial distribution is averaged over the last picosecond of each stage.
+# The input is like any other. The radial distribution is averaged over the last picosecond of each stage.
 INPUT = """
 units metal
 lattice diamond 4.385
@@ -72,8 +72,8 @@ for step, temperature, energy, pressure, _ in thermo[::3]:
     print(f"{step:6.0f} fs {temperature:7.0f} K {energy / 216:9.4f} eV/atom {pressure / 1e4:6.1f} GPa")
 
 # %%
-# The shells of the crystal are gone in the melt. The glass gets the first one back, four neighbors of the
-# other species, and beyond it hardly any order.
+# The melt has lost the shells of the crystal. The glass has the first one again, four neighbors of the
+# other species, and hardly any order beyond it.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -88,5 +88,6 @@ axes[0].set_ylabel("g(r)")
 axes[0].legend(frameon=False)
 
 # %%
-# These data hold no melts and no glass: the picture shows how to run, and not what silicon carbide does.
+# The training data hold no melts and no glass: the picture shows how to run a simulation, and not what
+# silicon carbide does.
 # Ask for :ref:`grades <lammps-extrapolation>` and label what is beyond the data before you believe it.

@@ -64,8 +64,8 @@ ax.set(xlabel="structures", ylabel="force error on new structures (eV/Å)", ylim
 # %%
 # Several machines
 # ----------------
-# Each machine makes :class:`~plip.NormalEquations` of its share and saves them. Sums add up to the whole,
-# whoever computed them, and subtracting one leaves its structures out.
+# Each machine makes :class:`~plip.NormalEquations` of its share and saves them. The sums add up to those of
+# all data, and subtracting one of them leaves its structures out.
 folder = Path(tempfile.mkdtemp())
 for name, seed in (("monday", 1), ("tuesday", 2)):
     part = NormalEquations.from_structures(list(crystals(40, seed)), model.descriptors_)

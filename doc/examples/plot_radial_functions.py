@@ -68,9 +68,8 @@ for ax, fitted, title in zip(axes, (model, default), ("own functions", "default"
 # %%
 # A function that no family has
 # -----------------------------
-# Any smooth function of the distance is a sum of functions of a family, and so is its coefficient list.
-# Here a Morse function, written with twelve exponentials by least squares; the fit to data does the same
-# without being told.
+# Any smooth function of the distance can be written as a sum of functions of a family. Here least squares
+# write a Morse function with twelve exponentials; a fit to data does the same by itself.
 morse = np.exp(-2 * 1.5 * (r - 1.9)) - 2 * np.exp(-1.5 * (r - 1.9))
 grid = Slater(powers=0.0, zeta=np.linspace(0.5, 6.0, 12)).grid(cutoff=5.0)
 basis = np.column_stack([function(r) for function in grid])
@@ -78,5 +77,5 @@ coefficients = np.linalg.lstsq(basis, morse, rcond=None)[0]
 print(f"largest error: {np.abs(basis @ coefficients - morse).max():.1e} eV")
 
 # %%
-# A family of its own takes one class in ``plip/radial.py`` and one function in C; :doc:`/architecture` says
+# A new family takes one class in ``plip/radial.py`` and one function in C; :doc:`/architecture` says
 # where.

@@ -38,7 +38,7 @@ for term, coefficient in potential.terms[:4]:
 # %%
 # Two atoms
 # ---------
-# The energy of two isolated atoms less that of each. Strips at the bottom count the distances of the data,
+# The energy of two isolated atoms minus that of each. Strips at the bottom count the distances of the data,
 # and curves are thick where there are any. A star says that the data have such pairs in larger structures
 # only.
 PairDisplay.from_estimator(model)
@@ -46,7 +46,8 @@ PairDisplay.from_estimator(model)
 # %%
 # Three atoms
 # -----------
-# What an angle costs beside its pairs, for arms of several lengths: silicon between two carbon atoms.
+# The energy of an angle beyond that of its pairs, for arms of several lengths: silicon between two carbon
+# atoms.
 figure, axes = plt.subplots(1, 2, figsize=(10.0, 4.0), layout="constrained")
 AngleDisplay.from_estimator(model, species=("Si", "C", "C"), ax=axes[0])
 AngleDisplay.from_estimator(model, species=("Si", "C", "C"), kind="map", ax=axes[1])

@@ -19,8 +19,8 @@ for atoms, energy, deviation in list(zip(test, energies, deviations, strict=True
     print(f"{atoms.info['group']:<20} {energy:8.2f} +- {deviation:.2f} eV, true {true:8.2f}")
 
 # %%
-# Do they hold?
-# -------------
+# Are they right?
+# ---------------
 # The interval of 1.645 standard deviations should hold 90 % of the errors of structures that the fit has
 # not seen.
 from plip.metrics import coverage
@@ -64,4 +64,4 @@ axes[1].set(xlabel="part of the bond", ylabel="largest deviation of a force (eV/
 
 # %%
 # The next two examples use the grade: a simulation that stops where the data end, and a loop that asks for
-# the data it needs. :doc:`/uncertainty` has the equations, and says what deviations do not know.
+# the data it needs. :doc:`/uncertainty` has the equations, and what deviations do not cover.

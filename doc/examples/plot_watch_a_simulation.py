@@ -46,7 +46,7 @@ except ExtrapolationError as error:
     print(f"step {dynamics.nsteps}, {temperature} K: {error}")
 
 # %%
-# The structure that was stored is the one to label. The potential says itself how unsure it is there.
+# The structure that was stored is the one to label. The potential also tells how uncertain it is there.
 far = read("far.xyz")
 found = potential.evaluate(far, uncertainty=True)
 print(f"Energy: {found['energy']:.2f} +- {found['energy_std']:.2f} eV")

@@ -32,6 +32,6 @@ def as_estimator(model: Any) -> Any:
     if not (hasattr(estimator, "potential_") and hasattr(estimator, "path_")):
         raise TypeError(
             "expected a PLIPRegressor or PLIPRegressorCV that was fitted to structures, got "
-            f"{type(model).__name__}"
+            f"{type(model).__name__}: give one after fit"
         )
     return estimator
