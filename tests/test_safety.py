@@ -557,10 +557,20 @@ def test_an_unsafe_potential_is_not_written(copper_file, tmp_path, capsys, monke
     assert "Safety: " in captured.out and "finding" in captured.out
     (message,) = captured.err.splitlines()
     assert "was not written" in message and "melts" in message and "--allow-unsafe" in message
+    assert "audit" not in message
     assert main([*command, "--allow-unsafe"]) == 0
     captured = capsys.readouterr()
     assert output.exists() and "Safety: " in captured.out and captured.err == ""
     assert not (tmp_path / "model_failing.xyz").exists()  # the finding has no structures
+    # Wrong labels are corrected before more structures are labeled.
+    wrong = read(copper_file, ":")
+    for atoms in wrong:
+        atoms.calc.results["forces"] = -atoms.calc.results["forces"]
+    write(copper_file, wrong, format="extxyz")
+    assert main([*command, "-o", str(tmp_path / "other.json")]) == 2
+    captured = capsys.readouterr()
+    assert "Audit: force sign" in captured.out
+    assert "fail: collapse (see above). First correct what the audit has found. " in captured.err
 
 
 def test_structures_that_fail_are_written(copper_file, copper_structures, tmp_path, capsys, monkeypatch):

@@ -219,7 +219,7 @@ def _find_patterns(
             Finding(
                 kind,
                 tuple(sorted(members)),
-                f"{text}, unlike the others: {len(found)} follow what a quick fit expects only if read so",
+                f"{text}, unlike the others: only if they are read so, {len(found)} agree with a quick fit",
                 remedy,
             )
         )

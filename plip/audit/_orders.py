@@ -150,8 +150,8 @@ def _evidence(orders: dict[str, _Order]) -> str:
     )
     listed = list_order(_all_six(next(iter(orders.values()))))
     return (
-        f"stress components in the order {listed}: read so, correlations with the shear that a quick fit to "
-        f"energies, forces and pressures expects change {changes}"
+        f"stress components in the order {listed}: if they are read so, correlations with the shear that a "
+        f"quick fit to energies, forces and pressures expects change {changes}"
     )
 
 

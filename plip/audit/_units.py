@@ -199,8 +199,8 @@ def _describe(
         if kind == "energy unit" and reading.is_per_atom:
             remedy = _OF_ATOMS
         evidence = (
-            f"{text}{others}: read so, errors of a quick fit on structures that it has not seen change, in "
-            f"parts of the size of the labels, from {errors}"
+            f"{text}{others}: if they are read so, errors of a quick fit on structures that it has not seen, "
+            f"relative to the labels, change from {errors}"
         )
         structures = np.flatnonzero(labels.present(target) & members)
         option = _option(kind, reading, bool(members.all()))

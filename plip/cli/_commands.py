@@ -200,7 +200,7 @@ def _fit_and_report(
         _print_safety_of_styles(model, train, safety)
     failing = write_failing(safety, model, arguments, output)
     if not written:
-        raise CommandError(refusal(safety, output, failing))
+        raise CommandError(refusal(safety, output, failing, len(audited.findings)))
     _log.info("wrote %s", output)
     print(f"Potential: {output}")
     _write_plot(evaluations, plot)

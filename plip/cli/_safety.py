@@ -47,8 +47,23 @@ def write_failing(
     return path
 
 
-def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
-    """Why a potential was not written, and what may help; `failing` is from `write_failing`."""
+def refusal(safety: SafetyReport, output: Path, failing: Path | None, n_faults: int = 0) -> str:
+    """Why a potential was not written, and what may help.
+
+    Parameters
+    ----------
+    safety : SafetyReport
+    output : Path
+        The potential.
+    failing : Path or None
+        From `write_failing`.
+    n_faults : int, default=0
+        Findings of the audit of the data.
+
+    Returns
+    -------
+    str
+    """
     kinds = set(safety.kinds)
     lacking = []
     if kinds & {"collapse", "drift"}:
@@ -63,6 +78,8 @@ def refusal(safety: SafetyReport, output: Path, failing: Path | None) -> str:
             f"Calculate the structures in {failing}, add them to the training data, and fit again: for "
             f"crystals, a few rounds usually suffice. Or add other {', '.join(lacking)}"
         )
+    if n_faults:
+        remedy = f"First correct what the audit has found. {remedy}"
     return (
         f"{output} was not written, since simulations with this potential fail: {', '.join(safety.kinds)} "
         f"(see above). {remedy}. Sometimes --target fast, fewer terms (--terms) or stresses in the data also "

@@ -85,7 +85,7 @@ class LearningCurve:
             )
         if self.by_group:
             width = max(map(len, self.by_group)) + 2
-            lines += ["", "by group, at the last size, and the fall where data double"]
+            lines += ["", "by group, at the last size, and the change if the data double"]
             for group, curves in self.by_group.items():
                 gains = self.gains(group)
                 cells = (
