@@ -33,7 +33,9 @@ DEFAULTS = {
 def make_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="plip", description="Readable interatomic potentials by sparse linear regression."
+        prog="plip",
+        description="Readable interatomic potentials by sparse linear regression.",
+        epilog="Begin with `plip demo`. `plip COMMAND --help` lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"plip {plip.__version__}")
     parser.add_argument("--traceback", action="store_true", help="show the Python traceback of an error")
