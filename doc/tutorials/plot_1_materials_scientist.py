@@ -2,8 +2,8 @@
 For materials scientists
 ========================
 
-You have run first-principles calculations and want to simulate more atoms for longer. You need no machine
-learning for this page.
+You have run first-principles calculations and want to simulate more atoms for longer. You need to know
+nothing about machine learning.
 """
 
 # %%
@@ -33,7 +33,7 @@ for group, number in Counter(atoms.info["group"] for atoms in train).items():
 #
 # The fit
 # -------
-# One line. It takes seconds.
+# The fit is one line and takes seconds.
 from plip import PLIPRegressorCV
 
 model = PLIPRegressorCV().fit(train)
@@ -70,7 +70,7 @@ EquationOfStateDisplay.from_estimator(model, crystal, ax=axes[0])
 PairDisplay.from_estimator(model, ax=axes[1])
 
 # %%
-# And the two numbers that you would look up first. Energies of three crystals, relaxed:
+# The energies and volumes of three relaxed crystals are the numbers that you would look up first:
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
 
@@ -91,8 +91,8 @@ for name, atoms in {
 # few meV/atom in first-principles calculations, and here by ten times that: if such differences matter,
 # label the relaxed crystals as well.
 #
-# The potential knows where it stops knowing
-# ------------------------------------------
+# Where the potential can be trusted
+# ----------------------------------
 # Between the shortest distances of the data and zero, a repulsion of nuclei takes over, so that atoms do
 # not fuse. A quick check looks for other dangers:
 print(potential.check_safety(train))
@@ -100,8 +100,8 @@ print(potential.check_safety(train))
 # %%
 # If it finds any, the report has the structures to label next (:doc:`/simulation`).
 #
-# And each atom has a grade, at most 1 for surroundings like those of the data. A vacancy is among the data;
-# an interstitial atom is not:
+# Each atom also has an extrapolation grade, at most 1 for atoms of the data. The data have vacancies, but no
+# interstitial atoms:
 vacancy, interstitial = (bulk("SiC", "zincblende", a=4.38, cubic=True) * 2 for _ in range(2))
 del vacancy[0]
 interstitial.append("Si")
@@ -138,7 +138,7 @@ ax.plot(10 * np.arange(len(temperatures)), temperatures)
 ax.set(xlabel="time (fs)", ylabel="temperature (K)")
 
 # %%
-# Keep it
+# Save it
 # -------
 # ``potential.save("SiC.json", uncertainty=True)`` writes one readable file. From the shell, ``plip fit
 # train.xyz --test test.xyz -o SiC.json --report SiC.html`` fits, tests and checks like this page, and writes

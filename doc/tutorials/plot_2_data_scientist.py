@@ -2,7 +2,8 @@
 For data scientists
 ===================
 
-You know scikit-learn, and not what a virial is. Five minutes of physics, then a sparse linear regression.
+You know scikit-learn, but not what a virial is. This page has five minutes of physics, and then a sparse
+linear regression.
 """
 
 # %%
@@ -112,8 +113,8 @@ UncertaintyDisplay.from_estimator(model, test, ax=axes[1])
 # Traps
 # -----
 # - **Samples are not independent.** Snapshots of one simulation are nearly copies. Keep them in one fold:
-#   ``cv=GroupKFold()`` and ``fit(X, groups=...)``. Forces of one sample belong together always, which plip
-#   sees to.
+#   ``cv=GroupKFold()`` and ``fit(X, groups=...)``. plip always keeps the forces of one
+#   sample together.
 # - **The test set is a distribution, and simulations leave it.** They go where the predicted energy is low,
 #   right or wrong: a model is queried where it errs. Hence the repulsion where the data end,
 #   :meth:`plip.Potential.check_safety` and extrapolation grades.

@@ -265,7 +265,9 @@ def _add_evaluate(commands: Commands) -> None:
     evaluate.set_defaults(run=_commands.evaluate)
     evaluate.add_argument("model", help="potential, a JSON file written by plip")
     evaluate.add_argument("data", nargs="+", help="structures, any file that ASE reads (file@slice too)")
-    evaluate.add_argument("--plot", metavar="PNG", help="write a parity plot to this file")
+    evaluate.add_argument(
+        "--plot", metavar="PNG", help="write a plot of predicted against reference values to this file"
+    )
     _add_table(evaluate)
     _add_labels(evaluate)
     _add_progress(evaluate)
@@ -435,8 +437,12 @@ def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--report", metavar="HTML", help="write a report as one HTML page to this file")
     _add_table(parser)
     plot = parser.add_mutually_exclusive_group()
-    plot.add_argument("--plot", metavar="PNG", help="the parity plot (default: beside the potential)")
-    plot.add_argument("--no-plot", action="store_true", help="write no parity plot")
+    plot.add_argument(
+        "--plot",
+        metavar="PNG",
+        help="plot of predicted against reference values (default: beside the potential)",
+    )
+    plot.add_argument("--no-plot", action="store_true", help="write no plot")
 
 
 def _add_table(parser: argparse.ArgumentParser) -> None:
