@@ -233,6 +233,8 @@ def test_wrong_reference_energies(bad, capsys):
     assert "SYMBOL=ENERGY" in capsys.readouterr().err
 
 
+# Of few structures, whose potentials fail the check.
+@pytest.mark.filterwarnings("ignore:.*simulations with this potential fail")
 def test_dummy_atoms_have_reference_energies(tmp_path):
     structures = [Atoms("CuX", [[0, 0, 0], [0, 0, 2 + 0.05 * k]]) for k in range(12)]
     for k, atoms in enumerate(structures):
@@ -385,6 +387,8 @@ def test_all_files_are_written_if_no_output_is(error, cli_fit, tmp_path, capsys)
         assert main(["show", str(output)]) == 0
 
 
+# Of few structures, whose potentials fail the check.
+@pytest.mark.filterwarnings("ignore:.*simulations with this potential fail")
 def test_reference_energies(cli_fit, cli_data, tmp_path, capsys):
     output = tmp_path / "model.json"
     command = ["fit", cli_fit["train"], "-o", str(output), *SMALL, "--reference"]

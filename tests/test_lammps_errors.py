@@ -90,6 +90,30 @@ def test_masses_show_species_in_another_order(name, plugin, tmp_path):
     assert log.count("in the order of the types") == log.count(warning) == int(is_wrong)
 
 
+@needs_lammps
+@needs_compiler
+@pytest.mark.parametrize(
+    ("record", "warning"),
+    [
+        ({"counts": {}, "findings": ["push: Sr-O falls"]}, "has found: push: Sr-O falls ("),
+        ({"counts": {}, "findings": ["push: Sr-O falls", "pair: O-O", "drift"]}, "push: Sr-O falls (2 more) ("),
+        ({"counts": {}, "findings": []}, None),
+        ({"findings": {"push": 1}}, None),
+        ("edited", None),
+    ],
+)
+def test_failed_checks_are_told(record, warning, plugin, tmp_path):
+    atoms, cutoff = sample("three species")
+    potential = sample_potential(atoms, cutoff, n_terms=5).with_fit_record({"safety": record})
+    potential.save(tmp_path / "model.json")
+    commands, _ = lammps_setup(tmp_path, atoms, ["Ti", "O", "Sr"])
+    commands += ["pair_style plip", "pair_coeff * * model.json Ti O Sr", "run 0"]
+    code, log = run_lammps(tmp_path, commands, plugin)
+    assert code == 0, log[-500:]
+    assert log.count("simulations with it fail") == (0 if warning is None else log.count(warning)) <= 1
+    assert warning is None or warning in log
+
+
 IMPOSSIBLE = {
     "coincident": (9e-4, 1.0, "closer than 0.001 A"),
     "too large": (1.5, 1e250, "is not finite"),

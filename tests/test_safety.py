@@ -3,6 +3,7 @@
 import copy
 import itertools
 import pickle
+import re
 from types import MappingProxyType
 
 import numpy as np
@@ -650,3 +651,22 @@ def test_a_safe_potential_is_written(copper_structures, tmp_path, capsys):
     for damaged in (None, "safe", [], {}, *wrong):
         changed = potential.with_fit_record({**potential.fit_record, "safety": damaged})
         assert "Safety: what the file says of it is damaged" in potential_summary(changed)
+
+
+def test_files_of_failing_potentials_warn(copper_structures, tmp_path):
+    potential = PLIPRegressor("fast", max_terms=5).fit(copper_structures).potential_
+    record = report_of_one().as_record()
+    failing = potential.with_fit_record({"safety": record})
+    failing.save(tmp_path / "failing.json")
+    message = f"failing.json: simulations with this potential fail, .*: {re.escape(record['findings'][0])}. plip show"
+    with pytest.warns(UserWarning, match=message) as caught:
+        assert load_potential(tmp_path / "failing.json").fit_record == failing.fit_record
+    assert len(caught) == 1 and caught[0].filename == __file__
+    twice = record | {"findings": 2 * record["findings"]}
+    potential.with_fit_record({"safety": twice}).save(tmp_path / "failing.json")
+    with pytest.warns(UserWarning, match=r" \(1 more\)\. plip show"):
+        load_potential(tmp_path / "failing.json")
+    # Nothing is said of others: warnings are errors.
+    for other in (None, {}, {"safety": None}, {"safety": SafetyReport((), {"pairs": 1}).as_record()}):
+        potential.with_fit_record(other).save(tmp_path / "model.json")
+        assert load_potential(tmp_path / "model.json").fit_record == other

@@ -76,6 +76,7 @@ struct Setting {
     std::vector<int> species_of_type; // from 1; -1 for types of another style
     std::vector<std::string> symbols; // of the species
     Extent extent;                    // without terms if the file does not hold it
+    std::vector<std::string> findings; // of the check of the potential
 };
 
 class PairPLIP : public Pair {
@@ -119,6 +120,7 @@ public:
         throw_together(arg[2], problem);
         current = std::move(setting);
         warned_of_crowding = compared_masses = false;
+        warn_of_findings(arg[2]);
         if (!allocated) {
             memory->create(setflag, n_types + 1, n_types + 1, "pair:setflag");
             memory->create(cutsq, n_types + 1, n_types + 1, "pair:cutsq");
@@ -274,6 +276,15 @@ private:
         if (missing)
             error->all(FLERR, "pair style plip needs the neighbors of all of its atoms, which neigh_modify include "
                        "leaves out");
+    }
+
+    // A potential that failed its check was written because someone wanted it.
+    void warn_of_findings(const char *path)
+    {
+        const size_t n = current.findings.size();
+        if (n && comm->me == 0)
+            error->warning(FLERR, "plip potential {}: simulations with it fail, as the check of its safety has found: {}{}",
+                           path, current.findings[0], n > 1 ? " (" + std::to_string(n - 1) + " more)" : "");
     }
 
     // Species in another order than the types are a mistake that nothing else shows.
@@ -476,6 +487,7 @@ private:
             throw std::runtime_error("out of memory");
         if (model.has_extent)
             setting.extent = extent_of(model);
+        setting.findings = model.findings;
         return setting;
     }
 

@@ -38,6 +38,8 @@ struct Model {
     // As in plip_extent; empty if the file does not hold them.
     bool has_extent = false;
     std::vector<double> factor, leverage_limits, shortest;
+    // What Potential.check_safety has found.
+    std::vector<std::string> findings;
 
     int index(const std::string &symbol) const
     {
@@ -345,6 +347,23 @@ inline void read_uncertainty(Model &model, const json &document)
     }
 }
 
+// What the record of the fit says of the check, if it is one that plip has written.
+inline std::vector<std::string> read_findings(const json &document)
+{
+    const json *entry = &document;
+    for (const char *name : {"fit", "safety", "findings"}) {
+        if (!entry->is_object() || !entry->contains(name))
+            return {};
+        entry = &(*entry)[name];
+    }
+    std::vector<std::string> findings;
+    if (entry->is_array())
+        for (const json &finding : *entry)
+            if (finding.is_string())
+                findings.push_back(finding.get<std::string>());
+    return findings;
+}
+
 inline Model read_model(const std::string &data)
 {
     const json document = parse(data);
@@ -377,6 +396,7 @@ inline Model read_model(const std::string &data)
         model.terms.push_back(read_term(model, item));
     read_repulsion(model, document);
     read_uncertainty(model, document);
+    model.findings = read_findings(document);
     return model;
 }
 

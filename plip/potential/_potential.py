@@ -918,6 +918,11 @@ def load_potential(path: StrPath) -> Potential:
     ValueError
         If the file is not a potential, is damaged, or has a newer format.
 
+    Warns
+    -----
+    UserWarning
+        If the file says that `Potential.check_safety` has found simulations that fail.
+
     Examples
     --------
     >>> from plip import PLIPRegressor
@@ -929,10 +934,13 @@ def load_potential(path: StrPath) -> Potential:
     >>> load_potential("SiC.json").species
     ('C', 'Si')
     """
+    from plip.safety._report import warn_of_findings
+
     document = read_document(path)
     with errors_of_file(path):
         state = contents(document)
         uncertainty = read_uncertainty(document, len(state["terms"]), state["species"])
         potential = Potential._of_state(**state, uncertainty=uncertainty)
         check_terms(potential.species, potential.terms)
+    warn_of_findings(path, (potential.fit_record or {}).get("safety"))
     return potential

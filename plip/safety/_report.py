@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -11,7 +12,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from ase import Atoms
 
-__all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "lines_of", "name_of"]
+from plip._types import StrPath
+from plip._warnings import warn
+
+__all__ = ["Figure", "Finding", "SafetyReport", "kind_of", "lines_of", "name_of", "warn_of_findings"]
 
 # Root mean square in Angstrom of displacements between near duplicates, whose labels tell the same.
 _NEAR = 0.05
@@ -103,6 +107,20 @@ def lines_of(record: Any) -> list[str]:
     number = len(findings)
     found = f"{number} finding{'s' * (number > 1)}" if number else "nothing found"
     return [f"Safety: {found} ({tried})", *findings]
+
+
+def warn_of_findings(path: StrPath, record: Any) -> None:
+    """Warn of the findings that the file of a potential has, as `SafetyReport.as_record` says them."""
+    try:
+        _, *findings = lines_of(record)
+    except ValueError:  # not checked, or edited
+        return
+    if findings:
+        others = f" ({len(findings) - 1} more)" if len(findings) > 1 else ""
+        warn(
+            f"{os.fspath(path)}: simulations with this potential fail, as the check of its safety has found: "
+            f"{findings[0]}{others}. plip show prints all findings; label structures of this kind and fit again"
+        )
 
 
 @dataclass(frozen=True, repr=False)
