@@ -658,7 +658,8 @@ def test_files_of_failing_potentials_warn(copper_structures, tmp_path):
     record = report_of_one().as_record()
     failing = potential.with_fit_record({"safety": record})
     failing.save(tmp_path / "failing.json")
-    message = f"failing.json: simulations with this potential fail, .*: {re.escape(record['findings'][0])}. plip show"
+    finding = re.escape(record["findings"][0])
+    message = f"failing.json: simulations with this potential fail, .*: {finding}. plip show"
     with pytest.warns(UserWarning, match=message) as caught:
         assert load_potential(tmp_path / "failing.json").fit_record == failing.fit_record
     assert len(caught) == 1 and caught[0].filename == __file__

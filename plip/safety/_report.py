@@ -119,7 +119,7 @@ def warn_of_findings(path: StrPath, record: Any) -> None:
         others = f" ({len(findings) - 1} more)" if len(findings) > 1 else ""
         warn(
             f"{os.fspath(path)}: simulations with this potential fail, as the check of its safety has found: "
-            f"{findings[0]}{others}. plip show prints all findings; label structures of this kind and fit again"
+            f"{findings[0]}{others}. plip show prints all findings; label such structures and fit again"
         )
 
 
