@@ -110,6 +110,23 @@ def test_positions_of_any_layout():
     np.testing.assert_array_equal(found.vector_pc, expected.vector_pc)
 
 
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", ">f8"])
+def test_positions_of_any_type(dtype):
+    """As structures have them that are filled in place, or come from other machines."""
+    atoms = bulk("SiC", "zincblende", a=4.375, cubic=True)
+    atoms.positions += np.random.default_rng(0).integers(-4, 5, atoms.positions.shape) / 64
+    twin = atoms.copy()
+    twin.arrays["positions"] = atoms.positions.astype(dtype)
+    twin.cell.array = np.asfortranarray(atoms.cell.array.astype(dtype))
+    labels = {"y": [-1.0], "forces": [np.random.default_rng(0).normal(size=(len(atoms), 3))]}
+    descriptors = PLIPDescriptors(cutoff=4.0, three_body=None, n_body=None)
+    models = [PLIPRegressor(descriptors, max_terms=2).fit([one], **labels) for one in (atoms, twin)]
+    np.testing.assert_array_equal(models[1].coef_, models[0].coef_)
+    found, expected = (models[0].potential_.evaluate(one, uncertainty=True) for one in (twin, atoms))
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+
+
 def test_errors_of_the_list_name_the_structure():
     """Too many cell vectors away: the list has limits that no check beforehand knows."""
     far = Atoms("H2", [[0, 0, 0], [1e7 - 0.03, 1, 0]], cell=[0.06, 0, 0], pbc=(True, False, False))

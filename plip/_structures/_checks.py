@@ -190,8 +190,8 @@ def _check_part(structures: list[Atoms], species: list[str] | None, first: int, 
     sizes = np.array([len(atoms) for atoms in structures])
     owner_a = np.repeat(np.arange(len(structures)), sizes)
     _check_elements(structures, owner_a, species, first)
-    r_ac = np.concatenate([atoms.positions for atoms in structures])
-    cells = np.array([atoms.cell.array for atoms in structures])
+    r_ac = np.concatenate([atoms.positions for atoms in structures], dtype=np.float64)
+    cells = np.array([atoms.cell.array for atoms in structures], np.float64)
     pbc = np.array([atoms.pbc for atoms in structures])
     _check_lengths(structures, owner_a, r_ac, cells, first)
     periodic = cells * pbc[:, :, None]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plip import _core
 from plip._types import FloatArray, Int32Array, IntArray
 
-__all__ = ["Neighbors", "find_all_neighbors", "find_neighbors", "find_surroundings"]
+__all__ = ["Neighbors", "arrays_of", "find_all_neighbors", "find_neighbors", "find_surroundings"]
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ def find_neighbors(atoms: Atoms, species_a: Int32Array, n_species: int, cutoff: 
     ValueError
         If there are more neighbors than memory should hold, or an atom is too far outside the cell.
     """
-    positions = np.ascontiguousarray(atoms.positions)
+    positions, cell = arrays_of(atoms)
     return Neighbors(
         species_a,
-        *_core.find_neighbors(positions, atoms.cell.array, atoms.pbc, cutoff, species_a, n_species),
+        *_core.find_neighbors(positions, cell, atoms.pbc, cutoff, species_a, n_species),
     )
 
 
@@ -115,11 +115,19 @@ def find_surroundings(
     ValueError
         See `find_neighbors`.
     """
-    positions = np.ascontiguousarray(atoms.positions)
+    positions, cell = arrays_of(atoms)
     first_as, neighbor_p, vector_pc, distance_p, shortest, densest, counts = _core.find_surroundings(
-        positions, atoms.cell.array, atoms.pbc, cutoff, species_a, n_species, reach
+        positions, cell, atoms.pbc, cutoff, species_a, n_species, reach
     )
     return Neighbors(species_a, first_as, neighbor_p, vector_pc, distance_p), shortest, densest, counts
+
+
+def arrays_of(atoms: Atoms) -> tuple[FloatArray, FloatArray]:
+    """Positions and cell as the core takes them, however they lie in memory."""
+    return (
+        np.ascontiguousarray(atoms.positions, np.float64),
+        np.ascontiguousarray(atoms.cell.array, np.float64),
+    )
 
 
 def find_all_neighbors(atoms: Atoms, cutoff: float) -> Neighbors:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from plip import _core
 from plip._structures._checks import errors_of
-from plip._structures._neighbors import find_all_neighbors
+from plip._structures._neighbors import arrays_of, find_all_neighbors
 from plip._types import FloatArray, Int32Array
 
 __all__ = ["automatic_cutoff", "check_within_reach", "shortest_distance"]
@@ -113,7 +113,7 @@ def _surroundings(atoms: Atoms, sample: Int32Array) -> tuple[float, FloatArray]:
     """Radius of the neighborhoods in a structure, infinite if it is sparse, and distances of the nearest
     neighbors, both judged by a sample of its atoms.
     """
-    positions, cell = np.ascontiguousarray(atoms.positions), atoms.cell.array
+    positions, cell = arrays_of(atoms)
     for reach in _SEARCHES:
         radii, n_inside, nearest = _core.enclosing_radii(positions, cell, atoms.pbc, sample, reach, _COUNT)
         sparse = n_inside < _FEWEST
@@ -132,10 +132,8 @@ def shortest_distance(structures: Sequence[Atoms], cutoff: float, first: int = 0
     shortest = cutoff
     for index, atoms in enumerate(structures):
         with errors_of(first + index, atoms):
-            positions = np.ascontiguousarray(atoms.positions)
-            shortest = min(
-                shortest, _core.shortest_distance(positions, atoms.cell.array, atoms.pbc, shortest)
-            )
+            positions, cell = arrays_of(atoms)
+            shortest = min(shortest, _core.shortest_distance(positions, cell, atoms.pbc, shortest))
     return shortest
 
 
