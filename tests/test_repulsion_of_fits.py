@@ -19,6 +19,7 @@ from sample_potentials import beyond, densities, floors_of, sample_potential
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
 from plip.datasets import load_silicon_carbide
 from plip.labels import LabelledStructures, LabelWarning
+from plip.regressor._compression import choose_crystals
 from plip.regressor._core_forces import known_forces
 from plip.regressor._pushes import Push, find_pushes
 from plip.regressor._repulsion import _give_way, automatic_repulsion
@@ -29,6 +30,13 @@ from plip.report import Evaluation, fit_report
 REST, DEPTH = 0.95, 0.5
 # Parts of the shortest distance in the data at which the repulsion may begin.
 STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
+
+
+def labeled(atoms):
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
 
 
 @pytest.fixture(scope="module")
@@ -257,10 +265,7 @@ def test_crystals_are_stiff_where_their_data_end():
         strain = (1 + rng.uniform(-0.05, 0.05)) * np.eye(3) + rng.normal(scale=0.015, size=(3, 3))
         atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
         atoms.rattle((0.03, 0.08, 0.13, 0.2)[k % 4], rng=rng)
-        atoms.calc = EMT()
-        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        structures.append(atoms)
+        structures.append(labeled(atoms))
     for preset in ("accurate", "stock"):
         potential = PLIPRegressor(preset).fit(structures).potential_
         energies = []
@@ -272,6 +277,28 @@ def test_crystals_are_stiff_where_their_data_end():
         plain = beyond(potential)
         for atoms in structures:
             np.testing.assert_array_equal(potential.forces(atoms), plain.forces(atoms))
+
+
+def test_atoms_and_molecules_in_periodic_boxes_are_no_crystals():
+    """Their energies hardly rise in a smaller box, which says nothing of the limits of crystals."""
+    rng = np.random.default_rng(0)
+    crystal = bulk("Cu", cubic=True, a=3.85) * (2, 1, 1)
+    crystal.symbols = ["Cu", "Au", "Au", "Cu", "Cu", "Cu", "Au", "Au"]
+    structures = []
+    for _ in range(20):
+        atoms = crystal.copy()
+        atoms.set_cell((1 + rng.uniform(-0.05, 0.05)) * atoms.cell, scale_atoms=True)
+        atoms.rattle(0.1, rng=rng)
+        structures.append(labeled(atoms))
+    boxed = [labeled(Atoms(symbol, cell=[12.0] * 3, pbc=True)) for symbol in ("Cu", "Au")]
+    alone = [labeled(Atoms(symbol)) for symbol in ("Cu", "Au")]
+    potential, expected = (PLIPRegressor().fit(structures + atoms).potential_ for atoms in (boxed, alone))
+    assert potential.repulsion == expected.repulsion
+    assert potential.density_limits == expected.density_limits
+    # Beside a crystal of their composition, molecules in a box are none either.
+    two = Atoms("Cu2", [[0, 0, 0], [2.2, 0, 0]], cell=[12.0] * 3, pbc=True)
+    (found,) = choose_crystals([[(-3.5, bulk("Cu")), (-1.5, two)]])
+    assert len(found.atoms) == 1
 
 
 def test_no_fall_hides_between_two_lengths():

@@ -270,6 +270,19 @@ def test_molecules():
     assert report.counts["pushed atoms"] > 10
 
 
+def test_atoms_alone_are_no_crystals_below_which_molecules_lie():
+    """Nothing is found of two atoms because the data hold each atom by itself, in a periodic box or not."""
+    train = load_silicon_carbide()[0]
+    potential = PLIPRegressor().fit(train).potential_
+    alone = [Atoms("Si", cell=[12.0] * 3, pbc=True), Atoms("Si"), Atoms("C")]
+    two = Atoms("Si2", [[0, 0, 0], [2.2, 0, 0]])
+    assert potential.energy(two) < 2 * potential.energy(alone[1]) - 1.0  # a molecule
+    plain, report = potential.check_safety(train), potential.check_safety([*train, *alone])
+    assert report.is_safe and plain.is_safe
+    assert report.counts["crystals or lattices"] == plain.counts["crystals or lattices"]
+    assert potential.check_safety(alone).counts["crystals or lattices"] == 0
+
+
 def test_each_kind_of_molecule_and_one_crystal_run_hot(silicon_carbide, monkeypatch):
     ran = []
     monkeypatch.setattr(HotRuns, "run", lambda self, atoms: ran.append(name_of(atoms)))

@@ -27,6 +27,9 @@ STEADY, RESISTING = 0.9, 0.2
 _MOST_COMPOSITIONS = 3
 MOST_ATOMS = 70
 _OTHERS, _FEW_ATOMS = 3, 8
+# Structures with more room per atom than so many times that of the stable one are atoms, molecules or slabs
+# in a box, and no crystals.
+_MOST_ROOM = 2.0
 
 
 class Crystal:
@@ -80,8 +83,10 @@ def _crystals_of(alike: list[tuple[float, Atoms]]) -> list[Crystal]:
     stable = min(range(len(alike)), key=lambda k: alike[k][0])
     chosen = [alike[stable][1], alike[int(np.argmin(rooms))][1]]
     least: dict[int, tuple[float, Atoms]] = {}
-    for energy, atoms in alike:
+    for (energy, atoms), room in zip(alike, rooms.tolist(), strict=True):
         size = len(atoms)
+        if room > _MOST_ROOM * rooms[stable]:
+            continue
         if size <= _FEW_ATOMS and (size not in least or energy < least[size][0]):
             least[size] = energy, atoms
     chosen += [least[size][1] for size in sorted(least)[:_OTHERS]]

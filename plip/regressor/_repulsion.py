@@ -205,7 +205,8 @@ def _look_at(survey: Survey, potential: Potential, kept: IntArray) -> tuple[dict
     for atoms, (species_a, terms) in zip(survey.structures, survey.values(kept), strict=True):
         energies = terms @ potential.coef + references[species_a]
         np.minimum.at(least, species_a, energies)
-        if atoms.pbc.all() and len(atoms) <= MOST_ATOMS:
+        # Atoms without a neighbor, whose terms are zero, are no crystal, even in a periodic box.
+        if atoms.pbc.all() and len(atoms) <= MOST_ATOMS and terms.any():
             counts = np.bincount(species_a, minlength=len(least))
             composition = tuple((counts // np.gcd.reduce(counts)).tolist())
             kinds.setdefault(composition, []).append((float(energies.mean()), atoms))

@@ -113,11 +113,13 @@ class _Check:
         """For each of the most frequent compositions, the structure of lowest energy and the length at which
         it has the least volume per atom in the data.
         """
-        kinds = [_composition(atoms) for atoms in self.structures]
+        # A single atom without neighbors is no crystal, and any molecule has less energy.
+        bound = [a for a in self.structures if len(a) > 1 or self._neighbors(a).distance_p.size]
+        kinds = [_composition(atoms) for atoms in bound]
         frequent = [kind for kind, _ in Counter(kinds).most_common(_MOST_CRYSTALS)]
         samples = []
         for kind in frequent:
-            alike = [atoms for atoms, other in zip(self.structures, kinds, strict=True) if other == kind]
+            alike = [atoms for atoms, other in zip(bound, kinds, strict=True) if other == kind]
             # Crystals are preferred to molecules.
             alike = [atoms for atoms in alike if atoms.pbc.all()] or alike
             crystal = self._lowest(alike, _MOST_RANKED // len(frequent))
@@ -133,15 +135,11 @@ class _Check:
         """The structure of lowest energy by the labels; without labels by the potential, which then is
         evaluated for at most so many structures.
         """
-        # A single atom without neighbors is no crystal.
-        bound = [
-            atoms for atoms in alike if len(atoms) > 1 or self._neighbors(atoms).distance_p.size
-        ] or alike
-        energies = [attached_energy(atoms) for atoms in bound]
+        energies = [attached_energy(atoms) for atoms in alike]
         if not np.isfinite(energies).all():
-            bound = _spread(bound, most)
-            energies = [self._energy(atoms) for atoms in bound]
-        return bound[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, bound, strict=True)]))]
+            alike = _spread(alike, most)
+            energies = [self._energy(atoms) for atoms in alike]
+        return alike[int(np.argmin([e / len(atoms) for e, atoms in zip(energies, alike, strict=True)]))]
 
     def _neighbors(self, atoms: Atoms) -> Neighbors:
         return find_all_neighbors(atoms, self.potential.cutoff)
