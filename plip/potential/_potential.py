@@ -840,7 +840,7 @@ class Potential:
         unless the data say so (of helium in a metal, with isolated atoms and the bare metal in `structures`).
         A few hundred steps at 5,000 K, of a crystal, of one with interstitial atoms, of a slab and of each
         molecule, must not fuse atoms and must conserve the energy, at least in steps of a quarter. What they
-        lead to must not be 0.2 eV/atom lower than the crystal or the molecule after both are cooled.
+        lead to must not be 0.1 eV/atom lower than the crystal or the molecule after both are cooled.
 
         The same input gives the same report. A few hundred small structures take about a second; of a larger
         set, the check takes a sample.

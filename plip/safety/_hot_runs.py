@@ -23,8 +23,8 @@ __all__ = ["FAR_BELOW", "TEMPERATURE", "HotRuns"]
 # So many eV/atom below the crystal is far below it: no polymorph that a fit has missed lies so deep.
 FAR_BELOW = 0.5
 # Hot surroundings that have cooled lie above the crystal, or are another of its polymorphs. Those of fits to
-# 30 data sets end 0.02 eV/atom below it at most, or, where the fit knows little but one crystal, 0.3 to 5.
-_BELOW = 0.2
+# 50 data sets end 0.02 eV/atom below it at most, or, where the fit knows little but one crystal, 0.2 to 5.
+_BELOW = 0.1
 # Steps of the cooling, in which little is left to gain after 100.
 _COOLED_STEPS = 200
 # Atoms have fused if they are closer than this times the core distance, and than this times the sum of their
