@@ -15,6 +15,7 @@ from plip.normal_equations._blas_threads import single_blas_thread
 
 __all__ = [
     "find_isolated_energies",
+    "has_no_neighbors",
     "check_isolated_energies",
     "mean_isolated_energies",
     "least_squares_reference",
@@ -49,12 +50,12 @@ def find_isolated_energies(
         return found
     for k in np.flatnonzero(data.labels.used("energy")).tolist():
         atoms = data.structures[k]
-        if len(atoms) == 1 and _has_no_neighbors(atoms, cutoff):
+        if len(atoms) == 1 and has_no_neighbors(atoms, cutoff):
             found[atoms.symbols[0]].append(float(energy[k]))
     return found
 
 
-def _has_no_neighbors(atoms: Atoms, cutoff: float) -> bool:
+def has_no_neighbors(atoms: Atoms, cutoff: float) -> bool:
     """Whether a structure of one atom has no image of that atom within the cutoff."""
     # A vector of a primitive cell is mostly short enough to answer.
     if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():

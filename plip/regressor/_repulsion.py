@@ -18,6 +18,7 @@ from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
+from plip.normal_equations._references import has_no_neighbors
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_arrays
 from plip.regressor._compression import (
@@ -205,8 +206,9 @@ def _look_at(survey: Survey, potential: Potential, kept: IntArray) -> tuple[dict
     for atoms, (species_a, terms) in zip(survey.structures, survey.values(kept), strict=True):
         energies = terms @ potential.coef + references[species_a]
         np.minimum.at(least, species_a, energies)
-        # Atoms without a neighbor, whose terms are zero, are no crystal, even in a periodic box.
-        if atoms.pbc.all() and len(atoms) <= MOST_ATOMS and terms.any():
+        # An atom without neighbors is no crystal, even in a periodic box.
+        is_alone = len(atoms) == 1 and has_no_neighbors(atoms, potential.cutoff)
+        if atoms.pbc.all() and len(atoms) <= MOST_ATOMS and not is_alone:
             counts = np.bincount(species_a, minlength=len(least))
             composition = tuple((counts // np.gcd.reduce(counts)).tolist())
             kinds.setdefault(composition, []).append((float(energies.mean()), atoms))
