@@ -335,6 +335,21 @@ def test_finds_a_small_group_whose_energies_are_far_off(copper):
     assert "energies in Ry" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("unit", "factor"),
+    [("kcal/mol", units.mol / units.kcal), ("kJ/mol", units.mol / units.kJ), ("Ry", 1 / units.Ry)],
+)
+def test_finds_a_group_whose_energies_no_fit_counts(unit, factor):
+    """Energies of all electrons, of which one group has another unit: a constant cannot mend them."""
+    found = copied(load_silicon_carbide()[0])
+    for atoms in found:
+        atoms.calc.results["energy"] -= 790.0 * atoms.symbols.count("Si") + 100.0 * atoms.symbols.count("C")
+    found, rows = plant(found, Fault("", scale("energy", factor), of_group(found, "zincblende-eos")))
+    units_found = [finding for finding in audit(found).findings if finding.kind == "energy unit"]
+    assert [finding.structures for finding in units_found] == [rows]
+    assert f"energies in {unit}" in units_found[0].evidence and "as well as those" in units_found[0].evidence
+
+
 def test_shear_of_all_groups_in_several_orders_is_found(copper):
     found, elastic = plant(copper, Fault("", exchange_shear, of_group(copper, "elastic")))
     others = [k for k in range(len(copper)) if k not in elastic]

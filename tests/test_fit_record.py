@@ -109,6 +109,29 @@ def test_missing_pairs_and_combinations_are_named(silicon_carbide):
     assert data["isolated_pairs"] == []
 
 
+def test_atoms_whose_energy_the_data_do_not_tell_are_named(silicon_carbide, tmp_path):
+    train, _ = silicon_carbide
+    silicon = Atoms("Si", cell=[12.0] * 3, pbc=True)
+    silicon.calc = SinglePointCalculator(silicon, energy=-0.8)
+    alone = {
+        "none": (PLIPRegressor(small_descriptors(), max_terms=4), train, ["C", "Si"]),
+        "one": (PLIPRegressor(small_descriptors(), max_terms=4), [*train, silicon], ["C"]),
+        "given": (
+            PLIPRegressor(small_descriptors(), max_terms=4, reference_energies={"C": -1.2, "Si": -0.8}),
+            train,
+            [],
+        ),
+    }
+    for model, data, missing in alone.values():
+        potential = model.fit(data).potential_
+        assert potential.fit_record["data"]["missing_atoms"] == missing
+        text = " ".join(potential_summary(potential).split())
+        assert (f"no isolated atoms of {', '.join(missing)} in the data" in text) == bool(missing)
+        write_report(tmp_path / "page.html", potential, safety=SafetyReport((), {}))
+        page = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert (f"They hold no isolated atom of {', '.join(missing)}:" in page) == bool(missing)
+
+
 def test_volumes_of_slabs_are_not_recorded(silicon_carbide):
     train, _ = silicon_carbide
     slab = train[0].copy()
@@ -224,7 +247,13 @@ _ABSENT = object()
 _PLACES = [
     *("settings", "data", "errors", "sizes"),
     *("data.n_structures", "data.n_labels", "data.hash", "data.shortest_distances", "data.volume_per_atom"),
-    *("data.missing_pairs", "data.missing_combinations", "data.isolated_pairs", "data.analogs"),
+    *(
+        "data.missing_atoms",
+        "data.missing_pairs",
+        "data.missing_combinations",
+        "data.isolated_pairs",
+        "data.analogs",
+    ),
     *("errors.train", "sizes.chosen", "sizes.offered", "sizes.n_terms", "sizes.train", "sizes.cancellation"),
 ]
 

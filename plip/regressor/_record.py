@@ -59,7 +59,8 @@ def fit_record(model: Any, coef: FloatArray, size: int) -> dict[str, Any]:
             "estimator": type(model).__name__,
             **{name: _plain(value) for name, value in model._fit_parameters.items()},
         },
-        "data": _data(equations, getattr(model, "analogs_", None)),
+        "data": _data(equations, getattr(model, "analogs_", None))
+        | _missing_atoms(equations, model._references is not None),
         "errors": errors,
         "sizes": _sizes(model, equations, n_terms),
     }
@@ -124,6 +125,17 @@ def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | N
             "-".join(pair): None if analog is None else "-".join(analog) for pair, analog in analogs.items()
         }
     return record
+
+
+def _missing_atoms(equations: NormalEquations, are_given: bool) -> dict[str, list[str]]:
+    """Species whose energies without neighbors neither the user nor the data tell; empty if nobody knows."""
+    isolated = equations.isolated_energies
+    if isolated is None and not are_given:
+        return {}
+    unknown = (
+        [] if are_given else [symbol for symbol in equations.species if not (isolated or {}).get(symbol)]
+    )
+    return {"missing_atoms": unknown}
 
 
 def _missing(species: Sequence[str], together: Iterable[frozenset[str]]) -> list[str]:

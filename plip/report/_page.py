@@ -376,6 +376,11 @@ def _summary(
     if missing:
         names = ", ".join(dict.fromkeys(missing))
         sentences.append(f"The data hold no structure with {names}: for these the potential is a guess.")
+    if atoms := data_record.get("missing_atoms"):
+        sentences.append(
+            f"They hold no isolated atom of {', '.join(atoms)}: how strongly crystals and liquids are bound, "
+            "and when they boil, is extrapolated."
+        )
     if audit is not None:
         number = "1 thing" if len(audit) == 1 else f"{len(audit)} things" if audit else "nothing"
         sentences.append(f"The audit of the data found {number}.")

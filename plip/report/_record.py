@@ -96,7 +96,9 @@ _PARTS: dict[str, dict[str, Check]] = {
         "shortest_distances": _by_name(is_number),
         "volume_per_atom": _is_range,
         "analogs": _by_name(_or_none(_is_text)),
-        **dict.fromkeys(("missing_pairs", "missing_combinations", "isolated_pairs"), _list_of(_is_text)),
+        **dict.fromkeys(
+            ("missing_atoms", "missing_pairs", "missing_combinations", "isolated_pairs"), _list_of(_is_text)
+        ),
     },
     "errors": {"*": _by_name(_or_none(is_number))},
 }

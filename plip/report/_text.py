@@ -18,6 +18,7 @@ from plip.normal_equations._blas_threads import single_blas_thread
 from plip.potential import Potential
 from plip.potential._models import as_estimator
 from plip.report._close import closer_than_fitted
+from plip.report._record import readable_record
 from plip.report._uncertainty import FOLDS, LEVEL, cells, uncertainties
 from plip.safety._report import lines_of
 
@@ -264,9 +265,18 @@ def _strongest_terms(strongest: list[tuple[float, float, Term]]) -> str:
 
 
 def reference_energies(potential: Potential) -> str:
-    """The energies of atoms without neighbors."""
+    """The energies of atoms without neighbors, and whether the data tell them."""
     energies = ", ".join(f"{symbol} {energy:.4f}" for symbol, energy in potential.intercept.items())
-    return in_lines(f"reference energies (eV): {energies}")
+    lines = [in_lines(f"reference energies (eV): {energies}")]
+    record, _ = readable_record(potential)
+    if missing := record.get("data", {}).get("missing_atoms"):
+        lines.append(
+            in_lines(
+                f"no isolated atoms of {', '.join(missing)} in the data: how strongly crystals and liquids "
+                "are bound is extrapolated, often too weakly"
+            )
+        )
+    return "\n".join(lines)
 
 
 def _where_data_end(potential: Potential) -> str:
