@@ -34,7 +34,7 @@ typedef struct {
     int is_apart;      /* whether each term is a value of its own */
     double *bounds;    /* per function: bound of its moments */
     exact_functions *at; /* where tables are being made */
-    jet *at_places;      /* per column: at the begin, the center and the end of a range */
+    jet *at_places;      /* per column: at the beginning, the center and the end of a range */
     triple *functions; /* per term: those of its arms */
 } builder;
 

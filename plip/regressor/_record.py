@@ -128,14 +128,13 @@ def _data(equations: NormalEquations, analogs: Mapping[tuple[str, str], Any] | N
 
 
 def _missing_atoms(equations: NormalEquations, are_given: bool) -> dict[str, list[str]]:
-    """Species whose energies without neighbors neither the user nor the data tell; empty if nobody knows."""
+    """Species whose energy without neighbors neither the user nor the data tell, if the sums know of it."""
+    if are_given:
+        return {"missing_atoms": []}
     isolated = equations.isolated_energies
-    if isolated is None and not are_given:
+    if isolated is None:
         return {}
-    unknown = (
-        [] if are_given else [symbol for symbol in equations.species if not (isolated or {}).get(symbol)]
-    )
-    return {"missing_atoms": unknown}
+    return {"missing_atoms": [symbol for symbol in equations.species if not isolated[symbol]]}
 
 
 def _missing(species: Sequence[str], together: Iterable[frozenset[str]]) -> list[str]:
