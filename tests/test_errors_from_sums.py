@@ -93,7 +93,7 @@ def test_errors_of_rows_that_were_not_kept(structures, descriptors):
     planted = nearly_exact_labels(structures, descriptors, noise=2e-5)
     equations = NormalEquations.from_structures(structures, descriptors)
     rest = equations - NormalEquations.from_structures(structures[:2], descriptors)
-    with pytest.warns(UserWarning, match="errors of some models are so small beside the terms"):
+    with pytest.warns(UserWarning, match="errors of some models are so small beside their terms"):
         errors_by_equations(rest, planted)
     coef = np.random.default_rng(0).normal(size=len(descriptors.terms_))
     potential = Potential(descriptors, coef, rest.reference_energies(coef))
