@@ -14,6 +14,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_numbers, covalent_radii
 from ase.neighborlist import neighbor_list
+from sample_fits import labeled_by_emt
 from sample_potentials import beyond, densities, floors_of, sample_potential
 
 from plip import NormalEquations, PLIPDescriptors, PLIPRegressor, PLIPRegressorCV
@@ -30,13 +31,6 @@ from plip.report import Evaluation, fit_report
 REST, DEPTH = 0.95, 0.5
 # Parts of the shortest distance in the data at which the repulsion may begin.
 STARTS = (0.95, 0.955, 0.96, 0.97, 0.98, 1.0)
-
-
-def labeled(atoms):
-    atoms.calc = EMT()
-    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    atoms.calc = SinglePointCalculator(atoms, **results)
-    return atoms
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +259,7 @@ def test_crystals_are_stiff_where_their_data_end():
         strain = (1 + rng.uniform(-0.05, 0.05)) * np.eye(3) + rng.normal(scale=0.015, size=(3, 3))
         atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
         atoms.rattle((0.03, 0.08, 0.13, 0.2)[k % 4], rng=rng)
-        structures.append(labeled(atoms))
+        structures.append(labeled_by_emt(atoms, stress=False))
     for preset in ("accurate", "stock"):
         potential = PLIPRegressor(preset).fit(structures).potential_
         energies = []
@@ -289,9 +283,11 @@ def test_atoms_and_molecules_in_periodic_boxes_are_no_crystals():
         atoms = crystal.copy()
         atoms.set_cell((1 + rng.uniform(-0.05, 0.05)) * atoms.cell, scale_atoms=True)
         atoms.rattle(0.1, rng=rng)
-        structures.append(labeled(atoms))
-    boxed = [labeled(Atoms(symbol, cell=[12.0] * 3, pbc=True)) for symbol in ("Cu", "Au")]
-    alone = [labeled(Atoms(symbol)) for symbol in ("Cu", "Au")]
+        structures.append(labeled_by_emt(atoms, stress=False))
+    boxed = [
+        labeled_by_emt(Atoms(symbol, cell=[12.0] * 3, pbc=True), stress=False) for symbol in ("Cu", "Au")
+    ]
+    alone = [labeled_by_emt(Atoms(symbol)) for symbol in ("Cu", "Au")]
     potential, expected = (PLIPRegressor().fit(structures + atoms).potential_ for atoms in (boxed, alone))
     assert potential.repulsion == expected.repulsion
     assert potential.density_limits == expected.density_limits

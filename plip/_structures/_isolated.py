@@ -1,4 +1,4 @@
-"""Pairs of atoms that data hold by themselves."""
+"""Atoms and pairs of atoms that data hold by themselves."""
 
 from collections.abc import Iterable
 
@@ -7,11 +7,19 @@ from ase import Atoms
 
 from plip._structures._neighbors import find_all_neighbors
 
-__all__ = ["MOST_ISOLATED", "isolated_pairs"]
+__all__ = ["MOST_ISOLATED", "is_isolated_atom", "isolated_pairs"]
 
 # Atoms of a structure of pairs or triplets: these tell what two atoms do to each other. In larger ones a pair
 # is known only together with its surroundings.
 MOST_ISOLATED = 3
+
+
+def is_isolated_atom(atoms: Atoms, cutoff: float) -> bool:
+    """Whether a structure is one atom without neighbors, not even images of itself, within the cutoff."""
+    # A vector of a primitive cell is mostly short enough to answer.
+    if len(atoms) != 1 or (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
+        return False
+    return not find_all_neighbors(atoms, cutoff).distance_p.size
 
 
 def isolated_pairs(structures: Iterable[Atoms], cutoff: float) -> set[tuple[str, str]]:

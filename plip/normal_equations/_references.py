@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from ase import Atoms
 from ase.data import atomic_numbers
 
 from plip._structures._composition import composition_of
-from plip._structures._neighbors import find_neighbors
+from plip._structures._isolated import is_isolated_atom
 from plip._types import FloatArray
 from plip._warnings import warn
 from plip.labels import LabelledStructures
@@ -15,7 +14,6 @@ from plip.normal_equations._blas_threads import single_blas_thread
 
 __all__ = [
     "find_isolated_energies",
-    "has_no_neighbors",
     "check_isolated_energies",
     "mean_isolated_energies",
     "least_squares_reference",
@@ -50,17 +48,9 @@ def find_isolated_energies(
         return found
     for k in np.flatnonzero(data.labels.used("energy")).tolist():
         atoms = data.structures[k]
-        if len(atoms) == 1 and has_no_neighbors(atoms, cutoff):
+        if is_isolated_atom(atoms, cutoff):
             found[atoms.symbols[0]].append(float(energy[k]))
     return found
-
-
-def has_no_neighbors(atoms: Atoms, cutoff: float) -> bool:
-    """Whether a structure of one atom has no image of that atom within the cutoff."""
-    # A vector of a primitive cell is mostly short enough to answer.
-    if (np.linalg.norm(atoms.cell.array[atoms.pbc], axis=1) < cutoff).any():
-        return False
-    return not find_neighbors(atoms, np.zeros(1, np.int32), 1, cutoff).distance_p.size
 
 
 def check_isolated_energies(

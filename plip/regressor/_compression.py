@@ -81,17 +81,16 @@ def _crystals_of(alike: list[tuple[float, Atoms]]) -> list[Crystal]:
     """Of structures of one composition, with their energies per atom, those to compress."""
     rooms = volumes_per_atom([atoms for _, atoms in alike])
     stable = min(range(len(alike)), key=lambda k: alike[k][0])
+    normal = float(rooms[stable])
     chosen = [alike[stable][1], alike[int(np.argmin(rooms))][1]]
     least: dict[int, tuple[float, Atoms]] = {}
-    for (energy, atoms), room in zip(alike, rooms.tolist(), strict=True):
+    for (energy, atoms), room in zip(alike, rooms, strict=True):
         size = len(atoms)
-        if room > _MOST_ROOM * rooms[stable]:
-            continue
-        if size <= _FEW_ATOMS and (size not in least or energy < least[size][0]):
+        is_small = size <= _FEW_ATOMS and room <= _MOST_ROOM * normal
+        if is_small and (size not in least or energy < least[size][0]):
             least[size] = energy, atoms
     chosen += [least[size][1] for size in sorted(least)[:_OTHERS]]
-    room = float(rooms[stable])
-    return [Crystal(atoms, room) for atoms in {id(atoms): atoms for atoms in chosen}.values()]
+    return [Crystal(atoms, normal) for atoms in {id(atoms): atoms for atoms in chosen}.values()]
 
 
 def weaker_crystals(

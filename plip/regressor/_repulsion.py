@@ -14,11 +14,11 @@ from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike
 
 from plip._structures._evaluation import take_atoms
+from plip._structures._isolated import is_isolated_atom
 from plip._types import FloatArray, IntArray
 from plip._warnings import warn
 from plip.descriptors import PLIPDescriptors
 from plip.normal_equations import NormalEquations
-from plip.normal_equations._references import has_no_neighbors
 from plip.potential import Potential
 from plip.potential._prediction import evaluate_arrays
 from plip.regressor._compression import (
@@ -207,7 +207,7 @@ def _look_at(survey: Survey, potential: Potential, kept: IntArray) -> tuple[dict
         energies = terms @ potential.coef + references[species_a]
         np.minimum.at(least, species_a, energies)
         # An atom without neighbors is no crystal, even in a periodic box.
-        is_alone = len(atoms) == 1 and has_no_neighbors(atoms, potential.cutoff)
+        is_alone = is_isolated_atom(atoms, potential.cutoff)
         if atoms.pbc.all() and len(atoms) <= MOST_ATOMS and not is_alone:
             counts = np.bincount(species_a, minlength=len(least))
             composition = tuple((counts // np.gcd.reduce(counts)).tolist())

@@ -14,6 +14,7 @@ from ase.build import bulk
 from ase.data import chemical_symbols
 
 from plip._structures._checks import check_structures, volumes
+from plip._structures._isolated import is_isolated_atom
 from plip._structures._neighbors import Neighbors, find_all_neighbors
 from plip._types import FloatArray, Int32Array
 from plip.labels._attached import attached_energy
@@ -114,7 +115,7 @@ class _Check:
         it has the least volume per atom in the data.
         """
         # A single atom without neighbors is no crystal, and any molecule has less energy.
-        bound = [a for a in self.structures if len(a) > 1 or self._neighbors(a).distance_p.size]
+        bound = [atoms for atoms in self.structures if not is_isolated_atom(atoms, self.potential.cutoff)]
         kinds = [_composition(atoms) for atoms in bound]
         frequent = [kind for kind, _ in Counter(kinds).most_common(_MOST_CRYSTALS)]
         samples = []
@@ -230,7 +231,7 @@ class _Check:
             return False
         of_left, of_atom = (self.potential.evaluate(part, uncertainty=True) for part in (left, Atoms(symbol)))
         is_alone = any(
-            len(atoms) == 1 and atoms.symbols[0] == symbol and not self._neighbors(atoms).distance_p.size
+            is_isolated_atom(atoms, self.potential.cutoff) and atoms.symbols[0] == symbol
             for atoms in self.structures
         )
         deviation = of_left["energy_std"] + (0.0 if is_alone else of_atom["energy_std"])
